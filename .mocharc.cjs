@@ -1,0 +1,9 @@
+/** What `npm test` runs: everything that needs no cluster. The guard speaks first when Node is too old. */
+'use strict';
+require('./scripts/node-guard.cjs');
+module.exports = {
+  spec: ['test/unit/**/*.test.ts', 'test/arch/**/*.test.ts', 'test/story/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/integration/**/*.test.ts'],
+  reporter: './test/support/reporter.cjs',
+  timeout: 20_000,
+  forbidOnly: Boolean(process.env.CI),
+};

@@ -1,0 +1,51 @@
+/**
+ * The registry of error codes: each with its kind and its wording.
+ *
+ * Owns:  the codes (UPPER_SNAKE, stable: users and alerts match on them) and their sentences. A sentence
+ *        says what is wrong, with the value at fault, and where it helps what to do about it.
+ * Rule:  grouped by the part that raises them; docs/reference/errors.md is generated from here.
+ */
+import type { ErrorKind } from './errors.ts';
+
+export const codes = {
+  // ── commands ──
+  BAD_FLAG: { kind: 'invalid', say: (p: { flag: string; problem: string }) => `${p.flag}: ${p.problem} (see --help)` },
+  BAD_CONFIG: { kind: 'invalid', say: (p: { where: string; problem: string }) => `${p.where}: ${p.problem}` },
+  FILE_UNREADABLE: { kind: 'missing', say: (p: { path: string; why: string }) => `cannot read ${p.path}: ${p.why}` },
+  PORT_TAKEN: { kind: 'conflict', say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is taken by another process` },
+
+  // ── the Kubernetes API, as a client sees it ──
+  KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string }) => `the API server answered ${p.status} ${p.reason}: ${p.message}` },
+  KUBE_UNREACHABLE: { kind: 'transient', say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}` },
+
+  // ── artifact: fetching and checking a model ──
+  SOURCE_INVALID: { kind: 'invalid', say: (p: { uri: string; problem: string }) => `the model URI ${p.uri} is not usable: ${p.problem}` },
+  SOURCE_MISSING: { kind: 'missing', say: (p: { uri: string; why: string }) => `nothing is at ${p.uri}: ${p.why}` },
+  SOURCE_UNAVAILABLE: { kind: 'transient', say: (p: { uri: string; why: string }) => `${p.uri} could not be fetched: ${p.why}` },
+  SOURCE_TOO_LARGE: { kind: 'invalid', say: (p: { uri: string; limitBytes: number }) => `${p.uri} is larger than the limit of ${p.limitBytes} bytes` },
+  DIGEST_MISMATCH: { kind: 'invalid', say: (p: { what: string; want: string; got: string }) => `the digest of ${p.what} is ${p.got}, expected ${p.want}: the source changed or the spec is wrong` },
+  MODEL_INVALID: { kind: 'invalid', say: (p: { file: string; problem: string }) => `${p.file} is not a model this runtime can serve: ${p.problem}` },
+  MODEL_TOO_LARGE: { kind: 'invalid', say: (p: { file: string; needBytes: number; limitBytes: number }) => `${p.file} needs about ${p.needBytes} bytes, the memory limit is ${p.limitBytes}: raise spec.memory.limit` },
+  PRECISION_MISSING: { kind: 'invalid', say: (p: { precision: string }) => `no file of precision ${p.precision}: list it in spec.model.variants` },
+  PROVIDER_UNAVAILABLE: { kind: 'invalid', say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used here: ${p.why}` },
+  DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space is left at ${p.path}` },
+
+  // ── the engine ──
+  ENGINE_LOAD_FAILED: { kind: 'invalid', say: (p: { file: string; why: string }) => `ONNX Runtime could not load ${p.file}: ${p.why}` },
+  ENGINE_FAILED: { kind: 'bug', say: (p: { model: string; why: string }) => `ONNX Runtime failed on a batch for ${p.model}: ${p.why}` },
+  ENGINE_LOST: { kind: 'transient', say: (p: { model: string }) => `a worker of ${p.model} ended while it ran this request; it is being replaced` },
+  WARMUP_TIMEOUT: { kind: 'deadline', say: (p: { timeoutMs: number }) => `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout` },
+
+  // ── requests ──
+  REQUEST_INVALID: { kind: 'invalid', say: (p: { problem: string }) => p.problem },
+  MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
+  PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
+  REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
+  QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
+  REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
+  NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
+  DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
+} as const satisfies Record<string, { kind: ErrorKind; say: (params: never) => string }>;
+
+export type ErrorCode = keyof typeof codes;
+export type ParamsOf<C extends ErrorCode> = Parameters<(typeof codes)[C]['say']>[0];

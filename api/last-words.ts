@@ -1,0 +1,70 @@
+/**
+ * What a container says as it ends: the termination message, at most 4096 bytes of JSON.
+ *
+ * `prepare` says what it learned (or why it failed); `runtime` says why it died. The operator reads it
+ * from the pod's status, so no pod needs credentials for the API.
+ *
+ * Owns:  the two shapes and reading them back. Reading never throws: a container may have been killed
+ *        in mid-sentence, or be somebody else's image.
+ */
+import type { Precision, ProviderName } from './runtime-config.ts';
+
+/** What only the bytes could tell. Later pods of the revision refuse anything else. */
+export type Resolved = {
+  /** Of the source as the spec's digest would name it: of a file its SHA-256, of a folder that of its listing. */
+  readonly digest: string;
+  readonly bytes: number;
+  /** SHA-256 over names, types and shapes of inputs and outputs. */
+  readonly signature: string;
+  readonly opset: number;
+  /** What is served: a precision that was asked for, or Source. */
+  readonly precision: Precision;
+  /** The first provider that the session was really built with. */
+  readonly provider: ProviderName;
+  /** Bytes of anonymous memory that loading and one run needed; 0 when not measured. */
+  readonly memoryEstimateBytes: number;
+};
+
+export type LastWords =
+  | { readonly kind: 'resolved'; readonly resolved: Resolved }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+
+/** Kubernetes cuts a termination message at this many bytes. */
+export const lastWordsLimitBytes = 4096;
+
+export function printLastWords(words: LastWords): string {
+  const text = JSON.stringify({ schema: 1, ...words });
+  if (words.kind === 'resolved' || new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
+  // Only a failure's message can be long. A character is at most 4 bytes, escaped at most 6.
+  return JSON.stringify({ schema: 1, ...words, message: words.message.slice(0, 600) });
+}
+
+/** @returns undefined when the text is not of this form */
+export function parseLastWords(text: string): LastWords | undefined {
+  if (text.length > lastWordsLimitBytes) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value) || value['schema'] !== 1) return undefined;
+  if (value['kind'] === 'failed' && typeof value['code'] === 'string' && typeof value['message'] === 'string') {
+    return { kind: 'failed', code: value['code'], message: value['message'] };
+  }
+  return value['kind'] === 'resolved' ? parseResolved(value['resolved']) : undefined;
+}
+
+const resolvedShape = {
+  digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
+} as const satisfies Record<keyof Resolved, 'string' | 'number'>;
+
+function parseResolved(value: unknown): LastWords | undefined {
+  if (!isRecord(value)) return undefined;
+  for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
+  return { kind: 'resolved', resolved: value as Resolved };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

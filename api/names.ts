@@ -1,0 +1,68 @@
+/**
+ * Names that both sides have to spell alike: group and kind, labels, annotations, ports, mount paths.
+ *
+ * Owns:  every string that the operator writes and somebody else reads. Child names fit in 63 characters
+ *        because a model's name has at most 40 (the CRD's CEL rule) and a revision 10.
+ */
+
+export const api = {
+  group: 'onnx-operator.dev',
+  version: 'v1alpha1',
+  groupVersion: 'onnx-operator.dev/v1alpha1',
+  kind: 'OnnxModel',
+  plural: 'onnxmodels',
+  singular: 'onnxmodel',
+  shortName: 'om',
+} as const;
+
+export const labels = {
+  /** metadata.name of the OnnxModel; on every child and pod. */
+  model: 'onnx-operator.dev/model',
+  /** Ten hex digits; on every child of one revision and its pods. */
+  revision: 'onnx-operator.dev/revision',
+  managedBy: 'app.kubernetes.io/managed-by',
+} as const;
+
+export const annotations = {
+  /** What the first pod's `prepare` learned (api/last-words.ts), on the ControllerRevision. */
+  resolved: 'onnx-operator.dev/resolved',
+} as const;
+
+/** Field manager of everything the operator applies, and value of the managed-by label. */
+export const fieldManager = 'onnx-operator';
+
+/** Ports of a pod; the entry Service and each revision's Service use `runtime` too. */
+export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
+
+/** Container names of a pod. */
+export const containers = { prepare: 'prepare', runtime: 'runtime', sidecar: 'sidecar' } as const;
+
+/**
+ * Where a pod finds things. In local mode there is no mount namespace: the kubelet rewrites these
+ * paths in `args` and `env` to the folders that stand for the volumes, so programs take them from
+ * there and never from this table.
+ */
+export const paths = {
+  configDir: '/etc/onnx-operator',
+  configFile: 'runtime.json',
+  resolvedFile: 'resolved.json',
+  cacheDir: '/var/cache/onnx-operator',
+  sourceDir: '/mnt/source',
+  terminationLog: '/dev/termination-log',
+} as const;
+
+/** Environment variables that the pod template sets and the runtime image reads. */
+export const env = {
+  podIp: 'POD_IP',
+  podName: 'POD_NAME',
+  configDir: 'ONNX_CONFIG_DIR',
+  cacheDir: 'ONNX_CACHE_DIR',
+  /** Where the claim of a `pvc://` URI is mounted, read-only. Absent without one. */
+  sourceDir: 'ONNX_SOURCE_DIR',
+  terminationLog: 'ONNX_TERMINATION_LOG',
+} as const;
+
+/** Name of the Deployment, Service and ConfigMap of one revision. */
+export function childName(model: string, revision: string): string {
+  return `${model}-${revision}`;
+}

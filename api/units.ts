@@ -1,0 +1,60 @@
+/**
+ * Durations, quantities and percents: parse what users write, print what users read.
+ *
+ * Owns:  the three grammars. A parser returns undefined for text outside its grammar: the CRD's patterns
+ *        refuse such text before, so the caller decides whether that is a user's mistake or a bug.
+ */
+
+/** The grammar of a duration, also used by the CRD: "200ms", "15m", "1h30m", "0ms". */
+export const durationPattern = '^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$';
+/** The grammar of a quantity, also used by the CRD: "2Gi", "500m", "1e9", "1.5". */
+export const quantityPattern = '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]{1,2})?$';
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** @returns milliseconds, or undefined when the text is no duration */
+export function parseDurationMs(text: string): number | undefined {
+  if (text.length > 64 || !new RegExp(durationPattern).test(text)) return undefined;
+  let total = 0;
+  for (const [, amount = '', unit = ''] of text.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)) total += Number(amount) * (unitMs[unit] ?? NaN);
+  return Math.round(total);
+}
+
+/** Prints the shortest exact form: 90000 → "1m30s". */
+export function formatDurationMs(ms: number): string {
+  if (ms === 0) return '0ms';
+  let left = ms;
+  let text = '';
+  for (const unit of ['h', 'm', 's', 'ms']) {
+    const size = unitMs[unit] ?? 1;
+    const count = Math.floor(left / size);
+    if (count > 0) text += `${count}${unit}`;
+    left -= count * size;
+  }
+  return text;
+}
+
+const suffixes: Readonly<Record<string, number>> = {
+  m: 1e-3, '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18,
+  Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50, Ei: 2 ** 60,
+};
+
+/** @returns the number a Kubernetes quantity stands for (bytes of memory, cores of CPU), or undefined */
+export function parseQuantity(text: string): number | undefined {
+  if (text.length > 64 || !new RegExp(quantityPattern).test(text)) return undefined;
+  const [, amount = '', suffix = ''] = /^([0-9.]+)(.*)$/.exec(text) ?? [];
+  const factor = suffix.startsWith('e') ? 10 ** Number(suffix.slice(1)) : suffixes[suffix];
+  return factor === undefined ? undefined : Number(amount) * factor;
+}
+
+/** Prints bytes the way people write limits: the largest binary unit that loses nothing beyond 1 %. */
+export function formatBytes(bytes: number): string {
+  for (const suffix of ['Gi', 'Mi', 'Ki']) {
+    const size = suffixes[suffix] ?? 1;
+    if (bytes >= size) {
+      const value = bytes / size;
+      return `${value >= 100 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1).replace(/\.0$/, '')}${suffix}`;
+    }
+  }
+  return `${Math.round(bytes)}`;
+}

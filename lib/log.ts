@@ -1,0 +1,63 @@
+/**
+ * Structured logging: JSON lines on stderr, constant messages, variable parts as fields.
+ *
+ * Owns:  the logger's shape, its redaction, and how an error is written. stdout stays free for what
+ *        a command prints to its user.
+ * Rule:  no tensors, bodies, tokens or URLs with credentials; keys named like secrets are censored.
+ */
+import { pino, type Logger as PinoLogger } from 'pino';
+import { AppError } from '../api/errors.ts';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** `fields` first is pino's way; here the message comes first because it is what one greps for. */
+export interface Logger {
+  debug(message: string, fields?: Fields): void;
+  info(message: string, fields?: Fields): void;
+  warn(message: string, fields?: Fields): void;
+  error(message: string, fields?: Fields): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: Fields): Logger;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** @param level lines below it are not written. @param name the program, in every line. */
+export function createLogger(name: string, level: LogLevel = 'info'): Logger {
+  const options = {
+    name,
+    level,
+    base: { name },
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: ['token', 'password', 'authorization', '*.token', '*.password', '*.authorization'], censor: '[redacted]' },
+    serializers: { err: describeError },
+  };
+  return wrap(pino(options, pino.destination({ dest: 2, sync: true })));
+}
+
+/** Swallows everything. For tests, and for commands whose output is for people. */
+export const silentLogger: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => silentLogger };
+
+function wrap(logger: PinoLogger): Logger {
+  return {
+    debug: (message, fields) => logger.debug(fields ?? {}, message),
+    info: (message, fields) => logger.info(fields ?? {}, message),
+    warn: (message, fields) => logger.warn(fields ?? {}, message),
+    error: (message, fields) => logger.error(fields ?? {}, message),
+    child: (fields) => wrap(logger.child(fields)),
+  };
+}
+
+/** Our own errors speak for themselves; only a bug is worth its stack. */
+function describeError(error: unknown): Fields {
+  if (error instanceof AppError) {
+    return { code: error.code, kind: error.kind, message: error.message, ...(error.kind === 'bug' ? { stack: error.stack } : {}), ...causeOf(error) };
+  }
+  if (error instanceof Error) return { message: error.message, stack: error.stack, ...causeOf(error) };
+  return { message: String(error) };
+}
+
+function causeOf(error: Error): Fields {
+  return error.cause === undefined ? {} : { cause: describeError(error.cause) };
+}

@@ -1,0 +1,65 @@
+/**
+ * A clock whose hands a test turns. Timers fire in order of time, also those set while others fire.
+ */
+import type { Clock } from '../../lib/clock.ts';
+
+type Timer = { readonly at: number; readonly fn: () => void };
+
+export class HandClock implements Clock {
+  #nowMs: number;
+  #timers: Timer[] = [];
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#nowMs = startMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
+  after(ms: number, fn: () => void): () => void {
+    const timer: Timer = { at: this.#nowMs + Math.max(0, ms), fn };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const off = this.after(ms, resolve);
+      signal?.addEventListener('abort', () => { off(); resolve(); }, { once: true });
+    });
+  }
+
+  /** How many timers wait. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Turns the hands forward; every timer due on the way fires at its own time, promises run in between. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#nowMs + ms;
+    await settle();
+    for (;;) {
+      const next = this.#timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      this.#nowMs = Math.max(this.#nowMs, next.at);
+      next.fn();
+      await settle();
+    }
+    this.#nowMs = end;
+    await settle();
+  }
+}
+
+/** Lets every promise that can settle do so. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
+}
