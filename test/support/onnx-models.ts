@@ -1,0 +1,154 @@
+/**
+ * Small ONNX models, made in memory, for everybody's tests.
+ *
+ * Owns: the models and what they compute, said at each. Bytes are the same at every call.
+ * Use:  `await writeModel(folder, matmul())` gives a path; `modelBytes(matmul())` the bytes alone.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { encodeModel, weight, type Model } from '../../runtime/onnx/build.ts';
+import type { ElementType } from '../../runtime/onnx/element-type.ts';
+
+/** Writes the model into the folder (made if need be). @returns the file's path */
+export async function writeModel(folder: string, model: Model, name = 'model.onnx'): Promise<string> {
+  const path = join(folder, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, encodeModel(model));
+  return path;
+}
+
+/** x[batch, 4] → y[batch, 4], the same values; any element type. fp16, int64, string, bool …: `identity('int64')`. */
+export function identity(type: ElementType = 'float32', shape: readonly (number | string)[] = ['batch', 4]): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'identity',
+      nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+      inputs: [{ name: 'x', type, shape }],
+      outputs: [{ name: 'y', type, shape }],
+    },
+  };
+}
+
+/** a[batch, 3] + b[batch, 3] → sum[batch, 3], float32: two inputs. */
+export function add(): Model {
+  const shape = ['batch', 3];
+  return {
+    opset: 17,
+    producer: { name: 'onnx-models', version: '1' },
+    metadata: { purpose: 'tests' },
+    graph: {
+      name: 'add',
+      nodes: [{ op: 'Add', name: 'the-add', inputs: ['a', 'b'], outputs: ['sum'] }],
+      inputs: [{ name: 'a', type: 'float32', shape }, { name: 'b', type: 'float32', shape }],
+      outputs: [{ name: 'sum', type: 'float32', shape }],
+    },
+  };
+}
+
+/** x[batch, 4] · W[4, 2] → y[batch, 2] with W = [[1,0],[0,1],[1,1],[2,-1]]: y = [x0+x2+2x3, x1+x2-x3]. */
+export function matmul(scale = 1): Model {
+  const values = Float32Array.from([1, 0, 0, 1, 1, 1, 2, -1], (value) => value * scale);
+  return {
+    opset: 17,
+    graph: {
+      name: 'matmul',
+      nodes: [{ op: 'MatMul', inputs: ['x', 'W'], outputs: ['y'] }],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', 2] }],
+      weights: [weight('W', 'float32', [4, 2], values)],
+    },
+  };
+}
+
+/**
+ * x[batch, width] → y[batch, width] through `layers` MatMuls with one shared weight: slow on purpose.
+ * A row costs layers · width² multiplications; slow(1000, 1024) is 4 MB and takes about 60 ms on one core.
+ * The weight keeps the size of the values, so that nothing grows to infinity or fades into denormals.
+ */
+export function slow(layers = 1000, width = 1024): Model {
+  const name = (index: number): string => (index === 0 ? 'x' : index === layers ? 'y' : `h${index}`);
+  return {
+    opset: 17,
+    graph: {
+      name: 'slow',
+      nodes: Array.from({ length: layers }, (_, index) => ({ op: 'MatMul', inputs: [name(index), 'W'], outputs: [name(index + 1)] })),
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', width] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', width] }],
+      weights: [weight('W', 'float32', [width, width], noise(width * width, Math.sqrt(3 / width)))],
+    },
+  };
+}
+
+/** x[batch, side] · W[side, side] with `megabytes` of float32 weights, for memory tests. */
+export function heavy(megabytes = 64): Model {
+  const side = Math.floor(Math.sqrt((megabytes * 2 ** 20) / 4));
+  return {
+    opset: 17,
+    graph: {
+      name: 'heavy',
+      nodes: [{ op: 'MatMul', inputs: ['x', 'W'], outputs: ['y'] }],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', side] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', side] }],
+      weights: [weight('W', 'float32', [side, side], noise(side * side, 1 / Math.sqrt(side)))],
+    },
+  };
+}
+
+/** x[batch, 4] float32 → q[batch, 4] int4: the binding dies of it at run, so it must be refused before. */
+export function int4Output(): Model {
+  return {
+    opset: 21,
+    irVersion: 10,
+    graph: {
+      name: 'int4-output',
+      nodes: [{ op: 'Cast', inputs: ['x'], outputs: ['q'], attributes: { to: { int: 22 } } }],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
+      outputs: [{ name: 'q', type: 'int4', shape: ['batch', 4] }],
+    },
+  };
+}
+
+/** x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) alone: nothing a tensor server can answer with. */
+export function zipMapOutput(): Model {
+  return {
+    opset: 17,
+    domains: { 'ai.onnx.ml': 1 },
+    graph: {
+      name: 'zipmap',
+      nodes: [zipMapNode],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 2] }],
+      outputs: [{ name: 'scores', sequenceOf: { key: 'int64', value: 'float32' } }],
+    },
+  };
+}
+
+const zipMapNode = { op: 'ZipMap', domain: 'ai.onnx.ml', inputs: ['x'], outputs: ['scores'], attributes: { classlabels_int64s: { ints: [0, 1] } } } as const;
+
+/** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence): servable, with the tensor alone. */
+export function tensorAndSequence(): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'tensor-and-sequence',
+      nodes: [
+        { op: 'Add', inputs: ['x', 'x'], outputs: ['doubled'] },
+        { op: 'SequenceConstruct', inputs: ['x', 'doubled'], outputs: ['parts'] },
+      ],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 2] }],
+      outputs: [{ name: 'doubled', type: 'float32', shape: ['batch', 2] }, { name: 'parts', sequenceOf: 'float32' }],
+    },
+  };
+}
+
+/** Values in [-scale, scale), the same at every call. */
+export function noise(count: number, scale: number): Float32Array {
+  const values = new Float32Array(count);
+  let state = 42;
+  for (let index = 0; index < count; index += 1) {
+    // Numerical Recipes' 32-bit linear congruence: enough for weights that only have to be there.
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    values[index] = (state / 2 ** 31 - 1) * scale;
+  }
+  return values;
+}
