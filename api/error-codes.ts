@@ -15,7 +15,9 @@ export const codes = {
   PORT_TAKEN: { kind: 'conflict', say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is taken by another process` },
 
   // ── the Kubernetes API, as a client sees it ──
-  KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string }) => `the API server answered ${p.status} ${p.reason}: ${p.message}` },
+  /** The kind is that of the status (operator/kube/kube-error.ts); `afterMs` is what the server asked to wait. */
+  KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) => `the API server answered ${p.status} ${p.reason}${p.request === undefined ? '' : ` to ${p.request}`}: ${p.message}` },
+  KUBE_ANSWER_UNUSABLE: { kind: 'transient', say: (p: { request: string; problem: string }) => `the API server's answer to ${p.request} cannot be used: ${p.problem}` },
   KUBE_UNREACHABLE: { kind: 'transient', say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}` },
 
   // ── artifact: fetching and checking a model ──
@@ -42,6 +44,7 @@ export const codes = {
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
   REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
+  MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },

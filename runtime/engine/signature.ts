@@ -1,0 +1,79 @@
+/**
+ * What a model takes and gives: names, element types and shapes.
+ *
+ * Owns:  the type, and the check of a request's tensors against it, with messages that name the input.
+ * Pure.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { NamedTensors, Tensor, TensorType } from './tensor.ts';
+
+export type TensorSpec = {
+  readonly name: string;
+  readonly type: TensorType;
+  /** A number is fixed, text names a free dimension ('' has no name). Absent: the rank is unknown. */
+  readonly dims?: readonly (number | string)[];
+};
+
+/** Outputs that are no tensors, or of a type the binding cannot carry, are left out. */
+export type Signature = {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+};
+
+/**
+ * Refuses inputs that the model cannot take.
+ * @throws AppError REQUEST_INVALID naming the first input at fault, what it is and what is expected
+ */
+export function checkInputs(signature: Signature, inputs: NamedTensors): void {
+  const known = new Set(signature.inputs.map(({ name }) => name));
+  for (const name of Object.keys(inputs)) {
+    if (!known.has(name)) throw invalid(`unknown input '${name}': the model takes ${listOf([...known])}`);
+  }
+  for (const spec of signature.inputs) {
+    const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
+    if (tensor === undefined) throw invalid(`input '${spec.name}' is missing: the model takes ${listOf([...known])}`);
+    checkInput(spec, tensor);
+  }
+}
+
+function checkInput(spec: TensorSpec, tensor: Tensor): void {
+  if (tensor.type !== spec.type) throw invalid(`input '${spec.name}' is ${tensor.type}, the model takes ${spec.type}`);
+  if (spec.dims === undefined) return;
+  const fits = tensor.dims.length === spec.dims.length && spec.dims.every((dim, axis) => typeof dim === 'string' || dim === tensor.dims[axis]);
+  if (!fits) throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], the model takes ${printDims(spec.dims)}`);
+}
+
+/**
+ * The outputs to fetch: those asked for, or all.
+ * @throws AppError REQUEST_INVALID for a name that the model does not give
+ */
+export function chooseOutputs(signature: Signature, asked: readonly string[] | undefined): readonly string[] {
+  const known = signature.outputs.map(({ name }) => name);
+  if (asked === undefined || asked.length === 0) return known;
+  const unknown = asked.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model gives ${listOf(known)}`);
+  return asked;
+}
+
+/** Prints a shape for people: [batch,4], a nameless free dimension as ?. */
+export function printDims(dims: readonly (number | string)[]): string {
+  return `[${dims.map((dim) => (dim === '' ? '?' : dim)).join(',')}]`;
+}
+
+/** Whether rows can be added along the first dimension: every input and output has a free one there. */
+export function isBatchable(signature: Signature): boolean {
+  return signature.inputs.length > 0 && [...signature.inputs, ...signature.outputs].every(({ dims }) => typeof dims?.[0] === 'string');
+}
+
+/** Whether an input has a free dimension other than the first, or no known rank: memory then varies with each request. */
+export function hasFreeShape(signature: Signature): boolean {
+  return signature.inputs.some(({ dims }) => dims === undefined || dims.slice(1).some((dim) => typeof dim === 'string'));
+}
+
+function invalid(problem: string): AppError {
+  return new AppError('REQUEST_INVALID', { problem });
+}
+
+function listOf(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(', ');
+}

@@ -1,0 +1,72 @@
+/**
+ * A tensor as the whole runtime passes it around: plain data that crosses threads by transfer.
+ *
+ * Owns:  which array holds which element type, and bytes per element.
+ * Pure.
+ * Why:   not onnxruntime's `Tensor` class: it cannot be transferred, and its float16 constructor fails on
+ *        Node 24 and later, where a plain object with a Uint16Array works.
+ */
+
+/** float16 travels as its bits, bool as bytes 0 and 1. */
+export type ArrayOf = {
+  readonly float32: Float32Array;
+  readonly float64: Float64Array;
+  readonly float16: Uint16Array;
+  readonly int8: Int8Array;
+  readonly uint8: Uint8Array;
+  readonly int16: Int16Array;
+  readonly uint16: Uint16Array;
+  readonly int32: Int32Array;
+  readonly uint32: Uint32Array;
+  readonly int64: BigInt64Array;
+  readonly uint64: BigUint64Array;
+  readonly bool: Uint8Array;
+  readonly string: readonly string[];
+};
+
+/** The element types that ONNX Runtime's binding carries in and out; names are the binding's own. */
+export type TensorType = keyof ArrayOf;
+export type TensorOf<T extends TensorType> = { readonly type: T; readonly dims: readonly number[]; readonly data: ArrayOf[T] };
+/** Row-major; `data.length` is the product of `dims`. */
+export type Tensor = { [T in TensorType]: TensorOf<T> }[TensorType];
+export type TypedData = Exclude<ArrayOf[TensorType], readonly string[]>;
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
+/** Constructor of the array that holds each fixed-width type. */
+export const arrayOf = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+} as const satisfies { [T in Exclude<TensorType, 'string'>]: unknown };
+
+/** Bytes of one element; undefined for strings. */
+export function bytesPerElement(type: TensorType): number | undefined {
+  return type === 'string' ? undefined : arrayOf[type].BYTES_PER_ELEMENT;
+}
+
+/** How many elements a shape holds: 1 for a scalar's []. */
+export function elementCount(dims: readonly number[]): number {
+  let count = 1;
+  for (const dim of dims) count *= dim;
+  return count;
+}
+
+/** Bytes that a tensor's data takes; of strings, two bytes for each UTF-16 unit. */
+export function tensorBytes(tensor: Tensor): number {
+  if (tensor.type !== 'string') return tensor.data.byteLength;
+  return tensor.data.reduce((sum, text) => sum + 2 * text.length, 0);
+}
+
+/** Puts type, shape and data together where the type is only known at run time. The caller has matched them. */
+export function makeTensor(type: TensorType, dims: readonly number[], data: ArrayOf[TensorType]): Tensor {
+  return { type, dims, data } as Tensor;
+}

@@ -1,0 +1,82 @@
+/**
+ * The seam for what a model is used for: a task turns requests of its own protocol into tensors and back.
+ *
+ * Owns:  the port. The server gives every task the Open Inference Protocol beside its own routes, reads and
+ *        bounds the body, counts and times the request, and writes the answer; a task only translates.
+ * Rule:  a handler runs on the HTTP thread: what takes more than a few milliseconds belongs on another one.
+ */
+import type { AppError } from '../../api/errors.ts';
+import type { RuntimeConfig, TaskName } from '../../api/runtime-config.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Inference, InferenceResult } from '../batching/port.ts';
+import type { Signature } from '../engine/signature.ts';
+
+/** What a task is given once the model is loaded, before it is warmed and ready. */
+export type TaskContext = {
+  readonly config: RuntimeConfig;
+  readonly signature: Signature;
+  readonly inference: Inference;
+  /** Absolute path of a file of the prepared source, by its path inside the source (e.g. `tokenizer.json`). */
+  readonly sourceFile: (path: string) => string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+export type TaskFactory = (context: TaskContext) => Promise<Task>;
+
+export interface Task {
+  readonly routes: readonly TaskRoute[];
+  /** Frees what the task holds (threads, files). Called once, after the last request was answered. */
+  close?(): Promise<void>;
+}
+
+export type TaskRoute = {
+  readonly method: 'GET' | 'POST';
+  /** Exact path, e.g. `/v1/embeddings`. */
+  readonly path: string;
+  /** Throws AppErrors; the server turns them into the status of their kind and `errorBody`. */
+  handle(call: TaskCall): Promise<TaskReply>;
+  /** The JSON body of an error answer in this route's protocol. `message` is fit for the client. */
+  errorBody(error: ClientError): unknown;
+};
+
+export type TaskCall = {
+  /** Lower-case names; of a repeated header the values joined by ", ". */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Decompressed and within the body limit; empty for GET. Owned by the handler, its buffer may be transferred. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** Pass on to submit, as is `signal`. Absent: the client gave no deadline. */
+  readonly deadlineMs?: number;
+  readonly signal: AbortSignal;
+  readonly trace: Trace;
+};
+
+/**
+ * Where a request's time goes; the server starts it and reports it (metrics, `Server-Timing`, counters).
+ * A handler calls `decoded` when it has its tensors and `inferred` with the result, both exactly once on success.
+ */
+export interface Trace {
+  /** @param elements size of the request: input elements, for text tokens. Decides its size class. */
+  decoded(elements: number): void;
+  /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
+  inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs'>): void;
+}
+
+export type TaskReply = {
+  /** 200 unless given. */
+  readonly status?: number;
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+export type ClientError = {
+  readonly status: number;
+  readonly code: AppError['code'] | 'INTERNAL';
+  readonly kind: AppError['kind'];
+  readonly message: string;
+};
+
+/** Every task that can be asked for, loaded only when it is: a task may need packages that others do not. */
+export type TaskRegistry = { readonly [T in TaskName]: () => Promise<TaskFactory> };
