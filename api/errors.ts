@@ -39,12 +39,13 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   readonly kind: ErrorKind;
   readonly params: ParamsOf<C>;
 
-  constructor(code: C, params: ParamsOf<C>, options?: { cause?: unknown }) {
+  /** @param options.kind where another system's answer decides who can fix it; otherwise the code's row says */
+  constructor(code: C, params: ParamsOf<C>, options?: { cause?: unknown; kind?: ErrorKind }) {
     // The registry's rows are checked where they stand; TypeScript cannot follow a code to its own row here.
     const say = codes[code].say as (params: ParamsOf<C>) => string;
-    super(say(params), options);
+    super(say(params), options?.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.kind = codes[code].kind;
+    this.kind = options?.kind ?? codes[code].kind;
     this.params = params;
   }
 }

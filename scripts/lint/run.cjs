@@ -23,7 +23,7 @@ if (!Object.keys(wanted).every(installed)) {
   if (install.status !== 0) process.exit(install.status ?? 1);
 }
 const args = process.argv.slice(2);
-const oxlint = spawnSync(join(home, 'node_modules', '.bin', 'oxlint'), ['--type-aware', '-c', join(home, 'oxlintrc.json'), ...(args.length > 0 ? args : ['.'])], {
+const oxlint = spawnSync(join(home, 'node_modules', '.bin', 'oxlint'), ['--type-aware', '-c', join(root, '.oxlintrc.json'), ...(args.length > 0 ? args : ['.'])], {
   stdio: 'inherit',
   cwd: root,
   env: { ...process.env, OXLINT_TSGOLINT_PATH: join(home, 'node_modules', '.bin', 'tsgolint'), PATH: `${join(home, 'node_modules', '.bin')}:${process.env.PATH}` },

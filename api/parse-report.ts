@@ -1,0 +1,102 @@
+/**
+ * Reads a report back (api/report.ts): what is known must have its type, what is not known is let be.
+ *
+ * Owns:  which field has which type, as one table. The sidecar checks what the runtime counted with it, the operator
+ *        what a sidecar sent: both come from another process, perhaps of another version, perhaps not ours.
+ * Pure:  never throws. A report with one wrong type is no report: half of the numbers would be worse than none.
+ */
+import type { Report } from './report.ts';
+import type { Precision, ProviderName } from './runtime-config.ts';
+
+export type ParsedReport = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'unusable'; readonly problem: string };
+
+/** @returns what is wrong with the value at `path`, or undefined */
+type Check = (value: unknown, path: string) => string | undefined;
+type Fields = Readonly<Record<string, Check>>;
+
+const precisions = ['Source', 'FP32', 'FP16', 'INT8', 'INT4'] as const satisfies readonly Precision[];
+const providers = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const satisfies readonly ProviderName[];
+
+/** Tiers times size classes are dozens; a reader must not loop over more. */
+const listLimit = 1024;
+/** Buckets of 2 % from a tenth of a millisecond to a day are 1100. */
+const mapLimit = 8192;
+
+const text: Check = (value, path) => (typeof value === 'string' ? undefined : `${path} is not a string`);
+const truth: Check = (value, path) => (typeof value === 'boolean' ? undefined : `${path} is not true or false`);
+const amount: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? undefined : `${path} is not a number of at least 0`);
+const amountOrNull: Check = (value, path) => (value === null ? undefined : amount(value, path));
+
+function oneOf(words: readonly string[]): Check {
+  return (value, path) => (typeof value === 'string' && words.includes(value) ? undefined : `${path} is not one of ${words.join(', ')}`);
+}
+
+function listOf(item: Check): Check {
+  return (value, path) => {
+    if (!Array.isArray(value)) return `${path} is not a list`;
+    if (value.length > listLimit) return `${path} has ${value.length} items, more than ${listLimit}`;
+    return firstProblem(value.map((each: unknown, index) => () => item(each, `${path}[${index}]`)));
+  };
+}
+
+function mapOf(item: Check): Check {
+  return (value, path) => {
+    if (!isRecord(value)) return `${path} is not an object`;
+    const entries = Object.entries(value);
+    if (entries.length > mapLimit) return `${path} has ${entries.length} entries, more than ${mapLimit}`;
+    return firstProblem(entries.map(([key, each]) => () => item(each, `${path}.${key}`)));
+  };
+}
+
+/** An object whose `required` fields are there and whose `optional` ones are right when they are. */
+function shape(required: Fields, optional: Fields = {}): Check {
+  return (value, path) => {
+    if (!isRecord(value)) return `${path} is not an object`;
+    const must = Object.entries(required).map(([name, check]) => () => check(value[name], join(path, name)));
+    const may = Object.entries(optional).map(([name, check]) => () => (value[name] === undefined ? undefined : check(value[name], join(path, name))));
+    return firstProblem([...must, ...may]);
+  };
+}
+
+const histogram = shape({ base: amount, growth: amount, counts: mapOf(amount) });
+const traffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: amount, errors: mapOf(amount), shed: amount });
+const reportShape = shape(
+  { bootId: text, seq: amount, revision: text },
+  {
+    model: shape({ digest: text, precision: oneOf(precisions) }),
+    providers: shape({ requested: listOf(oneOf(providers)), actual: listOf(shape({ provider: oneOf(providers), nodes: amount, time: amount })) }),
+    ready: truth,
+    state: text,
+    warmup: shape({ done: amount, wanted: amount }),
+    traffic: listOf(traffic),
+    memory: shape({ limitBytes: amountOrNull, anonymousBytes: amount, peakBytes: amount, estimateBytes: amount }),
+    queue: shape({ depth: amount, oldestMs: amount }),
+    eventLoopLagMs: shape({ p50: amount, p99: amount, max: amount }),
+    cpuThrottledSeconds: amount,
+    node: shape({ cpuFeatures: listOf(text), cores: amount }),
+  },
+);
+
+/** @param value what `JSON.parse` gave; bounded by the caller before it was parsed */
+export function parseReport(value: unknown): ParsedReport {
+  if (!isRecord(value)) return { kind: 'unusable', problem: 'the report is not an object' };
+  if (value['schema'] !== 1) return { kind: 'unusable', problem: `the report has schema ${JSON.stringify(value['schema'])}, this reader knows 1` };
+  const problem = reportShape(value, '');
+  return problem === undefined ? { kind: 'report', report: value as Report } : { kind: 'unusable', problem };
+}
+
+function firstProblem(checks: readonly (() => string | undefined)[]): string | undefined {
+  for (const check of checks) {
+    const problem = check();
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function join(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

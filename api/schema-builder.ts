@@ -1,0 +1,197 @@
+/**
+ * Builds a Kubernetes structural schema and the TypeScript type of the same thing from one expression.
+ *
+ * Owns:   what a structural schema may contain. It is not possible to write a string, list or map without a
+ *         bound, because a real API server refuses CEL rules over unbounded values.
+ * Stages: `published` has the fields that work; `whole` has the planned ones too, so that a test can ask a
+ *         real API server today whether the API of tomorrow passes its checks.
+ * Pure:   a schema is a value; every method returns a new one.
+ */
+
+export type Stage = 'published' | 'whole';
+/** Whether an object must have the field, may have it, or will have it one day. */
+export type Presence = 'required' | 'optional' | 'planned';
+
+export type CelRule = { readonly rule: string; readonly message: string; readonly fieldPath?: string };
+
+/** The part of JSON Schema that a structural schema is made of. */
+export type JsonSchema = {
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly description?: string;
+  readonly format?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly maxProperties?: number;
+  readonly items?: JsonSchema;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: JsonSchema;
+  readonly required?: readonly string[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly 'x-kubernetes-int-or-string'?: true;
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly 'x-kubernetes-preserve-unknown-fields'?: true;
+  readonly 'x-kubernetes-validations'?: readonly CelRule[];
+};
+
+type Render = (stage: Stage) => JsonSchema;
+
+/** A schema for values of type T. */
+export class Schema<T, P extends Presence = 'required'> {
+  /** Only for the compiler: carries T. */
+  declare readonly value: T;
+  readonly presence: P;
+  /** What the reference says an absent field means; the API server never sees it. */
+  readonly defaultText: string | undefined;
+  readonly #render: Render;
+
+  constructor(render: Render, presence: P, defaultText?: string) {
+    this.#render = render;
+    this.presence = presence;
+    this.defaultText = defaultText;
+  }
+
+  json(stage: Stage): JsonSchema {
+    return this.#render(stage);
+  }
+
+  /** One or two sentences for `kubectl explain` and the reference. */
+  doc(description: string): Schema<T, P> {
+    return this.#with({ description });
+  }
+
+  optional(): Schema<T, 'optional'> {
+    return new Schema(this.#render, 'optional', this.defaultText);
+  }
+
+  /** May be left out; `withDefaults` then fills in what `text` says. Not an API default: those would change every stored object. */
+  defaultsTo(text: string): Schema<T, 'optional'> {
+    return new Schema(this.#render, 'optional', text);
+  }
+
+  /** Part of the design, refused by name until it works. */
+  planned(): Schema<T, 'planned'> {
+    return new Schema(this.#render, 'planned', this.defaultText);
+  }
+
+  /** A default that the API server writes into the object. Only where Kubernetes itself needs it. */
+  serverDefault(value: T): Schema<T, 'optional'> {
+    return new Schema((stage) => ({ ...this.#render(stage), default: value }), 'optional', JSON.stringify(value));
+  }
+
+  /** @param stage 'whole' for a rule over fields that are planned */
+  rule(rule: CelRule, stage: Stage = 'published'): Schema<T, P> {
+    const render: Render = (asked) => {
+      const json = this.#render(asked);
+      if (stage === 'whole' && asked === 'published') return json;
+      return { ...json, 'x-kubernetes-validations': [...(json['x-kubernetes-validations'] ?? []), rule] };
+    };
+    return new Schema(render, this.presence, this.defaultText);
+  }
+
+  #with(more: JsonSchema): Schema<T, P> {
+    return new Schema((stage) => ({ ...this.#render(stage), ...more }), this.presence, this.defaultText);
+  }
+}
+
+/** The TypeScript type of a schema's values, as published. */
+export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
+
+type AnySchema = Schema<unknown, Presence>;
+export type Fields = Readonly<Record<string, AnySchema>>;
+type KeysOf<F extends Fields, P extends Presence> = { [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never }[keyof F];
+export type ObjectOf<F extends Fields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & { readonly [K in KeysOf<F, 'optional'>]?: Infer<F[K]> };
+
+type Bound = { readonly max: number; readonly min?: number };
+
+function base<T>(json: JsonSchema): Schema<T> {
+  return new Schema<T>(() => json, 'required');
+}
+
+/** @param bound lengths in characters */
+function string(bound: Bound & { readonly pattern?: string; readonly format?: string }): Schema<string> {
+  return base({
+    type: 'string',
+    maxLength: bound.max,
+    ...(bound.min === undefined ? {} : { minLength: bound.min }),
+    ...(bound.pattern === undefined ? {} : { pattern: bound.pattern }),
+    ...(bound.format === undefined ? {} : { format: bound.format }),
+  });
+}
+
+function oneOf<const V extends string, const L extends string = never>(values: readonly V[], planned: readonly L[] = []): Schema<V> {
+  return new Schema<V>((stage) => ({ type: 'string', enum: stage === 'whole' ? [...values, ...planned] : values }), 'required');
+}
+
+function integer(bound: { readonly min: number; readonly max: number; readonly format?: 'int32' | 'int64' }): Schema<number> {
+  return base({ type: 'integer', format: bound.format ?? 'int32', minimum: bound.min, maximum: bound.max });
+}
+
+function boolean(): Schema<boolean> {
+  return base({ type: 'boolean' });
+}
+
+/** A number of things, or a percent. */
+function intOrString(pattern: string): Schema<number | string> {
+  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], pattern, maxLength: 16 });
+}
+
+/** Anything, kept as it is: for parts of other APIs, which their own server checks. */
+function opaque(): Schema<Readonly<Record<string, unknown>>> {
+  return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
+}
+
+function map<S extends AnySchema>(value: S, bound: { readonly max: number }): Schema<Readonly<Record<string, Infer<S>>>> {
+  return new Schema((stage) => ({ type: 'object', additionalProperties: value.json(stage), maxProperties: bound.max }), 'required');
+}
+
+/** A list replaced as a whole when somebody applies it: order carries meaning. */
+function list<S extends AnySchema>(item: S, bound: Bound): Schema<readonly Infer<S>[]> {
+  return array(item, bound, { 'x-kubernetes-list-type': 'atomic' });
+}
+
+function set<S extends Schema<string, Presence>>(item: S, bound: Bound): Schema<readonly Infer<S>[]> {
+  return array(item, bound, { 'x-kubernetes-list-type': 'set' });
+}
+
+/** A list whose items have an identity: several owners may each apply their own. */
+function listMap<S extends AnySchema>(key: string, item: S, bound: Bound): Schema<readonly Infer<S>[]> {
+  return array(item, bound, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+}
+
+function array<S extends AnySchema>(item: S, bound: Bound, kind: JsonSchema): Schema<readonly Infer<S>[]> {
+  return new Schema(
+    (stage) => ({ type: 'array', items: item.json(stage), maxItems: bound.max, ...(bound.min === undefined ? {} : { minItems: bound.min }), ...kind }),
+    'required',
+  );
+}
+
+function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+  return new Schema((stage) => {
+    const shown = Object.entries(fields).filter(([, field]) => stage === 'whole' || field.presence !== 'planned');
+    const required = shown.filter(([, field]) => field.presence === 'required').map(([name]) => name);
+    return {
+      type: 'object',
+      properties: Object.fromEntries(shown.map(([name, field]) => [name, describe(field, stage)])),
+      ...(required.length === 0 ? {} : { required }),
+    };
+  }, 'required');
+}
+
+/** What a field defaults to belongs into its description: it is nowhere else to be seen by `kubectl explain`. */
+function describe(field: AnySchema, stage: Stage): JsonSchema {
+  const json = field.json(stage);
+  if (field.defaultText === undefined || json.default !== undefined) return json;
+  const description = [json.description, `Default: ${field.defaultText}.`].filter((part) => part !== undefined).join(' ');
+  return { ...json, description };
+}
+
+/** The vocabulary of schemas. */
+export const k = { string, oneOf, integer, boolean, intOrString, opaque, map, list, set, listMap, object } as const;

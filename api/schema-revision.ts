@@ -1,0 +1,157 @@
+/**
+ * The part of OnnxModel's spec that makes a revision: a change of any of these fields starts a rollout.
+ *
+ * Owns:  the shape, bounds and rules of model, execution, batching, memory, resources, warmup, runtime and
+ *        template. What an absent field means is said here for readers and done by api/defaults.ts.
+ */
+import { k } from './schema-builder.ts';
+import { durationPattern, quantityPattern } from './units.ts';
+
+const digestPattern = '^sha256:[0-9a-f]{64}$';
+/** Relative, no hidden files, no way out of the folder. */
+const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
+const uriPattern =
+  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
+const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
+
+export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
+export const digest = (): ReturnType<typeof k.string> => k.string({ max: 71, pattern: digestPattern });
+const path = (): ReturnType<typeof k.string> => k.string({ max: 512, pattern: pathPattern });
+const objectName = (): ReturnType<typeof k.string> => k.string({ max: 253, pattern: dnsLabelPattern });
+const shortText = (): ReturnType<typeof k.string> => k.string({ max: 316 });
+export const configMapRef = () => k.object({ name: objectName().doc('Name of a ConfigMap in the same namespace.') });
+
+const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
+const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
+
+const provider = k.object({
+  name: k.oneOf(providerNames).doc('As the image carries it; the default image has CPU.'),
+  options: k.map(k.string({ max: 256 }), { max: 32 }).doc('Options of the provider, as ONNX Runtime spells them.').optional(),
+});
+
+const embedding = k.object({
+  tokenizer: path().doc('Path of tokenizer.json in the source; tokenizer_config.json is read beside it.').defaultsTo('tokenizer.json'),
+  output: k.string({ max: 256, min: 1 }).doc('Name of the output tensor.').defaultsTo('sentence_embedding where the graph has it, else its first output'),
+  pooling: k.oneOf(['None', 'Mean', 'Cls', 'Last']).doc('How [batch, sequence, hidden] becomes [batch, hidden]. None: the output is pooled already.').defaultsTo('None'),
+  normalize: k.boolean().doc('Whether vectors are scaled to length 1.').defaultsTo('true'),
+  maxTokens: k.integer({ min: 1, max: 131072 }).doc('Tokens of one text, special tokens included.').defaultsTo('512'),
+  onTooLong: k.oneOf(['Truncate', 'Refuse']).doc('What happens to a longer text.').defaultsTo('Truncate'),
+});
+
+const model = k
+  .object({
+    uri: k
+      .string({ max: 2048, min: 1, pattern: uriPattern })
+      .doc('A file, or a folder when it ends with "/": https://host/path, http://host/path (only with a digest), npm:@scope/package@1.2.3/path, pvc://claim/path; in local mode also file:///path. Versions are exact.'),
+    digest: digest().doc('SHA-256 of the file; of a folder, of its sorted lines "sha256  path". Absent: resolved once, by the first pod of the revision.').optional(),
+    files: k.listMap('path', k.object({ path: path(), digest: digest() }), { max: 64, min: 1 }).doc('What a folder holds, for sources that cannot list it (https).').optional(),
+    variants: k
+      .listMap('precision', k.object({ precision: k.oneOf(precisions), path: path() }), { max: 8 })
+      .doc('Ready-made files of other precisions in the same folder.')
+      .optional(),
+    graphs: k
+      .listMap('name', k.object({ name: k.string({ max: 40, min: 1, pattern: dnsLabelPattern }), path: path() }), { max: 1, min: 1 })
+      .doc('The graph to serve: its path in a folder.')
+      .defaultsTo('model.onnx'),
+    task: k.oneOf(['Tensor', 'Embedding'], ['Transcription', 'Generation']).doc('What the endpoint speaks: tensors (Open Inference Protocol), or also /v1/embeddings.').defaultsTo('Tensor'),
+    embedding: embedding.doc('How text becomes a vector; only with task Embedding.').optional(),
+    schemaPolicy: k.oneOf(['Compatible', 'Exact', 'Any']).doc('I/O signature against the stable revision.').planned(),
+    credentialsSecretRef: k.object({ name: objectName() }).planned(),
+  })
+  .rule({ rule: "!self.uri.startsWith('http://') || has(self.digest)", message: 'an http:// source needs a digest, because anybody on the way could change it', fieldPath: '.digest' })
+  .rule({ rule: "!has(self.embedding) || (has(self.task) && self.task == 'Embedding')", message: 'embedding is only for task Embedding', fieldPath: '.embedding' })
+  .rule({ rule: "!(has(self.files) || has(self.variants) || has(self.graphs)) || self.uri.endsWith('/')", message: 'files, variants and graphs are paths in a folder: end the uri with "/"', fieldPath: '.uri' })
+  .rule({ rule: "!has(self.task) || self.task != 'Embedding' || self.uri.endsWith('/')", message: 'task Embedding needs a tokenizer beside the model: give a folder, a uri that ends with "/"', fieldPath: '.uri' })
+  .rule({ rule: "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || has(self.files)", message: 'an https folder cannot be listed: name its files', fieldPath: '.files' });
+
+const execution = k.object({
+  providers: k
+    .list(provider, { max: 4, min: 1 })
+    .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
+    .doc('Execution providers in order of preference.')
+    .defaultsTo('[{name: CPU}]'),
+  fallbackPolicy: k.oneOf(['Forbid', 'Warn', 'Allow']).doc('When the first provider cannot be used or leaves nodes to another one: refuse to serve, serve and say so in ProvidersActive, or serve.').defaultsTo('Forbid'),
+  precision: k.oneOf(['Source', ...precisions], ['Auto']).doc('Source: the graph as it is; else the variant of that precision.').defaultsTo('Source'),
+  graphOptimization: k.oneOf(['Disabled', 'Basic', 'Extended', 'All']).doc("ONNX Runtime's level.").defaultsTo('All'),
+  profile: k.oneOf(['Throughput', 'Latency']).doc('Throughput: a worker for each core. Latency: one worker with a thread for each core.').defaultsTo('Throughput'),
+  workers: k.integer({ min: 1, max: 64 }).doc('Sessions that run at the same time.').defaultsTo('by profile and CPU limit'),
+  threadsPerWorker: k.integer({ min: 1, max: 256 }).doc('Threads inside one session.').defaultsTo('by profile and CPU limit'),
+  sessionConfig: k.map(k.string({ max: 256 }), { max: 32 }).doc('Session config entries of ONNX Runtime, e.g. "session.set_denormal_as_zero": "1".').optional(),
+});
+
+const batching = k.object({
+  maxBatchSize: k.integer({ min: 1, max: 1024 }).doc('Rows of one run. 1: no batching.').defaultsTo('8'),
+  maxQueueDelay: duration().doc('How long a request may wait for company. 0ms: batches only what waits already.').defaultsTo('0ms'),
+  maxQueueDepth: k.integer({ min: 1, max: 65536 }).doc('Requests that may wait; one more is answered with 429.').defaultsTo('256'),
+  padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
+  tiers: k
+    .object({ interactive: k.object({ deadline: duration() }).optional(), bulk: k.object({ deadline: duration() }).optional() })
+    .planned(),
+});
+
+const quantity = k.intOrString(quantityPattern);
+const memory = k.object({
+  limit: k.string({ max: 24, pattern: quantityPattern }).doc('Request and limit of the runtime container. The server stays under it by refusing work.').optional(),
+  arena: k.oneOf(['Auto', 'On', 'Off']).doc("ONNX Runtime's memory arena. Auto: off where input shapes vary, because it never shrinks.").defaultsTo('Auto'),
+  kvCache: k.string({ max: 24, pattern: quantityPattern }).planned(),
+});
+
+const noMemory = (field: 'requests' | 'limits') => ({
+  rule: `!has(self.${field}) || !('memory' in self.${field})`,
+  message: 'memory is set by spec.memory.limit',
+  fieldPath: `.${field}`,
+});
+const resources = k
+  .object({ requests: k.map(quantity, { max: 16 }).optional(), limits: k.map(quantity, { max: 16 }).optional() })
+  .rule(noMemory('requests'))
+  .rule(noMemory('limits'));
+
+const warmup = k.object({
+  requests: k.integer({ min: 0, max: 10000 }).doc('Requests that a pod answers itself before it is ready.').defaultsTo('5'),
+  timeout: duration().doc('A pod that is not warm by then fails.').defaultsTo('5m'),
+  inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
+});
+
+const toleration = k.object({
+  key: shortText().optional(),
+  operator: k.oneOf(['Exists', 'Equal', 'Lt', 'Gt']).optional(),
+  value: shortText().optional(),
+  effect: k.oneOf(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+  tolerationSeconds: k.integer({ min: -1, max: 2147483647, format: 'int64' }).optional(),
+});
+
+const podMeta = k.object({
+  labels: k.map(k.string({ max: 63 }), { max: 32 }).optional(),
+  annotations: k.map(k.string({ max: 4096 }), { max: 32 }).optional(),
+});
+const podSpec = k.object({
+  nodeSelector: k.map(k.string({ max: 63 }), { max: 32 }).optional(),
+  tolerations: k.list(toleration, { max: 32 }).optional(),
+  affinity: k.opaque().doc('As in a pod.').optional(),
+  topologySpreadConstraints: k.list(k.opaque(), { max: 16 }).doc('As in a pod.').optional(),
+  serviceAccountName: objectName().doc('Its token is not mounted.').optional(),
+  imagePullSecrets: k.listMap('name', k.object({ name: objectName() }), { max: 16 }).optional(),
+  priorityClassName: objectName().optional(),
+});
+const template = k
+  .object({ metadata: podMeta.optional(), spec: podSpec.optional() })
+  .rule({
+    rule: "!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, l.startsWith('onnx-operator.dev/'))",
+    message: 'labels of onnx-operator.dev are set by the operator',
+    fieldPath: '.metadata.labels',
+  });
+
+/** Fields of the spec that are part of the revision's hash. */
+export const revisionFields = {
+  model: model.doc('Which model, and what it is for.'),
+  execution: execution.doc('How ONNX Runtime runs it.').optional(),
+  batching: batching.doc('How requests share a run.').optional(),
+  memory: memory.doc('How much memory it may use.').optional(),
+  resources: resources.doc('CPU and devices of the runtime container, as in a pod; memory is spec.memory.limit.').optional(),
+  warmup: warmup.doc('What a pod does before it is ready.').optional(),
+  runtime: k
+    .object({ image: k.string({ max: 512, min: 1 }).doc('Image of the runtime.').defaultsTo("the operator's, frozen when the revision is made") })
+    .doc('Which runtime serves it.')
+    .optional(),
+  template: template.doc('What else the pods should carry.').optional(),
+};

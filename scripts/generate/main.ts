@@ -1,0 +1,38 @@
+/**
+ * Writes every generated file, or with --check says which ones differ from what would be written.
+ *
+ * Owns: the list of generated files. They are checked in; CI runs --check, which exits 1 on a difference.
+ */
+
+import '../node-guard.cjs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { crdYaml } from './crd.ts';
+import { errorReference } from './error-reference.ts';
+import { fieldReference } from './field-reference.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+const files: readonly { readonly path: string; readonly make: () => string }[] = [
+  { path: 'crds/onnxmodels.yaml', make: crdYaml },
+  { path: 'docs/reference/onnxmodel.md', make: fieldReference },
+  { path: 'docs/reference/errors.md', make: errorReference },
+];
+
+const check = process.argv.includes('--check');
+let different = 0;
+for (const { path, make } of files) {
+  const target = join(root, path);
+  const want = make();
+  const have = existsSync(target) ? readFileSync(target, 'utf8') : undefined;
+  if (have === want) continue;
+  different += 1;
+  if (check) {
+    console.error(`${path} is not what \`npm run generate\` writes`);
+  } else {
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, want);
+    console.log(`wrote ${path}`);
+  }
+}
+process.exitCode = check && different > 0 ? 1 : 0;
