@@ -1,0 +1,78 @@
+/**
+ * Asks the runtime for its counters once a second and keeps the report made of the last answer.
+ *
+ * Owns:  the loop, its pauses, and when to stop: told to end, it goes on until the runtime's socket is gone, because
+ *        what is answered while a pod drains counts like anything else.
+ * Ends:  `run` returns when told to stop and the runtime is gone, or `drainLimitMs` later.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { backoffMs } from '../../lib/retry.ts';
+import type { Report } from '../../api/report.ts';
+import type { Reading } from './counters-client.ts';
+import { firstReport, nextReport, type Collected } from './report.ts';
+
+export type CollectorOptions = {
+  readonly revision: string;
+  readonly read: () => Promise<Reading>;
+  readonly clock: Clock;
+  /** Chance in [0, 1), for the backoff. */
+  readonly random: () => number;
+};
+
+export const intervalMs = 1_000;
+/** A pod's default grace period is shorter; this bound is for a runtime that hangs. */
+export const drainLimitMs = 60_000;
+const drainIntervalMs = 250;
+const backoff = { baseMs: intervalMs, maxMs: 4_000 };
+/** A loop that did not turn for this long is stuck, whatever the runtime does: longer than any deadline and pause. */
+const stuckAfterMs = 30_000;
+
+export class Collector {
+  readonly #options: CollectorOptions;
+  #collected: Collected;
+  #failures = 0;
+  #turnedAtMs: number;
+
+  constructor(options: CollectorOptions) {
+    this.#options = options;
+    this.#collected = firstReport(options.revision);
+    this.#turnedAtMs = options.clock.monotonic();
+  }
+
+  /** The report made of the last reading. */
+  get report(): Report {
+    return this.#collected.report;
+  }
+
+  /** Whether the loop still turns. */
+  get alive(): boolean {
+    return this.#options.clock.monotonic() - this.#turnedAtMs < stuckAfterMs;
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!stop.aborted) {
+      await this.#turn();
+      await clock.sleep(this.#pauseMs(), stop);
+    }
+    const endMs = clock.monotonic() + drainLimitMs;
+    while (clock.monotonic() < endMs) {
+      const reading = await this.#turn();
+      if (reading.kind === 'gone') return;
+      await clock.sleep(drainIntervalMs);
+    }
+  }
+
+  async #turn(): Promise<Reading> {
+    const { clock, read } = this.#options;
+    const reading = await read();
+    this.#turnedAtMs = clock.monotonic();
+    this.#failures = reading.kind === 'read' ? 0 : this.#failures + 1;
+    this.#collected = nextReport(this.#collected, reading, this.#turnedAtMs);
+    return reading;
+  }
+
+  #pauseMs(): number {
+    return this.#failures === 0 ? intervalMs : backoffMs(backoff, this.#failures, this.#options.random());
+  }
+}

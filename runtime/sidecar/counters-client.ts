@@ -1,0 +1,71 @@
+/**
+ * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`.
+ *
+ * Owns:   the request, its deadline and the bound of its body. Every way to fail is a value: a runtime that is starting,
+ *         busy or gone is what this process is there to report.
+ * Limits: the body has at most `reportLimitBytes`; the answer is there within `deadlineMs` or is none.
+ * Why:    node:http, not fetch: the sidecar sits in every pod and fetch's client would double what it holds.
+ */
+import { get, type Agent, type IncomingMessage } from 'node:http';
+import { messageOf } from '../../api/errors.ts';
+import { parseReport } from '../../api/parse-report.ts';
+import { reportLimitBytes, type Report } from '../../api/report.ts';
+
+export type Reading =
+  /** The report still lacks `seq`, which is the sidecar's to count. */
+  | { readonly kind: 'read'; readonly counters: Omit<Report, 'seq'> }
+  /** Nobody listens there: the runtime has not started or has ended. */
+  | { readonly kind: 'gone'; readonly why: string }
+  /** Somebody is there but gave nothing to go by. */
+  | { readonly kind: 'silent'; readonly why: string };
+
+export type CountersSource = {
+  readonly address: string;
+  readonly port: number;
+  readonly deadlineMs: number;
+  readonly agent: Agent;
+};
+
+/** Never rejects. */
+export function readCounters(source: CountersSource): Promise<Reading> {
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(source.deadlineMs);
+    const fail = (error: Error): void => resolve(failureOf(error, source));
+    const request = get({ host: source.address, port: source.port, path: '/counters', agent: source.agent, signal }, (response) => {
+      collect(response).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
+    });
+    request.on('error', fail);
+  });
+}
+
+/** @returns undefined when there is more than a report may have */
+async function collect(response: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > reportLimitBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function readingOf(status: number, body: string | undefined): Reading {
+  if (body === undefined) return { kind: 'silent', why: `its counters have more than ${reportLimitBytes} bytes` };
+  if (status !== 200) return { kind: 'silent', why: `it answered ${status} when asked for its counters` };
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return { kind: 'silent', why: 'its counters are not JSON' };
+  }
+  const parsed = parseReport({ ...(value as object), seq: 0 });
+  return parsed.kind === 'report' ? { kind: 'read', counters: parsed.report } : { kind: 'silent', why: `its counters are not usable: ${parsed.problem}` };
+}
+
+function failureOf(error: Error, source: CountersSource): Reading {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ECONNREFUSED') return { kind: 'gone', why: `nothing listens at ${source.address}:${source.port}` };
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return { kind: 'silent', why: `it gave no answer within ${source.deadlineMs} ms` };
+  return { kind: 'silent', why: messageOf(error) };
+}

@@ -1,0 +1,178 @@
+/**
+ * The sidecar as a process, beside a runtime that is a plain HTTP server: what it serves while the runtime is up, slow,
+ * silent, replaced and gone.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { ports } from '../../api/names.ts';
+import { reportLimitBytes, type Report } from '../../api/report.ts';
+import { fullReport } from '../support/reports.ts';
+
+const program = fileURLToPath(new URL('../support/sidecar-process.ts', import.meta.url));
+const { seq: _, ...counters } = fullReport;
+/** Large enough that it is worth compressing. */
+const manyBuckets = { ...counters, traffic: [{ ...counters.traffic![0]!, latency: { base: 1e-4, growth: 1.02, counts: Object.fromEntries(Array.from({ length: 400 }, (_v, i) => [i, i])) } }] };
+
+let lastAddress = 0;
+
+/** An address of loopback that no other test uses, so that the real ports can be. */
+function ownAddress(): string {
+  lastAddress += 1;
+  return `127.84.${process.pid % 250}.${lastAddress}`;
+}
+
+type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
+
+function ask(address: string, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: address, port: ports.sidecar, path, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+    });
+    sent.on('error', reject).end();
+  });
+}
+
+async function reportOf(address: string): Promise<Report> {
+  return JSON.parse((await ask(address, '/report')).body.toString()) as Report;
+}
+
+async function until<T>(what: string, get: () => Promise<T | undefined>): Promise<T> {
+  const endAt = Date.now() + 10_000;
+  for (;;) {
+    const got = await get().catch(() => undefined);
+    if (got !== undefined) return got;
+    assert.ok(Date.now() < endAt, `${what} did not come`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+describe('sidecar', () => {
+  const started: ChildProcess[] = [];
+  const servers: Server[] = [];
+
+  async function startSidecar(address: string): Promise<ChildProcess> {
+    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' }, stdio: ['ignore', 'ignore', 'pipe'] });
+    started.push(child);
+    await until('the sidecar', async () => ((await ask(address, '/healthz')).status === 200 ? true : undefined));
+    return child;
+  }
+
+  async function startRuntime(address: string, body: () => string, delayMs = 0): Promise<Server> {
+    const server = createServer((_request, response) => setTimeout(() => response.setHeader('content-type', 'application/json').end(body()), delayMs));
+    servers.push(server);
+    server.listen(ports.metrics, address);
+    await once(server, 'listening');
+    return server;
+  }
+
+  function end(server: Server): void {
+    server.close();
+    server.closeAllConnections();
+  }
+
+  afterEach(async () => {
+    servers.splice(0).forEach(end);
+    for (const child of started.splice(0)) {
+      if (child.exitCode !== null) continue;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  });
+
+  it('is not ready before the runtime is, says why, serves its counters then', async () => {
+    const address = ownAddress();
+    await startSidecar(address);
+    const before = await until('the first reading', async () => {
+      const report = await reportOf(address);
+      return report.seq > 0 ? report : undefined;
+    });
+    assert.equal(before.ready, false);
+    assert.match(before.state ?? '', /does not answer yet: nothing listens at 127\./);
+    await startRuntime(address, () => JSON.stringify(counters));
+    const after = await until('a ready report', async () => {
+      const report = await reportOf(address);
+      return report.ready === true ? report : undefined;
+    });
+    assert.deepEqual({ ...after, seq: 0 }, { ...counters, seq: 0 });
+  });
+
+  it('compresses for whoever accepts it', async () => {
+    const address = ownAddress();
+    await startRuntime(address, () => JSON.stringify(manyBuckets));
+    await startSidecar(address);
+    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    const packed = await ask(address, '/report', { 'accept-encoding': 'gzip' });
+    const plain = await ask(address, '/report', { 'accept-encoding': 'identity' });
+    assert.equal(packed.headers['content-encoding'], 'gzip');
+    assert.equal(plain.headers['content-encoding'], undefined);
+    assert.equal((JSON.parse(gunzipSync(packed.body).toString()) as Report).bootId, 'boot-1');
+    assert.ok(packed.body.length < plain.body.length / 2);
+  });
+
+  it('goes on when the runtime is replaced, with the new one\'s boot', async () => {
+    const address = ownAddress();
+    const first = await startRuntime(address, () => JSON.stringify(counters));
+    await startSidecar(address);
+    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    end(first);
+    const between = await until('a report of the loss', async () => {
+      const report = await reportOf(address);
+      return report.ready === false ? report : undefined;
+    });
+    assert.equal(between.bootId, 'boot-1');
+    assert.match(between.state ?? '', /does not answer any more/);
+    await startRuntime(address, () => JSON.stringify({ ...counters, bootId: 'boot-2' }));
+    const after = await until('the new boot', async () => {
+      const report = await reportOf(address);
+      return report.bootId === 'boot-2' ? report : undefined;
+    });
+    assert.ok(after.seq < between.seq);
+  });
+
+  for (const [name, body, want] of [
+    ['counters that are not JSON', () => '<html>', /not JSON/],
+    ['counters of a wrong type', () => JSON.stringify({ ...counters, ready: 'yes' }), /ready is not true or false/],
+    ['counters without end', () => `"${'x'.repeat(reportLimitBytes + 10)}"`, /more than 1048576 bytes/],
+  ] as const) {
+    it(`takes ${name} for no information`, async () => {
+      const address = ownAddress();
+      await startRuntime(address, body);
+      await startSidecar(address);
+      const report = await until('a reading', async () => {
+        const now = await reportOf(address);
+        return now.seq > 0 ? now : undefined;
+      });
+      assert.equal(report.ready, false);
+      assert.match(report.state ?? '', want);
+    });
+  }
+
+  it('answers what it does not know with 404 in JSON', async () => {
+    const address = ownAddress();
+    await startSidecar(address);
+    const answer = await ask(address, '/reports');
+    assert.equal(answer.status, 404);
+    assert.equal((JSON.parse(answer.body.toString()) as { error: { code: string } }).error.code, 'PATH_UNKNOWN');
+  });
+
+  it('reports through the drain, ends with the runtime', async () => {
+    const address = ownAddress();
+    let state = 'ready';
+    const runtime = await startRuntime(address, () => JSON.stringify({ ...counters, state }));
+    const child = await startSidecar(address);
+    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    child.kill('SIGTERM');
+    state = 'draining';
+    await until('a report of the drain', async () => ((await reportOf(address)).state === 'draining' ? true : undefined));
+    assert.equal(child.exitCode, null);
+    end(runtime);
+    const [code] = (await once(child, 'exit')) as [number | null];
+    assert.equal(code, 0);
+  });
+});
