@@ -1,0 +1,83 @@
+/**
+ * Fetches one pod's report: `GET http://POD_IP:8081/report`.
+ *
+ * Owns:   the request and its bounds. What comes back is a report or the reason why it is no information; a pod that is
+ *         starting, cut off or not ours is nothing to throw about.
+ * Limits: `reportLimitBytes` on the wire and again after decompression, so that a few KiB cannot become gigabytes.
+ */
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { messageOf } from '../api/errors.ts';
+import { ports } from '../api/names.ts';
+import { parseReport } from '../api/parse-report.ts';
+import { reportLimitBytes, type Report } from '../api/report.ts';
+
+export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string };
+
+/** Never rejects. An abort is told as its reason. */
+export type FetchReport = (ip: string, signal: AbortSignal) => Promise<Pulled>;
+
+const unzip = promisify(gunzip);
+
+export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
+
+/** A client that keeps one connection per pod for as long as the pods are asked. */
+export function createReportClient(port: number = ports.sidecar): ReportClient {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+  const fetch: FetchReport = async (ip, signal) => {
+    try {
+      const response = await open({ ip, port, agent, signal });
+      return await read(response);
+    } catch (error) {
+      return { kind: 'nothing', reason: signal.aborted ? messageOf(signal.reason) : messageOf(error) };
+    }
+  };
+  return { fetch, close: () => agent.destroy() };
+}
+
+type Target = { readonly ip: string; readonly port: number; readonly agent: Agent; readonly signal: AbortSignal };
+
+function open({ ip, port, agent, signal }: Target): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    get({ host: ip, port, path: '/report', agent, signal, headers: { accept: 'application/json', 'accept-encoding': 'gzip' } }, resolve).on('error', reject);
+  });
+}
+
+async function read(response: IncomingMessage): Promise<Pulled> {
+  if (response.statusCode !== 200) {
+    response.destroy();
+    return { kind: 'nothing', reason: `the sidecar answered ${response.statusCode ?? 0}` };
+  }
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > reportLimitBytes) return tooLarge();
+    chunks.push(chunk);
+  }
+  return unpack(Buffer.concat(chunks), response.headers['content-encoding']);
+}
+
+async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulled> {
+  let plain = body;
+  if (encoding === 'gzip') {
+    try {
+      plain = await unzip(body, { maxOutputLength: reportLimitBytes });
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : { kind: 'nothing', reason: `the report cannot be decompressed: ${messageOf(error)}` };
+    }
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(plain.toString('utf8'));
+  } catch {
+    return { kind: 'nothing', reason: 'the report is not JSON' };
+  }
+  const parsed = parseReport(value);
+  return parsed.kind === 'report' ? parsed : { kind: 'nothing', reason: parsed.problem };
+}
+
+function tooLarge(): Pulled {
+  return { kind: 'nothing', reason: `the report has more than ${reportLimitBytes} bytes` };
+}

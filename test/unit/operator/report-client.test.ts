@@ -1,0 +1,61 @@
+/** Fetching a report over a real socket, from sidecars that are well, broken or hostile. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { reportLimitBytes } from '../../../api/report.ts';
+import { createReportClient, type Pulled } from '../../../operator/report-client.ts';
+import { fullReport } from '../../support/reports.ts';
+
+async function pulledFrom(answer: (response: ServerResponse) => void, signal: AbortSignal = new AbortController().signal): Promise<Pulled> {
+  const server = createServer((_request, response) => answer(response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = createReportClient((server.address() as AddressInfo).port);
+  try {
+    return await client.fetch('127.0.0.1', signal);
+  } finally {
+    client.close();
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+type Row = { readonly name: string; readonly answer: (response: ServerResponse) => void; readonly want: RegExp | 'report' };
+
+const packed = { 'content-encoding': 'gzip' };
+const rows: readonly Row[] = [
+  { name: 'takes a plain report', answer: (r) => r.end(JSON.stringify(fullReport)), want: 'report' },
+  { name: 'takes a compressed report', answer: (r) => r.writeHead(200, packed).end(gzipSync(JSON.stringify(fullReport))), want: 'report' },
+  { name: 'has no information when the sidecar is not well', answer: (r) => r.writeHead(500).end(), want: /answered 500/ },
+  { name: 'has no information when the answer is not JSON', answer: (r) => r.end('<html>'), want: /not JSON/ },
+  { name: 'has no information when a field has the wrong type', answer: (r) => r.end(JSON.stringify({ ...fullReport, seq: 'one' })), want: /^seq is not a number/ },
+  { name: 'stops reading at the bound', answer: (r) => r.end('x'.repeat(reportLimitBytes + 1)), want: /more than 1048576 bytes/ },
+  { name: 'stops unpacking at the bound', answer: (r) => r.writeHead(200, packed).end(gzipSync(Buffer.alloc(64 << 20))), want: /more than 1048576 bytes/ },
+  { name: 'has no information when compression is broken', answer: (r) => r.writeHead(200, packed).end('not gzip'), want: /cannot be decompressed/ },
+  { name: 'has no information when the connection breaks off', answer: (r) => { r.writeHead(200, { 'content-length': '900' }).write('{'); r.destroy(); }, want: /aborted|hang up|reset/ },
+];
+
+describe('createReportClient', () => {
+  for (const { name, answer, want } of rows) {
+    it(name, async () => {
+      const pulled = await pulledFrom(answer);
+      if (want === 'report') assert.deepEqual(pulled, { kind: 'report', report: fullReport });
+      else assert.match(pulled.kind === 'nothing' ? pulled.reason : 'taken', want);
+    });
+  }
+
+  it('ends with the reason of the caller when it takes too long', async () => {
+    const deadline = new AbortController();
+    const pulled = await pulledFrom(() => deadline.abort(new Error('no answer within 2000 ms')), deadline.signal);
+    assert.deepEqual(pulled, { kind: 'nothing', reason: 'no answer within 2000 ms' });
+  });
+
+  it('has no information of a pod where nobody listens', async () => {
+    const client = createReportClient(1);
+    const pulled = await client.fetch('127.0.0.1', new AbortController().signal);
+    client.close();
+    assert.match(pulled.kind === 'nothing' ? pulled.reason : 'taken', /ECONNREFUSED/);
+  });
+});

@@ -1,0 +1,174 @@
+/** When pods are asked for their reports, and which change of a report wakes the model's pass. */
+import assert from 'node:assert/strict';
+import { silentLogger } from '../../../lib/log.ts';
+import type { Report } from '../../../api/report.ts';
+import type { FetchReport, Pulled } from '../../../operator/report-client.ts';
+import { deadlineMs, maxInFlight, memoryPeakStep, paceMs, ReportPuller } from '../../../operator/reports.ts';
+import { HandClock, settle } from '../../support/hand-clock.ts';
+import { fullReport } from '../../support/reports.ts';
+
+const model = 'ranking/ranker';
+const pod = { uid: 'uid-1', ip: '10.0.0.1' };
+
+type World = { clock: HandClock; puller: ReportPuller; asked: string[]; answer: (next: Pulled | FetchReport) => void; changes: string[] };
+
+function world(): World {
+  const clock = new HandClock();
+  const asked: string[] = [];
+  const changes: string[] = [];
+  let answer: Pulled | FetchReport = { kind: 'report', report: fullReport };
+  const fetch: FetchReport = (ip, signal) => {
+    asked.push(ip);
+    return typeof answer === 'function' ? answer(ip, signal) : Promise.resolve(answer);
+  };
+  const puller = new ReportPuller({ fetch, clock, logger: silentLogger });
+  puller.onChange((key) => changes.push(key));
+  return { clock, puller, asked, answer: (next) => { answer = next; }, changes };
+}
+
+const never: FetchReport = (_ip, signal) =>
+  new Promise((resolve) => signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })));
+
+describe('ReportPuller', () => {
+  it('asks a new pod at once', async () => {
+    const { puller, changes } = world();
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.equal(puller.latest('uid-1')?.report.bootId, 'boot-1');
+    assert.deepEqual(changes, [model]);
+  });
+
+  for (const [pace, minutes, want] of [['rollout', 1, 13], ['rest', 1, 3]] as const) {
+    it(`asks every ${paceMs[pace] / 1000} seconds at the pace of ${pace}`, async () => {
+      const { puller, clock, asked } = world();
+      puller.watch(model, [pod], pace);
+      await clock.advance(minutes * 60_000);
+      assert.equal(asked.length, want);
+    });
+  }
+
+  it('does not wait out a long pause when a rollout begins', async () => {
+    const { puller, clock, asked } = world();
+    puller.watch(model, [pod], 'rest');
+    await clock.advance(1_000);
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(5_000);
+    assert.equal(asked.length, 2);
+  });
+
+  it('forgets a pod that is gone', async () => {
+    const { puller, clock, asked } = world();
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    puller.watch(model, [], 'rollout');
+    await clock.advance(60_000);
+    assert.equal(puller.latest('uid-1'), undefined);
+    assert.equal(asked.length, 1);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('leaves the pods of other models alone', async () => {
+    const { puller } = world();
+    puller.watch(model, [pod], 'rest');
+    puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2' }], 'rest');
+    await settle();
+    puller.watch('ranking/other', [], 'rest');
+    assert.notEqual(puller.latest('uid-1'), undefined);
+    assert.equal(puller.latest('uid-2'), undefined);
+  });
+
+  it('does not take the answer of a pod that went meanwhile', async () => {
+    const { puller, changes, answer } = world();
+    let say: (pulled: Pulled) => void = () => {};
+    answer(() => new Promise((resolve) => { say = resolve; }));
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    puller.watch(model, [], 'rollout');
+    say({ kind: 'report', report: fullReport });
+    await settle();
+    assert.equal(puller.latest('uid-1'), undefined);
+    assert.deepEqual(changes, []);
+  });
+
+  it('asks no more than its bound at once', async () => {
+    const { puller, clock, asked, answer } = world();
+    answer(never);
+    puller.watch(model, Array.from({ length: 20 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}` })), 'rollout');
+    await settle();
+    assert.equal(asked.length, maxInFlight);
+    await clock.advance(deadlineMs);
+    assert.equal(asked.length, 2 * maxInFlight);
+    await clock.advance(deadlineMs);
+    assert.equal(new Set(asked).size, 20);
+  });
+
+  it('keeps the last report of a silent pod, says why it is silent, wakes nobody', async () => {
+    const { puller, clock, changes, answer } = world();
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    const receivedAtMs = puller.latest('uid-1')?.receivedAtMs;
+    answer(never);
+    await clock.advance(paceMs.rollout + deadlineMs);
+    assert.deepEqual(puller.latest('uid-1'), { report: fullReport, receivedAtMs, silence: 'no answer within 2000 ms' });
+    assert.equal(puller.silence('uid-1'), 'no answer within 2000 ms');
+    assert.deepEqual(changes, [model]);
+  });
+
+  it('has no information of a pod that never answered', async () => {
+    const { puller, changes, answer } = world();
+    answer({ kind: 'nothing', reason: 'bootId is not a string' });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.equal(puller.latest('uid-1'), undefined);
+    assert.equal(puller.silence('uid-1'), 'bootId is not a string');
+    assert.deepEqual(changes, []);
+  });
+
+  it('ends what is in flight when it is closed', async () => {
+    const { puller, clock, answer } = world();
+    answer(never);
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    puller.close();
+    await settle();
+    assert.equal(clock.pending, 0);
+  });
+});
+
+type ChangeRow = { readonly name: string; readonly change: Partial<Report>; readonly wakes: boolean };
+const memory = fullReport.memory!;
+const stepBytes = (512 << 20) / 16;
+
+const changeRows: readonly ChangeRow[] = [
+  { name: 'traffic', change: { seq: 42, traffic: [] }, wakes: false },
+  { name: 'queue and event loop', change: { queue: { depth: 9, oldestMs: 80 }, eventLoopLagMs: { p50: 1, p99: 9, max: 40 } }, wakes: false },
+  { name: 'living memory', change: { memory: { ...memory, anonymousBytes: memory.anonymousBytes + (40 << 20) } }, wakes: false },
+  { name: 'a peak within the same sixteenth of the limit', change: { memory: { ...memory, peakBytes: memory.peakBytes + 1 } }, wakes: false },
+  { name: 'a peak in the next sixteenth of the limit', change: { memory: { ...memory, peakBytes: memory.peakBytes + stepBytes } }, wakes: true },
+  { name: 'readiness', change: { ready: false }, wakes: true },
+  { name: 'the provider really used', change: { providers: { requested: ['CUDA', 'CPU'], actual: [{ provider: 'CPU', nodes: 1, time: 1 }] } }, wakes: true },
+  { name: 'the share of a provider', change: { providers: { requested: ['CPU'], actual: [{ provider: 'CPU', nodes: 0.9, time: 0.8 }] } }, wakes: false },
+  { name: 'the precision', change: { model: { digest: fullReport.model!.digest, precision: 'INT8' } }, wakes: true },
+  { name: 'the digest', change: { model: { digest: 'sha256:cd', precision: 'Source' } }, wakes: true },
+  { name: 'a new boot', change: { bootId: 'boot-2' }, wakes: false },
+];
+
+describe('ReportPuller.onChange', () => {
+  for (const { name, change, wakes } of changeRows) {
+    it(`${wakes ? 'tells of' : 'keeps quiet about'} ${name}`, async () => {
+      const { puller, clock, changes, answer } = world();
+      puller.watch(model, [pod], 'rollout');
+      await settle();
+      answer({ kind: 'report', report: { ...fullReport, ...change } });
+      await clock.advance(paceMs.rollout);
+      assert.equal(changes.length, wakes ? 2 : 1);
+      assert.deepEqual(puller.latest('uid-1')?.report, { ...fullReport, ...change });
+    });
+  }
+});
+
+describe('memoryPeakStep', () => {
+  it('rounds up to a sixteenth of the limit', () => assert.equal(memoryPeakStep(fullReport), 6 * stepBytes));
+
+  it('is unknown without a limit', () => assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
+});
