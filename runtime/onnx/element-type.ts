@@ -38,12 +38,19 @@ export const elementTypes = {
 } as const satisfies Record<string, Row>;
 
 export type ElementType = keyof typeof elementTypes;
+type Table = typeof elementTypes;
+/** The types that a request or an answer can carry. */
+export type ServableType = { [T in ElementType]: Table[T]['servable'] extends true ? T : never }[ElementType];
 
 const byCode = new Map<number, ElementType>(Object.entries(elementTypes).map(([name, row]) => [row.code, name as ElementType]));
 
 /** @returns undefined for a number that this version of ONNX does not know, and for 0 (UNDEFINED) */
 export function elementTypeOf(code: number): ElementType | undefined {
   return byCode.get(code);
+}
+
+export function isServable(type: ElementType): type is ServableType {
+  return elementTypes[type].servable;
 }
 
 /** Bytes that `count` elements take when packed; sub-byte types share bytes. 0 for strings. */

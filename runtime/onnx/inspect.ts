@@ -1,0 +1,152 @@
+/**
+ * Inspects a model file: says what it is, or why it cannot be served, without loading it.
+ *
+ * Owns:   opening the file, recognising files of another kind, and checking where external data lies.
+ * Limits: reads through a window of 16 KiB, only what the structure needs; weights are skipped, so a model of any
+ *         size takes milliseconds.
+ * Throws: MODEL_INVALID with the reason; FILE_UNREADABLE when the file cannot be opened.
+ */
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, posix, sep } from 'node:path';
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { ExternalFile, ModelInfo } from './model-info.ts';
+import { readModel, type RawModel } from './read-model.ts';
+import { checkServable, type Servable } from './servable.ts';
+import { WireError, WireReader, type RandomBytes } from './wire.ts';
+
+export type InspectOptions = {
+  /** How errors call the file; its base name when absent. */
+  readonly name?: string;
+  /** External data may lie anywhere below this folder, by whatever links; the model's own folder when absent. */
+  readonly root?: string;
+};
+
+/** Reading is synchronous inside: a few window-fulls from the page cache, in a program that waits for nothing else. */
+export function inspectModel(path: string, options: InspectOptions = {}): Promise<ModelInfo> {
+  return new Promise((resolve) => resolve(inspectFile(path, options)));
+}
+
+/** The same for a model that lies in memory; external data is told, not looked for. For tests and tools. */
+export function inspectBytes(bytes: Uint8Array, name = 'the model'): ModelInfo {
+  const source: RandomBytes = { sizeBytes: bytes.length, readInto: (target, at) => target.set(bytes.subarray(at, at + target.length)) };
+  return inspect(source, name);
+}
+
+function inspectFile(path: string, options: InspectOptions): ModelInfo {
+  const name = options.name ?? basename(path);
+  const fd = open(path);
+  try {
+    const info = inspect({ sizeBytes: fstatSync(fd).size, readInto: (target, at) => readFully(fd, target, at) }, name);
+    for (const file of info.externalFiles) checkExternal(file, { name, folder: dirname(path), root: options.root ?? dirname(path) });
+    return info;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function inspect(source: RandomBytes, name: string): ModelInfo {
+  const foreign = foreignFormat(source);
+  if (foreign !== undefined) throw new AppError('MODEL_INVALID', { file: name, problem: foreign });
+  const model = read(source, name);
+  const checked = checkServable(model);
+  if ('problem' in checked) throw new AppError('MODEL_INVALID', { file: name, problem: checked.problem });
+  for (const location of checked.graph.external.keys()) checkLocation(location, name);
+  return describe(model, checked, source.sizeBytes);
+}
+
+function read(source: RandomBytes, name: string): RawModel {
+  try {
+    return readModel(new WireReader(source));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new AppError('MODEL_INVALID', { file: name, problem: error.message }, { cause: error });
+  }
+}
+
+function describe(model: RawModel, checked: Servable, fileBytes: number): ModelInfo {
+  const { graph, ...values } = checked;
+  return {
+    irVersion: model.irVersion,
+    opset: model.opsets['ai.onnx'] ?? 0,
+    opsets: model.opsets,
+    producer: { name: model.producerName, version: model.producerVersion },
+    graphName: graph.name,
+    metadata: model.metadata,
+    ...values,
+    externalFiles: [...graph.external].map(([path, bytes]) => ({ path, bytes })),
+    nodes: graph.nodes,
+    operators: Object.fromEntries(graph.operators),
+    weightsBytes: graph.weightsBytes,
+    fileBytes,
+  };
+}
+
+type Magic = { readonly at: number; readonly bytes: string; readonly what: string };
+
+/** What people put in a model's place by mistake. `bytes` in latin1. */
+const magics: readonly Magic[] = [
+  { at: 0, bytes: 'version https://git-lfs', what: 'it is a Git LFS pointer, not the file itself: fetch it with git lfs pull' },
+  { at: 0, bytes: '<!DOCTYPE', what: 'it is a web page: the address does not lead to the file' },
+  { at: 0, bytes: '<html', what: 'it is a web page: the address does not lead to the file' },
+  { at: 0, bytes: '{', what: 'it is text (JSON?), not an ONNX file' },
+  { at: 0, bytes: 'PK\x03\x04', what: 'it is a zip archive: unpack it first' },
+  { at: 0, bytes: '\x1f\x8b', what: 'it is gzip-compressed: unpack it first' },
+  { at: 4, bytes: 'ORTM', what: 'it is in ONNX Runtime\'s own .ort format: give the .onnx file it was made from' },
+  { at: 4, bytes: 'TFL3', what: 'it is a TensorFlow Lite model: convert it to ONNX' },
+];
+
+function foreignFormat(source: RandomBytes): string | undefined {
+  if (source.sizeBytes === 0) return 'it is empty';
+  const head = new Uint8Array(Math.min(32, source.sizeBytes));
+  source.readInto(head, 0);
+  const text = Buffer.from(head).toString('latin1');
+  return magics.find((magic) => text.startsWith(magic.bytes, magic.at))?.what;
+}
+
+function checkLocation(location: string, name: string): void {
+  const safe = location !== '' && location.length <= 1024 && !/[\\\0]/.test(location) && !posix.isAbsolute(location) && !location.split('/').includes('..');
+  if (safe) return;
+  throw new AppError('MODEL_INVALID', { file: name, problem: `its external data lies at ${JSON.stringify(location.slice(0, 200))}, outside its folder` });
+}
+
+type Place = { readonly name: string; readonly folder: string; readonly root: string };
+
+/** Links are followed before they are judged: a link that leaves the root is an escape like any other. */
+function checkExternal(file: ExternalFile, { name, folder, root }: Place): void {
+  const path = join(folder, file.path);
+  const refuse = (problem: string): AppError => new AppError('MODEL_INVALID', { file: name, problem });
+  const real = attempt(() => realpathSync(path));
+  if (real === undefined) throw refuse(`its external data file '${file.path}' is missing`);
+  if (!real.startsWith(realpathSync(root) + sep)) throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
+  const stat = statSync(real);
+  if (!stat.isFile()) throw refuse(`its external data '${file.path}' is not a file`);
+  if (stat.size < file.bytes) throw refuse(`its external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`);
+}
+
+function attempt<T>(fn: () => T): T | undefined {
+  try {
+    return fn();
+  } catch {
+    return undefined;
+  }
+}
+
+function open(path: string): number {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, 'r');
+    if (fstatSync(fd).isFile()) return fd;
+    throw new Error('it is not a file');
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
+  }
+}
+
+function readFully(fd: number, target: Uint8Array, at: number): void {
+  for (let done = 0; done < target.length; ) {
+    const count = readSync(fd, target, done, target.length - done, at + done);
+    if (count === 0) throw new WireError(`it ended at byte ${at + done} while it was being read`);
+    done += count;
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * Reads an ONNX file's structure: everything but the values of its weights.
+ *
+ * Owns:   which fields of onnx.proto mean what. It tells what the file says; whether that can be served is
+ *         asked in servable.ts.
+ * Limits: names 4 KiB, metadata values 64 KiB (longer ones are left out), 4096 inputs and outputs, 64 dimensions,
+ *         subgraphs 16 deep, a million nodes and as many weights.
+ * Throws: WireError with what is wrong.
+ */
+import { elementTypeOf, packedBytes, type ElementType } from './element-type.ts';
+import type { Dim, OtherKind } from './model-info.ts';
+import { WireError, type Field, type Range, type WireReader } from './wire.ts';
+
+const limits = { nameBytes: 4096, metadataBytes: 64 * 1024, metadataEntries: 1024, values: 4096, operators: 1024, dims: 64, depth: 16, nodes: 1_000_000, weights: 1_000_000 } as const;
+
+/** `code` is the number that the file gives for the element type, also when it is none we know. */
+export type RawTensor = { readonly name: string; readonly kind: 'tensor'; readonly type: ElementType | undefined; readonly code: number; readonly dims?: readonly Dim[] };
+export type RawValue = RawTensor | { readonly name: string; readonly kind: OtherKind };
+
+export type RawModel = {
+  irVersion: number;
+  producerName: string;
+  producerVersion: string;
+  opsets: Record<string, number>;
+  metadata: Record<string, string>;
+  graph: RawGraph | undefined;
+};
+
+export type RawGraph = {
+  name: string;
+  inputs: RawValue[];
+  outputs: RawValue[];
+  /** Names of those inputs that a weight gives a value. */
+  constants: Set<string>;
+  /** Files beside the model that hold weights, and how many bytes each has to have. */
+  external: Map<string, number>;
+  nodes: number;
+  operators: Map<string, number>;
+  weights: number;
+  weightsBytes: number;
+};
+
+export function readModel(reader: WireReader): RawModel {
+  const model: RawModel = { irVersion: 0, producerName: '', producerVersion: '', opsets: Object.create(null), metadata: Object.create(null), graph: undefined };
+  for (const field of reader.fields(reader.whole)) readModelField(reader, field, model);
+  return model;
+}
+
+function readModelField(reader: WireReader, field: Field, model: RawModel): void {
+  switch (field.number) {
+    case 1: model.irVersion = Number(integerOf(field)); break;
+    case 2: model.producerName = nameOf(reader, field); break;
+    case 3: model.producerVersion = nameOf(reader, field); break;
+    case 7: model.graph = readGraph(reader, rangeOf(field)); break;
+    case 8: readOpset(reader, rangeOf(field), model.opsets); break;
+    case 14: readMetadata(reader, rangeOf(field), model.metadata); break;
+    default: break;
+  }
+}
+
+function readOpset(reader: WireReader, range: Range, opsets: Record<string, number>): void {
+  let domain = '';
+  let version = 0;
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) domain = nameOf(reader, field);
+    if (field.number === 2) version = Number(BigInt.asIntN(64, integerOf(field)));
+  }
+  if (Object.keys(opsets).length >= limits.values) throw new WireError('it names more operator sets than any real model');
+  opsets[domain === '' ? 'ai.onnx' : domain] = version;
+}
+
+function readMetadata(reader: WireReader, range: Range, metadata: Record<string, string>): void {
+  if (Object.keys(metadata).length >= limits.metadataEntries || range.end - range.start > limits.metadataBytes) return;
+  const { key, value } = readEntry(reader, range, limits.metadataBytes);
+  metadata[key] = value;
+}
+
+/**
+ * In two passes, because weights stand before the inputs that they give a value: first the inputs and outputs,
+ * then everything else. So only names of inputs are remembered, never those of all weights.
+ */
+function readGraph(reader: WireReader, range: Range): RawGraph {
+  const graph: RawGraph = {
+    name: '', inputs: [], outputs: [], constants: new Set(), external: new Map(), nodes: 0, operators: new Map(), weights: 0, weightsBytes: 0,
+  };
+  for (const field of reader.fields(range)) {
+    if (field.number === 2) graph.name = nameOf(reader, field);
+    if (field.number === 11) addValue(reader, rangeOf(field), graph.inputs);
+    if (field.number === 12) addValue(reader, rangeOf(field), graph.outputs);
+  }
+  const inputNames = new Set(graph.inputs.map((input) => input.name));
+  readContent(reader, range, { graph, depth: 0, onWeight: (name) => { if (inputNames.has(name)) graph.constants.add(name); } });
+  return graph;
+}
+
+type Walk = { readonly graph: RawGraph; readonly depth: number; readonly onWeight: (name: string) => void };
+
+/** Nodes and weights of a graph or subgraph; what is inside subgraphs adds to the same sums. */
+function readContent(reader: WireReader, range: Range, walk: Walk): void {
+  if (walk.depth > limits.depth) throw new WireError(`its subgraphs are nested more than ${limits.depth} deep`);
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) readNode(reader, rangeOf(field), walk);
+    if (field.number === 5) readWeight(reader, rangeOf(field), walk);
+    if (field.number === 15) readSparseWeight(reader, rangeOf(field), walk);
+  }
+}
+
+function readNode(reader: WireReader, range: Range, walk: Walk): void {
+  let operator = '';
+  let domain = '';
+  for (const field of reader.fields(range)) {
+    if (field.number === 4) operator = nameOf(reader, field);
+    if (field.number === 5) readAttribute(reader, rangeOf(field), walk);
+    if (field.number === 7) domain = nameOf(reader, field);
+  }
+  countNode(domain === '' || domain === 'ai.onnx' ? operator : `${domain}.${operator}`, walk.graph);
+}
+
+function countNode(operator: string, graph: RawGraph): void {
+  graph.nodes += 1;
+  if (graph.nodes > limits.nodes) throw new WireError('it has more nodes than any real model');
+  // A made-up file could give every node an operator of its own: past a sane number they count together.
+  const known = graph.operators.get(operator) ?? 0;
+  const name = known > 0 || graph.operators.size < limits.operators ? operator : '(others)';
+  graph.operators.set(name, (graph.operators.get(name) ?? 0) + 1);
+}
+
+function readAttribute(reader: WireReader, range: Range, walk: Walk): void {
+  const inside = { ...walk, depth: walk.depth + 1, onWeight: () => {} };
+  for (const field of reader.fields(range)) {
+    if (field.number === 5 || field.number === 10) readWeight(reader, rangeOf(field), inside);
+    if (field.number === 6 || field.number === 11) readContent(reader, rangeOf(field), inside);
+  }
+}
+
+function readSparseWeight(reader: WireReader, range: Range, walk: Walk): void {
+  for (const field of reader.fields(range)) {
+    if (field.number === 1 || field.number === 2) readWeight(reader, rangeOf(field), walk);
+  }
+}
+
+type Tensor = { name: string; dims: bigint[]; code: number; raw: Range | undefined; dataBytes: number; external: Record<string, string>; isExternal: boolean };
+
+function readWeight(reader: WireReader, range: Range, walk: Walk): void {
+  const tensor: Tensor = { name: '', dims: [], code: 0, raw: undefined, dataBytes: 0, external: Object.create(null), isExternal: false };
+  for (const field of reader.fields(range)) readTensorField(reader, field, tensor);
+  const { graph } = walk;
+  graph.weights += 1;
+  if (graph.weights > limits.weights) throw new WireError('it has more weights than any real model');
+  const bytes = tensorBytes(tensor);
+  graph.weightsBytes += bytes;
+  if (tensor.isExternal) addExternal(tensor, bytes, graph.external);
+  walk.onWeight(tensor.name);
+}
+
+function readTensorField(reader: WireReader, field: Field, tensor: Tensor): void {
+  switch (field.number) {
+    case 1: addDims(reader, field, tensor); break;
+    case 2: tensor.code = Number(integerOf(field)); break;
+    case 6: tensor.dataBytes += lengthOf(field); break;
+    case 8: tensor.name = nameOf(reader, field); break;
+    case 9: tensor.raw = rangeOf(field); break;
+    case 13: {
+      const { key, value } = readEntry(reader, rangeOf(field), limits.nameBytes * 2);
+      if (Object.keys(tensor.external).length < 16) tensor.external[key] = value;
+      break;
+    }
+    case 14: tensor.isExternal = integerOf(field) === 1n; break;
+    default: break;
+  }
+}
+
+/** dims is written packed by some and one by one by others. */
+function addDims(reader: WireReader, field: Field, tensor: Tensor): void {
+  const more = field.kind === 'bytes' ? reader.integers(field.range, limits.dims) : [integerOf(field)];
+  for (const dim of more) tensor.dims.push(BigInt.asIntN(64, dim));
+  if (tensor.dims.length > limits.dims) throw new WireError(`the weight '${tensor.name}' has more than ${limits.dims} dimensions`);
+}
+
+/** Bytes in memory: of strings what they hold, of anything else what the shape says, checked against raw data. */
+function tensorBytes(tensor: Tensor): number {
+  const type = elementTypeOf(tensor.code);
+  if (type === undefined) throw new WireError(`the weight '${tensor.name}' has the unknown element type ${tensor.code}`);
+  const negative = tensor.dims.find((dim) => dim < 0n);
+  if (negative !== undefined) throw new WireError(`the weight '${tensor.name}' has the negative dimension ${negative}`);
+  // As big integers: in doubles a huge product times 0 would be no number.
+  const count = Number(tensor.dims.reduce((product, dim) => product * dim, 1n));
+  if (type === 'string') return tensor.dataBytes;
+  const bytes = packedBytes(type, count);
+  if (bytes > Number.MAX_SAFE_INTEGER) throw new WireError(`the weight '${tensor.name}' claims a size that no machine has`);
+  const { raw } = tensor;
+  if (raw !== undefined && !tensor.isExternal && raw.end - raw.start !== bytes) {
+    throw new WireError(`the weight '${tensor.name}' should have ${bytes} bytes by its shape and has ${raw.end - raw.start}`);
+  }
+  return bytes;
+}
+
+function addExternal(tensor: Tensor, bytes: number, external: Map<string, number>): void {
+  const { location = '', offset = '0', length = String(bytes) } = tensor.external;
+  if (!isCount(offset) || !isCount(length)) throw new WireError(`the weight '${tensor.name}' has an external offset or length that is no number`);
+  external.set(location, Math.max(external.get(location) ?? 0, Number(offset) + Number(length)));
+  if (external.size > limits.values) throw new WireError(`its weights lie in more than ${limits.values} files`);
+}
+
+function isCount(text: string): boolean {
+  return /^[0-9]{1,15}$/.test(text);
+}
+
+function addValue(reader: WireReader, range: Range, values: RawValue[]): void {
+  if (values.length >= limits.values) throw new WireError(`it has more than ${limits.values} inputs or outputs`);
+  let name = '';
+  let type: Range | undefined;
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) name = nameOf(reader, field);
+    if (field.number === 2) type = rangeOf(field);
+  }
+  values.push(type === undefined ? { name, kind: 'untyped' } : readType(reader, type, name));
+}
+
+const otherKinds: Readonly<Record<number, OtherKind>> = { 4: 'sequence', 5: 'map', 7: 'opaque', 8: 'sparse tensor', 9: 'optional' };
+
+function readType(reader: WireReader, range: Range, name: string): RawValue {
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) return readTensorType(reader, rangeOf(field), name);
+    const kind = otherKinds[field.number];
+    if (kind !== undefined) return { name, kind };
+  }
+  return { name, kind: 'untyped' };
+}
+
+function readTensorType(reader: WireReader, range: Range, name: string): RawValue {
+  let code = 0;
+  let dims: Dim[] | undefined;
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) code = Number(integerOf(field));
+    if (field.number === 2) dims = readShape(reader, rangeOf(field));
+  }
+  return { name, kind: 'tensor', type: elementTypeOf(code), code, ...(dims === undefined ? {} : { dims }) };
+}
+
+function readShape(reader: WireReader, range: Range): Dim[] {
+  const dims: Dim[] = [];
+  for (const field of reader.fields(range)) {
+    if (field.number !== 1) continue;
+    if (dims.length >= limits.dims) throw new WireError(`a shape has more than ${limits.dims} dimensions`);
+    dims.push(readDim(reader, rangeOf(field)));
+  }
+  return dims;
+}
+
+/** An unknown size is written as a name, as nothing, or by some exporters as -1. */
+function readDim(reader: WireReader, range: Range): Dim {
+  let dim: Dim = '';
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) dim = sizeOrUnnamed(BigInt.asIntN(64, integerOf(field)));
+    if (field.number === 2) dim = nameOf(reader, field);
+  }
+  return dim;
+}
+
+function sizeOrUnnamed(value: bigint): Dim {
+  return value >= 0n && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : '';
+}
+
+function readEntry(reader: WireReader, range: Range, maxBytes: number): { key: string; value: string } {
+  let key = '';
+  let value = '';
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) key = nameOf(reader, field);
+    if (field.number === 2) value = reader.text(rangeOf(field), maxBytes);
+  }
+  return { key, value };
+}
+
+function nameOf(reader: WireReader, field: Field): string {
+  return reader.text(rangeOf(field), limits.nameBytes);
+}
+
+function integerOf(field: Field): bigint {
+  if (field.kind === 'integer') return field.value;
+  throw new WireError(`field ${field.number} at byte ${field.range.start} should be a number`);
+}
+
+function rangeOf(field: Field): Range {
+  if (field.kind === 'bytes') return field.range;
+  throw new WireError(`field ${field.number} should hold bytes`);
+}
+
+function lengthOf(field: Field): number {
+  const { start, end } = rangeOf(field);
+  return end - start;
+}
