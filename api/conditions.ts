@@ -1,0 +1,68 @@
+/**
+ * Status conditions as values.
+ *
+ * Owns:  the types in use, when `lastTransitionTime` moves, and the order in which conditions are shown.
+ * Pure:  never reads a clock and never mutates; returns the same array when nothing changed, so that a
+ *        caller can skip the write with `===`.
+ * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them.
+ */
+
+export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'] as const;
+export type ConditionType = (typeof conditionTypes)[number];
+export type ConditionStatus = 'True' | 'False' | 'Unknown';
+
+export type Condition = {
+  readonly type: string;
+  readonly status: ConditionStatus;
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration?: number;
+  readonly lastTransitionTime: string;
+};
+
+/** What the caller knows; the rest is filled in here. */
+export type Claim = { readonly type: ConditionType; readonly status: ConditionStatus; readonly reason: string; readonly message: string };
+
+/** Kubernetes refuses a longer message; ours are cut with a mark well before. */
+const messageLimit = 1024;
+
+/**
+ * Replaces all conditions by the claimed ones. A type that nobody claims any more disappears.
+ *
+ * @param at.now milliseconds since the epoch
+ */
+export function claimConditions(previous: readonly Condition[], claims: readonly Claim[], at: { readonly now: number; readonly generation: number }): readonly Condition[] {
+  const next = claims
+    .map((claim) => conditionOf(previous, claim, at))
+    .sort((a, b) => orderOf(a.type) - orderOf(b.type));
+  const same = next.length === previous.length && next.every((condition, i) => sameCondition(condition, previous[i]));
+  return same ? previous : next;
+}
+
+function conditionOf(previous: readonly Condition[], claim: Claim, at: { readonly now: number; readonly generation: number }): Condition {
+  const before = previous.find((condition) => condition.type === claim.type);
+  const message = claim.message.length > messageLimit ? `${claim.message.slice(0, messageLimit - 1)}…` : claim.message;
+  return {
+    ...claim,
+    message,
+    observedGeneration: at.generation,
+    lastTransitionTime: before?.status === claim.status ? before.lastTransitionTime : toApiTime(at.now),
+  };
+}
+
+function sameCondition(a: Condition, b: Condition | undefined): boolean {
+  return (
+    b !== undefined && a.type === b.type && a.status === b.status && a.reason === b.reason && a.message === b.message &&
+    a.observedGeneration === b.observedGeneration && a.lastTransitionTime === b.lastTransitionTime
+  );
+}
+
+function orderOf(type: string): number {
+  const index = (conditionTypes as readonly string[]).indexOf(type);
+  return index < 0 ? conditionTypes.length : index;
+}
+
+/** The API server keeps whole seconds; rounding here keeps what we hold equal to what we read back. */
+export function toApiTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}

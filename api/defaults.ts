@@ -1,0 +1,65 @@
+/**
+ * What an absent field of a revision means.
+ *
+ * Owns:  every default of the hashed part of the spec. They are filled in when a revision is made and stay
+ *        frozen in its ControllerRevision: an upgrade that changes a default moves no running model.
+ * Pure:  and idempotent.
+ */
+import type { RevisionSpec } from './onnxmodel.ts';
+import type { EmbeddingConfig, FallbackPolicy, GraphOptimization, Precision, ProviderName } from './runtime-config.ts';
+
+/** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
+export type FrozenSpec = {
+  readonly model: RevisionSpec['model'] & { readonly task: 'Tensor' | 'Embedding' };
+  readonly embedding?: EmbeddingConfig;
+  readonly execution: {
+    readonly providers: readonly { readonly name: ProviderName; readonly options: Readonly<Record<string, string>> }[];
+    readonly fallbackPolicy: FallbackPolicy;
+    readonly precision: Precision;
+    readonly graphOptimization: GraphOptimization;
+    readonly profile: 'Throughput' | 'Latency';
+    readonly workers?: number;
+    readonly threadsPerWorker?: number;
+    readonly sessionConfig: Readonly<Record<string, string>>;
+  };
+  readonly batching: { readonly maxBatchSize: number; readonly maxQueueDelay: string; readonly maxQueueDepth: number };
+  readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
+  readonly resources: NonNullable<RevisionSpec['resources']>;
+  readonly warmup: { readonly requests: number; readonly timeout: string };
+  readonly runtime: { readonly image: string };
+  readonly template: NonNullable<RevisionSpec['template']>;
+};
+
+const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 512, onTooLong: 'Truncate' } as const satisfies EmbeddingConfig;
+
+/** @param defaultImage the runtime image of the operator that makes the revision */
+export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSpec {
+  const { embedding, task = 'Tensor', ...model } = spec.model;
+  return {
+    model: { ...model, task },
+    ...(task === 'Embedding' ? { embedding: { ...embeddingDefaults, ...embedding } } : {}),
+    execution: executionDefaults(spec.execution ?? {}),
+    batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
+    memory: { arena: 'Auto', ...spec.memory },
+    resources: spec.resources ?? {},
+    warmup: { requests: 5, timeout: '5m', ...spec.warmup },
+    runtime: { image: spec.runtime?.image ?? defaultImage },
+    template: spec.template ?? {},
+  };
+}
+
+function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): FrozenSpec['execution'] {
+  const { providers = [{ name: 'CPU' as const }], ...rest } = execution;
+  return {
+    fallbackPolicy: 'Forbid',
+    precision: 'Source',
+    graphOptimization: 'All',
+    profile: 'Throughput',
+    sessionConfig: {},
+    ...rest,
+    providers: providers.map(({ name, options = {} }) => ({ name, options })),
+  };
+}
+
+/** What an absent `spec.rollout` or a field of it means. Not part of a revision. */
+export const rolloutDefaults = { progressDeadline: '30m' } as const;

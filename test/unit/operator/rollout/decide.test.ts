@@ -1,0 +1,149 @@
+/** Every transition of the rollout, one row each; then what must hold whatever happens. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { decide } from '../../../../operator/rollout/decide.ts';
+import type { Observation, Phase, Reason, RevisionPods, RolloutPlan, RolloutState } from '../../../../operator/rollout/state.ts';
+
+const t0 = 1_700_000_000_000;
+const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
+const plan: RolloutPlan = { replicas: 2, readyWithinMs: 600_000, settleMs: 10_000 };
+
+const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, total: Math.max(ready, 1), resolved: ready > 0, ...more });
+const healthy: Observation = { target: a, routed: a, pods: { [a]: pods(2) } };
+const imageTrouble = { reason: 'ImagePullBackOff', message: 'no such image', fatal: false } as const;
+const digestTrouble = { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const;
+
+const preparing: RolloutState = { phase: 'Preparing', stable: a, candidate: b, since: t0 };
+const preparingFirst: RolloutState = { phase: 'Preparing', stable: null, candidate: a, since: t0 };
+const promoting: RolloutState = { phase: 'Promoting', stable: b, retiring: a, since: t0 };
+const settling: RolloutState = { phase: 'Settling', stable: b, retiring: a, since: t0 };
+const failed: RolloutState = { phase: 'Failed', stable: a, rejected: b, cause: 'DigestMismatch', detail: 'other bytes', since: t0 };
+const failedFirst: RolloutState = { phase: 'Failed', stable: null, rejected: a, cause: 'ImagePullBackOff', detail: 'no such image', since: t0 };
+
+type Row = {
+  name: string;
+  state: RolloutState;
+  /** What differs from one healthy stable revision `a`. */
+  seen?: Partial<Observation>;
+  plan?: Partial<RolloutPlan>;
+  afterMs?: number;
+  want: { phase: Phase; serve: string | null; run: Record<string, number>; reason: Reason };
+};
+
+const rows: Row[] = [
+  { name: 'starts the first revision with one pod', state: { phase: 'New' }, seen: { routed: null, pods: {} }, want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'adopts the revision that the entry Service selects when the status was lost', state: { phase: 'New' }, seen: { target: b, routed: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'does not adopt a revision without ready pods', state: { phase: 'New' }, seen: { target: b, routed: a, pods: {} }, want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
+
+  { name: 'gives a candidate all its pods once the first has said what it is made of', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
+  { name: 'keeps a candidate at one pod until then', state: preparing, seen: { target: b }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
+  { name: 'says what holds a candidate up', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'ImagePullBackOff' } },
+  { name: 'does not promote a candidate that could carry only half', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(1) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
+  { name: 'promotes a candidate that is ready', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
+  { name: 'promotes a first revision at its first ready pod', state: preparingFirst, seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
+  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b }, plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Promoted' } },
+  { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
+  { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
+  { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
+  { name: 'gives up at the deadline with the trouble as the reason', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ImagePullBackOff' } },
+  { name: 'gives up at the deadline without a trouble', state: preparing, seen: { target: b }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ProgressDeadlineExceeded' } },
+  { name: 'waits a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
+  { name: 'keeps a first revision trying after it was given up', state: preparingFirst, seen: { pods: { [a]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'ImagePullBackOff' } },
+
+  { name: 'keeps both revisions until the entry Service follows', state: promoting, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 3_600_000, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
+  { name: 'starts the settling time when the entry Service follows', state: promoting, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'finishes a first promotion without settling', state: { phase: 'Promoting', stable: a, retiring: null, since: t0 }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'finishes a move in progress before it looks at a new target', state: promoting, seen: { target: c, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
+  { name: 'goes back when the new stable loses every pod', state: promoting, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
+  { name: 'stays when both lost every pod', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(0), [b]: pods(0) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+
+  { name: 'lets the retiring pods finish', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 9_999, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'takes the retiring pods away after the settling time', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 10_000, want: { phase: 'Stable', serve: b, run: { [b]: 2 }, reason: 'UpToDate' } },
+  { name: 'keeps them while somebody has turned the entry Service back', state: settling, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 60_000, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+
+  { name: 'stays as it is', state: { phase: 'Stable', stable: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'scales', state: { phase: 'Stable', stable: a }, plan: { replicas: 5 }, want: { phase: 'Stable', serve: a, run: { [a]: 5 }, reason: 'Scaling' } },
+  { name: 'says that it is scaled to zero', state: { phase: 'Stable', stable: a }, seen: { pods: {} }, plan: { replicas: 0 }, want: { phase: 'Stable', serve: a, run: { [a]: 0 }, reason: 'ScaledToZero' } },
+  { name: 'says that no pod is ready', state: { phase: 'Stable', stable: a }, seen: { pods: {} }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
+  { name: 'says what is wrong with a stable pod', state: { phase: 'Stable', stable: a }, seen: { pods: { [a]: pods(1, { trouble: { reason: 'OOMKilled', message: 'killed', fatal: true } }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'OOMKilled' } },
+  { name: 'prepares a changed spec beside stable', state: { phase: 'Stable', stable: a }, seen: { target: b }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionCreated' } },
+
+  { name: 'stays failed with stable serving', state: failed, seen: { target: b }, afterMs: 3_600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
+  { name: 'is well again when the spec goes back to stable', state: failed, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
+  { name: 'tries a third revision after a failure', state: failed, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'promotes a first revision that recovers', state: failedFirst, seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
+  { name: 'tries another first revision after one was given up', state: failedFirst, seen: { target: b, pods: {} }, want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
+];
+
+describe('decide', () => {
+  for (const { name, state, seen, plan: more, afterMs = 0, want } of rows) {
+    it(name, () => {
+      const { next, serve, run, reason } = decide(state, { ...healthy, ...seen }, { ...plan, ...more }, t0 + afterMs);
+      assert.deepEqual({ phase: next.phase, serve, run: Object.fromEntries(run.map((r) => [r.revision, r.replicas])), reason }, want);
+    });
+  }
+
+  it('asks to be called again when the deadline comes, not before', () => {
+    const { recheckMs } = decide(preparing, { ...healthy, target: b }, plan, t0 + 1000);
+    assert.equal(recheckMs, 599_000);
+  });
+
+  it('keeps the reason of a failure when asked again', () => {
+    const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
+    assert.equal(message, `${b} was given up, ${a} serves: other bytes`);
+  });
+});
+
+describe('decide, over any run of events', () => {
+  const revision = fc.constantFrom(a, b, c);
+  const event = fc.record({
+    target: revision,
+    ready: fc.dictionary(revision, fc.integer({ min: 0, max: 2 })),
+    fatal: fc.boolean(),
+    /** Whether the write of the entry Service came through before the next pass. */
+    routeFollows: fc.boolean(),
+    passedMs: fc.integer({ min: 0, max: 700_000 }),
+  });
+
+  it('never takes pods from the revision that the entry Service selects while it alone has ready pods', () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 30 }), (events) => {
+        let state: RolloutState = { phase: 'Stable', stable: a };
+        let routed: string = a;
+        let now = t0;
+        for (const { target, ready, fatal, routeFollows, passedMs } of events) {
+          now += passedMs;
+          const seenPods = Object.fromEntries([a, b, c].map((r) => [r, pods(ready[r] ?? 0, fatal && (ready[r] ?? 0) === 0 ? { trouble: digestTrouble } : {})]));
+          const decision = decide(state, { target, routed, pods: seenPods }, plan, now);
+          const kept = decision.run.map((r) => r.revision);
+          assert.ok(decision.serve !== null && kept.includes(decision.serve), 'what serves has pods');
+          assert.ok(kept.includes(routed) || (ready[routed] ?? 0) === 0, `${routed} is still routed and loses its pods in ${decision.next.phase}`);
+          if (decision.serve !== routed) {
+            assert.ok((ready[decision.serve] ?? 0) > 0 || (ready[routed] ?? 0) === 0, 'traffic does not leave ready pods for none');
+          }
+          if (routeFollows) routed = decision.serve;
+          state = decision.next;
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('comes to rest on the target once it is ready and nothing else happens', () => {
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 10 }), revision, (events, goal) => {
+        let state: RolloutState = { phase: 'Stable', stable: a };
+        let routed: string = a;
+        let now = t0;
+        const all = { [a]: pods(2), [b]: pods(2), [c]: pods(2) };
+        for (const { target, passedMs } of [...events, ...Array.from({ length: 8 }, () => ({ target: goal, passedMs: 10_000 }))]) {
+          now += passedMs;
+          const decision = decide(state, { target, routed, pods: all }, plan, now);
+          routed = decision.serve ?? routed;
+          state = decision.next;
+        }
+        assert.deepEqual(state, { phase: 'Stable', stable: goal });
+      }),
+    );
+  });
+});
