@@ -1,0 +1,122 @@
+/**
+ * Where the API server is and who we are to it: kubeconfig files, in-cluster credentials, exec plugins,
+ * client certificates.
+ *
+ * Owns:  the only import of client-node's code, loaded on first use (half a second, 90 MB). Everything it
+ *        learns leaves here as plain headers and TLS options.
+ * Ends:  what a credential says may change at any time (token rotation, renewed certificates), so it is read
+ *        again every 10 s, and from scratch after the server answered 401.
+ */
+import type { RequestOptions } from 'node:https';
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+
+export type Credentials = {
+  /** Authorization, Impersonate-User. Never logged. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: TlsMaterial;
+  /** An HTTP proxy on the way to the server. */
+  readonly proxy?: string;
+};
+
+/** Options of node:tls, by their names there. */
+export type TlsMaterial = Readonly<Record<string, unknown>>;
+
+export interface Access {
+  /** Scheme, host, port and perhaps a path prefix, without a slash at the end. */
+  readonly server: string;
+  /** The namespace that the context, or the pod, is in. */
+  readonly namespace: string | undefined;
+  credentials(): Promise<Credentials>;
+  /** The server did not accept what `credentials` gave: get it anew. */
+  forget(): void;
+}
+
+export type AccessSource = {
+  /** Absent: $KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  readonly kubeconfig?: string;
+  /** Absent: the file's current context. */
+  readonly context?: string;
+};
+
+const rereadMs = 10_000;
+
+/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
+export async function loadAccess(source: AccessSource, clock: Clock): Promise<Access> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const where = source.kubeconfig ?? 'kubeconfig';
+  const load = (): InstanceType<typeof KubeConfig> => {
+    const config = new KubeConfig();
+    try {
+      if (source.kubeconfig === undefined) config.loadFromDefault();
+      else config.loadFromFile(source.kubeconfig);
+    } catch (error) {
+      throw new AppError('BAD_CONFIG', { where, problem: messageOf(error) }, { cause: error });
+    }
+    if (source.context !== undefined) config.setCurrentContext(source.context);
+    return config;
+  };
+
+  let config = load();
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new AppError('BAD_CONFIG', { where, problem: `context '${config.getCurrentContext()}' names no cluster that the file has` });
+  // What client-node makes up when it finds nothing at all.
+  if (config.getCurrentContext() === 'loaded-context') {
+    throw new AppError('BAD_CONFIG', { where, problem: 'none found: set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account' });
+  }
+  const proxy = proxyOf(cluster.proxyUrl, where);
+
+  let cached: { readonly at: number; readonly value: Promise<Credentials> } | undefined;
+  let stale = false;
+  const read = async (): Promise<Credentials> => {
+    const options: RequestOptions = {};
+    try {
+      if (stale) config = load();
+      stale = false;
+      await config.applyToHTTPSOptions(options);
+    } catch (error) {
+      throw new AppError('BAD_CONFIG', { where, problem: `no credentials: ${messageOf(error).trim()}` }, { cause: error, kind: 'transient' });
+    }
+    return { ...credentialsOf(options), ...(proxy === undefined ? {} : { proxy }) };
+  };
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    credentials: () => {
+      if (cached === undefined || clock.monotonic() - cached.at >= rereadMs) {
+        const value = read();
+        // A failure is told to everyone who waits and forgotten: the next call tries again.
+        value.catch(() => { cached = undefined; });
+        cached = { at: clock.monotonic(), value };
+      }
+      return cached.value;
+    },
+    forget: () => {
+      cached = undefined;
+      stale = true;
+    },
+  };
+}
+
+/** A server that asks for nothing but, perhaps, a few headers: local mode, and tests. */
+export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}): Access {
+  return { server: server.replace(/\/+$/, ''), namespace: undefined, credentials: () => Promise.resolve({ headers, tls: {} }), forget: () => {} };
+}
+
+function proxyOf(url: string | undefined, where: string): string | undefined {
+  if (url === undefined || url === '') return undefined;
+  if (/^https?:/.test(url)) return url;
+  throw new AppError('BAD_CONFIG', { where, problem: `proxy-url ${new URL(url).protocol} is not supported, use http: or https:` });
+}
+
+function credentialsOf(options: RequestOptions): Credentials {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    // A token file often ends in a newline, which no header may hold.
+    if (value !== undefined) headers[name.toLowerCase()] = String(value).trim();
+  }
+  if (typeof options.auth === 'string') headers['authorization'] ??= `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
+  const given = Object.entries({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }).filter(([, value]) => value !== undefined);
+  return { headers, tls: Object.fromEntries(given) };
+}

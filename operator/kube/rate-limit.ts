@@ -1,0 +1,58 @@
+/**
+ * How long a key that failed has to wait: its own exponential backoff, and one bucket for all.
+ *
+ * Owns: failures per key, and the bucket's tokens. The numbers are those of client-go's default limiter:
+ *       5 ms doubling to 1000 s a key; 10 a second with a burst of 100 over all keys.
+ */
+import type { Clock } from '../../lib/clock.ts';
+
+export type RateLimits = {
+  readonly baseMs: number;
+  readonly maxMs: number;
+  /** Retries per second over all keys, in the long run. */
+  readonly perSecond: number;
+  readonly burst: number;
+};
+
+export const defaultRateLimits: RateLimits = { baseMs: 5, maxMs: 1_000_000, perSecond: 10, burst: 100 };
+
+export class RateLimiter {
+  readonly #clock: Clock;
+  readonly #limits: RateLimits;
+  readonly #failures = new Map<string, number>();
+  #tokens: number;
+  #refilledAt: number;
+
+  constructor(clock: Clock, limits: RateLimits = defaultRateLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#tokens = limits.burst;
+    this.#refilledAt = clock.monotonic();
+  }
+
+  /** Counts a failure of the key and takes a token; answers the wait in milliseconds, the longer of the two. */
+  next(key: string): number {
+    const { baseMs, maxMs, perSecond, burst } = this.#limits;
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    // The exponent is capped where doubling would only risk Infinity.
+    const own = Math.min(baseMs * 2 ** Math.min(failures, 40), maxMs);
+
+    const now = this.#clock.monotonic();
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
+    this.#refilledAt = now;
+    // A token that is not there yet is reserved: the debt is the wait.
+    const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
+    return Math.max(own, shared);
+  }
+
+  /** The key succeeded: its next failure starts from the beginning. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+  }
+
+  /** Failures of the key since it was last forgotten. */
+  failures(key: string): number {
+    return this.#failures.get(key) ?? 0;
+  }
+}
