@@ -1,0 +1,89 @@
+/**
+ * Puts the program into an image's root: emitted JavaScript, its packages, Node itself.
+ *
+ * Owns:  what of the repository lies under /app. Node never strips types under an image's feet: what is in there is
+ *        JavaScript, and a path to a `.ts` file that is left in it fails the build here, not the pod later.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { closureOf, importedPackages, specifiersIn, type Lock } from './dependencies.ts';
+import { BuildError, runProgram } from './run-program.ts';
+
+export type AppOptions = {
+  /** The repository's root. */
+  readonly repository: string;
+  /** The folder that becomes `/`. */
+  readonly root: string;
+};
+
+/** Folders of packages that hold other platforms' binaries or what only developers read. */
+const unwantedInPackages = ['bin/napi-v6/darwin', 'bin/napi-v6/win32', 'bin/napi-v6/linux/arm64', 'script'];
+
+/** @returns names of the packages that went in. @throws BuildError */
+export function installApp({ repository, root }: AppOptions): readonly string[] {
+  const app = join(root, 'app');
+  mkdirSync(app, { recursive: true });
+  runProgram(process.execPath, [join(repository, 'node_modules/typescript/bin/tsc'), '-p', join(repository, 'scripts/images/tsconfig.build.json'), '--outDir', app]);
+  pointUrlsAtJavaScript(app);
+  copyImportedFiles(repository, app);
+  const { name, version } = readJson(join(repository, 'package.json')) as { readonly name: string; readonly version: string };
+  writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name, version, private: true, type: 'module' }, null, 2)}\n`);
+  const lock = (readJson(join(repository, 'package-lock.json')) as { readonly packages: Lock }).packages;
+  const folders = closureOf(importedPackages(app), lock);
+  for (const folder of folders) installPackage(repository, app, folder);
+  installNode(root);
+  return folders.map((folder) => folder.slice('node_modules/'.length));
+}
+
+/** The compiler rewrites imports; the URL of a worker's file it leaves as it was. */
+function pointUrlsAtJavaScript(app: string): void {
+  for (const file of javaScriptIn(app)) {
+    const before = readFileSync(file, 'utf8');
+    const after = before.replace(/(new URL\(\s*['"]\.{1,2}\/[^'"]+)\.ts(['"]\s*,\s*import\.meta\.url)/g, '$1.js$2');
+    if (after !== before) writeFileSync(file, after);
+    const left = /['"`]\.{1,2}\/[^'"`]*\.ts['"`]/.exec(after);
+    if (left !== null) throw new BuildError(`${relative(app, file)} still names the TypeScript file ${left[0]}: use new URL('./file.ts', import.meta.url)`);
+  }
+}
+
+/** Plain JavaScript and JSON of the repository that emitted files import but the compiler does not copy. */
+function copyImportedFiles(repository: string, app: string): void {
+  for (const file of javaScriptIn(app)) {
+    for (const specifier of specifiersIn(readFileSync(file, 'utf8'))) {
+      if (!specifier.startsWith('.')) continue;
+      const target = join(dirname(file), specifier);
+      if (existsSync(target)) continue;
+      const source = join(repository, relative(app, target));
+      if (!existsSync(source)) throw new BuildError(`${relative(app, file)} imports ${specifier}, which is not in the repository`);
+      mkdirSync(dirname(target), { recursive: true });
+      cpSync(source, target);
+    }
+  }
+}
+
+function installPackage(repository: string, app: string, folder: string): void {
+  const source = join(repository, folder);
+  if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
+  const target = join(app, folder);
+  // What is nested in it is in the list of its own, or not needed.
+  cpSync(source, target, { recursive: true, dereference: true, filter: (path) => !relative(source, path).split('/').includes('node_modules') });
+  for (const path of unwantedInPackages) rmSync(join(target, path), { recursive: true, force: true });
+  for (const path of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
+    if (/\.(d\.[cm]?ts|map|md|markdown)$/i.test(path) && !/licen[cs]e/i.test(path)) rmSync(join(target, path), { force: true, recursive: true });
+  }
+}
+
+/** The Node that runs this: the one that the lock file pins, when started by npm. */
+function installNode(root: string): void {
+  const target = join(root, 'usr/local/bin/node');
+  mkdirSync(dirname(target), { recursive: true });
+  cpSync(process.execPath, target, { dereference: true });
+}
+
+function javaScriptIn(dir: string): readonly string[] {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js') && !file.includes('node_modules/')).map((file) => join(dir, file));
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}

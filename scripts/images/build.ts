@@ -1,0 +1,112 @@
+/**
+ * `npm run … scripts/images/build.ts --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
+ *
+ * Owns:  flags, the order of the steps and what is printed. One image for prepare, runtime and sidecar: a node pulls it
+ *        once for all three.
+ * Ends:  0, or 2 with a sentence when a flag is wrong or something that it needs is missing.
+ */
+import '../node-guard.cjs';
+import { mkdtempSync, mkdirSync, readdirSync, rmSync, statSync, lstatSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { installApp } from './app-files.ts';
+import { installBase, userId } from './base-files.ts';
+import { requireBuildah, writeOciArchive, type ImageConfig } from './oci-archive.ts';
+import { BuildError, runProgram } from './run-program.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const defaultTag = 'localhost/onnx-runtime:dev';
+
+const usage = `usage: node scripts/images/build.ts --out FILE.tar [--tag TAG]
+
+Builds the image of prepare, runtime and sidecar and writes it as an OCI archive.
+Needs buildah, apt-get with fresh lists, dpkg, and node_modules as npm ci makes it.
+
+  --out FILE   the archive to write; replaced when it is there
+  --tag TAG    the image's name (${defaultTag})
+`;
+
+function main(): number {
+  const { values } = parseArgs({ options: { out: { type: 'string' }, tag: { type: 'string', default: defaultTag }, help: { type: 'boolean', short: 'h', default: false } } });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (values.out === undefined) throw new BuildError(`--out: say where the archive goes\n\n${usage}`);
+  requireBuildah();
+  const work = mkdtempSync(join(tmpdir(), 'onnx-image-'));
+  try {
+    build(work, resolve(values.out), values.tag);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return 0;
+}
+
+function build(work: string, out: string, tag: string): void {
+  const root = join(work, 'root');
+  mkdirSync(root);
+  const debian = installBase(root, work);
+  const packages = installApp({ repository, root });
+  mkdirSync(dirname(out), { recursive: true });
+  rmSync(out, { force: true });
+  writeOciArchive(root, out, imageConfig(tag));
+  console.log(`base      ${debian.join(', ')}, node ${process.versions.node}`);
+  console.log(`packages  ${packages.join(', ')}`);
+  console.log(`size      ${mebibytes(sizeOf(root))} unpacked (node ${mebibytes(sizeOf(join(root, 'usr/local')))}, app ${mebibytes(sizeOf(join(root, 'app')))})`);
+  console.log(`image     ${tag} in ${out}, ${mebibytes(statSync(out).size)}`);
+}
+
+function imageConfig(tag: string): ImageConfig {
+  const commit = commitOf();
+  return {
+    tag,
+    entrypoint: ['/usr/local/bin/node', '/app/runtime/main.js'],
+    user: `${userId}:${userId}`,
+    env: {
+      PATH: '/usr/local/bin',
+      NODE_ENV: 'production',
+      // Read by native code before a line of ours runs; why these values, docs/decisions tell.
+      ORT_DISABLE_TELEMETRY: '1',
+      MALLOC_TRIM_THRESHOLD_: '131072',
+    },
+    labels: {
+      'org.opencontainers.image.title': 'onnx-runtime',
+      'org.opencontainers.image.description': 'Serves one ONNX model: prepare, runtime and sidecar of onnx-operator',
+      'org.opencontainers.image.licenses': 'Apache-2.0',
+      'org.opencontainers.image.revision': commit.id,
+    },
+    timestampSeconds: commit.timeSeconds,
+  };
+}
+
+/** The commit that is checked out, or none: a source archive has no history. */
+function commitOf(): { readonly id: string; readonly timeSeconds: number } {
+  try {
+    const [id = 'unknown', time = '0'] = runProgram('git', ['log', '-1', '--format=%H %ct'], repository).split(' ');
+    return { id, timeSeconds: Number(time) };
+  } catch {
+    return { id: 'unknown', timeSeconds: 0 };
+  }
+}
+
+function sizeOf(path: string): number {
+  const stats = lstatSync(path);
+  if (!stats.isDirectory()) return stats.size;
+  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+}
+
+try {
+  process.exitCode = main();
+} catch (error) {
+  const expected = error instanceof BuildError || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  if (!expected) throw error;
+  process.stderr.write(`error: ${error.message}\n`);
+  process.exitCode = 2;
+}

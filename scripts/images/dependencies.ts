@@ -1,0 +1,79 @@
+/**
+ * Which packages of node_modules an image needs: those that its program imports, and theirs.
+ *
+ * Owns:  following imports of emitted JavaScript to packages, and packages to their dependencies by the lock file, so
+ *        that an image holds what runs and nothing else. There is no list to keep.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { join } from 'node:path';
+import { BuildError } from './run-program.ts';
+
+type LockedPackage = { readonly dependencies?: Readonly<Record<string, string>>; readonly optionalDependencies?: Readonly<Record<string, string>> };
+export type Lock = Readonly<Record<string, LockedPackage>>;
+
+/** What onnxruntime-node uses in its install script alone, which never runs here: it would download CUDA. */
+const onlyForInstalling: ReadonlySet<string> = new Set(['adm-zip', 'global-agent']);
+
+const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)(['"])([^'"\n]+)\1/g;
+
+/** Package names that the JavaScript under `dir` imports, sorted. */
+export function importedPackages(dir: string): readonly string[] {
+  const found = new Set<string>();
+  for (const file of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
+    if (!/\.c?js$/.test(file)) continue;
+    for (const specifier of specifiersIn(readFileSync(join(dir, file), 'utf8'))) {
+      const name = packageOf(specifier);
+      if (name !== undefined) found.add(name);
+    }
+  }
+  return [...found].sort();
+}
+
+/** Every specifier that a source imports: static, dynamic and for its side effects. */
+export function specifiersIn(source: string): readonly string[] {
+  return [...source.matchAll(importPattern)].flatMap((match) => (match[2] === undefined ? [] : [match[2]]));
+}
+
+/** @returns undefined for a file of ours and for what Node brings */
+function packageOf(specifier: string): string | undefined {
+  if (specifier.startsWith('.') || specifier.startsWith('/') || specifier.startsWith('node:') || builtinModules.includes(specifier)) return undefined;
+  const [scope = '', name = ''] = specifier.split('/');
+  return scope.startsWith('@') ? `${scope}/${name}` : scope;
+}
+
+/**
+ * The folders of node_modules that `names` need, with those of their dependencies.
+ *
+ * @param lock `packages` of package-lock.json: folder → package
+ * @returns folders such as `node_modules/express`, sorted
+ * @throws BuildError when one is not in the lock file
+ */
+export function closureOf(names: readonly string[], lock: Lock): readonly string[] {
+  const folders = new Set<string>();
+  const queue = names.map((name) => ({ name, from: '' }));
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    const folder = nearest(next.name, next.from, lock);
+    if (folder === undefined) throw new BuildError(`${next.name}, imported by ${next.from || 'the program'}, is not in package-lock.json`);
+    if (folders.has(folder)) continue;
+    folders.add(folder);
+    for (const name of neededBy(folder, lock)) queue.push({ name, from: folder });
+  }
+  return [...folders].sort();
+}
+
+/** An optional package may be of another platform, and then is not in the lock file. */
+function neededBy(folder: string, lock: Lock): readonly string[] {
+  const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
+  const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);
+  return [...Object.keys(dependencies).filter((name) => !onlyForInstalling.has(name)), ...optional];
+}
+
+/** As Node looks a package up: beside the importer, then one node_modules further out. */
+function nearest(name: string, from: string, lock: Lock): string | undefined {
+  for (let base = from; ; base = base.slice(0, Math.max(0, base.lastIndexOf('/node_modules/')))) {
+    const folder = base === '' ? `node_modules/${name}` : `${base}/node_modules/${name}`;
+    if (lock[folder] !== undefined) return folder;
+    if (base === '') return undefined;
+  }
+}

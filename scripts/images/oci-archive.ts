@@ -1,0 +1,38 @@
+/**
+ * Makes an OCI archive of a folder.
+ *
+ * Owns:  the image's configuration - user, entry point, environment, labels - and buildah.
+ * Why:   one layer, uncompressed, with one timestamp for every file: the same commit gives the same layer, and a node
+ *        imports it without unpacking anything twice.
+ */
+import { BuildError, isInstalled, runProgram } from './run-program.ts';
+
+export type ImageConfig = {
+  readonly tag: string;
+  readonly entrypoint: readonly string[];
+  readonly user: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of the image and all its files, seconds since the epoch. */
+  readonly timestampSeconds: number;
+};
+
+/** @throws BuildError when buildah is not installed */
+export function requireBuildah(): void {
+  if (isInstalled('buildah')) return;
+  throw new BuildError('buildah is not installed; on Debian: apt-get install --no-install-recommends buildah (as root)');
+}
+
+/** @param root becomes `/`. @param file the archive; replaced when it is there */
+export function writeOciArchive(root: string, file: string, config: ImageConfig): void {
+  const container = runProgram('buildah', ['from', 'scratch']);
+  try {
+    runProgram('buildah', ['copy', '--quiet', container, root, '/']);
+    const env = Object.entries(config.env).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
+    const labels = Object.entries(config.labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
+    runProgram('buildah', ['config', '--entrypoint', JSON.stringify(config.entrypoint), '--user', config.user, '--workingdir', '/app', ...env, ...labels, container]);
+    runProgram('buildah', ['commit', '--quiet', '--disable-compression', '--omit-history', '--timestamp', String(config.timestampSeconds), container, `oci-archive:${file}:${config.tag}`]);
+  } finally {
+    runProgram('buildah', ['rm', container]);
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Runs another program and gives back what it printed.
+ *
+ * Owns:  how a failure of it is told: the command, its exit and the end of what it said, with what would help.
+ */
+import { spawnSync } from 'node:child_process';
+
+/** A step that could not be done, with what to do about it. */
+export class BuildError extends Error {
+  override readonly name = 'BuildError';
+}
+
+const outputLimitBytes = 64 << 20;
+
+/** @returns stdout, trimmed. @throws BuildError when it is not there or fails */
+export function runProgram(program: string, args: readonly string[], cwd?: string): string {
+  const done = spawnSync(program, args, { encoding: 'utf8', maxBuffer: outputLimitBytes, stdio: ['ignore', 'pipe', 'pipe'], ...(cwd === undefined ? {} : { cwd }) });
+  if (done.error !== undefined) throw new BuildError(`${program} could not be run: ${done.error.message}`);
+  if (done.status !== 0) throw new BuildError(`${program} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n${(done.stderr || done.stdout).slice(-2_000)}`);
+  return done.stdout.trim();
+}
+
+/** Whether `program` is somewhere in PATH. */
+export function isInstalled(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program], { stdio: 'ignore' }).status === 0;
+}

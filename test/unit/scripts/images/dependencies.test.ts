@@ -1,0 +1,50 @@
+/** Which packages an image gets. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { closureOf, importedPackages, type Lock } from '../../../../scripts/images/dependencies.ts';
+
+const lock: Lock = {
+  '': { dependencies: { a: '1' } },
+  'node_modules/a': { dependencies: { b: '1', c: '1' } },
+  'node_modules/a/node_modules/b': { dependencies: { d: '1' } },
+  'node_modules/b': {},
+  'node_modules/c': { optionalDependencies: { d: '1', 'other-platform': '1' } },
+  'node_modules/d': { dependencies: { a: '1' } },
+  'node_modules/onnxruntime-node': { dependencies: { 'adm-zip': '1', 'onnxruntime-common': '1' } },
+  'node_modules/onnxruntime-common': {},
+  'node_modules/adm-zip': {},
+};
+
+type Row = { readonly name: string; readonly names: readonly string[]; readonly want: readonly string[] };
+
+const rows: readonly Row[] = [
+  { name: 'takes a package without dependencies alone', names: ['b'], want: ['node_modules/b'] },
+  { name: 'takes the copy that the importer would find', names: ['a'], want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
+  { name: 'does without optional packages of other platforms', names: ['c'], want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
+  { name: 'leaves out what only an install script uses', names: ['onnxruntime-node'], want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
+];
+
+describe('closureOf', () => {
+  for (const { name, names, want } of rows) {
+    it(name, () => assert.deepEqual(closureOf(names, lock), want));
+  }
+
+  it('says which package is missing', () => assert.throws(() => closureOf(['nowhere'], lock), /nowhere, imported by the program, is not in package-lock\.json/));
+});
+
+describe('importedPackages', () => {
+  it('sees static, dynamic and side-effect imports of packages, not of files or of Node', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'imports-'));
+    try {
+      mkdirSync(join(dir, 'deep'));
+      writeFileSync(join(dir, 'main.js'), `import { x } from "express";\nimport './near.js';\nimport 'undici';\nimport fs from 'fs';\nimport { y } from "node:http";\n`);
+      writeFileSync(join(dir, 'deep/worker.js'), `export { z } from '@bufbuild/protobuf/wire';\nconst t = await import('@huggingface/tokenizers');\n`);
+      writeFileSync(join(dir, 'deep/guard.cjs'), `const p = require('pino');\n`);
+      assert.deepEqual(importedPackages(dir), ['@bufbuild/protobuf', '@huggingface/tokenizers', 'express', 'pino', 'undici']);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+});
