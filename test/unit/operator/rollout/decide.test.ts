@@ -110,9 +110,12 @@ describe('decide, over any run of events', () => {
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         let state: RolloutState = { phase: 'Stable', stable: a };
         let routed: string = a;
+        let running: readonly string[] = [a];
         let now = t0;
-        for (const { target, ready, fatal, routeFollows, passedMs } of events) {
+        for (const { target, ready: wished, fatal, routeFollows, passedMs } of events) {
           now += passedMs;
+          // Only what was to have pods can have ready ones.
+          const ready = Object.fromEntries(Object.entries(wished).filter(([r]) => running.includes(r)));
           const seenPods = Object.fromEntries([a, b, c].map((r) => [r, pods(ready[r] ?? 0, fatal && (ready[r] ?? 0) === 0 ? { trouble: digestTrouble } : {})]));
           const decision = decide(state, { target, routed, pods: seenPods }, plan, now);
           const kept = decision.run.map((r) => r.revision);
@@ -122,6 +125,7 @@ describe('decide, over any run of events', () => {
             assert.ok((ready[decision.serve] ?? 0) > 0 || (ready[routed] ?? 0) === 0, 'traffic does not leave ready pods for none');
           }
           if (routeFollows) routed = decision.serve;
+          running = kept;
           state = decision.next;
         }
       }),

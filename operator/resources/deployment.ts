@@ -1,0 +1,154 @@
+/**
+ * The Deployment that one revision of a model should have.
+ *
+ * Owns:   the pod's shape: containers, probes, grace periods, volumes, security. Not how many (the decision
+ *         says) and not whether to write it (apply.ts does).
+ * Pure:   the whole object, every time. It is applied server-side, so a field left out here is given up.
+ *         Golden: test/golden/deployment.*.yaml.
+ */
+import { childName, containers, env, paths, ports } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { parseDurationMs } from '../../api/units.ts';
+import { childMeta, selectorOf, type Manifest, type RevisionRecord } from './objects.ts';
+
+/** SIGTERM: five seconds in which new connections still come, then the queue's longest work. */
+const graceSeconds = 60;
+const startupPeriodSeconds = 2;
+
+export function deployment(model: OnnxModel, record: RevisionRecord, replicas: number): Manifest {
+  const name = childName(model.metadata.name, record.revision);
+  const selector = selectorOf(model.metadata.name, record.revision);
+  const meta = record.spec.template.metadata ?? {};
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: childMeta(model, name, record.revision),
+    spec: {
+      replicas,
+      revisionHistoryLimit: 0,
+      selector: { matchLabels: selector },
+      // A model server has a cold start: never take a warm pod away before its successor is ready.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: {
+        metadata: {
+          labels: { ...meta.labels, ...childMeta(model, name, record.revision).labels },
+          ...(meta.annotations === undefined ? {} : { annotations: meta.annotations }),
+        },
+        spec: podSpec(name, record),
+      },
+    },
+  };
+}
+
+function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, unknown>> {
+  return {
+    ...record.spec.template.spec,
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: graceSeconds,
+    securityContext: { runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534, fsGroup: 65534, fsGroupChangePolicy: 'OnRootMismatch', seccompProfile: { type: 'RuntimeDefault' } },
+    initContainers: [prepareContainer(record)],
+    containers: [runtimeContainer(record), sidecarContainer(record)],
+    volumes: [
+      { name: 'config', configMap: { name } },
+      { name: 'cache', emptyDir: {} },
+      { name: 'tmp', emptyDir: {} },
+      ...sourceVolume(record),
+    ],
+  };
+}
+
+/** The claim of a `pvc://claim/path` URI. */
+function claimOf(uri: string): string | undefined {
+  return /^pvc:\/\/([^/]+)\//.exec(uri)?.[1];
+}
+
+function sourceVolume(record: RevisionRecord): readonly object[] {
+  const claimName = claimOf(record.spec.model.uri);
+  return claimName === undefined ? [] : [{ name: 'source', persistentVolumeClaim: { claimName, readOnly: true } }];
+}
+
+function mounts(record: RevisionRecord): readonly object[] {
+  return [
+    { name: 'config', mountPath: paths.configDir, readOnly: true },
+    { name: 'cache', mountPath: paths.cacheDir },
+    { name: 'tmp', mountPath: '/tmp' },
+    ...(claimOf(record.spec.model.uri) === undefined ? [] : [{ name: 'source', mountPath: paths.sourceDir, readOnly: true }]),
+  ];
+}
+
+/** Everything that does not depend on which container it is. */
+function common(record: RevisionRecord): Readonly<Record<string, unknown>> {
+  return {
+    image: record.spec.runtime.image,
+    imagePullPolicy: 'IfNotPresent',
+    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: { drop: ['ALL'] } },
+    // What a container could not say itself, its last log lines do.
+    terminationMessagePath: paths.terminationLog,
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    env: environment(record),
+  };
+}
+
+function environment(record: RevisionRecord): readonly object[] {
+  const constants = {
+    [env.configDir]: paths.configDir,
+    [env.cacheDir]: paths.cacheDir,
+    [env.terminationLog]: paths.terminationLog,
+    ...(claimOf(record.spec.model.uri) === undefined ? {} : { [env.sourceDir]: paths.sourceDir }),
+    // Both have to be there before the process starts: reference of ONNX Runtime and of glibc's allocator.
+    MALLOC_TRIM_THRESHOLD_: '131072',
+    ORT_DISABLE_TELEMETRY: '1',
+  };
+  return [
+    { name: env.podIp, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },
+    { name: env.podName, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
+    ...Object.entries(constants).map(([name, value]) => ({ name, value })),
+  ];
+}
+
+/** The spec's CPU and devices, with the memory limit as request and limit both: no overcommitment, no surprise eviction. */
+function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unknown>> {
+  const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };
+  const requests = { ...spec.resources.requests, ...memory };
+  const limits = { ...spec.resources.limits, ...memory };
+  return { ...(Object.keys(requests).length === 0 ? {} : { requests }), ...(Object.keys(limits).length === 0 ? {} : { limits }) };
+}
+
+function prepareContainer(record: RevisionRecord): object {
+  return { ...common(record), name: containers.prepare, args: ['prepare'], resources: runtimeResources(record), volumeMounts: mounts(record) };
+}
+
+function runtimeContainer(record: RevisionRecord): object {
+  const warmupSeconds = Math.ceil((parseDurationMs(record.spec.warmup.timeout) ?? 0) / 1000);
+  return {
+    ...common(record),
+    name: containers.runtime,
+    args: ['run'],
+    ports: [
+      { name: 'http', containerPort: ports.runtime, protocol: 'TCP' },
+      { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
+    ],
+    // Loading comes before warming; a minute more than warming is allowed to take.
+    startupProbe: { ...httpProbe('/v2/health/ready'), periodSeconds: startupPeriodSeconds, failureThreshold: Math.ceil((warmupSeconds + 60) / startupPeriodSeconds) },
+    readinessProbe: { ...httpProbe('/v2/health/ready'), periodSeconds: 2, failureThreshold: 2 },
+    livenessProbe: { ...httpProbe('/v2/health/live'), periodSeconds: 10, failureThreshold: 6 },
+    resources: runtimeResources(record),
+    volumeMounts: mounts(record),
+  };
+}
+
+function httpProbe(path: string): Readonly<Record<string, unknown>> {
+  return { httpGet: { path, port: ports.runtime, scheme: 'HTTP' }, timeoutSeconds: 5, successThreshold: 1 };
+}
+
+function sidecarContainer(record: RevisionRecord): object {
+  return {
+    ...common(record),
+    name: containers.sidecar,
+    args: ['sidecar'],
+    ports: [{ name: 'report', containerPort: ports.sidecar, protocol: 'TCP' }],
+    resources: { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '192Mi' } },
+    volumeMounts: mounts(record),
+  };
+}

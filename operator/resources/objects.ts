@@ -1,0 +1,52 @@
+/**
+ * Manifests as plain data: what the builders make and apply.ts writes.
+ *
+ * Owns:  the types that all builders share, and the metadata that every child carries.
+ * Pure.
+ */
+import type { FrozenSpec } from '../../api/defaults.ts';
+import type { Resolved } from '../../api/last-words.ts';
+import { api, fieldManager, labels } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { Revision } from '../rollout/state.ts';
+
+export type Manifest = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly ownerReferences: readonly object[];
+  };
+  readonly [field: string]: unknown;
+};
+
+/** A revision as its ControllerRevision holds it. */
+export type RevisionRecord = {
+  readonly revision: Revision;
+  /** Generation of the spec that it was made from. */
+  readonly generation: number;
+  /** With the defaults and the image that were in force then. */
+  readonly spec: FrozenSpec;
+  /** Once the first pod's `prepare` has said it. */
+  readonly resolved?: Resolved;
+};
+
+/** Labels that select the pods of one revision, or with only a model those of all its revisions. */
+export function selectorOf(model: string, revision?: Revision): Readonly<Record<string, string>> {
+  return { [labels.model]: model, ...(revision === undefined ? {} : { [labels.revision]: revision }) };
+}
+
+/** Metadata of a child: owned by the model, so that it goes when the model goes. */
+export function childMeta(model: OnnxModel, name: string, revision?: Revision): Manifest['metadata'] {
+  return {
+    name,
+    namespace: model.metadata.namespace,
+    labels: { ...selectorOf(model.metadata.name, revision), [labels.managedBy]: fieldManager },
+    ownerReferences: [
+      { apiVersion: api.groupVersion, kind: api.kind, name: model.metadata.name, uid: model.metadata.uid, controller: true, blockOwnerDeletion: true },
+    ],
+  };
+}

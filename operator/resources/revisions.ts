@@ -1,0 +1,60 @@
+/**
+ * A revision as two objects: the ControllerRevision that remembers it, the ConfigMap that its pods read.
+ *
+ * Owns:  what a ControllerRevision's `data` looks like, and reading it back. Its data can never change, so
+ *        everything that is learned later is an annotation.
+ * Pure.
+ */
+import type { FrozenSpec } from '../../api/defaults.ts';
+import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
+import { annotations, childName, labels, paths } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { childMeta, type Manifest, type RevisionRecord } from './objects.ts';
+import { runtimeConfig } from './runtime-config.ts';
+
+export function controllerRevision(model: OnnxModel, record: RevisionRecord): Manifest {
+  const metadata = childMeta(model, childName(model.metadata.name, record.revision), record.revision);
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'ControllerRevision',
+    metadata: record.resolved === undefined ? metadata : { ...metadata, annotations: { [annotations.resolved]: resolvedText(record.resolved) } },
+    revision: record.generation,
+    data: { schema: 1, spec: record.spec },
+  };
+}
+
+/** @returns undefined when the object is not one that `controllerRevision` made */
+export function readControllerRevision(object: {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly revision?: unknown;
+  readonly data?: unknown;
+}): RevisionRecord | undefined {
+  const { labels: marks = {}, annotations: notes = {} } = object.metadata;
+  const revision = marks[labels.revision];
+  const data = object.data as { readonly schema?: unknown; readonly spec?: FrozenSpec } | undefined;
+  if (revision === undefined || typeof object.revision !== 'number') return undefined;
+  if (data?.schema !== 1 || data.spec === undefined) return undefined;
+  return { revision, generation: object.revision, spec: data.spec, ...resolvedOf(notes[annotations.resolved]) };
+}
+
+/** What every pod of the revision reads at its start. */
+export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: childMeta(model, childName(model.metadata.name, record.revision), record.revision),
+    data: {
+      [paths.configFile]: `${JSON.stringify(runtimeConfig(model, record), undefined, 2)}\n`,
+      ...(record.resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(record.resolved, undefined, 2)}\n` }),
+    },
+  };
+}
+
+function resolvedOf(text: string | undefined): Pick<RevisionRecord, 'resolved'> {
+  const words = parseLastWords(text ?? '');
+  return words?.kind === 'resolved' ? { resolved: words.resolved } : {};
+}
+
+function resolvedText(resolved: Resolved): string {
+  return printLastWords({ kind: 'resolved', resolved });
+}
