@@ -1,0 +1,203 @@
+/**
+ * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
+ *
+ * Owns:   the queue, its limit and the one timer. plan.ts decides; this carries it out.
+ * Limits: `maxDepth` requests wait; the next is refused at once with QUEUE_FULL. There is no other buffer
+ *         between the socket and the engine.
+ * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. What
+ *         is expired or abandoned before its run never reaches the engine.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
+import { rowsOf } from '../engine/rows.ts';
+import { elementCount, type NamedTensors } from '../engine/tensor.ts';
+import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
+import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
+
+export type BatcherLimits = BatchLimits & {
+  readonly maxDepth: number;
+  /** Input elements of a single request. */
+  readonly maxRequestElements: number;
+};
+
+/** What the batcher tells the metrics. */
+export type BatchNews = {
+  readonly batch: (batch: { readonly rows: number; readonly requests: number; readonly inferMs: number }) => void;
+  /** A batch failed as a whole, or its result could not be taken apart, and its requests ran one by one. */
+  readonly fellApart: (requests: number) => void;
+};
+
+export type BatcherOptions = {
+  /** The model's name, for errors. */
+  readonly model: string;
+  readonly engine: Engine;
+  readonly limits: BatcherLimits;
+  readonly clock: Clock;
+  readonly news: BatchNews;
+};
+
+type Ticket = Waiting & {
+  readonly request: InferenceRequest;
+  readonly resolve: (result: InferenceResult) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+export class Batcher implements Inference {
+  readonly #options: BatcherOptions;
+  #queue: Ticket[] = [];
+  #running = 0;
+  #maxRows: number;
+  #callOffTimer: () => void = () => {};
+  #idleWaiters: (() => void)[] = [];
+  /** Smoothed time that one request takes from the engine; says how long a full queue needs. */
+  #msPerRequest = 0;
+
+  constructor(options: BatcherOptions) {
+    this.#options = options;
+    this.#maxRows = options.limits.maxRows;
+    options.engine.onFree(() => this.#pump());
+  }
+
+  /** Requests that wait, and how long the oldest has waited. */
+  get queue(): { readonly depth: number; readonly oldestMs: number } {
+    const [oldest] = this.#queue;
+    return { depth: this.#queue.length, oldestMs: oldest === undefined ? 0 : this.#options.clock.monotonic() - oldest.enqueuedAtMs };
+  }
+
+  /** How long a request that came now would wait, by what the last ones took. */
+  get expectedWaitMs(): number {
+    return this.#queue.length * this.#msPerRequest;
+  }
+
+  get maxRows(): number {
+    return this.#maxRows;
+  }
+
+  /** Rows of one run from now on: 1 for a model whose rows turned out not to be independent. */
+  limitRows(maxRows: number): void {
+    this.#maxRows = maxRows;
+  }
+
+  submit(request: InferenceRequest): Promise<InferenceResult> {
+    const { clock, limits } = this.#options;
+    if (request.signal.aborted) return Promise.reject(reasonOf(request.signal));
+    const elements = elementsOf(request.inputs);
+    if (elements > limits.maxRequestElements) return Promise.reject(new AppError('REQUEST_TOO_LARGE', { what: `the inputs' ${elements} elements`, limit: limits.maxRequestElements }));
+    if (this.#queue.length >= limits.maxDepth) return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
+    const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
+    const rows = rowsOf(request.inputs);
+    const ticket: Ticket = {
+      request, resolve, reject, elements,
+      rows: rows ?? 1,
+      group: rows === undefined || rows === 0 ? undefined : groupOf(request),
+      enqueuedAtMs: clock.monotonic(),
+      deadlineMs: request.deadlineMs,
+    };
+    const leave = (): void => this.#forget(ticket);
+    request.signal.addEventListener('abort', leave, { once: true });
+    this.#queue.push(ticket);
+    this.#pump();
+    return promise.finally(() => request.signal.removeEventListener('abort', leave));
+  }
+
+  /** Resolves once nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    while (this.#queue.length > 0 || this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #pump(): void {
+    const { engine, clock, limits } = this.#options;
+    this.#callOffTimer();
+    for (;;) {
+      const now = clock.monotonic();
+      const plan = engine.freeSlots === 0 ? planWhileBusy(this.#queue, now) : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows }, now);
+      if (plan.do === 'rest') return this.#wakeIfIdle();
+      if (plan.do === 'drop') {
+        for (const ticket of this.#take(plan.drop)) ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
+      } else if (plan.do === 'wait') return this.#wakeIn(plan.forMs);
+      else void this.#run(this.#take(plan.take));
+    }
+  }
+
+  #wakeIn(ms: number): void {
+    if (Number.isFinite(ms)) this.#callOffTimer = this.#options.clock.after(Math.max(ms, 0), () => this.#pump());
+  }
+
+  #take(positions: readonly number[]): Ticket[] {
+    const chosen = new Set(positions);
+    const taken = this.#queue.filter((_, position) => chosen.has(position));
+    this.#queue = this.#queue.filter((_, position) => !chosen.has(position));
+    return taken;
+  }
+
+  async #run(tickets: readonly Ticket[]): Promise<void> {
+    const { engine, clock } = this.#options;
+    const beganMs = clock.monotonic();
+    this.#running += 1;
+    try {
+      const result = await engine.run({ parts: tickets.map(({ request }) => request.inputs), outputs: tickets[0]?.request.outputs ?? [] });
+      this.#learn(tickets, result);
+      this.#answer(tickets, result, beganMs);
+    } catch (error) {
+      for (const ticket of tickets) ticket.reject(error);
+    } finally {
+      this.#running -= 1;
+      this.#pump();
+    }
+  }
+
+  #answer(tickets: readonly Ticket[], result: EngineResult, beganMs: number): void {
+    const batchRows = result.together ? totalRows(tickets) : undefined;
+    tickets.forEach((ticket, position) => {
+      const part = result.parts[position];
+      if (part?.is !== 'Done') return ticket.reject(this.#errorOf(part));
+      return ticket.resolve({ outputs: part.outputs, queueMs: beganMs - ticket.enqueuedAtMs, inferMs: result.inferMs, batchRows: batchRows ?? ticket.rows });
+    });
+  }
+
+  #learn(tickets: readonly Ticket[], result: EngineResult): void {
+    const { news, engine } = this.#options;
+    news.batch({ rows: totalRows(tickets), requests: tickets.length, inferMs: result.inferMs });
+    if (!result.together) news.fellApart(tickets.length);
+    const ms = result.inferMs / tickets.length / Math.max(1, engine.workers.ready);
+    this.#msPerRequest = this.#msPerRequest === 0 ? ms : this.#msPerRequest * 0.9 + ms * 0.1;
+  }
+
+  #errorOf(part: Exclude<PartResult, { is: 'Done' }> | undefined): AppError {
+    const why = part?.why ?? 'the engine gave no answer';
+    if (part?.is === 'Refused') return new AppError('REQUEST_INVALID', { problem: `the model cannot take this input: ${why}` });
+    return new AppError('ENGINE_FAILED', { model: this.#options.model, why });
+  }
+
+  /** Frees the place of a caller that left. One whose run has begun is past this: its result goes nowhere. */
+  #forget(ticket: Ticket): void {
+    if (!this.#queue.includes(ticket)) return;
+    this.#queue = this.#queue.filter((other) => other !== ticket);
+    ticket.reject(reasonOf(ticket.request.signal));
+    this.#pump();
+  }
+
+  #wakeIfIdle(): void {
+    if (this.#running > 0) return;
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+}
+
+/** Requests with the same text here can be joined row by row: inputs, types, all dimensions but the first, outputs. */
+export function groupOf(request: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
+  const inputs = Object.entries(request.inputs).map(([name, { type, dims }]) => [name, type, ...dims.slice(1)]);
+  return JSON.stringify([inputs.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)), request.outputs]);
+}
+
+function elementsOf(inputs: NamedTensors): number {
+  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+}
+
+function totalRows(tickets: readonly Ticket[]): number {
+  return tickets.reduce((rows, ticket) => rows + ticket.rows, 0);
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error('the caller left');
+}

@@ -1,0 +1,105 @@
+/**
+ * Decides what the queue's next move is.
+ *
+ * Owns:  which requests run together, which are dropped, and when it pays to wait. It sees shapes, ages and
+ *        limits, never tensors, timers or engines.
+ * Pure:  time comes in as `nowMs`.
+ * Read:  planBatch, top to bottom. Expired first; then the group of the oldest request that is full or has
+ *        waited long enough; else wait. Without a delay the oldest group always runs at once.
+ */
+
+/** One request in the queue, oldest first. */
+export type Waiting = {
+  /** Requests of one group may share a run; undefined: runs alone. */
+  readonly group: string | undefined;
+  readonly rows: number;
+  readonly elements: number;
+  readonly enqueuedAtMs: number;
+  readonly deadlineMs: number | undefined;
+};
+
+export type BatchLimits = {
+  /** Rows of one run. */
+  readonly maxRows: number;
+  /** Input elements of one run: bounds the memory that a batch can ask for. */
+  readonly maxElements: number;
+  /** How long the oldest of a group may wait for company. 0: never. */
+  readonly maxDelayMs: number;
+};
+
+/** `take` and `drop` are positions in the queue, rising. */
+export type BatchPlan =
+  | { readonly do: 'drop'; readonly drop: readonly number[] }
+  | { readonly do: 'run'; readonly take: readonly number[]; readonly because: 'alone' | 'full' | 'aged' }
+  /** Nothing to do before then, unless somebody joins. */
+  | { readonly do: 'wait'; readonly forMs: number }
+  | { readonly do: 'rest' };
+
+export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs: number): BatchPlan {
+  if (queue.length === 0) return { do: 'rest' };
+  const drop = expired(queue, nowMs);
+  if (drop.length > 0) return { do: 'drop', drop };
+
+  let soonestMs = Infinity;
+  for (const group of groupsOf(queue)) {
+    const take = fill(queue, group, limits);
+    const oldest = queue[group[0] ?? 0];
+    if (oldest?.group === undefined) return { do: 'run', take, because: 'alone' };
+    if (take.length < group.length || rowsOf(queue, take) >= limits.maxRows) return { do: 'run', take, because: 'full' };
+    const leftMs = oldest.enqueuedAtMs + limits.maxDelayMs - nowMs;
+    if (leftMs <= 0) return { do: 'run', take, because: 'aged' };
+    soonestMs = Math.min(soonestMs, leftMs, timeLeft(queue, nowMs));
+  }
+  return { do: 'wait', forMs: soonestMs };
+}
+
+/** With every slot taken only a deadline can make a difference: a free slot calls back by itself. */
+export function planWhileBusy(queue: readonly Waiting[], nowMs: number): Exclude<BatchPlan, { do: 'run' }> {
+  if (queue.length === 0) return { do: 'rest' };
+  const drop = expired(queue, nowMs);
+  return drop.length > 0 ? { do: 'drop', drop } : { do: 'wait', forMs: timeLeft(queue, nowMs) };
+}
+
+/** Positions of those whose deadline has come. */
+function expired(queue: readonly Waiting[], nowMs: number): readonly number[] {
+  return positions(queue, ({ deadlineMs }) => deadlineMs !== undefined && deadlineMs <= nowMs);
+}
+
+/** Milliseconds until the next deadline in the queue; Infinity without one. */
+function timeLeft(queue: readonly Waiting[], nowMs: number): number {
+  return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
+}
+
+/** The queue's positions by group, groups by their oldest member; those that run alone are groups of one. */
+function groupsOf(queue: readonly Waiting[]): readonly (readonly number[])[] {
+  const groups = new Map<string | number, number[]>();
+  queue.forEach(({ group }, position) => {
+    const members = groups.get(group ?? position);
+    if (members === undefined) groups.set(group ?? position, [position]);
+    else members.push(position);
+  });
+  return [...groups.values()];
+}
+
+/** The longest run of the group's oldest that fits. Nobody is overtaken by a smaller one of the same group. */
+function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
+  let rows = 0;
+  let elements = 0;
+  let count = 0;
+  for (const position of group) {
+    rows += queue[position]?.rows ?? 0;
+    elements += queue[position]?.elements ?? 0;
+    // The first always goes, even if it alone is over the limit: it would wait for ever.
+    if (count > 0 && (rows > limits.maxRows || elements > limits.maxElements)) break;
+    count += 1;
+  }
+  return group.slice(0, count);
+}
+
+function rowsOf(queue: readonly Waiting[], take: readonly number[]): number {
+  return take.reduce((rows, position) => rows + (queue[position]?.rows ?? 0), 0);
+}
+
+function positions(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
+  return queue.flatMap((waiting, position) => (test(waiting) ? [position] : []));
+}

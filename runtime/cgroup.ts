@@ -1,0 +1,109 @@
+/**
+ * What the kernel lets this process use: CPU time and memory, from cgroup v2 or v1 files.
+ *
+ * Owns:  finding the files of our group and of the groups around it, and reading numbers from their text.
+ * Pure:  files come in through `read`; readLimits(readKernelFile) is the real thing.
+ * Limits: a limit anywhere above binds, too: the smallest wins. What cannot be read is no limit.
+ */
+import { readFileSync } from 'node:fs';
+
+export type Limits = {
+  /** CPUs' worth of time per second; absent without a quota. */
+  readonly cpuQuota?: number;
+  readonly memoryBytes?: number;
+};
+
+/** @returns the file's text, undefined when there is none */
+export type ReadFile = (path: string) => string | undefined;
+
+export const readKernelFile: ReadFile = (path) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
+
+/** v1 writes "no limit" as the largest multiple of a page in 63 bits. Nothing real comes near. */
+const unlimitedBytes = 2 ** 60;
+const root = '/sys/fs/cgroup';
+
+export function readLimits(read: ReadFile): Limits {
+  const groups = parseGroups(read('/proc/self/cgroup') ?? '');
+  const cpu = smallest([
+    ...folders(root, groups.unified).map((folder) => parseCpuMax(read(`${folder}/cpu.max`))),
+    ...foldersV1('cpu', groups).map((folder) => quotaV1(read(`${folder}/cpu.cfs_quota_us`), read(`${folder}/cpu.cfs_period_us`))),
+  ]);
+  const memory = smallest([
+    ...folders(root, groups.unified).map((folder) => parseBytes(read(`${folder}/memory.max`))),
+    ...foldersV1('memory', groups).map((folder) => parseBytes(read(`${folder}/memory.limit_in_bytes`))),
+  ]);
+  return { ...(cpu === undefined ? {} : { cpuQuota: cpu }), ...(memory === undefined ? {} : { memoryBytes: memory }) };
+}
+
+/** Seconds this group was held back by its CPU quota since it was made; undefined where the kernel does not tell. */
+export function readThrottledSeconds(read: ReadFile): number | undefined {
+  const groups = parseGroups(read('/proc/self/cgroup') ?? '');
+  for (const folder of [...folders(root, groups.unified), ...foldersV1('cpu', groups)]) {
+    const text = read(`${folder}/cpu.stat`);
+    const micros = /^throttled_usec (\d+)$/m.exec(text ?? '')?.[1];
+    if (micros !== undefined) return Number(micros) / 1e6;
+    const nanos = /^throttled_time (\d+)$/m.exec(text ?? '')?.[1];
+    if (nanos !== undefined) return Number(nanos) / 1e9;
+  }
+  return undefined;
+}
+
+type Groups = { readonly unified?: string; readonly v1: ReadonlyMap<string, string> };
+
+/** Lines are `0::/path` in v2 and `4:cpu,cpuacct:/path` in v1; a machine may have both. */
+export function parseGroups(text: string): Groups {
+  const v1 = new Map<string, string>();
+  let unified: string | undefined;
+  for (const line of text.split('\n')) {
+    const [, id, controllers, path] = /^(\d+):([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (path === undefined || controllers === undefined) continue;
+    if (id === '0' && controllers === '') unified = path;
+    for (const controller of controllers.split(',')) if (controller !== '') v1.set(controller, path);
+  }
+  return unified === undefined ? { v1 } : { unified, v1 };
+}
+
+/**
+ * The group's folder and those around it, innermost first. Inside a container with its own cgroup
+ * namespace the path is "/"; without one it names folders that are not mounted, and the mount's root,
+ * which comes last, is the container's.
+ */
+function folders(base: string, path: string | undefined): string[] {
+  if (path === undefined) return [];
+  const steps = path.split('/').filter((step) => step !== '' && step !== '..');
+  return Array.from({ length: steps.length + 1 }, (_, up) => [base, ...steps.slice(0, steps.length - up)].join('/'));
+}
+
+function foldersV1(controller: string, groups: Groups): string[] {
+  const mounts = controller === 'cpu' ? ['cpu', 'cpu,cpuacct'] : [controller];
+  return mounts.flatMap((mount) => folders(`${root}/${mount}`, groups.v1.get(controller)));
+}
+
+/** "150000 100000" is 1.5 CPUs, "max 100000" none. */
+export function parseCpuMax(text: string | undefined): number | undefined {
+  const [, quota, period] = /^(\d+) (\d+)\s*$/.exec(text ?? '') ?? [];
+  return quota === undefined || Number(period) === 0 ? undefined : Number(quota) / Number(period);
+}
+
+function quotaV1(quota: string | undefined, period: string | undefined): number | undefined {
+  const micros = Number(quota ?? NaN);
+  const per = Number(period ?? NaN);
+  return micros > 0 && per > 0 ? micros / per : undefined;
+}
+
+function parseBytes(text: string | undefined): number | undefined {
+  const trimmed = text?.trim() ?? '';
+  if (!/^\d+$/.test(trimmed)) return undefined;
+  return Number(trimmed) >= unlimitedBytes ? undefined : Number(trimmed);
+}
+
+function smallest(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}

@@ -1,0 +1,168 @@
+/**
+ * The engine for real: worker threads with one session of ONNX Runtime each.
+ *
+ * Owns:  the workers' lives: start, replacement after a failure in JavaScript, recycling to give memory back,
+ *        release at the end. A worker runs one batch at a time.
+ * Ends:  close() waits for running batches. No worker is terminated and the process does not exit while one
+ *        runs: either aborts the whole process. A crash in native code ends the process whatever we do.
+ */
+import { Worker } from 'node:worker_threads';
+import { AppError } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { backoffMs } from '../../lib/retry.ts';
+import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
+import type { Engine, EngineBatch, EngineResult } from './port.ts';
+
+export type PoolOptions = {
+  /** The model's name, for errors. */
+  readonly model: string;
+  readonly workers: number;
+  readonly task: WorkerTask;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The worker's program; another one in tests of failures. */
+  readonly program?: URL;
+};
+
+type Run = { readonly resolve: (result: EngineResult) => void; readonly reject: (error: unknown) => void };
+type Seat = { worker: Worker | undefined; state: 'Loading' | 'Idle' | 'Busy' | 'Leaving'; run: Run | undefined; failures: number; recycle: boolean };
+
+const restart = { baseMs: 100, maxMs: 10_000 };
+
+export class WorkerPool implements Engine {
+  readonly #options: PoolOptions;
+  readonly #seats: Seat[];
+  #onFree: () => void = () => {};
+  #closing = false;
+  #wakeCloser: (() => void) | undefined;
+
+  private constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#seats = Array.from({ length: options.workers }, () => ({ worker: undefined, state: 'Loading', run: undefined, failures: 0, recycle: false }));
+  }
+
+  /**
+   * Starts the workers and waits until every one has loaded the model.
+   * @throws AppError ENGINE_LOAD_FAILED with ONNX Runtime's own words
+   */
+  static async start(options: PoolOptions): Promise<WorkerPool> {
+    const pool = new WorkerPool(options);
+    try {
+      // The first alone: it brings the file into memory, and if it cannot load the others need not try.
+      const [first, ...others] = pool.#seats;
+      if (first !== undefined) await pool.#load(first);
+      await Promise.all(others.map((seat) => pool.#load(seat)));
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  get freeSlots(): number {
+    return this.#closing ? 0 : this.#seats.filter(({ state }) => state === 'Idle').length;
+  }
+
+  get workers(): { readonly ready: number; readonly wanted: number } {
+    return { ready: this.#seats.filter(({ state }) => state === 'Idle' || state === 'Busy').length, wanted: this.#seats.length };
+  }
+
+  onFree(listener: () => void): void {
+    this.#onFree = listener;
+  }
+
+  run(batch: EngineBatch): Promise<EngineResult> {
+    const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
+    if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
+    return new Promise((resolve, reject) => {
+      // Throws for a buffer that was handed over before: the caller's mistake, and the worker is still free.
+      tell(seat, { say: 'run', batch }, buffersOf(batch.parts));
+      seat.state = 'Busy';
+      seat.run = { resolve, reject };
+    });
+  }
+
+  recycle(): void {
+    if (this.#closing || this.#seats.some((seat) => seat.recycle || seat.state === 'Loading' || seat.state === 'Leaving')) return;
+    // The busy ones first: an idle one has given its buffers back already, unless it has an arena.
+    const seat = this.#seats.find(({ state }) => state === 'Busy') ?? this.#seats[0];
+    if (seat === undefined) return;
+    seat.recycle = true;
+    this.#settle(seat);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const seat of this.#seats) this.#settle(seat);
+    while (this.#seats.some(({ worker }) => worker !== undefined)) await new Promise<void>((resolve) => { this.#wakeCloser = resolve; });
+  }
+
+  /** Resolves when the worker has its model; rejects when it cannot load it. */
+  #load(seat: Seat): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { task, program = new URL('./worker.ts', import.meta.url) } = this.#options;
+      seat.state = 'Loading';
+      const worker = new Worker(program, { workerData: task, name: 'engine' });
+      seat.worker = worker;
+      worker.on('message', (message: FromWorker) => {
+        if (message.say === 'loadFailed') return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: message.why }));
+        if (message.say === 'loaded') resolve();
+        return this.#hear(seat, message);
+      });
+      worker.on('error', (error: unknown) => this.#options.logger.error('engine worker failed', { err: error }));
+      worker.on('exit', () => {
+        reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: 'the worker ended while loading' }));
+        this.#gone(seat);
+      });
+    });
+  }
+
+  #hear(seat: Seat, message: Exclude<FromWorker, { say: 'loadFailed' }>): void {
+    if (message.say === 'loaded') {
+      this.#options.logger.debug('engine worker loaded', { loadMs: Math.round(message.loadMs) });
+      seat.state = 'Idle';
+      return this.#settle(seat);
+    }
+    const run = seat.run;
+    seat.run = undefined;
+    seat.state = 'Idle';
+    if (message.say === 'ran') {
+      seat.failures = 0;
+      run?.resolve(message.result);
+    } else run?.reject(new AppError('ENGINE_FAILED', { model: this.#options.model, why: message.why }));
+    return this.#settle(seat);
+  }
+
+  /** An idle worker either leaves, because it has to, or is free for the next batch. */
+  #settle(seat: Seat): void {
+    if (seat.state !== 'Idle') return;
+    if (!this.#closing && !seat.recycle) return this.#onFree();
+    seat.state = 'Leaving';
+    return tell(seat, { say: 'release' });
+  }
+
+  #gone(seat: Seat): void {
+    const { run, recycle } = seat;
+    const wanted = seat.state === 'Leaving';
+    Object.assign(seat, { worker: undefined, state: 'Loading', run: undefined, recycle: false } satisfies Partial<Seat>);
+    run?.reject(new AppError('ENGINE_LOST', { model: this.#options.model }));
+    if (this.#closing) return this.#wakeCloser?.();
+    return this.#replace(seat, wanted && recycle);
+  }
+
+  #replace(seat: Seat, recycled: boolean): void {
+    seat.failures = recycled ? 0 : seat.failures + 1;
+    const waitMs = recycled ? 0 : backoffMs(restart, seat.failures, Math.random());
+    this.#options.logger[recycled ? 'info' : 'warn']('replacing engine worker', { failures: seat.failures, waitMs: Math.round(waitMs) });
+    this.#options.clock.after(waitMs, () => {
+      if (this.#closing) return;
+      // A failure is heard of again by the worker's exit, which brings us back here.
+      this.#load(seat).catch((error: unknown) => this.#options.logger.warn('engine worker could not load', { err: error }));
+    });
+  }
+}
+
+function tell(seat: Seat, message: ToWorker, transfer: ArrayBuffer[] = []): void {
+  seat.worker?.postMessage(message, transfer);
+}

@@ -1,0 +1,116 @@
+/**
+ * Puts the rows of several requests into one set of tensors, and takes the results apart again.
+ *
+ * Owns:  concatenation and splitting along the first dimension, and what happens when a batch fails as a
+ *        whole: each part is then run alone, so that one poisoned request cannot fail its neighbours.
+ * Why here: it runs on the worker's thread, so that copying megabytes never holds up the HTTP thread.
+ */
+import type { EngineResult, PartResult } from './port.ts';
+import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts';
+
+/** Runs the model once. Throws what ONNX Runtime throws. */
+export type RunOnce = (inputs: NamedTensors, outputs: readonly string[]) => Promise<NamedTensors>;
+
+/** The rows of a request: the first dimension that all of its inputs share, else undefined. */
+export function rowsOf(inputs: NamedTensors): number | undefined {
+  const counts = new Set(Object.values(inputs).map(({ dims }) => dims[0]));
+  return counts.size === 1 ? [...counts][0] : undefined;
+}
+
+/** Joins the parts' tensors along the first dimension. The parts have the same names, types and other dimensions. */
+export function joinRows(parts: readonly NamedTensors[]): NamedTensors {
+  const [first] = parts;
+  if (first === undefined || parts.length === 1) return first ?? {};
+  const joined = Object.keys(first).map((name) => [name, joinTensors(parts.map((part) => part[name] as Tensor))] as const);
+  return Object.fromEntries(joined);
+}
+
+function joinTensors(tensors: readonly Tensor[]): Tensor {
+  const { type, dims } = tensors[0] as Tensor;
+  const shape = [tensors.reduce((rows, tensor) => rows + (tensor.dims[0] ?? 0), 0), ...dims.slice(1)];
+  if (type === 'string') return makeTensor(type, shape, tensors.flatMap((tensor) => tensor.data as readonly string[]));
+  const total = tensors.reduce((length, { data }) => length + data.length, 0);
+  const data = new arrayOf[type](total) as Uint8Array;
+  let at = 0;
+  for (const tensor of tensors) {
+    data.set(tensor.data as Uint8Array, at);
+    at += tensor.data.length;
+  }
+  return makeTensor(type, shape, data);
+}
+
+/**
+ * Cuts each output into one piece for each part; pieces are views of one buffer, nothing is copied.
+ * @returns undefined when an output's first dimension is not the sum of the rows: it cannot be told apart
+ */
+export function splitRows(outputs: NamedTensors, rows: readonly number[]): readonly NamedTensors[] | undefined {
+  const total = rows.reduce((sum, count) => sum + count, 0);
+  if (Object.values(outputs).some(({ dims }) => dims[0] !== total)) return undefined;
+  let at = 0;
+  return rows.map((count) => {
+    const from = at;
+    at += count;
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(tensor, from, count)]));
+  });
+}
+
+function cut(tensor: Tensor, from: number, count: number): Tensor {
+  const [, ...rest] = tensor.dims;
+  const width = rest.reduce((product, dim) => product * dim, 1);
+  const begin = from * width;
+  const end = begin + count * width;
+  const data = tensor.type === 'string' ? tensor.data.slice(begin, end) : tensor.data.subarray(begin, end);
+  return makeTensor(tensor.type, [count, ...rest], data);
+}
+
+/**
+ * Runs a batch's parts together, and one by one if that fails or the result cannot be taken apart.
+ * @param now milliseconds that only grow
+ */
+export async function runParts(parts: readonly NamedTensors[], outputs: readonly string[], run: RunOnce, now: () => number): Promise<EngineResult> {
+  const begin = now();
+  const together = parts.length > 1 ? await runTogether(parts, outputs, run) : undefined;
+  if (together !== undefined) return { parts: together.map((piece) => ({ is: 'Done', outputs: piece })), inferMs: now() - begin, together: true };
+  const results: PartResult[] = [];
+  for (const part of parts) results.push(await runAlone(part, outputs, run));
+  return { parts: results, inferMs: now() - begin, together: parts.length === 1 };
+}
+
+async function runTogether(parts: readonly NamedTensors[], outputs: readonly string[], run: RunOnce): Promise<readonly NamedTensors[] | undefined> {
+  const rows = parts.map(rowsOf);
+  // The batcher groups by this already; joined wrongly, rows would quietly get each other's values.
+  if (!rows.every((count) => count !== undefined) || new Set(parts.map(restOf)).size > 1) return undefined;
+  try {
+    return splitRows(await run(joinRows(parts), outputs), rows);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What all parts of a batch have in common: types, and dimensions but the first. */
+function restOf(part: NamedTensors): string {
+  return Object.entries(part).map(([name, { type, dims }]) => JSON.stringify([name, type, dims.slice(1)])).sort((a, b) => (a < b ? -1 : 1)).join();
+}
+
+async function runAlone(part: NamedTensors, outputs: readonly string[], run: RunOnce): Promise<PartResult> {
+  try {
+    return { is: 'Done', outputs: await run(part, outputs) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { is: isInputsFault(why) ? 'Refused' : 'Failed', why };
+  }
+}
+
+/**
+ * ONNX Runtime's errors carry no code. These sentences of 1.30 say that the request is at fault: its shape
+ * (also where two inputs do not go together) or an index that lies outside of what it points into.
+ */
+const inputFaults = [
+  /Got invalid dimensions for input/, /Invalid rank for input/, /Unexpected input data type/, /is missing in 'feeds'/,
+  /out of data bounds/i, /out of range/i, /out of bounds/i, /broadcast/i, /dimension mismatch|dimensions? (?:do|does|must|should)/i,
+  /cannot be reshaped|shape mismatch|mismatch(?:ed|ing)? (?:input )?(?:shape|dimension)/i, /Can't merge shape|axis == -1 \|\| axis/i,
+];
+
+export function isInputsFault(message: string): boolean {
+  return inputFaults.some((fault) => fault.test(message));
+}

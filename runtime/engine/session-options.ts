@@ -1,0 +1,67 @@
+/**
+ * The options every worker's session is made with, from the revision's config.
+ *
+ * Owns:  the translation into ONNX Runtime's words. Pure; the result is plain data that a worker is handed.
+ * Read:  what the binding ignores in silence (free dimension overrides, run options, arena limits) is not here.
+ */
+import type { ExecutionConfig, GraphOptimization, MemoryConfig, ProviderName } from '../../api/runtime-config.ts';
+import { hasFreeShape, type Signature } from './signature.ts';
+import type { Threads } from './threads.ts';
+
+export type ProviderOption = { readonly name: string } & Readonly<Record<string, string | number>>;
+
+export type SessionOptions = {
+  readonly executionProviders: readonly ProviderOption[];
+  readonly intraOpNumThreads: number;
+  readonly interOpNumThreads: 1;
+  readonly executionMode: 'sequential';
+  readonly graphOptimizationLevel: 'disabled' | 'basic' | 'extended' | 'all';
+  readonly enableCpuMemArena: boolean;
+  readonly enableMemPattern: boolean;
+  readonly logSeverityLevel: 4;
+  /** Session config entries by their full, dotted names. */
+  readonly extra: Readonly<Record<string, string>>;
+};
+
+export type SessionPlan = {
+  readonly execution: ExecutionConfig;
+  readonly memory: MemoryConfig;
+  readonly threads: Threads;
+  readonly signature: Signature;
+  /** The graph on disk has been through the optimiser: once is enough. */
+  readonly optimized: boolean;
+};
+
+const providers = { CPU: 'cpu', CUDA: 'cuda', TensorRT: 'tensorrt', WebGPU: 'webgpu' } as const satisfies Record<ProviderName, string>;
+const levels = { Disabled: 'disabled', Basic: 'basic', Extended: 'extended', All: 'all' } as const satisfies Record<GraphOptimization, string>;
+
+export function sessionOptions(plan: SessionPlan): SessionOptions {
+  const { execution, threads } = plan;
+  const arena = usesArena(plan.memory, plan.signature);
+  return {
+    executionProviders: execution.providers.map(({ name, options }) => ({ ...options, name: providers[name] })),
+    intraOpNumThreads: threads.threadsPerWorker,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: plan.optimized ? 'disabled' : levels[execution.graphOptimization],
+    enableCpuMemArena: arena,
+    enableMemPattern: arena,
+    // Failures come back as exceptions; ONNX Runtime's own coloured lines would only break up the log.
+    logSeverityLevel: 4,
+    extra: { ...spinEntries(threads.spin), ...execution.sessionConfig },
+  };
+}
+
+/**
+ * Auto: off where sizes vary between requests. The arena never shrinks, so that one large request would set the
+ * memory for good; without it a run costs at most a few percent. With fixed sizes it is the faster choice.
+ */
+export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
+  return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';
+}
+
+function spinEntries(spin: Threads['spin']): Record<string, string> {
+  return spin === 'Off'
+    ? { 'session.intra_op.allow_spinning': '0' }
+    : { 'session.intra_op.allow_spinning': '1', 'session.intra_op.spin_duration_us': '50' };
+}

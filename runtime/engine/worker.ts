@@ -1,0 +1,69 @@
+/**
+ * One worker thread: a session of ONNX Runtime and nothing else.
+ *
+ * Owns:  the session. It loads at once, runs one batch at a time and releases the session when told to.
+ * Ends:  by itself, when the session is released and the port closed. It must not be ended in mid-run:
+ *        ONNX Runtime's binding throws into the dying thread and takes the whole process down.
+ * Why:   `session.run` holds up its thread for as long as it computes; nobody else may be on it.
+ */
+import { setPriority } from 'node:os';
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { InferenceSession } from 'onnxruntime-node';
+import { messageOf } from '../../api/errors.ts';
+import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
+import type { EngineBatch } from './port.ts';
+import { runParts } from './rows.ts';
+import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
+
+type OrtSession = {
+  run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
+  release(): Promise<void>;
+};
+type OrtTensor = { readonly type: string; readonly dims: readonly number[]; readonly data: ArrayBufferView<ArrayBuffer> | readonly string[] };
+
+async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
+  // On Linux a thread has its own priority, and the threads ONNX Runtime makes inherit it: the HTTP thread
+  // then gets a CPU as soon as it wants one, however many are busy here.
+  if (task.nice > 0) setPriority(0, task.nice);
+  const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+  const began = performance.now();
+  let session: OrtSession;
+  try {
+    session = (await InferenceSession.create(task.graphPath, task.options as InferenceSession.SessionOptions)) as unknown as OrtSession;
+  } catch (error) {
+    say({ say: 'loadFailed', why: messageOf(error) });
+    port.close();
+    return;
+  }
+  port.on('message', (message: ToWorker) => {
+    if (message.say === 'run') void answer(session, message.batch, say);
+    else void session.release().finally(() => port.close());
+  });
+  say({ say: 'loaded', loadMs: performance.now() - began });
+}
+
+async function answer(session: OrtSession, batch: EngineBatch, say: (message: FromWorker, transfer?: ArrayBuffer[]) => void): Promise<void> {
+  try {
+    const result = await runParts(batch.parts, batch.outputs, (inputs, outputs) => runSession(session, inputs, outputs), () => performance.now());
+    say({ say: 'ran', result }, buffersOf(result.parts.map((part) => (part.is === 'Done' ? part.outputs : {}))));
+  } catch (error) {
+    say({ say: 'broke', why: messageOf(error) });
+  }
+}
+
+/** @throws what ONNX Runtime throws */
+async function runSession(session: OrtSession, inputs: NamedTensors, outputs: readonly string[]): Promise<NamedTensors> {
+  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]));
+  const results = await session.run(feeds, outputs);
+  return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
+}
+
+/** float16 comes as a Float16Array where Node has one; everything here goes by its bits. */
+function plain(name: string, tensor: OrtTensor | undefined) {
+  if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
+  const { type, dims, data } = tensor;
+  if (type !== 'float16' || !ArrayBuffer.isView(data)) return makeTensor(type as TensorType, [...dims], data as ArrayOf[TensorType]);
+  return makeTensor('float16', [...dims], new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
+}
+
+if (parentPort !== null) void serve(parentPort, workerData as WorkerTask);

@@ -1,0 +1,208 @@
+/**
+ * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension.
+ *
+ * Owns:   every check that needs no model: form, counts, shapes, sizes, datatypes, values.
+ * Limits: DecodeLimits; each is checked before what it bounds is allocated.
+ * Pure.   Unknown fields are let pass, as the protocol asks; unknown parameters, too, but for those that would
+ *         change the answer (shared memory, classification, sequences): those are refused.
+ */
+import { AppError } from '../../../api/errors.ts';
+import { bytesPerElement, makeTensor, type ArrayOf, type NamedTensors, type Tensor, type TensorType } from '../../engine/tensor.ts';
+import { parseJson } from '../json.ts';
+import { arrayOfBytes, arrayOfJson, datatypes, invalid, stringsOfBytes, tensorTypeOf } from './datatypes.ts';
+import { flatten } from './nested.ts';
+
+export type DecodeLimits = {
+  readonly maxTensors: number;
+  readonly maxRank: number;
+  /** Elements of all inputs together. */
+  readonly maxElements: number;
+};
+
+export const defaultDecodeLimits: DecodeLimits = { maxTensors: 256, maxRank: 16, maxElements: 2 ** 27 };
+
+export type OutputChoice = { readonly name: string; /** Absent: as the request's default says. */ readonly binary?: boolean };
+
+export type InferRequest = {
+  readonly id?: string;
+  readonly inputs: NamedTensors;
+  /** Empty: all outputs. */
+  readonly outputs: readonly OutputChoice[];
+  /** What the request's `binary_data_output` says. */
+  readonly binaryOutput: boolean;
+  /** The `timeout` parameter (microseconds on the wire, as Triton has it); absent or 0 there: none. */
+  readonly timeoutMs?: number;
+};
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * @param body the JSON, followed by the binary data of inputs when there is any
+ * @param jsonBytes how many bytes of the body are JSON: the Inference-Header-Content-Length
+ * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
+ */
+export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
+  if (jsonBytes > body.length) throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
+  const request = fieldsOf(parseJson(body.subarray(0, jsonBytes), limits.maxRank + 8, 'the request'), 'the request');
+  const parameters = parametersOf(request, 'the request', refusedOfRequests);
+  const id = textOrNone(request['id'], 'id');
+  const timeoutMs = timeoutOf(parameters);
+  return {
+    ...(id === undefined ? {} : { id }),
+    inputs: readInputs(listOf(request['inputs'], 'inputs', limits.maxTensors), body.subarray(jsonBytes), limits),
+    outputs: request['outputs'] === undefined ? [] : readOutputs(listOf(request['outputs'], 'outputs', limits.maxTensors)),
+    binaryOutput: flagOf(parameters, 'binary_data_output', 'the request') ?? false,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}
+
+// ── inputs ──
+
+function readInputs(list: readonly unknown[], blob: Uint8Array<ArrayBuffer>, limits: DecodeLimits): NamedTensors {
+  const inputs = new Map<string, Tensor>();
+  let at = 0;
+  let elements = 0;
+  for (const [position, value] of list.entries()) {
+    const head = readHead(value, position, limits);
+    if (inputs.has(head.name)) throw invalid(`${head.where} is given twice`);
+    elements += head.count;
+    if (elements > limits.maxElements) throw new AppError('REQUEST_TOO_LARGE', { what: `the inputs' ${elements} elements`, limit: limits.maxElements });
+    const size = head.binaryBytes ?? 0;
+    if (at + size > blob.length) throw invalid(`${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} bytes left`);
+    inputs.set(head.name, head.binaryBytes === undefined ? fromJson(head) : fromBytes(head, blob.subarray(at, at + size)));
+    at += size;
+  }
+  if (at !== blob.length) throw invalid(`the body has ${blob.length} bytes of binary data, the inputs' binary_data_size add up to ${at}`);
+  return Object.fromEntries(inputs);
+}
+
+type Head = {
+  readonly name: string;
+  readonly where: string;
+  readonly type: TensorType;
+  readonly dims: readonly number[];
+  readonly count: number;
+  readonly data: unknown;
+  readonly binaryBytes: number | undefined;
+};
+
+function readHead(value: unknown, position: number, limits: DecodeLimits): Head {
+  const input = fieldsOf(value, `inputs[${position}]`);
+  const name = nameOf(input, `inputs[${position}]`);
+  const where = `input '${name}'`;
+  const datatype = input['datatype'];
+  const type = typeof datatype === 'string' ? tensorTypeOf(datatype) : undefined;
+  if (type === undefined) throw invalid(`${where}: datatype ${shown(datatype)} is none of ${datatypes.join(', ')}`);
+  const dims = shapeOf(input['shape'], where, limits.maxRank);
+  const count = dims.reduce((product, dim) => product * dim, 1);
+  const parameters = parametersOf(input, where, refusedOfInputs);
+  return { name, where, type, dims, count, data: input['data'], binaryBytes: binarySizeOf(parameters, input['data'], where) };
+}
+
+/** @throws AppError REQUEST_INVALID for what is no shape */
+export function shapeOf(value: unknown, where: string, maxRank: number): readonly number[] {
+  if (!Array.isArray(value)) throw invalid(`${where}: shape is missing, or no list of integers`);
+  if (value.length > maxRank) throw invalid(`${where}: shape has ${value.length} dimensions, at most ${maxRank} are taken`);
+  const wrong = value.findIndex((dim) => !Number.isSafeInteger(dim) || (dim as number) < 0);
+  if (wrong >= 0) throw invalid(`${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`);
+  return value as number[];
+}
+
+function binarySizeOf(parameters: Fields, data: unknown, where: string): number | undefined {
+  const size = parameters['binary_data_size'];
+  if (size === undefined) return undefined;
+  if (!Number.isSafeInteger(size) || (size as number) < 0) throw invalid(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
+  if (data !== undefined) throw invalid(`${where} has both data and binary_data_size: send one of them`);
+  return size as number;
+}
+
+function fromJson({ type, dims, count, data, where }: Head): Tensor {
+  if (!Array.isArray(data)) throw invalid(`${where}: data is missing, or no list`);
+  const values = flatten(data, dims, where);
+  if (values.length !== count) throw invalid(`${where}: data has ${values.length} elements, its shape [${dims.join(',')}] asks for ${count}`);
+  return makeTensor(type, dims, arrayOfJson(type, values, where));
+}
+
+function fromBytes({ type, dims, count, where }: Head, bytes: Uint8Array<ArrayBuffer>): Tensor {
+  return makeTensor(type, dims, readBytes(type, count, bytes, where));
+}
+
+/** @throws AppError REQUEST_INVALID when the bytes are not `count` elements of that type */
+export function readBytes(type: TensorType, count: number, bytes: Uint8Array<ArrayBuffer>, where: string): ArrayOf[TensorType] {
+  if (type === 'string') return stringsOfBytes(bytes, count, where);
+  const want = count * (bytesPerElement(type) ?? 0);
+  if (bytes.length !== want) throw invalid(`${where} has ${bytes.length} bytes of binary data, its shape and datatype ask for ${want}`);
+  return arrayOfBytes(type, bytes, where);
+}
+
+// ── outputs and parameters ──
+
+function readOutputs(list: readonly unknown[]): readonly OutputChoice[] {
+  const names = new Set<string>();
+  return list.map((value, position) => {
+    const output = fieldsOf(value, `outputs[${position}]`);
+    const name = nameOf(output, `outputs[${position}]`);
+    if (names.has(name)) throw invalid(`output '${name}' is asked for twice`);
+    names.add(name);
+    const binary = flagOf(parametersOf(output, `output '${name}'`, refusedOfOutputs), 'binary_data', `output '${name}'`);
+    return binary === undefined ? { name } : { name, binary };
+  });
+}
+
+const noSharedMemory = 'shared memory is not supported';
+const refusedOfInputs: Readonly<Record<string, string>> = { shared_memory_region: noSharedMemory };
+const refusedOfOutputs: Readonly<Record<string, string>> = { shared_memory_region: noSharedMemory, classification: 'the classification extension is not supported' };
+const refusedOfRequests: Readonly<Record<string, string>> = { sequence_id: 'stateful sequences are not supported' };
+
+function parametersOf(holder: Fields, where: string, refused: Readonly<Record<string, string>>): Fields {
+  const value = holder['parameters'];
+  if (value === undefined) return {};
+  const parameters = fieldsOf(value, `parameters of ${where}`);
+  for (const [name, why] of Object.entries(refused)) {
+    // A sequence id of 0 means "no sequence".
+    if (parameters[name] !== undefined && parameters[name] !== 0) throw invalid(`parameter ${name} of ${where}: ${why}`);
+  }
+  return parameters;
+}
+
+function flagOf(parameters: Fields, name: string, where: string): boolean | undefined {
+  const value = parameters[name];
+  if (value !== undefined && typeof value !== 'boolean') throw invalid(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
+  return value;
+}
+
+function timeoutOf(parameters: Fields): number | undefined {
+  const micros = parameters['timeout'];
+  if (micros === undefined || micros === 0) return undefined;
+  if (!Number.isSafeInteger(micros) || (micros as number) < 0) throw invalid(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
+  return (micros as number) / 1000;
+}
+
+function fieldsOf(value: unknown, where: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${where} is no JSON object`);
+  return value as Fields;
+}
+
+function listOf(value: unknown, where: string, max: number): readonly unknown[] {
+  if (!Array.isArray(value)) throw invalid(`${where} is missing, or no list`);
+  if (value.length > max) throw invalid(`${where} has ${value.length} entries, at most ${max} are taken`);
+  return value;
+}
+
+function nameOf(holder: Fields, where: string): string {
+  const name = holder['name'];
+  if (typeof name !== 'string' || name === '' || name.length > 512) throw invalid(`${where}: name is ${shown(name)}, not a text of 1 to 512 characters`);
+  return name;
+}
+
+function textOrNone(value: unknown, where: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw invalid(`${where} is ${shown(value)}, not a text`);
+  return value;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return 'missing';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,33 @@
+/**
+ * The two forms of a tensor's JSON data: one flat row-major list, or lists nested exactly as the shape says.
+ *
+ * Owns:  telling them apart and making the flat one. Pure; depth is bounded by the shape's.
+ */
+import { invalid } from './datatypes.ts';
+
+/**
+ * @returns the elements in row-major order. The flat form is returned as it is, whatever its length.
+ * @throws AppError REQUEST_INVALID where the nesting is not that of the shape
+ */
+export function flatten(data: readonly unknown[], dims: readonly number[], where: string): readonly unknown[] {
+  if (!Array.isArray(data[0])) {
+    const nested = data.findIndex((value) => Array.isArray(value));
+    if (nested >= 0) throw invalid(`${where}: element ${nested} of its data is a list among values`);
+    return data;
+  }
+  const flat: unknown[] = [];
+  collect(data, dims, 0, { flat, where });
+  return flat;
+}
+
+type Target = { readonly flat: unknown[]; readonly where: string };
+
+function collect(list: readonly unknown[], dims: readonly number[], axis: number, into: Target): void {
+  if (list.length !== dims[axis]) throw invalid(`${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape [${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`);
+  const last = axis === dims.length - 1;
+  for (const value of list) {
+    if (Array.isArray(value) === last) throw invalid(`${into.where}: its data is not nested as its shape [${dims.join(',')}] says`);
+    if (last) into.flat.push(value);
+    else collect(value as unknown[], dims, axis + 1, into);
+  }
+}
