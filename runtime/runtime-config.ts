@@ -1,0 +1,87 @@
+/**
+ * Reads the config of one revision (api/runtime-config.ts) and trusts none of it.
+ *
+ * Owns:  which values each field may have. The operator's file has every field: one that is missing is an error.
+ *        What a person writes for `serve` is in serve-config.ts.
+ * Pure.
+ */
+import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, RuntimeConfig, SourceConfig, WarmupConfig } from '../api/runtime-config.ts';
+import { flag, integer, list, object, oneOf, optional, text, textMap, wrong, type Check } from './config-check.ts';
+
+export const digest = text({ pattern: /^sha256:[0-9a-f]{64}$/, what: 'digest: sha256: and 64 hex digits' });
+export const precision = oneOf('Source', 'FP32', 'FP16', 'INT8', 'INT4');
+export const task = oneOf('Tensor', 'Embedding');
+/** A day: a longer wait is a mistake in the unit. */
+const spanMs = integer(0, 24 * 3_600_000);
+
+export const sourceFields = {
+  digest: optional(digest),
+  files: optional(list(object({ path: text(), digest }), 1000)),
+  variants: list(object({ precision, path: text() }), 16),
+  graphPath: optional(text()),
+};
+
+export const embeddingFields = {
+  tokenizer: text(),
+  output: optional(text()),
+  pooling: oneOf('None', 'Mean', 'Cls', 'Last'),
+  normalize: flag,
+  maxTokens: integer(1, 1_000_000),
+  onTooLong: oneOf('Truncate', 'Refuse'),
+};
+
+export const providerName = oneOf('CPU', 'CUDA', 'TensorRT', 'WebGPU');
+export const providerOptions = textMap(64);
+
+export const executionFields = {
+  providers: list(object({ name: providerName, options: providerOptions }), 4, 1),
+  fallbackPolicy: oneOf('Forbid', 'Warn', 'Allow'),
+  precision,
+  graphOptimization: oneOf('Disabled', 'Basic', 'Extended', 'All'),
+  profile: oneOf('Throughput', 'Latency'),
+  workers: optional(integer(1, 64)),
+  threadsPerWorker: optional(integer(1, 256)),
+  sessionConfig: textMap(64),
+};
+
+export const batchingFields = {
+  maxBatchSize: integer(1, 1024),
+  maxQueueDelayMs: spanMs,
+  maxQueueDepth: integer(1, 100_000),
+};
+
+export const memoryFields = { limitBytes: optional(integer(1, Number.MAX_SAFE_INTEGER)), arena: oneOf('Auto', 'On', 'Off') };
+export const warmupFields = { requests: integer(0, 10_000), timeoutMs: spanMs };
+
+const source: Check<SourceConfig> = object({ uri: text({ maxLength: 2048 }), ...sourceFields });
+const embedding: Check<EmbeddingConfig> = object(embeddingFields);
+const execution: Check<ExecutionConfig> = object(executionFields);
+const batching: Check<BatchingConfig> = object(batchingFields);
+const memory: Check<MemoryConfig> = object(memoryFields);
+const warmup: Check<WarmupConfig> = object(warmupFields);
+
+const config: Check<RuntimeConfig> = object({
+  schema: oneOf(1),
+  name: text({ pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, what: 'name: lower-case letters, digits and dashes', maxLength: 40 }),
+  namespace: text({ maxLength: 63 }),
+  revision: text({ pattern: /^[a-z0-9][-a-z0-9]{0,62}$/, what: 'revision' }),
+  task,
+  source,
+  embedding: optional(embedding),
+  execution,
+  batching,
+  memory,
+  warmup,
+});
+
+/**
+ * @param where what is being read, for messages, e.g. "runtime.json"
+ * @throws AppError BAD_CONFIG naming the first field at fault
+ */
+export function checkRuntimeConfig(value: unknown, where: string): RuntimeConfig {
+  const checked = config(value, `${where}:`);
+  if ((checked.task === 'Embedding') !== (checked.embedding !== undefined)) {
+    throw wrong(`${where}: embedding`, checked.embedding === undefined ? 'is missing: the task is Embedding' : `only goes with task Embedding, the task is ${checked.task}`);
+  }
+  return checked;
+}
