@@ -19,6 +19,8 @@ export const codes = {
   /** The kind is that of the status (operator/kube/kube-error.ts); `afterMs` is what the server asked to wait. */
   KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) => `the API server answered ${p.status} ${p.reason}${p.request === undefined ? '' : ` to ${p.request}`}: ${p.message}` },
   KUBE_ANSWER_UNUSABLE: { kind: 'transient', say: (p: { request: string; problem: string }) => `the API server's answer to ${p.request} cannot be used: ${p.problem}` },
+  LEADERSHIP_LOST: { kind: 'waiting', say: () => 'this replica no longer leads; the one that does will go on' },
+  KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `no resource type is known for kind ${p.kind}` },
   KUBE_UNREACHABLE: { kind: 'transient', say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}` },
 
   // ── artifact: fetching and checking a model ──
@@ -41,6 +43,8 @@ export const codes = {
 
   // ── requests ──
   REQUEST_INVALID: { kind: 'invalid', say: (p: { problem: string }) => p.problem },
+  FIELD_INVALID: { kind: 'invalid', say: (p: { field: string; problem: string }) => `${p.field}: ${p.problem}` },
+  INPUT_TOO_LONG: { kind: 'invalid', say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) => `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: spec.model.embedding.onTooLong: Truncate)` },
   MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
   REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
@@ -49,6 +53,9 @@ export const codes = {
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
+  // ── local mode ──
+  ADDRESSES_EXHAUSTED: { kind: 'overloaded', say: (p: { first: string; ports: string }) => `no free loopback address was found from ${p.first} on for a pod with ports ${p.ports}: another process listens on them on all addresses` },
+  VOLUME_MISSING: { kind: 'missing', say: (p: { volume: string; why: string }) => `MountVolume.SetUp failed for volume "${p.volume}": ${p.why}` },
 } as const satisfies Record<string, { kind: ErrorKind; say: (params: never) => string }>;
 
 export type ErrorCode = keyof typeof codes;

@@ -26,6 +26,8 @@ export const labels = {
 export const annotations = {
   /** What the first pod's `prepare` learned (api/last-words.ts), on the ControllerRevision. */
   resolved: 'onnx-operator.dev/resolved',
+  /** Hash of what the operator applied last, on every child. */
+  applied: 'onnx-operator.dev/applied',
 } as const;
 
 /** Field manager of everything the operator applies, and value of the managed-by label. */

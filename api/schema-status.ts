@@ -43,6 +43,7 @@ const condition = k.object({
 const rollout = k.object({
   phase: text(32).doc('Where the rollout is; the operator reads it back after a restart.'),
   since: k.string({ max: 32, format: 'date-time' }).optional(),
+  retiring: text(10).doc('The revision that served before and still has its pods.').optional(),
   reason: text(64).optional(),
   message: text(2048).optional(),
 });

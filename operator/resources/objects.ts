@@ -10,6 +10,15 @@ import { api, fieldManager, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Revision } from '../rollout/state.ts';
 
+type OwnerReference = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller: true;
+  readonly blockOwnerDeletion: true;
+};
+
 export type Manifest = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -18,7 +27,7 @@ export type Manifest = {
     readonly namespace: string;
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
-    readonly ownerReferences: readonly object[];
+    readonly ownerReferences: readonly OwnerReference[];
   };
   readonly [field: string]: unknown;
 };

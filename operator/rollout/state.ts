@@ -74,7 +74,7 @@ export type TroubleReason =
 export type Reason =
   | TroubleReason
   | 'RevisionCreated' | 'RevisionStarting' | 'RevisionWarming' | 'RevisionReady' | 'RevisionReverted' | 'RevisionSuperseded'
-  | 'RouteMoving' | 'Draining' | 'Promoted' | 'UpToDate' | 'ScaledToZero' | 'Scaling' | 'NoReadyPods' | 'LateRollback' | 'ProgressDeadlineExceeded';
+  | 'RouteMoving' | 'Draining' | 'Promoted' | 'UpToDate' | 'ScaledToZero' | 'Scaling' | 'NoReadyPods' | 'LateRollback' | 'ProgressDeadlineExceeded' | 'ApplyFailed';
 
 export type Decision = {
   readonly next: RolloutState;

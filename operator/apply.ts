@@ -1,0 +1,90 @@
+/**
+ * Makes the cluster what is wanted: server-side apply of what differs, deletion of what is left over.
+ *
+ * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
+ * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
+ *        left it. The API server's refusal of one manifest stops the pass and names the revision at fault.
+ */
+import { AppError, kindOf, messageOf } from '../api/errors.ts';
+import { fieldManager, labels } from '../api/names.ts';
+import { isApplied, stamped } from './drift.ts';
+import { childTypes, configMaps, controllerRevisions, deployments, services } from './kube-objects.ts';
+import type { KubeClient } from './kube/kube-client.ts';
+import { isNotFound } from './kube/kube-error.ts';
+import type { KubeObject } from './kube/object.ts';
+import type { ResourceType } from './kube/resource-type.ts';
+import type { ApplyFailure, Seen } from './observe.ts';
+import type { Manifest } from './resources/objects.ts';
+import { candidateOf, stableOf, type Decision, type Revision } from './rollout/state.ts';
+
+const typeOfKind: Readonly<Record<string, ResourceType>> = { Service: services, Deployment: deployments, ConfigMap: configMaps, ControllerRevision: controllerRevisions };
+
+export type Applied = { readonly writes: number; readonly failure?: ApplyFailure; readonly error?: unknown };
+
+export async function apply(client: KubeClient, seen: Seen, decision: Decision, wanted: readonly Manifest[]): Promise<Applied> {
+  const live = new Map(seen.children.map((object) => [identityOf(object), object]));
+  let writes = 0;
+  for (const manifest of wanted.map(stamped)) {
+    if (isApplied(manifest, live.get(identityOf(manifest)))) continue;
+    try {
+      await client.apply(typeOf(manifest.kind), manifest, { fieldManager, force: true });
+      writes += 1;
+    } catch (error) {
+      return { writes, error, failure: failureOf(manifest, error) };
+    }
+  }
+  for (const leftover of leftoversOf(seen, decision)) {
+    await remove(client, leftover);
+    writes += 1;
+  }
+  return { writes };
+}
+
+function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
+  const revision = manifest.metadata.labels[labels.revision];
+  const message = `${manifest.kind} ${manifest.metadata.name} cannot be applied: ${messageOf(error)}`;
+  const trouble = { reason: 'PodsNotCreated', message, fatal: kindOf(error) === 'invalid' } as const;
+  return revision === undefined ? { trouble } : { revision, trouble };
+}
+
+/** Children of revisions that the decision does not run, and the oldest revisions past the limit. */
+export function leftoversOf(seen: Seen, decision: Decision): readonly KubeObject[] {
+  const running = new Set(decision.run.map((entry) => entry.revision));
+  const remembered = revisionsToKeep(seen, decision, running);
+  return seen.children.filter((object) => {
+    const revision = object.metadata.labels?.[labels.revision];
+    if (revision === undefined || object.metadata.deletionTimestamp !== undefined) return false;
+    return object.kind === 'ControllerRevision' ? !remembered.has(revision) : !running.has(revision);
+  });
+}
+
+function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Revision>): ReadonlySet<Revision> {
+  const named = [stableOf(decision.next), candidateOf(decision.next), seen.rollout.target].filter((revision) => revision !== null);
+  const needed = new Set([...running, ...named]);
+  const old = [...seen.records.values()].filter((record) => !needed.has(record.revision)).sort((a, b) => b.generation - a.generation);
+  const limit = seen.model.spec.revisionHistoryLimit ?? 5;
+  return new Set([...needed, ...old.slice(0, limit).map((record) => record.revision)]);
+}
+
+async function remove(client: KubeClient, object: KubeObject): Promise<void> {
+  const type = childTypes.find((candidate) => candidate.kind === object.kind);
+  if (type === undefined) return;
+  const { name, namespace, uid } = object.metadata;
+  try {
+    await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
+  } catch (error) {
+    // Somebody was faster.
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+function typeOf(kind: string): ResourceType {
+  const type = typeOfKind[kind];
+  if (type === undefined) throw new AppError('KIND_UNKNOWN', { kind });
+  return type;
+}
+
+/** Names are unique within a kind and namespace. */
+function identityOf(object: { readonly kind: string; readonly metadata: { readonly name: string } }): string {
+  return `${object.kind}/${object.metadata.name}`;
+}

@@ -1,0 +1,126 @@
+/**
+ * What the conditions say after a pass.
+ *
+ * Owns:  which facts feed which condition, with the same reasons as the decision. kstatus reads Ready,
+ *        Reconciling and Stalled (present only while True, never both).
+ * Pure.
+ */
+import type { Claim, ConditionStatus, ConditionType } from '../api/conditions.ts';
+import type { Report } from '../api/report.ts';
+import type { RevisionRecord } from './resources/objects.ts';
+import { candidateOf, stableOf, type Decision, type Observation, type Reason, type RolloutPlan, type Trouble } from './rollout/state.ts';
+
+export type Facts = {
+  readonly decision: Decision;
+  readonly seen: Observation;
+  readonly plan: RolloutPlan;
+  /** The revision that conditions speak of: the candidate while there is one, else stable. */
+  readonly record: RevisionRecord | undefined;
+  readonly reports: readonly Report[];
+  /** An object that could not be written in the pass before. */
+  readonly failure?: Trouble;
+};
+
+export function claimsOf(facts: Facts): readonly Claim[] {
+  const speakers = [ready, reconciling, stalled, available, artifactReady, modelLoaded, providersActive, routeReady];
+  return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
+}
+
+/** Phases in which something is on its way without anybody's help. */
+function isMoving({ decision }: Facts): boolean {
+  return decision.next.phase === 'Preparing' || decision.next.phase === 'Promoting' || decision.next.phase === 'Settling';
+}
+
+function isSettled({ decision, failure }: Facts): boolean {
+  const { phase } = decision.next;
+  return (phase === 'Stable' || phase === 'Settling') && (decision.reason === 'UpToDate' || decision.reason === 'Draining' || decision.reason === 'ScaledToZero' || decision.reason === 'RevisionReverted') && failure === undefined;
+}
+
+function ready(facts: Facts): Claim {
+  const { reason, message } = troubleOrDecision(facts);
+  if (isSettled(facts) && (isFullyReady(facts) || facts.plan.replicas === 0)) return claim('Ready', 'True', reason, message);
+  return claim('Ready', 'False', reason, message);
+}
+
+function isFullyReady({ decision, seen, plan }: Facts): boolean {
+  const stable = stableOf(decision.next);
+  return stable !== null && (seen.pods[stable]?.ready ?? 0) >= plan.replicas;
+}
+
+/** Draining is not "in progress" for a waiter: the spec is served in full. */
+function reconciling(facts: Facts): Claim | undefined {
+  if (isStalled(facts)) return undefined;
+  const scaling = facts.decision.next.phase === 'Stable' && !isFullyReady(facts);
+  const moving = isMoving(facts) && facts.decision.next.phase !== 'Settling';
+  if (!moving && !scaling && facts.failure === undefined) return undefined;
+  const { reason, message } = troubleOrDecision(facts);
+  return claim('Reconciling', 'True', reason, message);
+}
+
+function stalled(facts: Facts): Claim | undefined {
+  if (!isStalled(facts)) return undefined;
+  const { reason, message } = troubleOrDecision(facts);
+  return claim('Stalled', 'True', reason, message);
+}
+
+function isStalled({ decision, failure }: Facts): boolean {
+  return decision.next.phase === 'Failed' || (failure?.fatal ?? false);
+}
+
+function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Reason; readonly message: string } {
+  if (failure === undefined || decision.next.phase === 'Failed') return decision;
+  return { reason: 'ApplyFailed', message: failure.message };
+}
+
+function available({ decision, seen }: Facts): Claim {
+  const { serve } = decision;
+  const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
+  if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${pods} ready pods`);
+  return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+}
+
+function artifactReady({ decision, seen, record }: Facts): Claim {
+  const trouble = artifactTrouble(decision, seen);
+  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} is made of ${record.resolved.digest}`);
+  return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
+}
+
+const artifactReasons: readonly Reason[] = [
+  'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'PrepareFailed',
+];
+
+function artifactTrouble(decision: Decision, seen: Observation): Trouble | undefined {
+  if (decision.next.phase === 'Failed' && artifactReasons.includes(decision.next.cause)) {
+    return { reason: decision.next.cause as Trouble['reason'], message: decision.next.detail, fatal: true };
+  }
+  const revision = candidateOf(decision.next) ?? stableOf(decision.next);
+  const trouble = revision === null ? undefined : seen.pods[revision]?.trouble;
+  return trouble !== undefined && artifactReasons.includes(trouble.reason) ? trouble : undefined;
+}
+
+function modelLoaded({ decision, seen, record }: Facts): Claim {
+  const revision = record?.revision ?? '';
+  if ((seen.pods[revision]?.ready ?? 0) > 0) return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed`);
+  if (decision.next.phase === 'Failed') return claim('ModelLoaded', 'False', decision.next.cause, decision.next.detail);
+  return claim('ModelLoaded', 'Unknown', 'NotReady', `no pod of ${revision} is ready yet`);
+}
+
+/** The provider that pods say they run on, against the first that was asked for. */
+function providersActive({ record, reports }: Facts): Claim {
+  const wanted = record?.spec.execution.providers[0]?.name;
+  const actual = reports.flatMap((report) => report.providers?.actual ?? []);
+  const known = actual.length > 0 ? actual.map((use) => use.provider) : record?.resolved === undefined ? [] : [record.resolved.provider];
+  const others = [...new Set(known.filter((provider) => provider !== wanted))];
+  if (wanted === undefined || known.length === 0) return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has said which execution provider it uses');
+  if (others.length === 0) return claim('ProvidersActive', 'True', 'AsAsked', `${wanted} runs the whole graph`);
+  return claim('ProvidersActive', 'False', 'Fallback', `${wanted} was asked for, ${others.join(' and ')} is used too`);
+}
+
+function routeReady({ decision, seen }: Facts): Claim {
+  if (decision.serve !== null && seen.routed === decision.serve) return claim('RouteReady', 'True', 'Selected', `the entry Service selects ${seen.routed}`);
+  return claim('RouteReady', 'False', 'RouteMoving', seen.routed === null ? 'there is no entry Service yet' : `the entry Service still selects ${seen.routed}`);
+}
+
+function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {
+  return { type, status, reason, message };
+}

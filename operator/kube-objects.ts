@@ -1,0 +1,52 @@
+/**
+ * The Kubernetes objects the operator reads, as far as it reads them, and their resource types.
+ *
+ * Owns: which fields of other people's objects the operator relies on. Everything is optional that a server
+ *       may leave out. Plain JSON, times as strings.
+ */
+import { api } from '../api/names.ts';
+import type { OnnxModel } from '../api/onnxmodel.ts';
+import type { KubeObject } from './kube/object.ts';
+import type { ResourceType } from './kube/resource-type.ts';
+
+export type Terminated = { readonly exitCode: number; readonly signal?: number; readonly reason?: string; readonly message?: string };
+type ContainerState = { readonly waiting?: { readonly reason?: string; readonly message?: string }; readonly running?: object; readonly terminated?: Terminated };
+export type ContainerStatus = {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly started?: boolean;
+  readonly restartCount: number;
+  readonly state?: ContainerState;
+  readonly lastState?: ContainerState;
+};
+type PodCondition = { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string };
+
+export type Pod = KubeObject & {
+  readonly status?: {
+    readonly phase?: string;
+    readonly reason?: string;
+    readonly message?: string;
+    readonly podIP?: string;
+    readonly conditions?: readonly PodCondition[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
+};
+
+export type Deployment = KubeObject & {
+  readonly spec?: { readonly replicas?: number };
+  readonly status?: { readonly conditions?: readonly PodCondition[] };
+};
+export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };
+export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+export type ControllerRevision = KubeObject & { readonly revision?: number; readonly data?: unknown };
+
+export const onnxModels: ResourceType<OnnxModel> = { group: api.group, version: api.version, plural: api.plural, kind: api.kind, namespaced: true };
+export const pods: ResourceType<Pod> = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true };
+export const services: ResourceType<Service> = { group: '', version: 'v1', plural: 'services', kind: 'Service', namespaced: true };
+export const configMaps: ResourceType<ConfigMap> = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
+export const deployments: ResourceType<Deployment> = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment', namespaced: true };
+export const controllerRevisions: ResourceType<ControllerRevision> = { group: 'apps', version: 'v1', plural: 'controllerrevisions', kind: 'ControllerRevision', namespaced: true };
+
+/** Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory last. */
+export const childTypes = [services, deployments, configMaps, controllerRevisions] as const;

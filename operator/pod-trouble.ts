@@ -1,0 +1,130 @@
+/**
+ * What is wrong with a pod, in one word and one sentence.
+ *
+ * Owns:   how container states, last words and scheduling turn into a Trouble, and which of them are fatal:
+ *         trying the same revision again cannot help.
+ * Pure:   a pod's status in, a Trouble or nothing out.
+ * Source: the words of kubelet and scheduler are those of Kubernetes 1.35; codes are api/error-codes.ts.
+ */
+import { codes, type ErrorCode } from '../api/error-codes.ts';
+import { parseLastWords } from '../api/last-words.ts';
+import { containers } from '../api/names.ts';
+import type { ContainerStatus, Pod, Terminated } from './kube-objects.ts';
+import type { Trouble, TroubleReason } from './rollout/state.ts';
+
+/** A container that dies this often on its way up, without saying why, is not going to come up. */
+const crashesThatAreFatal = 3;
+/** The kernel's first kill may have met an unlucky moment; the second was the limit. */
+const oomKillsThatAreFatal = 2;
+
+export function troubleOf(pod: Pod): Trouble | undefined {
+  for (const look of [evicted, unschedulable, containerInTrouble]) {
+    const trouble = look(pod);
+    if (trouble !== undefined) return trouble;
+  }
+  return undefined;
+}
+
+/** The worst of several: a fatal one first, else the first. */
+export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
+  const found = troubles.filter((trouble) => trouble !== undefined);
+  return found.find((trouble) => trouble.fatal) ?? found[0];
+}
+
+function evicted(pod: Pod): Trouble | undefined {
+  if (pod.status?.phase !== 'Failed') return undefined;
+  const why = pod.status.message ?? pod.status.reason ?? 'no reason given';
+  return { reason: 'PodFailed', message: `the pod failed: ${why}`, fatal: false };
+}
+
+function unschedulable(pod: Pod): Trouble | undefined {
+  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+  if (scheduled?.status !== 'False') return undefined;
+  return { reason: 'Unschedulable', message: scheduled.message ?? 'no node fits the pod', fatal: false };
+}
+
+function containerInTrouble(pod: Pod): Trouble | undefined {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  return worstTrouble(statuses.map(troubleOfContainer));
+}
+
+function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
+  const waiting = status.state?.waiting;
+  const known = waiting?.reason === undefined ? undefined : waitingTroubles[waiting.reason];
+  if (known !== undefined) return { reason: known.reason, message: sentence(status.name, waiting?.message ?? known.reason), fatal: known.fatal };
+  const ended = endedBadly(status);
+  return ended === undefined ? undefined : troubleOfEnd(status, ended);
+}
+
+const waitingTroubles: Readonly<Record<string, { readonly reason: TroubleReason; readonly fatal: boolean }>> = {
+  ErrImagePull: { reason: 'ImagePullBackOff', fatal: false },
+  ImagePullBackOff: { reason: 'ImagePullBackOff', fatal: false },
+  ErrImageNeverPull: { reason: 'ImagePullBackOff', fatal: false },
+  InvalidImageName: { reason: 'InvalidImageName', fatal: true },
+  CreateContainerConfigError: { reason: 'ContainerConfigError', fatal: false },
+  CreateContainerError: { reason: 'ContainerConfigError', fatal: false },
+  RunContainerError: { reason: 'ContainerConfigError', fatal: false },
+};
+
+/** How a container that is not up ended last. One that is up again, and ready, is no trouble any more. */
+function endedBadly(status: ContainerStatus): Terminated | undefined {
+  if (status.ready) return undefined;
+  const ended = status.state?.terminated ?? status.lastState?.terminated;
+  return ended === undefined || ended.exitCode === 0 ? undefined : ended;
+}
+
+function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
+  const ends = endsOf(status);
+  if (ended.reason === 'OOMKilled') {
+    return { reason: 'OOMKilled', message: `${status.name} was killed for using more memory than its limit (spec.memory.limit), ${times(ends)}`, fatal: ends >= oomKillsThatAreFatal };
+  }
+  const words = parseLastWords(ended.message ?? '');
+  if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
+  return words.code in codes ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
+}
+
+function endsOf(status: ContainerStatus): number {
+  // The count of restarts is that of ends, less the one that has not been followed by a restart yet.
+  return status.restartCount + (status.state?.terminated === undefined ? 0 : 1);
+}
+
+function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: string): Trouble {
+  const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was ended by signal ${ended.signal}`;
+  const reason = status.name === containers.prepare ? 'PrepareFailed' : 'CrashLoopBackOff';
+  const ends = endsOf(status);
+  return { reason, message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; its last words: ${said}`}`, fatal: ends >= crashesThatAreFatal };
+}
+
+const reasonOfCode: Readonly<Partial<Record<ErrorCode, TroubleReason>>> = {
+  DIGEST_MISMATCH: 'DigestMismatch',
+  MODEL_INVALID: 'InvalidModel',
+  MODEL_TOO_LARGE: 'ModelTooLarge',
+  SOURCE_INVALID: 'SourceInvalid',
+  SOURCE_TOO_LARGE: 'SourceInvalid',
+  SOURCE_MISSING: 'SourceMissing',
+  SOURCE_UNAVAILABLE: 'SourceUnavailable',
+  PRECISION_MISSING: 'PrecisionMissing',
+  PROVIDER_UNAVAILABLE: 'ProviderUnavailable',
+  ENGINE_LOAD_FAILED: 'LoadFailed',
+  WARMUP_TIMEOUT: 'WarmupTimeout',
+};
+
+/** What the user has to change is fatal; what may come back is not. */
+function troubleOfCode(container: string, code: ErrorCode, message: string): Trouble {
+  const other = container === containers.prepare ? 'PrepareFailed' : 'LoadFailed';
+  return { reason: reasonOfCode[code] ?? other, message: sentence(container, message), fatal: codes[code].kind === 'invalid' };
+}
+
+function sentence(container: string, message: string): string {
+  return `${container}: ${message}`;
+}
+
+function times(ends: number): string {
+  return ends === 1 ? 'once' : `${ends} times`;
+}
+
+/** With FallbackToLogsOnError the message is the log's end, JSON lines mostly. */
+function lastLine(message: string | undefined): string {
+  const line = message?.trim().split('\n').at(-1) ?? '';
+  return line.length > 400 ? `${line.slice(0, 399)}…` : line;
+}

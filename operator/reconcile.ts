@@ -1,0 +1,114 @@
+/**
+ * Brings one model one step closer to its spec.
+ *
+ * Owns:   the order - see, decide, report, build, apply - and nothing inside any of them.
+ * Level:  it is told a key, never an event. Running it twice does no more than running it once.
+ * Safe:   what was decided is written to the status first, with the resourceVersion it was decided on; a 409
+ *         ends the pass. A crash between any two steps is repeated from the status by whoever comes next. A
+ *         cache that is behind our own last write makes the pass wait, for it would decide on the past.
+ */
+import type { OnnxModel, OnnxModelStatus } from '../api/onnxmodel.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { apply } from './apply.ts';
+import { onnxModels } from './kube-objects.ts';
+import type { KubeClient } from './kube/kube-client.ts';
+import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
+import { desiredState } from './resources/index.ts';
+import { decide } from './rollout/decide.ts';
+import type { Decision } from './rollout/state.ts';
+import { canonicalJson } from './revision.ts';
+import { statusOf } from './status.ts';
+
+export type World = {
+  readonly client: KubeClient;
+  readonly caches: Caches;
+  readonly reports: Reports;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Tells people: an Event on the model. Never fails. */
+  readonly announce: (model: OnnxModel, decision: Decision) => void;
+  /** The pass's picture, for who follows the pods' reports. */
+  readonly follow: (key: string, seen: Seen | undefined, decision: Decision | undefined) => void;
+};
+
+/** How long a pass waits for the cache to show our own last write before it looks again. */
+const staleRecheckMs = 1000;
+/** Past this the versions themselves went back: the cluster was restored from a backup. */
+const staleLimitMs = 60_000;
+
+export class Reconciler {
+  readonly #world: World;
+  /** What could not be applied in the last pass of a model: the next pass reports it. */
+  readonly #failures = new Map<string, ApplyFailure>();
+  /** Our last status write of a model: a cache that is older is not to be decided on. */
+  readonly #written = new Map<string, { readonly version: string; readonly atMs: number }>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  async reconcile(key: string): Promise<{ readonly recheckMs?: number }> {
+    const { caches, settings, clock } = this.#world;
+    const failure = this.#failures.get(key);
+    const seen = observe(key, caches, settings, failure);
+    if (seen === undefined) {
+      this.#forget(key);
+      return {};
+    }
+    if (this.#isBehind(key, seen.model)) return { recheckMs: staleRecheckMs };
+
+    const now = clock.now();
+    const decision = decide(seen.memory, seen.rollout, seen.plan, now);
+    await this.#report(key, seen, decision, now);
+    this.#world.follow(key, seen, decision);
+    await this.#apply(key, seen, decision);
+    return decision.recheckMs === undefined ? {} : { recheckMs: decision.recheckMs };
+  }
+
+  /** One write, and only when the status says something new. */
+  async #report(key: string, seen: Seen, decision: Decision, now: number): Promise<void> {
+    const { client, reports, settings, logger, announce } = this.#world;
+    const { model } = seen;
+    const failure = this.#failures.get(key)?.trouble;
+    const status = statusOf({ seen, decision, reports, settings, now, ...(failure === undefined ? {} : { failure }) });
+    if (sameStatus(model.status, status)) return;
+    const stored = await client.replaceStatus(onnxModels, model, status);
+    this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#world.clock.monotonic() });
+    if (model.status?.rollout?.reason === status.rollout?.reason && model.status?.phase === status.phase) return;
+    logger.info('rollout moved', { model: model.metadata.name, namespace: model.metadata.namespace, phase: status.phase, reason: decision.reason, detail: decision.message });
+    announce(model, decision);
+  }
+
+  async #apply(key: string, seen: Seen, decision: Decision): Promise<void> {
+    const applied = await apply(this.#world.client, seen, decision, desiredState(seen.model, decision, seen.records));
+    if (applied.failure === undefined) {
+      this.#failures.delete(key);
+      return;
+    }
+    this.#failures.set(key, applied.failure);
+    throw applied.error;
+  }
+
+  #isBehind(key: string, model: OnnxModel): boolean {
+    const written = this.#written.get(key);
+    if (written === undefined || this.#world.clock.monotonic() - written.atMs > staleLimitMs) return false;
+    return isOlder(model.metadata.resourceVersion, written.version);
+  }
+
+  #forget(key: string): void {
+    this.#failures.delete(key);
+    this.#written.delete(key);
+    this.#world.follow(key, undefined, undefined);
+  }
+}
+
+/** Resource versions are decimal numbers that grow (KEP-5504); what is not a number is only compared for equality. */
+function isOlder(version: string, than: string): boolean {
+  return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
+}
+
+function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
+  return before !== undefined && canonicalJson(before) === canonicalJson(after);
+}

@@ -1,0 +1,147 @@
+/**
+ * The status after a pass: what was decided and what was seen.
+ *
+ * Owns:  every field of `status`. Nothing else in the project writes it. Only values that change by steps go
+ *        in: a status that says the same is the same object, so that the caller skips the write.
+ * Pure.
+ */
+import { claimConditions, toApiTime, type Condition } from '../api/conditions.ts';
+import { labels, ports } from '../api/names.ts';
+import { present } from '../api/present.ts';
+import type { FailingPod, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import type { Report } from '../api/report.ts';
+import { formatBytes } from '../api/units.ts';
+import { claimsOf } from './claims.ts';
+import { writeState } from './memory.ts';
+import { isReady, type Reports, type Seen, type Settings } from './observe.ts';
+import type { Pod } from './kube-objects.ts';
+import { troubleOf } from './pod-trouble.ts';
+import { memoryPeakStep } from './reports.ts';
+import type { RevisionRecord } from './resources/objects.ts';
+import { candidateOf, stableOf, type Decision, type Revision, type RolloutState, type Trouble } from './rollout/state.ts';
+
+const historyLimit = 10;
+const failingPodsShown = 5;
+
+export type StatusInputs = {
+  readonly seen: Seen;
+  readonly decision: Decision;
+  readonly reports: Reports;
+  readonly settings: Settings;
+  readonly failure?: Trouble;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+};
+
+export function statusOf(inputs: StatusInputs): OnnxModelStatus {
+  const { seen, decision, now } = inputs;
+  const { model } = seen;
+  const previous = model.status;
+  const stable = stableOf(decision.next);
+  const candidate = candidateOf(decision.next);
+  const all = [...seen.pods.values()].flat();
+  const message = decision.message;
+  return {
+    observedGeneration: model.metadata.generation,
+    phase: decision.next.phase,
+    message,
+    ...address(inputs),
+    replicas: all.length,
+    readyReplicas: all.filter(isReady).length,
+    selector: `${labels.model}=${model.metadata.name}`,
+    ...(stable === null ? {} : { stable: revisionStatus(stable, inputs, previous?.stable) }),
+    ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
+    rollout: writeState(decision),
+    ...history(seen.memory, decision, previous?.history ?? [], now),
+    conditions: conditions(inputs, previous?.conditions ?? []),
+  };
+}
+
+function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {
+  const { seen, decision, reports, failure, now } = inputs;
+  const revision = candidateOf(decision.next) ?? stableOf(decision.next);
+  const claims = claimsOf({
+    decision,
+    seen: seen.rollout,
+    plan: seen.plan,
+    record: revision === null ? undefined : seen.records.get(revision),
+    reports: reportsOf(revision === null ? [] : (seen.pods.get(revision) ?? []), reports),
+    ...(failure === undefined ? {} : { failure }),
+  });
+  return claimConditions(previous, claims, { now, generation: seen.model.metadata.generation });
+}
+
+/** Where clients send requests. Local mode has no DNS, a cluster's Service addresses are nobody's business. */
+function address({ seen, settings }: StatusInputs): Pick<OnnxModelStatus, 'address'> {
+  const { name, namespace } = seen.model.metadata;
+  const clusterIp = seen.entry?.spec?.clusterIP;
+  if (settings.serviceAddress === 'DNS') return { address: { url: `http://${name}.${namespace}.svc:${ports.runtime}` } };
+  return clusterIp === undefined || clusterIp === '' ? {} : { address: { url: `http://${clusterIp}:${ports.runtime}` } };
+}
+
+function revisionStatus(revision: Revision, inputs: StatusInputs, previous: RevisionStatus | undefined): RevisionStatus {
+  const pods = inputs.seen.pods.get(revision) ?? [];
+  const reports = reportsOf(pods, inputs.reports);
+  const record = inputs.seen.records.get(revision);
+  const before = previous?.revision === revision ? previous : undefined;
+  const made = record === undefined ? {} : madeOf(record, reports);
+  return {
+    revision,
+    ...made,
+    replicas: pods.length,
+    ready: pods.filter(isReady).length,
+    memory: { ...memoryOf(record), ...peak(reports, before) },
+    ...failing(pods, before),
+  };
+}
+
+/** What a revision is made of: as its first pod resolved it, and what its pods say they run on. */
+function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
+  const { generation, spec, resolved } = record;
+  const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;
+  return { generation, precision: resolved?.precision ?? spec.execution.precision, ...present({ digest: resolved?.digest, provider }) };
+}
+
+function memoryOf(record: RevisionRecord | undefined): { limit?: string; estimate?: string } {
+  const estimateBytes = record?.resolved?.memoryEstimateBytes ?? 0;
+  return present({ limit: record?.spec.memory.limit, estimate: estimateBytes === 0 ? undefined : formatBytes(estimateBytes) });
+}
+
+function reportsOf(pods: readonly Pod[], reports: Reports): readonly Report[] {
+  return pods.map((pod) => (pod.metadata.uid === undefined ? undefined : reports(pod.metadata.uid))).filter((report) => report !== undefined);
+}
+
+function mainProvider(report: Report): string | undefined {
+  return [...(report.providers?.actual ?? [])].sort((a, b) => b.nodes - a.nodes)[0]?.provider;
+}
+
+/** A report that is missing for a moment does not take the number away. */
+function peak(reports: readonly Report[], before: RevisionStatus | undefined): { peak?: string } {
+  const steps = reports.map(memoryPeakStep).filter((step) => step !== undefined);
+  if (steps.length === 0) return before?.memory?.peak === undefined ? {} : { peak: before.memory.peak };
+  return { peak: formatBytes(Math.max(...steps)) };
+}
+
+/** A candidate that was given up has no pods any more; what they said stays to be read. */
+function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { pods?: readonly FailingPod[] } {
+  if (pods.length === 0) return before?.pods === undefined ? {} : { pods: before.pods };
+  const troubled = pods.map((pod) => ({ pod, trouble: troubleOf(pod) })).filter(({ trouble }) => trouble !== undefined);
+  if (troubled.length === 0) return {};
+  return {
+    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({ name: pod.metadata.name, reason: trouble?.reason ?? '', lastWords: (trouble?.message ?? '').slice(0, 1024) })),
+  };
+}
+
+/** One line for each rollout that ended, latest first. */
+function history(before: RolloutState, decision: Decision, previous: readonly RolloutOutcome[], now: number): { history?: readonly RolloutOutcome[] } {
+  const outcome = outcomeOf(before, decision);
+  if (outcome === undefined) return previous.length === 0 ? {} : { history: previous };
+  return { history: [{ ...outcome, at: toApiTime(now) }, ...previous].slice(0, historyLimit) };
+}
+
+function outcomeOf(before: RolloutState, { next, reason, message }: Decision): Omit<RolloutOutcome, 'at'> | undefined {
+  if (next.phase === 'Promoting' && before.phase !== 'Promoting') return { revision: next.stable, outcome: 'Promoted', reason };
+  if (next.phase === 'Failed' && before.phase !== 'Failed') return { revision: next.rejected, outcome: 'Failed', reason: next.cause, message: message.slice(0, 1024) };
+  if (before.phase === 'Preparing' && candidateOf(next) !== before.candidate && next.phase !== 'Promoting') return { revision: before.candidate, outcome: 'Superseded', reason };
+  return undefined;
+}
