@@ -1,0 +1,104 @@
+/**
+ * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster that KUBECONFIG names.
+ *
+ * Owns:  which targets there are on this machine, what is said about one that is not there, and the exit code. A target
+ *        that is not there is skipped with its reason; one that is there and lacks something is an error.
+ * Ends:  0 when every story passed, 1 when one failed, 2 when something is set up wrong.
+ */
+import '../node-guard.cjs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { CoreV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
+import { messageOf } from '../../api/errors.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const defaultImage = 'localhost/onnx-runtime:dev';
+/** Loading a model, a rollout and its settling take seconds; a story has a handful of them. */
+const storyTimeoutMs = 600_000;
+
+const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN]
+
+Tells the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a cluster the
+operator runs beside it, on this machine; its nodes have to see this machine's file system and have the runtime's image:
+node scripts/images/build.ts --out FILE.tar, then import FILE.tar on the nodes.
+
+  --only TARGET    one target alone
+  --grep PATTERN   stories whose names match
+
+  KUBECONFIG       the cluster
+  ONNX_E2E_IMAGE   the runtime's image on its nodes (${defaultImage})
+  ONNX_E2E_MODELS  folder that npm run models filled; without it the story of the sentence encoder is skipped
+`;
+
+type TargetName = 'local' | 'cluster';
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (values.only !== undefined && values.only !== 'local' && values.only !== 'cluster') return complain(`--only: '${values.only}' is not local or cluster`);
+  return tellAll(values.only, values.grep);
+}
+
+async function tellAll(only: TargetName | undefined, grep: string | undefined): Promise<number> {
+  const passed: boolean[] = [];
+  if (only !== 'cluster') passed.push(await tell('local', grep));
+  if (only !== 'local') {
+    const cluster = await lookForCluster();
+    if (cluster.kind === 'broken') return complain(`real cluster: ${cluster.why}`);
+    if (cluster.kind === 'absent') console.log(`real cluster: skipped, ${cluster.why}`);
+    else passed.push(await tell('cluster', grep));
+  }
+  return passed.every(Boolean) ? 0 : 1;
+}
+
+/** @returns whether every story passed */
+async function tell(target: TargetName, grep: string | undefined): Promise<boolean> {
+  console.log(target === 'local' ? 'stories in local mode' : 'stories on a real cluster');
+  const filter = grep === undefined ? [] : ['--grep', grep];
+  const flags = ['--no-config', '--require', './test/e2e/hooks.ts', '--reporter', './test/support/reporter.cjs', '--timeout', String(storyTimeoutMs), '--exit'];
+  const mocha = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/e2e/**/*.test.ts'], {
+    cwd: repository,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ONNX_E2E_TARGET: target },
+  });
+  const forward = (signal: NodeJS.Signals): void => void mocha.kill(signal);
+  process.on('SIGTERM', forward).on('SIGINT', forward);
+  const [code] = (await once(mocha, 'exit')) as [number | null];
+  process.off('SIGTERM', forward).off('SIGINT', forward);
+  return code === 0;
+}
+
+type Cluster = { readonly kind: 'there' } | { readonly kind: 'absent'; readonly why: string } | { readonly kind: 'broken'; readonly why: string };
+
+async function lookForCluster(): Promise<Cluster> {
+  const file = process.env['KUBECONFIG'];
+  if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG names no cluster' };
+  let nodes: readonly V1Node[];
+  try {
+    const config = new KubeConfig();
+    config.loadFromFile(file);
+    nodes = (await config.makeApiClient(CoreV1Api).listNode()).items;
+  } catch (error) {
+    return { kind: 'broken', why: `the cluster of ${file} cannot be used: ${messageOf(error)}` };
+  }
+  if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
+  const image = process.env['ONNX_E2E_IMAGE'] ?? defaultImage;
+  // A name without a registry cannot be pulled: it has to be there.
+  const there = !image.startsWith('localhost/') || nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));
+  return there ? { kind: 'there' } : { kind: 'broken', why: `no node has the image ${image}: build it with scripts/images/build.ts and import it` };
+}
+
+function complain(problem: string): number {
+  process.stderr.write(`error: ${problem}\n`);
+  return 2;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) return complain(error.message);
+  throw error;
+});

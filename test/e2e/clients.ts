@@ -1,0 +1,91 @@
+/**
+ * Clients that keep sending while the world changes under them, and count.
+ *
+ * Owns:  the sending loops, half of them over one connection each that is kept, half with a fresh one for every request;
+ *        and the tally. A request failed if its answer was not 200, not right, or not there. Nothing is tried twice.
+ */
+import { Agent, request } from 'node:http';
+import { messageOf } from '../../api/errors.ts';
+
+export type Answer = { readonly status: number; readonly body: string };
+
+/** What is sent, and how to tell from the answer which revision gave it. */
+export type Conversation = {
+  readonly path: string;
+  readonly body: string;
+  /** @returns the revision; @throws when the answer is wrong */
+  readonly check: (answer: Answer) => string;
+};
+
+export type Tally = {
+  readonly answered: number;
+  /** One line a failed request. */
+  readonly failed: readonly string[];
+  readonly byRevision: Readonly<Record<string, number>>;
+};
+
+const deadlineMs = 30_000;
+
+/** One request. @param agent keeps the connection; absent: one for this request alone */
+export function send(entry: string, conversation: Conversation, agent?: Agent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const url = new URL(conversation.path, entry);
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(conversation.body) };
+    const sent = request(url, { method: 'POST', headers, agent: agent ?? false, signal: AbortSignal.timeout(deadlineMs) }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end(conversation.body);
+  });
+}
+
+export class Clients {
+  readonly #entry: string;
+  readonly #conversation: Conversation;
+  readonly #loops: Promise<void>[];
+  readonly #byRevision: Record<string, number> = {};
+  readonly #failed: string[] = [];
+  #answered = 0;
+  #stopped = false;
+
+  /** @param count loops; every second one keeps its connection */
+  constructor(entry: string, conversation: Conversation, count = 4) {
+    this.#entry = entry;
+    this.#conversation = conversation;
+    this.#loops = Array.from({ length: count }, (_, index) => this.#loop(index % 2 === 0));
+  }
+
+  get tally(): Tally {
+    return { answered: this.#answered, failed: this.#failed, byRevision: this.#byRevision };
+  }
+
+  async stop(): Promise<Tally> {
+    this.#stopped = true;
+    await Promise.all(this.#loops);
+    return this.tally;
+  }
+
+  async #loop(keepsConnection: boolean): Promise<void> {
+    const agent = keepsConnection ? new Agent({ keepAlive: true, maxSockets: 1 }) : undefined;
+    while (!this.#stopped) {
+      await this.#once(keepsConnection, agent);
+      // A short breath: two cores have to serve, start pods and run the API server as well.
+      await new Promise((resolve) => setTimeout(resolve, 4));
+    }
+    agent?.destroy();
+  }
+
+  async #once(keepsConnection: boolean, agent: Agent | undefined): Promise<void> {
+    try {
+      const revision = this.#conversation.check(await send(this.#entry, this.#conversation, agent));
+      this.#answered += 1;
+      this.#byRevision[revision] = (this.#byRevision[revision] ?? 0) + 1;
+    } catch (error) {
+      const connection = keepsConnection ? 'kept connection' : 'fresh connection';
+      this.#failed.push(`${new Date().toISOString()} ${connection}: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The Kubernetes API, as the stories use it: through client-node, which nobody here wrote.
+ *
+ * Owns:  the few calls, as plain objects. Waiting is polling with a deadline: what a person would do with kubectl.
+ */
+import { ApiException, KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
+
+export type Manifest = KubernetesObject & { readonly spec?: unknown; readonly status?: unknown; readonly [field: string]: unknown };
+export type Named = { readonly apiVersion: string; readonly kind: string; readonly namespace?: string; readonly name: string };
+
+export class ClusterApi {
+  readonly #api: KubernetesObjectApi;
+
+  constructor(config: KubeConfig) {
+    this.#api = KubernetesObjectApi.makeApiClient(config);
+  }
+
+  /** Server-side apply, as `kubectl apply --server-side --force-conflicts`. */
+  apply(manifest: Manifest): Promise<Manifest> {
+    return this.#api.patch<Manifest>(manifest, undefined, undefined, 'stories', true, PatchStrategy.ServerSideApply);
+  }
+
+  /** @returns undefined when there is none */
+  async get(named: Named): Promise<Manifest | undefined> {
+    try {
+      return await this.#api.read<Manifest>({ apiVersion: named.apiVersion, kind: named.kind, metadata: metadataOf(named) });
+    } catch (error) {
+      if (isStatus(error, 404)) return undefined;
+      throw error;
+    }
+  }
+
+  async list(type: { readonly apiVersion: string; readonly kind: string }, namespace: string, labelSelector?: string): Promise<readonly Manifest[]> {
+    const answer = await this.#api.list<Manifest>(type.apiVersion, type.kind, namespace, undefined, undefined, undefined, undefined, labelSelector);
+    return answer.items;
+  }
+
+  /** A missing object is deleted already. */
+  async delete(named: Named): Promise<void> {
+    try {
+      await this.#api.delete({ apiVersion: named.apiVersion, kind: named.kind, metadata: metadataOf(named) });
+    } catch (error) {
+      if (!isStatus(error, 404)) throw error;
+    }
+  }
+}
+
+/** Polls until `look` gives something. @throws Error with what `otherwise` says when the time is over */
+export async function eventually<T>(what: string, withinMs: number, look: () => Promise<T | undefined>, otherwise: () => string = () => ''): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > end) throw new Error(`${what} did not happen within ${withinMs / 1000} s\n${otherwise()}`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+function metadataOf({ name, namespace }: Named): { name: string; namespace?: string } {
+  return namespace === undefined ? { name } : { name, namespace };
+}
+
+function isStatus(error: unknown, status: number): boolean {
+  return error instanceof ApiException && error.code === status;
+}

@@ -1,0 +1,55 @@
+/**
+ * The folder that becomes the claim of the stories: one model a folder, good ones and bad ones.
+ *
+ * Owns:  what is in it. `linear` and `doubled` differ in their answers, so that a client can tell which of them it got.
+ */
+import { chmod, cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { weight, type Model } from '../../runtime/onnx/build.ts';
+import { matmul, writeModel } from '../support/onnx-models.ts';
+
+/** Folders of the claim and what their models do with x: `linear` answers x·W, `doubled` 2x·W. */
+export const modelScales: Readonly<Record<string, number>> = { linear: 1, doubled: 2 };
+
+/**
+ * @param examples folder that `npm run models` filled, if there is one
+ * @returns whether the real embedding model is among them
+ */
+export async function fillModelsFolder(folder: string, examples: string | undefined): Promise<{ readonly hasMiniLm: boolean }> {
+  for (const [name, scale] of Object.entries(modelScales)) await writeModel(join(folder, name), matmul(scale));
+  await writeModel(join(folder, 'greedy'), greedy());
+  await mkdir(join(folder, 'broken'), { recursive: true });
+  await writeFile(join(folder, 'broken/model.onnx'), Buffer.from('this was a model once, before the disk filled up\n'.repeat(40)));
+  const hasMiniLm = examples !== undefined && existsSync(join(examples, 'minilm/model.onnx'));
+  if (hasMiniLm) await cp(join(examples, 'minilm'), join(folder, 'minilm'), { recursive: true });
+  await makeReadable(folder);
+  return { hasMiniLm };
+}
+
+/** Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. */
+function greedy(): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'greedy',
+      nodes: [
+        { op: 'Shape', inputs: ['x'], outputs: ['dims'] },
+        { op: 'Mul', inputs: ['dims', 'growth'], outputs: ['large'] },
+        { op: 'Expand', inputs: ['one', 'large'], outputs: ['ones'] },
+        { op: 'ReduceSum', inputs: ['ones'], outputs: ['sum'] },
+        { op: 'Add', inputs: ['x', 'sum'], outputs: ['y'] },
+      ],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
+      weights: [weight('growth', 'int64', [2], BigInt64Array.of(10_000n, 10_000n)), weight('one', 'float32', [1, 1], Float32Array.of(1))],
+    },
+  };
+}
+
+/** Pods run as another user than whoever runs the stories. */
+async function makeReadable(path: string): Promise<void> {
+  if (!(await stat(path)).isDirectory()) return chmod(path, 0o644);
+  await chmod(path, 0o755);
+  for (const name of await readdir(path)) await makeReadable(join(path, name));
+}

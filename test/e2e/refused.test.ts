@@ -1,0 +1,44 @@
+/** A revision that cannot serve is given up; the one that serves is not touched, and status says why. */
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import { story } from './story.ts';
+import { claimName } from './target.ts';
+
+type Row = {
+  readonly name: string;
+  readonly change: Partial<OnnxModelSpec>;
+  readonly reason: string;
+  readonly words: RegExp;
+};
+
+/** For troubles that may pass by themselves: the operator waits for so long before it gives up. */
+const soon = { progressDeadline: '20s' };
+
+const rows: readonly Row[] = [
+  { name: 'whose bytes are not those of its digest', change: { model: { uri: `pvc://${claimName}/doubled/`, digest: `sha256:${'0'.repeat(64)}` } }, reason: 'DigestMismatch', words: /sha256:0{64}/ },
+  { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } }, reason: 'InvalidModel', words: /model\.onnx/ },
+  { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` }, rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
+  { name: 'that needs more memory than its limit', change: { model: { uri: `pvc://${claimName}/greedy/` } }, reason: 'OOMKilled', words: /memory/ },
+  { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' }, rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
+  { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } }, rollout: soon }, reason: 'Unschedulable', words: /node/ },
+];
+
+describe('a revision', () => {
+  for (const { name, change, reason, words } of rows) {
+    story(`${name} leaves stable alone`, async (given, when, then) => {
+      await given.servingModel('linear');
+      await when.clientsSend('linear');
+      await when.specChanges('linear', change);
+      await then.changeWasRefused('linear', reason, words);
+      await then.noRequestFailed();
+    });
+  }
+
+  story('that was given up is forgotten when the spec is put back', async (given, when, then) => {
+    await given.servingModel('linear');
+    const good = { model: { uri: `pvc://${claimName}/linear/` } };
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/broken/` } });
+    await then.changeWasRefused('linear', 'InvalidModel', /model\.onnx/);
+    await when.specChanges('linear', good);
+    await then.isReady('linear');
+  });
+});

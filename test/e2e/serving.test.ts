@@ -1,0 +1,68 @@
+/** A model is served, changed and deleted. */
+import { miniLmSpec, smallSpec } from './given.ts';
+import { embeddings, tensors } from './conversations.ts';
+import { story } from './story.ts';
+import { claimName } from './target.ts';
+
+describe('a model', () => {
+  story('is served from a claim, its status shows what really runs', async (given, _when, then) => {
+    await given.servingModel('linear', smallSpec({ replicas: 2 }));
+    await then.answers('linear', tensors('linear'));
+    await then.statusShowsWhatRuns('linear', { provider: 'CPU', precision: 'Source' });
+  });
+
+  story(
+    'is a real sentence encoder that knows what is alike',
+    async (given, when, then) => {
+      await given.servingModel('minilm', miniLmSpec());
+      await then.answers('minilm', embeddings('minilm'));
+      await when.clientsSend('minilm', embeddings('minilm'));
+      await when.specChanges('minilm', { batching: { maxBatchSize: 4 }, memory: { limit: '896Mi' } });
+      await then.newRevisionServes('minilm');
+      await then.noRequestFailed();
+      await then.statusShowsWhatRuns('minilm', { provider: 'CPU', precision: 'Source' });
+    },
+    (world) => (world.hasMiniLm ? undefined : 'no example models: npm run models -- DIR, and ONNX_E2E_MODELS=DIR'),
+  );
+
+  story('takes a changed spec over without a failed request', async (given, when, then) => {
+    await given.servingModel('linear');
+    await when.clientsSend('linear');
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/doubled/` } });
+    await then.newRevisionServes('linear');
+    await then.noRequestFailed();
+  });
+
+  story('leaves nothing when it is deleted', async (given, when, then) => {
+    await given.servingModel('linear');
+    await when.modelIsDeleted('linear');
+    await then.nothingIsLeft('linear');
+  });
+
+  story('is answered for by its pods\' successors while the operator is away', async (given, when, then) => {
+    await given.servingModel('linear', smallSpec({ replicas: 2 }));
+    await when.operatorStops();
+    const deleted = await when.everyPodIsDeleted('linear');
+    await then.successorsAreReady('linear', deleted);
+    await then.answers('linear', tensors('linear'));
+    when.operatorStarts();
+    await then.isReady('linear');
+  });
+
+  story('answers 10,000 requests across five changes', async (given, when, then) => {
+    await given.servingModel('linear', smallSpec({ replicas: 2 }));
+    await when.clientsSend('linear');
+    for (const change of [
+      { model: { uri: `pvc://${claimName}/doubled/` } },
+      { batching: { maxBatchSize: 2 } },
+      { memory: { limit: '352Mi' } },
+      { model: { uri: `pvc://${claimName}/linear/` }, warmup: { requests: 3 } },
+      { execution: { profile: 'Latency' as const } },
+    ]) {
+      await when.specChanges('linear', change);
+      await then.newRevisionServes('linear');
+    }
+    await when.requestsWereAnswered(10_000);
+    await then.noRequestFailed(10_000);
+  });
+});

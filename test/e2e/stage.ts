@@ -1,0 +1,70 @@
+/**
+ * What one story has going on: its namespace, its models and what it saw of them, its clients.
+ *
+ * Owns:  the state that the words share, and clearing it away.
+ */
+import { api, labels } from '../../api/names.ts';
+import type { OnnxModel, OnnxModelSpec } from '../../api/onnxmodel.ts';
+import type { Clients } from './clients.ts';
+import { eventually, type Manifest } from './cluster-api.ts';
+import type { World } from './world.ts';
+
+/** Loading, warming and a rollout's settling on a machine with two busy cores. */
+export const patienceMs = 120_000;
+
+export class Stage {
+  readonly world: World;
+  readonly namespace: string;
+  readonly specs = new Map<string, OnnxModelSpec>();
+  /** The revision that served a model when the story last looked. */
+  readonly stable = new Map<string, string>();
+  clients: Clients | undefined;
+
+  constructor(world: World, namespace: string) {
+    this.world = world;
+    this.namespace = namespace;
+  }
+
+  async model(name: string): Promise<OnnxModel | undefined> {
+    const found = await this.world.api.get({ apiVersion: api.groupVersion, kind: api.kind, namespace: this.namespace, name });
+    return found as OnnxModel | undefined;
+  }
+
+  /** Waits until the model, seen at its latest generation, is as `look` wants it. */
+  async until<T>(what: string, name: string, look: (model: OnnxModel) => T | undefined): Promise<T> {
+    let last: OnnxModel | undefined;
+    return eventually(`${name}: ${what}`, patienceMs, async () => {
+      last = await this.model(name);
+      return last?.status === undefined || last.status.observedGeneration !== last.metadata.generation ? undefined : look(last);
+    }, () => JSON.stringify(last?.status, null, 2));
+  }
+
+  async apply(name: string, spec: OnnxModelSpec): Promise<void> {
+    this.specs.set(name, spec);
+    await this.world.api.apply({ apiVersion: api.groupVersion, kind: api.kind, metadata: { namespace: this.namespace, name }, spec });
+  }
+
+  async entryOf(name: string): Promise<string> {
+    const address = (await this.model(name))?.status?.address?.url;
+    return this.world.target.entryOf({ namespace: this.namespace, name, address });
+  }
+
+  pods(name: string): Promise<readonly Manifest[]> {
+    return this.world.api.list({ apiVersion: 'v1', kind: 'Pod' }, this.namespace, `${labels.model}=${name}`);
+  }
+
+  /** For whoever reads a failure: what the models and pods look like now. */
+  async describe(): Promise<string> {
+    const lines: string[] = [];
+    for (const name of this.specs.keys()) {
+      lines.push(`── ${name} ──`, JSON.stringify((await this.model(name))?.status, null, 2));
+      for (const pod of await this.pods(name)) lines.push(`pod ${pod.metadata?.name}: ${JSON.stringify(pod.status)}`.slice(0, 3_000));
+    }
+    return lines.join('\n');
+  }
+
+  async clear(): Promise<void> {
+    await this.clients?.stop();
+    await this.world.removeNamespace(this.namespace);
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The language of the stories: given a world, when something happens, then this is seen.
+ *
+ * Owns:  the words. A story reads like what it tests; how it is done is in the words' own files. Every story runs in a
+ *        namespace of its own, and what it leaves is taken away whether it passed or not.
+ */
+import { World } from './world.ts';
+import { Given } from './given.ts';
+import { Stage } from './stage.ts';
+import { Then } from './then.ts';
+import { When } from './when.ts';
+
+export type Tale = (given: Given, when: When, then: Then) => Promise<void>;
+
+let opening: Promise<World> | undefined;
+
+/** Opened by the first story, closed after the last. */
+function world(): Promise<World> {
+  opening ??= World.open(process.env);
+  return opening;
+}
+
+/** For test/e2e/hooks.ts. */
+export async function closeWorld(): Promise<void> {
+  await (await opening?.catch(() => undefined))?.close();
+}
+
+/** Defines a test. @param needs skips the story, with its reason, where the world lacks something */
+export function story(name: string, tell: Tale, needs?: (world: World) => string | undefined): void {
+  it(name, async function () {
+    const here = await world();
+    const lacking = needs?.(here);
+    if (lacking !== undefined) {
+      process.stdout.write(`      (skipped: ${lacking})\n`);
+      this.skip();
+    }
+    const stage = new Stage(here, await here.makeNamespace());
+    try {
+      await tell(new Given(stage), new When(stage), new Then(stage));
+    } catch (error) {
+      process.stdout.write(`${await stage.describe()}\n${here.lastLines()}\n`);
+      throw error;
+    } finally {
+      await stage.clear();
+    }
+  });
+}

@@ -1,0 +1,131 @@
+/** What is seen in a story. Waiting is part of seeing: a cluster does nothing at once. */
+import assert from 'node:assert/strict';
+import { api, labels } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { send, type Conversation, type Tally } from './clients.ts';
+import { eventually, type Manifest } from './cluster-api.ts';
+import { patienceMs, type Stage } from './stage.ts';
+
+/** Kinds of everything that may belong to a model. */
+const childTypes = [
+  { apiVersion: 'apps/v1', kind: 'Deployment' },
+  { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
+  { apiVersion: 'apps/v1', kind: 'ControllerRevision' },
+  { apiVersion: 'v1', kind: 'Pod' },
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'v1', kind: 'ConfigMap' },
+  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
+] as const;
+
+export class Then {
+  readonly #stage: Stage;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  /** Ready at the latest generation, with all the pods asked for and an address. */
+  async isReady(name: string): Promise<void> {
+    const stable = await this.#stage.until('ready', name, (model) => {
+      const { status } = model;
+      const whole = conditionOf(model, 'Ready')?.status === 'True' && status?.readyReplicas === model.spec.replicas && status?.address !== undefined;
+      return whole ? status?.stable?.revision : undefined;
+    });
+    this.#stage.stable.set(name, stable);
+  }
+
+  /** Another revision than before serves, and the old one has no pods any more. */
+  async newRevisionServes(name: string): Promise<void> {
+    const before = this.#stage.stable.get(name);
+    const after = await this.#stage.until(`a revision after ${before}`, name, (model) => {
+      const revision = model.status?.stable?.revision;
+      return revision !== before && conditionOf(model, 'Ready')?.status === 'True' ? revision : undefined;
+    });
+    this.#stage.stable.set(name, after);
+    await eventually(`the end of the pods of ${before}`, patienceMs, async () => {
+      const left = (await this.#stage.pods(name)).filter((pod) => pod.metadata?.labels?.[labels.revision] !== after);
+      return left.length === 0 ? true : undefined;
+    });
+  }
+
+  /** The new revision was given up for `reason`, in words that match; what served before serves on. */
+  async changeWasRefused(name: string, reason: string, words: RegExp): Promise<void> {
+    const stalled = await this.#stage.until(`stalled for ${reason}`, name, (model) => {
+      const condition = conditionOf(model, 'Stalled');
+      return condition?.status === 'True' ? condition : undefined;
+    });
+    assert.equal(stalled.reason, reason);
+    assert.match(stalled.message, words);
+    const model = await this.#stage.model(name);
+    assert.ok(model);
+    assert.equal(conditionOf(model, 'Available')?.status, 'True');
+    assert.equal(conditionOf(model, 'Ready')?.status, 'False');
+    assert.equal(model.status?.stable?.revision, this.#stage.stable.get(name));
+    assert.notEqual(model.status?.candidate?.revision, this.#stage.stable.get(name));
+  }
+
+  /** Stops the clients; every request they sent was answered, and rightly. */
+  async noRequestFailed(atLeast = 1): Promise<Tally> {
+    const { clients } = this.#stage;
+    assert.ok(clients, 'no clients send');
+    const tally = await clients.stop();
+    this.#stage.clients = undefined;
+    process.stdout.write(`      ${tally.answered} requests answered, ${tally.failed.length} failed ${JSON.stringify(tally.byRevision)}\n`);
+    assert.deepEqual(tally.failed.slice(0, 20), []);
+    assert.ok(tally.answered >= atLeast, `only ${tally.answered} requests were answered`);
+    return tally;
+  }
+
+  /** One request, tried until it is answered rightly. */
+  async answers(name: string, conversation: Conversation): Promise<void> {
+    const entry = await this.#stage.entryOf(name);
+    let last = '';
+    await eventually(`an answer of ${name}`, patienceMs, async () => {
+      try {
+        return conversation.check(await send(entry, conversation));
+      } catch (error) {
+        last = String(error);
+        return undefined;
+      }
+    }, () => last);
+  }
+
+  /** Status shows what the pods really run, as their sidecars report it. */
+  async statusShowsWhatRuns(name: string, want: { readonly provider: string; readonly precision: string }): Promise<void> {
+    const stable = await this.#stage.until('what the sidecars report', name, ({ status }) => (status?.stable?.memory?.peak === undefined ? undefined : status.stable));
+    assert.equal(stable.provider, want.provider);
+    assert.equal(stable.precision, want.precision);
+    assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
+  }
+
+  /** Pods other than these are ready. */
+  async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
+    await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
+      const ready = (await this.#stage.pods(name)).filter((pod) => !predecessors.includes(pod.metadata?.name ?? '') && isReadyPod(pod));
+      return ready.length >= predecessors.length ? true : undefined;
+    });
+  }
+
+  /** Neither the model nor anything that was made for it is there. */
+  async nothingIsLeft(name: string): Promise<void> {
+    const { namespace, world } = this.#stage;
+    let left: readonly string[] = [];
+    await eventually(`the end of everything of ${name}`, patienceMs, async () => {
+      const model = await world.api.get({ apiVersion: api.groupVersion, kind: api.kind, namespace, name });
+      const lists = await Promise.all(childTypes.map(async (type) => (await world.api.list(type, namespace, `${labels.model}=${name}`)).map((child) => `${type.kind} ${child.metadata?.name}`)));
+      left = [...(model === undefined ? [] : [api.kind]), ...lists.flat()];
+      return left.length === 0 ? true : undefined;
+    }, () => left.join('\n'));
+  }
+}
+
+type Condition = NonNullable<NonNullable<OnnxModel['status']>['conditions']>[number];
+
+function conditionOf(model: OnnxModel, type: string): Condition | undefined {
+  return model.status?.conditions?.find((condition) => condition.type === type);
+}
+
+function isReadyPod(pod: Manifest): boolean {
+  const status = pod.status as { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
+  return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+}

@@ -1,0 +1,61 @@
+/** What happens in a story. */
+import assert from 'node:assert/strict';
+import { api } from '../../api/names.ts';
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import { Clients, type Conversation } from './clients.ts';
+import { tensors } from './conversations.ts';
+import { eventually } from './cluster-api.ts';
+import { patienceMs, type Stage } from './stage.ts';
+
+export class When {
+  readonly #stage: Stage;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  /** A user applies a changed spec: fields of `change` replace what was there. */
+  async specChanges(name: string, change: Partial<OnnxModelSpec>): Promise<void> {
+    const before = this.#stage.specs.get(name);
+    assert.ok(before, `${name} was not applied`);
+    await this.#stage.apply(name, { ...before, ...change });
+  }
+
+  /** Clients begin to send and go on until the story ends or `then.noRequestFailed` stops them. */
+  async clientsSend(name: string, conversation: Conversation = tensors(name)): Promise<void> {
+    this.#stage.clients = new Clients(await this.#stage.entryOf(name), conversation);
+    await this.requestsWereAnswered(20);
+  }
+
+  /** Waits until clients had so many answers, of which some may have failed. */
+  async requestsWereAnswered(count: number): Promise<void> {
+    const { clients } = this.#stage;
+    assert.ok(clients, 'no clients send');
+    const done = (): boolean => clients.tally.answered + clients.tally.failed.length >= count;
+    await eventually(`${count} requests`, patienceMs, () => Promise.resolve(done() ? true : undefined), () => JSON.stringify(clients.tally));
+  }
+
+  async operatorStops(): Promise<void> {
+    await this.#stage.world.stopOperator();
+  }
+
+  operatorStarts(): void {
+    this.#stage.world.startOperator();
+  }
+
+  /** Every pod of the model is deleted, and is gone when this returns. @returns names of those pods */
+  async everyPodIsDeleted(name: string): Promise<readonly string[]> {
+    const doomed = (await this.#stage.pods(name)).map((pod) => pod.metadata?.name ?? '');
+    assert.notEqual(doomed.length, 0);
+    for (const pod of doomed) await this.#stage.world.api.delete({ apiVersion: 'v1', kind: 'Pod', namespace: this.#stage.namespace, name: pod });
+    await eventually(`the end of ${doomed.join(', ')}`, patienceMs, async () => {
+      const left = (await this.#stage.pods(name)).filter((pod) => doomed.includes(pod.metadata?.name ?? ''));
+      return left.length === 0 ? true : undefined;
+    });
+    return doomed;
+  }
+
+  async modelIsDeleted(name: string): Promise<void> {
+    await this.#stage.world.api.delete({ apiVersion: api.groupVersion, kind: api.kind, namespace: this.#stage.namespace, name });
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * One run of the stories: a target, an operator beside it, a folder of models.
+ *
+ * Owns:  bringing them up once and taking them down at the end, and namespaces: every story has its own, under
+ *        Restricted Pod Security, so that nothing in a pod template can need more than that.
+ */
+import { readFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { api } from '../../api/names.ts';
+import { ChildProgram } from './child-program.ts';
+import { ClusterApi, eventually, type Manifest } from './cluster-api.ts';
+import { openCluster } from './cluster-target.ts';
+import { openLocalMode } from './local-target.ts';
+import { fillModelsFolder } from './models-folder.ts';
+import type { Target } from './target.ts';
+
+const crdFile = fileURLToPath(new URL('../../crds/onnxmodels.yaml', import.meta.url));
+
+export class World {
+  readonly target: Target;
+  readonly api: ClusterApi;
+  /** Whether the real embedding model is in the claim. */
+  readonly hasMiniLm: boolean;
+  readonly #folder: string;
+  #operator: ChildProgram;
+  #namespaces = 0;
+
+  private constructor(parts: { target: Target; api: ClusterApi; hasMiniLm: boolean; folder: string; operator: ChildProgram }) {
+    this.target = parts.target;
+    this.api = parts.api;
+    this.hasMiniLm = parts.hasMiniLm;
+    this.#folder = parts.folder;
+    this.#operator = parts.operator;
+  }
+
+  /** @param settings ONNX_E2E_TARGET (`local` or `cluster`), KUBECONFIG, ONNX_E2E_IMAGE, ONNX_E2E_MODELS */
+  static async open(settings: Readonly<Record<string, string | undefined>>): Promise<World> {
+    const folder = await mkdtemp(join(tmpdir(), 'onnx-e2e-'));
+    const modelsFolder = join(folder, 'models');
+    const { hasMiniLm } = await fillModelsFolder(modelsFolder, settings['ONNX_E2E_MODELS']);
+    const target = settings['ONNX_E2E_TARGET'] === 'cluster' ? openCluster({ kubeconfigFile: settings['KUBECONFIG'], modelsFolder, image: settings['ONNX_E2E_IMAGE'] }) : await openLocalMode({ folder, modelsFolder });
+    const client = new ClusterApi(target.kubeConfig);
+    await client.apply(parse(await readFile(crdFile, 'utf8')) as Manifest);
+    await eventually('serving the OnnxModel API', 30_000, async () => {
+      try {
+        return await client.list({ apiVersion: api.groupVersion, kind: api.kind }, 'default');
+      } catch {
+        return undefined;
+      }
+    });
+    return new World({ target, api: client, hasMiniLm, folder, operator: startOperator(target) });
+  }
+
+  /** A namespace with the claim of models in it. */
+  async makeNamespace(): Promise<string> {
+    this.#namespaces += 1;
+    const name = `story-${process.pid}-${this.#namespaces}`;
+    await this.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } });
+    await this.target.offerModels(name);
+    return name;
+  }
+
+  async removeNamespace(name: string): Promise<void> {
+    for (const model of await this.api.list({ apiVersion: api.groupVersion, kind: api.kind }, name)) {
+      await this.api.delete({ apiVersion: api.groupVersion, kind: api.kind, namespace: name, name: model.metadata?.name ?? '' });
+    }
+    await this.api.delete({ apiVersion: 'v1', kind: 'Namespace', name });
+    await this.target.withdrawModels(name);
+  }
+
+  startOperator(): void {
+    if (this.#operator.hasEnded) this.#operator = startOperator(this.target);
+  }
+
+  stopOperator(): Promise<void> {
+    return this.#operator.stop();
+  }
+
+  lastLines(): string {
+    return `${this.#operator.lastLines}\n${this.target.lastLines()}`;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#operator.stop();
+    } finally {
+      await this.target.close();
+      await rm(this.#folder, { recursive: true, force: true });
+    }
+  }
+}
+
+function startOperator(target: Target): ChildProgram {
+  const image = target.runtimeImage === undefined ? [] : ['--runtime-image', target.runtimeImage];
+  return new ChildProgram('operator', ['operator/main.ts', '--kubeconfig', target.kubeconfigFile, ...image]);
+}
