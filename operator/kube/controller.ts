@@ -93,7 +93,9 @@ export class Controller {
     try {
       next = afterSuccess(await reconcile(key, deadline.signal));
     } catch (error) {
-      next = this.#afterFailure(error, deadline.expired(), signal.aborted);
+      const ended: Next = { kind: 'forget', result: 'requeue' };
+      const late: Next = { kind: 'backoff', result: 'error', atLeastMs: 0 };
+      next = signal.aborted ? ended : deadline.expired() ? late : afterFailure(error, this.#options.missingRecheckMs ?? 300_000);
       this.#report(logger, error, next, deadline.expired());
     } finally {
       deadline.dispose();
@@ -107,25 +109,6 @@ export class Controller {
     if (next.recheckMs !== undefined) queue.addAfter(key, next.recheckMs);
   }
 
-  #afterFailure(error: unknown, timedOut: boolean, ending: boolean): Next {
-    if (ending) return { kind: 'forget', result: 'requeue' };
-    if (timedOut) return { kind: 'backoff', result: 'error', atLeastMs: 0 };
-    const atLeastMs = statusOf(error)?.afterMs ?? 0;
-    switch (kinds[kindOf(error)].retry) {
-      case 'never':
-        return { kind: 'forget', result: 'terminal' };
-      case 'on-change':
-        return { kind: 'forget', result: 'terminal', recheckMs: this.#options.missingRecheckMs ?? 300_000 };
-      case 'now':
-        // From a fresh read: a few milliseconds let the watch catch up, and the backoff grows while it does not.
-        return { kind: 'backoff', result: 'requeue', atLeastMs };
-      case 'after':
-        return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };
-      case 'backoff':
-        return { kind: 'backoff', result: 'error', atLeastMs };
-    }
-  }
-
   #report(logger: Logger, error: unknown, next: Next, timedOut: boolean): void {
     if (timedOut) this.#metrics.timedOut();
     // What nobody gave a code is our bug, the nearest thing to a panic that JavaScript has.
@@ -137,4 +120,22 @@ export class Controller {
 
 function afterSuccess({ recheckMs }: Outcome): Next {
   return recheckMs === undefined ? { kind: 'forget', result: 'success' } : { kind: 'forget', result: 'requeue_after', recheckMs };
+}
+
+/** The table of api/errors.ts, as work for the queue. */
+function afterFailure(error: unknown, missingRecheckMs: number): Next {
+  const atLeastMs = statusOf(error)?.afterMs ?? 0;
+  switch (kinds[kindOf(error)].retry) {
+    case 'never':
+      return { kind: 'forget', result: 'terminal' };
+    case 'on-change':
+      return { kind: 'forget', result: 'terminal', recheckMs: missingRecheckMs };
+    case 'now':
+      // From a fresh read: a few milliseconds let the watch catch up, and the backoff grows while it does not.
+      return { kind: 'backoff', result: 'requeue', atLeastMs };
+    case 'after':
+      return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };
+    case 'backoff':
+      return { kind: 'backoff', result: 'error', atLeastMs };
+  }
 }

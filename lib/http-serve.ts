@@ -1,0 +1,49 @@
+/**
+ * A small HTTP server for an express application: one that says where it listens and that ends.
+ *
+ * Owns:   listening, and closing within a bounded time: idle connections at once, busy ones when they are
+ *         done or the time is over.
+ * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request.
+ */
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AppError, messageOf } from '../api/errors.ts';
+
+export type HttpServer = {
+  readonly address: string;
+  readonly port: number;
+  /** Stops listening, and resolves when every connection has ended; those still busy after `graceMs` are cut. */
+  close(graceMs?: number): Promise<void>;
+};
+
+/**
+ * @param port 0 for any free one
+ * @throws AppError PORT_TAKEN, or BAD_CONFIG when the address is not of this machine
+ */
+export async function serveHttp(app: RequestListener, address: string, port: number): Promise<HttpServer> {
+  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000 }, app);
+  await new Promise<void>((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException): void => reject(
+      error.code === 'EADDRINUSE'
+        ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
+        : new AppError('BAD_CONFIG', { where: `${address}:${port}`, problem: `cannot listen there: ${messageOf(error)}` }, { cause: error }),
+    );
+    server.once('error', onError);
+    server.listen(port, address, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+  return {
+    address,
+    port: (server.address() as AddressInfo).port,
+    close: (graceMs = 1000) => new Promise((resolve) => {
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      server.close(() => {
+        clearTimeout(cut);
+        resolve();
+      });
+      server.closeIdleConnections();
+    }),
+  };
+}
