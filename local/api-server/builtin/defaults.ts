@@ -1,0 +1,159 @@
+/**
+ * What the real server fills into built-in objects that leave it out.
+ *
+ * Owns: the defaults of pods and of everything that holds a pod template, of Services and of the small kinds.
+ * Why:  the operator compares live objects with wanted ones; a default that is missing here would hide a loop
+ *       that a real cluster shows.
+ */
+import { at, recordIn, recordsOf, setDefault, stringAt, isRecord, type JsonRecord } from '../json.ts';
+import type { Draft } from '../resource.ts';
+
+export function podDefaults(draft: Draft): void {
+  const spec = recordIn(draft, 'spec');
+  // Only of a pod itself: a template keeps its limits without requests.
+  for (const field of ['containers', 'initContainers']) for (const container of recordsOf(spec[field])) requestsFromLimits(container);
+  podSpecDefaults(spec);
+  setDefault(spec, 'enableServiceLinks', true);
+}
+
+export function podSpecDefaults(spec: JsonRecord): void {
+  setDefault(spec, 'dnsPolicy', 'ClusterFirst');
+  setDefault(spec, 'restartPolicy', 'Always');
+  setDefault(spec, 'schedulerName', 'default-scheduler');
+  setDefault(spec, 'securityContext', {});
+  setDefault(spec, 'terminationGracePeriodSeconds', 30);
+  // The old name of the field follows the new one, as clients may read either.
+  const account = stringAt(spec, 'serviceAccountName') ?? stringAt(spec, 'serviceAccount');
+  if (account !== undefined) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });
+  for (const field of ['containers', 'initContainers']) for (const container of recordsOf(spec[field])) containerDefaults(container);
+  for (const volume of recordsOf(spec['volumes'])) volumeDefaults(volume);
+}
+
+function containerDefaults(container: JsonRecord): void {
+  setDefault(container, 'imagePullPolicy', pullPolicyOf(stringAt(container, 'image') ?? ''));
+  setDefault(container, 'resources', {});
+  setDefault(container, 'terminationMessagePath', '/dev/termination-log');
+  setDefault(container, 'terminationMessagePolicy', 'File');
+  for (const port of recordsOf(container['ports'])) setDefault(port, 'protocol', 'TCP');
+  for (const variable of recordsOf(container['env'])) {
+    const reference = at(variable, 'valueFrom', 'fieldRef');
+    if (isRecord(reference)) setDefault(reference, 'apiVersion', 'v1');
+    const resource = at(variable, 'valueFrom', 'resourceFieldRef');
+    if (isRecord(resource)) setDefault(resource, 'divisor', '0');
+  }
+  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe']) {
+    const probe = container[name];
+    if (isRecord(probe)) probeDefaults(probe);
+  }
+  for (const hook of ['postStart', 'preStop']) httpGetDefaults(at(container, 'lifecycle', hook, 'httpGet'));
+}
+
+/** A limit without a request is its own request. */
+function requestsFromLimits(container: JsonRecord): void {
+  const resources = container['resources'];
+  if (!isRecord(resources) || !isRecord(resources['limits'])) return;
+  const requests = recordIn(resources, 'requests');
+  for (const [name, amount] of Object.entries(resources['limits'])) setDefault(requests, name, amount);
+}
+
+function probeDefaults(probe: JsonRecord): void {
+  setDefault(probe, 'timeoutSeconds', 1);
+  setDefault(probe, 'periodSeconds', 10);
+  setDefault(probe, 'successThreshold', 1);
+  setDefault(probe, 'failureThreshold', 3);
+  httpGetDefaults(probe['httpGet']);
+  if (isRecord(probe['grpc'])) setDefault(probe['grpc'], 'service', '');
+}
+
+function httpGetDefaults(get: unknown): void {
+  if (!isRecord(get)) return;
+  setDefault(get, 'path', '/');
+  setDefault(get, 'scheme', 'HTTP');
+}
+
+/** `latest`, named or implied, is pulled each time. */
+function pullPolicyOf(image: string): string {
+  const name = image.slice(image.lastIndexOf('/') + 1);
+  if (name.includes('@')) return 'IfNotPresent';
+  const tag = name.includes(':') ? name.slice(name.indexOf(':') + 1) : 'latest';
+  return tag === 'latest' ? 'Always' : 'IfNotPresent';
+}
+
+const modeOfFiles = 0o644;
+
+function volumeDefaults(volume: JsonRecord): void {
+  const sources = Object.keys(volume).filter((field) => field !== 'name');
+  if (sources.length === 0) volume['emptyDir'] = {};
+  for (const source of ['configMap', 'secret', 'downwardAPI', 'projected']) {
+    const found = volume[source];
+    if (isRecord(found)) setDefault(found, 'defaultMode', modeOfFiles);
+  }
+  if (isRecord(volume['hostPath'])) setDefault(volume['hostPath'], 'type', '');
+  for (const item of recordsOf(at(volume, 'downwardAPI', 'items'))) fieldRefDefaults(item);
+  for (const source of recordsOf(at(volume, 'projected', 'sources'))) {
+    for (const item of recordsOf(at(source, 'downwardAPI', 'items'))) fieldRefDefaults(item);
+    if (isRecord(source['serviceAccountToken'])) setDefault(source['serviceAccountToken'], 'expirationSeconds', 3600);
+  }
+}
+
+function fieldRefDefaults(item: JsonRecord): void {
+  if (isRecord(item['fieldRef'])) setDefault(item['fieldRef'], 'apiVersion', 'v1');
+}
+
+export function deploymentDefaults(draft: Draft): void {
+  const spec = recordIn(draft, 'spec');
+  setDefault(spec, 'replicas', 1);
+  setDefault(spec, 'revisionHistoryLimit', 10);
+  setDefault(spec, 'progressDeadlineSeconds', 600);
+  const strategy = recordIn(spec, 'strategy');
+  setDefault(strategy, 'type', 'RollingUpdate');
+  if (strategy['type'] === 'RollingUpdate') {
+    const rolling = recordIn(strategy, 'rollingUpdate');
+    setDefault(rolling, 'maxUnavailable', '25%');
+    setDefault(rolling, 'maxSurge', '25%');
+  }
+  templateDefaults(spec);
+}
+
+export function replicaSetDefaults(draft: Draft): void {
+  const spec = recordIn(draft, 'spec');
+  setDefault(spec, 'replicas', 1);
+  templateDefaults(spec);
+}
+
+function templateDefaults(spec: JsonRecord): void {
+  podSpecDefaults(recordIn(recordIn(spec, 'template'), 'spec'));
+}
+
+export function serviceDefaults(draft: Draft): void {
+  const spec = recordIn(draft, 'spec');
+  setDefault(spec, 'sessionAffinity', 'None');
+  setDefault(spec, 'type', 'ClusterIP');
+  setDefault(spec, 'internalTrafficPolicy', 'Cluster');
+  for (const port of recordsOf(spec['ports'])) {
+    setDefault(port, 'protocol', 'TCP');
+    if (port['targetPort'] === undefined || port['targetPort'] === 0 || port['targetPort'] === '') port['targetPort'] = port['port'];
+  }
+}
+
+export function secretDefaults(draft: Draft): void {
+  setDefault(draft, 'type', 'Opaque');
+  // `stringData` is for writing only: it becomes base64 in `data`.
+  const plain = draft['stringData'];
+  if (!isRecord(plain)) return;
+  const data = recordIn(draft, 'data');
+  for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(String(value)).toString('base64');
+  delete draft['stringData'];
+}
+
+export function claimDefaults(draft: Draft): void {
+  setDefault(recordIn(draft, 'spec'), 'volumeMode', 'Filesystem');
+}
+
+export function endpointSliceDefaults(draft: Draft): void {
+  for (const endpoint of recordsOf(draft['endpoints'])) setDefault(endpoint, 'conditions', {});
+  for (const port of recordsOf(draft['ports'])) {
+    setDefault(port, 'name', '');
+    setDefault(port, 'protocol', 'TCP');
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Events: one store, two APIs. They are kept as core/v1 writes them; events.k8s.io/v1 names the fields otherwise.
+ *
+ * Pure.
+ */
+import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../json.ts';
+import type { KubeObject } from '../../objects.ts';
+import type { Draft, Resource, Rules } from '../resource.ts';
+import { invalidValue, type Cause } from '../status.ts';
+
+/** Field of core/v1 → field of events.k8s.io/v1. The rest has the same name in both. */
+const renamed: readonly (readonly [string, string])[] = [
+  ['involvedObject', 'regarding'],
+  ['message', 'note'],
+  ['source', 'deprecatedSource'],
+  ['firstTimestamp', 'deprecatedFirstTimestamp'],
+  ['lastTimestamp', 'deprecatedLastTimestamp'],
+  ['count', 'deprecatedCount'],
+  ['reportingComponent', 'reportingController'],
+];
+
+export const eventConversion: NonNullable<Resource['conversion']> = {
+  shown: (stored) => ({ ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' }) as unknown as KubeObject,
+  stored: (draft) => ({ ...rename(draft, renamed.map(([old, now]) => [now, old] as const)), apiVersion: 'v1' }) as unknown as Draft,
+};
+
+function rename(object: JsonRecord | KubeObject, names: readonly (readonly [string, string])[]): JsonRecord {
+  const out: JsonRecord = { ...object };
+  for (const [from] of names) delete out[from];
+  for (const [from, to] of names) {
+    const value = (object as JsonRecord)[from];
+    if (value !== undefined) out[to] = copyOf(value);
+  }
+  return out;
+}
+
+export const eventRules: Rules = {
+  hasGeneration: false,
+  // The Go type has no way to leave these out.
+  setDefaults(draft) {
+    for (const field of ['source', 'involvedObject']) setDefault(draft, field, {});
+    for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime']) if (draft[field] === undefined) draft[field] = null;
+    for (const field of ['reportingComponent', 'reportingInstance']) setDefault(draft, field, '');
+  },
+  validate: validateEvent,
+  selectable: (event) => {
+    const involved = recordOf(event['involvedObject']);
+    const named = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((field) => [`involvedObject.${field}`, stringAt(involved, field) ?? '']);
+    const source = stringAt(event, 'source', 'component') ?? stringAt(event, 'reportingComponent') ?? '';
+    return { ...Object.fromEntries(named), reason: stringAt(event, 'reason') ?? '', type: stringAt(event, 'type') ?? '', reportingComponent: stringAt(event, 'reportingComponent') ?? '', source };
+  },
+};
+
+function validateEvent(draft: Draft): readonly Cause[] {
+  const involved = stringAt(draft, 'involvedObject', 'namespace') ?? '';
+  const own = stringAt(draft.metadata, 'namespace') ?? '';
+  // What belongs to the cluster is told of in `default` (or `kube-system`).
+  const fits = involved === '' ? own === 'default' || own === 'kube-system' : involved === own;
+  return fits ? [] : [invalidValue('involvedObject.namespace', involved, 'does not match event.namespace')];
+}

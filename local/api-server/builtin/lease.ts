@@ -1,0 +1,18 @@
+/**
+ * What a Lease may say.
+ *
+ * Pure.
+ */
+import { at, numberAt } from '../json.ts';
+import type { Draft } from '../resource.ts';
+import { invalidValue, type Cause } from '../status.ts';
+
+export function validateLease(draft: Draft): readonly Cause[] {
+  const causes: Cause[] = [];
+  const seconds = numberAt(draft, 'spec', 'leaseDurationSeconds');
+  if (seconds !== undefined && seconds <= 0) causes.push(invalidValue('spec.leaseDurationSeconds', seconds, 'must be greater than 0'));
+  const transitions = numberAt(draft, 'spec', 'leaseTransitions');
+  if (transitions !== undefined && transitions < 0) causes.push(invalidValue('spec.leaseTransitions', transitions, 'must be greater than or equal to 0'));
+  if (at(draft, 'spec', 'holderIdentity') === '') causes.push(invalidValue('spec.holderIdentity', '', 'must not be empty'));
+  return causes;
+}

@@ -1,0 +1,79 @@
+/**
+ * The built-in resources that local mode serves.
+ *
+ * Owns: the table. What a kind does is in rules.ts, what `kubectl get` shows of it in columns.ts.
+ */
+import { allVerbs, type Resource, type Rules, type ScalePaths } from '../resource.ts';
+import { columnsOf } from './columns.ts';
+import { eventConversion, eventRules } from './events.ts';
+import { claimRules, configMapRules, controllerRevisionRules, deploymentRules, endpointSliceRules, leaseRules, namespaceRules, nodeRules, plainRules, podRules, replicaSetRules, secretRules, serviceRules } from './rules.ts';
+import { builtinSchema } from './schemas.ts';
+
+type Row = {
+  readonly definition: string;
+  readonly group: string;
+  readonly version?: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly short?: readonly string[];
+  readonly all?: boolean;
+  readonly cluster?: boolean;
+  readonly status?: boolean;
+  readonly rules?: Rules;
+  readonly table?: string;
+  readonly scale?: ScalePaths;
+  readonly conversion?: Resource['conversion'];
+  readonly verbs?: readonly string[];
+};
+
+const replicaScale: ScalePaths = { spec: ['spec', 'replicas'], status: ['status', 'replicas'], selector: ['spec', 'selector'] };
+
+const core = 'io.k8s.api.core.v1';
+const apps = 'io.k8s.api.apps.v1';
+
+/** @param parts how Services get their addresses */
+export function builtinResources(parts: { readonly serviceRange: string; readonly takenAddresses: () => ReadonlySet<string> }): readonly Resource[] {
+  const rows: readonly Row[] = [
+    { definition: core, group: '', kind: 'Namespace', plural: 'namespaces', short: ['ns'], cluster: true, status: true, rules: namespaceRules },
+    { definition: core, group: '', kind: 'Pod', plural: 'pods', short: ['po'], all: true, status: true, rules: podRules },
+    { definition: core, group: '', kind: 'Service', plural: 'services', short: ['svc'], all: true, status: true, rules: serviceRules(parts.serviceRange, parts.takenAddresses) },
+    { definition: core, group: '', kind: 'ConfigMap', plural: 'configmaps', short: ['cm'], rules: configMapRules },
+    { definition: core, group: '', kind: 'Secret', plural: 'secrets', rules: secretRules },
+    { definition: core, group: '', kind: 'ServiceAccount', plural: 'serviceaccounts', short: ['sa'] },
+    { definition: core, group: '', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events' },
+    { definition: core, group: '', kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims', short: ['pvc'], status: true, rules: claimRules },
+    { definition: core, group: '', kind: 'Node', plural: 'nodes', short: ['no'], cluster: true, status: true, rules: nodeRules },
+    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'] },
+    { definition: apps, group: 'apps', kind: 'Deployment', plural: 'deployments', short: ['deploy'], all: true, status: true, rules: deploymentRules, scale: replicaScale },
+    { definition: apps, group: 'apps', kind: 'ReplicaSet', plural: 'replicasets', short: ['rs'], all: true, status: true, rules: replicaSetRules, scale: replicaScale },
+    { definition: apps, group: 'apps', kind: 'ControllerRevision', plural: 'controllerrevisions', rules: controllerRevisionRules },
+    { definition: 'io.k8s.api.discovery.v1', group: 'discovery.k8s.io', kind: 'EndpointSlice', plural: 'endpointslices', rules: endpointSliceRules },
+    { definition: 'io.k8s.api.coordination.v1', group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', rules: leaseRules },
+    { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events', conversion: eventConversion },
+  ];
+  return rows.map(resourceOf);
+}
+
+function resourceOf(row: Row): Resource {
+  return {
+    group: row.group,
+    version: row.version ?? 'v1',
+    kind: row.kind,
+    plural: row.plural,
+    singular: row.kind.toLowerCase(),
+    listKind: `${row.kind}List`,
+    shortNames: row.short ?? [],
+    categories: row.all === true ? ['all'] : [],
+    namespaced: row.cluster !== true,
+    table: row.table ?? (row.group === '' ? row.plural : `${row.plural}.${row.group}`),
+    schema: builtinSchema(`${row.definition}.${row.kind}`),
+    definition: `${row.definition}.${row.kind}`,
+    custom: false,
+    hasStatus: row.status === true,
+    ...(row.scale === undefined ? {} : { scale: row.scale }),
+    columns: columnsOf(row.group, row.kind),
+    rules: row.rules ?? plainRules,
+    verbs: row.verbs ?? allVerbs,
+    ...(row.conversion === undefined ? {} : { conversion: row.conversion }),
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * The schemas of built-in types, out of schemas.json (see scripts/kube-schemas).
+ *
+ * Owns: loading them and resolving their references. A type without fields of its own holds anything.
+ */
+import { readFileSync } from 'node:fs';
+import { isRecord, type JsonRecord } from '../json.ts';
+import type { Schema } from '../schema.ts';
+
+/** As the file has them, references unresolved: what /openapi/v3 shows. */
+export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<Record<string, JsonRecord>>;
+
+const resolvedByName = new Map<string, Schema>();
+
+/** @param name the type's full name in Kubernetes' OpenAPI documents. @throws Error when it is not in the file */
+export function builtinSchema(name: string): Schema {
+  const known = resolvedByName.get(name);
+  if (known !== undefined) return known;
+  const definition = definitions[name];
+  if (definition === undefined) throw new Error(`schemas.json has no type ${name}`);
+  // Registered before it is filled: a type may hold itself.
+  const made: JsonRecord = {};
+  resolvedByName.set(name, made);
+  Object.assign(made, resolve(definition));
+  return made;
+}
+
+function resolve(node: JsonRecord): JsonRecord {
+  const { $ref: reference, ...own } = node;
+  // A plain reference is the very node of its type, so that cycles close; one with extensions is a copy with them.
+  if (typeof reference === 'string' && Object.keys(own).length === 0) return builtinSchema(reference) as JsonRecord;
+  if (typeof reference === 'string') return { ...(builtinSchema(reference) as JsonRecord), ...own };
+  const out: JsonRecord = { ...own };
+  if (isRecord(own['properties'])) out['properties'] = Object.fromEntries(Object.entries(own['properties']).map(([field, inner]) => [field, resolve(inner as JsonRecord)]));
+  for (const below of ['items', 'additionalProperties']) if (isRecord(own[below])) out[below] = resolve(own[below]);
+  if (isIntOrString(own)) return { 'x-kubernetes-int-or-string': true };
+  if (isOpen(out)) out['x-kubernetes-preserve-unknown-fields'] = true;
+  return out;
+}
+
+function isOpen(node: JsonRecord): boolean {
+  const holdsFields = node['type'] === 'object' || node['type'] === undefined;
+  return holdsFields && node['properties'] === undefined && node['additionalProperties'] === undefined && node['items'] === undefined;
+}
+
+/** IntOrString and Quantity. */
+function isIntOrString(node: JsonRecord): boolean {
+  return Array.isArray(node['oneOf']);
+}

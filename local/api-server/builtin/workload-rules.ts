@@ -1,0 +1,80 @@
+/**
+ * What Deployments, ReplicaSets and Pods are refused for.
+ *
+ * Pure: the checks that a wrong manifest of the operator would meet first on a real server; not all of Kubernetes'.
+ */
+import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import type { KubeObject } from '../../objects.ts';
+import type { Draft } from '../resource.ts';
+import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../status.ts';
+import { validateLabels } from '../meta.ts';
+
+export function validateDeployment(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+  return validateSelectingWorkload(draft, old);
+}
+
+export function validateReplicaSet(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+  return validateSelectingWorkload(draft, old);
+}
+
+function validateSelectingWorkload(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
+  const spec = recordOf(draft['spec']);
+  const selector = recordOf(spec['selector']);
+  const causes: Cause[] = [];
+  const replicas = numberAt(spec, 'replicas');
+  if (replicas !== undefined && replicas < 0) causes.push(invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'));
+  if (spec['selector'] === undefined) causes.push(requiredValue('spec.selector'));
+  else if (Object.keys(selector).length === 0) causes.push(invalidValue('spec.selector', {}, 'empty selector is invalid for deployment'));
+  const labels = recordOf(at(spec, 'template', 'metadata', 'labels'));
+  const matches = Object.entries(recordOf(selector['matchLabels'])).every(([key, value]) => labels[key] === value);
+  if (!matches || spec['selector'] === undefined) causes.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+  if (old !== undefined && !isSame(spec['selector'], at(old, 'spec', 'selector'))) causes.push(invalidValue('spec.selector', spec['selector'], 'field is immutable'));
+  return [...causes, ...validateLabels(labels, 'spec.template.labels'), ...validatePodSpec(recordOf(at(spec, 'template', 'spec')), 'spec.template.spec')];
+}
+
+export function validatePod(draft: Draft): readonly Cause[] {
+  return validatePodSpec(recordOf(draft['spec']), 'spec');
+}
+
+function validatePodSpec(spec: JsonRecord, path: string): Cause[] {
+  const causes: Cause[] = [];
+  const containers = recordsOf(spec['containers']);
+  if (containers.length === 0) causes.push(requiredValue(`${path}.containers`));
+  const names = new Set<string>();
+  for (const field of ['initContainers', 'containers']) {
+    for (const [index, container] of recordsOf(spec[field]).entries()) causes.push(...validateContainer(container, { path: `${path}.${field}[${index}]`, names, spec }));
+  }
+  return causes;
+}
+
+function validateContainer(container: JsonRecord, where: { path: string; names: Set<string>; spec: JsonRecord }): Cause[] {
+  const { path, names, spec } = where;
+  const name = stringAt(container, 'name') ?? '';
+  const causes: Cause[] = [];
+  if (name === '') causes.push(requiredValue(`${path}.name`));
+  else if (names.has(name)) causes.push(duplicateValue(`${path}.name`, name));
+  names.add(name);
+  if ((stringAt(container, 'image') ?? '') === '') causes.push(requiredValue(`${path}.image`));
+  const volumes = new Set(recordsOf(spec['volumes']).map((volume) => volume['name']));
+  for (const [index, mount] of recordsOf(container['volumeMounts']).entries()) {
+    if (!volumes.has(mount['name'])) causes.push({ reason: 'FieldValueNotFound', message: `Not found: ${JSON.stringify(mount['name'])}`, field: `${path}.volumeMounts[${index}].name` });
+  }
+  return causes;
+}
+
+const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);
+
+/** Of a pod's spec only images and a few times may change. */
+export function validatePodChange(draft: Draft, old: KubeObject): readonly Cause[] {
+  const fixed = (object: unknown): JsonRecord => {
+    const spec = { ...recordOf(at(object, 'spec')) };
+    for (const field of mutablePodFields) delete spec[field];
+    for (const field of ['containers', 'initContainers']) if (spec[field] !== undefined) spec[field] = recordsOf(spec[field]).map(({ image: _image, ...rest }) => rest);
+    // The scheduler's binding may be written once.
+    if (stringAt(old, 'spec', 'nodeName') === undefined) delete spec['nodeName'];
+    return spec;
+  };
+  if (isSame(fixed(draft), fixed(old))) return [];
+  const allowed = ['spec.containers[*].image', 'spec.initContainers[*].image', 'spec.activeDeadlineSeconds', 'spec.tolerations'].map((field) => `\`${field}\``).join(',');
+  return [forbiddenValue('spec', `pod updates may not change fields other than ${allowed} (only additions to existing tolerations),\`spec.terminationGracePeriodSeconds\` (allow it to be set to 1 if it was previously negative)`)];
+}

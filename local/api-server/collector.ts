@@ -1,0 +1,188 @@
+/**
+ * Takes away what its owners left behind, and empties namespaces that end.
+ *
+ * Owns:  garbage collection by the uid of owners, foreground and orphan deletion, the end of a namespace. On a real
+ *        cluster this is the controller manager's work; here it follows every write at once.
+ * Level: driven by changes, but each step looks at what is stored, so that a repeated or late step does no harm.
+ */
+import type { Logger } from '../../lib/log.ts';
+import type { KubeObject, OwnerReference } from '../objects.ts';
+import type { Catalog } from './catalog.ts';
+import { foregroundFinalizer, orphanFinalizer, type Deletes } from './deletes.ts';
+import { copyOf } from './json.ts';
+import type { Draft, Resource } from './resource.ts';
+import { StatusError } from './status.ts';
+import { keyOf, type Change, type Store } from './store.ts';
+import type { Writes } from './writes.ts';
+
+type Place = { readonly table: string; readonly key: string };
+
+const manager = 'kube-controller-manager';
+
+export class Collector {
+  readonly #parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly logger: Logger };
+  readonly #placeOfUid = new Map<string, Place>();
+  readonly #dependentsOfUid = new Map<string, Set<string>>();
+
+  constructor(parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly logger: Logger }) {
+    this.#parts = parts;
+  }
+
+  /** Takes up what an earlier life left undone, then follows the changes. @returns ends it */
+  start(): () => void {
+    const { store } = this.#parts;
+    const all = store.tables().flatMap((table) => store.list(table).map((object) => ({ table, object })));
+    for (const { table, object } of all) this.#index(table, undefined, object);
+    const end = store.watch(undefined, (change) => this.#follow(change));
+    for (const { table, object } of all) this.#look(table, object);
+    return end;
+  }
+
+  #follow(change: Change): void {
+    const { table, type, object, previous } = change;
+    this.#index(table, previous, type === 'DELETED' ? undefined : object);
+    try {
+      if (type === 'DELETED') this.#afterDeletion(object);
+      else this.#look(table, object);
+    } catch (err) {
+      // One object's trouble must not end the collection of the others.
+      this.#parts.logger.error('garbage collection failed', { err, table, name: object.metadata.name });
+    }
+  }
+
+  #index(table: string, before: KubeObject | undefined, now: KubeObject | undefined): void {
+    if (before !== undefined) {
+      for (const owner of ownersOf(before)) this.#dependentsOfUid.get(owner.uid)?.delete(idOf(table, before));
+      this.#placeOfUid.delete(before.metadata.uid);
+    }
+    if (now === undefined) return;
+    this.#placeOfUid.set(now.metadata.uid, { table, key: keyOf(now.metadata.namespace, now.metadata.name) });
+    for (const owner of ownersOf(now)) {
+      const dependents = this.#dependentsOfUid.get(owner.uid) ?? new Set();
+      this.#dependentsOfUid.set(owner.uid, dependents.add(idOf(table, now)));
+    }
+  }
+
+  #look(table: string, object: KubeObject): void {
+    if (table === 'namespaces' && object.metadata.deletionTimestamp !== undefined) this.#sweep(object.metadata.name);
+    const finalizers = object.metadata.finalizers ?? [];
+    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer)) this.#endInForeground(table, object);
+    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(orphanFinalizer)) this.#orphan(table, object);
+    if ((object.metadata.ownerReferences ?? []).length > 0) this.#settle(table, object);
+  }
+
+  #afterDeletion(gone: KubeObject): void {
+    for (const { table, object } of this.#dependents(gone.metadata.uid)) this.#settle(table, object);
+    this.#dependentsOfUid.delete(gone.metadata.uid);
+    for (const owner of gone.metadata.ownerReferences ?? []) {
+      const found = this.#stored(this.#placeOfUid.get(owner.uid));
+      if (found?.object.metadata.finalizers?.includes(foregroundFinalizer) === true) this.#endInForeground(found.table, found.object);
+    }
+    const namespace = gone.metadata.namespace;
+    if (namespace === undefined) return;
+    if (this.#parts.store.get('namespaces', keyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined) this.#sweep(namespace);
+  }
+
+  /** An object whose owners are all gone goes; one with some left forgets the others. */
+  #settle(table: string, object: KubeObject): void {
+    const owners = object.metadata.ownerReferences ?? [];
+    const living = owners.filter((owner) => this.#isThere(owner, object));
+    if (living.length === owners.length || object.metadata.deletionTimestamp !== undefined) return;
+    if (living.length === 0) this.#delete(table, object);
+    else this.#rewrite(table, object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(living)));
+  }
+
+  /** An owner in another namespace is none. */
+  #isThere(owner: OwnerReference, dependent: KubeObject): boolean {
+    const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
+    return found !== undefined && (found.metadata.namespace === undefined || found.metadata.namespace === dependent.metadata.namespace);
+  }
+
+  #endInForeground(table: string, owner: KubeObject): void {
+    for (const dependent of this.#dependents(owner.metadata.uid)) {
+      const others = (dependent.object.metadata.ownerReferences ?? []).filter((one) => one.uid !== owner.metadata.uid && this.#isThere(one, dependent.object));
+      if (dependent.object.metadata.deletionTimestamp !== undefined) continue;
+      if (others.length > 0) this.#rewrite(dependent.table, dependent.object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(others)));
+      else this.#delete(dependent.table, dependent.object, this.#dependents(dependent.object.metadata.uid).length > 0);
+    }
+    const blocking = this.#dependents(owner.metadata.uid).some(({ object }) => object.metadata.ownerReferences?.some((one) => one.uid === owner.metadata.uid && one.blockOwnerDeletion === true));
+    if (!blocking) this.#dropFinalizer(table, owner, foregroundFinalizer);
+  }
+
+  #orphan(table: string, owner: KubeObject): void {
+    for (const { table: of, object } of this.#dependents(owner.metadata.uid)) {
+      const others = (object.metadata.ownerReferences ?? []).filter((one) => one.uid !== owner.metadata.uid);
+      this.#rewrite(of, object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(others)));
+    }
+    this.#dropFinalizer(table, owner, orphanFinalizer);
+  }
+
+  #dropFinalizer(table: string, object: KubeObject, finalizer: string): void {
+    this.#rewrite(table, object, (draft) => {
+      draft.metadata['finalizers'] = (object.metadata.finalizers ?? []).filter((name) => name !== finalizer);
+    });
+  }
+
+  /** Deletes what a namespace holds; when nothing is left, the namespace. */
+  #sweep(namespace: string): void {
+    const { store, catalog } = this.#parts;
+    const tables = catalog.tables().filter((resource) => resource.namespaced);
+    for (const resource of tables) {
+      for (const object of store.list(resource.table, namespace)) if (object.metadata.deletionTimestamp === undefined) this.#delete(resource.table, object);
+    }
+    if (tables.some((resource) => store.list(resource.table, namespace).length > 0)) return;
+    const found = store.get('namespaces', keyOf(undefined, namespace));
+    if (found !== undefined && (found.metadata.finalizers ?? []).length === 0) store.remove('namespaces', keyOf(undefined, namespace));
+  }
+
+  #dependents(uid: string): readonly { readonly table: string; readonly object: KubeObject }[] {
+    return [...(this.#dependentsOfUid.get(uid) ?? [])].flatMap((id) => {
+      const [table = '', key = ''] = JSON.parse(id) as string[];
+      return this.#stored({ table, key }) ?? [];
+    });
+  }
+
+  #stored(place: Place | undefined): { readonly table: string; readonly object: KubeObject } | undefined {
+    const object = place === undefined ? undefined : this.#parts.store.get(place.table, place.key);
+    return place === undefined || object === undefined ? undefined : { table: place.table, object };
+  }
+
+  #resource(table: string): Resource | undefined {
+    return this.#parts.catalog.tables().find((resource) => resource.table === table);
+  }
+
+  #delete(table: string, object: KubeObject, inForeground = false): void {
+    const resource = this.#resource(table);
+    if (resource === undefined) return;
+    const { uid, namespace, name } = object.metadata;
+    ignoreMissing(() => this.#parts.deletes.delete(resource, { namespace, name }, { uid, propagation: inForeground ? 'Foreground' : 'Background' }));
+  }
+
+  #rewrite(table: string, object: KubeObject, change: (draft: Draft) => void): void {
+    const resource = this.#resource(table);
+    if (resource === undefined) return;
+    const compute = (old: KubeObject): Draft => {
+      const draft = copyOf(old) as unknown as Draft;
+      change(draft);
+      return draft;
+    };
+    ignoreMissing(() => this.#parts.writes.update(resource, object.metadata as { namespace: string | undefined; name: string }, compute, { manager, strictVersion: false }));
+  }
+}
+
+function ownersOf(object: KubeObject): readonly OwnerReference[] {
+  return object.metadata.ownerReferences ?? [];
+}
+
+function idOf(table: string, object: KubeObject): string {
+  return JSON.stringify([table, keyOf(object.metadata.namespace, object.metadata.name)]);
+}
+
+/** Somebody else was faster: fine. */
+function ignoreMissing(step: () => unknown): void {
+  try {
+    step();
+  } catch (error) {
+    if (!(error instanceof StatusError) || (error.body.code !== 404 && error.body.code !== 409)) throw error;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The API without its HTTP face: store, catalogue, writes, deletes and the collector, wired together.
+ *
+ * Owns: the wiring, and the namespaces that are there from the start. `createObjects` is the whole of it for
+ *       controllers and tests that need no HTTP.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import { silentLogger, type Logger } from '../../lib/log.ts';
+import type { Objects } from '../objects.ts';
+import { builtinResources } from './builtin/resources.ts';
+import { Catalog } from './catalog.ts';
+import { Collector } from './collector.ts';
+import { Deletes } from './deletes.ts';
+import { stringAt } from './json.ts';
+import { DirectObjects } from './direct-objects.ts';
+import { Store, type StoreSnapshot } from './store.ts';
+import { Writes } from './writes.ts';
+
+export type CoreOptions = {
+  readonly clock: Clock;
+  readonly logger?: Logger;
+  /** Where ClusterIPs come from. Loopback, so that this machine can call them. */
+  readonly serviceRange?: string;
+  readonly loaded?: StoreSnapshot;
+  /** How many events each resource's watchers may lag behind. */
+  readonly ringSize?: number;
+};
+
+export type Core = {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly end: () => void;
+};
+
+export const defaultServiceRange = '127.96.0.0/16';
+
+const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-system'];
+
+export function createCore(options: CoreOptions): Core {
+  const { clock, logger = silentLogger } = options;
+  const store = new Store({ ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }), ...(options.loaded === undefined ? {} : { loaded: options.loaded }) });
+  const takenAddresses = (): ReadonlySet<string> => new Set(store.list('services').map((service) => stringAt(service, 'spec', 'clusterIP') ?? ''));
+  const catalog = new Catalog(builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses }));
+  const writes = new Writes({ store, clock });
+  const deletes = new Deletes({ store, clock });
+  writes.finishDeletion = (resource, last) => deletes.finish(resource, last);
+  const end = new Collector({ store, catalog, writes, deletes, logger }).start();
+  const objects = new DirectObjects({ store, catalog, writes, deletes });
+  for (const name of firstNamespaces) {
+    const type = { apiVersion: 'v1', plural: 'namespaces' };
+    if (objects.get({ ...type, name }) === undefined) objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  }
+  return { store, catalog, writes, deletes, objects, clock, end };
+}
+
+/** The API's objects in this process, in memory, with the server's own controllers: what controllers are tested on. */
+export function createObjects(options: CoreOptions): Objects {
+  return createCore(options).objects;
+}

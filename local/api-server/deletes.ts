@@ -1,0 +1,128 @@
+/**
+ * How objects end: preconditions, finalizers, grace, what becomes of their dependents.
+ *
+ * Owns:  the DELETE of every resource. An object with finalizers or grace is only marked; whoever removes the last
+ *        finalizer, or the kubelet with a grace of 0, makes it go.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { KubeObject } from '../objects.ts';
+import { copyOf, numberAt, recordIn, stringAt } from './json.ts';
+import type { Draft, Resource } from './resource.ts';
+import { conflict, notFound, StatusError } from './status.ts';
+import { keyOf, type Store } from './store.ts';
+import { toTime } from './times.ts';
+
+export type Propagation = 'Background' | 'Foreground' | 'Orphan';
+
+export type DeleteOptions = {
+  readonly graceSeconds?: number;
+  readonly propagation?: Propagation;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly dryRun?: boolean;
+};
+
+/** `gone` is out of the store; `pending` waits for finalizers or its grace. */
+export type Deletion = { readonly outcome: 'gone' | 'pending'; readonly object: KubeObject };
+
+export const foregroundFinalizer = 'foregroundDeletion';
+export const orphanFinalizer = 'orphan';
+
+const defaultPodGraceSeconds = 30;
+
+export class Deletes {
+  readonly #store: Store;
+  readonly #clock: Clock;
+
+  constructor(parts: { readonly store: Store; readonly clock: Clock }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+  }
+
+  /** @throws StatusError 404 NotFound, 409 Conflict of a precondition */
+  delete(resource: Resource, key: { readonly namespace: string | undefined; readonly name: string }, options: DeleteOptions = {}): Deletion {
+    const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
+    if (old === undefined) throw notFound(resource, key.name);
+    checkPreconditions(resource, old, options);
+    if (resource.table === 'namespaces') return this.#deleteNamespace(resource, old, options);
+    const finalizers = finalizersFor(old, options.propagation);
+    const graceSeconds = resource.table === 'pods' ? podGrace(old, options.graceSeconds) : 0;
+    if (finalizers.length === 0 && graceSeconds === 0) return this.#remove(resource, old, options);
+    return this.#mark(resource, old, { finalizers, graceSeconds, dryRun: options.dryRun === true });
+  }
+
+  /** Takes an object away whose last finalizer is gone. @param last its last state */
+  finish(resource: Resource, last: KubeObject): void {
+    this.#store.remove(resource.table, keyOf(last.metadata.namespace, last.metadata.name), last);
+  }
+
+  #remove(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
+    if (options.dryRun === true) return { outcome: 'gone', object: old };
+    const gone = this.#store.remove(resource.table, keyOf(old.metadata.namespace, old.metadata.name));
+    return { outcome: 'gone', object: gone ?? old };
+  }
+
+  #mark(resource: Resource, old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number; dryRun: boolean }): Deletion {
+    const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, finalizers: had = [], generation } = old.metadata;
+    const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
+    if (!isNews && mark.finalizers.length === had.length) return { outcome: 'pending', object: old };
+    const draft = copyOf(old) as unknown as Draft;
+    draft.metadata['finalizers'] = mark.finalizers;
+    if (mark.finalizers.length === 0) delete draft.metadata['finalizers'];
+    if (isNews) {
+      draft.metadata['deletionTimestamp'] = toTime(this.#clock.now() + mark.graceSeconds * 1000);
+      draft.metadata['deletionGracePeriodSeconds'] = mark.graceSeconds;
+      if (generation !== undefined) draft.metadata['generation'] = generation + 1;
+    }
+    const object = draft as unknown as KubeObject;
+    return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
+  }
+
+  #deleteNamespace(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
+    const name = old.metadata.name;
+    if (name === 'default' || name === 'kube-system' || name === 'kube-public') {
+      throw new StatusError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, { name, kind: 'namespaces' });
+    }
+    if (old.metadata.deletionTimestamp !== undefined) {
+      throw conflict(resource, name, 'The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.');
+    }
+    const draft = copyOf(old) as unknown as Draft;
+    draft.metadata['deletionTimestamp'] = toTime(this.#clock.now());
+    recordIn(draft, 'status')['phase'] = 'Terminating';
+    const object = draft as unknown as KubeObject;
+    return { outcome: 'pending', object: options.dryRun === true ? object : this.#store.put(resource.table, object) };
+  }
+}
+
+function checkPreconditions(resource: Resource, old: KubeObject, options: DeleteOptions): void {
+  const { name, uid, resourceVersion } = old.metadata;
+  if (options.uid !== undefined && options.uid !== uid) {
+    throw conflict(resource, name, `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${uid}`);
+  }
+  if (options.resourceVersion !== undefined && options.resourceVersion !== resourceVersion) {
+    throw conflict(resource, name, `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${resourceVersion}`);
+  }
+}
+
+/** What the asked-for propagation makes of the finalizers; without a wish they stay as they are. */
+function finalizersFor(old: KubeObject, propagation: Propagation | undefined): readonly string[] {
+  const now = old.metadata.finalizers ?? [];
+  if (propagation === undefined) return now;
+  const others = now.filter((name) => name !== foregroundFinalizer && name !== orphanFinalizer);
+  switch (propagation) {
+    case 'Background':
+      return others;
+    case 'Foreground':
+      return [...others, foregroundFinalizer];
+    case 'Orphan':
+      return [...others, orphanFinalizer];
+  }
+}
+
+/** A pod that never ran or has ended needs no grace. */
+function podGrace(pod: KubeObject, asked: number | undefined): number {
+  const phase = stringAt(pod, 'status', 'phase');
+  if (stringAt(pod, 'spec', 'nodeName') === undefined || phase === 'Succeeded' || phase === 'Failed') return 0;
+  const own = numberAt(pod, 'spec', 'terminationGracePeriodSeconds') ?? defaultPodGraceSeconds;
+  return Math.max(0, Math.floor(asked ?? pod.metadata.deletionGracePeriodSeconds ?? own));
+}

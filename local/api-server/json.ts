@@ -1,0 +1,107 @@
+/**
+ * Plain JSON as local mode's API server handles it: looked into safely, compared, copied, frozen.
+ *
+ * Pure: nothing here knows Kubernetes. Numbers are JavaScript numbers, as JSON.parse gives them.
+ */
+
+export type JsonRecord = { [field: string]: unknown };
+
+export function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value itself when it is an object, else an empty one. */
+export function recordOf(value: unknown): JsonRecord {
+  return isRecord(value) ? value : {};
+}
+
+/** The value itself when it is a list, else an empty one. */
+export function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Follows field names; undefined where one is missing. */
+export function at(value: unknown, ...path: readonly string[]): unknown {
+  let here: unknown = value;
+  for (const name of path) {
+    if (!isRecord(here)) return undefined;
+    here = here[name];
+  }
+  return here;
+}
+
+/** As `at`, when a string is there. */
+export function stringAt(value: unknown, ...path: readonly string[]): string | undefined {
+  const found = at(value, ...path);
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** As `at`, when a number is there. */
+export function numberAt(value: unknown, ...path: readonly string[]): number | undefined {
+  const found = at(value, ...path);
+  return typeof found === 'number' ? found : undefined;
+}
+
+/** The object at a field of `parent`, made when it is missing. */
+export function recordIn(parent: JsonRecord, field: string): JsonRecord {
+  const found = parent[field];
+  if (isRecord(found)) return found;
+  const made: JsonRecord = {};
+  parent[field] = made;
+  return made;
+}
+
+/** The objects of a list; anything else in it is passed over. */
+export function recordsOf(value: unknown): JsonRecord[] {
+  return listOf(value).filter(isRecord);
+}
+
+/** Sets the field unless it has a value. */
+export function setDefault(parent: JsonRecord, field: string, value: unknown): void {
+  if (parent[field] === undefined || parent[field] === null) parent[field] = value;
+}
+
+/** Structural equality; the order of an object's fields does not matter, a list's does. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]));
+  if (!isRecord(a) || !isRecord(b)) return false;
+  const fields = Object.keys(a);
+  return fields.length === Object.keys(b).length && fields.every((field) => Object.hasOwn(b, field) && isSame(a[field], b[field]));
+}
+
+/** A deep copy that may be changed. `undefined` fields are dropped, as JSON would. */
+export function copyOf<T>(value: T): T {
+  return copy(value) as T;
+}
+
+function copy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copy);
+  if (!isRecord(value)) return value;
+  const out: JsonRecord = {};
+  for (const [field, item] of Object.entries(value)) if (item !== undefined) put(out, field, copy(item));
+  return out;
+}
+
+/** Assigns a field as data, also when a client names it `__proto__`. */
+export function put(target: JsonRecord, field: string, value: unknown): void {
+  if (field === '__proto__') Object.defineProperty(target, field, { value, enumerable: true, configurable: true, writable: true });
+  else target[field] = value;
+}
+
+/** Freezes a value and all it holds. What is frozen already is taken to be frozen to the bottom. */
+export function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const item of Object.values(value)) freeze(item);
+  }
+  return value;
+}
+
+/** Deepest nesting of lists and objects; a scalar is 0. Stops counting past `limit`. */
+export function depthOf(value: unknown, limit: number): number {
+  if (typeof value !== 'object' || value === null || limit <= 0) return 0;
+  let deepest = 0;
+  for (const item of Object.values(value)) deepest = Math.max(deepest, depthOf(item, limit - 1));
+  return deepest + 1;
+}

@@ -1,0 +1,72 @@
+/**
+ * Who owns what after a plain create or update.
+ *
+ * Owns: the bookkeeping of every write that is no apply: the writer gets what it added or changed, everybody loses
+ *       what is gone, and the others lose what the writer changed.
+ */
+import type { KubeObject } from '../../objects.ts';
+import { recordOf, type JsonRecord } from '../json.ts';
+import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
+import type { Subresource } from '../writes.ts';
+import { askedEntries, isSameManager, readEntries, unowned, writeEntries, type Entry } from './entries.ts';
+import { FieldSet } from './field-set.ts';
+import { differenceOf } from './walk.ts';
+
+export type Write = {
+  readonly resource: Resource;
+  readonly before: KubeObject | undefined;
+  /** Its managedFields are replaced. */
+  readonly after: Draft;
+  readonly manager: string;
+  readonly subresource?: Subresource;
+  /** Stamped on the writer's entry when it changes. */
+  readonly time: string;
+};
+
+export function recordWrite(write: Write): void {
+  const { resource, before, after, manager, subresource = '' } = write;
+  const asked = askedEntries(after.metadata);
+  if (asked === 'reset' && before !== undefined) {
+    delete after.metadata['managedFields'];
+    return;
+  }
+  const known = knownEntries(asked, before);
+  const { added, modified, removed } = differenceOf(before ?? {}, after, resource.schema);
+  const changed = added.union(modified).without(notTracked(resource, subresource));
+  const who = { manager, operation: 'Update', apiVersion: apiVersionOf(resource), subresource } as const;
+  const own = known.find((entry) => isSameManager(entry, who)) ?? { ...who, fields: new FieldSet(), time: write.time };
+  const entry: Entry = { ...own, fields: own.fields.difference(removed).union(changed), time: changed.isEmpty() ? own.time : write.time };
+  const others = known.filter((other) => other !== own).map((other) => lessened(other, changed, removed));
+  setEntries(after, [...others, entry]);
+}
+
+function knownEntries(asked: ReturnType<typeof askedEntries>, before: KubeObject | undefined): readonly Entry[] {
+  if (asked === 'reset') return [];
+  return asked === 'keep' ? readEntries(recordOf(before?.metadata)['managedFields']) : asked;
+}
+
+/** Fields that this endpoint does not write, whatever the object holds. */
+export function notTracked(resource: Resource, subresource: Subresource): readonly (readonly string[])[] {
+  if (subresource === '' && resource.hasStatus) return [...unowned, ['f:status']];
+  if (subresource === 'status') return [...unowned, ['f:spec'], ...(resource.custom ? [['f:metadata']] : [])];
+  return unowned;
+}
+
+/** An entry without what another writer changed and without what is gone. Its time stays: it did not write. */
+export function lessened(entry: Entry, changed: FieldSet, removed: FieldSet): Entry {
+  return { ...entry, fields: entry.fields.difference(changed).difference(removed) };
+}
+
+export function setEntries(object: Draft, entries: readonly Entry[]): void {
+  const written = writeEntries(entries);
+  if (written.length === 0) delete object.metadata['managedFields'];
+  else object.metadata['managedFields'] = written;
+}
+
+/** The object for a comparison that times of entries must not disturb. */
+export function withoutTimes(object: Draft): JsonRecord {
+  const managed = object.metadata['managedFields'];
+  if (!Array.isArray(managed)) return object;
+  const entries = (managed as JsonRecord[]).map(({ time: _time, ...entry }) => entry);
+  return { ...object, metadata: { ...object.metadata, managedFields: entries } };
+}

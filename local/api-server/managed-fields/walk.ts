@@ -1,0 +1,108 @@
+/**
+ * An object seen as fields that writers own: which there are, and how two states of it differ.
+ *
+ * Pure: follows the schema's list and map types (structured-merge-diff v6 is what the real server uses; its rules,
+ *       not its code). A list without a word is one value, a map is owned key by key.
+ */
+import { isRecord, isSame } from '../json.ts';
+import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema.ts';
+import { FieldSet } from './field-set.ts';
+
+export type Child = { readonly value: unknown; readonly schema: Schema };
+
+/** The parts of a value that can have different owners, by step, in order; undefined for what is owned as a whole. */
+export function childrenOf(value: unknown, schema: Schema): Map<string, Child> | undefined {
+  if (isRecord(value)) {
+    if (isAtomicMap(schema)) return undefined;
+    return new Map(Object.entries(value).map(([field, inner]) => [`f:${field}`, { value: inner, schema: schemaOfField(schema, field) ?? anything }]));
+  }
+  if (!Array.isArray(value) || listTypeOf(schema) === 'atomic') return undefined;
+  const items = schemaOfItems(schema);
+  return new Map(value.map((item) => [stepOfItem(item, schema), { value: item as unknown, schema: items }]));
+}
+
+/** The step that tells an item of a set or map list from its siblings. A missing key has its default, or is null. */
+export function stepOfItem(item: unknown, schema: Schema): string {
+  if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
+  const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
+  const items = schemaOfItems(schema);
+  const named = keys.map((key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const);
+  return `k:${JSON.stringify(Object.fromEntries(named))}`;
+}
+
+/** The fields that an applied configuration claims: its leaves, the keys of its maps and the items of its lists. */
+export function fieldsOf(value: unknown, schema: Schema): FieldSet {
+  const set = new FieldSet();
+  claim(set, [], value, schema);
+  return set;
+}
+
+function claim(set: FieldSet, path: readonly string[], value: unknown, schema: Schema): void {
+  const children = childrenOf(value, schema);
+  if (children === undefined) {
+    if (path.length > 0) set.add(path);
+    return;
+  }
+  for (const [step, child] of children) {
+    const below = [...path, step];
+    const isItem = !step.startsWith('f:');
+    if (isItem || isNothing(child.value) || !isDescribed(schema, step.slice(2))) set.add(below);
+    if (!isNothing(child.value)) claim(set, below, child.value, child.schema);
+  }
+}
+
+/** Null or an empty object: claimed itself, as it holds nothing that could be. */
+function isNothing(value: unknown): boolean {
+  return value === null || (isRecord(value) && Object.keys(value).length === 0);
+}
+
+export type Difference = { readonly added: FieldSet; readonly modified: FieldSet; readonly removed: FieldSet };
+
+/** What is new, other, or gone in `after`. */
+export function differenceOf(before: unknown, after: unknown, schema: Schema): Difference {
+  const out: Difference = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
+  compare(out, [], { before, after, schema });
+  return out;
+}
+
+type Pair = { readonly before: unknown; readonly after: unknown; readonly schema: Schema };
+
+function compare(out: Difference, path: readonly string[], pair: Pair): void {
+  const { before, after, schema } = pair;
+  if (before === after) return;
+  const was = childrenOf(before, schema);
+  const is = childrenOf(after, schema);
+  const isWhole = isLeaf(was, before) || isLeaf(is, after) || (isBare(was) && isBare(is));
+  if (isWhole) compareLeaf(out, path, before, after);
+  else {
+    for (const [step, below] of pairsOf(was ?? none, is ?? none)) compare(out, [...path, step], below);
+    noteWhole(out, path, before, after);
+  }
+}
+
+const none: ReadonlyMap<string, Child> = new Map();
+
+function* pairsOf(was: ReadonlyMap<string, Child>, is: ReadonlyMap<string, Child>): Generator<readonly [string, Pair]> {
+  for (const [step, now] of is) yield [step, { before: was.get(step)?.value, after: now.value, schema: now.schema }];
+  for (const [step, old] of was) if (!is.has(step)) yield [step, { before: old.value, after: undefined, schema: old.schema }];
+}
+
+function compareLeaf(out: Difference, path: readonly string[], before: unknown, after: unknown): void {
+  if (before === undefined || after === undefined) noteWhole(out, path, before, after);
+  else if (!isSame(before, after) && path.length > 0) out.modified.add(path);
+}
+
+function noteWhole(out: Difference, path: readonly string[], before: unknown, after: unknown): void {
+  if (path.length === 0) return;
+  if (before === undefined) out.added.add(path);
+  else if (after === undefined) out.removed.add(path);
+}
+
+/** There is a value and it has no parts. */
+function isLeaf(children: Map<string, Child> | undefined, value: unknown): boolean {
+  return children === undefined && value !== undefined;
+}
+
+function isBare(children: Map<string, Child> | undefined): boolean {
+  return children === undefined || children.size === 0;
+}

@@ -1,0 +1,130 @@
+/**
+ * Errors as the Kubernetes API tells them: a `kind: Status` with a reason, a sentence and causes.
+ *
+ * Owns:  the wording and the HTTP status of every refusal. The sentences are those of the real server, because
+ *        people search for them and clients match on reason, causes and now and then on the text.
+ */
+import { AppError } from '../../api/errors.ts';
+
+/** One thing wrong with one field. `type` is the API's word for the trouble, such as FieldValueInvalid. */
+export type Cause = { readonly reason: string; readonly message: string; readonly field?: string };
+
+export type StatusDetails = {
+  readonly name?: string;
+  readonly group?: string;
+  readonly kind?: string;
+  readonly uid?: string;
+  readonly causes?: readonly Cause[];
+  readonly retryAfterSeconds?: number;
+};
+
+export type StatusBody = {
+  readonly kind: 'Status';
+  readonly apiVersion: 'v1';
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly status: 'Success' | 'Failure';
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: StatusDetails;
+  readonly code?: number;
+};
+
+/** A refusal of the API. Its message for people is `params.message`; `body` is what a client gets. */
+export class StatusError extends AppError<'KUBE_STATUS'> {
+  readonly body: StatusBody;
+
+  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+    super('KUBE_STATUS', { status: code, reason, message });
+    this.body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, ...(reason === '' ? {} : { reason }), ...(details === undefined ? {} : { details }), code };
+  }
+}
+
+/** What an error names: the group and the resource's plural (or kind, for Invalid) and the object. */
+export type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
+
+function qualified(subject: Subject): string {
+  return subject.group === '' ? subject.plural : `${subject.plural}.${subject.group}`;
+}
+
+function detailsOf(subject: Subject, name: string): StatusDetails {
+  return { ...(name === '' ? {} : { name }), ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.plural };
+}
+
+export function notFound(subject: Subject, name: string): StatusError {
+  return new StatusError(404, 'NotFound', `${qualified(subject)} "${name}" not found`, detailsOf(subject, name));
+}
+
+export function alreadyExists(subject: Subject, name: string): StatusError {
+  return new StatusError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, detailsOf(subject, name));
+}
+
+export function conflict(subject: Subject, name: string, why: string): StatusError {
+  return new StatusError(409, 'Conflict', `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`, detailsOf(subject, name));
+}
+
+/** The sentence of a stale resourceVersion; clients look for it. */
+export const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
+
+export function forbidden(subject: Subject, name: string, why: string, causes?: readonly Cause[]): StatusError {
+  const details = { ...detailsOf(subject, name), ...(causes === undefined ? {} : { causes }) };
+  return new StatusError(403, 'Forbidden', `${qualified(subject)} "${name}" is forbidden: ${why}`, details);
+}
+
+/** 422 with every cause. The sentence lists them the way the real server does: one bare, several in brackets. */
+export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
+  const lines = [...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`)))];
+  const list = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
+  const kind = subject.group === '' ? subject.kind : `${subject.kind}.${subject.group}`;
+  const details: StatusDetails = { name, ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.kind, causes };
+  return new StatusError(422, 'Invalid', `${kind} "${name}" is invalid: ${list}`, details);
+}
+
+export function badRequest(message: string): StatusError {
+  return new StatusError(400, 'BadRequest', message);
+}
+
+export function methodNotAllowed(message = 'the server does not allow this method on the requested resource'): StatusError {
+  return new StatusError(405, 'MethodNotAllowed', message, {});
+}
+
+/** The answer to a path that nothing serves. */
+export function unknownPath(): StatusError {
+  return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
+}
+
+/** 410: the events or the page that a client asks for are gone; it lists again. */
+export function expired(message: string): StatusError {
+  return new StatusError(410, 'Expired', message);
+}
+
+export function unsupportedMediaType(accepted: readonly string[]): StatusError {
+  return new StatusError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
+}
+
+// ── causes ──
+
+/** How the real server prints a value at fault: strings quoted, numbers and booleans bare, the rest as JSON. */
+export function shown(value: unknown): string {
+  if (value === null || value === undefined) return 'null';
+  return JSON.stringify(value);
+}
+
+export function invalidValue(field: string, value: unknown, why: string): Cause {
+  return { reason: 'FieldValueInvalid', message: `Invalid value: ${shown(value)}: ${why}`, field };
+}
+
+export function requiredValue(field: string, why = ''): Cause {
+  return { reason: 'FieldValueRequired', message: why === '' ? 'Required value' : `Required value: ${why}`, field };
+}
+
+export function unsupportedValue(field: string, value: unknown, supported: readonly string[]): Cause {
+  return { reason: 'FieldValueNotSupported', message: `Unsupported value: ${shown(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(', ')}`, field };
+}
+
+export function forbiddenValue(field: string, why: string): Cause {
+  return { reason: 'FieldValueForbidden', message: `Forbidden: ${why}`, field };
+}
+
+export function duplicateValue(field: string, value: unknown): Cause {
+  return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${shown(value)}`, field };
+}

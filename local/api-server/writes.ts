@@ -1,0 +1,220 @@
+/**
+ * The one way an object gets into the store: defaulting, rules, validation, ownership of fields, versions.
+ *
+ * Owns:  create and update, whoever asks: HTTP handlers and local controllers alike.
+ * Rule:  a call is one synchronous step from reading the old object to storing the new one, so nothing can come
+ *        in between. An update that changes nothing writes nothing and keeps its resourceVersion.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Clock } from '../../lib/clock.ts';
+import type { KubeObject } from '../objects.ts';
+import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from './json.ts';
+import { recordWrite, withoutTimes } from './managed-fields/track.ts';
+import { validateMeta, validateMetaUpdate } from './meta.ts';
+import { apiVersionOf, type Draft, type Resource } from './resource.ts';
+import { alreadyExists, conflict, forbidden, invalid, invalidValue, modifiedMeanwhile, notFound, StatusError, type Cause } from './status.ts';
+import { keyOf, type Store } from './store.ts';
+import { toTime } from './times.ts';
+
+export type Subresource = '' | 'status' | 'scale';
+
+export type WriteOptions = {
+  /** Who writes, in managedFields. */
+  readonly manager: string;
+  readonly dryRun?: boolean;
+  readonly subresource?: Subresource;
+  /** The resourceVersion must be given and right, also where the API would take an update without one. */
+  readonly strictVersion?: boolean | undefined;
+  /** An apply brings its own managedFields; they are stored as they come. */
+  readonly applied?: boolean;
+};
+
+const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
+const maxGeneratedPrefix = 58;
+
+/** What a delete does when an update takes the last finalizer from an object that is being deleted. */
+export type FinishDeletion = (resource: Resource, object: KubeObject) => void;
+
+export class Writes {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  finishDeletion: FinishDeletion = () => {};
+
+  constructor(parts: { readonly store: Store; readonly clock: Clock }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+  }
+
+  /**
+   * @param draft decoded and owned by this call from now on
+   * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 and 403 of the namespace
+   */
+  create(resource: Resource, draft: Draft, options: WriteOptions): KubeObject {
+    this.#checkNamespace(resource, draft);
+    const object = this.#prepareNew(resource, draft);
+    const name = stringAt(object.metadata, 'name') ?? '';
+    const causes = [...validateMeta(object, nameShape(resource)), ...(resource.rules.validate?.(object, undefined) ?? [])];
+    if (causes.length > 0) throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
+    if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined) throw alreadyExists(resource, name);
+    if (options.applied !== true) recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
+    const finished = object as unknown as KubeObject;
+    return options.dryRun === true ? finished : this.#store.put(resource.table, finished);
+  }
+
+  /**
+   * @param compute makes the wanted object from the stored one; what it returns is owned by this call
+   * @throws StatusError 404 NotFound, 409 Conflict, 422 Invalid
+   */
+  update(resource: Resource, key: { readonly namespace: string | undefined; readonly name: string }, compute: (old: KubeObject) => Draft, options: WriteOptions): KubeObject {
+    const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
+    if (old === undefined) throw notFound(resource, key.name);
+    const draft = compute(old);
+    checkVersion(resource, draft, old, options);
+    const object = this.#prepareChanged(resource, draft, old, options.subresource ?? '');
+    const causes = [...validateMeta(object, nameShape(resource)), ...validateMetaUpdate(object, old), ...(resource.rules.validate?.(object, old) ?? [])];
+    if (causes.length > 0) throw invalid(resource, key.name, causes);
+    if (options.applied !== true) recordWrite({ resource, before: old, after: object, ...options, time: toTime(this.#clock.now()) });
+    return this.#finish(resource, object, old, options);
+  }
+
+  #finish(resource: Resource, object: Draft, old: KubeObject, options: WriteOptions): KubeObject {
+    object.metadata['resourceVersion'] = old.metadata.resourceVersion;
+    if (isSame(withoutTimes(object), withoutTimes(old as unknown as Draft))) return old;
+    const finished = object as unknown as KubeObject;
+    if (options.dryRun === true) return finished;
+    const deleted = finished.metadata.deletionTimestamp !== undefined && listOf(finished.metadata.finalizers).length === 0 && isDue(finished);
+    // The last change of a deleted object is seen in its DELETED event.
+    if (!deleted) return this.#store.put(resource.table, finished);
+    this.finishDeletion(resource, finished);
+    return finished;
+  }
+
+  #checkNamespace(resource: Resource, draft: Draft): void {
+    if (!resource.namespaced) return;
+    const namespace = namespaceOf(draft) ?? '';
+    const namespaces = { group: '', plural: 'namespaces', kind: 'Namespace' };
+    const found = this.#store.get('namespaces', keyOf(undefined, namespace));
+    if (found === undefined) throw notFound(namespaces, namespace);
+    if (found.metadata.deletionTimestamp === undefined) return;
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    const cause: Cause = { reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' };
+    throw forbidden(resource, stringAt(draft.metadata, 'name') ?? '', why, [cause]);
+  }
+
+  #prepareNew(resource: Resource, draft: Draft): Draft {
+    const metadata = draft.metadata;
+    if ((stringAt(metadata, 'resourceVersion') ?? '') !== '') throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
+    if (!resource.namespaced) delete metadata['namespace'];
+    for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'resourceVersion', 'selfLink', 'generation']) delete metadata[field];
+    metadata['uid'] = randomUUID();
+    metadata['creationTimestamp'] = toTime(this.#clock.now());
+    if (resource.rules.hasGeneration) metadata['generation'] = 1;
+    startStatus(resource, draft);
+    generateName(metadata);
+    dropEmpty(metadata);
+    resource.rules.setDefaults?.(draft);
+    resource.rules.beforeCreate?.(draft);
+    return draft;
+  }
+
+  #prepareChanged(resource: Resource, draft: Draft, old: KubeObject, subresource: Subresource): Draft {
+    resource.rules.setDefaults?.(draft);
+    const next = subresource === 'status' ? withStatusOnly(resource, draft, old) : draft;
+    keepSystemFields(next, old);
+    if (subresource === '' && resource.hasStatus) keepStatus(next, old);
+    resource.rules.beforeUpdate?.(next, old);
+    if (resource.rules.hasGeneration && !isSame(content(next, resource), content(old as unknown as Draft, resource))) {
+      next.metadata['generation'] = (old.metadata.generation ?? 0) + 1;
+    }
+    return next;
+  }
+}
+
+/** A client's status does not count on create. A custom resource then has none, a built-in one an empty one. */
+function startStatus(resource: Resource, draft: Draft): void {
+  if (!resource.hasStatus) return;
+  if (resource.custom) delete draft['status'];
+  else draft['status'] = {};
+}
+
+function generateName(metadata: JsonRecord): void {
+  const prefix = stringAt(metadata, 'generateName') ?? '';
+  const isNamed = (stringAt(metadata, 'name') ?? '') !== '';
+  if (prefix !== '' && !isNamed) metadata['name'] = prefix.slice(0, maxGeneratedPrefix) + randomSuffix();
+}
+
+/** 409 for a stale version or another uid. */
+function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
+  const { name, uid, resourceVersion } = old.metadata;
+  const asked = { uid: '', resourceVersion: '', ...draft.metadata };
+  if (asked.uid !== '' && asked.uid !== uid) throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked.uid}, UID in object meta: ${uid}`);
+  const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
+  if (asked.resourceVersion === '' && needsVersion) throw invalid(resource, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
+  if (asked.resourceVersion !== '' && asked.resourceVersion !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
+}
+
+/** The metadata that only the server writes: put back without a word. */
+function keepSystemFields(draft: Draft, old: KubeObject): void {
+  const before = recordOf(old.metadata);
+  for (const field of ['name', 'namespace', 'uid', 'creationTimestamp', 'generation', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generateName']) {
+    if (before[field] === undefined) delete draft.metadata[field];
+    else draft.metadata[field] = before[field];
+  }
+  delete draft.metadata['selfLink'];
+  dropEmpty(draft.metadata);
+}
+
+/** Empty maps and lists of metadata are not stored, as their Go types omit them. */
+function dropEmpty(metadata: Record<string, unknown>): void {
+  for (const field of ['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields']) {
+    const value = metadata[field];
+    if (value === null || (typeof value === 'object' && Object.keys(value).length === 0)) delete metadata[field];
+  }
+  for (const field of ['generateName', 'namespace', 'name']) if (metadata[field] === '') delete metadata[field];
+}
+
+function keepStatus(draft: Draft, old: KubeObject): void {
+  if (old['status'] === undefined) delete draft['status'];
+  else draft['status'] = old['status'];
+}
+
+/** A write to /status: the old object with the new status. Of the metadata a custom resource takes nothing else. */
+function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draft {
+  const next = copyOf(old) as unknown as Draft;
+  if (draft['status'] === undefined) delete next['status'];
+  else next['status'] = draft['status'];
+  const managedFields = draft.metadata['managedFields'];
+  const metadata = resource.custom ? next.metadata : { ...draft.metadata };
+  if (managedFields !== undefined) metadata['managedFields'] = managedFields;
+  next.metadata = metadata;
+  return next;
+}
+
+/** What counts for the generation: everything but metadata and status. */
+function content(draft: Draft, resource: Resource): Record<string, unknown> {
+  const { metadata: _metadata, status: _status, ...rest } = draft;
+  return resource.hasStatus || _status === undefined ? rest : { ...rest, status: _status };
+}
+
+/** Pods wait out their grace period even without finalizers. */
+function isDue(object: KubeObject): boolean {
+  return (object.metadata.deletionGracePeriodSeconds ?? 0) === 0;
+}
+
+export function namespaceOf(object: { readonly metadata: unknown }): string | undefined {
+  const namespace = stringAt(object.metadata, 'namespace');
+  return namespace === '' ? undefined : namespace;
+}
+
+function nameShape(resource: Resource): 'label' | 'subdomain' {
+  return resource.kind === 'Namespace' || resource.kind === 'Service' ? 'label' : 'subdomain';
+}
+
+function randomSuffix(): string {
+  return [...randomBytes(5)].map((byte) => nameAlphabet[byte % nameAlphabet.length]).join('');
+}
+
+/** `widgets.example.com`; for messages. */
+export function describe(resource: Resource): string {
+  return `${apiVersionOf(resource)}, Resource=${resource.plural}`;
+}
