@@ -1,0 +1,131 @@
+/**
+ * The operator's configuration: flags and environment, read once, frozen.
+ *
+ * Owns: the flags, their defaults, and what is said about a wrong one. Nothing else in operator/ reads
+ *       process.argv or process.env.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../api/errors.ts';
+import { present } from '../api/present.ts';
+import { parseDurationMs } from '../api/units.ts';
+import type { LogLevel } from '../lib/log.ts';
+import packageJson from '../package.json' with { type: 'json' };
+
+export type OperatorConfig = {
+  readonly kubeconfig?: string;
+  /** Only models of this namespace; absent: of all. */
+  readonly namespace?: string;
+  /** Where the Lease lives. */
+  readonly leaseNamespace: string;
+  readonly leaderElection: boolean;
+  /** This process in the Lease. */
+  readonly identity: string;
+  readonly runtimeImage: string;
+  readonly serviceAddress: 'DNS' | 'ClusterIP';
+  readonly settleMs: number;
+  readonly workers: number;
+  /** host:port of /metrics, /healthz and /readyz; absent: not served. */
+  readonly listen?: { readonly host: string; readonly port: number };
+  readonly logLevel: LogLevel;
+};
+
+export const help = `Usage: npm run operator -- [options]
+
+Watches OnnxModels and makes them served. Runs beside a cluster with a kubeconfig, or in a pod with its service account.
+
+  --kubeconfig FILE         default: $KUBECONFIG, ~/.kube/config, then the pod's service account
+  --namespace NS            only models of this namespace (default: all)
+  --runtime-image IMAGE     image of revisions whose spec names none (default: ${defaultImage()})
+  --service-address WAY     DNS or ClusterIP: how status.address.url names the entry Service (default: DNS)
+  --settle DURATION         how long a replaced revision keeps its pods after traffic has left it (default: 10s)
+  --lease-namespace NS      where the leader's Lease lives (default: the pod's namespace, --namespace, or "default")
+  --no-leader-election      for a single replica that nobody else competes with
+  --listen HOST:PORT        serves /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off" for none)
+  --workers N               models worked on at the same time (default: 4)
+  --log-level LEVEL         debug, info, warn or error (default: info)
+  --help
+
+Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags or configuration, 3 leadership lost.
+An API server that cannot be reached is tried again until it can.
+`;
+
+const options = {
+  kubeconfig: { type: 'string' },
+  namespace: { type: 'string' },
+  'runtime-image': { type: 'string', default: defaultImage() },
+  'service-address': { type: 'string', default: 'DNS' },
+  settle: { type: 'string', default: '10s' },
+  'lease-namespace': { type: 'string' },
+  'no-leader-election': { type: 'boolean', default: false },
+  listen: { type: 'string', default: '127.0.0.1:8083' },
+  workers: { type: 'string', default: '4' },
+  'log-level': { type: 'string', default: 'info' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** @returns 'help' when that was asked for. @throws AppError BAD_FLAG */
+export function readConfig(argv: readonly string[]): OperatorConfig | 'help' {
+  const flags = parse(argv);
+  if (flags.help) return 'help';
+  return Object.freeze({
+    ...present({ kubeconfig: readable(flags.kubeconfig), namespace: flags.namespace, listen: listenAt(flags.listen) }),
+    leaseNamespace: flags['lease-namespace'] ?? podNamespace() ?? flags.namespace ?? 'default',
+    leaderElection: !flags['no-leader-election'],
+    identity: `${process.env['POD_NAME'] ?? hostname()}_${crypto.randomUUID()}`,
+    runtimeImage: flags['runtime-image'],
+    serviceAddress: choice('--service-address', flags['service-address'], ['DNS', 'ClusterIP']),
+    settleMs: duration('--settle', flags.settle),
+    workers: count('--workers', flags.workers),
+    logLevel: choice('--log-level', flags['log-level'], ['debug', 'info', 'warn', 'error']),
+  });
+}
+
+function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+  try {
+    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'command line', problem: messageOf(error) });
+  }
+}
+
+export function defaultImage(): string {
+  return `onnx-operator/runtime:${packageJson.version}`;
+}
+
+/** A mistyped path is better told here than as a failed connection. */
+function readable(path: string | undefined): string | undefined {
+  if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
+  return path;
+}
+
+function podNamespace(): string | undefined {
+  const file = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
+
+function choice<const V extends string>(flag: string, value: string, allowed: readonly V[]): V {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found === undefined) throw new AppError('BAD_FLAG', { flag, problem: `'${value}' is not one of ${allowed.join(', ')}` });
+  return found;
+}
+
+function duration(flag: string, text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration such as 500ms, 10s or 1m30s` });
+  return ms;
+}
+
+function count(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 256) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from 1 to 256` });
+  return value;
+}
+
+function listenAt(text: string): { readonly host: string; readonly port: number } | undefined {
+  if (text === 'off') return undefined;
+  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === '' || Number(port) > 65535) throw new AppError('BAD_FLAG', { flag: '--listen', problem: `'${text}' is not HOST:PORT or off` });
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}

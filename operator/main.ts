@@ -1,0 +1,113 @@
+/**
+ * The operator's process: flags → wiring → run.
+ *
+ * Owns:  the order of starting and ending. Caches fill while another replica leads, so that taking over is
+ *        quick; work is done only while this one does.
+ * Ends:  passes first, then Events, then the Lease is given up. Exit code 3 when the Lease was lost.
+ */
+import '../scripts/node-guard.cjs';
+import { systemClock } from '../lib/clock.ts';
+import { serveHttp, type HttpServer } from '../lib/http-serve.ts';
+import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
+import { createLogger, type Logger } from '../lib/log.ts';
+import { collectProcess, createRegistry, type Registry } from '../lib/metrics.ts';
+import { help, readConfig, type OperatorConfig } from './config.ts';
+import { loadAccess } from './kube/access.ts';
+import { Controller } from './kube/controller.ts';
+import { EventRecorder } from './kube/events.ts';
+import { fencedClient } from './kube/fenced-client.ts';
+import { cachesHeard, cachesSynced, healthApp } from './kube/health.ts';
+import { HttpKubeClient } from './kube/http-client.ts';
+import type { KubeClient } from './kube/kube-client.ts';
+import { LeaderElector, type Term } from './kube/leader.ts';
+import { WorkQueue } from './kube/workqueue.ts';
+import { Reconciler } from './reconcile.ts';
+import { createReportClient } from './report-client.ts';
+import { ReportPuller } from './reports.ts';
+import { announceTo, followWith } from './telling.ts';
+import { Watches } from './watches.ts';
+
+const clock = systemClock;
+
+/** What every part of the process shares. */
+type Core = { readonly config: OperatorConfig; readonly client: KubeClient; readonly registry: Registry; readonly logger: Logger };
+
+async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
+  const { config, client, registry, logger } = core;
+  const queue = new WorkQueue({ name: 'onnxmodel', clock, registry });
+  const watches = new Watches({ client, clock, registry, logger, onChange: (key) => queue.add(key), ...(config.namespace === undefined ? {} : { namespace: config.namespace }) });
+  const ended = new AbortController();
+  const server = await serveHealth(core, watches);
+  const watching = watches.run(ended.signal);
+  try {
+    const term = await lead(core, stop);
+    await Promise.race([watches.whenSynced(), aborted(stop)]);
+    if (term === undefined || stop.aborted) return exitCodes.ok;
+    logger.info('operator ready', { namespace: config.namespace ?? 'all' });
+    return await work(core, { queue, watches, term }, stop);
+  } finally {
+    ended.abort();
+    await watching;
+    await server?.close(1000);
+  }
+}
+
+/** Passes, until the process is to end or the Lease is lost. */
+async function work(core: Core, parts: { readonly queue: WorkQueue; readonly watches: Watches; readonly term: Term }, stop: AbortSignal): Promise<ExitCode> {
+  const { config, registry, logger } = core;
+  const { queue, watches, term } = parts;
+  const client = fencedClient(core.client, () => term.isCurrent());
+  const reportClient = createReportClient();
+  const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger });
+  puller.onChange((key) => queue.add(key));
+  const events = new EventRecorder({ client, clock, registry, logger, controller: 'onnx-operator.dev/operator', instance: config.identity });
+  const reconciler = new Reconciler({
+    client,
+    caches: watches,
+    reports: (uid) => puller.latest(uid)?.report,
+    settings: config,
+    clock,
+    logger,
+    announce: announceTo(events),
+    follow: followWith(puller),
+  });
+  const controller = new Controller({ name: 'onnxmodel', queue, reconcile: (key) => reconciler.reconcile(key), clock, registry, logger, workers: config.workers });
+  await controller.run(AbortSignal.any([stop, term.lost]));
+  puller.close();
+  reportClient.close();
+  await events.close(2000);
+  await term.release();
+  return term.lost.aborted ? exitCodes.lostLeadership : exitCodes.ok;
+}
+
+/** @returns undefined when the process is to end before it leads */
+async function lead({ config, client, registry, logger }: Core, stop: AbortSignal): Promise<Term | undefined> {
+  if (!config.leaderElection) return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
+  const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
+  return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
+}
+
+async function serveHealth({ config, registry }: Core, watches: Watches): Promise<HttpServer | undefined> {
+  if (config.listen === undefined) return undefined;
+  const app = healthApp({ registry, live: { watches: cachesHeard({ watches }) }, ready: { caches: cachesSynced({ watches }) } });
+  return serveHttp(app, config.listen.host, config.listen.port);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
+}
+
+const boot = createLogger('operator');
+await run(boot, async (stop) => {
+  const config = readConfig(process.argv.slice(2));
+  if (config === 'help') {
+    process.stdout.write(help);
+    return exitCodes.ok;
+  }
+  const logger = createLogger('operator', config.logLevel);
+  const registry = createRegistry();
+  collectProcess(registry);
+  const access = await loadAccess(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig }, clock);
+  const client = new HttpKubeClient({ access, clock, registry, name: 'onnx-operator' });
+  return operate({ config, client, registry, logger }, stop);
+});

@@ -1,0 +1,120 @@
+/**
+ * What the operator watches, and which change concerns which model.
+ *
+ * Owns:  one reflector a type, the index by model, and the rule from an object to the model's key. Children are
+ *        selected by the managed-by label, so that the caches hold nothing that is not ours.
+ */
+import { fieldManager, labels } from '../api/names.ts';
+import type { OnnxModel } from '../api/onnxmodel.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Registry } from '../lib/metrics.ts';
+import { configMaps, controllerRevisions, deployments, onnxModels, pods, services } from './kube-objects.ts';
+import type { ConfigMap, ControllerRevision, Deployment, Pod, Service } from './kube-objects.ts';
+import type { Change } from './kube/cache.ts';
+import { keyOf, type KubeObject } from './kube/object.ts';
+import type { KubeClient } from './kube/kube-client.ts';
+import { Reflector } from './kube/reflector.ts';
+import type { ResourceType } from './kube/resource-type.ts';
+import type { Caches } from './observe.ts';
+
+export type WatchOptions = {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly namespace?: string;
+  /** Told the key of a model for which something changed. */
+  readonly onChange: (key: string) => void;
+};
+
+const byModel = 'model';
+
+export class Watches implements Caches {
+  readonly #options: WatchOptions;
+  readonly #models: Reflector<OnnxModel>;
+  readonly #pods: Reflector<Pod>;
+  readonly #deployments: Reflector<Deployment>;
+  readonly #services: Reflector<Service>;
+  readonly #configMaps: Reflector<ConfigMap>;
+  readonly #controllerRevisions: Reflector<ControllerRevision>;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#models = new Reflector({ ...scopeOf(options), type: onnxModels });
+    this.#models.cache.subscribe((change) => this.#tell(change, (model) => [keyOf(model.metadata)]));
+    this.#pods = this.#children(pods);
+    this.#deployments = this.#children(deployments);
+    this.#services = this.#children(services);
+    this.#configMaps = this.#children(configMaps);
+    this.#controllerRevisions = this.#children(controllerRevisions);
+  }
+
+  /** Watches until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.run(signal)));
+  }
+
+  /** Resolves when every cache holds what was there at the start. */
+  async whenSynced(): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.whenSynced()));
+  }
+
+  get synced(): boolean {
+    return this.#all().every((reflector) => reflector.synced);
+  }
+
+  /** The longest time that the server has said nothing about one of the types, in milliseconds. */
+  get silentMs(): number {
+    return Math.max(...this.#all().map((reflector) => reflector.silentMs));
+  }
+
+  model(key: string): OnnxModel | undefined {
+    return this.#models.cache.get(key);
+  }
+
+  pods(key: string): readonly Pod[] {
+    return this.#pods.cache.byIndex(byModel, key);
+  }
+
+  deployments(key: string): readonly Deployment[] {
+    return this.#deployments.cache.byIndex(byModel, key);
+  }
+
+  services(key: string): readonly Service[] {
+    return this.#services.cache.byIndex(byModel, key);
+  }
+
+  configMaps(key: string): readonly ConfigMap[] {
+    return this.#configMaps.cache.byIndex(byModel, key);
+  }
+
+  controllerRevisions(key: string): readonly ControllerRevision[] {
+    return this.#controllerRevisions.cache.byIndex(byModel, key);
+  }
+
+  #all(): readonly Pick<Reflector<KubeObject>, 'run' | 'whenSynced' | 'synced' | 'silentMs'>[] {
+    return [this.#models, this.#pods, this.#deployments, this.#services, this.#configMaps, this.#controllerRevisions];
+  }
+
+  #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
+    const reflector = new Reflector({ ...scopeOf(this.#options), type, labelSelector: `${labels.managedBy}=${fieldManager}`, indexes: { [byModel]: (object) => modelKeysOf(object) } });
+    reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
+    return reflector;
+  }
+
+  /** An object that changes hands concerns both. */
+  #tell<T extends KubeObject>(change: Change<T>, keysOf: (object: T) => readonly string[]): void {
+    const keys = [...('before' in change ? keysOf(change.before) : []), ...('now' in change ? keysOf(change.now) : [])];
+    for (const key of new Set(keys)) this.#options.onChange(key);
+  }
+}
+
+function scopeOf({ client, clock, registry, logger, namespace }: WatchOptions): Omit<WatchOptions, 'onChange'> {
+  return { client, clock, registry, logger, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function modelKeysOf(object: KubeObject): readonly string[] {
+  const name = object.metadata.labels?.[labels.model];
+  return name === undefined ? [] : [keyOf({ name, ...(object.metadata.namespace === undefined ? {} : { namespace: object.metadata.namespace }) })];
+}
