@@ -13,11 +13,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { installApp } from './app-files.ts';
 import { installBase, userId } from './base-files.ts';
+import { defaultTag } from './default-tag.ts';
 import { requireBuildah, writeOciArchive, type ImageConfig } from './oci-archive.ts';
 import { BuildError, runProgram } from './run-program.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const defaultTag = 'localhost/onnx-runtime:dev';
 
 const usage = `usage: node scripts/images/build.ts --out FILE.tar [--tag TAG]
 

@@ -12,9 +12,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CoreV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
 import { messageOf } from '../../api/errors.ts';
+import { defaultTag } from '../images/default-tag.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const defaultImage = 'localhost/onnx-runtime:dev';
+const image = process.env['ONNX_E2E_IMAGE'] ?? defaultTag;
 /** Loading a model, a rollout and its settling take seconds; a story has a handful of them. */
 const storyTimeoutMs = 600_000;
 
@@ -28,7 +29,7 @@ node scripts/images/build.ts --out FILE.tar, then import FILE.tar on the nodes.
   --grep PATTERN   stories whose names match
 
   KUBECONFIG       the cluster
-  ONNX_E2E_IMAGE   the runtime's image on its nodes (${defaultImage})
+  ONNX_E2E_IMAGE   the runtime's image on its nodes (${defaultTag})
   ONNX_E2E_MODELS  folder that npm run models filled; without it the story of the sentence encoder is skipped
 `;
 
@@ -64,7 +65,7 @@ async function tell(target: TargetName, grep: string | undefined): Promise<boole
   const mocha = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/e2e/**/*.test.ts'], {
     cwd: repository,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ONNX_E2E_TARGET: target },
+    env: { ...process.env, ONNX_E2E_TARGET: target, ONNX_E2E_IMAGE: image },
   });
   const forward = (signal: NodeJS.Signals): void => void mocha.kill(signal);
   process.on('SIGTERM', forward).on('SIGINT', forward);
@@ -87,7 +88,6 @@ async function lookForCluster(): Promise<Cluster> {
     return { kind: 'broken', why: `the cluster of ${file} cannot be used: ${messageOf(error)}` };
   }
   if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
-  const image = process.env['ONNX_E2E_IMAGE'] ?? defaultImage;
   // A name without a registry cannot be pulled: it has to be there.
   const there = !image.startsWith('localhost/') || nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));
   return there ? { kind: 'there' } : { kind: 'broken', why: `no node has the image ${image}: build it with scripts/images/build.ts and import it` };

@@ -3,18 +3,16 @@
  *
  * Owns:  how a folder of this machine becomes a claim: a hostPath volume, which needs nodes that see this machine's file
  *        system (network namespaces, kind with a mount). Pods need no right to hostPath: they mount a claim.
- *        And how a Service is called from outside: at its ClusterIP, which this machine has to have a route to.
+ *        Services are called at their ClusterIP, which this machine has to have a route to.
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { ClusterApi } from './cluster-api.ts';
 import { claimName, type Target } from './target.ts';
 
-export const defaultImage = 'localhost/onnx-runtime:dev';
-
 export type ClusterSettings = { readonly kubeconfigFile: string | undefined; readonly modelsFolder: string; readonly image: string | undefined };
 
 export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSettings): Target {
-  if (kubeconfigFile === undefined) throw new Error('KUBECONFIG does not name a cluster');
+  if (kubeconfigFile === undefined || image === undefined) throw new Error('the stories on a cluster need KUBECONFIG and ONNX_E2E_IMAGE: npm run test:e2e sets them');
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromFile(kubeconfigFile);
   const api = new ClusterApi(kubeConfig);
@@ -22,7 +20,7 @@ export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSett
     name: 'a cluster',
     kubeConfig,
     kubeconfigFile,
-    runtimeImage: image ?? defaultImage,
+    runtimeImage: image,
     async offerModels(namespace) {
       const capacity = { storage: '1Gi' };
       const accessModes = ['ReadOnlyMany'];
@@ -33,11 +31,6 @@ export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSett
       await api.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name: claimName }, spec: claim });
     },
     withdrawModels: (namespace) => api.delete({ apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) }),
-    async entryOf({ namespace, name }) {
-      const service = await api.get({ apiVersion: 'v1', kind: 'Service', namespace, name });
-      const { clusterIP, ports } = (service?.spec ?? {}) as { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number }[] };
-      return `http://${clusterIP}:${ports?.[0]?.port}`;
-    },
     lastLines: () => '',
     close: () => Promise.resolve(),
   };

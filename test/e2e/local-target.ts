@@ -28,10 +28,6 @@ export async function openLocalMode({ folder, modelsFolder }: { readonly folder:
       await api.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name: claimName }, spec });
     },
     withdrawModels: () => Promise.resolve(),
-    entryOf({ name, address }) {
-      if (address === undefined) return Promise.reject(new Error(`${name} has no status.address.url`));
-      return Promise.resolve(address);
-    },
     lastLines: () => program.lastLines,
     close: () => program.stop(),
   };

@@ -46,7 +46,8 @@ export class Stage {
 
   async entryOf(name: string): Promise<string> {
     const address = (await this.model(name))?.status?.address?.url;
-    return this.world.target.entryOf({ namespace: this.namespace, name, address });
+    if (address === undefined) throw new Error(`${name} has no status.address.url`);
+    return address;
   }
 
   pods(name: string): Promise<readonly Manifest[]> {

@@ -1,8 +1,8 @@
 /**
  * Where the end-to-end stories are told: local mode or a real cluster. The stories do not know which.
  *
- * Owns:  the port and its words. What differs between the two is here and nowhere else: how the control plane comes up,
- *        how a folder becomes a claim, and where a model's entry can be called from this process.
+ * Owns:  the port and its words. What differs between the two is here and nowhere else: how the control plane comes up
+ *        and how a folder becomes a claim.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 
@@ -18,8 +18,6 @@ export interface Target {
   offerModels(namespace: string): Promise<void>;
   /** Takes away what `offerModels` made outside the namespace. */
   withdrawModels(namespace: string): Promise<void>;
-  /** A model's entry, as this process can call it: `http://host:port`. */
-  entryOf(model: { readonly namespace: string; readonly name: string; readonly address: string | undefined }): Promise<string>;
   /** What its processes said last; shown when a story fails. */
   lastLines(): string;
   close(): Promise<void>;

@@ -95,5 +95,6 @@ export class World {
 
 function startOperator(target: Target): ChildProgram {
   const image = target.runtimeImage === undefined ? [] : ['--runtime-image', target.runtimeImage];
-  return new ChildProgram('operator', ['operator/main.ts', '--kubeconfig', target.kubeconfigFile, ...image]);
+  const flags = ['--kubeconfig', target.kubeconfigFile, '--service-address', 'ClusterIP', '--listen', 'off', ...image];
+  return new ChildProgram('operator', ['operator/main.ts', ...flags]);
 }
