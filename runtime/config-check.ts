@@ -18,7 +18,7 @@ type OptionalKeys<S> = { [K in keyof S]: S[K] extends Optional<unknown> ? K : ne
 export type Shape<S> = { readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & { readonly [K in OptionalKeys<S>]?: ValueOf<S[K]> };
 
 export function wrong(where: string, problem: string): AppError {
-  return new AppError('BAD_CONFIG', { where, problem });
+  return new AppError('BAD_CONFIG', { where: where.replace(/:$/, ''), problem });
 }
 
 export function optional<T>(check: Check<T>, fallback?: T): Optional<T> {

@@ -1,0 +1,94 @@
+/**
+ * Keeps the process under its memory limit: gives memory back while it can, refuses work when it cannot.
+ *
+ * Owns:  the reading of anonymous memory and what follows from it. Mapped weights are not in it: the kernel may
+ *        drop those pages at any time.
+ * Limits: above 85 % of the limit a worker is recycled; above 93 % requests are refused with MEMORY_FULL.
+ *        The rest is for what happens between two readings.
+ */
+import { readFile } from 'node:fs/promises';
+import { AppError } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+
+export type MemoryReading = { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number };
+
+export type MemoryGuardOptions = {
+  /** Absent: nothing to keep to. */
+  readonly limitBytes?: number;
+  readonly recycle: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Text of /proc/self/smaps_rollup; another source in tests. */
+  readonly read?: () => Promise<string>;
+};
+
+const recycleShare = 0.85;
+const refuseShare = 0.93;
+const calmMs = 1000;
+/** When it gets tight one looks more often. */
+const tenseMs = 200;
+/** Twenty seconds: a recycled worker has to show what it gave back before the next one goes. */
+const betweenRecyclesMs = 20_000;
+
+export class MemoryGuard {
+  readonly #options: MemoryGuardOptions;
+  #anonymousBytes = 0;
+  #peakBytes = 0;
+  #recycledAtMs = -Infinity;
+  #refusing = false;
+
+  constructor(options: MemoryGuardOptions) {
+    this.#options = options;
+  }
+
+  get reading(): MemoryReading {
+    return { limitBytes: this.#options.limitBytes ?? null, anonymousBytes: this.#anonymousBytes, peakBytes: this.#peakBytes };
+  }
+
+  /** Reads until the signal is aborted. */
+  async watch(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      await this.look();
+      await this.#options.clock.sleep(this.#share() > recycleShare ? tenseMs : calmMs, stop);
+    }
+  }
+
+  /** @throws AppError MEMORY_FULL */
+  admit(): void {
+    const { limitBytes } = this.#options;
+    if (this.#refusing && limitBytes !== undefined) throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
+  }
+
+  /** Reads once and does what follows. */
+  async look(): Promise<void> {
+    const { read = readRollup, clock, recycle, logger } = this.#options;
+    const bytes = parseAnonymousBytes(await read().catch(() => ''));
+    if (bytes === undefined) return;
+    this.#anonymousBytes = bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, bytes);
+    const share = this.#share();
+    if (share > refuseShare !== this.#refusing) {
+      this.#refusing = share > refuseShare;
+      logger.warn(this.#refusing ? 'refusing work, memory is short' : 'memory is back, taking work', { ...this.reading });
+    }
+    if (share <= recycleShare || clock.monotonic() - this.#recycledAtMs < betweenRecyclesMs) return;
+    this.#recycledAtMs = clock.monotonic();
+    logger.info('recycling a worker to give memory back', { ...this.reading });
+    recycle();
+  }
+
+  #share(): number {
+    return this.#options.limitBytes === undefined ? 0 : this.#anonymousBytes / this.#options.limitBytes;
+  }
+}
+
+function readRollup(): Promise<string> {
+  return readFile('/proc/self/smaps_rollup', 'utf8');
+}
+
+/** @returns undefined when the text has no such line */
+export function parseAnonymousBytes(rollup: string): number | undefined {
+  const kib = /^Anonymous:\s+(\d+) kB$/m.exec(rollup)?.[1];
+  return kib === undefined ? undefined : Number(kib) * 1024;
+}
