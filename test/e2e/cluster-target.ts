@@ -6,7 +6,7 @@
  *        Services are called at their ClusterIP, which this machine has to have a route to.
  */
 import { KubeConfig } from '@kubernetes/client-node';
-import { ClusterApi } from './cluster-api.ts';
+import { ClusterApi, eventually, type Named } from './cluster-api.ts';
 import { claimName, type Target } from './target.ts';
 
 export type ClusterSettings = { readonly kubeconfigFile: string | undefined; readonly modelsFolder: string; readonly image: string | undefined };
@@ -21,19 +21,32 @@ export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSett
     kubeConfig,
     kubeconfigFile,
     runtimeImage: image,
-    async offerModels(namespace) {
-      const capacity = { storage: '1Gi' };
-      const accessModes = ['ReadOnlyMany'];
-      const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName };
-      const spec = { capacity, accessModes, storageClassName: '', persistentVolumeReclaimPolicy: 'Retain', claimRef, hostPath: { path: modelsFolder, type: 'Directory' } };
-      await api.apply({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: volumeOf(namespace) }, spec });
-      const claim = { accessModes, storageClassName: '', volumeName: volumeOf(namespace), resources: { requests: capacity } };
-      await api.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name: claimName }, spec: claim });
-    },
+    offerModels: (namespace) => offerModels(api, namespace, modelsFolder),
     withdrawModels: (namespace) => api.delete({ apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) }),
     lastLines: () => '',
     close: () => Promise.resolve(),
   };
+}
+
+async function offerModels(api: ClusterApi, namespace: string, folder: string): Promise<void> {
+  const capacity = { storage: '1Gi' };
+  const common = { accessModes: ['ReadOnlyMany'], storageClassName: '' };
+  const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName };
+  const volume = { apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) };
+  const spec = { ...common, capacity, persistentVolumeReclaimPolicy: 'Retain', claimRef, hostPath: { path: folder, type: 'Directory' } };
+  await api.apply({ apiVersion: volume.apiVersion, kind: volume.kind, metadata: { name: volume.name }, spec });
+  // A claim that comes before its volume is available waits for the binder's next round, a quarter of a minute.
+  await phaseIs(api, volume, 'Available');
+  const claim = { ...common, volumeName: volume.name, resources: { requests: capacity } };
+  await api.apply({ apiVersion: claimRef.apiVersion, kind: claimRef.kind, metadata: { namespace, name: claimName }, spec: claim });
+  await phaseIs(api, claimRef, 'Bound');
+}
+
+async function phaseIs(api: ClusterApi, named: Named, phase: string): Promise<void> {
+  await eventually(`${named.kind} ${named.name} ${phase}`, 60_000, async () => {
+    const status = (await api.get(named))?.status as { readonly phase?: string } | undefined;
+    return status?.phase === phase ? true : undefined;
+  });
 }
 
 function volumeOf(namespace: string): string {

@@ -1,0 +1,40 @@
+/** What a sidecar serves is what the operator reads: both ends of the report over a socket. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { createReportClient } from '../../operator/report-client.ts';
+import { ReportPuller } from '../../operator/reports.ts';
+import { firstReport } from '../../runtime/sidecar/report.ts';
+import { sidecarApp } from '../../runtime/sidecar/server.ts';
+import type { Report } from '../../api/report.ts';
+import { fullReport } from '../support/reports.ts';
+
+describe('a report', () => {
+  for (const [name, report] of [
+    ['of a pod that serves', fullReport],
+    ['of a runtime that has not come up', firstReport('6c9f01ab2d').report],
+    ['that is worth compressing', { ...fullReport, node: { cores: 2, cpuFeatures: Array.from({ length: 300 }, (_v, i) => `feature-${i}`) } }],
+  ] as const satisfies readonly (readonly [string, Report])[]) {
+    it(`${name} reaches the operator whole`, async () => {
+      const server = createServer(sidecarApp({ report: () => report, alive: () => true }));
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const client = createReportClient((server.address() as AddressInfo).port);
+      const puller = new ReportPuller({ fetch: client.fetch, clock: systemClock, logger: silentLogger });
+      try {
+        const changed = new Promise<string>((resolve) => puller.onChange(resolve));
+        puller.watch('ranking/ranker', [{ uid: 'uid-1', ip: '127.0.0.1' }], 'rollout');
+        assert.equal(await changed, 'ranking/ranker');
+        assert.deepEqual(puller.latest('uid-1')?.report, report);
+      } finally {
+        puller.close();
+        client.close();
+        server.close();
+        server.closeAllConnections();
+      }
+    });
+  }
+});
