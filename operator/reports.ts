@@ -136,9 +136,9 @@ export class ReportPuller {
     const pulled = await this.#ask(entry.ip);
     this.#inFlight -= 1;
     entry.inFlight = false;
-    entry.dueMs = this.#clock.monotonic() + paceMs[entry.pace];
     // The pod may have gone, or another begun in its name, while it was asked.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
+    entry.dueMs = this.#clock.monotonic() + pauseMs(entry);
     this.#pump();
   }
 
@@ -165,6 +165,11 @@ export class ReportPuller {
     if (before !== undefined && shownOf(before) === shownOf(pulled.report)) return;
     for (const listener of this.#listeners) listener(entry.modelKey);
   }
+}
+
+/** A pod that has not said that it is ready is about to say something new, whatever its model is at. */
+function pauseMs({ pace, latest }: Entry): number {
+  return latest?.report.ready === true && latest.silence === undefined ? paceMs[pace] : paceMs.rollout;
 }
 
 /** Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of. */

@@ -47,6 +47,17 @@ describe('ReportPuller', () => {
     });
   }
 
+  it('follows a pod closely until it is ready, whatever its model is at', async () => {
+    const { puller, clock, asked, answer } = world();
+    answer({ kind: 'report', report: { ...fullReport, ready: false } });
+    puller.watch(model, [pod], 'rest');
+    await clock.advance(10_000);
+    assert.equal(asked.length, 3);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(40_000);
+    assert.equal(asked.length, 5);
+  });
+
   it('does not wait out a long pause when a rollout begins', async () => {
     const { puller, clock, asked } = world();
     puller.watch(model, [pod], 'rest');
