@@ -7,6 +7,7 @@
  */
 import { AppError, kindOf, messageOf } from '../api/errors.ts';
 import { fieldManager, labels } from '../api/names.ts';
+import type { Clock } from '../lib/clock.ts';
 import { isApplied, stamped } from './drift.ts';
 import { childTypes, configMaps, controllerRevisions, deployments, services } from './kube-objects.ts';
 import type { KubeClient } from './kube/kube-client.ts';
@@ -14,6 +15,7 @@ import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { ResourceType } from './kube/resource-type.ts';
 import type { ApplyFailure, Seen } from './observe.ts';
+import type { RecentWrites } from './recent-writes.ts';
 import type { Manifest } from './resources/objects.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from './rollout/state.ts';
 
@@ -21,13 +23,18 @@ const typeOfKind: Readonly<Record<string, ResourceType>> = { Service: services, 
 
 export type Applied = { readonly writes: number; readonly failure?: ApplyFailure; readonly error?: unknown };
 
-export async function apply(client: KubeClient, seen: Seen, decision: Decision, wanted: readonly Manifest[]): Promise<Applied> {
+type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
+type Hands = { readonly client: KubeClient; readonly recent: RecentWrites; readonly clock: Clock };
+
+export async function apply({ client, recent, clock }: Hands, seen: Seen, want: Wanted): Promise<Applied> {
+  const { decision, manifests } = want;
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   let writes = 0;
-  for (const manifest of wanted.map(stamped)) {
-    if (isApplied(manifest, live.get(identityOf(manifest)))) continue;
+  for (const manifest of manifests.map(stamped)) {
+    const identity = identityOf(manifest);
+    if (isApplied(manifest, recent.newest(identity, live.get(identity), clock.monotonic()))) continue;
     try {
-      await client.apply(typeOf(manifest.kind), manifest, { fieldManager, force: true });
+      recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { fieldManager, force: true }), clock.monotonic());
       writes += 1;
     } catch (error) {
       return { writes, error, failure: failureOf(manifest, error) };

@@ -14,6 +14,7 @@ import { apply } from './apply.ts';
 import { onnxModels } from './kube-objects.ts';
 import type { KubeClient } from './kube/kube-client.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
+import { isOlder, RecentWrites } from './recent-writes.ts';
 import { desiredState } from './resources/index.ts';
 import { decide } from './rollout/decide.ts';
 import type { Decision } from './rollout/state.ts';
@@ -44,6 +45,8 @@ export class Reconciler {
   readonly #failures = new Map<string, ApplyFailure>();
   /** Our last status write of a model: a cache that is older is not to be decided on. */
   readonly #written = new Map<string, { readonly version: string; readonly atMs: number }>();
+  /** Our last writes of a model's children. */
+  readonly #recent = new Map<string, RecentWrites>();
 
   constructor(world: World) {
     this.#world = world;
@@ -64,7 +67,8 @@ export class Reconciler {
     await this.#report(key, seen, decision, now);
     this.#world.follow(key, seen, decision);
     await this.#apply(key, seen, decision);
-    return decision.recheckMs === undefined ? {} : { recheckMs: decision.recheckMs };
+    const rechecks = [decision.recheckMs, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
+    return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
   /** One write, and only when the status says something new. */
@@ -82,13 +86,20 @@ export class Reconciler {
   }
 
   async #apply(key: string, seen: Seen, decision: Decision): Promise<void> {
-    const applied = await apply(this.#world.client, seen, decision, desiredState(seen.model, decision, seen.records));
+    const { client, clock } = this.#world;
+    const applied = await apply({ client, clock, recent: this.#recentOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
     if (applied.failure === undefined) {
       this.#failures.delete(key);
       return;
     }
     this.#failures.set(key, applied.failure);
     throw applied.error;
+  }
+
+  #recentOf(key: string): RecentWrites {
+    const recent = this.#recent.get(key) ?? new RecentWrites();
+    this.#recent.set(key, recent);
+    return recent;
   }
 
   #isBehind(key: string, model: OnnxModel): boolean {
@@ -100,13 +111,9 @@ export class Reconciler {
   #forget(key: string): void {
     this.#failures.delete(key);
     this.#written.delete(key);
+    this.#recent.delete(key);
     this.#world.follow(key, undefined, undefined);
   }
-}
-
-/** Resource versions are decimal numbers that grow (KEP-5504); what is not a number is only compared for equality. */
-function isOlder(version: string, than: string): boolean {
-  return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

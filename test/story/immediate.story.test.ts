@@ -1,0 +1,133 @@
+/** Whole rollouts as text that a person can review: what the status said, who served, which pods there were. */
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { Reconciler } from '../../operator/reconcile.ts';
+import assert from 'node:assert/strict';
+import { labels } from '../../api/names.ts';
+import type { Pod } from '../../operator/kube-objects.ts';
+import { FakeCluster } from '../support/fake-cluster.ts';
+import { assertGolden } from '../support/golden.ts';
+import { HandClock } from '../support/hand-clock.ts';
+
+const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({ model: { uri: `https://models.example/${uri}` }, replicas: 2, revisionHistoryLimit: 5, ...more });
+
+type Step = { readonly atS: number; readonly say: string; readonly apply: OnnxModelSpec };
+
+function reconcilerOf(cluster: FakeCluster): Reconciler {
+  return new Reconciler({
+    client: cluster.client, caches: cluster.caches, reports: () => undefined, clock: cluster.clock, logger: silentLogger,
+    settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: () => {},
+  });
+}
+
+/** Runs for `seconds` in steps of five; each line is a change of what one would see. */
+async function tell(seconds: number, steps: readonly Step[], crash?: (cluster: FakeCluster) => void): Promise<{ story: string; cluster: FakeCluster }> {
+  const cluster = new FakeCluster(new HandClock());
+  crash?.(cluster);
+  let reconciler = reconcilerOf(cluster);
+  const names = new Map<string, string>();
+  const lines: string[] = [];
+  let last = '';
+  for (let atS = 0; atS <= seconds; atS += 5) {
+    for (const step of steps.filter((s) => s.atS === atS)) {
+      cluster.put(step.apply);
+      lines.push(`# ${step.say}`);
+    }
+    cluster.tick();
+    // A pass for each change, as the watches would ask for; a crash is followed by a new process.
+    for (let pass = 0; pass < 4; pass += 1) {
+      await reconciler.reconcile('ml/ranker').catch(() => { reconciler = reconcilerOf(cluster); });
+      assertInvariants(cluster);
+    }
+    const line = describeNow(cluster, names);
+    if (line !== last) lines.push(`${String(atS).padStart(4)}s  ${line}`);
+    last = line;
+    await cluster.clock.advance(5000);
+  }
+  return { story: `${lines.join('\n')}\n`, cluster };
+}
+
+function assertInvariants(cluster: FakeCluster): void {
+  const { routed } = cluster;
+  if (routed === undefined) return;
+  const others = cluster.of<Pod>('Pod').map((pod) => pod.metadata.labels?.[labels.revision]).filter((revision) => revision !== routed);
+  const stable = cluster.status?.stable?.revision;
+  if (cluster.readyPods(routed) === 0 && stable !== undefined) {
+    for (const other of others) assert.equal(cluster.readyPods(other), 0, `traffic goes to ${routed} without ready pods while ${other} has some`);
+  }
+}
+
+function describeNow(cluster: FakeCluster, names: Map<string, string>): string {
+  const nameOf = (revision: string | undefined): string => {
+    if (revision === undefined) return '-';
+    if (!names.has(revision)) names.set(revision, `v${names.size + 1}`);
+    return names.get(revision) ?? '';
+  };
+  const { status } = cluster;
+  const route = nameOf(cluster.routed);
+  nameOf(status.candidate?.revision);
+  const revisions = [...new Set(cluster.of<Pod>('Pod').map((pod) => pod.metadata.labels?.[labels.revision]))];
+  const pods = revisions.map((r) => `${nameOf(r)} ${cluster.readyPods(r)}/${cluster.of<Pod>('Pod').filter((p) => p.metadata.labels?.[labels.revision] === r).length}`).join(' ');
+  const conditions = (status.conditions ?? []).filter((c) => ['Ready', 'Reconciling', 'Stalled', 'Available'].includes(c.type) && c.status === 'True').map((c) => c.type).join(',');
+  let text = `${(status.phase ?? '').padEnd(10)} route ${route}  pods ${pods.padEnd(14)} ${`[${conditions}]`.padEnd(22)} ${status.rollout?.reason}: ${status.message}`;
+  for (const [revision, name] of names) text = text.replaceAll(revision, name);
+  return text;
+}
+
+const stories: readonly { name: string; seconds: number; steps: readonly Step[] }[] = [
+  { name: 'a first revision comes up', seconds: 60, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }] },
+  { name: 'a changed spec takes over', seconds: 140, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the batch size', apply: spec('ok', { batching: { maxBatchSize: 16 } }) }] },
+  { name: 'a revision with the wrong bytes leaves stable alone', seconds: 150, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('wrong-digest') }, { atS: 120, say: 'put the old spec back', apply: spec('ok') }] },
+  { name: 'a revision that needs more memory than it may leaves stable alone', seconds: 120, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('oom') }] },
+  { name: 'an image that cannot be pulled is waited for until the deadline', seconds: 160, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('no-image', { rollout: { progressDeadline: '1m' } }) }] },
+  { name: 'a third spec replaces the second on its way', seconds: 170, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'apply a slow one', apply: spec('slow') }, { atS: 75, say: 'apply a third', apply: spec('ok-3') }] },
+];
+
+describe('Immediate rollouts', () => {
+  for (const { name, seconds, steps } of stories) {
+    it(name, async () => {
+      const { story } = await tell(seconds, steps);
+      assertGolden(`story/${name.replaceAll(' ', '-')}.golden`, `# ${name}\n${story}`);
+    });
+  }
+
+  it('writes nothing once nothing changes', async () => {
+    const { cluster } = await tell(120, stories[1]!.steps);
+    const before = cluster.writes.length;
+    const reconciler = reconcilerOf(cluster);
+    for (let i = 0; i < 20; i += 1) {
+      cluster.tick();
+      await reconciler.reconcile('ml/ranker');
+    }
+    assert.deepEqual(cluster.writes.slice(before), []);
+  });
+
+  it('keeps as many old revisions as revisionHistoryLimit says', async () => {
+    const steps = [1, 2, 3, 4, 5].map((n) => ({ atS: (n - 1) * 60, say: `v${n}`, apply: spec(`ok-${n}`, { revisionHistoryLimit: 2 }) }));
+    const { cluster } = await tell(320, steps);
+    assert.equal(cluster.of('ControllerRevision').length, 3);
+    assert.equal(cluster.of('Deployment').length, 1);
+    assert.deepEqual(cluster.status.history?.map((entry) => entry.outcome), ['Promoted', 'Promoted', 'Promoted', 'Promoted', 'Promoted']);
+  });
+});
+
+describe('Immediate rollouts, with a crash in the place of any write', () => {
+  // The writes of the story are counted first; then it is told once for each of them, with a crash there.
+  it('end in the state that the spec asks for', async () => {
+    const { steps, seconds } = stories[1]!;
+    const { cluster: whole } = await tell(seconds, steps);
+    for (let at = 0; at < whole.writes.length; at += 1) {
+      let count = 0;
+      const { cluster } = await tell(seconds, steps, (c) => {
+        c.beforeWrite = (what) => {
+          count += 1;
+          if (count === at + 1) throw new Error(`crash before ${what}`);
+        };
+      });
+      assert.equal(cluster.status.phase, 'Stable', `after a crash before write ${at}`);
+      assert.equal(cluster.routed, cluster.status.stable?.revision);
+      assert.equal(cluster.status.stable?.revision, whole.status.stable?.revision);
+      assert.equal(cluster.of('Deployment').length, 1);
+    }
+  });
+});

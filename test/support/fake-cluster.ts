@@ -1,0 +1,165 @@
+/**
+ * A cluster in memory for stories: it keeps objects, refuses stale status writes, makes pods for Deployments and
+ * lets them come up, or not, as the model's URI says. Time is a hand clock's.
+ *
+ * What a pod does is told by its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (the runtime
+ * image says so), `crash`.
+ */
+import { containers, labels, paths } from '../../api/names.ts';
+import { printLastWords, type Resolved } from '../../api/last-words.ts';
+import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
+import type { ConfigMap, ControllerRevision, ContainerStatus, Deployment, Pod, Service } from '../../operator/kube-objects.ts';
+import type { KubeClient } from '../../operator/kube/kube-client.ts';
+import { statusError } from '../../operator/kube/kube-error.ts';
+import type { KubeObject } from '../../operator/kube/object.ts';
+import type { Caches } from '../../operator/observe.ts';
+import type { HandClock } from './hand-clock.ts';
+
+type Stored = KubeObject & { readonly [field: string]: unknown };
+const resolved = (digest: string): Resolved => ({ digest, bytes: 1, signature: 's', opset: 17, precision: 'Source', provider: 'CPU', memoryEstimateBytes: 2 ** 26 });
+
+export class FakeCluster {
+  readonly clock: HandClock;
+  readonly objects = new Map<string, Stored>();
+  readonly writes: string[] = [];
+  /** Throws in the place of a write: crash injection. */
+  beforeWrite: (what: string) => void = () => {};
+  #version = 0;
+  #pods = 0;
+
+  constructor(clock: HandClock) {
+    this.clock = clock;
+  }
+
+  readonly client = {
+    apply: async (_type: unknown, object: KubeObject) => this.#write('apply', object),
+    replaceStatus: async (_type: unknown, target: KubeObject, status: unknown) => {
+      const stored = this.#need('OnnxModel', target.metadata.name);
+      if (stored.metadata.resourceVersion !== target.metadata.resourceVersion) throw statusError({ status: 409, reason: 'Conflict', message: 'the object has been modified' });
+      return this.#write('status', { ...stored, status } as Stored);
+    },
+    delete: async (type: { kind: string }, name: { name: string }) => {
+      const key = `${type.kind}/${name.name}`;
+      this.#note(`delete ${key}`);
+      this.objects.delete(key);
+      return true;
+    },
+  } as unknown as KubeClient;
+
+  readonly caches: Caches = {
+    model: (key) => this.objects.get(`OnnxModel/${key.split('/')[1]}`) as OnnxModel | undefined,
+    pods: () => this.of<Pod>('Pod'),
+    deployments: () => this.of<Deployment>('Deployment'),
+    services: () => this.of<Service>('Service'),
+    configMaps: () => this.of<ConfigMap>('ConfigMap'),
+    controllerRevisions: () => this.of<ControllerRevision>('ControllerRevision'),
+  };
+
+  of<T extends KubeObject>(kind: string): readonly T[] {
+    return [...this.objects.values()].filter((object) => object.kind === kind) as unknown as T[];
+  }
+
+  /** What a user applies. A changed spec is a new generation. */
+  put(spec: OnnxModelSpec, name = 'ranker'): void {
+    const before = this.objects.get(`OnnxModel/${name}`);
+    const generation = (before?.metadata.generation ?? 0) + 1;
+    const metadata = { name, namespace: 'ml', uid: `uid-${name}`, generation, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: this.#next() };
+    this.objects.set(`OnnxModel/${name}`, { ...before, apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata, spec });
+  }
+
+  get status(): OnnxModelStatus {
+    return this.#need('OnnxModel', 'ranker')['status'] as OnnxModelStatus;
+  }
+
+  get routed(): string | undefined {
+    return (this.objects.get('Service/ranker') as Service | undefined)?.spec?.selector?.[labels.revision];
+  }
+
+  readyPods(revision: string | undefined): number {
+    return this.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.revision] === revision && pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')).length;
+  }
+
+  /** Controllers and kubelets do what they can at this moment. */
+  tick(): void {
+    for (const deployment of this.of<Deployment>('Deployment')) this.#scale(deployment);
+    for (const pod of this.of<Pod>('Pod')) this.#live(pod);
+  }
+
+  #scale(deployment: Deployment): void {
+    const revision = deployment.metadata.labels?.[labels.revision] ?? '';
+    const mine = this.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.revision] === revision);
+    const wanted = deployment.spec?.replicas ?? 1;
+    for (let i = mine.length; i < wanted; i += 1) this.#createPod(deployment, revision);
+    for (const pod of mine.slice(wanted)) this.objects.delete(`Pod/${pod.metadata.name}`);
+  }
+
+  #createPod(deployment: Deployment, revision: string): void {
+    this.#pods += 1;
+    const name = `${deployment.metadata.name}-${this.#pods}`;
+    const metadata = { name, namespace: 'ml', uid: `uid-${name}`, labels: { [labels.model]: 'ranker', [labels.revision]: revision }, creationTimestamp: new Date(this.clock.now()).toISOString() };
+    this.objects.set(`Pod/${name}`, { apiVersion: 'v1', kind: 'Pod', metadata, bornAt: this.clock.now() });
+  }
+
+  #live(pod: Pod): void {
+    const revision = pod.metadata.labels?.[labels.revision] ?? '';
+    const orphan = !this.of<Deployment>('Deployment').some((d) => d.metadata.labels?.[labels.revision] === revision);
+    if (orphan) {
+      this.objects.delete(`Pod/${pod.metadata.name}`);
+      return;
+    }
+    const config = JSON.parse(this.of<ConfigMap>('ConfigMap').find((c) => c.metadata.labels?.[labels.revision] === revision)?.data?.[paths.configFile] ?? '{}') as { source?: { uri?: string } };
+    const ageMs = this.clock.now() - (pod as unknown as { bornAt: number }).bornAt;
+    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(config.source?.uri ?? '', ageMs) } as Stored);
+  }
+
+  async #write(verb: string, object: KubeObject): Promise<never> {
+    this.#note(`${verb} ${object.kind}/${object.metadata.name}`);
+    const stored = { ...object, metadata: { ...object.metadata, resourceVersion: this.#next() } } as Stored;
+    this.objects.set(`${object.kind}/${object.metadata.name}`, stored);
+    return stored as never;
+  }
+
+  #note(what: string): void {
+    this.beforeWrite(what);
+    this.writes.push(what);
+  }
+
+  #need(kind: string, name: string): Stored {
+    const found = this.objects.get(`${kind}/${name}`);
+    if (found === undefined) throw statusError({ status: 404, reason: 'NotFound', message: `${kind} ${name} not found` });
+    return found;
+  }
+
+  #next(): string {
+    this.#version += 1;
+    return String(this.#version);
+  }
+}
+
+/** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI says otherwise. */
+function podStatus(uri: string, ageMs: number): Pod['status'] {
+  const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
+  const prepared: ContainerStatus = {
+    name: containers.prepare, ready: true, restartCount: 0,
+    state: { terminated: { exitCode: 0, message: printLastWords({ kind: 'resolved', resolved: resolved(`sha256:${uri.length.toString(16).padStart(64, '0')}`) }) } },
+  };
+  const pending: ContainerStatus = { name: containers.prepare, ready: false, restartCount: 0, state: { running: {} } };
+  if (ageMs < 10_000) return { phase: 'Pending', initContainerStatuses: [pending] };
+  if (uri.includes('no-image')) return { phase: 'Pending', initContainerStatuses: [{ ...pending, state: { waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "nowhere/none:1"' } } }] };
+  if (uri.includes('wrong-digest')) {
+    const words = printLastWords({ kind: 'failed', code: 'DIGEST_MISMATCH', message: 'the digest of model.onnx is sha256:11, expected sha256:22' });
+    return { phase: 'Pending', initContainerStatuses: [{ ...pending, restartCount: 1, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 2, message: words } } }] };
+  }
+  if (uri.includes('oom')) {
+    const kills = Math.floor(ageMs / 10_000);
+    const runtime: ContainerStatus = { name: containers.runtime, ready: false, restartCount: kills - 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } };
+    return { phase: 'Running', initContainerStatuses: [prepared], containerStatuses: [runtime] };
+  }
+  const ready = ageMs >= readyAfterMs;
+  return {
+    phase: 'Running', podIP: '10.0.0.1', initContainerStatuses: [prepared],
+    conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+    containerStatuses: [{ name: containers.runtime, ready, restartCount: 0, state: { running: {} } }],
+  };
+}
+
