@@ -76,6 +76,8 @@ export type ClientError = {
   readonly code: AppError['code'] | 'INTERNAL';
   readonly kind: AppError['kind'];
   readonly message: string;
+  /** The error's own, for protocols that say which field was at fault. */
+  readonly params?: Readonly<Record<string, unknown>>;
 };
 
 /** Every task that can be asked for, loaded only when it is: a task may need packages that others do not. */

@@ -1,0 +1,27 @@
+/**
+ * What the HTTP thread and the tokenizer thread say to each other.
+ *
+ * Owns:  the messages, and turning a failure back into the error that it was.
+ */
+import { AppError, type ErrorCode } from '../../../api/errors.ts';
+import type { ReadingRules, TokenRequest } from './read-request.ts';
+import type { Vocabulary } from './tokenizer.ts';
+
+/** What the thread is started with. */
+export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
+
+export type ToThread =
+  | { readonly say: 'read'; readonly job: number; readonly body: Uint8Array<ArrayBuffer> }
+  | { readonly say: 'cancel'; readonly job: number };
+
+export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };
+
+export type FromThread =
+  | { readonly say: 'loaded'; readonly vocabulary: Vocabulary }
+  | { readonly say: 'loadFailed'; readonly failure: Failure }
+  | { readonly say: 'read'; readonly job: number; readonly request: TokenRequest }
+  | { readonly say: 'refused'; readonly job: number; readonly failure: Failure };
+
+export function errorOf(failure: Failure): Error {
+  return 'code' in failure ? new AppError(failure.code, failure.params) : new Error(failure.message);
+}

@@ -1,0 +1,152 @@
+/**
+ * Reads requests: short ones here and now, long ones on a thread of their own.
+ *
+ * Owns:   the tokenizer thread's life and the choice of thread. A body up to 4 KiB takes 2 or 3 ms at worst and
+ *         would wait longer for a hand-over; a tokenizer over 4 MiB is not kept twice, so then all go over.
+ * Limits: 64 requests and 64 MiB of bodies wait for the thread; one more is refused with QUEUE_FULL.
+ * Ends:   every `read` settles: rows, an AppError, or the reason of the caller's abort. A thread that ends by
+ *         itself is replaced by the next `read`.
+ */
+import { stat } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
+import { AppError } from '../../../api/errors.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../lib/log.ts';
+import { readRequest, type TokenRequest } from './read-request.ts';
+import { Slice } from './slice.ts';
+import { errorOf, type FromThread, type ThreadTask, type ToThread } from './thread-messages.ts';
+import { TextTokenizer, type Vocabulary } from './tokenizer.ts';
+
+const inlineBodyBytes = 4 << 10;
+const inlineTokenizerBytes = 4 << 20;
+const inlineSliceMs = 2;
+const maxWaiting = 64;
+const maxWaitingBytes = 64 << 20;
+/** Keeps a hostile body from taking the pod's memory by way of the thread's heap. */
+const maxHeapMb = 512;
+
+type Job = { readonly bytes: number; readonly resolve: (request: TokenRequest) => void; readonly reject: (error: unknown) => void };
+
+export type ReaderOptions = { readonly task: ThreadTask; readonly clock: Clock; readonly logger: Logger };
+
+export class RequestReader {
+  readonly vocabulary: Vocabulary;
+  readonly #options: ReaderOptions;
+  readonly #inline: TextTokenizer | undefined;
+  readonly #jobs = new Map<number, Job>();
+  #worker: Worker | undefined;
+  #lastJob = 0;
+  #waitingBytes = 0;
+  #closed = false;
+
+  private constructor(options: ReaderOptions, inline: TextTokenizer | undefined, started: { readonly worker: Worker; readonly vocabulary: Vocabulary }) {
+    this.#options = options;
+    this.#inline = inline;
+    this.vocabulary = started.vocabulary;
+    this.#adopt(started.worker);
+  }
+
+  /** @throws AppError BAD_CONFIG when the tokenizer's files cannot be used */
+  static async start(options: ReaderOptions): Promise<RequestReader> {
+    const { path, configPath } = options.task;
+    const started = await startWorker(options.task);
+    const small = (await stat(path)).size <= inlineTokenizerBytes;
+    return new RequestReader(options, small ? await TextTokenizer.load(path, configPath) : undefined, started);
+  }
+
+  /** @param body may be handed over to the thread: the caller must not touch it again */
+  async read(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
+    const { clock, task } = this.#options;
+    if (this.#inline !== undefined && body.length <= inlineBodyBytes) {
+      return readRequest(body, this.#inline, task.rules, { slice: new Slice(clock, inlineSliceMs), signal });
+    }
+    signal.throwIfAborted();
+    if (this.#closed) throw new AppError('DRAINING', undefined);
+    if (this.#jobs.size >= maxWaiting || this.#waitingBytes + body.length > maxWaitingBytes) throw new AppError('QUEUE_FULL', { limit: maxWaiting });
+    return this.#hand(body, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#worker?.terminate();
+  }
+
+  /** The job counts from here on, so that limits hold while a thread is still starting. */
+  #hand(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
+    const job = (this.#lastJob += 1);
+    const { promise, resolve, reject } = Promise.withResolvers<TokenRequest>();
+    this.#jobs.set(job, { bytes: body.length, resolve, reject });
+    this.#waitingBytes += body.length;
+    const leave = (): void => {
+      this.#worker?.postMessage({ say: 'cancel', job } satisfies ToThread);
+      this.#settle(job)?.reject(signal.reason);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    this.#send(job, body).catch((error: unknown) => this.#settle(job)?.reject(error));
+    return promise.finally(() => signal.removeEventListener('abort', leave));
+  }
+
+  async #send(job: number, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    const worker = await this.#runningWorker();
+    if (!this.#jobs.has(job)) return;
+    // A view of a larger buffer is copied: transferring would take its neighbours away.
+    const whole = body.byteLength === body.buffer.byteLength;
+    worker.postMessage({ say: 'read', job, body } satisfies ToThread, whole ? [body.buffer] : []);
+  }
+
+  async #runningWorker(): Promise<Worker> {
+    if (this.#worker !== undefined) return this.#worker;
+    const { worker } = await startWorker(this.#options.task);
+    // Another read may have been faster.
+    if (this.#worker !== undefined || this.#closed) {
+      await worker.terminate();
+      return this.#worker ?? worker;
+    }
+    this.#adopt(worker);
+    return worker;
+  }
+
+  #adopt(worker: Worker): void {
+    this.#worker = worker;
+    worker.on('message', (message: FromThread) => this.#hear(message));
+    worker.on('error', (err) => this.#options.logger.error('tokenizer thread failed', { err }));
+    worker.once('exit', () => {
+      this.#worker = undefined;
+      for (const job of this.#jobs.keys()) this.#settle(job)?.reject(new AppError('ENGINE_LOST', { model: this.#options.task.rules.model }));
+    });
+    // The server's sockets keep the process; this thread alone should not.
+    worker.unref();
+  }
+
+  #hear(message: FromThread): void {
+    if (message.say === 'read') this.#settle(message.job)?.resolve(message.request);
+    if (message.say === 'refused') this.#settle(message.job)?.reject(errorOf(message.failure));
+  }
+
+  /** Takes a job off the list; undefined when it has been settled before. */
+  #settle(job: number): Job | undefined {
+    const found = this.#jobs.get(job);
+    if (found === undefined) return undefined;
+    this.#jobs.delete(job);
+    this.#waitingBytes -= found.bytes;
+    return found;
+  }
+}
+
+/** @throws AppError BAD_CONFIG in the words of the thread */
+function startWorker(task: ThreadTask): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
+  return new Promise((resolve, reject) => {
+    // Beside this file, whether that is TypeScript or what was made of it.
+    const program = new URL(`./tokenizer-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+    const worker = new Worker(program, { workerData: task, name: 'tokenizer', resourceLimits: { maxOldGenerationSizeMb: maxHeapMb } });
+    const lose = (): void => reject(new AppError('ENGINE_LOST', { model: task.rules.model }));
+    worker.once('error', reject);
+    worker.once('exit', lose);
+    worker.once('message', (message: FromThread) => {
+      worker.off('error', reject).off('exit', lose);
+      if (message.say === 'loaded') return resolve({ worker, vocabulary: message.vocabulary });
+      void worker.terminate();
+      return reject(message.say === 'loadFailed' ? errorOf(message.failure) : new Error('the tokenizer thread spoke out of turn'));
+    });
+  });
+}

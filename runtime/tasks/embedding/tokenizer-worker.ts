@@ -1,0 +1,62 @@
+/**
+ * The thread that reads requests too long for the HTTP thread.
+ *
+ * Owns:  its own copy of the tokenizer and the jobs on this thread. Jobs take turns every few milliseconds, so
+ *        that a short one does not wait for a long one to end.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { AppError, messageOf } from '../../../api/errors.ts';
+import { systemClock } from '../../../lib/clock.ts';
+import { readRequest } from './read-request.ts';
+import { Slice } from './slice.ts';
+import { TextTokenizer } from './tokenizer.ts';
+import type { Failure, FromThread, ThreadTask, ToThread } from './thread-messages.ts';
+
+const sliceMs = 5;
+
+if (parentPort === null) throw new Error('this file runs as a worker thread');
+const port = parentPort;
+const { rules, ...files } = workerData as ThreadTask;
+const jobs = new Map<number, AbortController>();
+const tokenizer = await load();
+
+async function load(): Promise<TextTokenizer | undefined> {
+  try {
+    const loaded = await TextTokenizer.load(files.path, files.configPath);
+    say({ say: 'loaded', vocabulary: loaded.vocabulary });
+    return loaded;
+  } catch (error) {
+    say({ say: 'loadFailed', failure: failureOf(error) });
+    return undefined;
+  }
+}
+
+if (tokenizer !== undefined) {
+  port.on('message', (message: ToThread) => {
+    if (message.say === 'cancel') jobs.get(message.job)?.abort();
+    else void read(message.job, message.body, tokenizer);
+  });
+}
+
+async function read(job: number, body: Uint8Array, by: TextTokenizer): Promise<void> {
+  const cancel = new AbortController();
+  jobs.set(job, cancel);
+  try {
+    const request = await readRequest(body, by, rules, { slice: new Slice(systemClock, sliceMs), signal: cancel.signal });
+    say({ say: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
+  } catch (error) {
+    // Nobody waits for the outcome of a job that was called off.
+    if (!cancel.signal.aborted) say({ say: 'refused', job, failure: failureOf(error) });
+  } finally {
+    jobs.delete(job);
+  }
+}
+
+/** Errors lose their class between threads; a code and its parameters do not. */
+function failureOf(error: unknown): Failure {
+  return error instanceof AppError ? { code: error.code, params: error.params as AppError['params'] } : { message: messageOf(error) };
+}
+
+function say(message: FromThread, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { EmbeddingConfig, RuntimeConfig } from '../../../../../api/runtime-config.ts';
+import { AppError } from '../../../../../api/errors.ts';
+import { systemClock } from '../../../../../lib/clock.ts';
+import { silentLogger } from '../../../../../lib/log.ts';
+import type { InferenceRequest, InferenceResult } from '../../../../../runtime/batching/port.ts';
+import type { Signature, TensorSpec } from '../../../../../runtime/engine/signature.ts';
+import { createEmbedding } from '../../../../../runtime/tasks/embedding/embedding.ts';
+import type { Task, TaskReply } from '../../../../../runtime/tasks/task.ts';
+import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
+
+const tokens: TensorSpec['dims'] = ['batch', 'sequence'];
+const signature: Signature = {
+  inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64', dims: tokens })),
+  outputs: [
+    { name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', 2] },
+    { name: 'sentence_embedding', type: 'float32', dims: ['batch', 2] },
+    { name: 'labels', type: 'int64', dims: ['batch', 2] },
+  ],
+};
+const embedding: EmbeddingConfig = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: false, maxTokens: 16, onTooLong: 'Truncate' };
+
+/** Answers each row with [its first word's id, its number of tokens]. */
+function answerOf({ inputs }: InferenceRequest): InferenceResult {
+  const { dims, data } = inputs['input_ids']! as { dims: readonly number[]; data: BigInt64Array };
+  const mask = inputs['attention_mask']!.data as BigInt64Array;
+  const [rows = 0, length = 0] = dims;
+  const values = Float32Array.from({ length: rows * 2 }, (_, at) => {
+    const row = Math.floor(at / 2);
+    return at % 2 === 0 ? Number(data[row * length + 1]) : mask.subarray(row * length, (row + 1) * length).reduce((sum, value) => sum + Number(value), 0);
+  });
+  return { outputs: { sentence_embedding: { type: 'float32', dims: [rows, 2], data: values } }, queueMs: 1, inferMs: 2, batchRows: rows };
+}
+
+type Submit = (request: InferenceRequest) => Promise<InferenceResult>;
+const answering: Submit = (request) => Promise.resolve(answerOf(request));
+
+describe('createEmbedding', () => {
+  let folder = '';
+  const tasks: Task[] = [];
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'embedding-'));
+    await writeTinyEncoder(folder);
+  });
+  after(async () => {
+    for (const task of tasks) await task.close?.();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function given(options: { submit?: Submit; embedding?: Partial<EmbeddingConfig>; signature?: Signature } = {}): Promise<Task> {
+    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, batching: { maxBatchSize: 4 } } as RuntimeConfig;
+    const task = await createEmbedding({
+      config,
+      signature: options.signature ?? signature,
+      inference: { submit: options.submit ?? answering },
+      sourceFile: (path) => join(folder, path),
+      clock: systemClock,
+      logger: silentLogger,
+    });
+    tasks.push(task);
+    return task;
+  }
+
+  type Seen = { decoded: number[]; inferred: { queueMs: number; inferMs: number }[] };
+  async function ask(task: Task, request: unknown, signal = new AbortController().signal): Promise<TaskReply & Seen> {
+    const seen: Seen = { decoded: [], inferred: [] };
+    const trace = { decoded: (elements: number) => void seen.decoded.push(elements), inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result) };
+    const reply = await task.routes[0]!.handle({ headers: {}, body: Uint8Array.from(Buffer.from(JSON.stringify(request))), signal, trace });
+    return { ...reply, ...seen };
+  }
+  const vectorsOf = (reply: TaskReply) => (JSON.parse(reply.body as string) as { data: { index: number; embedding: number[] }[] }).data.map(({ embedding: vector }) => vector);
+
+  it('serves one route of the protocol', async () => {
+    assert.deepEqual((await given()).routes.map(({ method, path }) => `${method} ${path}`), ['POST /v1/embeddings']);
+  });
+
+  it('answers in the order of the inputs, whatever their lengths', async () => {
+    const reply = await ask(await given(), { model: 'tiny', input: ['dog', 'the quick brown fox jumps over the lazy dog', 'fox', 'hello world'] });
+    assert.deepEqual(vectorsOf(reply), [[21, 3], [13, 12], [16, 3], [4, 4]]);
+    assert.deepEqual(JSON.parse(reply.body as string).usage, { prompt_tokens: 22, total_tokens: 22 });
+  });
+
+  it('reports its request to the trace once', async () => {
+    const { decoded, inferred } = await ask(await given(), { model: 'tiny', input: ['dog', 'the lazy dog'] });
+    assert.deepEqual(decoded, [8]);
+    assert.equal(inferred.length, 1);
+  });
+
+  it('fetches only the output it needs', async () => {
+    const asked: (readonly string[])[] = [];
+    await ask(await given({ submit: (request) => (asked.push(request.outputs), answering(request)) }), { model: 'tiny', input: 'dog' });
+    assert.deepEqual(asked, [['sentence_embedding']]);
+  });
+
+  it('keeps at most four pieces of a request in the batcher', async () => {
+    let running = 0;
+    let most = 0;
+    const submit: Submit = async (request) => {
+      most = Math.max(most, (running += 1));
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return answerOf(request);
+    };
+    const reply = await ask(await given({ submit }), { model: 'tiny', input: Array.from({ length: 40 }, () => 'dog') });
+    assert.equal(vectorsOf(reply).length, 40);
+    assert.equal(most, 4);
+  });
+
+  it('ends with the first piece that fails, calling off the others', async () => {
+    const signals: AbortSignal[] = [];
+    const submit: Submit = (request) => {
+      signals.push(request.signal);
+      if (signals.length === 2) return Promise.reject(new AppError('QUEUE_FULL', { limit: 1 }));
+      return new Promise((_, reject) => request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)));
+    };
+    await assert.rejects(ask(await given({ submit }), { model: 'tiny', input: Array.from({ length: 40 }, () => 'dog') }), { code: 'QUEUE_FULL' });
+    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true, true, true]);
+  });
+
+  it('passes the client leaving on to the batcher', async () => {
+    const client = new AbortController();
+    const submit: Submit = (request) => new Promise((_, reject) => {
+      request.signal.addEventListener('abort', () => reject(request.signal.reason as Error));
+      client.abort(new Error('gone'));
+    });
+    await assert.rejects(ask(await given({ submit }), { model: 'tiny', input: 'dog' }, client.signal), { message: 'gone' });
+  });
+
+  it('takes the dimensions that the model has', async () => {
+    assert.deepEqual(vectorsOf(await ask(await given(), { model: 'tiny', input: 'dog', dimensions: 2 })), [[21, 3]]);
+  });
+
+  it('refuses other dimensions before it runs', async () => {
+    const task = await given({ submit: () => Promise.reject(new Error('must not run')) });
+    await assert.rejects(ask(task, { model: 'tiny', input: 'dog', dimensions: 1 }), { code: 'FIELD_INVALID', message: 'dimensions: this model gives 2 and cannot give 1' });
+  });
+
+  it('refuses a text over the limit where the spec says so', async () => {
+    const task = await given({ embedding: { onTooLong: 'Refuse', maxTokens: 4 } });
+    await assert.rejects(ask(task, { model: 'tiny', input: 'the lazy dog' }), { code: 'INPUT_TOO_LONG' });
+  });
+
+  const misfits: readonly { name: string; embedding?: Partial<EmbeddingConfig>; signature?: Signature; why: RegExp }[] = [
+    { name: 'refuses an output that the model does not have', embedding: { output: 'pooled' }, why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
+    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' }, why: /None needs an output of rank 2, 'last_hidden_state' has 3/ },
+    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' }, why: /Mean needs an output of rank 3, 'sentence_embedding' has 2/ },
+    { name: 'refuses an output of whole numbers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
+    { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 }, why: /2 leaves no room beside the 2 special tokens/ },
+    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' }, why: /the source holds no such file/ },
+  ];
+  for (const { name, why, ...options } of misfits) it(name, () => assert.rejects(given(options), { code: 'BAD_CONFIG', message: why }));
+});

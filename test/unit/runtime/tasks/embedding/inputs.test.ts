@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import type { TensorSpec } from '../../../../../runtime/engine/signature.ts';
+import { encoderInputs, pieceInputs } from '../../../../../runtime/tasks/embedding/inputs.ts';
+
+const spec = (name: string, type: TensorSpec['type'] = 'int64', dims: TensorSpec['dims'] = ['batch', 'sequence']): TensorSpec => ({ name, type, ...(dims === undefined ? {} : { dims }) });
+const bert = [spec('input_ids'), spec('attention_mask'), spec('token_type_ids')];
+const tokens = { ids: Int32Array.of(7, 8, 9, 5), ends: Uint32Array.of(3, 4) };
+
+describe('encoderInputs', () => {
+  it('knows that a model without a mask must not be padded', () => {
+    assert.equal(encoderInputs({ inputs: bert, outputs: [] }).takesMask, true);
+    assert.equal(encoderInputs({ inputs: [spec('input_ids')], outputs: [] }).takesMask, false);
+  });
+
+  const refused: readonly { name: string; inputs: readonly TensorSpec[]; why: RegExp }[] = [
+    { name: 'refuses a model that takes no token ids', inputs: [spec('x', 'float32')], why: /no input 'input_ids'; its inputs are 'x'/ },
+    { name: 'refuses an input that it cannot feed', inputs: [...bert, spec('pixel_values')], why: /'pixel_values'/ },
+    { name: 'refuses an input of another type', inputs: [spec('input_ids', 'float32')], why: /'input_ids' is float32/ },
+    { name: 'refuses an input of another rank', inputs: [spec('input_ids', 'int64', ['sequence'])], why: /rank 1/ },
+  ];
+  for (const { name, inputs, why } of refused) {
+    it(name, () => assert.throws(() => encoderInputs({ inputs, outputs: [] }), { code: 'MODEL_INVALID', message: why }));
+  }
+});
+
+describe('pieceInputs', () => {
+  it('pads rows at their end and masks what is padding', () => {
+    const made = pieceInputs(encoderInputs({ inputs: bert, outputs: [] }), tokens, { rows: [1, 0], length: 3 }, 99);
+    assert.deepEqual(made, {
+      input_ids: { type: 'int64', dims: [2, 3], data: BigInt64Array.of(5n, 99n, 99n, 7n, 8n, 9n) },
+      attention_mask: { type: 'int64', dims: [2, 3], data: BigInt64Array.of(1n, 0n, 0n, 1n, 1n, 1n) },
+      token_type_ids: { type: 'int64', dims: [2, 3], data: new BigInt64Array(6) },
+    });
+  });
+
+  it('gives 32-bit ids to a model that wants them', () => {
+    const made = pieceInputs(encoderInputs({ inputs: [spec('input_ids', 'int32')], outputs: [] }), tokens, { rows: [0], length: 3 }, 0);
+    assert.deepEqual(made, { input_ids: { type: 'int32', dims: [1, 3], data: Int32Array.of(7, 8, 9) } });
+  });
+});

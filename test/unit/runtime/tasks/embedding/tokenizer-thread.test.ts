@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../../../../lib/clock.ts';
+import { silentLogger } from '../../../../../lib/log.ts';
+import type { TokenRequest } from '../../../../../runtime/tasks/embedding/read-request.ts';
+import { RequestReader } from '../../../../../runtime/tasks/embedding/tokenizer-thread.ts';
+import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
+
+const body = (input: unknown, model = 'tiny'): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(JSON.stringify({ model, input })));
+const never = new AbortController().signal;
+const plain = ({ ids, ends }: TokenRequest) => ({ ids: Array.from(ids), ends: Array.from(ends) });
+
+describe('RequestReader', () => {
+  let folder = '';
+  let reader: RequestReader;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'reader-'));
+    await writeTinyEncoder(folder);
+    reader = await start(join(folder, 'tokenizer.json'));
+  });
+  after(async () => {
+    await reader.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  function start(path: string): Promise<RequestReader> {
+    const rules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' } as const;
+    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock: systemClock, logger: silentLogger });
+  }
+
+  it('knows the vocabulary once it is started', () => assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3] }));
+
+  it('reads short requests', async () => {
+    assert.deepEqual(plain(await reader.read(body(['hello world', 'a']), never)), { ids: [2, 4, 5, 3, 2, 12, 3], ends: [4, 7] });
+  });
+
+  it('reads long requests to the same rows', async () => {
+    const texts = Array.from({ length: 300 }, (_, index) => (index % 2 === 0 ? 'hello world' : 'the lazy dog'));
+    const { ids, ends } = plain(await reader.read(body(texts), never));
+    assert.deepEqual(ends.slice(0, 3), [4, 9, 13]);
+    assert.deepEqual(ids.slice(0, 9), [2, 4, 5, 3, 2, 13, 20, 21, 3]);
+    assert.equal(ids.length, 150 * 4 + 150 * 5);
+  });
+
+  it('leaves the event loop its turns while it reads a long request', async () => {
+    let turns = 0;
+    let reading = true;
+    const count = (): void => {
+      turns += 1;
+      if (reading) setImmediate(count);
+    };
+    setImmediate(count);
+    const request = await reader.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), never);
+    reading = false;
+    assert.equal(request.ends.length, 2000);
+    assert.ok(turns > 50, `${turns} turns`);
+  });
+
+  it('does not let a short job wait for the end of a long one', async () => {
+    const long = reader.read(body(Array.from({ length: 2048 }, () => 'tokenizing '.repeat(200))), never);
+    const first = await Promise.race([long.then(() => 'long'), reader.read(body(Array.from({ length: 400 }, () => 'a fox')), never).then(() => 'short')]);
+    assert.equal(first, 'short');
+    await long;
+  });
+
+  it('says the same of a mistake in a long request as in a short one', async () => {
+    const texts = Array.from({ length: 600 }, () => 'hello');
+    await assert.rejects(reader.read(body([...texts, '']), never), { name: 'AppError', code: 'FIELD_INVALID', kind: 'invalid', message: 'input[600]: is empty' });
+    await assert.rejects(reader.read(body(texts, 'other'), never), { code: 'MODEL_UNKNOWN', message: "unknown model 'other': this server serves 'tiny'" });
+  });
+
+  it('lets go of a request whose client left', async () => {
+    const client = new AbortController();
+    const reading = reader.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), client.signal);
+    client.abort(new Error('gone'));
+    await assert.rejects(reading, { message: 'gone' });
+    assert.equal((await reader.read(body(Array.from({ length: 500 }, () => 'hello')), never)).ends.length, 500);
+  });
+
+  it('refuses what its queue has no room for', async () => {
+    const all = await Promise.allSettled(Array.from({ length: 66 }, () => reader.read(body(Array.from({ length: 1500 }, () => 'a')), never)));
+    const refused = all.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+    assert.equal(refused.length, 2);
+    assert.deepEqual(refused.map(({ reason }) => (reason as { code: string }).code), ['QUEUE_FULL', 'QUEUE_FULL']);
+  });
+
+  it('says in the words of the tokenizer why it cannot start', async () => {
+    await writeFile(join(folder, 'broken.json'), '{');
+    await assert.rejects(start(join(folder, 'broken.json')), { code: 'BAD_CONFIG', message: /broken\.json: it is not JSON/ });
+  });
+
+  it('refuses requests once it is closed', async () => {
+    const other = await start(join(folder, 'tokenizer.json'));
+    const reading = other.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), never);
+    const outcome = assert.rejects(reading, { code: 'ENGINE_LOST' });
+    await new Promise((resolve) => setImmediate(resolve));
+    await other.close();
+    await outcome;
+    await assert.rejects(other.read(body(Array.from({ length: 1500 }, () => 'a')), never), { code: 'DRAINING' });
+  });
+});

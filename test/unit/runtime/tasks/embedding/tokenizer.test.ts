@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TextTokenizer, type LengthRule } from '../../../../../runtime/tasks/embedding/tokenizer.ts';
+import { tinyTokenizer, tinyVocabulary, writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
+
+const cut: LengthRule = { maxTokens: 12, onTooLong: 'Truncate' };
+const refuse: LengthRule = { maxTokens: 12, onTooLong: 'Refuse' };
+
+describe('TextTokenizer', () => {
+  let folder = '';
+  let tokenizer: TextTokenizer;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tokenizer-'));
+    await writeTinyEncoder(folder);
+    tokenizer = await TextTokenizer.load(join(folder, 'tokenizer.json'), join(folder, 'tokenizer_config.json'));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const words = (ids: readonly number[]): string => ids.map((id) => tinyVocabulary[id]).join(' ');
+
+  const encoded: readonly { name: string; text: string; rule?: LengthRule; want: string }[] = [
+    { name: 'splits words and folds case and accents', text: 'Hello world, tokenizing naïve café!', want: '[CLS] hello world , token ##izing naive cafe ! [SEP]' },
+    { name: 'follows no truncation of its file', text: 'a a a a a a', want: '[CLS] a a a a a a [SEP]' },
+    { name: 'has a token for what it does not know', text: 'zebra', want: '[CLS] [UNK] [SEP]' },
+    { name: 'makes special tokens alone of blanks', text: '  \n ', want: '[CLS] [SEP]' },
+    { name: 'keeps the special tokens when it cuts', text: 'the quick brown fox jumps over', rule: { maxTokens: 5, onTooLong: 'Truncate' }, want: '[CLS] the quick brown [SEP]' },
+    { name: 'leaves a text of just the limit whole', text: 'the quick brown', rule: { maxTokens: 5, onTooLong: 'Refuse' }, want: '[CLS] the quick brown [SEP]' },
+    { name: 'cuts a very long text before it tokenises', text: 'fox '.repeat(1000), want: `[CLS] ${'fox '.repeat(10)}[SEP]` },
+  ];
+  for (const { name, text, rule = cut, want } of encoded) it(name, () => assert.equal(words(tokenizer.encode(text, rule, 'input')), want));
+
+  it('cuts no surrogate pair in half', () => {
+    const text = `${'x'.repeat(12 * 64 - 1)}🦊🦊`;
+    assert.equal(words(tokenizer.encode(text, cut, 'input')), '[CLS] [UNK] [SEP]');
+  });
+
+  it('refuses a text over the limit with its length', () => {
+    const text = 'the quick brown fox jumps over the lazy dog and a fox';
+    assert.throws(() => tokenizer.encode(text, refuse, 'input[3]'), { code: 'INPUT_TOO_LONG', message: /^input\[3\] has 15 tokens, the limit is 12/ });
+  });
+
+  it('refuses a text of too many characters before it tokenises', () => {
+    assert.throws(() => tokenizer.encode('x'.repeat(12 * 64 + 1), refuse, 'input'), { code: 'INPUT_TOO_LONG', message: /769 characters, the limit is 768/ });
+  });
+
+  it('takes token ids as they are, cut to the limit', () => {
+    assert.deepEqual(tokenizer.accept([4, 5], cut, 'input'), [4, 5]);
+    assert.equal(tokenizer.accept(Array.from({ length: 40 }, () => 4), cut, 'input').length, 12);
+    assert.throws(() => tokenizer.accept(Array.from({ length: 40 }, () => 4), refuse, 'input'), { code: 'INPUT_TOO_LONG' });
+  });
+
+  it('refuses token ids that the vocabulary does not have', () => {
+    assert.throws(() => tokenizer.accept([4, tinyVocabulary.length], cut, 'input[1]'), { code: 'FIELD_INVALID', message: 'input[1]: holds the token id 24, the vocabulary ends at 23' });
+  });
+
+  it('describes its vocabulary', () => {
+    assert.deepEqual(tokenizer.vocabulary, { size: 24, padId: 0, before: [2], after: [3] });
+  });
+
+  it('does without a config', async () => {
+    const bare = await TextTokenizer.load(join(folder, 'tokenizer.json'), join(folder, 'absent.json'));
+    assert.equal(words(bare.encode('Hello', cut, 'input')), '[CLS] hello [SEP]');
+  });
+
+  const unusable: readonly { name: string; content: string | { bytes: number }; why: RegExp }[] = [
+    { name: 'refuses a file that is not JSON', content: '{', why: /tokenizer\.json: it is not JSON/ },
+    { name: 'refuses JSON that is no object', content: '[]', why: /it is not a JSON object/ },
+    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}', why: /not a tokenizer this server can use/ },
+    { name: 'refuses a file over its limit unread', content: { bytes: (64 << 20) + 1 }, why: /67108865 bytes, the limit is 67108864/ },
+  ];
+  for (const { name, content, why } of unusable) {
+    it(name, async () => {
+      const path = join(folder, `${name.replaceAll(' ', '-')}-tokenizer.json`);
+      await writeFile(path, typeof content === 'string' ? content : '');
+      if (typeof content !== 'string') await truncate(path, content.bytes);
+      await assert.rejects(TextTokenizer.load(path, join(folder, 'absent.json')), { code: 'BAD_CONFIG', message: why });
+    });
+  }
+
+  it('says which file the source lacks', async () => {
+    await assert.rejects(TextTokenizer.load(join(folder, 'none.json'), ''), { code: 'BAD_CONFIG', message: /none\.json/ });
+  });
+
+  it('knows a vocabulary without an unknown token', async () => {
+    const made = tinyTokenizer() as { model: { unk_token?: string; vocab: Record<string, number> }; added_tokens: { content: string }[] };
+    delete made.model.vocab['[UNK]'];
+    made.added_tokens = made.added_tokens.filter(({ content }) => content !== '[UNK]');
+    await writeFile(join(folder, 'strict.json'), JSON.stringify(made));
+    const strict = await TextTokenizer.load(join(folder, 'strict.json'), '');
+    assert.throws(() => strict.encode('zebra', cut, 'input'), { code: 'FIELD_INVALID', message: /characters that the model's vocabulary does not have/ });
+  });
+});
