@@ -99,7 +99,7 @@ const codeNames: Readonly<Record<string, string>> = { MODEL_UNKNOWN: 'model_not_
 
 /** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
-  const field = code === 'MODEL_UNKNOWN' ? 'model' : params?.['field'];
+  const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
   return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: codeNames[code] ?? code.toLowerCase() } };
 }
 

@@ -77,7 +77,7 @@ export type ClientError = {
   readonly kind: AppError['kind'];
   readonly message: string;
   /** The error's own, for protocols that say which field was at fault. */
-  readonly params?: Readonly<Record<string, unknown>>;
+  readonly params?: unknown;
 };
 
 /** Every task that can be asked for, loaded only when it is: a task may need packages that others do not. */
