@@ -22,9 +22,10 @@ export type Signature = {
 
 /**
  * Refuses inputs that the model cannot take.
+ * @param say the protocol's name of an element type, for messages
  * @throws AppError REQUEST_INVALID naming the first input at fault, what it is and what is expected
  */
-export function checkInputs(signature: Signature, inputs: NamedTensors): void {
+export function checkInputs(signature: Signature, inputs: NamedTensors, say: (type: TensorType) => string = (type) => type): void {
   const known = new Set(signature.inputs.map(({ name }) => name));
   for (const name of Object.keys(inputs)) {
     if (!known.has(name)) throw invalid(`unknown input '${name}': the model takes ${listOf([...known])}`);
@@ -32,12 +33,12 @@ export function checkInputs(signature: Signature, inputs: NamedTensors): void {
   for (const spec of signature.inputs) {
     const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
     if (tensor === undefined) throw invalid(`input '${spec.name}' is missing: the model takes ${listOf([...known])}`);
-    checkInput(spec, tensor);
+    checkInput(spec, tensor, say);
   }
 }
 
-function checkInput(spec: TensorSpec, tensor: Tensor): void {
-  if (tensor.type !== spec.type) throw invalid(`input '${spec.name}' is ${tensor.type}, the model takes ${spec.type}`);
+function checkInput(spec: TensorSpec, tensor: Tensor, say: (type: TensorType) => string): void {
+  if (tensor.type !== spec.type) throw invalid(`input '${spec.name}' is ${say(tensor.type)}, the model takes ${say(spec.type)}`);
   if (spec.dims === undefined) return;
   const fits = tensor.dims.length === spec.dims.length && spec.dims.every((dim, axis) => typeof dim === 'string' || dim === tensor.dims[axis]);
   if (!fits) throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], the model takes ${printDims(spec.dims)}`);

@@ -11,6 +11,14 @@ import { promisify } from 'node:util';
 import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { AppError } from '../../api/errors.ts';
 
+/** What one request's body holds of the budget. */
+export type Lease = {
+  /** @throws AppError BODIES_FULL */
+  readonly grow: (bytes: number) => void;
+  /** Gives everything back. */
+  readonly end: () => void;
+};
+
 /** Counts the bytes of bodies in memory. */
 export class BodyBudget {
   readonly #limitBytes: number;
@@ -20,15 +28,24 @@ export class BodyBudget {
     this.#limitBytes = limitBytes;
   }
 
-  /**
-   * @returns gives the bytes back; to be called exactly once
-   * @throws AppError BODIES_FULL
-   */
-  hold(bytes: number): () => void {
-    // A body alone always fits: its own limit has been checked.
-    if (this.#heldBytes > 0 && this.#heldBytes + bytes > this.#limitBytes) throw new AppError('BODIES_FULL', { limitBytes: this.#limitBytes });
-    this.#heldBytes += bytes;
-    return () => { this.#heldBytes -= bytes; };
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  lease(): Lease {
+    let own = 0;
+    return {
+      grow: (bytes) => {
+        // A body alone always fits: its own limit is checked elsewhere.
+        if (this.#heldBytes > own && this.#heldBytes + bytes > this.#limitBytes) throw new AppError('BODIES_FULL', { limitBytes: this.#limitBytes });
+        own += bytes;
+        this.#heldBytes += bytes;
+      },
+      end: () => {
+        this.#heldBytes -= own;
+        own = 0;
+      },
+    };
   }
 }
 
@@ -36,6 +53,7 @@ export type BodyRules = {
   readonly limitBytes: number;
   /** Bytes that precede data which should lie aligned; 0 for none. */
   readonly headBytes: number;
+  readonly lease: Lease;
 };
 
 /**
@@ -48,8 +66,8 @@ export async function readBody(request: IncomingMessage, rules: BodyRules): Prom
   if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is none of ${Object.keys(expanders).join(', ')}` });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);
-  const bytes = declared === undefined ? await readUnknown(request, rules.limitBytes) : await readKnown(request, declared, rules.headBytes);
-  return expand(bytes, rules.limitBytes);
+  const bytes = declared === undefined ? await readUnknown(request, rules) : await readKnown(request, declared, rules);
+  return expand(bytes, rules);
 }
 
 /** What Content-Length says; undefined for a chunked body. Node's parser has refused what is no number. */
@@ -58,7 +76,8 @@ export function declaredBytes(request: IncomingMessage): number | undefined {
   return declared === undefined ? undefined : Number(declared);
 }
 
-async function readKnown(request: IncomingMessage, length: number, headBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readKnown(request: IncomingMessage, length: number, { headBytes, lease }: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
+  lease.grow(length);
   // Eight bytes is the widest element.
   const pad = (8 - (headBytes % 8)) % 8;
   const body = new Uint8Array(new ArrayBuffer(pad + length), pad);
@@ -70,12 +89,13 @@ async function readKnown(request: IncomingMessage, length: number, headBytes: nu
   return body;
 }
 
-async function readUnknown(request: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readUnknown(request: IncomingMessage, { limitBytes, lease }: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > limitBytes) throw tooLarge(limitBytes);
+    lease.grow(chunk.length);
     chunks.push(chunk);
   }
   const body = new Uint8Array(size);
@@ -87,7 +107,7 @@ async function readUnknown(request: IncomingMessage, limitBytes: number): Promis
   return body;
 }
 
-type Expand = (bytes: Uint8Array<ArrayBuffer>, limitBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
+type Expand = (bytes: Uint8Array<ArrayBuffer>, rules: BodyRules) => Promise<Uint8Array<ArrayBuffer>>;
 
 const expanders: Readonly<Record<string, Expand>> = {
   identity: (bytes) => Promise.resolve(bytes),
@@ -95,17 +115,28 @@ const expanders: Readonly<Record<string, Expand>> = {
   deflate: expandBy(promisify(inflate), 'deflate'),
 };
 
+/** One at a time: how large a compressed body is shows only while it grows, and a thousand could grow together. */
+let expanding: Promise<unknown> = Promise.resolve();
+
 function expandBy(run: (input: InputType, options: ZlibOptions) => Promise<Buffer>, name: string): Expand {
-  return async (bytes, limitBytes) => {
-    try {
-      const expanded = await run(bytes, { maxOutputLength: limitBytes });
-      // A copy out of Node's shared pool: that buffer could not be handed to another thread.
-      return new Uint8Array(expanded);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes);
-      throw new AppError('REQUEST_INVALID', { problem: `the body is not ${name} as its Content-Encoding says` }, { cause: error });
-    }
+  return (bytes, rules) => {
+    const mine = expanding.then(() => expandOne(run, bytes, rules, name));
+    expanding = mine.catch(() => {});
+    return mine;
   };
+}
+
+async function expandOne(run: (input: InputType, options: ZlibOptions) => Promise<Buffer>, bytes: Uint8Array, { limitBytes, lease }: BodyRules, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  let expanded: Buffer;
+  try {
+    expanded = await run(bytes, { maxOutputLength: limitBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes);
+    throw new AppError('REQUEST_INVALID', { problem: `the body is not ${name} as its Content-Encoding says` }, { cause: error });
+  }
+  lease.grow(expanded.length);
+  // A copy out of Node's shared pool: that buffer could not be handed to another thread.
+  return new Uint8Array(expanded);
 }
 
 function tooLarge(limit: number): AppError {

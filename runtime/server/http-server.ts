@@ -1,0 +1,119 @@
+/**
+ * The sockets: listening, the limits of what a client may hold, and closing without losing a request.
+ *
+ * Owns:   http.Server objects, one for each address, and their connections.
+ * Limits: headers within 10 s, a whole request within 120 s, `maxConnections` connections; idle ones are kept for
+ *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use.
+ * Ends:   drain() answers what comes for a while, telling clients to close; close() waits for what is under way.
+ */
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { AppError } from '../../api/errors.ts';
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number };
+
+const headersTimeoutMs = 10_000;
+const requestTimeoutMs = 120_000;
+const keepAliveMs = 75_000;
+/** Kept free for probes: they come on connections of their own. */
+const reservedConnections = 64;
+
+export class HttpServers {
+  readonly #servers: readonly Server[];
+  #connections = 0;
+
+  private constructor(servers: readonly Server[], maxConnections: number) {
+    this.#servers = servers;
+    for (const server of servers) {
+      server.on('connection', (socket: Socket) => {
+        this.#connections += 1;
+        socket.on('close', () => { this.#connections -= 1; });
+        // Full: those who are only keeping a connection make room for those who want something.
+        if (this.#connections > maxConnections) server.closeIdleConnections();
+      });
+    }
+  }
+
+  /**
+   * @param handler never rejects
+   * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that is not this machine's
+   */
+  static async listen(where: Listen, handler: Handler): Promise<HttpServers> {
+    const servers = where.addresses.map(() => makeServer(handler, where.maxConnections));
+    try {
+      let { port } = where;
+      for (const [position, server] of servers.entries()) {
+        await listenOn(server, where.addresses[position] ?? '127.0.0.1', port);
+        // Port 0 lets the system choose; all addresses then share the first one's choice.
+        port = portOf(server) ?? port;
+      }
+    } catch (error) {
+      for (const server of servers) server.close();
+      throw error;
+    }
+    return new HttpServers(servers, where.maxConnections);
+  }
+
+  get port(): number {
+    const [first] = this.#servers;
+    return (first === undefined ? undefined : portOf(first)) ?? 0;
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
+  async close(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    })));
+  }
+}
+
+function makeServer(handler: Handler, maxConnections: number): Server {
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
+  server.maxConnections = maxConnections + reservedConnections;
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => void handler(request, response));
+  server.on('clientError', answerBrokenRequest);
+  return server;
+}
+
+const reasons: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the request headers are larger than 16384 bytes'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not arrive in time'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too large'],
+};
+
+/** What is no HTTP never becomes a request; its sender still learns what is wrong, as in every other answer. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = reasons[error.code ?? ''] ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const body = JSON.stringify({ error: message });
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+}
+
+function listenOn(server: Server, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      if (error.code === 'EADDRINUSE') return reject(new AppError('PORT_TAKEN', { address, port }, { cause: error }));
+      return reject(new AppError('BAD_CONFIG', { where: `address ${address}:${port}`, problem: `cannot listen there: ${error.code ?? error.message}` }, { cause: error }));
+    };
+    server.once('error', fail);
+    server.listen(port, address, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+function portOf(server: Server): number | undefined {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : undefined;
+}

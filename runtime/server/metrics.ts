@@ -1,0 +1,103 @@
+/**
+ * The runtime's Prometheus metrics.
+ *
+ * Owns:  their names, labels and buckets. Labels come from closed sets; readings are taken when scraped.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ErrorKind } from '../../api/errors.ts';
+import { stages, type StageTimes } from './trace.ts';
+
+/** What a scrape reads. */
+export type Readings = {
+  readonly queueDepth: () => number;
+  readonly queueOldestMs: () => number;
+  readonly memory: () => { readonly limitBytes: number | null; readonly anonymousBytes: number };
+  readonly workers: () => { readonly ready: number; readonly wanted: number };
+  readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly connections: () => number;
+  readonly ready: () => boolean;
+};
+
+export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
+
+export type Served = {
+  readonly route: RouteName;
+  readonly status: number;
+  /** Undefined for a success. `abandoned`: the client left before its answer. */
+  readonly kind: ErrorKind | 'abandoned' | undefined;
+  readonly times: StageTimes;
+};
+
+const stageBuckets = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+export class RuntimeMetrics {
+  readonly registry = new Registry();
+  readonly #requests: Counter<'route' | 'code' | 'kind'>;
+  readonly #stages: Histogram<'stage'>;
+  readonly #refused: Counter<'reason'>;
+  readonly #rows: Histogram;
+  readonly #fellApart: Counter;
+  #readings: Readings | undefined;
+
+  constructor(model: { readonly name: string; readonly revision: string }) {
+    const registers = [this.registry];
+    this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
+    this.#requests = new Counter({ name: 'onnx_runtime_requests_total', help: 'Requests answered, by route, HTTP status and kind of error ("" for none).', labelNames: ['route', 'code', 'kind'], registers });
+    this.#stages = new Histogram({ name: 'onnx_runtime_request_stage_seconds', help: 'Where the time of inference requests goes.', labelNames: ['stage'], buckets: stageBuckets, registers });
+    this.#refused = new Counter({ name: 'onnx_runtime_refused_total', help: 'Inference requests that got no result, by error code.', labelNames: ['reason'], registers });
+    this.#rows = new Histogram({ name: 'onnx_runtime_batch_rows', help: 'Rows of each run.', buckets: rowBuckets, registers });
+    this.#fellApart = new Counter({ name: 'onnx_runtime_batches_rerun_total', help: 'Batches that failed as a whole and whose requests ran one by one.', registers });
+    this.#gauges(registers);
+  }
+
+  /** Says where gauges read from; until then they are absent. */
+  readFrom(readings: Readings): void {
+    this.#readings = readings;
+  }
+
+  served({ route, status, kind, times }: Served): void {
+    this.#requests.inc({ route, code: String(status), kind: kind ?? '' });
+    if (route !== 'infer' && route !== 'task') return;
+    for (const stage of stages) {
+      const ms = times[stage];
+      if (ms !== undefined) this.#stages.observe({ stage }, ms / 1000);
+    }
+  }
+
+  refused(reason: string): void {
+    this.#refused.inc({ reason });
+  }
+
+  ran(rows: number): void {
+    this.#rows.observe(rows);
+  }
+
+  fellApart(): void {
+    this.#fellApart.inc();
+  }
+
+  #gauges(registers: Registry[]): void {
+    const gauge = (name: string, help: string, read: (readings: Readings) => number | null): void => {
+      const readings = (): Readings | undefined => this.#readings;
+      void new Gauge({
+        name: `onnx_runtime_${name}`, help, registers,
+        collect() {
+          const now = readings();
+          const value = now === undefined ? null : read(now);
+          if (value !== null) this.set(value);
+        },
+      });
+    };
+    gauge('ready', '1 while requests are welcome.', (now) => Number(now.ready()));
+    gauge('queue_depth', 'Requests that wait for a run.', (now) => now.queueDepth());
+    gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
+    gauge('memory_anonymous_bytes', 'Memory that only this process holds; mapped weights are not in it.', (now) => now.memory().anonymousBytes);
+    gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes);
+    gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
+    gauge('workers_wanted', 'Workers there should be.', (now) => now.workers().wanted);
+    gauge('event_loop_lag_p99_seconds', 'How late the HTTP thread comes to what is due, 99th percentile.', (now) => now.loop().p99 / 1000);
+    gauge('event_loop_lag_max_seconds', 'The longest the HTTP thread was held up.', (now) => now.loop().max / 1000);
+    gauge('connections', 'Open client connections.', (now) => now.connections());
+  }
+}
