@@ -1,0 +1,119 @@
+/**
+ * Everything in local mode that works on the API's objects: controllers, scheduler, kubelet and router.
+ *
+ * Owns:  the wiring and the order of its end: controllers stop first, so that nothing replaces the pods that then go.
+ * Needs: an `Objects`; whether HTTP is in front of it is none of its business.
+ */
+import { availableParallelism, totalmem } from 'node:os';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { kubeletBackoff, type BackoffLimits } from './kubelet/backoff.ts';
+import { groupName, openCgroups } from './kubelet/cgroups.ts';
+import { imageKey, type Image } from './kubelet/images.ts';
+import { Kubelet } from './kubelet/kubelet.ts';
+import { nodeName, type Capacity } from './kubelet/kubelet-doors.ts';
+import { LoopbackAddresses } from './kubelet/loopback-addresses.ts';
+import { MemoryWatch } from './kubelet/memory-watch.ts';
+import { writeNode } from './kubelet/node.ts';
+import { ProcessRecords } from './kubelet/process-records.ts';
+import type { Objects } from './objects.ts';
+import { Router } from './router/router.ts';
+import { createGivenClaims, syncClaim, type ClaimFolders } from './workloads/claims.ts';
+import { startController, type Controller, type Key } from './workloads/controller.ts';
+import { deploymentKeys, syncDeployment } from './workloads/deployment.ts';
+import { endpointKeys, syncEndpoints } from './workloads/endpoints.ts';
+import { createEventRecorder } from './workloads/event-recorder.ts';
+import { replicaSetKeys, syncReplicaSet } from './workloads/replica-set.ts';
+import { claims, deployments, nodes, pods, replicaSets, services } from './workloads/resources.ts';
+import { placementKeys, syncPlacement } from './workloads/scheduler.ts';
+
+export type ControlPlaneOptions = {
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A folder of ours: pods, volumes and process records lie in it. */
+  readonly dataDir: string;
+  /** Claim name → the folder that stands for it. */
+  readonly volumes?: ReadonlyMap<string, string>;
+  /** Image name → what it runs. */
+  readonly images: ReadonlyMap<string, Image>;
+  /** What every container's environment begins with. */
+  readonly machineEnv?: Readonly<Record<string, string>>;
+  /** The real kubelet's when absent. */
+  readonly backoff?: BackoffLimits;
+  /** What the node says it has; the machine's when absent. */
+  readonly capacity?: Capacity;
+  /** `watch` keeps memory limits without control groups even where they could be made. */
+  readonly limits?: 'auto' | 'watch';
+};
+
+export interface ControlPlane {
+  readonly kubelet: Kubelet;
+  /** For whoever starts processes beside the pods: they are killed when local mode ends, whichever way. */
+  readonly processes: ProcessRecords;
+  /** @param graceMs how long containers have between SIGTERM and SIGKILL */
+  close(graceMs: number): Promise<void>;
+}
+
+export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
+  const { objects, clock, logger, dataDir } = options;
+  const folders: ClaimFolders = { given: options.volumes ?? new Map(), dataDir };
+  const capacity = options.capacity ?? { cpu: availableParallelism(), memoryBytes: totalmem() };
+  mkdirSync(dataDir, { recursive: true });
+  const processes = new ProcessRecords(join(dataDir, 'processes'));
+  const cgroups = options.limits === 'watch' ? undefined : openMachineCgroups();
+  const memoryWatch = new MemoryWatch(clock);
+  const addresses = new LoopbackAddresses();
+  createGivenClaims(objects, folders);
+  writeNode(objects, clock, { capacity, cgroupVersion: cgroups?.version });
+  const kubelet = new Kubelet({
+    objects, clock, logger, folders, capacity, dataDir, addresses,
+    events: createEventRecorder(objects, clock, 'kubelet'),
+    images: new Map([...options.images].map(([name, image]) => [imageKey(name), image])),
+    processes: { records: processes, cgroups, memoryWatch },
+    backoff: options.backoff ?? kubeletBackoff,
+    machineEnv: options.machineEnv ?? {},
+  });
+  const controllers = startControllers(options);
+  const router = new Router({ objects, clock, logger, events: createEventRecorder(objects, clock, 'kube-proxy') });
+  return {
+    kubelet,
+    processes,
+    async close(graceMs) {
+      for (const controller of controllers) controller.close();
+      await Promise.all([router.close(), kubelet.close(graceMs)]);
+      memoryWatch.close();
+      addresses.releaseAll();
+      cgroups?.remove();
+      await processes.close();
+    },
+  };
+}
+
+function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly Controller[] {
+  const base = { objects, clock, logger };
+  const recorder = (component: string): ReturnType<typeof createEventRecorder> => createEventRecorder(objects, clock, component);
+  const doors = { ...base, nodeName };
+  const ofDeployment = { ...doors, events: recorder('deployment-controller') };
+  const ofReplicaSet = { ...doors, events: recorder('replicaset-controller') };
+  const ofScheduler = { ...doors, events: recorder('default-scheduler') };
+  const itself = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] => [{ namespace: metadata.namespace ?? '', name: metadata.name }];
+  return [
+    startController({
+      ...base, name: 'deployment', sync: (key) => syncDeployment(ofDeployment, key),
+      watches: [deployments, replicaSets, pods].map((type) => ({ type, keys: (object) => deploymentKeys(objects, object) })),
+    }),
+    startController({ ...base, name: 'replicaset', sync: (key) => syncReplicaSet(ofReplicaSet, key), watches: [replicaSets, pods].map((type) => ({ type, keys: replicaSetKeys })) }),
+    startController({ ...base, name: 'endpoints', sync: (key) => syncEndpoints(objects, key), watches: [services, pods].map((type) => ({ type, keys: (object) => endpointKeys(objects, object) })) }),
+    startController({ ...base, name: 'claims', sync: (key) => syncClaim(objects, key), watches: [{ type: claims, keys: itself }] }),
+    startController({ ...base, name: 'scheduler', sync: (key) => syncPlacement(ofScheduler, key), watches: [pods, claims, nodes].map((type) => ({ type, keys: (object) => placementKeys(objects, object) })) }),
+  ];
+}
+
+function openMachineCgroups(): ReturnType<typeof openCgroups> {
+  const root = '/sys/fs/cgroup';
+  if (!existsSync('/proc/self/cgroup') || !existsSync(root)) return undefined;
+  return openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), root, groupName(process.pid, Math.floor(Math.random() * 1e6)));
+}

@@ -1,0 +1,188 @@
+/**
+ * Holds a container to its limits by a control group of its own, where this machine lets us make one.
+ *
+ * Owns:  finding out whether groups can be made (version 2, else version 1), making one for each container, and asking it whether the
+ *        kernel killed in it for memory.
+ * Why:   a limit of the kernel's is exact; reading a process's memory every 100 ms (memory-watch.ts) is what is left without it.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+export type Limits = {
+  readonly memoryBytes: number | undefined;
+  /** Cores. */
+  readonly cpu: number | undefined;
+};
+
+export interface ContainerGroup {
+  /** Writing a process's id into each of these files puts it in. */
+  readonly procsFiles: readonly string[];
+  /** How many processes the kernel killed in it for memory. */
+  oomKills(): number;
+  /** Once nothing runs in it. */
+  remove(): void;
+}
+
+export interface Cgroups {
+  readonly version: 1 | 2;
+  /** @param name unique, of characters a folder may have */
+  create(name: string, limits: Limits): ContainerGroup;
+  remove(): void;
+}
+
+const periodUs = 100_000;
+
+/** The folder of one local mode: whose process it is says whether it is still in use. */
+export function groupName(pid: number, salt: number): string {
+  return `onnx-local-${pid}-${salt}`;
+}
+
+const namePattern = /^onnx-local-(\d+)-\d+$/;
+
+/**
+ * @param own the text of /proc/self/cgroup
+ * @param root where the control groups are mounted
+ * @param name of the folder that is made beneath our own group (`groupName`)
+ * @returns undefined where no memory group can be made
+ */
+export function openCgroups(own: string, root: string, name: string): Cgroups | undefined {
+  return openVersion2(own, root, name) ?? openVersion1(own, root, name);
+}
+
+function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
+  const path = ownPath(own, '');
+  if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
+  // Our own group holds us, so it may not hand on controllers; the group above it may, where it was delegated.
+  for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
+    const base = join(parent, name);
+    if (!parent.startsWith(root) || !tryMake(base)) continue;
+    removeStale(parent);
+    tryWrite(join(base, 'cgroup.subtree_control'), '+memory');
+    tryWrite(join(base, 'cgroup.subtree_control'), '+cpu');
+    const probe = join(base, 'probe');
+    const usable = tryMake(probe) && existsSync(join(probe, 'memory.max'));
+    tryRemove(probe);
+    if (usable) return version2(base);
+    tryRemove(base);
+  }
+  return undefined;
+}
+
+function version2(base: string): Cgroups {
+  return {
+    version: 2,
+    create(name, { memoryBytes, cpu }) {
+      const dir = join(base, name);
+      mkdirSync(dir);
+      if (memoryBytes !== undefined) {
+        writeFileSync(join(dir, 'memory.max'), String(memoryBytes));
+        tryWrite(join(dir, 'memory.swap.max'), '0');
+        tryWrite(join(dir, 'memory.oom.group'), '1');
+      }
+      if (cpu !== undefined) tryWrite(join(dir, 'cpu.max'), `${quota(cpu)} ${periodUs}`);
+      return { procsFiles: [join(dir, 'cgroup.procs')], oomKills: () => countOf(join(dir, 'memory.events')), remove: () => tryRemove(dir) };
+    },
+    remove: () => tryRemove(base),
+  };
+}
+
+function openVersion1(own: string, root: string, name: string): Cgroups | undefined {
+  const memory = versionOneBase(own, root, 'memory', name);
+  if (memory === undefined) return undefined;
+  const cpu = versionOneBase(own, root, 'cpu', name);
+  return {
+    version: 1,
+    create(child, limits) {
+      const memoryDir = join(memory, child);
+      mkdirSync(memoryDir);
+      if (limits.memoryBytes !== undefined) {
+        writeFileSync(join(memoryDir, 'memory.limit_in_bytes'), String(limits.memoryBytes));
+        tryWrite(join(memoryDir, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
+      }
+      const cpuDir = cpu === undefined || limits.cpu === undefined ? undefined : makeCpuGroup(join(cpu, child), limits.cpu);
+      const dirs = [memoryDir, ...(cpuDir === undefined ? [] : [cpuDir])];
+      return { procsFiles: dirs.map((dir) => join(dir, 'cgroup.procs')), oomKills: () => countOf(join(memoryDir, 'memory.oom_control')), remove: () => dirs.forEach(tryRemove) };
+    },
+    remove: () => [memory, cpu].forEach((dir) => dir !== undefined && tryRemove(dir)),
+  };
+}
+
+function versionOneBase(own: string, root: string, controller: string, name: string): string | undefined {
+  const path = ownPath(own, controller);
+  if (path === undefined) return undefined;
+  const limitFile = controller === 'memory' ? 'memory.limit_in_bytes' : 'cpu.cfs_quota_us';
+  // In a container the path is the host's, while what is mounted here is our own group as the root.
+  for (const parent of [join(root, controller, path), join(root, controller)]) {
+    const base = join(parent, name);
+    if (!existsSync(parent) || !tryMake(base)) continue;
+    removeStale(parent);
+    if (existsSync(join(base, limitFile))) return base;
+    tryRemove(base);
+  }
+  return undefined;
+}
+
+/** Groups of a local mode that was killed: empty by now, and nobody else's to take away. */
+function removeStale(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const [, pid] = namePattern.exec(name) ?? [];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    for (const child of readdirSync(join(parent, name), { withFileTypes: true })) if (child.isDirectory()) tryRemove(join(parent, name, child.name));
+    tryRemove(join(parent, name));
+  }
+}
+
+function makeCpuGroup(dir: string, cpu: number): string | undefined {
+  if (!tryMake(dir)) return undefined;
+  tryWrite(join(dir, 'cpu.cfs_period_us'), String(periodUs));
+  tryWrite(join(dir, 'cpu.cfs_quota_us'), String(quota(cpu)));
+  return dir;
+}
+
+/** The kernel takes no less than a millisecond. */
+function quota(cpu: number): number {
+  return Math.max(1000, Math.round(cpu * periodUs));
+}
+
+/** The path of our own group in a hierarchy; version 2's has no controller's name. */
+function ownPath(own: string, controller: string): string | undefined {
+  for (const line of own.split('\n')) {
+    const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (names?.split(',').includes(controller)) return path;
+  }
+  return undefined;
+}
+
+/** Both versions say `oom_kill N` on a line of its own. */
+function countOf(file: string): number {
+  try {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function tryMake(dir: string): boolean {
+  try {
+    mkdirSync(dir);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function tryWrite(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch {
+    // The controller is not there: the limit it would set is not kept, and the node says so.
+  }
+}
+
+function tryRemove(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // A process in it has not gone yet; an empty group costs nothing.
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Works out how to start a container: its words, its environment, its folders, its limits.
+ *
+ * Owns:  the folders of a container (`work`, `logs/N`, `termination-log` under the pod's) and the order in which image, machine and
+ *        pod have their say in the environment.
+ * Why:   mount paths are rewritten here (rewrite-paths.ts): there is no mount namespace. `TMPDIR` stands for a volume at /tmp.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseQuantity } from '../../api/units.ts';
+import { configMaps } from '../workloads/resources.ts';
+import type { Limits } from './cgroups.ts';
+import { containerEnv, expandVariables } from './container-env.ts';
+import { commandLine, findImage, pullProblem } from './images.ts';
+import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
+import { defaultTerminationLog, type Container, type Pod } from './pod.ts';
+import { pathRewriter, type PathMapping } from './rewrite-paths.ts';
+import { mountsOf } from './volumes.ts';
+
+export type Launch = {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly limits: Limits;
+  readonly terminationLog: string;
+  readonly rewrite: (word: string) => string;
+};
+
+export type LaunchOutcome =
+  | { readonly kind: 'launch'; readonly launch: Launch }
+  /** The image is not there. */
+  | { readonly kind: 'no-image'; readonly problem: string }
+  /** Something that the pod refers to is not there. */
+  | { readonly kind: 'no-config'; readonly problem: string }
+  /** It can never start as it stands. */
+  | { readonly kind: 'no-command'; readonly problem: string };
+
+const basePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export function containerDir(dataDir: string, pod: Pod, container: Container): string {
+  return join(podDir(dataDir, pod), 'containers', container.name);
+}
+
+/** Prepares one run. Makes the container's folders and an empty termination log. */
+export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Container, podIp: string): LaunchOutcome {
+  const image = findImage(doors.images, container.image);
+  if (image === undefined) return { kind: 'no-image', problem: pullProblem(container.image) };
+  const namespace = pod.metadata.namespace ?? '';
+  const configMap = (name: string): Readonly<Record<string, string>> | undefined => {
+    const stored = doors.objects.get({ ...configMaps, namespace, name });
+    return stored === undefined ? undefined : ((stored['data'] ?? {}) as Record<string, string>);
+  };
+  const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: doors.capacity, configMap });
+  if ('problem' in outcome) return { kind: 'no-config', problem: outcome.problem };
+  const expand = (words: readonly string[] | undefined): readonly string[] => (words ?? []).map((word) => expandVariables(word, outcome.env));
+  const line = commandLine(image, expand(container.command), expand(container.args));
+  if ('problem' in line) return { kind: 'no-command', problem: line.problem };
+
+  const dir = containerDir(doors.dataDir, pod, container);
+  const terminationLog = join(dir, 'termination-log');
+  const mounts = mountsOf(doors, pod, podDir(doors.dataDir, pod), container);
+  const rewrite = pathRewriter([...mounts, { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog }]);
+  return {
+    kind: 'launch',
+    launch: {
+      argv: line.argv.map(rewrite),
+      env: environment({ doors, pod, mounts, imageEnv: image.env ?? {}, own: outcome.env, rewrite }),
+      cwd: makeFolders(dir, terminationLog, container, rewrite),
+      limits: { memoryBytes: limitOf(container, 'memory'), cpu: limitOf(container, 'cpu') },
+      terminationLog,
+      rewrite,
+    },
+  };
+}
+
+type EnvironmentParts = { doors: KubeletDoors; pod: Pod; mounts: readonly PathMapping[]; imageEnv: Readonly<Record<string, string>>; own: Readonly<Record<string, string>>; rewrite: (word: string) => string };
+
+function environment({ doors, pod, mounts, imageEnv, own, rewrite }: EnvironmentParts): Readonly<Record<string, string>> {
+  const tmp = mounts.find((mount) => mount.mountPath === '/tmp');
+  return {
+    PATH: basePath,
+    ...doors.machineEnv,
+    HOSTNAME: pod.metadata.name,
+    ...(tmp === undefined ? {} : { TMPDIR: tmp.hostPath }),
+    ...imageEnv,
+    ...Object.fromEntries(Object.entries(own).map(([name, value]) => [name, rewrite(value)])),
+  };
+}
+
+/** @returns the working directory: the one asked for when a volume stands for it, else one of the container's own */
+function makeFolders(dir: string, terminationLog: string, container: Container, rewrite: (word: string) => string): string {
+  const asked = container.workingDir === undefined ? undefined : rewrite(container.workingDir);
+  const work = asked === undefined || asked === container.workingDir ? join(dir, 'work') : asked;
+  mkdirSync(dir, { recursive: true });
+  mkdirSync(work, { recursive: true });
+  writeFileSync(terminationLog, '');
+  return work;
+}
+
+function limitOf(container: Container, resource: string): number | undefined {
+  const value = container.resources?.limits?.[resource];
+  return value === undefined ? undefined : parseQuantity(String(value));
+}

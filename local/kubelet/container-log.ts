@@ -1,0 +1,172 @@
+/**
+ * One container run's output, kept on disk with a bound, and read while it grows.
+ *
+ * Owns:  the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and following.
+ * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls behind by more than
+ *        that misses the oldest lines, not the newest.
+ * Why:   writes are synchronous appends to the page cache, so that what a reader opens is never ahead of what it is told.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+const fileLimitBytes = 5 * 2 ** 20;
+const partLimit = 16 * 1024;
+const keptFiles = 2;
+
+export type StreamName = 'stdout' | 'stderr';
+
+export class ContainerLog {
+  readonly #dir: string;
+  readonly #now: () => number;
+  readonly #limitBytes: number;
+  readonly #pending: Record<StreamName, string> = { stdout: '', stderr: '' };
+  readonly #readers = new Set<() => void>();
+  #generation = 0;
+  #fd: number;
+  #bytes = 0;
+  #ended = false;
+
+  /** @param dir a folder of this run alone; made anew */
+  constructor(dir: string, now: () => number, limitBytes = fileLimitBytes) {
+    this.#dir = dir;
+    this.#now = now;
+    this.#limitBytes = limitBytes;
+    rmSync(dir, { recursive: true, force: true });
+    mkdirSync(dir, { recursive: true });
+    this.#fd = openSync(this.#path(0), 'a');
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  write(stream: StreamName, text: string): void {
+    if (this.#ended) return;
+    const lines = (this.#pending[stream] + text).split('\n');
+    this.#pending[stream] = lines.pop() ?? '';
+    for (const line of lines) this.#line(stream, line, 'F');
+    while (this.#pending[stream].length >= partLimit) {
+      this.#line(stream, this.#pending[stream].slice(0, partLimit), 'P');
+      this.#pending[stream] = this.#pending[stream].slice(partLimit);
+    }
+    this.#wake();
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    for (const stream of ['stdout', 'stderr'] as const) if (this.#pending[stream] !== '') this.#line(stream, this.#pending[stream], 'F');
+    this.#ended = true;
+    closeSync(this.#fd);
+    this.#wake();
+  }
+
+  /** Takes the files away; readers end. */
+  remove(): void {
+    this.end();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  /**
+   * The raw lines so far, oldest first, then with `follow` those to come until the run ends or the signal is aborted.
+   * An empty batch says: these were all there are so far.
+   */
+  async *lines(follow: boolean, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+    const tail = new Tail();
+    try {
+      yield* this.#read(tail, follow, signal);
+    } finally {
+      tail.close();
+    }
+  }
+
+  async *#read(tail: Tail, follow: boolean, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+    const oldestKept = (): number => Math.max(0, this.#generation - keptFiles + 1);
+    let generation = oldestKept();
+    tail.open(this.#path(generation));
+    for (;;) {
+      // Asked before reading: what comes after is found by the next round.
+      const ended = this.#ended;
+      const isLast = generation === this.#generation;
+      const lines = tail.read();
+      if (lines.length > 0) {
+        yield lines;
+      } else if (!isLast) {
+        generation = Math.max(generation + 1, oldestKept());
+        tail.open(this.#path(generation));
+      } else {
+        yield [];
+        if (ended || !follow || signal.aborted) return;
+        await this.#changed(signal, tail.offset);
+      }
+    }
+  }
+
+  #line(stream: StreamName, text: string, flag: 'P' | 'F'): void {
+    const bytes = Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`);
+    if (this.#bytes > 0 && this.#bytes + bytes.length > this.#limitBytes) this.#rotate();
+    this.#bytes += writeSync(this.#fd, bytes);
+  }
+
+  #rotate(): void {
+    closeSync(this.#fd);
+    this.#generation += 1;
+    this.#bytes = 0;
+    this.#fd = openSync(this.#path(this.#generation), 'a');
+    rmSync(this.#path(this.#generation - keptFiles), { force: true });
+  }
+
+  #path(generation: number): string {
+    return join(this.#dir, `${generation}.log`);
+  }
+
+  #wake(): void {
+    for (const reader of this.#readers) reader();
+  }
+
+  /** Resolves once there is more than the reader has seen: it may have been away while it handed on a batch. */
+  #changed(signal: AbortSignal, seenBytes: number): Promise<void> {
+    if (this.#ended || this.#bytes !== seenBytes || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#readers.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#readers.add(done);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}
+
+const chunkBytes = 64 * 1024;
+
+/** Reads whole lines from where it stopped; what has no line end yet waits. A file that is gone reads as empty. */
+class Tail {
+  readonly #chunk = Buffer.alloc(chunkBytes);
+  #fd: number | undefined;
+  #rest = Buffer.alloc(0);
+  /** Bytes read of the file of now. */
+  offset = 0;
+
+  open(path: string): void {
+    this.close();
+    this.#fd = existsSync(path) ? openSync(path, 'r') : undefined;
+    this.#rest = Buffer.alloc(0);
+    this.offset = 0;
+  }
+
+  read(): readonly string[] {
+    const count = this.#fd === undefined ? 0 : readSync(this.#fd, this.#chunk, 0, chunkBytes, null);
+    if (count === 0) return [];
+    this.offset += count;
+    const bytes = Buffer.concat([this.#rest, this.#chunk.subarray(0, count)]);
+    const end = bytes.lastIndexOf(0x0a) + 1;
+    this.#rest = bytes.subarray(end);
+    return end === 0 ? this.read() : bytes.subarray(0, end - 1).toString().split('\n');
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}

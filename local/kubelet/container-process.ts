@@ -1,0 +1,111 @@
+/**
+ * One run of a container: a process group with its output, its limits and its end.
+ *
+ * Owns:  starting it in a control group (a shell puts itself in and becomes the program, so that nothing runs outside), the
+ *        exit code as a container runtime gives it, and OOMKilled.
+ * Ends:  `exited` settles once, when the leader has ended; whatever is left of its group is killed then.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
+import { StringDecoder } from 'node:string_decoder';
+import { messageOf } from '../../api/errors.ts';
+import type { Cgroups, ContainerGroup, Limits } from './cgroups.ts';
+import type { StreamName } from './container-log.ts';
+import type { MemoryWatch } from './memory-watch.ts';
+import { killGroup, type ProcessRecords } from './process-records.ts';
+
+export type ProcessDoors = { readonly records: ProcessRecords; readonly cgroups: Cgroups | undefined; readonly memoryWatch: MemoryWatch };
+
+export type ProcessOrder = {
+  /** Unique among all runs; of characters a folder may have. */
+  readonly id: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly limits: Limits;
+  readonly onOutput: (stream: StreamName, text: string) => void;
+};
+
+export type ProcessEnd = {
+  readonly exitCode: number;
+  /** The number of the signal that ended it. */
+  readonly signal: number | undefined;
+  readonly reason: 'Completed' | 'Error' | 'OOMKilled' | 'StartError';
+  /** Why it could not be started. */
+  readonly message?: string;
+};
+
+export interface RunningProcess {
+  readonly pid: number;
+  readonly exited: Promise<ProcessEnd>;
+  /** To the whole group. */
+  signal(name: 'SIGTERM' | 'SIGKILL'): void;
+}
+
+/** Puts itself into the groups named before `--`, then becomes the program. */
+const intoGroups = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 127; shift; done; shift; exec "$@"';
+
+/** @returns the running process, or why there is none */
+export async function startProcess(doors: ProcessDoors, order: ProcessOrder): Promise<RunningProcess | { readonly problem: string }> {
+  const group = doors.cgroups?.create(order.id, order.limits);
+  const argv = group === undefined ? order.argv : ['/bin/sh', '-c', intoGroups, 'container', ...group.procsFiles, '--', ...order.argv];
+  const child = spawn(argv[0] ?? '', argv.slice(1), { cwd: order.cwd, env: { ...order.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  try {
+    await spawned(child);
+  } catch (error) {
+    group?.remove();
+    return { problem: `failed to create containerd task: ${messageOf(error)}` };
+  }
+  const { pid = 0 } = child;
+  doors.records.add(pid);
+  return { pid, exited: follow(doors, order, child, group), signal: (name) => void killGroup(pid, name) };
+}
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+}
+
+async function follow(doors: ProcessDoors, order: ProcessOrder, child: ChildProcess, group: ContainerGroup | undefined): Promise<ProcessEnd> {
+  const { pid = 0 } = child;
+  let overLimit = false;
+  const { memoryBytes } = order.limits;
+  const stopWatch = group !== undefined || memoryBytes === undefined ? undefined : doors.memoryWatch.watch(pid, memoryBytes, () => (overLimit = true));
+  const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
+  const [code, signal] = await ended(child);
+  stopWatch?.();
+  // A grandchild holds the pipes open and would otherwise keep the run alive for ever.
+  killGroup(pid, 'SIGKILL');
+  await Promise.all(outputs);
+  doors.records.remove(pid);
+  const oomKilled = overLimit || (group?.oomKills() ?? 0) > 0;
+  group?.remove();
+  return describeEnd(code, signal, oomKilled);
+}
+
+/** 128 + the signal's number, as a shell says it. A process that lived on after the kernel killed its child ended by itself. */
+export function describeEnd(code: number | null, signal: NodeJS.Signals | null, oomKilled: boolean): ProcessEnd {
+  const number = signal === null ? undefined : constants.signals[signal];
+  const exitCode = code ?? 128 + (number ?? 0);
+  if (oomKilled && exitCode === 137) return { exitCode, signal: number, reason: 'OOMKilled' };
+  return { exitCode, signal: number, reason: exitCode === 0 ? 'Completed' : 'Error' };
+}
+
+function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve([code, signal])));
+}
+
+/** Resolves when the stream has ended, or a second after the leader did: a process that left the group may hold it. */
+function pump(child: ChildProcess, stream: StreamName, onOutput: ProcessOrder['onOutput']): Promise<void> {
+  const source = child[stream];
+  if (source === null) return Promise.resolve();
+  const decoder = new StringDecoder('utf8');
+  source.on('data', (bytes: Buffer) => onOutput(stream, decoder.write(bytes)));
+  return new Promise((resolve) => {
+    source.once('close', resolve);
+    source.once('error', () => resolve());
+    child.once('exit', () => setTimeout(() => source.destroy(), 1000).unref());
+  });
+}

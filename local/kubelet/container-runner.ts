@@ -1,0 +1,219 @@
+/**
+ * One container of one pod, through all its runs.
+ *
+ * Owns:  the record of the container, its process, its probes and the logs of the last two runs.
+ * Read:  pod-plan.ts says when to call `start`; this file says what comes of it.
+ * Ends:  after `stop` nothing of the container runs, and `start` does nothing any more.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { toApiTime } from '../workloads/resources.ts';
+import { afterRestart } from './backoff.ts';
+import { containerDir, prepareLaunch, type Launch } from './container-launch.ts';
+import { ContainerLog } from './container-log.ts';
+import { startProcess, type ProcessEnd, type RunningProcess } from './container-process.ts';
+import { restartsAtStart, type ContainerRecord } from './container-record.ts';
+import { nextPullStep } from './image-pull.ts';
+import type { KubeletDoors } from './kubelet-doors.ts';
+import { lastWordsOfLog } from './log-output.ts';
+import { askContainer } from './probe-container.ts';
+import { Prober } from './prober.ts';
+import { defaultGraceSeconds, type Container, type Pod, type Terminated } from './pod.ts';
+
+/** Kubernetes cuts a message at these many bytes: of the file, of the log that stands in for it. */
+const messageLimitBytes = 4096;
+const logMessageLimit = 2048;
+const configRetryMs = 1000;
+
+export type RunnerContext = {
+  readonly doors: KubeletDoors;
+  /** The pod as it is stored now. */
+  readonly pod: () => Pod;
+  readonly podIp: () => string;
+  /** The record changed. */
+  readonly changed: () => void;
+};
+
+export class ContainerRunner {
+  readonly container: Container;
+  readonly #context: RunnerContext;
+  record: ContainerRecord;
+  #pullAttempts = 0;
+  #starting: Promise<void> | undefined;
+  #running: { readonly process: RunningProcess; readonly done: Promise<void> } | undefined;
+  #prober: Prober | undefined;
+  #log: ContainerLog | undefined;
+  #previousLog: ContainerLog | undefined;
+  #stopped = false;
+
+  constructor(container: Container, record: ContainerRecord, context: RunnerContext) {
+    this.container = container;
+    this.record = record;
+    this.#context = context;
+  }
+
+  /** Between the decision to start and the process: the plan has to look past it. */
+  get busy(): boolean {
+    return this.#starting !== undefined;
+  }
+
+  log(previous: boolean): ContainerLog | undefined {
+    return previous ? this.#previousLog : this.#log;
+  }
+
+  start(): void {
+    if (this.#stopped || this.#starting !== undefined || this.#running !== undefined) return;
+    this.#starting = this.#start().finally(() => {
+      this.#starting = undefined;
+      this.#context.changed();
+    });
+  }
+
+  /** Asks it to end, and ends it when `graceMs` is over. Resolves when nothing of it runs; it can be asked again, with less grace. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    await this.#starting;
+    await this.#end(graceMs);
+  }
+
+  removeLogs(): void {
+    this.#log?.remove();
+    this.#previousLog?.remove();
+  }
+
+  async #start(): Promise<void> {
+    const { doors, pod, podIp } = this.#context;
+    const outcome = prepareLaunch(doors, pod(), this.container, podIp());
+    if (outcome.kind === 'launch') return this.#launch(outcome.launch);
+    if (outcome.kind === 'no-image') return this.#waitForImage(outcome.problem);
+    if (outcome.kind === 'no-command') return this.#neverRan(outcome.problem);
+    this.#event('Warning', 'Failed', `Error: ${outcome.problem}`);
+    this.#block('CreateContainerConfigError', outcome.problem, configRetryMs);
+  }
+
+  async #launch(launch: Launch): Promise<void> {
+    const { doors, pod } = this.#context;
+    const next = this.#nextRun();
+    const log = this.#openLog(next.restarts);
+    const id = `${pod().metadata.uid}-${this.container.name}-${next.restarts}`;
+    const process = await startProcess(doors.processes, { id, ...launch, onOutput: (stream, text) => log.write(stream, text) });
+    if ('problem' in process) return this.#neverRan(process.problem);
+    const nowMs = doors.clock.now();
+    this.#pullAttempts = 0;
+    this.#event('Normal', 'Started', `Started container ${this.container.name}`);
+    this.#prober = this.#beginProbes(launch);
+    const containerId = `process://${process.pid}`;
+    this.record = { ...next, phase: { kind: 'running', startedMs: nowMs, containerId }, started: this.#prober.started, ready: this.#prober.ready };
+    const done = process.exited.then((end) => this.#onExit(end, { launch, startedMs: nowMs, containerId }));
+    this.#running = { process, done };
+  }
+
+  async #onExit(end: ProcessEnd, run: { launch: Launch; startedMs: number; containerId: string }): Promise<void> {
+    this.#prober?.close();
+    this.#log?.end();
+    this.#running = undefined;
+    const message = await this.#lastWords(end, run.launch.terminationLog);
+    this.#exited(end, { startedAt: toApiTime(run.startedMs), containerID: run.containerId, ...(message === '' ? {} : { message }) });
+    this.#context.changed();
+  }
+
+  /** It ended before it began: the container runtime could not execute it. */
+  #neverRan(problem: string): void {
+    this.#log?.end();
+    this.#event('Warning', 'Failed', `Error: ${problem}`);
+    this.record = { ...this.record, ...this.#nextRun() };
+    this.#exited({ exitCode: 128, signal: undefined, reason: 'StartError' }, { message: problem });
+  }
+
+  /** What the record says of the runs before, once another begins. */
+  #nextRun(): Pick<ContainerRecord, 'restarts' | 'last' | 'backoff'> {
+    const { phase, last, backoff } = this.record;
+    const restarts = restartsAtStart(this.record);
+    if (phase.kind !== 'exited') return { restarts, last, backoff };
+    const { clock, backoff: limits } = this.#context.doors;
+    return { restarts, last: phase.end, backoff: afterRestart(backoff, phase.endedMs, clock.now(), limits) };
+  }
+
+  #exited(end: ProcessEnd, more: Partial<Terminated>): void {
+    const nowMs = this.#context.doors.clock.now();
+    const terminated: Terminated = {
+      exitCode: end.exitCode, ...(end.signal === undefined ? {} : { signal: end.signal }), reason: end.reason, finishedAt: toApiTime(nowMs), ...more,
+    };
+    this.record = { ...this.record, phase: { kind: 'exited', end: terminated, endedMs: nowMs }, started: false, ready: false };
+  }
+
+  #waitForImage(problem: string): void {
+    const { doors } = this.#context;
+    const step = nextPullStep(this.record.phase, this.container.image, problem, { attempts: this.#pullAttempts, limits: doors.backoff });
+    if (step.attempted) {
+      this.#pullAttempts += 1;
+      this.#event('Normal', 'Pulling', `Pulling image "${this.container.image}"`);
+    }
+    this.#event('Warning', step.attempted ? 'Failed' : 'BackOff', step.message);
+    this.#block(step.reason, step.message, step.waitMs);
+  }
+
+  #block(reason: string, message: string, waitMs: number): void {
+    const { phase, last } = this.record;
+    const retryAtMs = this.#context.doors.clock.now() + waitMs;
+    this.record = { ...this.record, phase: { kind: 'blocked', reason, message, retryAtMs }, last: phase.kind === 'exited' ? phase.end : last };
+  }
+
+  #openLog(run: number): ContainerLog {
+    const { doors, pod } = this.#context;
+    this.#previousLog?.remove();
+    this.#previousLog = this.#log;
+    this.#log = new ContainerLog(join(containerDir(doors.dataDir, pod(), this.container), 'logs', String(run)), () => doors.clock.now());
+    return this.#log;
+  }
+
+  #beginProbes(launch: Launch): Prober {
+    const { doors, podIp } = this.#context;
+    const target = { container: this.container, podIp: podIp(), exec: launch };
+    return new Prober(this.container, {
+      clock: doors.clock,
+      ask: (probe, timeoutMs) => askContainer(probe, target, timeoutMs),
+      onChange: ({ started, ready }) => {
+        this.record = { ...this.record, started, ready };
+        this.#context.changed();
+      },
+      onUnhealthy: (kind, why) => this.#event('Warning', 'Unhealthy', `${kind === 'startup' ? 'Startup' : kind === 'liveness' ? 'Liveness' : 'Readiness'} probe failed: ${why}`),
+      onGaveUp: (kind, probe) => {
+        this.#event('Normal', 'Killing', `Container ${this.container.name} failed ${kind} probe, will be restarted`);
+        void this.#end((probe.terminationGracePeriodSeconds ?? this.#context.pod().spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000);
+      },
+    });
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    running.process.signal(graceMs > 0 ? 'SIGTERM' : 'SIGKILL');
+    const callOff = this.#context.doors.clock.after(graceMs, () => running.process.signal('SIGKILL'));
+    await running.done;
+    callOff();
+  }
+
+  async #lastWords(end: ProcessEnd, file: string): Promise<string> {
+    const message = readStart(file, messageLimitBytes);
+    if (message !== '' || end.exitCode === 0 || this.container.terminationMessagePolicy !== 'FallbackToLogsOnError' || this.#log === undefined) return message;
+    return lastWordsOfLog(this.#log, logMessageLimit);
+  }
+
+  #event(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#context.doors.events.record(this.#context.pod(), type, reason, message);
+  }
+}
+
+/** At most so many bytes of the file; nothing when it is gone. */
+function readStart(file: string, limitBytes: number): string {
+  try {
+    const fd = openSync(file, 'r');
+    const bytes = Buffer.alloc(limitBytes);
+    const count = readSync(fd, bytes, 0, limitBytes, 0);
+    closeSync(fd);
+    return bytes.subarray(0, count).toString();
+  } catch {
+    return '';
+  }
+}

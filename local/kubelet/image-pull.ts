@@ -1,0 +1,27 @@
+/**
+ * What a pod shows while its image cannot be pulled: ErrImagePull, then ImagePullBackOff, again and again.
+ *
+ * Owns:  the turns and the doubling wait between attempts. Pure.
+ */
+import type { BackoffLimits } from './backoff.ts';
+import type { ContainerPhase } from './container-record.ts';
+
+export type PullStep = {
+  readonly reason: 'ErrImagePull' | 'ImagePullBackOff';
+  readonly message: string;
+  readonly waitMs: number;
+  /** A pull was tried, rather than only waited for. */
+  readonly attempted: boolean;
+};
+
+/** The failed attempt is shown for a tenth of the first wait, at most a second: long enough to be seen. */
+function shownMs(limits: BackoffLimits): number {
+  return Math.min(1000, limits.baseMs / 10);
+}
+
+/** @param attempts how many pulls failed before */
+export function nextPullStep(phase: ContainerPhase, image: string, problem: string, { attempts, limits }: { readonly attempts: number; readonly limits: BackoffLimits }): PullStep {
+  if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull') return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
+  const waitMs = Math.min(limits.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 20), limits.maxMs);
+  return { reason: 'ImagePullBackOff', message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`, waitMs, attempted: false };
+}

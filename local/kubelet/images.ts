@@ -1,0 +1,54 @@
+/**
+ * The table that stands for a registry: which program an image's name means here.
+ *
+ * Owns:  what an image runs, what its imageID is, and which `command` of a pod it accepts. An image that is not in the
+ *        table cannot be pulled, as from a registry that does not have it.
+ * Pure.
+ */
+import { createHash } from 'node:crypto';
+
+export type Image = {
+  /** The program and its first arguments; `command[0]` is an absolute path. */
+  readonly entrypoint: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+export type ImageTable = ReadonlyMap<string, Image>;
+
+/** A shell is in every image; nothing else of this machine is. */
+const shell = '/bin/sh';
+
+/** @returns the image's name with `:latest` where it has neither tag nor digest, as the table spells it */
+export function imageKey(name: string): string {
+  const last = name.slice(name.lastIndexOf('/') + 1);
+  return last.includes(':') || last.includes('@') ? name : `${name}:latest`;
+}
+
+export function findImage(table: ImageTable, name: string): Image | undefined {
+  return table.get(name) ?? table.get(imageKey(name));
+}
+
+/** @returns an id that changes when the program does; empty for an image that is not in the table */
+export function imageId(table: ImageTable, name: string): string {
+  const image = findImage(table, name);
+  return image === undefined ? '' : `local/${name.split('@')[0]}@sha256:${createHash('sha256').update(JSON.stringify(image)).digest('hex')}`;
+}
+
+/** The sentence of a registry that does not have the image. */
+export function pullProblem(name: string): string {
+  return `failed to pull image "${name}": not found: local mode has no such image in its table`;
+}
+
+/**
+ * The words to execute: `command` in place of the entrypoint, then `args`.
+ *
+ * @returns a problem when the command is not in the image, worded as a container runtime words it
+ */
+export function commandLine(image: Image, command: readonly string[] | undefined, args: readonly string[]): { readonly argv: readonly string[] } | { readonly problem: string } {
+  if (command === undefined || command.length === 0) return { argv: [...image.entrypoint, ...args] };
+  const program = command[0] ?? '';
+  if (program !== image.entrypoint[0] && program !== shell) {
+    return { problem: `failed to create containerd task: exec: "${program}": stat ${program}: no such file or directory` };
+  }
+  return { argv: [...command, ...args] };
+}

@@ -1,0 +1,46 @@
+/**
+ * What the parts of the kubelet are given to work with: one bundle for all pods of the node.
+ *
+ * Owns:  nothing; kubelet.ts puts it together.
+ */
+import { join } from 'node:path';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Objects } from '../objects.ts';
+import type { ClaimFolders } from '../workloads/claims.ts';
+import type { EventRecorder } from '../workloads/event-recorder.ts';
+import type { BackoffLimits } from './backoff.ts';
+import type { ProcessDoors } from './container-process.ts';
+import type { ImageTable } from './images.ts';
+import type { LoopbackAddresses } from './loopback-addresses.ts';
+import type { Pod } from './pod.ts';
+
+export type Capacity = { readonly cpu: number; readonly memoryBytes: number };
+
+export type KubeletDoors = {
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: EventRecorder;
+  readonly images: ImageTable;
+  readonly addresses: LoopbackAddresses;
+  readonly processes: ProcessDoors;
+  readonly folders: ClaimFolders;
+  readonly backoff: BackoffLimits;
+  readonly capacity: Capacity;
+  readonly dataDir: string;
+  /** What every container's environment begins with: how this machine reaches the outside (proxy, certificates, npm). */
+  readonly machineEnv: Readonly<Record<string, string>>;
+};
+
+/** Where the control plane is, as pods see it. */
+export const hostIp = '127.0.0.1';
+export const nodeName = 'local';
+
+export function podsDir(dataDir: string): string {
+  return join(dataDir, 'pods');
+}
+
+export function podDir(dataDir: string, pod: Pod): string {
+  return join(podsDir(dataDir), pod.metadata.uid);
+}

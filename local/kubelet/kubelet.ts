@@ -1,0 +1,85 @@
+/**
+ * Runs the pods of this node as child processes.
+ *
+ * Owns:  one worker for each pod that is assigned to the node, and the logs that the API server serves.
+ * Ends:  `close` ends every container; nothing that it started is left.
+ * Level: at start it takes up what the API says: pods that ran before are started again as after a reboot of the node, and folders of
+ *        pods that no longer exist are removed.
+ */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KubeObject, LogOptions, LogSource } from '../objects.ts';
+import { configMaps, pods } from '../workloads/resources.ts';
+import { nodeName, podsDir, type KubeletDoors } from './kubelet-doors.ts';
+import { readLog } from './log-output.ts';
+import { PodWorker } from './pod-worker.ts';
+import type { Pod } from './pod.ts';
+
+/** What a pod gets that is taken out of the API at once, without grace. */
+const forcedGraceMs = 1000;
+
+export class Kubelet implements LogSource {
+  readonly #doors: KubeletDoors;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #unwatch: readonly (() => void)[];
+  #closed = false;
+
+  constructor(doors: KubeletDoors) {
+    this.#doors = doors;
+    this.#unwatch = [
+      doors.objects.watch(pods, ({ type, object }) => (type === 'DELETED' ? this.#removed(object as Pod) : this.#seen(object as Pod))),
+      doors.objects.watch(configMaps, ({ object }) => this.#configChanged(object)),
+    ];
+    const known = doors.objects.list(pods) as readonly Pod[];
+    removeOrphans(doors.dataDir, new Set(known.map((pod) => pod.metadata.uid)));
+    for (const pod of known) this.#seen(pod);
+  }
+
+  /** How many pods have something of theirs here. */
+  get podCount(): number {
+    return this.#workers.size;
+  }
+
+  read(pod: { readonly namespace: string; readonly name: string }, options: LogOptions): AsyncIterable<Uint8Array> | undefined {
+    const stored = this.#doors.objects.get({ ...pods, ...pod });
+    const log = stored === undefined ? undefined : this.#workers.get(stored.metadata.uid)?.log(options.container, options.previous);
+    return log === undefined ? undefined : readLog(log, options);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    for (const stop of this.#unwatch) stop();
+    await Promise.all([...this.#workers.values()].map((worker) => worker.kill(graceMs)));
+  }
+
+  #seen(pod: Pod): void {
+    if (this.#closed) return;
+    const { uid, deletionTimestamp, name, namespace = '' } = pod.metadata;
+    const worker = this.#workers.get(uid);
+    if (worker !== undefined) return worker.update(pod);
+    if (pod.spec.nodeName === nodeName) {
+      this.#workers.set(uid, new PodWorker(pod, this.#doors, () => this.#workers.delete(uid)));
+    } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
+      // No node has it, so no kubelet would ever let it go.
+      setImmediate(() => this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 }));
+    }
+  }
+
+  #removed(pod: Pod): void {
+    const worker = this.#workers.get(pod.metadata.uid);
+    void worker?.kill(forcedGraceMs).catch((error: unknown) => this.#doors.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
+  }
+
+  #configChanged({ metadata }: KubeObject): void {
+    for (const pod of this.#doors.objects.list(pods, { namespace: metadata.namespace ?? '' })) {
+      const worker = this.#workers.get(pod.metadata.uid);
+      if (worker?.mounts(metadata.name) === true) setImmediate(() => worker.refreshVolumes());
+    }
+  }
+}
+
+function removeOrphans(dataDir: string, known: ReadonlySet<string>): void {
+  const dir = podsDir(dataDir);
+  if (!existsSync(dir)) return;
+  for (const uid of readdirSync(dir)) if (!known.has(uid)) rmSync(join(dir, uid), { recursive: true, force: true });
+}

@@ -1,0 +1,55 @@
+/**
+ * Turns kept log lines into what `kubectl logs` prints.
+ *
+ * Owns:  `tailLines` and `timestamps`. A line in parts is put together again.
+ * Limits: the tail is held in memory, at most what the log keeps.
+ */
+import type { LogOptions } from '../objects.ts';
+import type { ContainerLog } from './container-log.ts';
+
+/** @returns the bytes, as LogSource promises them */
+export async function* readLog(log: ContainerLog, options: Pick<LogOptions, 'follow' | 'tailLines' | 'timestamps' | 'signal'>): AsyncGenerator<Uint8Array> {
+  const { tailLines, follow, signal } = options;
+  let atLineStart = true;
+  const print = (lines: readonly string[]): Uint8Array => {
+    let text = '';
+    for (const line of lines) {
+      const [time = '', , flag = 'F'] = line.split(' ', 3);
+      text += `${options.timestamps && atLineStart ? `${time} ` : ''}${textOf(line)}${flag === 'F' ? '\n' : ''}`;
+      atLineStart = flag === 'F';
+    }
+    return Buffer.from(text);
+  };
+
+  let held: string[] | undefined = tailLines === undefined ? undefined : [];
+  for await (const lines of log.lines(follow, signal)) {
+    if (held === undefined) {
+      if (lines.length > 0) yield print(lines);
+    } else if (lines.length > 0) {
+      held.push(...lines);
+    } else {
+      yield print(held.slice(tailStart(held, tailLines ?? 0)));
+      held = undefined;
+    }
+  }
+}
+
+/** The last `limit` characters of what the run wrote, for a termination message without a file. */
+export async function lastWordsOfLog(log: ContainerLog, limit: number): Promise<string> {
+  let text = '';
+  for await (const bytes of readLog(log, { follow: false, timestamps: false, tailLines: 80, signal: new AbortController().signal })) text += Buffer.from(bytes).toString();
+  return text.slice(-limit);
+}
+
+function tailStart(lines: readonly string[], count: number): number {
+  let left = count;
+  for (let index = lines.length - 1; index >= 0; index -= 1) {
+    if (/^\S+ \S+ F/.test(lines[index] ?? '')) left -= 1;
+    if (left < 0) return index + 1;
+  }
+  return 0;
+}
+
+function textOf(line: string): string {
+  return line.split(' ').slice(3).join(' ');
+}

@@ -1,0 +1,88 @@
+/**
+ * Gives every pod an address of its own on the loopback network, so that each may use port 8080.
+ *
+ * Owns:  which address of 127.x.y.z a pod has until it releases it. An address in use is marked by a listening socket on one
+ *        port of it, so that two local modes on one machine never give out the same one, and a crash frees it.
+ * Limits: Linux answers on the whole of 127.0.0.0/8; where it does not (macOS), an address is only given out when it can be bound.
+ */
+import { createServer, type Server } from 'node:net';
+import { AppError } from '../../api/errors.ts';
+
+/** A port that no container of ours declares. */
+const markPort = 10_249;
+
+export type AddressRange = { readonly first: string; readonly size: number };
+
+/** 127.64.0.1 and the 65,000 after it. */
+export const podRange: AddressRange = { first: '127.64.0.1', size: 65_000 };
+
+export class LoopbackAddresses {
+  readonly #range: AddressRange;
+  readonly #marks = new Map<string, Server>();
+  #next: number;
+
+  /** @param start where in the range to begin, so that two runs at once rarely meet */
+  constructor(range: AddressRange = podRange, start: number = Math.floor(Math.random() * range.size)) {
+    this.#range = range;
+    this.#next = start % range.size;
+  }
+
+  /**
+   * @param ports the pod's declared container ports; each can be bound on the address when it is given out
+   * @throws AppError ADDRESSES_EXHAUSTED when 64 addresses in a row are in use
+   */
+  async take(ports: readonly number[]): Promise<string> {
+    for (let tries = 0; tries < 64; tries += 1) {
+      const address = this.#advance();
+      const mark = await listen(address, markPort);
+      if (mark === undefined) continue;
+      if (await canBindAll(address, ports)) {
+        this.#marks.set(address, mark);
+        return address;
+      }
+      mark.close();
+    }
+    throw new AppError('ADDRESSES_EXHAUSTED', { first: this.#range.first, ports: ports.join(', ') || 'none' });
+  }
+
+  release(address: string): void {
+    this.#marks.get(address)?.close();
+    this.#marks.delete(address);
+  }
+
+  releaseAll(): void {
+    for (const mark of this.#marks.values()) mark.close();
+    this.#marks.clear();
+  }
+
+  #advance(): string {
+    const address = addressAt(this.#range.first, this.#next);
+    this.#next = (this.#next + 1) % this.#range.size;
+    return address;
+  }
+}
+
+/** The address `offset` places after `first`. */
+export function addressAt(first: string, offset: number): string {
+  const [a = 0, b = 0, c = 0, d = 0] = first.split('.').map(Number);
+  const value = a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d + offset;
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+}
+
+async function canBindAll(address: string, ports: readonly number[]): Promise<boolean> {
+  for (const port of ports) {
+    const probe = await listen(address, port);
+    if (probe === undefined) return false;
+    await new Promise((resolve) => probe.close(resolve));
+  }
+  return true;
+}
+
+function listen(address: string, port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => socket.destroy());
+    server.unref();
+    server.once('error', () => resolve(undefined));
+    server.listen({ host: address, port, exclusive: true }, () => resolve(server));
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * Keeps containers within their memory limits where no control group can: looks every 100 ms, kills what is over.
+ *
+ * Owns:  what counts (anonymous memory, shared memory and swap of every process of the container's group: roughly what a control
+ *        group charges that cannot be given back) and which processes belong to a container.
+ * Limits: a container that takes more than its limit and gives it back within 100 ms is not seen.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Clock } from '../../lib/clock.ts';
+import { killGroup } from './process-records.ts';
+
+const lookEveryMs = 100;
+/** New children are looked for less often: it reads the whole of /proc. */
+const listEvery = 5;
+
+type Watched = { readonly pid: number; readonly limitBytes: number; readonly onOver: (usedBytes: number) => void; members: readonly number[] };
+
+export class MemoryWatch {
+  readonly #clock: Clock;
+  readonly #watched = new Map<number, Watched>();
+  #stop: (() => void) | undefined;
+  #looks = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * @param pid of the leader of the container's process group
+   * @param onOver is told once, after the group was killed
+   * @returns ends the watch
+   */
+  watch(pid: number, limitBytes: number, onOver: (usedBytes: number) => void): () => void {
+    this.#watched.set(pid, { pid, limitBytes, onOver, members: [pid] });
+    this.#stop ??= this.#clock.after(lookEveryMs, () => this.#look());
+    return () => this.#watched.delete(pid);
+  }
+
+  close(): void {
+    this.#stop?.();
+    this.#watched.clear();
+  }
+
+  #look(): void {
+    this.#looks += 1;
+    const groups = this.#looks % listEvery === 1 ? groupMembers() : undefined;
+    for (const one of this.#watched.values()) {
+      if (groups !== undefined) one.members = groups.get(one.pid) ?? [one.pid];
+      const used = one.members.reduce((sum, pid) => sum + memoryOf(pid), 0);
+      if (used <= one.limitBytes) continue;
+      this.#watched.delete(one.pid);
+      killGroup(one.pid, 'SIGKILL');
+      one.onOver(used);
+    }
+    this.#stop = this.#watched.size === 0 ? undefined : this.#clock.after(lookEveryMs, () => this.#look());
+  }
+}
+
+/** @returns process group → its members, of all processes that can be seen */
+function groupMembers(): ReadonlyMap<number, readonly number[]> {
+  const groups = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const group = groupOf(name);
+    if (group === undefined) continue;
+    const members = groups.get(group) ?? [];
+    members.push(Number(name));
+    groups.set(group, members);
+  }
+  return groups;
+}
+
+function groupOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[2]);
+  } catch {
+    return undefined;
+  }
+}
+
+function memoryOf(pid: number): number {
+  try {
+    return chargedBytes(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  } catch {
+    // It ended between two looks.
+    return 0;
+  }
+}
+
+/** @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is right */
+export function chargedBytes(rollup: string): number {
+  let kibibytes = 0;
+  for (const field of ['Pss_Anon', 'Pss_Shmem', 'SwapPss']) kibibytes += Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1] ?? 0);
+  return kibibytes * 1024;
+}

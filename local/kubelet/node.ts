@@ -1,0 +1,54 @@
+/**
+ * The Node object: what this machine has, and by which way limits are kept.
+ *
+ * Owns:  the node's labels, capacity and conditions. Written once at start: a quiet cluster sees no heartbeat.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { NewObject, Objects } from '../objects.ts';
+import { nodes, toApiTime } from '../workloads/resources.ts';
+import { hostIp, nodeName, type Capacity } from './kubelet-doors.ts';
+
+const maxPods = 110;
+
+export type NodeFacts = {
+  readonly capacity: Capacity;
+  /** The control group version that limits are kept by; undefined: memory is watched, CPU is not limited. */
+  readonly cgroupVersion: 1 | 2 | undefined;
+};
+
+/** Creates the Node or brings it up to date. */
+export function writeNode(objects: Objects, clock: Clock, facts: NodeFacts): void {
+  const wanted = nodeObject(facts, toApiTime(clock.now()));
+  const stored = objects.get({ ...nodes, name: nodeName }) ?? objects.create(nodes, wanted);
+  objects.updateStatus(nodes, { ...stored, status: wanted['status'] });
+}
+
+export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string): NewObject {
+  const amounts = { cpu: String(capacity.cpu), memory: `${Math.floor(capacity.memoryBytes / 1024)}Ki`, pods: String(maxPods) };
+  const limits = cgroupVersion === undefined
+    ? { status: 'False', reason: 'Polling', message: 'no control group can be made here: memory is looked at every 100 ms and what is over its limit is killed; CPU limits are not kept' }
+    : { status: 'True', reason: 'ControlGroups', message: `memory and CPU limits are kept by control groups, version ${cgroupVersion}` };
+  const condition = (type: string, status: string, reason: string, message: string): object => ({ type, status, reason, message, lastHeartbeatTime: now, lastTransitionTime: now });
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch } },
+    spec: {},
+    status: {
+      capacity: amounts,
+      allocatable: amounts,
+      addresses: [{ type: 'InternalIP', address: hostIp }, { type: 'Hostname', address: nodeName }],
+      nodeInfo: {
+        kubeletVersion: 'v1.35.0-local', operatingSystem: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch, containerRuntimeVersion: 'process://1', osImage: 'local', kernelVersion: '',
+        machineID: '', systemUUID: '', bootID: '', kubeProxyVersion: '',
+      },
+      conditions: [
+        condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
+        condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
+        condition('PIDPressure', 'False', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
+        condition('LimitsEnforced', limits.status, limits.reason, limits.message),
+        condition('Ready', 'True', 'KubeletReady', 'kubelet is posting ready status'),
+      ],
+    },
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * Prints what the kubelet knows of a pod as the pod's status.
+ *
+ * Owns:  phase, conditions and container statuses, worded as Kubernetes words them: the operator and people read them.
+ * Pure:  `nowMs` comes in, and a condition keeps its transition time while its status stays: an unchanged status is
+ *        the same JSON, so nothing is written.
+ */
+import { toApiTime, type ConditionStatus } from '../workloads/resources.ts';
+import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';
+import { newRecord, type ContainerRecord } from './container-record.ts';
+import { hasFailed, isInitialized, type Records } from './pod-plan.ts';
+import { isSidecar, type Container, type ContainerState, type ContainerStatus, type Pod, type PodCondition, type PodPhase, type PodSpec, type PodStatus } from './pod.ts';
+
+export type StatusInputs = {
+  readonly pod: Pod;
+  readonly records: Records;
+  /** Undefined until the pod has its address. */
+  readonly podIp: string | undefined;
+  readonly hostIp: string;
+  readonly startedMs: number;
+  readonly nowMs: number;
+  /** The kubelet stops the pod: nothing starts again. Readiness stays what the probes say; endpoints look at the deletion. */
+  readonly stopping: boolean;
+  readonly limits: BackoffLimits;
+  /** Image name → what to show as imageID; empty when it is not known here. */
+  readonly imageId: (image: string) => string;
+};
+
+export function describePod(inputs: StatusInputs): PodStatus {
+  const { pod, records, podIp } = inputs;
+  const { spec } = pod;
+  const initialized = isInitialized(spec, records);
+  const inits = (spec.initContainers ?? []).map((container, index) => describeContainer(inputs, container, index > 0 ? 'PodInitializing' : 'ContainerCreating'));
+  const mains = spec.containers.map((container) => describeContainer(inputs, container, initialized ? 'ContainerCreating' : 'PodInitializing'));
+  return {
+    ...pod.status,
+    phase: phaseOf(inputs, initialized),
+    hostIP: inputs.hostIp,
+    startTime: pod.status?.startTime ?? toApiTime(inputs.startedMs),
+    qosClass: pod.status?.qosClass ?? qosOf(spec),
+    ...(podIp === undefined ? {} : { podIP: podIp, podIPs: [{ ip: podIp }] }),
+    ...(inits.length === 0 ? {} : { initContainerStatuses: inits }),
+    containerStatuses: mains,
+    conditions: conditionsOf(inputs, initialized),
+  };
+}
+
+function describeContainer(inputs: StatusInputs, container: Container, waitingReason: string): ContainerStatus {
+  const record = inputs.records.get(container.name) ?? newRecord;
+  const { state, last } = stateOf(inputs, container, record, waitingReason);
+  const main = inputs.pod.spec.containers.includes(container);
+  const containerId = record.phase.kind === 'running' ? record.phase.containerId : record.phase.kind === 'exited' ? record.phase.end.containerID : undefined;
+  return {
+    name: container.name,
+    state,
+    lastState: last === undefined ? {} : { terminated: last },
+    ready: main || isSidecar(container) ? record.ready : record.phase.kind === 'exited' && record.phase.end.exitCode === 0,
+    started: record.phase.kind === 'running' && record.started,
+    restartCount: record.restarts,
+    image: container.image,
+    imageID: inputs.imageId(container.image),
+    ...(containerId === undefined ? {} : { containerID: containerId }),
+  };
+}
+
+function stateOf(inputs: StatusInputs, container: Container, record: ContainerRecord, waitingReason: string): { state: ContainerState; last: ContainerRecord['last'] } {
+  const { phase, last } = record;
+  if (phase.kind === 'new') return { state: { waiting: { reason: waitingReason } }, last };
+  if (phase.kind === 'blocked') return { state: { waiting: { reason: phase.reason, message: phase.message } }, last };
+  if (phase.kind === 'running') return { state: { running: { startedAt: toApiTime(phase.startedMs) } }, last };
+  const { waitMs } = nextStart(record.backoff, phase.endedMs, inputs.limits);
+  if (waitMs === 0 || inputs.stopping || !restarts(inputs.pod.spec, container, phase.end.exitCode)) return { state: { terminated: phase.end }, last };
+  return { state: { waiting: { reason: 'CrashLoopBackOff', message: crashMessage(inputs.pod, container, waitMs) } }, last: phase.end };
+}
+
+function restarts(spec: PodSpec, container: Container, exitCode: number): boolean {
+  if (isSidecar(container)) return true;
+  const policy = spec.restartPolicy ?? 'Always';
+  const always = policy === 'Always' && spec.containers.includes(container);
+  return always || (exitCode !== 0 && policy !== 'Never');
+}
+
+export function crashMessage(pod: Pod, container: Container, waitMs: number): string {
+  const { name, namespace, uid } = pod.metadata;
+  return `back-off ${formatWait(waitMs)} restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`;
+}
+
+function phaseOf({ pod: { spec }, records, stopping }: StatusInputs, initialized: boolean): PodPhase {
+  if (hasFailed(spec, records)) return 'Failed';
+  const seen = spec.containers.map((container) => records.get(container.name) ?? newRecord);
+  const ends = seen.flatMap((record) => (record.phase.kind === 'exited' ? [record.phase.end.exitCode] : []));
+  const allEnded = ends.length === seen.length;
+  const failed = ends.some((code) => code !== 0);
+  if (stopping && allEnded) return failed ? 'Failed' : 'Succeeded';
+  if (!initialized || seen.some(neverRan)) return 'Pending';
+  return allEnded ? phaseAtEnd(spec, failed) : 'Running';
+}
+
+function phaseAtEnd({ restartPolicy = 'Always' }: PodSpec, failed: boolean): PodPhase {
+  if (restartPolicy === 'Always') return 'Running';
+  if (!failed) return 'Succeeded';
+  return restartPolicy === 'Never' ? 'Failed' : 'Running';
+}
+
+function neverRan({ phase, last }: ContainerRecord): boolean {
+  return (phase.kind === 'new' || phase.kind === 'blocked') && last === undefined;
+}
+
+function conditionsOf(inputs: StatusInputs, initialized: boolean): readonly PodCondition[] {
+  const { pod: { spec }, records } = inputs;
+  const notDone = (spec.initContainers ?? []).filter((container) => !isInitialized({ containers: [], initContainers: [container] }, records));
+  const watched = [...(spec.initContainers ?? []).filter(isSidecar), ...spec.containers];
+  const notReady = watched.filter((container) => records.get(container.name)?.ready !== true);
+  const unready = notReady.length === 0 && initialized ? undefined : { reason: 'ContainersNotReady', message: `containers with unready status: [${namesOf(notReady)}]` };
+  return [
+    settle(inputs, 'PodReadyToStartContainers', inputs.podIp !== undefined),
+    settle(inputs, 'Initialized', initialized, { reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${namesOf(notDone)}]` }),
+    settle(inputs, 'Ready', unready === undefined, unready),
+    settle(inputs, 'ContainersReady', unready === undefined, unready),
+    settle(inputs, 'PodScheduled', true),
+  ];
+}
+
+function namesOf(containers: readonly Container[]): string {
+  return containers.map((container) => container.name).join(' ');
+}
+
+function settle({ pod, nowMs }: StatusInputs, type: string, holds: boolean, why?: { reason: string; message: string }): PodCondition {
+  const status: ConditionStatus = holds ? 'True' : 'False';
+  const previous = pod.status?.conditions?.find((one) => one.type === type);
+  const lastTransitionTime = previous?.status === status ? previous.lastTransitionTime : toApiTime(nowMs);
+  return { type, status, ...(holds ? {} : why), lastProbeTime: null, lastTransitionTime };
+}
+
+/** Guaranteed: limits for cpu and memory everywhere, and requests that equal them. BestEffort: neither anywhere. */
+export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});
+  const names = ['cpu', 'memory'];
+  if (all.every(({ requests = {}, limits = {} }) => names.every((name) => requests[name] === undefined && limits[name] === undefined))) return 'BestEffort';
+  const equal = all.every(({ requests = {}, limits = {} }) => names.every((name) => limits[name] !== undefined && (requests[name] ?? limits[name]) === limits[name]));
+  return equal ? 'Guaranteed' : 'Burstable';
+}

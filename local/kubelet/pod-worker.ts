@@ -1,0 +1,216 @@
+/**
+ * One pod on this node, from its address to its removal.
+ *
+ * Owns:  the pod's address, folders, runners and the one writer of its status. A step looks at everything again; what happens only asks
+ *        for a step.
+ * Ends:  a pod that is deleted: SIGTERM to all containers, SIGKILL when the grace is over, its last status, its removal from the API.
+ *        `kill` does the same to the processes and leaves the API alone.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { messageOf } from '../../api/errors.ts';
+import { pods } from '../workloads/resources.ts';
+import type { ContainerLog } from './container-log.ts';
+import { newRecord, recordAfterReboot, type ContainerRecord } from './container-record.ts';
+import { ContainerRunner } from './container-runner.ts';
+import { imageId } from './images.ts';
+import { hostIp, podDir, type KubeletDoors } from './kubelet-doors.ts';
+import { planPod } from './pod-plan.ts';
+import { crashMessage, describePod } from './pod-status.ts';
+import { nextStart } from './backoff.ts';
+import { defaultGraceSeconds, isFinished, isSidecar, type Container, type Pod } from './pod.ts';
+import { mountedConfigMaps, setUpVolumes } from './volumes.ts';
+
+const setUpRetryMs = 1000;
+
+/** Where the pod is on its way. `over` pods wait for their deletion only. */
+type Stage = 'new' | 'preparing' | 'running' | 'over' | 'stopping' | 'gone';
+
+export class PodWorker {
+  readonly #doors: KubeletDoors;
+  readonly #runners: readonly ContainerRunner[];
+  readonly #startedMs: number;
+  readonly #onGone: () => void;
+  #pod: Pod;
+  #stage: Stage;
+  #podIp: string | undefined;
+  #stepAsked = false;
+  #callOffRecheck: (() => void) | undefined;
+
+  /** @param onGone the worker has nothing left to do */
+  constructor(pod: Pod, doors: KubeletDoors, onGone: () => void) {
+    this.#pod = pod;
+    this.#doors = doors;
+    this.#onGone = onGone;
+    this.#startedMs = doors.clock.now();
+    this.#stage = isFinished(pod) ? 'over' : 'new';
+    const context = { doors, pod: () => this.#pod, podIp: () => this.#podIp ?? hostIp, changed: () => this.#ask() };
+    this.#runners = allContainers(pod).map((container) => new ContainerRunner(container, this.#firstRecord(container), context));
+    this.#ask();
+  }
+
+  /** The stored pod changed. */
+  update(pod: Pod): void {
+    this.#pod = pod;
+    this.#ask();
+  }
+
+  mounts(configMap: string): boolean {
+    return mountedConfigMaps(this.#pod).includes(configMap);
+  }
+
+  /** Brings mounted ConfigMaps up to date. */
+  refreshVolumes(): void {
+    if (this.#stage !== 'running') return;
+    try {
+      setUpVolumes(this.#doors, this.#pod, this.#dir);
+    } catch (error) {
+      this.#warn('FailedMount', messageOf(error));
+    }
+  }
+
+  log(container: string, previous: boolean): ContainerLog | undefined {
+    return this.#runners.find((runner) => runner.container.name === container)?.log(previous);
+  }
+
+  /** Ends the processes and frees what the pod had. Writes nothing. */
+  async kill(graceMs: number): Promise<void> {
+    this.#stage = 'stopping';
+    this.#callOffRecheck?.();
+    await this.#stopAll(graceMs);
+    this.#stage = 'gone';
+    this.#release();
+  }
+
+  get #dir(): string {
+    return podDir(this.#doors.dataDir, this.#pod);
+  }
+
+  #firstRecord(container: Container): ContainerRecord {
+    const { status, spec } = this.#pod;
+    // A new pod's status says that it waits; only one that had its address has something to remember.
+    if (status?.podIP === undefined) return newRecord;
+    const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find((one) => one.name === container.name);
+    const always = (spec.restartPolicy ?? 'Always') === 'Always' || !spec.containers.includes(container);
+    return recordAfterReboot(before, always && !isFinished(this.#pod), this.#doors.clock.now());
+  }
+
+  #ask(): void {
+    if (this.#stepAsked || this.#stage === 'gone') return;
+    this.#stepAsked = true;
+    setImmediate(() => {
+      this.#stepAsked = false;
+      this.#step();
+    });
+  }
+
+  #step(): void {
+    if (this.#stage === 'gone') return;
+    if (this.#pod.metadata.deletionTimestamp !== undefined && this.#stage !== 'stopping') return this.#terminate();
+    if (this.#stage === 'new') void this.#prepare();
+    if (this.#stage === 'running') this.#startDue();
+    if (this.#stage !== 'over') this.#publish();
+  }
+
+  #startDue(): void {
+    const nowMs = this.#doors.clock.now();
+    const plan = planPod(this.#pod.spec, this.#records(), nowMs, this.#doors.backoff);
+    for (const container of plan.start) this.#runners.find((runner) => runner.container === container)?.start();
+    this.#callOffRecheck?.();
+    this.#callOffRecheck = plan.recheckAtMs === undefined ? undefined : this.#doors.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
+    for (const runner of this.#runners) this.#tellOfBackoff(runner);
+  }
+
+  #tellOfBackoff({ container, record }: ContainerRunner): void {
+    if (record.phase.kind !== 'exited') return;
+    const { waitMs, atMs } = nextStart(record.backoff, record.phase.endedMs, this.#doors.backoff);
+    if (waitMs > 0 && atMs > this.#doors.clock.now()) this.#warn('BackOff', `Back-off ${crashMessage(this.#pod, container, waitMs).slice('back-off '.length)}`);
+  }
+
+  async #prepare(): Promise<void> {
+    this.#stage = 'preparing';
+    try {
+      const ports = this.#pod.spec.containers.flatMap((container) => (container.ports ?? []).map((port) => port.containerPort));
+      this.#podIp ??= await this.#doors.addresses.take(ports);
+      if (this.#stage !== 'preparing') return this.#releaseAddress();
+      mkdirSync(this.#dir, { recursive: true });
+      setUpVolumes(this.#doors, this.#pod, this.#dir);
+      this.#stage = 'running';
+    } catch (error) {
+      if (this.#stage !== 'preparing') return this.#releaseAddress();
+      this.#warn(this.#podIp === undefined ? 'FailedCreatePodSandBox' : 'FailedMount', messageOf(error));
+      this.#stage = 'new';
+      this.#callOffRecheck = this.#doors.clock.after(setUpRetryMs, () => this.#ask());
+      return;
+    }
+    this.#ask();
+  }
+
+  #terminate(): void {
+    this.#stage = 'stopping';
+    this.#callOffRecheck?.();
+    const seconds = this.#pod.metadata.deletionGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+    for (const { container, record } of this.#runners) {
+      if (record.phase.kind === 'running') this.#doors.events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`);
+    }
+    void this.#stopAll(seconds * 1000).then(() => {
+      if (this.#stage === 'gone') return;
+      this.#publish();
+      this.#stage = 'gone';
+      this.#release();
+      const { name, namespace = '', uid } = this.#pod.metadata;
+      if (this.#doors.objects.get({ ...pods, namespace, name })?.metadata.uid === uid) this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 });
+    }).catch((error: unknown) => this.#doors.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }));
+  }
+
+  /** Sidecars go after what they serve, within the same grace. */
+  async #stopAll(graceMs: number): Promise<void> {
+    const startedAt = this.#doors.clock.monotonic();
+    await Promise.all(this.#runners.filter((runner) => !isSidecar(runner.container)).map((runner) => runner.stop(graceMs)));
+    const leftMs = graceMs === 0 ? 0 : Math.max(1, graceMs - (this.#doors.clock.monotonic() - startedAt));
+    await Promise.all(this.#runners.map((runner) => runner.stop(leftMs)));
+  }
+
+  #release(): void {
+    this.#releaseAddress();
+    for (const runner of this.#runners) runner.removeLogs();
+    rmSync(this.#dir, { recursive: true, force: true });
+    this.#onGone();
+  }
+
+  #releaseAddress(): void {
+    if (this.#podIp !== undefined) this.#doors.addresses.release(this.#podIp);
+    this.#podIp = undefined;
+  }
+
+  #records(): ReadonlyMap<string, ContainerRecord> {
+    // What is being started counts as running: the plan looks past it.
+    return new Map(this.#runners.map((runner) => [runner.container.name, runner.busy ? { ...runner.record, phase: { kind: 'running', startedMs: 0, containerId: '' }, started: false } : runner.record]));
+  }
+
+  #publish(): void {
+    const { name, namespace = '', uid } = this.#pod.metadata;
+    const stored = this.#doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
+    if (stored?.metadata.uid !== uid) return;
+    const status = describePod({
+      pod: stored, records: new Map(this.#runners.map((runner) => [runner.container.name, runner.record])), podIp: this.#podIp, hostIp,
+      startedMs: this.#startedMs, nowMs: this.#doors.clock.now(), stopping: this.#stage === 'stopping', limits: this.#doors.backoff,
+      imageId: (image) => imageId(this.#doors.images, image),
+    });
+    try {
+      this.#doors.objects.updateStatus(pods, { ...stored, status });
+    } catch (error) {
+      this.#doors.logger.warn('pod status not written', { pod: name, namespace, err: error });
+    }
+    if (this.#stage !== 'running' || (status.phase !== 'Succeeded' && status.phase !== 'Failed')) return;
+    this.#stage = 'over';
+    this.#releaseAddress();
+  }
+
+  #warn(reason: string, message: string): void {
+    this.#doors.events.record(this.#pod, 'Warning', reason, message);
+  }
+}
+
+function allContainers(pod: Pod): readonly Container[] {
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+}

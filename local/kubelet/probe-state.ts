@@ -1,0 +1,48 @@
+/**
+ * Counts what a probe says until it means something.
+ *
+ * Owns:  thresholds and timing of startup, readiness and liveness probes.
+ * Pure:  prober.ts asks the container and keeps the time.
+ */
+import type { Probe } from './pod.ts';
+
+export type ProbeKind = 'startup' | 'readiness' | 'liveness';
+
+/** What the last probes add up to. `passing` of a liveness probe is true until it fails; of the others false until it passes. */
+export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };
+
+export function initialProbeState(kind: ProbeKind): ProbeState {
+  return { passing: kind === 'liveness', successes: 0, failures: 0 };
+}
+
+export type ProbeTiming = { readonly initialDelayMs: number; readonly periodMs: number; readonly timeoutMs: number; readonly successThreshold: number; readonly failureThreshold: number };
+
+/** The API's defaults for what the probe leaves out. Startup and liveness probes pass at their first success. */
+export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
+  return {
+    initialDelayMs: (probe.initialDelaySeconds ?? 0) * 1000,
+    periodMs: Math.max(1, probe.periodSeconds ?? 10) * 1000,
+    timeoutMs: Math.max(1, probe.timeoutSeconds ?? 1) * 1000,
+    successThreshold: kind === 'readiness' ? Math.max(1, probe.successThreshold ?? 1) : 1,
+    failureThreshold: Math.max(1, probe.failureThreshold ?? 3),
+  };
+}
+
+/**
+ * Takes in one answer.
+ *
+ * @returns the next state. `gaveUp`: this answer was the one too many for a startup or liveness probe, so the container has to be
+ *          stopped; counting starts over.
+ */
+export function countAnswer(kind: ProbeKind, state: ProbeState, passed: boolean, timing: ProbeTiming): ProbeState & { readonly gaveUp: boolean } {
+  const successes = passed ? state.successes + 1 : 0;
+  const failures = passed ? 0 : state.failures + 1;
+  if (passed) return { passing: state.passing || successes >= timing.successThreshold, successes, failures, gaveUp: false };
+  if (failures < timing.failureThreshold) return { passing: state.passing, successes, failures, gaveUp: false };
+  return { passing: false, successes, failures: kind === 'readiness' ? failures : 0, gaveUp: kind !== 'readiness' };
+}
+
+/** How long after the container's start the first probe is due, given how long it has run already. */
+export function firstProbeInMs(timing: ProbeTiming, runningForMs: number): number {
+  return Math.max(0, timing.initialDelayMs - runningForMs);
+}

@@ -1,0 +1,96 @@
+/**
+ * Keeps asking one running container by its probes.
+ *
+ * Owns:  the timers: the startup probe alone until it passes, then readiness and liveness side by side.
+ * Ends:  `close` asks no more; an answer that comes later is dropped.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Container, Probe } from './pod.ts';
+import type { ProbeAnswer } from './probe-container.ts';
+import { countAnswer, firstProbeInMs, initialProbeState, timingOf, type ProbeKind } from './probe-state.ts';
+
+export type ProberDoors = {
+  readonly clock: Clock;
+  readonly ask: (probe: Probe, timeoutMs: number) => Promise<ProbeAnswer>;
+  /** Called only when something changed. */
+  readonly onChange: (state: { readonly started: boolean; readonly ready: boolean }) => void;
+  /** A probe said no. */
+  readonly onUnhealthy: (kind: ProbeKind, why: string) => void;
+  /** The container has to be stopped. */
+  readonly onGaveUp: (kind: ProbeKind, probe: Probe) => void;
+};
+
+export class Prober {
+  readonly #container: Container;
+  readonly #doors: ProberDoors;
+  readonly #startedAt: number;
+  readonly #timers = new Map<ProbeKind, () => void>();
+  #closed = false;
+  #started: boolean;
+  #ready: boolean;
+
+  /** Call right after the container started; tells its first state by `started` and `ready`, not by onChange. */
+  constructor(container: Container, doors: ProberDoors) {
+    this.#container = container;
+    this.#doors = doors;
+    this.#startedAt = doors.clock.monotonic();
+    this.#started = container.startupProbe === undefined;
+    this.#ready = this.#started && container.readinessProbe === undefined;
+    if (container.startupProbe !== undefined) this.#begin('startup', container.startupProbe);
+    else this.#afterStartup();
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#timers.values()) stop();
+  }
+
+  #afterStartup(): void {
+    const { readinessProbe, livenessProbe } = this.#container;
+    if (readinessProbe !== undefined) this.#begin('readiness', readinessProbe);
+    if (livenessProbe !== undefined) this.#begin('liveness', livenessProbe);
+  }
+
+  #begin(kind: ProbeKind, probe: Probe): void {
+    const timing = timingOf(kind, probe);
+    let state = initialProbeState(kind);
+    const round = async (): Promise<void> => {
+      const askedAt = this.#doors.clock.monotonic();
+      const answer = await this.#doors.ask(probe, timing.timeoutMs);
+      if (this.#closed) return;
+      if (!answer.passed) this.#doors.onUnhealthy(kind, answer.why);
+      const { gaveUp, ...next } = countAnswer(kind, state, answer.passed, timing);
+      state = next;
+      if (gaveUp) return this.#doors.onGaveUp(kind, probe);
+      this.#heed(kind, next.passing);
+      if (kind === 'startup' && next.passing) return;
+      // Periods are counted from question to question, as a ticker does.
+      schedule(Math.max(0, timing.periodMs - (this.#doors.clock.monotonic() - askedAt)));
+    };
+    const schedule = (inMs: number): void => {
+      if (!this.#closed) this.#timers.set(kind, this.#doors.clock.after(inMs, () => void round()));
+    };
+    schedule(firstProbeInMs(timing, this.#doors.clock.monotonic() - this.#startedAt));
+  }
+
+  #heed(kind: ProbeKind, passing: boolean): void {
+    if (kind === 'liveness') return;
+    const before = { started: this.#started, ready: this.#ready };
+    if (kind === 'startup') {
+      this.#started = passing;
+      this.#ready = passing && this.#container.readinessProbe === undefined;
+      if (passing) this.#afterStartup();
+    } else {
+      this.#ready = passing;
+    }
+    if (before.started !== this.#started || before.ready !== this.#ready) this.#doors.onChange({ started: this.#started, ready: this.#ready });
+  }
+}

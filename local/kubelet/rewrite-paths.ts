@@ -1,0 +1,31 @@
+/**
+ * Stands in for a mount namespace: replaces the mount paths in a container's words by the folders of this machine.
+ *
+ * Owns:  which part of a word is such a path. It has to begin where a path begins (start of the word, or after a character
+ *        that no path part ends with, as in `--config=/etc/x`) and end at a path boundary: `/data` is in `/data/a` and not
+ *        in `/database`. The longest mount path wins. Applied to args, commands, env values and working directories.
+ * Limits: a program that has a mount path built in does not find it here; programs of this project take their paths from
+ *        flags and environment.
+ * Pure.
+ */
+
+export type PathMapping = { readonly mountPath: string; readonly hostPath: string };
+
+/** @returns a function that rewrites one word */
+export function pathRewriter(mappings: readonly PathMapping[]): (word: string) => string {
+  const byPath = new Map(mappings.map(({ mountPath, hostPath }) => [trimSlashes(mountPath), hostPath]));
+  byPath.delete('');
+  if (byPath.size === 0) return (word) => word;
+  const longestFirst = [...byPath.keys()].sort((a, b) => b.length - a.length).map(escape);
+  const pattern = new RegExp(`(?<![\\w./~-])(?:${longestFirst.join('|')})(?![\\w.~-])`, 'g');
+  // A function, because `$` in a replacement string would be read as a pattern.
+  return (word) => word.replace(pattern, (found) => byPath.get(found) ?? found);
+}
+
+function trimSlashes(path: string): string {
+  return path.replace(/\/+$/, '');
+}
+
+function escape(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}

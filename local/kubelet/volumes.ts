@@ -1,0 +1,129 @@
+/**
+ * Makes the folders that stand for a pod's volumes.
+ *
+ * Owns:  where each volume lies and how a ConfigMap gets into one: all its files appear at once, by a symbolic link that is swapped,
+ *        so that a reader never sees half of an update.
+ * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as the API has it. Read-only
+ *        mounts are a convention here: nothing stops a program from writing.
+ */
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { AppError } from '../../api/errors.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import { claimFolder, type ClaimFolders } from '../workloads/claims.ts';
+import { configMaps } from '../workloads/resources.ts';
+import type { Container, Pod, Volume } from './pod.ts';
+import type { PathMapping } from './rewrite-paths.ts';
+
+export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFolders };
+
+/**
+ * Makes every volume of the pod, or brings its ConfigMaps up to date.
+ *
+ * @param podDir the pod's own folder
+ * @throws AppError VOLUME_MISSING when a ConfigMap that must be there is not
+ */
+export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void {
+  for (const volume of pod.spec.volumes ?? []) {
+    const folder = volumeFolder(doors, pod, podDir, volume);
+    mkdirSync(folder, { recursive: true });
+    if (volume.configMap !== undefined) writeFiles(folder, configFiles(doors.objects, pod, volume.name, volume.configMap));
+  }
+}
+
+/** The names of the ConfigMaps that the pod mounts. */
+export function mountedConfigMaps(pod: Pod): readonly string[] {
+  return (pod.spec.volumes ?? []).flatMap((volume) => (volume.configMap === undefined ? [] : [volume.configMap.name]));
+}
+
+/** Which folders of this machine stand for the container's mount paths. */
+export function mountsOf(doors: VolumeDoors, pod: Pod, podDir: string, container: Container): readonly PathMapping[] {
+  return (container.volumeMounts ?? []).flatMap(({ name, mountPath, subPath = '' }) => {
+    const volume = pod.spec.volumes?.find((one) => one.name === name);
+    if (volume === undefined) return [];
+    return [{ mountPath, hostPath: inside(volumeFolder(doors, pod, podDir, volume), subPath) }];
+  });
+}
+
+function volumeFolder({ folders }: VolumeDoors, pod: Pod, podDir: string, volume: Volume): string {
+  const claim = volume.persistentVolumeClaim;
+  if (claim !== undefined) return claimFolder(folders, { namespace: pod.metadata.namespace ?? '', name: claim.claimName });
+  return join(podDir, 'volumes', volume.name);
+}
+
+type Files = ReadonlyMap<string, string | Buffer>;
+type ConfigVolume = NonNullable<Volume['configMap']>;
+
+function configFiles(objects: Objects, pod: Pod, volume: string, source: ConfigVolume): Files {
+  const stored = objects.get({ ...configMaps, namespace: pod.metadata.namespace ?? '', name: source.name });
+  if (stored !== undefined) return pickFiles(contentOf(stored), volume, source);
+  if (source.optional === true) return new Map();
+  throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
+}
+
+/** All keys, or those that `items` names, under the paths it gives. */
+function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume): Files {
+  if (items === undefined) return all;
+  const picked = new Map<string, string | Buffer>();
+  for (const { key, path } of items) {
+    const content = all.get(key);
+    if (content !== undefined) picked.set(path, content);
+    else if (optional !== true) throw new AppError('VOLUME_MISSING', { volume, why: `configmap references non-existent config key: ${key}` });
+  }
+  return picked;
+}
+
+function contentOf(stored: KubeObject): Files {
+  const files = new Map<string, string | Buffer>(Object.entries((stored['data'] ?? {}) as Record<string, string>));
+  for (const [key, base64] of Object.entries((stored['binaryData'] ?? {}) as Record<string, string>)) files.set(key, Buffer.from(base64, 'base64'));
+  return files;
+}
+
+/**
+ * The layout of the kubelet: the files lie in a folder of their own, `..data` points to it, and each name points through
+ * `..data`; replacing the one link changes them all.
+ */
+export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
+  const data = join(folder, '..data');
+  const before = linkTarget(data);
+  if (before !== undefined && sameFiles(join(folder, before), files)) return;
+  const version = `..${Date.now()}_${Math.floor(Math.random() * 1e9)}`;
+  mkdirSync(join(folder, version));
+  for (const [path, content] of files) {
+    const target = inside(join(folder, version), path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, content);
+  }
+  symlinkSync(version, join(folder, '..data_tmp'));
+  renameSync(join(folder, '..data_tmp'), data);
+  const tops = new Set([...files.keys()].map((path) => normalize(path).split('/')[0] ?? ''));
+  for (const top of tops) if (linkTarget(join(folder, top)) === undefined) symlinkSync(join('..data', top), join(folder, top));
+  for (const name of readdirSync(folder)) if (!name.startsWith('..') && !tops.has(name)) rmSync(join(folder, name));
+  if (before !== undefined) rmSync(join(folder, before), { recursive: true, force: true });
+}
+
+function sameFiles(dir: string, files: ReadonlyMap<string, string | Buffer>): boolean {
+  const there = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return there.length === files.size && [...files].every(([path, content]) => {
+    try {
+      return readFileSync(inside(dir, path)).equals(Buffer.from(content));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** A path below the folder. What climbs out of it is no path: the API refuses it, and so does this. */
+function inside(folder: string, path: string): string {
+  const joined = join(folder, path);
+  if (joined !== folder && !joined.startsWith(`${folder}/`)) throw new AppError('VOLUME_MISSING', { volume: path, why: 'the path leaves its volume' });
+  return joined;
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Makes Services reachable: listens on each ClusterIP and carries connections to the pods behind it.
+ *
+ * Owns:  one listener for each port of each Service with a ClusterIP, and the connections through it. A connection lives on when its
+ *        pod leaves the Service; only new ones are sent elsewhere.
+ * Ends:  `close` closes the listeners and cuts the connections.
+ * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is told by an Event on the Service, and
+ *        tried again.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import { startController, type Controller, type Key } from '../workloads/controller.ts';
+import { serviceNameLabel, slicesOf } from '../workloads/endpoints.ts';
+import type { EventRecorder } from '../workloads/event-recorder.ts';
+import { endpointSlices, services, type EndpointSlice, type Service, type ServicePort } from '../workloads/resources.ts';
+import { backendsOf, tryOrder } from './backends.ts';
+import { carry } from './proxy.ts';
+
+export type RouterDoors = { readonly objects: Objects; readonly clock: Clock; readonly logger: Logger; readonly events: EventRecorder };
+
+type Entry = {
+  readonly key: Key;
+  readonly address: string;
+  port: ServicePort;
+  readonly server: Server;
+  state: 'opening' | 'open' | 'failed';
+};
+
+const bindRetryMs = 5000;
+
+export class Router {
+  readonly #doors: RouterDoors;
+  readonly #entries = new Map<string, Entry>();
+  readonly #sockets = new Set<Socket>();
+  /** Read from the store once for each change, not once for each connection. */
+  readonly #slices = new Map<string, readonly EndpointSlice[]>();
+  readonly #controller: Controller;
+  readonly #unwatch: () => void;
+
+  constructor(doors: RouterDoors) {
+    this.#doors = doors;
+    this.#unwatch = doors.objects.watch(endpointSlices, ({ object }) => this.#slices.delete(sliceKey(object)));
+    this.#controller = startController({
+      name: 'router', ...doors,
+      watches: [{ type: services, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] }],
+      sync: (key) => this.#sync(key),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch();
+    this.#controller.close();
+    const closed = [...this.#entries.values()].map(({ server }) => new Promise((resolve) => server.close(resolve)));
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closed);
+  }
+
+  #sync(key: Key): undefined {
+    const service = this.#doors.objects.get({ ...services, ...key }) as Service | undefined;
+    const wanted = new Map(listeners(key, service).map((one) => [`${one.address}:${one.port.port}`, one]));
+    for (const [id, entry] of this.#entries) {
+      if (entry.key.namespace !== key.namespace || entry.key.name !== key.name || wanted.has(id)) continue;
+      entry.server.close();
+      this.#entries.delete(id);
+    }
+    for (const [id, one] of wanted) {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined && entry.state !== 'failed') entry.port = one.port;
+      else this.#open(id, one);
+    }
+    return undefined;
+  }
+
+  #open(id: string, { key, address, port }: Listener): void {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+    const entry: Entry = { key, address, port, server, state: 'opening' };
+    this.#entries.set(id, entry);
+    server.on('connection', (client) => void this.#accept(entry, client));
+    server.on('error', (error) => this.#failed(entry, error));
+    server.listen({ host: address, port: port.port, exclusive: true }, () => (entry.state = 'open'));
+  }
+
+  #failed(entry: Entry, error: Error): void {
+    entry.state = 'failed';
+    const { key, address, port } = entry;
+    const service = this.#doors.objects.get({ ...services, ...key });
+    this.#doors.logger.warn('service port not bound', { ...key, address, port: port.port, problem: messageOf(error) });
+    if (service !== undefined) this.#doors.events.record(service, 'Warning', 'FailedToBindPort', `${address}:${port.port} cannot be listened on: ${error.message}`);
+    this.#doors.clock.after(bindRetryMs, () => this.#controller.enqueue(key));
+  }
+
+  async #accept(entry: Entry, client: Socket): Promise<void> {
+    this.#keep(client);
+    const order = tryOrder(backendsOf(entry.port, this.#slicesOf(entry.key)), Math.random());
+    const upstream = await carry(client, order);
+    if (upstream !== undefined) this.#keep(upstream);
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+
+  #slicesOf(key: Key): readonly EndpointSlice[] {
+    const id = `${key.namespace}/${key.name}`;
+    const known = this.#slices.get(id) ?? slicesOf(this.#doors.objects, key);
+    this.#slices.set(id, known);
+    return known;
+  }
+}
+
+type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
+
+/** Nothing for a Service that is gone, has no address of its own, or is only a name. */
+function listeners(key: Key, service: Service | undefined): readonly Listener[] {
+  const address = service?.spec.clusterIP ?? '';
+  if (service === undefined || address === '' || address === 'None' || service.spec.type === 'ExternalName') return [];
+  return (service.spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP').map((port) => ({ key, address, port }));
+}
+
+function sliceKey({ metadata }: KubeObject): string {
+  return `${metadata.namespace}/${metadata.labels?.[serviceNameLabel]}`;
+}

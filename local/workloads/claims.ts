@@ -1,0 +1,45 @@
+/**
+ * Binds PersistentVolumeClaims: a claim is a folder, so every claim is bound at once.
+ *
+ * Owns:  a claim's phase and the folder that stands for it: the one given by `--volume CLAIM=DIR`, else one of its
+ *        own under the data directory. The same folder for the same claim across restarts.
+ * Limits: sizes and access modes are shown as asked for, not enforced: there is one node and no mount namespace.
+ */
+import { join } from 'node:path';
+import type { Objects } from '../objects.ts';
+import type { Key } from './controller.ts';
+import { claims, type Claim } from './resources.ts';
+
+export type ClaimFolders = {
+  /** Claim name → an existing folder. */
+  readonly given: ReadonlyMap<string, string>;
+  readonly dataDir: string;
+};
+
+/** @returns the folder that stands for the claim; it may not exist yet when it is one of the data directory */
+export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): string {
+  return folders.given.get(name) ?? join(folders.dataDir, 'volumes', namespace, name);
+}
+
+/** One pass over one claim. */
+export function syncClaim(objects: Objects, { namespace, name }: Key): undefined {
+  const claim = objects.get({ ...claims, namespace, name }) as Claim | undefined;
+  if (claim === undefined || claim.status?.phase === 'Bound') return undefined;
+  const bound = objects.update(claims, { ...claim, spec: { ...claim.spec, volumeName: claim.spec.volumeName ?? `local-${claim.metadata.uid}` } } as Claim);
+  const status = { phase: 'Bound', accessModes: claim.spec.accessModes ?? ['ReadWriteOnce'], capacity: claim.spec.resources?.requests ?? {} };
+  objects.updateStatus(claims, { ...bound, status });
+  return undefined;
+}
+
+/** Makes the claims of `--volume` flags in the default namespace, where they are not there already. */
+export function createGivenClaims(objects: Objects, folders: ClaimFolders): void {
+  for (const name of folders.given.keys()) {
+    if (objects.get({ ...claims, namespace: 'default', name }) !== undefined) continue;
+    objects.create(claims, {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name, namespace: 'default' },
+      spec: { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '1Gi' } }, volumeName: `local-${name}` },
+    });
+  }
+}

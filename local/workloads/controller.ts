@@ -1,0 +1,101 @@
+/**
+ * The loop under every controller of local mode: keys in, one pass a key, retry with backoff.
+ *
+ * Owns:  the queue (a key waits in it once), the order (one pass at a time) and the retry of a pass that threw.
+ * Ends:  `close` stops watching and calls off what waits; a pass is synchronous, so none is cut short.
+ * Level: a pass reads everything again; an event only says which key to look at.
+ */
+import { messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { backoffMs } from '../../lib/retry.ts';
+import type { KubeObject, Objects, ResourceType } from '../objects.ts';
+
+export type Key = { readonly namespace: string; readonly name: string };
+
+export type ControllerOptions = {
+  readonly name: string;
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What to watch, and which keys an object of that type concerns. */
+  readonly watches: readonly { readonly type: ResourceType; readonly keys: (object: KubeObject) => readonly Key[] }[];
+  /** One pass. @returns milliseconds after which to look again even if nothing happens */
+  readonly sync: (key: Key) => number | undefined;
+};
+
+export interface Controller {
+  /** Looks at the key soon. */
+  enqueue(key: Key): void;
+  close(): void;
+}
+
+const retry = { baseMs: 50, maxMs: 10_000 };
+
+/** Begins with a pass for every key that the watched objects of now concern. */
+export function startController(options: ControllerOptions): Controller {
+  return new KeyedLoop(options);
+}
+
+class KeyedLoop implements Controller {
+  readonly #options: ControllerOptions;
+  readonly #waiting = new Map<string, Key>();
+  readonly #failures = new Map<string, number>();
+  readonly #timers = new Map<string, () => void>();
+  readonly #unwatch: readonly (() => void)[];
+  #scheduled = false;
+  #closed = false;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#unwatch = options.watches.map(({ type, keys }) => {
+      const stop = options.objects.watch(type, ({ object }) => this.#add(keys(object)));
+      for (const object of options.objects.list(type)) this.#add(keys(object));
+      return stop;
+    });
+  }
+
+  enqueue(key: Key): void {
+    this.#add([key]);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#unwatch) stop();
+    for (const stop of this.#timers.values()) stop();
+    this.#timers.clear();
+    this.#waiting.clear();
+  }
+
+  #add(keys: readonly Key[]): void {
+    if (this.#closed) return;
+    for (const key of keys) this.#waiting.set(`${key.namespace}/${key.name}`, key);
+    if (this.#scheduled || this.#waiting.size === 0) return;
+    this.#scheduled = true;
+    // Never inside the writer's call: a pass writes too, and watchers would nest without end.
+    setImmediate(() => this.#drain());
+  }
+
+  #drain(): void {
+    this.#scheduled = false;
+    const batch = [...this.#waiting];
+    this.#waiting.clear();
+    for (const [id, key] of batch) if (!this.#closed) this.#pass(id, key);
+  }
+
+  #pass(id: string, key: Key): void {
+    this.#timers.get(id)?.();
+    this.#timers.delete(id);
+    let againMs: number | undefined;
+    try {
+      againMs = this.#options.sync(key);
+      this.#failures.delete(id);
+    } catch (error) {
+      const failures = (this.#failures.get(id) ?? 0) + 1;
+      this.#failures.set(id, failures);
+      againMs = backoffMs(retry, failures, Math.random());
+      this.#options.logger.debug('pass failed', { controller: this.#options.name, key: id, failures, problem: messageOf(error) });
+    }
+    if (againMs !== undefined) this.#timers.set(id, this.#options.clock.after(againMs, () => this.#add([key])));
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Decides the next step of a Deployment: which ReplicaSet to make, grow, shrink or forget.
+ *
+ * Owns:  RollingUpdate and Recreate. One step a pass: the sets' own status tells when the next is due.
+ * Pure:  sees only the numbers below; deployment.ts reads and writes the objects.
+ * Limits: a Deployment scaled in the middle of a rollout is not scaled in proportion; the rollout carries on
+ *         with the new size, and ends at the same place.
+ */
+import type { Deployment, IntOrPercent } from './resources.ts';
+
+/** One ReplicaSet in numbers. */
+export type SetSeen = {
+  readonly name: string;
+  /** Its template is the Deployment's. */
+  readonly current: boolean;
+  readonly createdMs: number;
+  /** spec.replicas */
+  readonly wanted: number;
+  /** status.replicas */
+  readonly replicas: number;
+  readonly available: number;
+};
+
+export type DeploymentSeen = {
+  readonly desired: number;
+  readonly strategy: 'RollingUpdate' | 'Recreate';
+  readonly maxSurge: number;
+  readonly maxUnavailable: number;
+  readonly paused: boolean;
+  readonly historyLimit: number;
+  readonly sets: readonly SetSeen[];
+  /** A pod of an older set still runs, be it on its way out. */
+  readonly oldPodsLeft: boolean;
+};
+
+export type DeploymentStep =
+  | { readonly do: 'create'; readonly replicas: number }
+  | { readonly do: 'scale'; readonly set: string; readonly from: number; readonly to: number }
+  | { readonly do: 'forget'; readonly set: string };
+
+/**
+ * @returns the steps to take now, all independent of each other. None: wait for the sets, or done.
+ */
+export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] {
+  const current = seen.sets.find((set) => set.current);
+  const old = seen.sets.filter((set) => !set.current).sort((a, b) => a.createdMs - b.createdMs);
+  if (seen.paused) return planPaused(seen, current, old);
+  const steps = seen.strategy === 'Recreate' ? planRecreate(seen, current, old) : planRollingUpdate(seen, current, old);
+  return steps.length > 0 ? steps : forgetOldest(seen, current, old);
+}
+
+/** A paused Deployment is still scaled, but gets no new set. */
+function planPaused(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+  const active = seen.sets.filter((set) => set.wanted > 0);
+  const only = active.length === 1 ? active[0] : active.length === 0 ? (current ?? old.at(-1)) : undefined;
+  return only === undefined ? [] : scale(only, seen.desired);
+}
+
+function planRecreate(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+  const shrink = old.flatMap((set) => scale(set, 0));
+  if (shrink.length > 0) return shrink;
+  if (seen.oldPodsLeft) return [];
+  return current === undefined ? [{ do: 'create', replicas: seen.desired }] : scale(current, seen.desired);
+}
+
+function planRollingUpdate(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+  const room = seen.desired + seen.maxSurge - sum(seen.sets, (set) => set.wanted);
+  if (current === undefined) return [{ do: 'create', replicas: clamp(room, 0, seen.desired) }];
+  // Growing goes first: the new pods of this pass are what lets the next one take old pods away.
+  const grown = current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
+  const grow = scale(current, grown);
+  return grow.length > 0 ? grow : shrinkOld(seen, current, old);
+}
+
+/**
+ * Never lets the available pods fall below desired - maxUnavailable: 3 wanted, maxUnavailable 1, all 3 old and 1 new
+ * there, the new one not yet available: 4 - 2 - 1 leaves 1 old pod to take.
+ */
+function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen[]): readonly DeploymentStep[] {
+  const floor = seen.desired - seen.maxUnavailable;
+  const newUnavailable = Math.max(0, current.wanted - current.available);
+  const mayGo = sum(seen.sets, (set) => set.wanted) - floor - newUnavailable;
+  if (mayGo <= 0) return [];
+  // Pods that serve nobody go first, whatever the floor says.
+  const afterBroken = take(old, mayGo, (set) => set.wanted - set.available);
+  const available = sum(seen.sets, (set) => set.available);
+  const after = take(afterBroken, Math.max(0, available - floor), (set) => set.wanted);
+  return old.flatMap((set, index) => scale(set, after[index]?.wanted ?? set.wanted));
+}
+
+/** Takes up to `count` pods, oldest set first, from each at most what `takeable` says. */
+function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) => number): readonly SetSeen[] {
+  let left = count;
+  return sets.map((set) => {
+    const taken = clamp(takeable(set), 0, Math.min(left, set.wanted));
+    left -= taken;
+    return { ...set, wanted: set.wanted - taken };
+  });
+}
+
+/** Once nothing else is to do, empty sets beyond the history limit go, oldest first. */
+function forgetOldest(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+  if (current === undefined || current.available < seen.desired) return [];
+  const empty = old.filter((set) => set.wanted === 0 && set.replicas === 0);
+  return empty.slice(0, Math.max(0, empty.length - seen.historyLimit)).map((set) => ({ do: 'forget', set: set.name }));
+}
+
+function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
+  return set.wanted === to ? [] : [{ do: 'scale', set: set.name, from: set.wanted, to }];
+}
+
+/**
+ * A percentage of surge is rounded up, one of unavailability down; when both come to 0 one pod may be missing,
+ * or nothing could ever move.
+ */
+export function resolveRollingUpdate(spec: Deployment['spec']): { readonly maxSurge: number; readonly maxUnavailable: number } {
+  if (spec.strategy?.type === 'Recreate') return { maxSurge: 0, maxUnavailable: 0 };
+  const desired = spec.replicas ?? 1;
+  const { maxSurge = '25%', maxUnavailable = '25%' } = spec.strategy?.rollingUpdate ?? {};
+  const surge = countOf(maxSurge, desired, Math.ceil);
+  const unavailable = Math.min(countOf(maxUnavailable, desired, Math.floor), desired);
+  return { maxSurge: surge, maxUnavailable: surge === 0 && unavailable === 0 ? 1 : unavailable };
+}
+
+function countOf(value: IntOrPercent, of: number, round: (value: number) => number): number {
+  if (typeof value === 'number') return value;
+  return value.endsWith('%') ? round((Number.parseInt(value, 10) * of) / 100) : Number.parseInt(value, 10);
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
+}

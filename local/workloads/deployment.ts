@@ -1,0 +1,138 @@
+/**
+ * The Deployment controller: owns ReplicaSets, one a pod template.
+ *
+ * Owns:  creating, scaling and forgetting ReplicaSets, the revision annotation, the Deployment's status.
+ * Read:  deployment-plan.ts decides, deployment-status.ts describes; this file reads and writes.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import { isFinished, type Pod } from '../kubelet/pod.ts';
+import type { Key } from './controller.ts';
+import { planDeployment, resolveRollingUpdate, type DeploymentSeen, type DeploymentStep } from './deployment-plan.ts';
+import { describeDeployment } from './deployment-status.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import { controllerUid, deployments, pods, replicaSets, type Deployment, type ReplicaSet } from './resources.ts';
+import { hashLabel, sameTemplate, templateHash } from './template-hash.ts';
+
+export type DeploymentDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
+
+const revisionAnnotation = 'deployment.kubernetes.io/revision';
+
+/** One pass over one Deployment. @returns milliseconds until the progress deadline, when one runs */
+export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key): number | undefined {
+  const deployment = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
+  // What it owns is the garbage collector's once it is deleted.
+  if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
+  const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
+  for (const step of planDeployment(look(doors, deployment, { maxSurge, maxUnavailable }))) apply(doors, deployment, step);
+  keepRevision(doors, deployment);
+
+  const sets = setsOf(doors.objects, deployment);
+  const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
+  const latest = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
+  if (latest === undefined) return undefined;
+  const { status, recheckMs } = describeDeployment({ deployment: latest, current, sets, maxUnavailable, nowMs: doors.clock.now() });
+  doors.objects.updateStatus(deployments, { ...latest, status });
+  return recheckMs;
+}
+
+/** Which Deployment an object of one's own or of one's sets and pods concerns. */
+export function deploymentKeys(objects: Objects, object: KubeObject): readonly Key[] {
+  const namespace = object.metadata.namespace ?? '';
+  if (object.kind === 'Deployment') return [{ namespace, name: object.metadata.name }];
+  const owner = object.metadata.ownerReferences?.find((one) => one.controller === true);
+  if (owner === undefined) return [];
+  if (owner.kind === 'Deployment') return [{ namespace, name: owner.name }];
+  const set = owner.kind === 'ReplicaSet' ? objects.get({ ...replicaSets, namespace, name: owner.name }) : undefined;
+  return set === undefined ? [] : deploymentKeys(objects, set);
+}
+
+function setsOf(objects: Objects, deployment: Deployment): readonly ReplicaSet[] {
+  const all = objects.list(replicaSets, { namespace: deployment.metadata.namespace ?? '' }) as readonly ReplicaSet[];
+  return all.filter((set) => controllerUid(set) === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined);
+}
+
+function look({ objects }: DeploymentDoors, deployment: Deployment, bounds: { maxSurge: number; maxUnavailable: number }): DeploymentSeen {
+  const sets = setsOf(objects, deployment);
+  const isCurrent = (set: ReplicaSet): boolean => sameTemplate(set.spec.template, deployment.spec.template);
+  const oldUids = new Set(sets.filter((set) => !isCurrent(set)).map((set) => set.metadata.uid));
+  const namespacePods = objects.list(pods, { namespace: deployment.metadata.namespace ?? '' }) as readonly Pod[];
+  return {
+    desired: deployment.spec.replicas ?? 1,
+    strategy: deployment.spec.strategy?.type ?? 'RollingUpdate',
+    ...bounds,
+    paused: deployment.spec.paused ?? false,
+    historyLimit: deployment.spec.revisionHistoryLimit ?? 10,
+    oldPodsLeft: namespacePods.some((pod) => oldUids.has(controllerUid(pod) ?? '') && !isFinished(pod)),
+    sets: sets.map((set) => ({
+      name: set.metadata.name,
+      current: isCurrent(set),
+      createdMs: Date.parse(set.metadata.creationTimestamp),
+      wanted: set.spec.replicas ?? 1,
+      replicas: set.status?.replicas ?? 0,
+      available: set.status?.availableReplicas ?? 0,
+    })),
+  };
+}
+
+function apply(doors: DeploymentDoors, deployment: Deployment, step: DeploymentStep): void {
+  const namespace = deployment.metadata.namespace ?? '';
+  if (step.do === 'forget') return doors.objects.delete({ ...replicaSets, namespace, name: step.set });
+  if (step.do === 'create') return create(doors, deployment, step.replicas);
+  const set = doors.objects.get({ ...replicaSets, namespace, name: step.set }) as ReplicaSet | undefined;
+  if (set === undefined) return;
+  doors.objects.update(replicaSets, { ...set, spec: { ...set.spec, replicas: step.to } });
+  const direction = step.to > step.from ? 'up' : 'down';
+  doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled ${direction} replica set ${step.set} from ${step.from} to ${step.to}`);
+}
+
+function create(doors: DeploymentDoors, deployment: Deployment, replicas: number): void {
+  const { metadata, spec } = deployment;
+  const hash = templateHash(spec.template);
+  const labelled = { ...spec.template.metadata?.labels, [hashLabel]: hash };
+  const name = `${metadata.name}-${hash}`;
+  doors.objects.create(replicaSets, {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: {
+      name,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      labels: labelled,
+      annotations: { [revisionAnnotation]: String(newestRevision(setsOf(doors.objects, deployment)) + 1) },
+      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true }],
+    },
+    spec: {
+      replicas,
+      ...(spec.minReadySeconds === undefined ? {} : { minReadySeconds: spec.minReadySeconds }),
+      selector: { ...spec.selector, matchLabels: { ...spec.selector.matchLabels, [hashLabel]: hash } },
+      template: { ...spec.template, metadata: { ...spec.template.metadata, labels: labelled } },
+    },
+  });
+  doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`);
+}
+
+/** The Deployment and the set of its template carry the same revision; going back to an old template makes it the newest. */
+function keepRevision({ objects }: DeploymentDoors, deployment: Deployment): void {
+  const sets = setsOf(objects, deployment);
+  const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
+  if (current === undefined) return;
+  const newestOther = newestRevision(sets.filter((set) => set !== current));
+  const revision = String(Math.max(revisionOf(current), newestOther + 1));
+  annotate(objects, replicaSets, current, revision);
+  annotate(objects, deployments, deployment, revision);
+}
+
+function annotate(objects: Objects, type: typeof replicaSets | typeof deployments, object: KubeObject, revision: string): void {
+  if (object.metadata.annotations?.[revisionAnnotation] === revision) return;
+  const stored = objects.get({ ...type, namespace: object.metadata.namespace ?? '', name: object.metadata.name });
+  if (stored === undefined) return;
+  objects.update(type, { ...stored, metadata: { ...stored.metadata, annotations: { ...stored.metadata.annotations, [revisionAnnotation]: revision } } });
+}
+
+function newestRevision(sets: readonly ReplicaSet[]): number {
+  return Math.max(0, ...sets.map(revisionOf));
+}
+
+function revisionOf(set: ReplicaSet): number {
+  return Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
+}

@@ -1,0 +1,125 @@
+/**
+ * The endpoints controller: which pods stand behind a Service, and whether each takes new connections.
+ *
+ * Owns:  the EndpointSlices of a Service with a selector (one for each set of port numbers: a named target port may
+ *        differ between pods) and its older twin, Endpoints.
+ * Read:  `planSlices` is pure. A pod on its way out is never ready, but goes on serving while its own readiness holds.
+ */
+import { isFinished, isReady, portNumber, type Pod } from '../kubelet/pod.ts';
+import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
+import { canonicalJson } from './canonical-json.ts';
+import type { Key } from './controller.ts';
+import { endpoints, endpointSlices, pods, selects, services, type Endpoint, type EndpointPort, type EndpointSlice, type Service } from './resources.ts';
+
+export const serviceNameLabel = 'kubernetes.io/service-name';
+const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+const managedBy = 'endpointslice-controller.k8s.io';
+
+export type SlicePlan = { readonly ports: readonly EndpointPort[]; readonly endpoints: readonly Endpoint[] };
+
+/** @param candidates pods of the Service's namespace, in order of name */
+export function planSlices(service: Service, candidates: readonly Pod[]): readonly SlicePlan[] {
+  const slices = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>();
+  for (const pod of candidates) {
+    if (!selects(service.spec.selector, pod.metadata.labels) || isFinished(pod) || pod.status?.podIP === undefined) continue;
+    const ports = portsOf(service, pod);
+    const key = canonicalJson(ports);
+    const slice = slices.get(key) ?? { ports, endpoints: [] };
+    slices.set(key, slice);
+    slice.endpoints.push(endpointOf(service, pod, pod.status.podIP));
+  }
+  // A Service without pods has one empty slice, so that "no endpoints" differs from "not looked at yet".
+  return slices.size === 0 ? [{ ports: [], endpoints: [] }] : [...slices.values()];
+}
+
+function portsOf(service: Service, pod: Pod): readonly EndpointPort[] {
+  return (service.spec.ports ?? []).flatMap(({ name, port, targetPort, protocol = 'TCP' }) => {
+    const number = portNumber(pod.spec.containers, targetPort ?? port);
+    return number === undefined ? [] : [{ ...(name === undefined ? {} : { name }), port: number, protocol }];
+  });
+}
+
+function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
+  const serving = isReady(pod);
+  const terminating = pod.metadata.deletionTimestamp !== undefined;
+  return {
+    addresses: [ip],
+    conditions: { ready: service.spec.publishNotReadyAddresses === true || (serving && !terminating), serving, terminating },
+    ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
+    targetRef: { kind: 'Pod', namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, uid: pod.metadata.uid },
+  };
+}
+
+/** One pass over one Service. */
+export function syncEndpoints(objects: Objects, { namespace, name }: Key): undefined {
+  const service = objects.get({ ...services, namespace, name }) as Service | undefined;
+  if (service === undefined || service.metadata.deletionTimestamp !== undefined || service.spec.selector === undefined) return undefined;
+  const plans = planSlices(service, objects.list(pods, { namespace }) as readonly Pod[]);
+  const wanted = plans.map((plan, index) => sliceObject(service, plan, index));
+  for (const slice of wanted) put(objects, endpointSlices, slice);
+  const names = new Set(wanted.map((slice) => slice.metadata.name));
+  for (const slice of slicesOf(objects, { namespace, name })) {
+    const ours = slice.metadata.labels?.[managedByLabel] === managedBy;
+    if (ours && !names.has(slice.metadata.name)) objects.delete({ ...endpointSlices, namespace, name: slice.metadata.name });
+  }
+  put(objects, endpoints, endpointsObject(service, plans));
+  return undefined;
+}
+
+/** Of a Service its own key; of a pod those of every Service of its namespace that selects it, or may have selected it. */
+export function endpointKeys(objects: Objects, object: KubeObject): readonly Key[] {
+  const namespace = object.metadata.namespace ?? '';
+  if (object.kind === 'Service') return [{ namespace, name: object.metadata.name }];
+  // A pod whose label was taken away no longer matches, so every Service with a selector looks again: passes are cheap.
+  return (objects.list(services, { namespace }) as readonly Service[])
+    .filter((service) => service.spec.selector !== undefined)
+    .map((service) => ({ namespace, name: service.metadata.name }));
+}
+
+export function slicesOf(objects: Objects, { namespace, name }: Key): readonly EndpointSlice[] {
+  return objects.list(endpointSlices, { namespace, labels: { [serviceNameLabel]: name } }) as readonly EndpointSlice[];
+}
+
+function sliceObject(service: Service, plan: SlicePlan, index: number): NewObject {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: index === 0 ? `${service.metadata.name}-slice` : `${service.metadata.name}-slice-${index}`,
+      namespace: service.metadata.namespace ?? '',
+      labels: { ...service.metadata.labels, [serviceNameLabel]: service.metadata.name, [managedByLabel]: managedBy },
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name, uid: service.metadata.uid, controller: true, blockOwnerDeletion: true }],
+    },
+    addressType: 'IPv4',
+    endpoints: plan.endpoints,
+    ports: plan.ports,
+  };
+}
+
+function endpointsObject(service: Service, plans: readonly SlicePlan[]): NewObject {
+  const address = (endpoint: Endpoint): object => ({ ip: endpoint.addresses[0], nodeName: endpoint.nodeName, targetRef: endpoint.targetRef });
+  const subsets = plans.filter((plan) => plan.endpoints.length > 0).map((plan) => {
+    const ready = plan.endpoints.filter((one) => one.conditions.ready === true);
+    const notReady = plan.endpoints.filter((one) => one.conditions.ready !== true && one.conditions.terminating !== true);
+    return {
+      ...(ready.length === 0 ? {} : { addresses: ready.map(address) }),
+      ...(notReady.length === 0 ? {} : { notReadyAddresses: notReady.map(address) }),
+      ports: plan.ports,
+    };
+  });
+  const { name, namespace = '', labels = {} } = service.metadata;
+  return { apiVersion: 'v1', kind: 'Endpoints', metadata: { name, namespace, labels }, subsets: subsets.filter((one) => Object.keys(one).length > 1) };
+}
+
+/** Creates or replaces, and writes nothing when nothing differs. */
+function put(objects: Objects, type: ResourceType, wanted: NewObject): void {
+  const { name = '', namespace = '', labels = {} } = wanted.metadata;
+  const stored = objects.get({ ...type, namespace, name });
+  if (stored === undefined) {
+    objects.create(type, wanted);
+    return;
+  }
+  const { metadata: _, ...body } = wanted;
+  const next = { ...stored, ...body, metadata: { ...stored.metadata, labels } };
+  if (canonicalJson(next) !== canonicalJson(stored)) objects.update(type, next);
+}

@@ -1,0 +1,73 @@
+/**
+ * Tells what happened to an object as Events, the way `kubectl describe` and `kubectl get events` show it.
+ *
+ * Owns:  names and counts of events: the same thing told again raises `count` instead of adding an object.
+ * Limits: keeps the last 1000; the oldest is deleted. Recording never fails its caller: an event is news, not state.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import { events, toApiTime } from './resources.ts';
+
+export type EventType = 'Normal' | 'Warning';
+
+export interface EventRecorder {
+  record(about: KubeObject, type: EventType, reason: string, message: string): void;
+}
+
+const keptEvents = 1000;
+
+/** @param component who says it: `kubelet`, `deployment-controller` … */
+export function createEventRecorder(objects: Objects, clock: Clock, component: string): EventRecorder {
+  const names = new Map<string, { namespace: string; name: string }>();
+  let serial = 0;
+
+  const repeat = (place: { namespace: string; name: string }): boolean => {
+    const stored = objects.get({ ...events, ...place });
+    if (stored === undefined) return false;
+    objects.update(events, { ...stored, count: Number(stored['count'] ?? 1) + 1, lastTimestamp: toApiTime(clock.now()) });
+    return true;
+  };
+
+  const tell = (about: KubeObject, type: EventType, reason: string, message: string): void => {
+    const key = JSON.stringify([about.metadata.uid, reason, message]);
+    const known = names.get(key);
+    if (known !== undefined && repeat(known)) return;
+    serial += 1;
+    const namespace = about.metadata.namespace ?? 'default';
+    const place = { namespace, name: `${about.metadata.name.slice(0, 200)}.${clock.now().toString(16)}${serial.toString(16).padStart(4, '0')}` };
+    objects.create(events, newEvent({ about, type, reason, message, component, at: toApiTime(clock.now()), ...place }));
+    names.delete(key);
+    names.set(key, place);
+    for (const [oldest, oldPlace] of names) {
+      if (names.size <= keptEvents) break;
+      names.delete(oldest);
+      objects.delete({ ...events, ...oldPlace });
+    }
+  };
+
+  return {
+    record(about, type, reason, message) {
+      try {
+        tell(about, type, reason, message.slice(0, 1024));
+      } catch {
+        // The namespace may be going away, or another writer was first.
+      }
+    },
+  };
+}
+
+type NewEvent = { about: KubeObject; type: EventType; reason: string; message: string; component: string; at: string; namespace: string; name: string };
+
+function newEvent({ about, type, reason, message, component, at, namespace, name }: NewEvent): Parameters<Objects['create']>[1] {
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { namespace, name },
+    involvedObject: {
+      apiVersion: about.apiVersion, kind: about.kind, name: about.metadata.name, uid: about.metadata.uid, resourceVersion: about.metadata.resourceVersion,
+      ...(about.metadata.namespace === undefined ? {} : { namespace: about.metadata.namespace }),
+    },
+    type, reason, message, count: 1, firstTimestamp: at, lastTimestamp: at,
+    source: { component }, reportingComponent: component, reportingInstance: 'local',
+  };
+}

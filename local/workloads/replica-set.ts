@@ -1,0 +1,120 @@
+/**
+ * The ReplicaSet controller: keeps the wanted number of pods alive and counts them.
+ *
+ * Owns:  which pod goes first when there are too many; ready and available counts; ReplicaFailure.
+ * Read:  `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
+ */
+import { messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { condition, isActive, isReady, type Pod } from '../kubelet/pod.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import type { Key } from './controller.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import { controllerUid, pods, replicaSets, toApiTime, type ReplicaSet, type ReplicaSetStatus } from './resources.ts';
+
+export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
+
+/** @returns how many pods to make, or which ones to delete, the least useful first */
+export function planReplicas(wanted: number, active: readonly Pod[]): { readonly create: number; readonly remove: readonly Pod[] } {
+  const surplus = active.length - wanted;
+  if (surplus <= 0) return { create: -surplus, remove: [] };
+  return { create: 0, remove: [...active].sort(byUsefulness).slice(0, surplus) };
+}
+
+/** Not scheduled, then not running, then not ready, then the youngest: what costs least to lose. */
+function byUsefulness(a: Pod, b: Pod): number {
+  return rank(a) - rank(b) || Date.parse(b.metadata.creationTimestamp) - Date.parse(a.metadata.creationTimestamp);
+}
+
+function rank(pod: Pod): number {
+  if (pod.spec.nodeName === undefined) return 0;
+  if (pod.status?.phase !== 'Running') return 1;
+  return isReady(pod) ? 3 : 2;
+}
+
+/** @param failure why the last pod could not be made. @returns the status, and when the next pod becomes available */
+export function describeReplicaSet(set: ReplicaSet, active: readonly Pod[], nowMs: number, failure?: string): { readonly status: ReplicaSetStatus; readonly recheckMs: number | undefined } {
+  const waits = active.filter(isReady).map((pod) => untilAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs));
+  const before = set.status?.conditions?.find((one) => one.type === 'ReplicaFailure');
+  const conditions = failure === undefined ? [] : [{
+    type: 'ReplicaFailure', status: 'True' as const, reason: 'FailedCreate', message: failure,
+    lastTransitionTime: before?.lastTransitionTime ?? toApiTime(nowMs),
+  }];
+  const later = waits.filter((wait) => wait > 0);
+  return {
+    status: {
+      replicas: active.length,
+      fullyLabeledReplicas: active.length,
+      readyReplicas: waits.length,
+      availableReplicas: waits.length - later.length,
+      observedGeneration: set.metadata.generation ?? 0,
+      ...(conditions.length === 0 ? {} : { conditions }),
+    },
+    recheckMs: later.length === 0 ? undefined : Math.min(...later),
+  };
+}
+
+function untilAvailable(pod: Pod, minReadySeconds: number, nowMs: number): number {
+  const since = Date.parse(condition(pod, 'Ready')?.lastTransitionTime ?? '') || nowMs;
+  return Math.max(0, since + minReadySeconds * 1000 - nowMs);
+}
+
+/** One pass over one ReplicaSet. @returns milliseconds until a ready pod becomes available */
+export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key): number | undefined {
+  const set = doors.objects.get({ ...replicaSets, namespace, name }) as ReplicaSet | undefined;
+  if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined;
+  const plan = planReplicas(set.spec.replicas ?? 1, activePods(doors.objects, set));
+  for (const pod of plan.remove) {
+    doors.objects.delete({ ...pods, namespace, name: pod.metadata.name });
+    doors.events.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
+  }
+  const failure = createPods(doors, set, plan.create);
+  const latest = doors.objects.get({ ...replicaSets, namespace, name }) as ReplicaSet | undefined;
+  if (latest === undefined) return undefined;
+  const { status, recheckMs } = describeReplicaSet(latest, activePods(doors.objects, latest), doors.clock.now(), failure?.message);
+  doors.objects.updateStatus(replicaSets, { ...latest, status });
+  // Thrown after the status says it, so that the loop tries again with backoff.
+  if (failure !== undefined) throw failure;
+  return recheckMs;
+}
+
+export function replicaSetKeys(object: KubeObject): readonly Key[] {
+  const namespace = object.metadata.namespace ?? '';
+  if (object.kind === 'ReplicaSet') return [{ namespace, name: object.metadata.name }];
+  const owner = object.metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'ReplicaSet');
+  return owner === undefined ? [] : [{ namespace, name: owner.name }];
+}
+
+function activePods(objects: Objects, set: ReplicaSet): readonly Pod[] {
+  const all = objects.list(pods, { namespace: set.metadata.namespace ?? '' }) as readonly Pod[];
+  return all.filter((pod) => controllerUid(pod) === set.metadata.uid && isActive(pod));
+}
+
+function createPods(doors: ReplicaSetDoors, set: ReplicaSet, count: number): Error | undefined {
+  for (let made = 0; made < count; made += 1) {
+    try {
+      const pod = doors.objects.create(pods, newPod(set));
+      doors.events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
+    } catch (error) {
+      doors.events.record(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);
+      return error instanceof Error ? error : new Error(messageOf(error));
+    }
+  }
+  return undefined;
+}
+
+function newPod(set: ReplicaSet): Parameters<Objects['create']>[1] {
+  const { metadata, spec } = set;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      generateName: `${metadata.name}-`,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      ...(spec.template.metadata?.labels === undefined ? {} : { labels: spec.template.metadata.labels }),
+      ...(spec.template.metadata?.annotations === undefined ? {} : { annotations: spec.template.metadata.annotations }),
+      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true }],
+    },
+    spec: spec.template.spec,
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * The kinds that local mode's controllers read and write, as far as they read and write them.
+ *
+ * Owns:  their paths and their shapes. Fields that the API server fills in (defaults) are optional all the
+ *        same: a controller states the default it relies on where it reads the field.
+ * Why:   the client library's types are mutable classes with dates inside; stored objects are frozen JSON.
+ */
+import type { KubeObject, ResourceType } from '../objects.ts';
+
+export const pods = { apiVersion: 'v1', plural: 'pods' } as const satisfies ResourceType;
+export const services = { apiVersion: 'v1', plural: 'services' } as const satisfies ResourceType;
+export const endpoints = { apiVersion: 'v1', plural: 'endpoints' } as const satisfies ResourceType;
+export const events = { apiVersion: 'v1', plural: 'events' } as const satisfies ResourceType;
+export const nodes = { apiVersion: 'v1', plural: 'nodes' } as const satisfies ResourceType;
+export const namespaces = { apiVersion: 'v1', plural: 'namespaces' } as const satisfies ResourceType;
+export const configMaps = { apiVersion: 'v1', plural: 'configmaps' } as const satisfies ResourceType;
+export const claims = { apiVersion: 'v1', plural: 'persistentvolumeclaims' } as const satisfies ResourceType;
+export const deployments = { apiVersion: 'apps/v1', plural: 'deployments' } as const satisfies ResourceType;
+export const replicaSets = { apiVersion: 'apps/v1', plural: 'replicasets' } as const satisfies ResourceType;
+export const endpointSlices = { apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices' } as const satisfies ResourceType;
+export const customResources = { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' } as const satisfies ResourceType;
+
+export type ConditionStatus = 'True' | 'False' | 'Unknown';
+export type IntOrPercent = number | string;
+export type Labels = Readonly<Record<string, string>>;
+export type LabelSelector = { readonly matchLabels?: Labels };
+export type PodTemplate = { readonly metadata?: { readonly labels?: Labels; readonly annotations?: Labels }; readonly spec: Readonly<Record<string, unknown>> };
+
+export type WorkloadCondition = {
+  readonly type: string;
+  readonly status: ConditionStatus;
+  readonly reason: string;
+  readonly message: string;
+  readonly lastUpdateTime?: string;
+  readonly lastTransitionTime: string;
+};
+
+export type Deployment = KubeObject & {
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: LabelSelector;
+    readonly template: PodTemplate;
+    readonly strategy?: { readonly type?: 'RollingUpdate' | 'Recreate'; readonly rollingUpdate?: { readonly maxSurge?: IntOrPercent; readonly maxUnavailable?: IntOrPercent } };
+    readonly minReadySeconds?: number;
+    readonly revisionHistoryLimit?: number;
+    readonly progressDeadlineSeconds?: number;
+    readonly paused?: boolean;
+  };
+  readonly status?: DeploymentStatus;
+};
+
+export type DeploymentStatus = {
+  readonly observedGeneration?: number;
+  readonly replicas?: number;
+  readonly updatedReplicas?: number;
+  readonly readyReplicas?: number;
+  readonly availableReplicas?: number;
+  readonly unavailableReplicas?: number;
+  readonly conditions?: readonly WorkloadCondition[];
+};
+
+export type ReplicaSet = KubeObject & {
+  readonly spec: { readonly replicas?: number; readonly selector: LabelSelector; readonly template: PodTemplate; readonly minReadySeconds?: number };
+  readonly status?: ReplicaSetStatus;
+};
+
+export type ReplicaSetStatus = {
+  readonly replicas: number;
+  readonly fullyLabeledReplicas?: number;
+  readonly readyReplicas?: number;
+  readonly availableReplicas?: number;
+  readonly observedGeneration?: number;
+  readonly conditions?: readonly Omit<WorkloadCondition, 'lastUpdateTime'>[];
+};
+
+export type ServicePort = { readonly name?: string; readonly protocol?: string; readonly port: number; readonly targetPort?: number | string };
+export type Service = KubeObject & {
+  readonly spec: {
+    readonly type?: string;
+    readonly clusterIP?: string;
+    readonly selector?: Labels;
+    readonly ports?: readonly ServicePort[];
+    readonly publishNotReadyAddresses?: boolean;
+  };
+};
+
+export type Endpoint = {
+  readonly addresses: readonly string[];
+  readonly conditions: { readonly ready?: boolean; readonly serving?: boolean; readonly terminating?: boolean };
+  readonly nodeName?: string;
+  readonly targetRef?: { readonly kind: 'Pod'; readonly namespace: string; readonly name: string; readonly uid: string };
+};
+export type EndpointPort = { readonly name?: string; readonly port: number; readonly protocol: string };
+export type EndpointSlice = KubeObject & { readonly addressType: string; readonly endpoints: readonly Endpoint[]; readonly ports?: readonly EndpointPort[] };
+
+export type Claim = KubeObject & {
+  readonly spec: { readonly accessModes?: readonly string[]; readonly volumeName?: string; readonly resources?: { readonly requests?: Labels } };
+  readonly status?: { readonly phase?: string };
+};
+
+/** True when every label of the selector is there. A selector without labels matches nothing, as in an RS or a Service. */
+export function selects(selector: Labels | undefined, labels: Labels | undefined): boolean {
+  const wanted = Object.entries(selector ?? {});
+  return wanted.length > 0 && wanted.every(([key, value]) => labels?.[key] === value);
+}
+
+/** The controller among the owners, if any. */
+export function controllerUid(object: KubeObject): string | undefined {
+  return object.metadata.ownerReferences?.find((owner) => owner.controller === true)?.uid;
+}
+
+/** Times in the API have whole seconds. */
+export function toApiTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}

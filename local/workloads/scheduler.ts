@@ -1,0 +1,118 @@
+/**
+ * Puts pods on the one node there is, or says why not.
+ *
+ * Owns:  what fits: requests against what the node has left, node selectors, claims. Worded as the real scheduler words it.
+ * Read:  `planPlacement` is pure; the rest reads and writes.
+ * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rule nothing out that matters here.
+ */
+import { parseQuantity } from '../../api/units.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { isFinished, isSidecar, type Container, type Pod, type PodCondition } from '../kubelet/pod.ts';
+import type { KubeObject, Objects } from '../objects.ts';
+import type { Key } from './controller.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import { claims, nodes, pods, toApiTime, type Labels } from './resources.ts';
+
+export type Amounts = Readonly<Record<string, number>>;
+
+export type PlacementFacts = {
+  readonly nodeLabels: Labels;
+  readonly allocatable: Amounts;
+  /** What the pods on the node asked for. */
+  readonly used: Amounts;
+  readonly claimExists: (name: string) => boolean;
+};
+
+/** @returns undefined when the pod fits; else what the scheduler says */
+export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefined {
+  for (const volume of pod.spec.volumes ?? []) {
+    const name = volume.persistentVolumeClaim?.claimName;
+    if (name !== undefined && !facts.claimExists(name)) return unschedulable(`persistentvolumeclaim "${name}" not found`, notHelpful);
+  }
+  if (!Object.entries(pod.spec.nodeSelector ?? {}).every(([key, value]) => facts.nodeLabels[key] === value)) {
+    return unschedulable("1 node(s) didn't match Pod's node affinity/selector", notHelpful);
+  }
+  const asked: Amounts = { pods: 1, ...podRequests(pod) };
+  // Past 2^40 bytes a sum of floats may differ in the last digit; no one asks for memory that exactly.
+  const short = Object.keys(asked).filter((name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9);
+  if (short.length === 0) return undefined;
+  const reasons = short.map((name) => (name === 'pods' ? '1 Too many pods' : `1 Insufficient ${name}`)).sort();
+  return unschedulable(reasons.join(', '), noVictims);
+}
+
+const notHelpful = '0/1 nodes are available: 1 Preemption is not helpful for scheduling.';
+const noVictims = '0/1 nodes are available: 1 No preemption victims found for incoming pod.';
+
+function unschedulable(why: string, preemption: string): string {
+  return `0/1 nodes are available: ${why}. preemption: ${preemption}`;
+}
+
+/** The larger of what the main containers need together and what any step of initialisation needs; sidecars count in both. */
+export function podRequests(pod: Pod): Amounts {
+  const total: Record<string, number> = {};
+  for (const container of pod.spec.containers) add(total, requestsOf(container));
+  const sidecars: Record<string, number> = {};
+  const peak: Record<string, number> = {};
+  for (const container of pod.spec.initContainers ?? []) {
+    const own = requestsOf(container);
+    if (isSidecar(container)) add(sidecars, own);
+    const now: Record<string, number> = { ...sidecars };
+    if (!isSidecar(container)) add(now, own);
+    for (const [name, amount] of Object.entries(now)) peak[name] = Math.max(peak[name] ?? 0, amount);
+  }
+  add(total, sidecars);
+  for (const [name, amount] of Object.entries(peak)) total[name] = Math.max(total[name] ?? 0, amount);
+  return total;
+}
+
+/** A limit stands for a request that was left out. */
+function requestsOf({ resources = {} }: Container): Amounts {
+  const entries = Object.entries({ ...resources.limits, ...resources.requests });
+  return Object.fromEntries(entries.map(([name, amount]) => [name, parseQuantity(String(amount)) ?? 0]));
+}
+
+function add(total: Record<string, number>, amounts: Amounts): void {
+  for (const [name, amount] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + amount;
+}
+
+export type SchedulerDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder; readonly nodeName: string };
+
+/** One pass over one pod. */
+export function syncPlacement(doors: SchedulerDoors, { namespace, name }: Key): undefined {
+  const pod = doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
+  if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined) return undefined;
+  const node = doors.objects.get({ ...nodes, name: doors.nodeName });
+  if (node === undefined) return undefined;
+  const problem = planPlacement(pod, placementFacts(doors, node, namespace));
+  if (problem !== undefined) return refuse(doors, pod, problem);
+  doors.objects.update(pods, { ...pod, spec: { ...pod.spec, nodeName: doors.nodeName } } as Pod);
+  doors.events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${doors.nodeName}`);
+  return undefined;
+}
+
+function refuse(doors: SchedulerDoors, pod: Pod, problem: string): undefined {
+  const before = pod.status?.conditions?.find((one) => one.type === 'PodScheduled');
+  const lastTransitionTime = before?.status === 'False' ? before.lastTransitionTime : toApiTime(doors.clock.now());
+  const condition: PodCondition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: problem, lastProbeTime: null, lastTransitionTime };
+  doors.objects.updateStatus(pods, { ...pod, status: { ...pod.status, phase: 'Pending', conditions: [condition] } });
+  if (before?.message !== problem) doors.events.record(pod, 'Warning', 'FailedScheduling', problem);
+  return undefined;
+}
+
+/** The pod itself while it waits; all that wait when something changed that may make room. */
+export function placementKeys(objects: Objects, object: KubeObject): readonly Key[] {
+  const pod = object as Pod;
+  const waits = object.kind === 'Pod' && pod.spec.nodeName === undefined;
+  const freesNothing = object.kind === 'Pod' && !isFinished(pod) && pod.metadata.deletionTimestamp === undefined;
+  const waiting = waits ? [pod] : freesNothing ? [] : (objects.list(pods) as readonly Pod[]).filter((one) => one.spec.nodeName === undefined);
+  return waiting.map(({ metadata }) => ({ namespace: metadata.namespace ?? '', name: metadata.name }));
+}
+
+function placementFacts({ objects, nodeName }: SchedulerDoors, node: KubeObject, namespace: string): PlacementFacts {
+  const there = (objects.list(pods) as readonly Pod[]).filter((pod) => pod.spec.nodeName === nodeName && !isFinished(pod));
+  const used: Record<string, number> = { pods: there.length };
+  for (const pod of there) add(used, podRequests(pod));
+  const status = node['status'] as { allocatable?: Labels } | undefined;
+  const allocatable = Object.fromEntries(Object.entries(status?.allocatable ?? {}).map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
+  return { nodeLabels: node.metadata.labels ?? {}, allocatable, used, claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined };
+}
