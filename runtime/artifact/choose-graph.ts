@@ -1,0 +1,49 @@
+/**
+ * Which of a source's files is served, and whether it can fit.
+ *
+ * Owns:  what a precision means in terms of files, and the rough need of memory that is worth refusing by.
+ * Pure.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
+import type { ModelInfo } from '../onnx/model-info.ts';
+import type { Acquired } from './acquire.ts';
+
+type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
+
+/**
+ * @returns the graph's path inside the source
+ * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what it has instead
+ */
+export function chooseGraph(acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>, precision: Precision, wanted: Wanted): string {
+  const path = pathOf(acquired, precision, wanted);
+  if (acquired.files.some((file) => file.path === path)) return path;
+  const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
+  const instead = graphs.length === 0 ? 'it holds no .onnx file at all' : `it holds ${graphs.slice(0, 10).join(', ')}: name one in spec.model.graphs`;
+  throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
+}
+
+function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precision, wanted: Wanted): string {
+  if (precision !== 'Source') {
+    const variant = wanted.variants.find((one) => one.precision === precision);
+    if (variant === undefined) throw new AppError('PRECISION_MISSING', { precision });
+    return variant.path;
+  }
+  const [first] = acquired.files;
+  if (!acquired.folder && first !== undefined) return first.path;
+  return wanted.graphPath ?? 'model.onnx';
+}
+
+/** What a process of this runtime has before any model: Node.js, ONNX Runtime and the server. Measured: 70 to 90 MiB. */
+const floorBytes = 96 * 2 ** 20;
+
+/**
+ * Refuses a model whose weights alone do not fit: a clear word now instead of a killed container later. What passes
+ * may still turn out too large when it is loaded; that is measured then.
+ *
+ * @throws MODEL_TOO_LARGE
+ */
+export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
+  const needBytes = info.weightsBytes + floorBytes;
+  if (limitBytes !== undefined && needBytes > limitBytes) throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
+}

@@ -1,0 +1,52 @@
+/**
+ * Tells how far a long piece of work is, in the log: a line every two seconds, sooner at a new tenth,
+ * never more than five a second.
+ *
+ * Owns: the sums. What is counted (bytes) may go back when a download begins anew.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+
+const everyMs = 2000;
+
+export class Progress {
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #message: string;
+  readonly #expected = new Map<string, number>();
+  #totalBytes = 0;
+  #bytes = 0;
+  #loggedAtMs: number;
+  #loggedTenth = 0;
+
+  /** @param message constant, e.g. "downloading" */
+  constructor(message: string, logger: Logger, clock: Clock) {
+    this.#message = message;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#loggedAtMs = clock.monotonic();
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A file of this size is part of the work. */
+  expect(name: string, bytes: number): void {
+    this.#totalBytes += bytes - (this.#expected.get(name) ?? 0);
+    this.#expected.set(name, bytes);
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    const total = this.#totalBytes;
+    const percent = total === 0 ? undefined : Math.min(100, Math.floor((this.#bytes / total) * 100));
+    const tenth = Math.floor((percent ?? 0) / 10);
+    const now = this.#clock.monotonic();
+    const due = now - this.#loggedAtMs >= everyMs || (tenth > this.#loggedTenth && now - this.#loggedAtMs >= everyMs / 10);
+    if (!due) return;
+    this.#loggedAtMs = now;
+    this.#loggedTenth = tenth;
+    this.#logger.info(this.#message, { bytes: this.#bytes, ...(percent === undefined ? {} : { totalBytes: total, percent }) });
+  }
+}
