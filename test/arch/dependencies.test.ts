@@ -1,0 +1,129 @@
+/** Folders point only the way docs/architecture.md says, and the pure ones do not reach for the world. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { importsOf, withoutComments } from '../support/imports.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** Home → what it may import beside itself and packages. A home is the longest of these a path begins with. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  'api': [],
+  'lib': ['api'],
+  'operator/rollout': ['api'],
+  'operator/analysis': ['api', 'operator/rollout'],
+  'operator/resources': ['api', 'operator/rollout'],
+  'operator/kube': ['lib', 'api'],
+  'operator': ['lib', 'api', 'operator/rollout', 'operator/analysis', 'operator/resources', 'operator/kube'],
+  'runtime/onnx': ['api'],
+  'runtime/engine': ['runtime', 'runtime/onnx', 'lib', 'api'],
+  'runtime': ['runtime/onnx', 'runtime/engine', 'lib', 'api'],
+  'local': ['lib', 'api'],
+  'cli': ['operator/rollout', 'operator/analysis', 'lib', 'api'],
+};
+
+/** Folders whose functions are functions of their arguments: no clock, chance, environment, IO or waiting. */
+const pure = ['operator/rollout', 'operator/analysis', 'operator/resources', 'api'];
+const worldly: Readonly<Record<string, RegExp>> = {
+  'the clock': /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/,
+  'chance': /\bMath\.random\(|\bcrypto\./,
+  'the process': /\bprocess\./,
+  'the console': /\bconsole\./,
+  'timers': /\bset(?:Timeout|Interval|Immediate)\(/,
+  'waiting': /\bawait\b|\basync\b/,
+};
+
+/** Packages that only one place may load. */
+const onlyIn: Readonly<Record<string, readonly string[]>> = {
+  'onnxruntime-node': ['runtime/engine'],
+  '@kubernetes/client-node': ['operator/kube'],
+  '@huggingface/tokenizers': ['runtime'],
+  '@marcbachmann/cel-js': ['local'],
+};
+
+function homeOf(path: string): string | undefined {
+  return Object.keys(mayImport).filter((home) => path.startsWith(`${home}/`)).sort((a, b) => b.length - a.length)[0];
+}
+
+/** Everything wrong with one file, in words. */
+function violations(path: string, source: string): readonly string[] {
+  const home = homeOf(path);
+  if (home === undefined) return [];
+  const imports = importsOf(source);
+  return [...imports.flatMap((specifier) => wrongWay(path, home, specifier)), ...imports.flatMap((specifier) => wrongPlace(home, specifier)), ...impurities(home, source, imports)];
+}
+
+function wrongWay(path: string, home: string, specifier: string): readonly string[] {
+  if (!specifier.startsWith('.')) return [];
+  const target = normalize(join(dirname(path), specifier));
+  if (target === 'scripts/node-guard.cjs' || target === 'package.json') return [];
+  const there = homeOf(target);
+  if (there === home || (there !== undefined && mayImport[home]?.includes(there))) return [];
+  return [`${home}/ may not import ${target}`];
+}
+
+function wrongPlace(home: string, specifier: string): readonly string[] {
+  return Object.entries(onlyIn)
+    .filter(([name, places]) => (specifier === name || specifier.startsWith(`${name}/`)) && !places.some((place) => home === place || home.startsWith(`${place}/`)))
+    .map(([name, places]) => `only ${places.join(', ')} may import ${name}`);
+}
+
+function impurities(home: string, source: string, imports: readonly string[]): readonly string[] {
+  if (!pure.includes(home)) return [];
+  const code = withoutComments(source);
+  const reached = Object.entries(worldly).filter(([, pattern]) => pattern.test(code)).map(([what]) => `${home}/ is pure and reaches for ${what}`);
+  return [...reached, ...imports.filter((specifier) => specifier.startsWith('node:')).map((specifier) => `${home}/ is pure and imports ${specifier}`)];
+}
+
+function sourcesBelow(folder: string): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((name) => /\.(ts|cjs|mjs)$/.test(name));
+}
+
+describe('dependencies', () => {
+  const roots = [...new Set(Object.keys(mayImport).map((home) => home.split('/')[0] ?? ''))];
+  for (const folder of roots) {
+    it(`${folder}/ imports only what it may`, () => {
+      const found = sourcesBelow(folder).flatMap((path) => violations(path, readFileSync(join(root, path), 'utf8')).map((what) => `${path}: ${what}`));
+      assert.deepEqual(found, []);
+    });
+  }
+
+  const mustFail: readonly { readonly name: string; readonly path: string; readonly source: string }[] = [
+    { name: 'api importing lib', path: 'api/x.ts', source: "import { x } from '../lib/clock.ts';" },
+    { name: 'a side-effect import', path: 'lib/x.ts', source: "import '../operator/main.ts';" },
+    { name: 'a dynamic import', path: 'runtime/x.ts', source: "const m = await import('../operator/main.ts');" },
+    { name: 'a re-export', path: 'local/x.ts', source: "export { decide } from '../operator/rollout/decide.ts';" },
+    { name: 'a type import the wrong way', path: 'operator/x.ts', source: "import type { Engine } from '../runtime/engine/port.ts';" },
+    { name: 'a worker by URL', path: 'local/x.ts', source: "new Worker(new URL('../runtime/engine/worker.ts', import.meta.url));" },
+    { name: 'require', path: 'lib/x.cjs', source: "const x = require('../operator/main.ts');" },
+    { name: 'onnxruntime outside the engine', path: 'runtime/server/x.ts', source: "import ort from 'onnxruntime-node';" },
+    { name: 'client-node outside operator/kube', path: 'operator/x.ts', source: "import { KubeConfig } from '@kubernetes/client-node';" },
+    { name: 'an import over several lines', path: 'api/x.ts', source: "import {\n  a,\n  b,\n} from '../lib/clock.ts';" },
+    { name: 'a builtin in a pure folder', path: 'operator/rollout/x.ts', source: "import { readFileSync } from 'node:fs';" },
+    { name: 'the clock in a pure folder', path: 'operator/rollout/x.ts', source: 'export const now = () => Date.now();' },
+    { name: 'chance in a pure folder', path: 'operator/analysis/x.ts', source: 'export const roll = () => Math.random();' },
+    { name: 'a promise in a pure folder', path: 'operator/resources/x.ts', source: 'export async function f() {}' },
+  ];
+  for (const { name, path, source } of mustFail) {
+    it(`would notice ${name}`, () => assert.notDeepEqual(violations(path, source), []));
+  }
+
+  it('does not take a comment for code', () => {
+    assert.deepEqual(violations('operator/rollout/x.ts', '/* Date.now() */\n// await\nexport const x = 1;'), []);
+  });
+
+  it('finds files to look at', () => assert.ok(sourcesBelow('api').length > 5, relative(root, root)));
+});
+
+describe('headers', () => {
+  it('stand at the top of every source file', () => {
+    const folders = ['api', 'lib', 'operator', 'runtime', 'local', 'cli', 'examples', 'scripts', 'bench', 'test/support'];
+    const bare = folders
+      .flatMap(sourcesBelow)
+      .filter((path) => !path.includes('node_modules'))
+      .filter((path) => !/^(#!.*\n)?\/\*\*/.test(readFileSync(join(root, path), 'utf8')));
+    assert.deepEqual(bare, []);
+  });
+});

@@ -1,0 +1,25 @@
+/**
+ * Which files a source file pulls in: static, side-effect, re-exporting and dynamic imports, workers and
+ * child programs named by `new URL('./x.ts', import.meta.url)`, and CommonJS `require`.
+ *
+ * It reads text, not syntax: an import inside a comment counts, which errs on the safe side.
+ */
+
+const forms: readonly RegExp[] = [
+  /(?:^|[\s;}])(?:import|export)\s[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g,
+  /(?:^|[\s;}])import\s*['"]([^'"]+)['"]/g,
+  /\bimport\s*\(\s*['"`]([^'"`]+)['"`]/g,
+  /\brequire\s*\(\s*['"]([^'"]+)['"]\s*\)/g,
+  /\bimport\.meta\.resolve\s*\(\s*['"]([^'"]+)['"]/g,
+  /\bnew URL\s*\(\s*['"](\.[^'"]+)['"]\s*,\s*import\.meta\.url/g,
+];
+
+/** Specifiers as written, each once. */
+export function importsOf(source: string): readonly string[] {
+  return [...new Set(forms.flatMap((form) => [...source.matchAll(form)].map((match) => match[1] ?? '')))];
+}
+
+/** Source text without comments and string contents that could be mistaken for code. */
+export function withoutComments(source: string): string {
+  return source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
+}

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { lastWordsLimitBytes, parseLastWords, printLastWords, type Resolved } from '../../../api/last-words.ts';
+
+const resolved: Resolved = { digest: `sha256:${'a'.repeat(64)}`, bytes: 1, signature: 's', opset: 17, precision: 'INT8', provider: 'CPU', memoryEstimateBytes: 2 };
+
+describe('last words', () => {
+  it('are read back as they were said', () => {
+    for (const words of [{ kind: 'resolved', resolved } as const, { kind: 'failed', code: 'DIGEST_MISMATCH', message: 'no' } as const]) {
+      assert.deepEqual(parseLastWords(printLastWords(words)), words);
+    }
+  });
+
+  it('fit into a termination message whatever the message', () => {
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 20_000 }), (message) => {
+      const text = printLastWords({ kind: 'failed', code: 'ENGINE_LOAD_FAILED', message });
+      assert.ok(Buffer.byteLength(text) <= lastWordsLimitBytes);
+      assert.equal(parseLastWords(text)?.kind, 'failed');
+    }), { numRuns: 50 });
+  });
+
+  const notWords = ['', '{', '[]', 'null', '{"schema":2}', '{"schema":1,"kind":"failed"}', '{"schema":1,"kind":"resolved","resolved":{"digest":1}}', 'x'.repeat(5000), 'Killed'];
+  for (const text of notWords) it(`are not ${JSON.stringify(text.slice(0, 40))}`, () => assert.equal(parseLastWords(text), undefined));
+
+  it('never make the reader throw', () => {
+    fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => { parseLastWords(text); }));
+  });
+});

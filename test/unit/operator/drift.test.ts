@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { isApplied, stamped } from '../../../operator/drift.ts';
+import type { KubeObject } from '../../../operator/kube/object.ts';
+import type { Manifest } from '../../../operator/resources/objects.ts';
+
+const wanted = stamped({
+  apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd', namespace: 'n', labels: { a: 'b' }, ownerReferences: [] },
+  spec: { replicas: 2, template: { spec: { containers: [{ name: 'c', resources: { limits: { cpu: '1000m', memory: '1024Mi' } } }] } } },
+} as Manifest);
+
+// eslint-disable-next-line typescript/no-explicit-any -- a test reaches into an object of no type
+type Live = any;
+const copy = (change: (live: Live) => void): KubeObject => {
+  const live = structuredClone(wanted) as unknown as KubeObject;
+  change(live);
+  return live;
+};
+
+const rows: readonly { name: string; live: KubeObject | undefined; want: boolean }[] = [
+  { name: 'is missing', live: undefined, want: false },
+  { name: 'is the same', live: copy(() => {}), want: true },
+  { name: 'has defaults of the server beside', live: copy((o: Live) => { o.spec.template.spec.containers[0].imagePullPolicy = 'Always'; o.status = {}; }), want: true },
+  { name: 'has quantities as the server writes them', live: copy((o: Live) => { o.spec.template.spec.containers[0].resources.limits = { cpu: '1', memory: '1Gi' }; }), want: true },
+  { name: 'was scaled by somebody', live: copy((o: Live) => { o.spec.replicas = 5; }), want: false },
+  { name: 'has one container more', live: copy((o: Live) => { o.spec.template.spec.containers.push({ name: 'x' }); }), want: false },
+  { name: 'was applied by another version with a field more', live: copy((o: Live) => { o.metadata.annotations['onnx-operator.dev/applied'] = 'other'; }), want: false },
+  { name: 'is going away', live: copy((o: Live) => { o.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'; }), want: false },
+];
+
+describe('isApplied', () => {
+  for (const { name, live, want } of rows) it(`is ${want} when the live object ${name}`, () => assert.equal(isApplied(wanted, live), want));
+});

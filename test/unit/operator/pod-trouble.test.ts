@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { printLastWords } from '../../../api/last-words.ts';
+import type { ContainerStatus, Pod } from '../../../operator/kube-objects.ts';
+import { troubleOf, worstTrouble } from '../../../operator/pod-trouble.ts';
+
+type Status = NonNullable<Pod['status']>;
+const pod = (status: Status): Pod => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, status });
+const runtime = (more: Partial<ContainerStatus>): Status => ({ containerStatuses: [{ name: 'runtime', ready: false, restartCount: 0, ...more }] });
+const prepare = (more: Partial<ContainerStatus>): Status => ({ initContainerStatuses: [{ name: 'prepare', ready: false, restartCount: 0, ...more }] });
+const said = (code: string, message: string): string => printLastWords({ kind: 'failed', code, message });
+
+const rows: readonly { name: string; status: Status; want: { reason: string; fatal: boolean; message?: RegExp } | undefined }[] = [
+  { name: 'nothing of a pod that runs', status: runtime({ ready: true, state: { running: {} } }), want: undefined },
+  { name: 'nothing of a pod that is being created', status: prepare({ state: { waiting: { reason: 'PodInitializing' } } }), want: undefined },
+  { name: 'nothing of a container that died once and is well again', status: runtime({ ready: true, restartCount: 1, state: { running: {} }, lastState: { terminated: { exitCode: 1 } } }), want: undefined },
+  { name: 'an image that cannot be pulled', status: prepare({ state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }), want: { reason: 'ImagePullBackOff', fatal: false, message: /not found/ } },
+  { name: 'an image name that nobody can pull', status: prepare({ state: { waiting: { reason: 'InvalidImageName' } } }), want: { reason: 'InvalidImageName', fatal: true } },
+  { name: 'a digest that differs, at once fatal', status: prepare({ state: { terminated: { exitCode: 2, message: said('DIGEST_MISMATCH', 'other bytes') } } }), want: { reason: 'DigestMismatch', fatal: true, message: /other bytes/ } },
+  { name: 'the last words of a container in back-off', status: prepare({ restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 4, message: said('SOURCE_UNAVAILABLE', 'timed out') } } }), want: { reason: 'SourceUnavailable', fatal: false, message: /timed out/ } },
+  { name: 'a model that cannot be loaded', status: runtime({ state: { terminated: { exitCode: 2, message: said('ENGINE_LOAD_FAILED', 'opset 99') } } }), want: { reason: 'LoadFailed', fatal: true, message: /opset 99/ } },
+  { name: 'a first kill for memory', status: runtime({ state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }), want: { reason: 'OOMKilled', fatal: false, message: /once/ } },
+  { name: 'a second kill for memory, fatal', status: runtime({ restartCount: 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }), want: { reason: 'OOMKilled', fatal: true, message: /2 times/ } },
+  { name: 'a crash without a word, from the log', status: runtime({ state: { terminated: { exitCode: 134, message: 'line\nterminate called after throwing' } } }), want: { reason: 'CrashLoopBackOff', fatal: false, message: /terminate called/ } },
+  { name: 'a third crash, fatal', status: runtime({ restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 1 } } }), want: { reason: 'CrashLoopBackOff', fatal: true } },
+  { name: 'an end by a signal', status: runtime({ state: { terminated: { exitCode: 139, signal: 11 } } }), want: { reason: 'CrashLoopBackOff', fatal: false, message: /signal 11/ } },
+  { name: 'a code of a later version', status: prepare({ state: { terminated: { exitCode: 1, message: said('CODE_OF_TOMORROW', 'new trouble') } } }), want: { reason: 'PrepareFailed', fatal: false, message: /new trouble/ } },
+  { name: 'a node that is missing', status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/3 nodes are available' }] }, want: { reason: 'Unschedulable', fatal: false, message: /0\/3/ } },
+  { name: 'an eviction', status: { phase: 'Failed', reason: 'Evicted', message: 'node was low on disk' }, want: { reason: 'PodFailed', fatal: false, message: /low on disk/ } },
+];
+
+describe('troubleOf', () => {
+  for (const { name, status, want } of rows) {
+    it(`tells ${name}`, () => {
+      const trouble = troubleOf(pod(status));
+      if (want === undefined || trouble === undefined) {
+        assert.equal(trouble, want);
+        return;
+      }
+      assert.deepEqual({ reason: trouble.reason, fatal: trouble.fatal }, { reason: want.reason, fatal: want.fatal });
+      assert.match(trouble.message, want.message ?? /./);
+    });
+  }
+
+  it('is nothing for a pod without status', () => assert.equal(troubleOf({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } }), undefined));
+});
+
+describe('worstTrouble', () => {
+  it('puts a fatal one first', () => {
+    const mild = { reason: 'Unschedulable', message: 'a', fatal: false } as const;
+    const bad = { reason: 'OOMKilled', message: 'b', fatal: true } as const;
+    assert.equal(worstTrouble([undefined, mild, bad]), bad);
+    assert.equal(worstTrouble([mild, undefined]), mild);
+    assert.equal(worstTrouble([undefined]), undefined);
+  });
+});

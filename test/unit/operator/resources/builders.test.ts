@@ -1,0 +1,70 @@
+/** Every builder's whole output, as YAML that a person reviews. */
+import assert from 'node:assert/strict';
+import { stringify } from 'yaml';
+import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
+import type { Resolved } from '../../../../api/last-words.ts';
+import { desiredState } from '../../../../operator/resources/index.ts';
+import { controllerRevision, readControllerRevision } from '../../../../operator/resources/revisions.ts';
+import type { Decision } from '../../../../operator/rollout/state.ts';
+import { assertGolden } from '../../../support/golden.ts';
+import { given } from '../../../support/given.ts';
+
+const resolved: Resolved = { digest: `sha256:${'ab'.repeat(32)}`, bytes: 90_000_000, signature: 'f'.repeat(64), opset: 17, precision: 'INT8', provider: 'CPU', memoryEstimateBytes: 2 ** 27 };
+
+const variants: readonly { name: string; spec: Partial<OnnxModelSpec>; resolved?: Resolved }[] = [
+  { name: 'smallest', spec: {} },
+  {
+    name: 'everything',
+    resolved,
+    spec: {
+      model: { uri: 'pvc://models/minilm/', digest: resolved.digest, variants: [{ precision: 'INT8', path: 'model.int8.onnx' }], graphs: [{ name: 'model', path: 'encoder.onnx' }], task: 'Embedding', embedding: { pooling: 'Mean', maxTokens: 256 } },
+      execution: { providers: [{ name: 'CUDA', options: { device_id: '0' } }, { name: 'CPU' }], fallbackPolicy: 'Warn', precision: 'INT8', profile: 'Latency', workers: 2, sessionConfig: { 'session.set_denormal_as_zero': '1' } },
+      batching: { maxBatchSize: 16, maxQueueDelay: '5ms', maxQueueDepth: 64 },
+      memory: { limit: '2Gi', arena: 'Off' },
+      resources: { requests: { cpu: '1' }, limits: { cpu: 2, 'nvidia.com/gpu': '1' } },
+      warmup: { requests: 20, timeout: '15m' },
+      runtime: { image: 'registry.example/runtime:cuda' },
+      template: { metadata: { labels: { team: 'ranking' }, annotations: { note: 'x' } }, spec: { nodeSelector: { pool: 'gpu' }, tolerations: [{ key: 'gpu', operator: 'Exists' }], imagePullSecrets: [{ name: 'pull' }] } },
+    },
+  },
+];
+
+describe('desiredState', () => {
+  for (const { name, spec, resolved: known } of variants) {
+    it(`builds what test/golden/${name}.yaml shows`, () => {
+      const model = given.model(spec);
+      const record = given.record(model, known === undefined ? {} : { resolved: known });
+      const decision: Decision = { next: { phase: 'Stable', stable: record.revision }, serve: record.revision, run: [{ revision: record.revision, replicas: 2 }], reason: 'UpToDate', message: '' };
+      const manifests = desiredState(model, decision, new Map([[record.revision, record]]));
+      assertGolden(`golden/${name}.yaml`, manifests.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'));
+    });
+  }
+
+  it('leaves a revision alone whose record is lost', () => {
+    const decision: Decision = { next: { phase: 'Stable', stable: 'aaaaaaaaaa' }, serve: 'aaaaaaaaaa', run: [{ revision: 'aaaaaaaaaa', replicas: 2 }], reason: 'UpToDate', message: '' };
+    assert.deepEqual(desiredState(given.model(), decision, new Map()).map((m) => m.kind), ['Service']);
+  });
+
+  it('moves traffic last', () => {
+    const model = given.model();
+    const record = given.record(model);
+    const decision: Decision = { next: { phase: 'Stable', stable: record.revision }, serve: record.revision, run: [{ revision: record.revision, replicas: 2 }], reason: 'UpToDate', message: '' };
+    assert.deepEqual(desiredState(model, decision, new Map([[record.revision, record]])).map((m) => `${m.kind}/${m.metadata.name}`).at(-1), 'Service/ranker');
+  });
+});
+
+describe('readControllerRevision', () => {
+  it('reads back what controllerRevision wrote', () => {
+    const record = given.record(given.model(), { resolved });
+    assert.deepEqual(readControllerRevision(controllerRevision(given.model(), record)), record);
+  });
+
+  const notOurs: readonly { name: string; change: object }[] = [
+    { name: 'without a label', change: { metadata: { name: 'x' } } },
+    { name: 'with data of another schema', change: { data: { schema: 2, spec: {} } } },
+    { name: 'without data', change: { data: undefined } },
+  ];
+  for (const { name, change } of notOurs) {
+    it(`is nothing for an object ${name}`, () => assert.equal(readControllerRevision({ ...controllerRevision(given.model(), given.record(given.model())), ...change }), undefined));
+  }
+});
