@@ -1,0 +1,103 @@
+/** Who we are to the server, by kubeconfig; and what we tell those who ask how we are. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../lib/clock.ts';
+import { serveHttp } from '../../lib/http-serve.ts';
+import { createRegistry } from '../../lib/metrics.ts';
+import { loadAccess } from '../../operator/kube/access.ts';
+import { cachesHeard, cachesSynced, healthApp } from '../../operator/kube/health.ts';
+import { statusOf } from '../../operator/kube/kube-error.ts';
+import { misdeeds, things } from '../support/hostile-api.ts';
+import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
+
+describe('loadAccess', () => {
+  let folder = '';
+  before(async () => { folder = await mkdtemp(join(tmpdir(), 'kube-access-')); });
+  after(() => rm(folder, { recursive: true, force: true }));
+  afterEach(endWorlds);
+
+  const kubeconfig = async (server: string, user: Record<string, unknown>): Promise<string> => {
+    const path = join(folder, 'config');
+    const text = {
+      apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u', namespace: 'ml' } }],
+      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }], users: [{ name: 'u', user }],
+    };
+    await writeFile(path, JSON.stringify(text));
+    return path;
+  };
+
+  it('sends the token of a kubeconfig, and knows its namespace', async () => {
+    const { api, client } = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { token: 'secret-1' }) }, systemClock) });
+    await client.list(things, {});
+    assert.equal(api.lastAuthorization, 'Bearer secret-1');
+    assert.equal((await loadAccess({ kubeconfig: await kubeconfig('http://127.0.0.1:1', {}) }, systemClock)).namespace, 'ml');
+  });
+
+  it('reads the credentials anew when the server no longer takes them, and tries once more', async () => {
+    let rotate = (): Promise<unknown> => Promise.resolve();
+    const { api, client } = await hostileWorld({
+      access: async (server) => {
+        const path = await kubeconfig(server, { token: 'secret-1' });
+        rotate = () => kubeconfig(server, { token: 'secret-2' });
+        return loadAccess({ kubeconfig: path }, systemClock);
+      },
+    });
+    await client.list(things, {});
+    await rotate();
+    api.nextLists.push(misdeeds.status(401, 'Unauthorized'));
+    await client.list(things, {});
+    assert.equal(api.lastAuthorization, 'Bearer secret-2');
+    api.nextLists.push(misdeeds.status(401, 'Unauthorized'), misdeeds.status(401, 'Unauthorized'));
+    await assert.rejects(client.list(things, {}), (error) => statusOf(error)?.status === 401);
+    assert.equal(api.seen.lists, 5);
+  });
+
+  it('runs an exec plugin for a token', async () => {
+    const credential = JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'from-plugin' } });
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: ['-e', `console.log(${JSON.stringify(credential)})`], interactiveMode: 'Never' };
+    const { api, client } = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock) });
+    await client.list(things, {});
+    assert.equal(api.lastAuthorization, 'Bearer from-plugin');
+  });
+
+  it('says what is wrong with an exec plugin that fails, and does not hang on one that never ends', async () => {
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: ['-e', 'console.error("no ticket"); process.exit(1)'] };
+    const failing = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock) });
+    await assert.rejects(failing.client.list(things, {}), { code: 'BAD_CONFIG', message: /no ticket/ });
+    const hanging = { ...exec, args: ['-e', 'setTimeout(() => {}, 2000)'] };
+    const slow = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec: hanging }) }, systemClock), deadlineMs: 200 });
+    await assert.rejects(slow.client.list(things, {}, { deadlineMs: 200 }), { code: 'KUBE_UNREACHABLE' });
+  });
+
+  it('refuses a file that is not there, and a context that names nothing', async () => {
+    await assert.rejects(loadAccess({ kubeconfig: join(folder, 'nope') }, systemClock), { code: 'BAD_CONFIG', message: /nope.*no such file/ });
+    const path = await kubeconfig('http://127.0.0.1:1', {});
+    await assert.rejects(loadAccess({ kubeconfig: path, context: 'other' }, systemClock), { code: 'BAD_CONFIG', message: /context 'other'/ });
+  });
+});
+
+describe('healthApp', () => {
+  it('is ready once the caches are, alive while they hear something, and exposes metrics', async () => {
+    const pods = { synced: false, silentMs: 0 };
+    const app = healthApp({ registry: createRegistry(), live: { watches: cachesHeard({ pods }) }, ready: { caches: cachesSynced({ pods }) } });
+    const server = await serveHttp(app, '127.0.0.1', 0);
+    const get = async (path: string): Promise<[number, string]> => {
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
+      return [response.status, await response.text()];
+    };
+    try {
+      assert.deepEqual(await get('/healthz'), [200, '[+] watches ok\nok\n']);
+      assert.deepEqual(await get('/readyz'), [503, '[+] watches ok\n[-] caches: waiting for pods\nnot ok\n']);
+      pods.synced = true;
+      assert.equal((await get('/readyz'))[0], 200);
+      pods.silentMs = 700_000;
+      assert.deepEqual(await get('/livez'), [503, '[-] watches: nothing heard of pods for 600 s\nnot ok\n']);
+      assert.equal((await get('/metrics'))[0], 200);
+      assert.equal((await get('/else'))[0], 404);
+    } finally {
+      await server.close();
+    }
+  });
+});

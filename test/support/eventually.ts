@@ -1,0 +1,18 @@
+/** Waiting for something that will happen, over real sockets and processes: by looking again and again, up to a deadline. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Resolves with the first value that is neither undefined nor false; what `look` throws counts as not yet. */
+export async function eventually<T>(what: string, look: () => T | Promise<T>, withinMs = 10_000): Promise<Exclude<T, undefined | false>> {
+  const until = performance.now() + withinMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const seen = await look();
+      if (seen !== undefined && seen !== false) return seen as Exclude<T, undefined | false>;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > until) throw new Error(`${what}: not within ${withinMs} ms`, last === undefined ? {} : { cause: last });
+    await sleep(10);
+  }
+}
