@@ -1,0 +1,44 @@
+/**
+ * From the chance of each character at each step to a text.
+ *
+ * Owns:  greedy CTC decoding: the likeliest class of each step, repeats joined, blanks (class 0) dropped. The
+ *        margins of a picture read as spaces and are dropped, too.
+ * Pure.
+ * Source: Graves et al. 2006, "Connectionist temporal classification", best path decoding.
+ */
+import type { FloatTensor } from '../client/oip.ts';
+
+export type Reading = { readonly text: string; /** The mean chance of the characters, 0 to 1. */ readonly confidence: number };
+
+/** @param keys the file of characters, one a line. Class 0 is blank, the last class is the space. */
+export function readAlphabet(keys: string): readonly string[] {
+  return ['', ...keys.replace(/\n$/, '').split('\n'), ' '];
+}
+
+/** @param steps [1, steps, classes] @throws RangeError when the alphabet is not the model's */
+export function decodeSteps({ shape, data }: FloatTensor, alphabet: readonly string[]): Reading {
+  const [, steps = 0, classes = 0] = shape;
+  if (classes !== alphabet.length) throw new RangeError(`the model knows ${classes} classes, the alphabet has ${alphabet.length}`);
+  let text = '';
+  let chances = 0;
+  let characters = 0;
+  let previous = 0;
+  for (let step = 0; step < steps; step += 1) {
+    const { index, chance } = likeliest(data.subarray(step * classes, (step + 1) * classes));
+    if (index !== 0 && index !== previous) {
+      text += alphabet[index] ?? '';
+      chances += chance;
+      characters += 1;
+    }
+    previous = index;
+  }
+  return { text: text.trim(), confidence: characters === 0 ? 0 : chances / characters };
+}
+
+function likeliest(chances: Float32Array): { readonly index: number; readonly chance: number } {
+  let index = 0;
+  chances.forEach((chance, at) => {
+    if (chance > (chances[index] ?? 0)) index = at;
+  });
+  return { index, chance: chances[index] ?? 0 };
+}

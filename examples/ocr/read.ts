@@ -1,0 +1,82 @@
+/**
+ * `node examples/ocr/read.ts --url URL --keys FILE [PNG]`: prints the text of a picture of one line.
+ *
+ * Ends: 0 with the text on stdout, 2 for a wrong command line or file, 4 when the server does not answer.
+ */
+import '../../scripts/node-guard.cjs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../../api/errors.ts';
+import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
+import { createLogger } from '../../lib/log.ts';
+import type { FloatTensor } from '../client/oip.ts';
+import { readAlphabet, type Reading } from './ctc.ts';
+import { lineTensor } from './line-image.ts';
+import { recogniseLine } from './recognise.ts';
+
+const help = `Usage: node examples/ocr/read.ts --url URL --keys FILE [PNG]
+
+Reads a picture of one line of text (examples/ocr/line.png if none is given).
+
+  --url URL      where the model of examples/ocr.yaml is served: status.address.url of the OnnxModel
+  --keys FILE    the model's alphabet: ocr/keys.txt in the folder that npm run models wrote
+  --model NAME   name of the OnnxModel (ocr)
+  --help         prints this
+`;
+
+await run(createLogger('read'), main);
+
+async function main(): Promise<ExitCode> {
+  const { values, positionals } = readArguments();
+  if (values.help) return print(help);
+  const [path = fileURLToPath(new URL('line.png', import.meta.url))] = positionals;
+  const alphabet = readAlphabet((await read(need(values.keys, '--keys'))).toString('utf8'));
+  const { text } = await recognise(pictureOf(await read(path), path), alphabet, { url: need(values.url, '--url'), model: values.model ?? 'ocr' });
+  return print(`${text}\n`);
+}
+
+function pictureOf(png: Buffer, path: string): FloatTensor {
+  try {
+    return lineTensor(png);
+  } catch (error) {
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) });
+  }
+}
+
+async function recognise(line: FloatTensor, alphabet: readonly string[], where: { readonly url: string; readonly model: string }): Promise<Reading> {
+  try {
+    return await recogniseLine(line, alphabet, where);
+  } catch (error) {
+    throw new AppError('SOURCE_UNAVAILABLE', { uri: where.url, why: messageOf(error) }, { cause: error });
+  }
+}
+
+async function read(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) });
+  }
+}
+
+type Flags = { readonly help?: boolean; readonly url?: string; readonly keys?: string; readonly model?: string };
+
+function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, keys: text, model: text } });
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'read', problem: messageOf(error) });
+  }
+}
+
+function need(value: string | undefined, flag: string): string {
+  if (value === undefined) throw new AppError('BAD_FLAG', { flag, problem: 'is needed' });
+  return value;
+}
+
+function print(text: string): ExitCode {
+  process.stdout.write(text);
+  return exitCodes.ok;
+}

