@@ -114,7 +114,7 @@ export class PodWorker {
   #startDue(): void {
     const nowMs = this.#doors.clock.now();
     const plan = planPod(this.#pod.spec, this.#records(), nowMs, this.#doors.backoff);
-    for (const container of plan.start) this.#runners.find((runner) => runner.container === container)?.start();
+    for (const { name } of plan.start) this.#runners.find((runner) => runner.container.name === name)?.start();
     this.#callOffRecheck?.();
     this.#callOffRecheck = plan.recheckAtMs === undefined ? undefined : this.#doors.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
     for (const runner of this.#runners) this.#tellOfBackoff(runner);
