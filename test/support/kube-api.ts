@@ -1,0 +1,25 @@
+/** Plain requests to an API server by a kubeconfig: for suites that want the answer, whatever it is. */
+import { AppError } from '../../api/errors.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { createRegistry } from '../../lib/metrics.ts';
+import { loadAccess } from '../../operator/kube/access.ts';
+import { statusOf } from '../../operator/kube/kube-error.ts';
+import { Transport, type Call } from '../../operator/kube/transport.ts';
+import type { Api } from '../conformance/onnxmodel/suite.ts';
+
+export async function openApi(kubeconfig: string): Promise<{ readonly api: Api; readonly close: () => Promise<void> }> {
+  const access = await loadAccess({ kubeconfig }, systemClock);
+  const transport = new Transport({ access, clock: systemClock, registry: createRegistry(), userAgent: 'conformance' });
+  const api: Api = async (method, pathAndQuery, body, contentType) => {
+    const [path = '', query = ''] = pathAndQuery.split('?');
+    const call = { method, path, query: Object.fromEntries(new URLSearchParams(query)), ...(body === undefined ? {} : { body }), ...(contentType === undefined ? {} : { contentType }) } as Call;
+    try {
+      return { status: method === 'POST' ? 201 : 200, body: (await transport.request(call)) as never };
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === undefined || !(error instanceof AppError)) throw error;
+      return { status: status.status, body: { message: status.message } };
+    }
+  };
+  return { api, close: () => transport.close() };
+}
