@@ -5,6 +5,7 @@
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
+import type { ModelInfo } from '../onnx/model-info.ts';
 import type { NamedTensors, Tensor, TensorType } from './tensor.ts';
 
 export type TensorSpec = {
@@ -19,6 +20,11 @@ export type Signature = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
 };
+
+/** The signature of an inspected model. */
+export function signatureOf({ inputs, outputs }: Pick<ModelInfo, 'inputs' | 'outputs'>): Signature {
+  return { inputs, outputs };
+}
 
 /**
  * Refuses inputs that the model cannot take.

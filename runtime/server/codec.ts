@@ -27,7 +27,7 @@ export interface Codec {
   close(): Promise<void>;
 }
 
-export type CodecOptions = CodecSetup & { readonly logger: Logger; /** Megabytes of the thread's heap. */ readonly heapMb: number };
+export type CodecOptions = CodecSetup & { readonly logger: Logger; /** Megabytes of the thread's heap. */ readonly heapMb: number; readonly jsonLimitBytes: number };
 
 type Job = { readonly task: CodecTask; readonly transfer: ArrayBuffer[]; readonly resolve: (answer: CodecAnswer) => void; readonly reject: (error: unknown) => void };
 
@@ -47,6 +47,8 @@ export class ThreadedCodec implements Codec {
   }
 
   async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
+    const { jsonLimitBytes } = this.#options;
+    if (Math.min(jsonBytes, body.length) > jsonLimitBytes) throw new AppError('REQUEST_TOO_LARGE', { what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`, limit: jsonLimitBytes });
     if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, this.#limits);
     const answer = await this.#ask({ do: 'decode', body, jsonBytes }, [body.buffer]);
     if (answer.is !== 'Decoded') throw unexpected(answer);

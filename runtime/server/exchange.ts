@@ -15,6 +15,7 @@ import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, protocolErrorBody,
 import { readBody, type BodyBudget, type Lease } from './body.ts';
 import type { RouteName, RuntimeMetrics } from './metrics.ts';
 import { findRoute, type Route, type RouteTable } from './routes.ts';
+import type { Tally } from './tally.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
 
 export type ExchangeWorld = {
@@ -28,6 +29,7 @@ export type ExchangeWorld = {
   readonly budget: BodyBudget;
   readonly metrics: RuntimeMetrics;
   readonly counters: Counters;
+  readonly tally: Tally;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -176,9 +178,14 @@ function record(world: ExchangeWorld, { route, trace, status, error }: Result): 
   if (route === 'infer' || route === 'task') recordInference(world, { route, trace, status, ...(error === undefined ? {} : { error }) });
 }
 
-function recordInference({ metrics, counters }: ExchangeWorld, { trace, status, error }: Result): void {
-  const { elements } = trace;
-  if (error === undefined) return counters.record({ is: 'Ok', elements, seconds: trace.totalMs / 1000 });
+function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, status, error }: Result): void {
+  const { elements, totalMs } = trace;
+  if (error === undefined) {
+    tally.answered(totalMs, trace.times);
+    counters.record({ is: 'Ok', elements, seconds: totalMs / 1000 });
+    return;
+  }
+  tally.failed();
   metrics.refused(status === abandoned ? 'CLIENT_GONE' : error.code);
   // Whoever left got no answer: neither good nor bad is known of it.
   if (status !== abandoned) counters.record({ is: 'Error', elements, kind: error.kind });

@@ -1,0 +1,115 @@
+/**
+ * Runs a freshly loaded model until it is warm, and finds out whether its rows may share a run.
+ *
+ * Owns:  the search for inputs that the model takes, the requests of the warm-up, the check of batching.
+ * Ends:  within the given time, or with WARMUP_TIMEOUT. A run that has begun is waited for all the same.
+ * Why the check: a first dimension with a name need not be a batch. Rows that come out different in company would be
+ *        wrong answers, quietly; a model like that is served one request at a time.
+ */
+import { AppError } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Engine } from './port.ts';
+import { isBatchable, type Signature } from './signature.ts';
+import type { NamedTensors, Tensor } from './tensor.ts';
+import { fills, trialInputs } from './trial-inputs.ts';
+
+export type WarmupOptions = {
+  readonly engine: Engine;
+  readonly signature: Signature;
+  readonly requests: number;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly onProgress: (done: number) => void;
+};
+
+export type WarmupResult = {
+  /** Requests that ran. */
+  readonly done: number;
+  /** Whether rows of several requests may share a run. */
+  readonly batches: boolean;
+  /** Why the model could not be warmed, in ONNX Runtime's words: no generated input suits it. */
+  readonly problem?: string;
+};
+
+/**
+ * Rows may differ this much, relative to the largest value: kernels of another batch size sum in another order, and
+ * dynamic quantisation scales by the whole batch. Rows that are mixed up differ by as much as they have.
+ */
+const tolerance = 0.05;
+
+/** @throws AppError WARMUP_TIMEOUT, and what the engine throws when a worker is lost */
+export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
+  const { engine, signature, requests, clock } = options;
+  const deadlineMs = clock.monotonic() + options.timeoutMs;
+  const outputs = signature.outputs.map(({ name }) => name);
+  const inTime = (): void => {
+    if (clock.monotonic() > deadlineMs) throw new AppError('WARMUP_TIMEOUT', { timeoutMs: options.timeoutMs });
+  };
+  const found = await findInputs(engine, signature, outputs);
+  if ('problem' in found) return { done: 0, batches: isBatchable(signature), problem: found.problem };
+  const batches = isBatchable(signature) && (await rowsAreIndependent(engine, outputs, found.make));
+  let done = 0;
+  while (done < requests) {
+    inTime();
+    // As many at a time as there are workers: each has buffers of its own to grow.
+    const lanes = Math.min(Math.max(1, engine.freeSlots), requests - done);
+    const seeds = Array.from({ length: lanes }, (_, lane) => done + lane);
+    await Promise.all(seeds.map((seed) => engine.run({ parts: [found.make(seed)], outputs })));
+    done += lanes;
+    options.onProgress(done);
+  }
+  return { done, batches };
+}
+
+type Make = (seed: number) => NamedTensors;
+
+/** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
+async function findInputs(engine: Engine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make } | { readonly problem: string }> {
+  let problem = 'a made-up input would be too large';
+  for (const fill of fills) {
+    // Neighbouring seeds give neighbouring first values: spread them.
+    const sample = (seed: number) => ({ fill, rows: 1, seed: Math.imul(seed + 1, 0x9e3779b1) });
+    const inputs = trialInputs(signature.inputs, sample(0));
+    if (inputs === undefined) continue;
+    const { parts } = await engine.run({ parts: [inputs], outputs });
+    const [part] = parts;
+    if (part?.is === 'Done') return { make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
+    problem = part?.why ?? problem;
+  }
+  return { problem };
+}
+
+async function rowsAreIndependent(engine: Engine, outputs: readonly string[], make: Make): Promise<boolean> {
+  const together = await engine.run({ parts: [make(0), make(1), make(2)], outputs });
+  if (!together.together) return false;
+  for (const position of [0, 1, 2]) {
+    const alone = await engine.run({ parts: [make(position)], outputs });
+    const [one] = alone.parts;
+    const other = together.parts[position];
+    if (one?.is !== 'Done' || other?.is !== 'Done' || !sameTensors(one.outputs, other.outputs)) return false;
+  }
+  return true;
+}
+
+function sameTensors(a: NamedTensors, b: NamedTensors): boolean {
+  return Object.entries(a).every(([name, tensor]) => {
+    const other = b[name];
+    return other !== undefined && String(tensor.dims) === String(other.dims) && sameValues(tensor, other);
+  });
+}
+
+function sameValues(a: Tensor, b: Tensor): boolean {
+  if (a.type !== 'float32' && a.type !== 'float64') return a.type === 'float16' || String(a.data) === String(b.data);
+  const values = b.data as Float32Array;
+  let largest = 1e-6;
+  let difference = 0;
+  for (let index = 0; index < a.data.length; index += 1) {
+    const one = a.data[index] ?? 0;
+    const other = values[index] ?? 0;
+    if (Object.is(one, other)) continue;
+    largest = Math.max(largest, Math.abs(one));
+    difference = Math.max(difference, Math.abs(one - other));
+  }
+  // A NaN on one side only makes the difference NaN, and that compares false.
+  return difference <= tolerance * largest;
+}

@@ -1,0 +1,154 @@
+/**
+ * Everything that serves one model once its file is there: engine, batcher, codec, task.
+ *
+ * Owns:  how these are put together, warmed, and taken apart again.
+ * Ends:  close() waits for runs under way; nothing is ended in mid-run.
+ */
+import type { RuntimeConfig } from '../api/runtime-config.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Prepared } from './artifact/prepared.ts';
+import { Batcher } from './batching/batcher.ts';
+import type { Engine } from './engine/port.ts';
+import { sessionOptions, type SessionOptions } from './engine/session-options.ts';
+import { isBatchable, signatureOf, type Signature } from './engine/signature.ts';
+import { planThreads, type Machine, type Threads } from './engine/threads.ts';
+import { warmUp } from './engine/warmup.ts';
+import { planLimits, type ServerLimits } from './limits.ts';
+import { defaultDecodeLimits } from './protocol/oip/decode.ts';
+import { ThreadedCodec } from './server/codec.ts';
+import type { RuntimeMetrics } from './server/metrics.ts';
+import type { LoadedModel } from './server/oip-routes.ts';
+import type { Tally } from './server/tally.ts';
+import type { Task } from './tasks/task.ts';
+import { tasks } from './tasks/registry.ts';
+
+/** What follows from config, model and machine before anything is loaded. */
+export type ServingPlan = {
+  readonly config: RuntimeConfig;
+  readonly signature: Signature;
+  readonly graphPath: string;
+  readonly threads: Threads;
+  readonly session: SessionOptions;
+  readonly limits: ServerLimits;
+};
+
+export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Machine & { readonly memoryBytes: number | undefined; readonly bodyBytes: number }): ServingPlan {
+  const threads = planThreads(config.execution, machine);
+  const signature = signatureOf(prepared.info);
+  // Those that prepare found to exist here; it has refused the model where that was not allowed.
+  const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
+  const session = sessionOptions({ execution: { ...config.execution, providers }, memory: config.memory, threads, signature, optimized: prepared.optimised });
+  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes) };
+}
+
+export type EngineRequest = { readonly model: string; readonly graphPath: string; readonly workers: number; readonly options: SessionOptions; readonly nice: number };
+
+export type LoadingWorld = {
+  readonly loadEngine: (request: EngineRequest) => Promise<Engine>;
+  readonly sourceFile: (path: string) => string;
+  readonly metrics: RuntimeMetrics;
+  readonly tally: Tally;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+/** What runs beside the HTTP thread gives way to it. */
+const workerNice = 5;
+
+export class ServedModel implements LoadedModel {
+  readonly signature: Signature;
+  readonly engine: Engine;
+  readonly inference: Batcher;
+  readonly codec: ThreadedCodec;
+  readonly task: Task;
+  readonly #plan: ServingPlan;
+  readonly #world: LoadingWorld;
+  #warmed = 0;
+
+  private constructor(plan: ServingPlan, world: LoadingWorld, parts: { readonly engine: Engine; readonly batcher: Batcher; readonly codec: ThreadedCodec; readonly task: Task }) {
+    this.#plan = plan;
+    this.#world = world;
+    this.signature = plan.signature;
+    this.engine = parts.engine;
+    this.inference = parts.batcher;
+    this.codec = parts.codec;
+    this.task = parts.task;
+  }
+
+  /** @throws AppError ENGINE_LOAD_FAILED, and what the task refuses */
+  static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
+    const { config, signature, threads, session, limits, graphPath } = plan;
+    const { clock, logger, sourceFile } = world;
+    const engine = await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice });
+    const batcher = makeBatcher(plan, world, engine);
+    const codec = new ThreadedCodec({
+      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements }, nice: workerNice, heapMb: limits.codecHeapMb, jsonLimitBytes: limits.jsonBytes, logger,
+    });
+    try {
+      const createTask = await tasks[config.task]();
+      const task = await createTask({ config, signature, inference: batcher, sourceFile, clock, logger });
+      return new ServedModel(plan, world, { engine, batcher, codec, task });
+    } catch (error) {
+      await codec.close();
+      await engine.close();
+      throw error;
+    }
+  }
+
+  /** @throws AppError WARMUP_TIMEOUT */
+  async warm(): Promise<void> {
+    const { warmup, batching } = this.#plan.config;
+    const { clock, logger } = this.#world;
+    const onProgress = (done: number): void => { this.#warmed = done; };
+    const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress });
+    if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
+    if (batching.maxBatchSize > 1 && !result.batches) {
+      logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });
+      this.inference.limitRows(1);
+    }
+  }
+
+  get warmup(): { readonly done: number; readonly wanted: number } {
+    return { done: this.#warmed, wanted: this.#plan.config.warmup.requests };
+  }
+
+  stats(): ReturnType<Tally['now']> {
+    return this.#world.tally.now();
+  }
+
+  batching(): { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number } {
+    return { maxRows: this.inference.maxRows, maxDelayMs: this.#plan.config.batching.maxQueueDelayMs, workers: this.engine.workers.wanted };
+  }
+
+  /** Waits until nothing waits and nothing runs, then releases everything. */
+  async close(): Promise<void> {
+    await this.inference.idle();
+    await this.task.close?.();
+    await this.codec.close();
+    await this.engine.close();
+  }
+}
+
+function makeBatcher({ config, limits, signature }: ServingPlan, { clock, metrics, tally }: LoadingWorld, engine: Engine): Batcher {
+  const { batching } = config;
+  return new Batcher({
+    model: config.name,
+    engine,
+    clock,
+    limits: {
+      maxRows: isBatchable(signature) ? batching.maxBatchSize : 1,
+      maxElements: limits.batchElements,
+      maxRequestElements: limits.requestElements,
+      maxDelayMs: batching.maxQueueDelayMs,
+      maxDepth: batching.maxQueueDepth,
+    },
+    news: {
+      batch: ({ rows }) => {
+        metrics.ran(rows);
+        tally.ran(rows);
+      },
+      fellApart: () => metrics.fellApart(),
+    },
+  });
+}

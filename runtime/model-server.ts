@@ -1,0 +1,198 @@
+/**
+ * One model's server, from an open port to the last answer.
+ *
+ * Owns:  the order of a life: listen, load, warm, serve, drain, release. Health is answered from the first moment on.
+ * Ends:  drain() loses no request: readiness goes first, requests are answered while clients learn of it, then the
+ *        sockets close, the queue empties, sessions are released.
+ */
+import { AppError } from '../api/errors.ts';
+import type { RuntimeConfig } from '../api/runtime-config.ts';
+import type { Prepared } from './artifact/prepared.ts';
+import { Counters } from './counters.ts';
+import type { Machine } from './engine/threads.ts';
+import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
+import { BodyBudget } from './server/body.ts';
+import { debugApp } from './server/debug-server.ts';
+import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
+import { HttpServers } from './server/http-server.ts';
+import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
+import { MemoryGuard } from './server/memory-guard.ts';
+import { RuntimeMetrics } from './server/metrics.ts';
+import { protocolRoutes } from './server/oip-routes.ts';
+import { Readiness } from './server/readiness.ts';
+import type { Route, RouteTable } from './server/routes.ts';
+import { Tally } from './server/tally.ts';
+import { taskRoutes } from './server/task-routes.ts';
+
+export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
+  readonly config: RuntimeConfig;
+  readonly prepared: Prepared;
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly maxConnections: number;
+  readonly bodyLimitBytes: number;
+  /** How long requests are still taken once readiness has gone. */
+  readonly drainMs: number;
+  readonly machine: Machine;
+  /** Undefined: no limit is known. */
+  readonly memoryLimitBytes: number | undefined;
+  readonly serverVersion: string;
+  readonly cpuFeatures: readonly string[];
+  readonly throttledSeconds: () => number | undefined;
+};
+
+const nothingQueued = { depth: 0, oldestMs: 0 };
+const debugConnections = 64;
+
+export class ModelServer {
+  readonly #options: ServerOptions;
+  readonly #plan: ServingPlan;
+  readonly #bootId = newBootId();
+  readonly #metrics: RuntimeMetrics;
+  readonly #counters = new Counters();
+  readonly #tally: Tally;
+  readonly #loop = new LoopLag();
+  readonly #readiness: Readiness;
+  readonly #guard: MemoryGuard;
+  readonly #watching = new AbortController();
+  #taskRoutes: readonly (readonly [string, Route])[] = [];
+  #routes: RouteTable;
+  #model: ServedModel | undefined;
+  #servers: HttpServers | undefined;
+  #debug: HttpServers | undefined;
+
+  constructor(options: ServerOptions) {
+    const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
+    this.#options = options;
+    this.#plan = planServing(config, prepared, { ...machine, memoryBytes: memoryLimitBytes, bodyBytes: bodyLimitBytes });
+    this.#metrics = new RuntimeMetrics(config);
+    this.#tally = new Tally(clock);
+    this.#readiness = new Readiness(clock, () => this.#workers);
+    this.#guard = new MemoryGuard({ clock, logger, recycle: () => this.#model?.engine.recycle(), ...(memoryLimitBytes === undefined ? {} : { limitBytes: memoryLimitBytes }) });
+    this.#routes = this.#routeTable();
+  }
+
+  /**
+   * Opens the ports; probes are answered from here on.
+   * @throws AppError PORT_TAKEN
+   */
+  async listen(): Promise<void> {
+    const { addresses, port, metricsPort, maxConnections } = this.#options;
+    const world = this.#exchangeWorld();
+    this.#servers = await HttpServers.listen({ addresses, port, maxConnections }, (request, response) => serveRequest(world, request, response));
+    const debug = debugApp({ metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config() });
+    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections }, async (request, response) => debug(request, response));
+    this.#metrics.readFrom({
+      queueDepth: () => this.#queue.depth,
+      queueOldestMs: () => this.#queue.oldestMs,
+      memory: () => this.#guard.reading,
+      workers: () => this.#workers,
+      loop: () => this.#loop.reading,
+      connections: () => this.#servers?.connections ?? 0,
+      ready: () => this.#readiness.ready,
+    });
+    void this.#guard.watch(this.#watching.signal);
+  }
+
+  get port(): number {
+    return this.#servers?.port ?? 0;
+  }
+
+  get metricsPort(): number {
+    return this.#debug?.port ?? 0;
+  }
+
+  /**
+   * Loads and warms the model, then takes requests.
+   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, what the task refuses
+   */
+  async load(): Promise<void> {
+    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally });
+    this.#readiness.moveTo('Warming');
+    await this.#model.warm();
+    this.#taskRoutes = taskRoutes(this.#model.task.routes);
+    this.#routes = this.#routeTable();
+    this.#readiness.moveTo('Ready');
+  }
+
+  /**
+   * Takes the server away without losing a request, and releases everything.
+   * @param hurry aborted when there is no time to let clients learn of it
+   */
+  async drain(hurry?: AbortSignal): Promise<void> {
+    const { clock, drainMs, logger } = this.#options;
+    const served = this.#readiness.startedUp;
+    this.#readiness.moveTo('Draining');
+    logger.info('draining', { queued: this.#queue.depth, connections: this.#servers?.connections ?? 0 });
+    if (served) await clock.sleep(drainMs, hurry);
+    await this.close();
+  }
+
+  /** Answers what is under way, then releases everything. */
+  async close(): Promise<void> {
+    await this.#servers?.close();
+    await this.#model?.close();
+    this.#watching.abort();
+    await this.#debug?.close();
+  }
+
+  get #queue(): { readonly depth: number; readonly oldestMs: number } {
+    return this.#model?.inference.queue ?? nothingQueued;
+  }
+
+  get #workers(): { readonly ready: number; readonly wanted: number } {
+    return this.#model?.engine.workers ?? { ready: 0, wanted: this.#plan.threads.workers };
+  }
+
+  #loadedModel(): ServedModel {
+    if (this.#model === undefined) throw new AppError('NOT_READY', { state: this.#readiness.reason });
+    return this.#model;
+  }
+
+  #routeTable(): RouteTable {
+    const { config, serverVersion } = this.#options;
+    const served = { name: config.name, version: config.revision };
+    const { exact, model } = protocolRoutes({ served, serverVersion, readiness: this.#readiness, model: () => this.#loadedModel() });
+    return { served, model, exact: new Map([...exact, ...this.#taskRoutes]) };
+  }
+
+  #exchangeWorld(): ExchangeWorld {
+    const { clock, logger } = this.#options;
+    const { bodyBytes, bodiesBytes } = this.#plan.limits;
+    return {
+      routes: () => this.#routes,
+      admit: () => {
+        this.#readiness.admit();
+        this.#guard.admit();
+      },
+      expectedWaitMs: () => this.#model?.inference.expectedWaitMs ?? 0,
+      draining: () => this.#readiness.state === 'Draining',
+      bodyLimitBytes: bodyBytes,
+      budget: new BodyBudget(bodiesBytes),
+      metrics: this.#metrics,
+      counters: this.#counters,
+      tally: this.#tally,
+      clock,
+      logger,
+    };
+  }
+
+  #report(): unknown {
+    const { config, prepared, cpuFeatures, machine, throttledSeconds } = this.#options;
+    return reportOf({
+      bootId: this.#bootId, config, prepared, readiness: this.#readiness, guard: this.#guard, counters: this.#counters, loop: this.#loop,
+      warmup: this.#model?.warmup ?? { done: 0, wanted: config.warmup.requests },
+      queue: this.#queue,
+      throttledSeconds: throttledSeconds(),
+      node: { cpuFeatures, cores: machine.cpus },
+    });
+  }
+
+  #config(): unknown {
+    const { config, prepared, machine, memoryLimitBytes } = this.#options;
+    const { threads, session, limits, signature } = this.#plan;
+    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows });
+  }
+}
