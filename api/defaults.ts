@@ -6,22 +6,13 @@
  * Pure:  and idempotent.
  */
 import type { RevisionSpec } from './onnxmodel.ts';
-import type { EmbeddingConfig, FallbackPolicy, GraphOptimization, Precision, ProviderName } from './runtime-config.ts';
+import type { EmbeddingConfig, ExecutionConfig } from './runtime-config.ts';
 
 /** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
 export type FrozenSpec = {
   readonly model: RevisionSpec['model'] & { readonly task: 'Tensor' | 'Embedding' };
   readonly embedding?: EmbeddingConfig;
-  readonly execution: {
-    readonly providers: readonly { readonly name: ProviderName; readonly options: Readonly<Record<string, string>> }[];
-    readonly fallbackPolicy: FallbackPolicy;
-    readonly precision: Precision;
-    readonly graphOptimization: GraphOptimization;
-    readonly profile: 'Throughput' | 'Latency';
-    readonly workers?: number;
-    readonly threadsPerWorker?: number;
-    readonly sessionConfig: Readonly<Record<string, string>>;
-  };
+  readonly execution: ExecutionConfig;
   readonly batching: { readonly maxBatchSize: number; readonly maxQueueDelay: string; readonly maxQueueDepth: number };
   readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
   readonly resources: NonNullable<RevisionSpec['resources']>;
