@@ -1,0 +1,38 @@
+/**
+ * The two calls that the demo makes to the Kubernetes API: apply a manifest, read a model.
+ *
+ * Owns:  those calls, through client-node and the kubeconfig that local mode wrote, as any client would make them.
+ */
+import { readFile } from 'node:fs/promises';
+import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+import { api } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+
+/** Whoever applies is named in the object's managedFields. */
+const fieldManager = 'demo';
+const namespace = 'default';
+
+type Manifest = { readonly apiVersion: string; readonly kind: string; readonly metadata: { readonly name: string } };
+
+export class Cluster {
+  readonly #objects: KubernetesObjectApi;
+
+  constructor(kubeconfig: string) {
+    const config = new KubeConfig();
+    config.loadFromFile(kubeconfig);
+    this.#objects = KubernetesObjectApi.makeApiClient(config);
+  }
+
+  /** Server-side apply, as `kubectl apply --server-side`. @returns the object as the server keeps it */
+  async apply(path: string): Promise<OnnxModel> {
+    const manifest = parse(await readFile(path, 'utf8')) as Manifest;
+    const { name } = manifest.metadata;
+    const applied = await this.#objects.patch({ ...manifest, metadata: { name, namespace } }, undefined, undefined, fieldManager, undefined, PatchStrategy.ServerSideApply);
+    return applied as unknown as OnnxModel;
+  }
+
+  async read(name: string): Promise<OnnxModel> {
+    return (await this.#objects.read({ apiVersion: api.groupVersion, kind: api.kind, metadata: { name, namespace } })) as unknown as OnnxModel;
+  }
+}

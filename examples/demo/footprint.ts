@@ -1,0 +1,61 @@
+/**
+ * What a process and all it started take of the machine, measured while it runs.
+ *
+ * Owns:  reading /proc. Memory is the proportional set size, so that pages that processes share count once.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import type { Clock } from '../../lib/clock.ts';
+
+const everyMs = 500;
+
+export class Footprint {
+  readonly #root: number;
+  readonly #stopped = new AbortController();
+  readonly #done: Promise<void>;
+  #peakBytes = 0;
+
+  /** Measures twice a second until `stop`. */
+  constructor(root: number, clock: Clock) {
+    this.#root = root;
+    this.#done = this.#watch(clock);
+  }
+
+  /** @returns the highest sum that was seen, in bytes */
+  async stop(): Promise<number> {
+    this.#stopped.abort();
+    await this.#done;
+    return this.#peakBytes;
+  }
+
+  async #watch(clock: Clock): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      this.#peakBytes = Math.max(this.#peakBytes, await treeBytes(this.#root));
+      await clock.sleep(everyMs, this.#stopped.signal);
+    }
+  }
+}
+
+async function treeBytes(root: number): Promise<number> {
+  const parents = await parentsOfAll();
+  const tree = [root];
+  // Grows while it is walked: children of children are found in turn.
+  for (const pid of tree) tree.push(...[...parents].filter(([, parent]) => parent === pid).map(([child]) => child));
+  const sizes = await Promise.all(tree.map(proportionalBytes));
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
+  // After the program's name, which stands in brackets and may hold anything: state, then the parent's id.
+  return new Map(stats.flatMap((stat) => {
+    const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];
+    return pid === undefined ? [] : [[Number(pid), Number(parent)] as const];
+  }));
+}
+
+async function proportionalBytes(pid: number): Promise<number> {
+  // A process that ended meanwhile, or belongs to somebody else, has no number.
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1024;
+}

