@@ -36,6 +36,8 @@ export type Prepared = {
   readonly optimised: boolean;
   /** The execution providers a session is created with: those asked for that exist here, in order. */
   readonly providerChain: readonly ProviderName[];
+  /** ONNX Runtime session config entries that the chain needs beside the spec's; absent without any. */
+  readonly sessionConfig?: Readonly<Record<string, string>>;
   /** Which providers ran the nodes in a profiled run, largest share first; empty when that was not measured. */
   readonly providers: readonly ProviderUse[];
   /** The folder that paths inside the source are relative to; for a source that is one file, the folder it is in. */
