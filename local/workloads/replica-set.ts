@@ -17,7 +17,7 @@ export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock
 /** @returns how many pods to make, or which ones to delete, the least useful first */
 export function planReplicas(wanted: number, active: readonly Pod[]): { readonly create: number; readonly remove: readonly Pod[] } {
   const surplus = active.length - wanted;
-  if (surplus <= 0) return { create: -surplus, remove: [] };
+  if (surplus <= 0) return { create: wanted - active.length, remove: [] };
   return { create: 0, remove: [...active].sort(byUsefulness).slice(0, surplus) };
 }
 
