@@ -173,7 +173,8 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    writeFileSync(file, text);
+    // Only into a file that the kernel put there.
+    writeFileSync(file, text, { flag: 'r+' });
   } catch {
     // The controller is not there: the limit it would set is not kept, and the node says so.
   }

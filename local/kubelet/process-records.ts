@@ -24,7 +24,7 @@ for file in "$1"/*; do
   read -r wasBoot wasStart < "$file"
   stat=$(cat "/proc/$pid/stat" 2>/dev/null)
   set -- "$1" \${stat##*) }
-  if [ "$wasBoot" = "$boot" ] && { [ -z "$stat" ] || [ "\${21}" = "$wasStart" ]; }; then kill -KILL -- "-$pid" 2>/dev/null; fi
+  if [ "$wasBoot" = "$boot" ] && { [ -z "$stat" ] || [ "\${21}" = "$wasStart" ]; }; then kill -KILL "-$pid" 2>/dev/null; fi
   rm -f "$file"
 done
 `;

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { addressAt, LoopbackAddresses } from '../../../../local/kubelet/loopback-addresses.ts';
+
+// A range of this test alone, so that nothing else on the machine gives out the same.
+const range = { first: '127.77.1.1', size: 3 };
+
+describe('LoopbackAddresses', () => {
+  it('gives each address once, and again only after it was released', async () => {
+    const addresses = new LoopbackAddresses(range, 0);
+    const taken = [await addresses.take([]), await addresses.take([]), await addresses.take([])];
+    assert.deepEqual(taken, ['127.77.1.1', '127.77.1.2', '127.77.1.3']);
+    await assert.rejects(addresses.take([8080]), /no free loopback address/);
+    addresses.release('127.77.1.2');
+    assert.equal(await addresses.take([]), '127.77.1.2');
+    addresses.releaseAll();
+  });
+
+  it('never gives out what another local mode of this machine has', async () => {
+    const [one, other] = [new LoopbackAddresses(range, 0), new LoopbackAddresses(range, 0)];
+    assert.notEqual(await one.take([]), await other.take([]));
+    one.releaseAll();
+    other.releaseAll();
+  });
+
+  it('passes over an address on which a port of the pod is taken', async () => {
+    const squatter = createServer();
+    await new Promise<void>((resolve) => squatter.listen(8080, '127.77.1.1', resolve));
+    const addresses = new LoopbackAddresses(range, 0);
+    assert.equal(await addresses.take([8080]), '127.77.1.2');
+    addresses.releaseAll();
+    await new Promise((resolve) => squatter.close(resolve));
+  });
+
+  it('counts on across the parts of an address', () => assert.equal(addressAt('127.64.0.255', 2), '127.64.1.1'));
+});
