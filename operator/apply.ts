@@ -32,8 +32,10 @@ export async function apply({ client, recent, clock }: Hands, seen: Seen, want: 
   let writes = 0;
   for (const manifest of manifests.map(stamped)) {
     const identity = identityOf(manifest);
-    if (isApplied(manifest, recent.newest(identity, live.get(identity), clock.monotonic()))) continue;
+    const known = recent.newest(identity, live.get(identity), clock.monotonic());
+    if (isApplied(manifest, known)) continue;
     try {
+      if (known === undefined) await assertFree(client, manifest);
       recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { fieldManager, force: true }), clock.monotonic());
       writes += 1;
     } catch (error) {
@@ -45,6 +47,25 @@ export async function apply({ client, recent, clock }: Hands, seen: Seen, want: 
     writes += 1;
   }
   return { writes };
+}
+
+/**
+ * Our fields are applied by force, so a name that somebody else uses must not be touched: a user's Service of
+ * that name, or a child of a model that was deleted a moment ago and is being collected.
+ *
+ * @throws AppError NAME_TAKEN
+ */
+async function assertFree(client: KubeClient, { kind, metadata: { name, namespace, ownerReferences } }: Manifest): Promise<void> {
+  let found: KubeObject;
+  try {
+    found = await client.get<KubeObject>(typeOf(kind), { name, namespace });
+  } catch (error) {
+    if (isNotFound(error)) return;
+    throw error;
+  }
+  const owners = found.metadata.ownerReferences ?? [];
+  if (owners.some((owner) => owner.uid === ownerReferences[0]?.uid)) return;
+  throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
 }
 
 function failureOf(manifest: Manifest, error: unknown): ApplyFailure {

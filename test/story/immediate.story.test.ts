@@ -102,6 +102,20 @@ describe('Immediate rollouts', () => {
     assert.deepEqual(cluster.writes.slice(before), []);
   });
 
+  it('does not touch a Service of its name that is not its own', async () => {
+    const cluster = new FakeCluster(new HandClock());
+    const foreign = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs' }, spec: { selector: { app: 'shop' } } };
+    cluster.objects.set('Service/ranker', foreign);
+    cluster.put(spec('ok'));
+    const reconciler = reconcilerOf(cluster);
+    await assert.rejects(reconciler.reconcile('ml/ranker'), /Service named ranker exists and belongs to somebody else/);
+    await assert.rejects(reconciler.reconcile('ml/ranker'));
+    assert.equal(cluster.objects.get('Service/ranker'), foreign);
+    const ready = cluster.status.conditions?.find((condition) => condition.type === 'Ready');
+    assert.deepEqual([ready?.status, ready?.reason], ['False', 'ApplyFailed']);
+    assert.match(ready?.message ?? '', /give the model another name/);
+  });
+
   it('keeps as many old revisions as revisionHistoryLimit says', async () => {
     const steps = [1, 2, 3, 4, 5].map((n) => ({ atS: (n - 1) * 60, say: `v${n}`, apply: spec(`ok-${n}`, { revisionHistoryLimit: 2 }) }));
     const { cluster } = await tell(320, steps);

@@ -32,6 +32,7 @@ export class FakeCluster {
   }
 
   readonly client = {
+    get: async (type: { kind: string }, name: { name: string }) => this.#need(type.kind, name.name),
     apply: async (_type: unknown, object: KubeObject) => this.#write('apply', object),
     replaceStatus: async (_type: unknown, target: KubeObject, status: unknown) => {
       const stored = this.#need('OnnxModel', target.metadata.name);
