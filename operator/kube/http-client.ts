@@ -64,6 +64,8 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
+      // A path that carries no events carries no requests either.
+      if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
       body.destroy();
     }
   }

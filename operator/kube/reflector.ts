@@ -6,11 +6,11 @@
  * Rule:   a list is always as fresh as storage: a leader that starts from an older picture might undo what the
  *         last one did. It is made at the start and when the position is lost, so it is rare.
  */
+import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Registry } from '../../lib/metrics.ts';
 import { backoffMs, type Backoff } from '../../lib/retry.ts';
-import { messageOf } from '../../api/errors.ts';
 import { Cache, type IndexBy, type Lister } from './cache.ts';
 import type { KubeClient, WatchEvent } from './kube-client.ts';
 import { isGone, isTooLargeVersion, statusOf } from './kube-error.ts';
@@ -196,7 +196,7 @@ export class Reflector<T extends KubeObject> {
     let off = (): void => {};
     const listen = (): void => {
       const leftMs = heardAt + this.#limits.silenceMs - clock.monotonic();
-      if (leftMs <= 0) end.abort(new Error(`the watch was silent for ${this.#limits.silenceMs} ms`));
+      if (leftMs <= 0) end.abort(new AppError('KUBE_WATCH_SILENT', { type: type.plural, silentMs: this.#limits.silenceMs }));
       else off = clock.after(leftMs, listen);
     };
     listen();

@@ -2,7 +2,8 @@
  * HTTP to the API server: pooled connections, one deadline for every request, bounded answers.
  *
  * Owns:  the connection pools (requests: at most 16 connections, kept for a minute; watches: one each, with
- *        no idle limit, the reflector has its own), retrying what is safe to retry, rest_client_* metrics.
+ *        no idle limit, the reflector has its own), leaving connections that died without a word, retrying
+ *        what is safe to retry, rest_client_* metrics.
  * Limits: an answer of `limitBytes`, a refusal of 64 KiB. Nothing is read past that.
  * Why:   HTTP/1.1 only: undici's HTTP/2 never notices a connection that went dead, and all watches share it.
  */
@@ -67,15 +68,17 @@ export class Transport {
    * One request, one JSON answer.
    *
    * Tried again within the deadline: when the server says when to come back (429, or 5xx with Retry-After), once
-   * after a 401 with fresh credentials, and once for a GET whose connection broke (a kept one may be dead).
+   * after a 401 with fresh credentials, and once for a GET whose connection broke or gave no answer in half the time
+   * (a kept one may be dead).
    */
   async request(call: Call): Promise<unknown> {
-    const deadline = startDeadline(this.#options.clock, call.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs, call.signal);
+    const deadline = startDeadline(this.#options.clock, this.#deadlineMs(call), call.signal);
     const spent: Spent = new Set();
     try {
       for (let tries = 1; ; tries += 1) {
         const outcome = await this.#try(call, deadline.signal);
         if ('answer' in outcome) return outcome.answer;
+        if (deadline.expired() || isLate(outcome.error)) this.retire();
         const pauseMs = tries < maxTries ? pauseBefore(call, outcome.error, spent) : undefined;
         if (pauseMs !== undefined) await this.#options.clock.sleep(pauseMs, deadline.signal);
         if (pauseMs === undefined || deadline.signal.aborted) throw this.explain(call, outcome.error, deadline);
@@ -94,6 +97,14 @@ export class Transport {
       if (statusOf(error)?.status === 401) this.#options.access.forget();
       throw this.explain(get, error, { signal, expired: () => false });
     }
+  }
+
+  /** A connection died without a word, and so may have the others that are kept: what comes next uses new ones. */
+  retire(): void {
+    const pools = this.#pools;
+    if (pools === undefined) return;
+    this.#pools = undefined;
+    void Promise.allSettled([pools.requests.close(), pools.watches.close()]);
   }
 
   /** Closes every connection, also those in use. */
@@ -129,6 +140,7 @@ export class Transport {
         headers: this.#headersFor(call, credentials),
         body: call.body === undefined ? null : JSON.stringify(call.body),
         signal,
+        ...(pool === 'requests' ? { headersTimeout: this.#deadlineMs(call) / 2 } : {}),
       });
     } catch (error) {
       count('<error>');
@@ -137,6 +149,10 @@ export class Transport {
     count(String(answer.statusCode));
     if (answer.statusCode < 200 || answer.statusCode > 299) throw await readStatus(answer, describe(call));
     return answer;
+  }
+
+  #deadlineMs(call: Call): number {
+    return call.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
   }
 
   #headersFor(call: Call, credentials: Credentials): Record<string, string> {
@@ -175,7 +191,7 @@ export class Transport {
   explain(call: Pick<Call, 'method' | 'path'>, error: unknown, deadline: Pick<Deadline, 'signal' | 'expired'>): unknown {
     // The server's own words are worth more than "it took too long".
     if (error instanceof AppError) return error;
-    if (deadline.expired()) return new AppError('KUBE_UNREACHABLE', { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` }, { cause: error });
+    if (deadline.expired() || isLate(error)) return new AppError('KUBE_UNREACHABLE', { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` }, { cause: error });
     if (deadline.signal.aborted) return reasonOf(deadline.signal);
     return new AppError('KUBE_UNREACHABLE', { server: this.#options.access.server, why: whyOf(error) }, { cause: error });
   }
@@ -197,6 +213,11 @@ function once(spent: Spent, cure: 'credentials' | 'connection'): 0 | undefined {
   if (spent.has(cure)) return undefined;
   spent.add(cure);
   return 0;
+}
+
+/** Half of the deadline went by without an answer. */
+function isLate(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT';
 }
 
 function describe(call: Pick<Call, 'method' | 'path'>): string {

@@ -42,6 +42,18 @@ describe('HttpKubeClient', () => {
     await eventually('the connection to be given up', () => api.openConnections === 0);
   });
 
+  it('leaves every kept connection when one gives no answer, and reads again on a new one', async () => {
+    const { api, client } = await hostileWorld({ deadlineMs: 4000 });
+    api.nextOthers.push(ok);
+    await client.get(things, thing.metadata);
+    api.nextOthers.push(misdeeds.noAnswer(), ok);
+    const answer = client.get(things, thing.metadata);
+    await eventually('the request', () => api.seen.others === 2);
+    const before = api.seen.connections;
+    assert.equal((await answer).metadata.uid, 'u');
+    assert.deepEqual([api.seen.others, api.seen.connections], [3, before + 1]);
+  });
+
   it('gives up on an answer that never ends in time', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 100 });
     api.nextOthers.push((_, response) => { response.write('{"a":'); });

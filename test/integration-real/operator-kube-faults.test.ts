@@ -1,0 +1,154 @@
+/**
+ * The controller's parts while a real kube-apiserver and etcd are killed, cut off and compacted.
+ *
+ * Needs KUBEBUILDER_ASSETS (a folder with etcd and kube-apiserver, which it starts, kills and ends): a cluster
+ * that is only lent, by KUBECONFIG, is not killed. Skipped without.
+ */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { createRegistry } from '../../lib/metrics.ts';
+import type { HttpKubeClient } from '../../operator/kube/http-client.ts';
+import { LeaderElector, type Term } from '../../operator/kube/leader.ts';
+import { eventually } from '../support/eventually.ts';
+import { clientOf, follow, furnish, namespace, probe, probes, type Watching } from '../support/probes.ts';
+import { RealApiServer } from '../support/real-api-server.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+const assets = process.env['KUBEBUILDER_ASSETS'];
+
+describe('a real API server that is killed', function () {
+  this.timeout(180_000);
+  let server: RealApiServer;
+  let proxy: TcpProxy;
+  /** Through the proxy; the tests' own hand goes directly. */
+  let client: HttpKubeClient;
+  let hand: HttpKubeClient;
+  let watching: Watching;
+
+  before(async function () {
+    if (assets === undefined) {
+      console.log('    skipped: KUBEBUILDER_ASSETS is not set, and a cluster that is only lent is not killed');
+      return this.skip();
+    }
+    server = await RealApiServer.start(assets);
+    proxy = new TcpProxy({ host: '127.0.0.1', port: server.port });
+    const through = `${server.kubeconfig}-proxy`;
+    await writeFile(through, server.kubeconfigFor(`https://127.0.0.1:${await proxy.start()}`));
+    hand = await clientOf(server.kubeconfig);
+    client = await clientOf(through);
+    await furnish(hand);
+  });
+
+  after(async () => {
+    await client?.close();
+    await hand?.close();
+    await proxy?.stop();
+    await server?.stop();
+  });
+
+  beforeEach(async () => {
+    for (const { metadata } of (await hand.list(probes, { namespace })).items) await hand.delete(probes, metadata);
+    await hand.create(probes, probe('a'));
+    watching = await follow(client, 4000);
+    // Made after the list: when it is told, the watch is there.
+    await hand.create(probes, probe('w'));
+    await eventually('the watch', () => watching.told.includes('added w'));
+  });
+
+  afterEach(async () => {
+    proxy.refuse(false);
+    await watching.stop();
+  });
+
+  const put = (name: string): Promise<unknown> => eventually(`${name} to be written`, () => hand.apply(probes, probe(name), { fieldManager: 'kube-test', force: true }), 30_000);
+  const isTold = (what: string): Promise<true> => eventually(what, () => watching.told.includes(what), 30_000);
+
+  it('misses nothing over twenty cut connections, and lists once', async () => {
+    for (let i = 0; i < 20; i += 1) {
+      await put(`cut${i}`);
+      proxy.cut();
+    }
+    for (let i = 0; i < 20; i += 1) await isTold(`added cut${i}`);
+    assert.equal(watching.told.length, 22);
+    assert.equal(await watching.metric('reflector_lists_total'), 1);
+  });
+
+  it('comes back from connections that are open and dead', async () => {
+    proxy.stall();
+    await put('b');
+    await isTold('added b');
+    assert.equal(await watching.metric('reflector_lists_total'), 1);
+  });
+
+  it('misses nothing when the API server is killed', async () => {
+    await put('before');
+    await server.kill('kube-apiserver');
+    await server.revive('kube-apiserver');
+    await put('after');
+    await hand.delete(probes, probe('before').metadata);
+    for (const what of ['added before', 'added after', 'deleted before']) await isTold(what);
+    // Whether by the old position or by a new list, which tells deletions first.
+    assert.deepEqual(watching.told.toSorted(), ['added a', 'added after', 'added before', 'added w', 'deleted before']);
+  });
+
+  it('misses nothing when etcd is killed', async () => {
+    await put('before');
+    await server.kill('etcd');
+    await server.revive('etcd');
+    await put('after');
+    for (const what of ['added before', 'added after']) await isTold(what);
+    assert.deepEqual(watching.told, ['added a', 'added w', 'added before', 'added after']);
+  });
+
+  it('lists anew when its position was compacted away, and tells what was deleted and made meanwhile', async () => {
+    proxy.refuse(true);
+    proxy.cut();
+    await hand.delete(probes, probe('a').metadata);
+    await put('b');
+    await server.kill('kube-apiserver');
+    await server.revive('kube-apiserver');
+    await put('a');
+    await server.compact();
+    await put('c');
+    proxy.refuse(false);
+    await isTold('added c');
+    assert.deepEqual(watching.told.toSorted(), ['added a', 'added a', 'added b', 'added c', 'added w', 'deleted a']);
+    assert.equal(await watching.metric('reflector_lists_total'), 2);
+  });
+
+  it('has one leader at any moment while the API server is killed', async () => {
+    const lease = { namespace, name: 'election' };
+    const stop = new AbortController();
+    const current = new Set<Term>();
+    const overlaps: number[] = [];
+    const look = setInterval(() => overlaps.push([...current].filter((term) => term.isCurrent()).length), 5);
+    const replica = async (identity: string): Promise<void> => {
+      // A process whose lease is lost ends and is started anew; here it campaigns again.
+      while (!stop.signal.aborted) {
+        const elector = new LeaderElector({ client: hand, clock: systemClock, registry: createRegistry(), logger: silentLogger, lease, identity, leaseMs: 4000, renewDeadlineMs: 2500, retryMs: 300 });
+        const term = await elector.campaign(stop.signal);
+        if (term === undefined) return;
+        current.add(term);
+        await new Promise<void>((resolve) => {
+          term.lost.addEventListener('abort', () => resolve(), { once: true });
+          stop.signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+        await term.release();
+        current.delete(term);
+      }
+    };
+    const replicas = ['a', 'b'].map(replica);
+    await eventually('a leader', () => current.size > 0);
+    await server.kill('kube-apiserver');
+    await systemClock.sleep(4500);
+    assert.equal([...current].filter((term) => term.isCurrent()).length, 0, 'nobody can renew: nobody leads');
+    await server.revive('kube-apiserver');
+    await eventually('a leader again', () => [...current].some((term) => term.isCurrent()), 30_000);
+    stop.abort();
+    await Promise.all(replicas);
+    clearInterval(look);
+    assert.equal(Math.max(...overlaps), 1);
+  });
+});

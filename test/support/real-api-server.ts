@@ -1,0 +1,127 @@
+/**
+ * A real etcd and kube-apiserver of one test's own, from the binaries in a folder (as KUBEBUILDER_ASSETS names them).
+ *
+ * Owns: the two processes, their ports, keys and data in a temporary folder, and killing and starting them again.
+ * Ends: `stop` ends both and removes the folder.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request, type Dispatcher } from 'undici';
+import { eventually } from './eventually.ts';
+
+export type Component = 'etcd' | 'kube-apiserver';
+
+const token = 'test-administrator';
+
+export class RealApiServer {
+  readonly #assets: string;
+  readonly #folder: string;
+  readonly #ports: { readonly api: number; readonly etcd: number; readonly peer: number };
+  readonly #processes = new Map<Component, ChildProcess>();
+  readonly #agent: Dispatcher = new Agent({ allowH2: false, connect: { rejectUnauthorized: false } });
+
+  private constructor(assets: string, folder: string, ports: { api: number; etcd: number; peer: number }) {
+    this.#assets = assets;
+    this.#folder = folder;
+    this.#ports = ports;
+  }
+
+  /** @param assets a folder with `etcd` and `kube-apiserver` */
+  static async start(assets: string): Promise<RealApiServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'real-api-'));
+    const [api, etcd, peer] = await freePorts(3);
+    const server = new RealApiServer(assets, folder, { api: api ?? 0, etcd: etcd ?? 0, peer: peer ?? 0 });
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    await writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
+    await writeFile(join(folder, 'tokens.csv'), `${token},admin,admin,"system:masters"\n`);
+    await writeFile(server.kubeconfig, server.kubeconfigFor(`https://127.0.0.1:${server.port}`));
+    await server.revive('etcd');
+    await server.revive('kube-apiserver');
+    return server;
+  }
+
+  get port(): number {
+    return this.#ports.api;
+  }
+
+  get kubeconfig(): string {
+    return join(this.#folder, 'kubeconfig');
+  }
+
+  kubeconfigFor(server: string): string {
+    return JSON.stringify({
+      apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }], users: [{ name: 'u', user: { token } }],
+    });
+  }
+
+  /** SIGKILL, and until it is gone. */
+  async kill(component: Component): Promise<void> {
+    const child = this.#processes.get(component);
+    this.#processes.delete(component);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  /** Starts it (again), and until it serves. */
+  async revive(component: Component): Promise<void> {
+    const { api, etcd, peer } = this.#ports;
+    const files = (name: string): string => join(this.#folder, name);
+    const args = {
+      etcd: [
+        '--data-dir', files('etcd'), '--listen-client-urls', `http://127.0.0.1:${etcd}`, '--advertise-client-urls', `http://127.0.0.1:${etcd}`,
+        '--listen-peer-urls', `http://127.0.0.1:${peer}`, '--initial-advertise-peer-urls', `http://127.0.0.1:${peer}`, '--initial-cluster', `default=http://127.0.0.1:${peer}`, '--unsafe-no-fsync',
+      ],
+      'kube-apiserver': [
+        '--etcd-servers', `http://127.0.0.1:${etcd}`, '--bind-address', '127.0.0.1', '--secure-port', String(api), '--cert-dir', files('certs'), '--token-auth-file', files('tokens.csv'),
+        '--service-account-issuer', 'https://kubernetes.default.svc', '--service-account-key-file', files('sa.key'), '--service-account-signing-key-file', files('sa.key'),
+        '--service-cluster-ip-range', '10.99.0.0/24', '--authorization-mode', 'RBAC',
+      ],
+    }[component];
+    const log = openSync(files(`${component}.log`), 'a');
+    this.#processes.set(component, spawn(join(this.#assets, component), args, { stdio: ['ignore', log, log] }));
+    const serves = component === 'etcd'
+      ? async () => (await request(`http://127.0.0.1:${etcd}/health`)).statusCode === 200
+      : async () => (await this.#call('/readyz')).statusCode === 200;
+    await eventually(`${component} to serve`, serves, 60_000);
+  }
+
+  /** Compacts etcd's history up to its present revision, as the API server does every five minutes. */
+  async compact(): Promise<void> {
+    const post = (path: string, body: unknown): Promise<Dispatcher.ResponseData> => request(`http://127.0.0.1:${this.#ports.etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const answer = (await (await post('/v3/kv/range', { key: Buffer.from('/').toString('base64') })).body.json()) as { header: { revision: string } };
+    const { statusCode, body } = await post('/v3/kv/compaction', { revision: answer.header.revision, physical: true });
+    await body.dump();
+    if (statusCode !== 200) throw new Error(`etcd answered ${statusCode} to the compaction`);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill('kube-apiserver');
+    await this.kill('etcd');
+    await this.#agent.destroy();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #call(path: string): Promise<Dispatcher.ResponseData> {
+    const answer = await request(`https://127.0.0.1:${this.port}${path}`, { dispatcher: this.#agent, headers: { authorization: `Bearer ${token}` } });
+    await answer.body.dump();
+    return answer;
+  }
+}
+
+/** All at once, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
