@@ -1,8 +1,10 @@
 /**
  * A request's body to rows of token ids: parse, check the model's name, tokenise.
  *
- * Owns:  the order of these and the flat form in which the rows cross threads.
- * Ends:  gives the thread back every few milliseconds; an abort ends it at the next such point.
+ * Owns:   the order of these and the flat form in which the rows cross threads.
+ * Limits: a request that has kept the thread for 15 seconds is refused: prose of any size that a body may have
+ *         takes two or three, thousands of pages of hashes take minutes.
+ * Ends:   gives the thread back every few milliseconds; an abort ends it at the next such point.
  */
 import { AppError } from '../../../api/errors.ts';
 import { parseEmbeddingsRequest, type Encoding } from '../../protocol/openai-embeddings.ts';
@@ -23,6 +25,8 @@ export type ReadingRules = LengthRule & {
   readonly model: string;
 };
 
+const maxReadingMs = 15_000;
+
 /** @throws AppError for anything wrong with the request; the signal's reason when it is aborted */
 export async function readRequest(body: Uint8Array, tokenizer: TextTokenizer, rules: ReadingRules, pace: { readonly slice: Slice; readonly signal: AbortSignal }): Promise<TokenRequest> {
   const { model, inputs, fieldOf, encoding, dimensions } = parseEmbeddingsRequest(body);
@@ -31,6 +35,7 @@ export async function readRequest(body: Uint8Array, tokenizer: TextTokenizer, ru
   for (const [index, input] of inputs.entries()) {
     if (pace.slice.isOver) await pace.slice.next();
     pace.signal.throwIfAborted();
+    if (pace.slice.spentMs > maxReadingMs) throw new AppError('REQUEST_TOO_LARGE', { what: 'the time that tokenising the input takes, in milliseconds,', limit: maxReadingMs });
     rows.push(typeof input === 'string' ? tokenizer.encode(input, rules, fieldOf(index)) : tokenizer.accept(input, rules, fieldOf(index)));
   }
   return { ...flatten(rows), encoding, ...(dimensions === undefined ? {} : { dimensions }) };

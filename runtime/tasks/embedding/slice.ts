@@ -10,6 +10,7 @@ export class Slice {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #budgetMs: number;
   #beganMs: number;
+  #endedMs = 0;
 
   /** @param budgetMs how long the thread may be kept before others get a turn */
   constructor(clock: Pick<Clock, 'monotonic'>, budgetMs: number) {
@@ -22,7 +23,13 @@ export class Slice {
     return this.#clock.monotonic() - this.#beganMs >= this.#budgetMs;
   }
 
+  /** Time in all slices so far, this one included; what others did in between is not. */
+  get spentMs(): number {
+    return this.#endedMs + this.#clock.monotonic() - this.#beganMs;
+  }
+
   async next(): Promise<void> {
+    this.#endedMs = this.spentMs;
     await setImmediate();
     this.#beganMs = this.#clock.monotonic();
   }

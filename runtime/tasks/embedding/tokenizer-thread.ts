@@ -1,8 +1,8 @@
 /**
  * Reads requests: short ones here and now, long ones on a thread of their own.
  *
- * Owns:   the tokenizer thread's life and the choice of thread. A body up to 4 KiB takes 2 or 3 ms at worst and
- *         would wait longer for a hand-over; a tokenizer over 4 MiB is not kept twice, so then all go over.
+ * Owns:   the tokenizer thread's life and the choice of thread. A short text takes tenths of a millisecond and would
+ *         wait longer for a hand-over; a tokenizer over 4 MiB is not kept twice, so then all go over.
  * Limits: 64 requests and 64 MiB of bodies wait for the thread; one more is refused with QUEUE_FULL.
  * Ends:   every `read` settles: rows, an AppError, or the reason of the caller's abort. A thread that ends by
  *         itself is replaced by the next `read`.
@@ -15,9 +15,12 @@ import type { Logger } from '../../../lib/log.ts';
 import { readRequest, type TokenRequest } from './read-request.ts';
 import { Slice } from './slice.ts';
 import { errorOf, type FromThread, type ThreadTask, type ToThread } from './thread-messages.ts';
+import { tokenisingCost } from './tokenising-cost.ts';
 import { TextTokenizer, type Vocabulary } from './tokenizer.ts';
 
 const inlineBodyBytes = 4 << 10;
+/** In the units of tokenising-cost.ts: 2 ms. */
+const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
 const maxWaiting = 64;
@@ -57,7 +60,7 @@ export class RequestReader {
   /** @param body may be handed over to the thread: the caller must not touch it again */
   async read(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<TokenRequest> {
     const { clock, task } = this.#options;
-    if (this.#inline !== undefined && body.length <= inlineBodyBytes) {
+    if (this.#inline !== undefined && isShort(body)) {
       return readRequest(body, this.#inline, task.rules, { slice: new Slice(clock, inlineSliceMs), signal });
     }
     signal.throwIfAborted();
@@ -131,6 +134,11 @@ export class RequestReader {
     this.#waitingBytes -= found.bytes;
     return found;
   }
+}
+
+/** By its bytes, each taken for a letter or not: beyond ASCII that errs on the side of the thread. */
+function isShort(body: Uint8Array): boolean {
+  return body.length <= inlineBodyBytes && tokenisingCost(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')) <= inlineCost;
 }
 
 /** @throws AppError BAD_CONFIG in the words of the thread */

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readRequest, rowOf, type ReadingRules } from '../../../../../runtime/tasks/embedding/read-request.ts';
+import { Slice } from '../../../../../runtime/tasks/embedding/slice.ts';
+import { TextTokenizer } from '../../../../../runtime/tasks/embedding/tokenizer.ts';
+import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
+
+const rules: ReadingRules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' };
+const body = (request: unknown): Uint8Array => Buffer.from(JSON.stringify(request));
+
+/** A clock that moves on whenever it is looked at: every look costs. */
+function ticking(msALook: number) {
+  let now = 0;
+  return { monotonic: () => (now += msALook) };
+}
+
+describe('readRequest', () => {
+  let tokenizer: TextTokenizer;
+  before(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'read-'));
+    await writeTinyEncoder(folder);
+    tokenizer = await TextTokenizer.load(join(folder, 'tokenizer.json'), join(folder, 'tokenizer_config.json'));
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const read = (request: unknown, { clock = ticking(0), signal = new AbortController().signal } = {}) => readRequest(body(request), tokenizer, rules, { slice: new Slice(clock, 5), signal });
+
+  it('gives rows that can be told apart', async () => {
+    const rows = await read({ model: 'tiny', input: ['hello world', 'fox'], dimensions: 4, encoding_format: 'base64' });
+    assert.deepEqual([0, 1].map((row) => Array.from(rowOf(rows, row))), [[2, 4, 5, 3], [2, 16, 3]]);
+    assert.deepEqual([rows.dimensions, rows.encoding], [4, 'base64']);
+  });
+
+  it('takes token ids as they are', async () => assert.deepEqual(Array.from((await read({ model: 'tiny', input: [7, 8] })).ids), [7, 8]));
+
+  it('knows one model', () => assert.rejects(read({ model: 'x'.repeat(300), input: 'a' }), { code: 'MODEL_UNKNOWN', message: `unknown model '${'x'.repeat(256)}': this server serves 'tiny'` }));
+
+  it('names the input at fault', () => assert.rejects(read({ model: 'tiny', input: [[1], [99]] }), { code: 'FIELD_INVALID', message: /^input\[1\]: holds the token id 99/ }));
+
+  it('ends when the client left', () => assert.rejects(read({ model: 'tiny', input: ['a', 'b'] }, { signal: AbortSignal.abort(new Error('gone')) }), { message: 'gone' }));
+
+  it('refuses a request that takes a thread too long', async () => {
+    const input = Array.from({ length: 2048 }, () => 'a');
+    await assert.rejects(read({ model: 'tiny', input }, { clock: ticking(10) }), { code: 'REQUEST_TOO_LARGE', message: /^the time that tokenising the input takes/ });
+    assert.equal((await read({ model: 'tiny', input }, { clock: ticking(1) })).ends.length, 2048);
+  });
+});
