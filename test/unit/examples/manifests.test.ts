@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { openApiSchema, type OnnxModel } from '../../../api/onnxmodel.ts';
+import { pruneObject } from '../../../local/api-server/schema/prune.ts';
+import { runRules } from '../../../local/api-server/schema/cel.ts';
+import type { Schema } from '../../../local/api-server/schema/schema.ts';
+import { validateValue } from '../../../local/api-server/schema/validate.ts';
+
+const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
+// What Kubernetes reads YAML as: 1.1, where On is a boolean.
+const read = (file: string): OnnxModel => parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
+const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+const schema = openApiSchema('published') as Schema;
+
+describe('the example manifests', () => {
+  for (const file of files) {
+    it(`${file} is what the schema takes, to the last field`, () => {
+      const manifest = read(file);
+      assert.deepEqual(validateValue(manifest, schema, ''), []);
+      assert.deepEqual(runRules(manifest, schema, '', undefined), []);
+      assert.deepEqual(pruneObject(structuredClone(manifest) as never, schema), []);
+    });
+
+    it(`${file} pins what it fetches over a network`, () => {
+      const { uri, digest } = read(file).spec.model;
+      if (!uri.startsWith('pvc:')) assert.match(digest ?? '', /^sha256:[0-9a-f]{64}$/);
+    });
+  }
+
+  it('minilm-changed.yaml differs from minilm.yaml in batch policy and memory alone', () => {
+    const [before, after] = [read('minilm.yaml'), read('minilm-changed.yaml')];
+    assert.notDeepEqual(after.spec.batching, before.spec.batching);
+    assert.notDeepEqual(after.spec.memory, before.spec.memory);
+    assert.deepEqual({ ...after, spec: { ...after.spec, batching: before.spec.batching, memory: before.spec.memory } }, before);
+  });
+});
