@@ -73,7 +73,7 @@ function describe(model: RawModel, checked: Servable, fileBytes: number): ModelI
     graphName: graph.name,
     metadata: model.metadata,
     ...values,
-    externalFiles: [...graph.external].map(([path, bytes]) => ({ path, bytes })),
+    externalFiles: [...graph.external].map(([path, file]) => ({ path, ...file })),
     nodes: graph.nodes,
     operators: Object.fromEntries(graph.operators),
     weightsBytes: graph.weightsBytes,

@@ -16,8 +16,11 @@ export type TensorInfo = { readonly name: string; readonly type: ServableType; r
 
 export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opaque' | 'untyped';
 
-/** A file beside the model that holds weights; `path` as the model writes it, below the model's folder. */
-export type ExternalFile = { readonly path: string; readonly bytes: number };
+/**
+ * A file beside the model that holds weights; `path` as the model writes it, below the model's folder. `aligned`: every
+ * weight in it begins at a multiple of 64 bytes, so that any kernel may read it where it is mapped.
+ */
+export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
 export type ModelInfo = {
   readonly irVersion: number;

@@ -32,8 +32,8 @@ export type RawGraph = {
   outputs: RawValue[];
   /** Names of those inputs that a weight gives a value. */
   constants: Set<string>;
-  /** Files beside the model that hold weights, and how many bytes each has to have. */
-  external: Map<string, number>;
+  /** Files beside the model that hold weights, how many bytes each has to have, and whether all begin at multiples of 64. */
+  external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
   operators: Map<string, number>;
   weights: number;
@@ -195,11 +195,18 @@ function tensorBytes(tensor: Tensor): number {
   return bytes;
 }
 
-function addExternal(tensor: Tensor, bytes: number, external: Map<string, number>): void {
+function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external']): void {
   const { location = '', offset = '0', length = String(bytes) } = tensor.external;
   if (!isCount(offset) || !isCount(length)) throw new WireError(`the weight '${tensor.name}' has an external offset or length that is no number`);
-  external.set(location, Math.max(external.get(location) ?? 0, Number(offset) + Number(length)));
+  const before = external.get(location) ?? { bytes: 0, aligned: true };
+  const aligned = before.aligned && [Number(offset), ...prepackedOffsets(tensor.external)].every((at) => at % 64 === 0);
+  external.set(location, { bytes: Math.max(before.bytes, Number(offset) + Number(length)), aligned });
   if (external.size > limits.values) throw new WireError(`its weights lie in more than ${limits.values} files`);
+}
+
+/** ONNX Runtime's own entries for weights it has laid out for a kernel: `kernel+hash|offset;length;checksum…`. */
+function prepackedOffsets(external: Readonly<Record<string, string>>): number[] {
+  return Object.entries(external).filter(([key]) => key.startsWith('prepacked')).map(([, value]) => Number(/\|(\d{1,15});/.exec(value)?.[1] ?? 0));
 }
 
 function isCount(text: string): boolean {

@@ -1,0 +1,48 @@
+/**
+ * Where the result of a build lies, and when it is believed.
+ *
+ * Owns:  the folder's files. The result is written last, when the model is on disk: what has a result is whole.
+ */
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The optimised graph, the weights that sessions share, and what was found out. */
+export const files = { graph: 'model.onnx', weights: 'model.bin', result: 'result.json' } as const;
+
+/** Moves a finished build from where it was made. Of one that is not `optimised` only the result is kept. */
+export async function keepBuild(scratch: string, folder: string, result: { readonly optimised: boolean }): Promise<void> {
+  for (const name of await readdir(scratch)) {
+    const path = join(scratch, name);
+    if (!result.optimised || (name !== files.graph && name !== files.weights)) await rm(path, { recursive: true, force: true });
+    else await sync(path);
+  }
+  const sizes = await sizesIn(scratch);
+  await writeFile(join(scratch, files.result), JSON.stringify({ sizes, result }));
+  await sync(join(scratch, files.result));
+  await rename(scratch, folder);
+}
+
+/** @returns undefined when there is none, or the files beside it are not those it was written for */
+export async function readBuild(folder: string): Promise<unknown> {
+  try {
+    const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as { readonly sizes?: unknown; readonly result?: unknown };
+    return JSON.stringify(await sizesIn(folder)) === JSON.stringify(sizes) ? result : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function sizesIn(folder: string): Promise<Record<string, number>> {
+  const sizes: Record<string, number> = {};
+  for (const name of (await readdir(folder)).sort()) if (name !== files.result) sizes[name] = (await stat(join(folder, name))).size;
+  return sizes;
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
