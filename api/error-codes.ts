@@ -63,6 +63,8 @@ export const codes = {
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
   // ── local mode ──
   ADDRESSES_EXHAUSTED: { kind: 'overloaded', say: (p: { first: string; ports: string }) => `no free loopback address was found from ${p.first} on for a pod with ports ${p.ports}: another process listens on them on all addresses` },
+  DATA_IN_USE: { kind: 'conflict', say: (p: { dir: string; pid: number }) => `the data folder ${p.dir} is used by process ${p.pid}, another local mode: end it or take another folder` },
+  FOLDER_UNUSABLE: { kind: 'invalid', say: (p: { dir: string; why: string }) => `the folder ${p.dir} cannot be used: ${p.why}` },
   VOLUME_MISSING: { kind: 'missing', say: (p: { volume: string; why: string }) => `MountVolume.SetUp failed for volume "${p.volume}": ${p.why}` },
 } as const satisfies Record<string, { kind: ErrorKind; say: (params: never) => string }>;
 

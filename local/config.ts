@@ -1,0 +1,117 @@
+/**
+ * Local mode's configuration: flags and environment, read once, frozen.
+ *
+ * Owns: the flags, their defaults, and what is said about a wrong one. Nothing else in local/ reads process.argv
+ *       or process.env.
+ */
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../api/errors.ts';
+import { present } from '../api/present.ts';
+import type { LogLevel } from '../lib/log.ts';
+
+export type LocalConfig = {
+  /** Where the kubeconfig is written; absent: into the data folder. */
+  readonly kubeconfig?: string;
+  /** Absent: a temporary folder that is removed at the end. */
+  readonly dataDir?: string;
+  /** Claim name → existing folder. */
+  readonly volumes: ReadonlyMap<string, string>;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly operator: boolean;
+  readonly logLevel: LogLevel;
+  /** What every container's environment begins with. */
+  readonly machineEnv: Readonly<Record<string, string>>;
+};
+
+export const help = `Usage: npm run local -- [options]
+
+Runs OnnxModels on this machine without a cluster: a Kubernetes API on a loopback port, the controllers behind it, a kubelet
+that runs pods as processes, a router for Services, and the operator. Prints one line when it is ready.
+
+  --kubeconfig FILE     where to write the kubeconfig (default: kubeconfig in the data folder)
+  --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the end)
+  --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be repeated
+  --port N              port of the API on 127.0.0.1 (default: any free one)
+  --no-operator         without the operator, to run it apart
+  --log-level LEVEL     debug, info, warn or error (default: info)
+  --help
+
+Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags or folders, 4 the port or the data folder is in use.
+`;
+
+const options = {
+  kubeconfig: { type: 'string' },
+  data: { type: 'string' },
+  volume: { type: 'string', multiple: true },
+  port: { type: 'string', default: '0' },
+  'no-operator': { type: 'boolean', default: false },
+  'log-level': { type: 'string', default: 'info' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** @returns 'help' when that was asked for. @throws AppError BAD_FLAG, FOLDER_UNUSABLE */
+export function readConfig(argv: readonly string[], environment: Readonly<Record<string, string | undefined>> = process.env): LocalConfig | 'help' {
+  const flags = parse(argv);
+  if (flags.help) return 'help';
+  return Object.freeze({
+    ...present({ kubeconfig: kubeconfigPath(flags.kubeconfig), dataDir: flags.data === undefined ? undefined : resolve(flags.data) }),
+    volumes: new Map((flags.volume ?? []).map(volumeOf)),
+    port: portOf(flags.port),
+    operator: !flags['no-operator'],
+    logLevel: levelOf(flags['log-level']),
+    machineEnv: machineEnvironment(environment),
+  });
+}
+
+function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+  try {
+    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'command line', problem: messageOf(error) });
+  }
+}
+
+function kubeconfigPath(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  mustBeFolder(dirname(resolve(path)));
+  return resolve(path);
+}
+
+/** `CLAIM=DIR`; a claim is named as Kubernetes names objects. */
+function volumeOf(text: string): readonly [string, string] {
+  const [, claim = '', dir = ''] = /^([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)=(.+)$/.exec(text) ?? [];
+  if (claim === '') throw new AppError('BAD_FLAG', { flag: '--volume', problem: `'${text}' is not CLAIM=DIR` });
+  return [claim, mustBeFolder(resolve(dir))];
+}
+
+function mustBeFolder(dir: string): string {
+  const found = statSync(dir, { throwIfNoEntry: false });
+  if (found === undefined) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'there is no such folder' });
+  if (!found.isDirectory()) throw new AppError('FOLDER_UNUSABLE', { dir, why: 'it is not a folder' });
+  return dir;
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new AppError('BAD_FLAG', { flag: '--port', problem: `'${text}' is not a port from 0 to 65535` });
+  return port;
+}
+
+function levelOf(text: string): LogLevel {
+  const level = (['debug', 'info', 'warn', 'error'] as const).find((one) => one === text);
+  if (level === undefined) throw new AppError('BAD_FLAG', { flag: '--log-level', problem: `'${text}' is not debug, info, warn or error` });
+  return level;
+}
+
+/**
+ * How this machine reaches the outside, as a node's containers would inherit it from their network: the home folder and npm's
+ * settings, proxies, certificates. Nothing else of the user's environment reaches a container.
+ */
+const passedOn = /^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|npm_config_(registry|userconfig|globalconfig|cafile|prefix|@.+:registry|\/\/.+))$/i;
+
+export function machineEnvironment(environment: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(environment).flatMap(([name, value]) => (value !== undefined && passedOn.test(name) ? [[name, value]] : [])));
+}

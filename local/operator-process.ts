@@ -1,0 +1,79 @@
+/**
+ * Keeps the operator running beside the cluster, as a process of its own.
+ *
+ * Owns:  starting it, starting it again with backoff when it ends, and ending it. Its log goes to our stderr.
+ * Ends:  `stop` sends SIGTERM, so that it gives its Lease up, and SIGKILL after ten seconds.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { backoffMs } from '../lib/retry.ts';
+import { killGroup, type ProcessRecords } from './kubelet/process-records.ts';
+
+const backoff = { baseMs: 1000, maxMs: 30_000 };
+/** A run of this length was a good one: the next end is the first again. */
+const goodRunMs = 60_000;
+const stopWithinMs = 10_000;
+
+export type OperatorDoors = { readonly clock: Clock; readonly logger: Logger; readonly processes: ProcessRecords };
+
+export class OperatorProcess {
+  readonly #doors: OperatorDoors;
+  readonly #argv: readonly string[];
+  #child: ChildProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #failures = 0;
+  #callOff: (() => void) | undefined;
+  #stopped = false;
+
+  /** @param argv program and arguments */
+  constructor(argv: readonly string[], doors: OperatorDoors) {
+    this.#argv = argv;
+    this.#doors = doors;
+    this.#start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#callOff?.();
+    const pid = this.#child?.pid;
+    if (pid !== undefined) {
+      killGroup(pid, 'SIGTERM');
+      this.#callOff = this.#doors.clock.after(stopWithinMs, () => void killGroup(pid, 'SIGKILL'));
+    }
+    await this.#ended;
+    this.#callOff?.();
+  }
+
+  #start(): void {
+    const { clock, processes } = this.#doors;
+    const [program = '', ...args] = this.#argv;
+    const startedAt = clock.monotonic();
+    // A group of its own: Ctrl+C in a terminal must reach it through us, in order.
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', 2, 2] });
+    this.#child = child;
+    if (child.pid !== undefined) processes.add(child.pid);
+    this.#ended = new Promise((resolve) => {
+      const settle = (how: object): void => {
+        this.#onEnd(child, clock.monotonic() - startedAt, how);
+        resolve();
+      };
+      child.once('exit', (code, signal) => settle({ code, signal }));
+      child.once('error', (error) => settle({ problem: error.message }));
+    });
+  }
+
+  #onEnd(child: ChildProcess, ranMs: number, how: object): void {
+    if (child !== this.#child) return;
+    this.#child = undefined;
+    if (child.pid !== undefined) {
+      killGroup(child.pid, 'SIGKILL');
+      this.#doors.processes.remove(child.pid);
+    }
+    if (this.#stopped) return;
+    this.#failures = ranMs > goodRunMs ? 1 : this.#failures + 1;
+    const waitMs = Math.round(backoffMs(backoff, this.#failures, Math.random()));
+    this.#doors.logger.warn('operator ended, starting it again', { ...how, waitMs });
+    this.#callOff = this.#doors.clock.after(waitMs, () => this.#start());
+  }
+}

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openDataFolder } from '../../../local/data-folder.ts';
+
+describe('openDataFolder', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'onnx-data-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('makes a folder for its owner alone and gives it up again', () => {
+    const folder = openDataFolder(join(dir, 'deep', 'state'));
+    assert.equal(statSync(folder.dir).mode & 0o077, 0);
+    folder.close();
+    assert.ok(existsSync(folder.dir));
+    openDataFolder(folder.dir).close();
+  });
+
+  it('removes a temporary folder', () => {
+    const folder = openDataFolder(undefined);
+    assert.ok(existsSync(folder.dir));
+    folder.close();
+    assert.equal(existsSync(folder.dir), false);
+  });
+
+  it('refuses a folder that another process holds, by its number', () => {
+    const folder = openDataFolder(dir);
+    assert.throws(() => openDataFolder(dir), new RegExp(`is used by process ${process.pid}`));
+    folder.close();
+  });
+
+  it('takes a folder over whose holder is gone, though its number was given out again', () => {
+    writeFileSync(join(dir, 'lock'), `${process.pid} 1\n`);
+    const folder = openDataFolder(dir);
+    assert.notEqual(readFileSync(join(dir, 'lock'), 'utf8'), `${process.pid} 1\n`);
+    folder.close();
+  });
+
+  it('says why a folder cannot be made', () => {
+    writeFileSync(join(dir, 'file'), '');
+    assert.throws(() => openDataFolder(join(dir, 'file', 'state')), /cannot be used: .*ENOTDIR/);
+  });
+});
