@@ -38,7 +38,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   const signature = signatureOf(prepared.info);
   // Those that prepare found to exist here; it has refused the model where that was not allowed.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
-  const session = sessionOptions({ execution: { ...config.execution, providers }, memory: config.memory, threads, signature, optimized: prepared.optimised });
+  const session = sessionOptions({ execution: { ...config.execution, providers, sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig } }, memory: config.memory, threads, signature, optimized: prepared.optimised });
   return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes) };
 }
 
@@ -96,12 +96,12 @@ export class ServedModel implements LoadedModel {
     }
   }
 
-  /** @throws AppError WARMUP_TIMEOUT */
-  async warm(): Promise<void> {
+  /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped */
+  async warm(stop: AbortSignal): Promise<void> {
     const { warmup, batching } = this.#plan.config;
     const { clock, logger } = this.#world;
     const onProgress = (done: number): void => { this.#warmed = done; };
-    const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress });
+    const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (batching.maxBatchSize > 1 && !result.batches) {
       logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });

@@ -105,12 +105,13 @@ export class ModelServer {
 
   /**
    * Loads and warms the model, then takes requests.
-   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, what the task refuses
+   * @param stop aborted when the server is no longer wanted; what has begun is finished
+   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, DRAINING, what the task refuses
    */
-  async load(): Promise<void> {
+  async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
     this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally });
     this.#readiness.moveTo('Warming');
-    await this.#model.warm();
+    await this.#model.warm(stop);
     this.#taskRoutes = taskRoutes(this.#model.task.routes);
     this.#routes = this.#routeTable();
     this.#readiness.moveTo('Ready');

@@ -20,6 +20,8 @@ export type WarmupOptions = {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly onProgress: (done: number) => void;
+  /** Aborted when the warm-up is no longer wanted. */
+  readonly stop: AbortSignal;
 };
 
 export type WarmupResult = {
@@ -37,12 +39,13 @@ export type WarmupResult = {
  */
 const tolerance = 0.05;
 
-/** @throws AppError WARMUP_TIMEOUT, and what the engine throws when a worker is lost */
+/** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped, and what the engine throws when a worker is lost */
 export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
   const { engine, signature, requests, clock } = options;
   const deadlineMs = clock.monotonic() + options.timeoutMs;
   const outputs = signature.outputs.map(({ name }) => name);
   const inTime = (): void => {
+    if (options.stop.aborted) throw new AppError('DRAINING', undefined);
     if (clock.monotonic() > deadlineMs) throw new AppError('WARMUP_TIMEOUT', { timeoutMs: options.timeoutMs });
   };
   const found = await findInputs(engine, signature, outputs);

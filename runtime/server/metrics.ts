@@ -93,7 +93,7 @@ export class RuntimeMetrics {
     gauge('queue_depth', 'Requests that wait for a run.', (now) => now.queueDepth());
     gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
     gauge('memory_anonymous_bytes', 'Memory that only this process holds; mapped weights are not in it.', (now) => now.memory().anonymousBytes);
-    gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes);
+    gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes ?? Infinity);
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
     gauge('workers_wanted', 'Workers there should be.', (now) => now.workers().wanted);
     gauge('event_loop_lag_p99_seconds', 'How late the HTTP thread comes to what is due, 99th percentile.', (now) => now.loop().p99 / 1000);

@@ -1,0 +1,98 @@
+/**
+ * Serves one prepared model until it is told to stop, and says why when it cannot.
+ *
+ * Owns:  the life of the process around a ModelServer: reading the machine, last words, the way out.
+ * Ends:  after a drain, with exit code 0. A failure is written to the termination log first. When runs cannot be waited
+ *        for any longer the process kills itself: exiting while ONNX Runtime runs would abort it half-way, with a core dump.
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { AppError, messageOf } from '../api/errors.ts';
+import { printLastWords } from '../api/last-words.ts';
+import type { RuntimeConfig } from '../api/runtime-config.ts';
+import { systemClock } from '../lib/clock.ts';
+import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
+import type { Logger } from '../lib/log.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Prepared } from './artifact/prepared.ts';
+import { readKernelFile, readLimits, readThrottledSeconds } from './cgroup.ts';
+import type { ListenSettings } from './config.ts';
+import { WorkerPool } from './engine/pool.ts';
+import { ModelServer } from './model-server.ts';
+import { cpuFeatures } from './node-facts.ts';
+
+export type Serving = {
+  readonly config: RuntimeConfig;
+  readonly prepared: Prepared;
+  readonly settings: ListenSettings;
+  /** Undefined: nobody reads one. */
+  readonly terminationLog: string | undefined;
+  readonly logger: Logger;
+  readonly onReady: (server: ModelServer) => void;
+};
+
+/** How long a failed start waits for runs that are under way. */
+const patienceMs = 10_000;
+
+/** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and what the task refuses */
+export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
+  const { logger, config, onReady } = serving;
+  const server = makeServer(serving);
+  await server.listen();
+  // Nobody can write after a crash in native code, so what that would mean is written before.
+  sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);
+  try {
+    await server.load(stop);
+  } catch (error) {
+    if (stop.aborted) return await leave(server);
+    sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
+    await leave(server);
+    throw error;
+  }
+  sayLast(serving, undefined, '');
+  logger.info('model ready', { model: config.name, revision: config.revision, port: server.port });
+  onReady(server);
+  await aborted(stop);
+  await server.drain();
+  logger.info('drained', { model: config.name, revision: config.revision });
+  return exitCodes.ok;
+}
+
+function makeServer({ config, prepared, settings, logger }: Serving): ModelServer {
+  const limits = readLimits(readKernelFile);
+  const clock = systemClock;
+  return new ModelServer({
+    ...settings, config, prepared, clock, logger,
+    machine: { cpus: availableParallelism(), ...(limits.cpuQuota === undefined ? {} : { quota: limits.cpuQuota }) },
+    memoryLimitBytes: config.memory.limitBytes ?? limits.memoryBytes,
+    serverVersion: packageJson.version,
+    cpuFeatures: cpuFeatures(readKernelFile('/proc/cpuinfo') ?? ''),
+    throttledSeconds: () => readThrottledSeconds(readKernelFile),
+    loadEngine: ({ model, workers, graphPath, options, nice }) => WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock, logger }),
+    sourceFile: (path) => join(prepared.root, path),
+  });
+}
+
+/** Closes within bounds. */
+async function leave(server: ModelServer): Promise<ExitCode> {
+  const enough = systemClock.sleep(patienceMs).then(() => 'late' as const);
+  if ((await Promise.race([server.close(), enough])) === 'late') process.kill(process.pid, 'SIGKILL');
+  return exitCodes.ok;
+}
+
+function sayLast({ terminationLog, logger }: Serving, code: string | undefined, message: string): void {
+  if (terminationLog === undefined) return;
+  try {
+    writeFileSync(terminationLog, code === undefined ? '' : printLastWords({ kind: 'failed', code, message }));
+  } catch (error) {
+    logger.warn('last words could not be written', { path: terminationLog, err: error });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

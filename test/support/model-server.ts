@@ -1,0 +1,87 @@
+/**
+ * A model server in this process, on ports of its own, for tests.
+ *
+ * Owns: a `Prepared` without a cache, defaults for everything a test does not care about, and a folder that is
+ *       removed at the end.
+ */
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import type { Prepared } from '../../runtime/artifact/prepared.ts';
+import type { Engine } from '../../runtime/engine/port.ts';
+import { WorkerPool } from '../../runtime/engine/pool.ts';
+import type { EngineRequest } from '../../runtime/loaded-model.ts';
+import { ModelServer, type ServerOptions } from '../../runtime/model-server.ts';
+import type { Model } from '../../runtime/onnx/build.ts';
+import { inspectModel } from '../../runtime/onnx/inspect.ts';
+import { writeModel } from './onnx-models.ts';
+
+export type Given = {
+  readonly model: Model;
+  readonly config?: Partial<RuntimeConfig>;
+  readonly options?: Partial<ServerOptions>;
+};
+
+export type RunningServer = {
+  readonly server: ModelServer;
+  readonly url: string;
+  readonly debugUrl: string;
+  readonly folder: string;
+  /** Ends the server and removes its folder. */
+  readonly end: () => Promise<void>;
+};
+
+export function givenConfig(overrides: Partial<RuntimeConfig> = {}): RuntimeConfig {
+  return {
+    schema: 1, name: 'm', namespace: 'default', revision: '6c9f01ab2d', task: 'Tensor',
+    source: { uri: 'file:///model.onnx', variants: [] },
+    execution: { providers: [{ name: 'CPU', options: {} }], fallbackPolicy: 'Forbid', precision: 'Source', graphOptimization: 'All', profile: 'Throughput', workers: 1, threadsPerWorker: 1, sessionConfig: {} },
+    batching: { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueDepth: 64 },
+    memory: { arena: 'Auto' },
+    warmup: { requests: 1, timeoutMs: 30_000 },
+    ...overrides,
+  };
+}
+
+/** What `prepare` would leave for a model that is served as it is. */
+export async function givenPrepared(path: string, revision: string): Promise<Prepared> {
+  const info = await inspectModel(path);
+  return {
+    schema: 1, revision, info, graphPath: path, optimised: false, providerChain: ['CPU'], providers: [{ provider: 'CPU', nodes: 1, time: 1 }],
+    root: join(path, '..'), files: [], notes: [],
+    resolved: { digest: `sha256:${'0'.repeat(64)}`, bytes: (await stat(path)).size, signature: '0'.repeat(64), opset: info.opset, precision: 'FP32', provider: 'CPU', memoryEstimateBytes: 0 },
+  };
+}
+
+/** The real engine. */
+export function loadWorkers({ model, graphPath, workers, options, nice }: EngineRequest): Promise<Engine> {
+  return WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock: systemClock, logger: silentLogger });
+}
+
+export async function makeServer({ model, config, options }: Given): Promise<RunningServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'model-server-'));
+  const path = await writeModel(folder, model);
+  const full = givenConfig(config);
+  const server = new ModelServer({
+    config: full, prepared: await givenPrepared(path, full.revision),
+    addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 256, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0,
+    machine: { cpus: 2 }, memoryLimitBytes: undefined, serverVersion: '0.0.0', cpuFeatures: [], throttledSeconds: () => undefined,
+    loadEngine: loadWorkers, sourceFile: (file) => join(folder, file), clock: systemClock, logger: silentLogger,
+    ...options,
+  });
+  await server.listen();
+  const end = async (): Promise<void> => {
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { server, folder, end, url: `http://127.0.0.1:${server.port}`, debugUrl: `http://127.0.0.1:${server.metricsPort}` };
+}
+
+export async function startServer(given: Given): Promise<RunningServer> {
+  const running = await makeServer(given);
+  await running.server.load();
+  return running;
+}
