@@ -68,10 +68,10 @@ function describe(model: RawModel, checked: Servable, fileBytes: number): ModelI
   return {
     irVersion: model.irVersion,
     opset: model.opsets['ai.onnx'] ?? 0,
-    opsets: model.opsets,
+    opsets: { ...model.opsets },
     producer: { name: model.producerName, version: model.producerVersion },
     graphName: graph.name,
-    metadata: model.metadata,
+    metadata: { ...model.metadata },
     ...values,
     externalFiles: [...graph.external].map(([path, file]) => ({ path, ...file })),
     nodes: graph.nodes,

@@ -1,0 +1,62 @@
+/** What the builder writes, ONNX Runtime has to read: the models of the tests run and compute what they say. */
+import assert from 'node:assert/strict';
+import { encodeModel, modelBytes, weight } from '../../../../runtime/onnx/build.ts';
+import { MessageWriter, maxMessageBytes } from '../../../../runtime/onnx/encode.ts';
+import { inspectBytes } from '../../../../runtime/onnx/inspect.ts';
+import { signatureOf, type ModelInfo } from '../../../../runtime/onnx/model-info.ts';
+import { add, heavy, matmul } from '../../../support/onnx-models.ts';
+
+describe('encodeModel', () => {
+  it('gives the same bytes at every call', () => {
+    assert.deepEqual(modelBytes(add()), modelBytes(add()));
+  });
+
+  it('does not copy weights', () => {
+    const values = new Float32Array(1000);
+    const parts = encodeModel({ ...matmul(), graph: { ...matmul().graph, weights: [weight('W', 'float32', [1000], values)] } });
+    assert.ok(parts.some((part) => part.buffer === values.buffer));
+  });
+
+  it('round-trips structure through the reader', () => {
+    const info = inspectBytes(modelBytes({ ...heavy(1), domains: { 'com.microsoft': 1 } }));
+    assert.deepEqual(info.opsets, { 'ai.onnx': 17, 'com.microsoft': 1 });
+  });
+});
+
+describe('MessageWriter', () => {
+  const bytes = (writer: MessageWriter) => Array.from(Buffer.concat(writer.parts()));
+
+  it('writes numbers as varints, negative ones in ten bytes', () => {
+    assert.deepEqual(bytes(new MessageWriter().integer(1, 150)), [0x08, 0x96, 0x01]);
+    assert.deepEqual(bytes(new MessageWriter().integer(1, -1)), [0x08, ...Array.from({ length: 9 }, () => 0xff), 0x01]);
+  });
+
+  it('nests messages by their length', () => {
+    assert.deepEqual(bytes(new MessageWriter().message(3, new MessageWriter().integer(1, 150))), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+  });
+
+  it('refuses to reach 2 GiB', () => {
+    const half = new Uint8Array(new ArrayBuffer(2 ** 30));
+    assert.throws(() => new MessageWriter().bytes(1, half).bytes(1, half), /under 2 GiB/);
+    assert.equal(maxMessageBytes, 2 ** 31 - 1);
+  });
+});
+
+describe('signatureOf', () => {
+  const base: Pick<ModelInfo, 'inputs' | 'outputs'> = { inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }], outputs: [{ name: 'y', type: 'float32', dims: ['batch'] }] };
+  const rows: { name: string; other: Pick<ModelInfo, 'inputs' | 'outputs'>; same: boolean }[] = [
+    { name: 'the same for the same values', other: structuredClone(base), same: true },
+    { name: 'another for another name', other: { ...base, inputs: [{ name: 'z', type: 'float32', dims: ['batch', 4] }] }, same: false },
+    { name: 'another for another type', other: { ...base, inputs: [{ name: 'x', type: 'int64', dims: ['batch', 4] }] }, same: false },
+    { name: 'another for another size', other: { ...base, inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5] }] }, same: false },
+    { name: 'another for an unknown rank than for a scalar', other: { ...base, inputs: [{ name: 'x', type: 'float32' }] }, same: false },
+    { name: 'another when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs }, same: false },
+  ];
+  for (const { name, other, same } of rows) it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));
+
+  it('does not depend on weights', () => {
+    assert.equal(signatureOf(inspectBytes(modelBytes(matmul(1)))), signatureOf(inspectBytes(modelBytes(matmul(2)))));
+  });
+
+  it('has 64 hex digits', () => assert.match(signatureOf(base), /^[0-9a-f]{64}$/));
+});
