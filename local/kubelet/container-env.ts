@@ -22,6 +22,7 @@ export type EnvOutcome = { readonly env: Readonly<Record<string, string>> } | { 
 /** @returns the values in order: a later one may use `$(NAME)` of an earlier one */
 export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome {
   const env: Record<string, string> = {};
+  if ((container.envFrom ?? []).length > 0) return { problem: 'envFrom is not honoured in local mode' };
   for (const variable of container.env ?? []) {
     const outcome = valueOf(variable, container, facts);
     if (typeof outcome === 'object') return outcome;

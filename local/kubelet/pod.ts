@@ -2,7 +2,8 @@
  * A pod as the kubelet sees it: the part of spec that it honours and the whole status that it writes.
  *
  * Owns:  these shapes, and small questions about them that several parts ask.
- * Limits: secrets, projected volumes, host networking and ephemeral containers are not honoured.
+ * Limits: a volume of another kind, envFrom and secrets keep a container from starting, and it says so; lifecycle hooks,
+ *        security contexts, host networking and ephemeral containers are passed over.
  */
 import type { KubeObject } from '../objects.ts';
 import type { ConditionStatus, Labels } from '../workloads/resources.ts';
@@ -37,6 +38,7 @@ export type Container = {
   readonly command?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: readonly EnvVar[];
+  readonly envFrom?: readonly unknown[];
   readonly workingDir?: string;
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   readonly resources?: { readonly requests?: ResourceList; readonly limits?: ResourceList };

@@ -25,6 +25,9 @@ export type VolumeDoors = { readonly objects: Objects; readonly folders: ClaimFo
  */
 export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void {
   for (const volume of pod.spec.volumes ?? []) {
+    if ((volume.configMap ?? volume.emptyDir ?? volume.persistentVolumeClaim) === undefined) {
+      throw new AppError('VOLUME_MISSING', { volume: volume.name, why: 'local mode has no volumes of this kind' });
+    }
     const folder = volumeFolder(doors, pod, podDir, volume);
     mkdirSync(folder, { recursive: true });
     if (volume.configMap !== undefined) writeFiles(folder, configFiles(doors.objects, pod, volume.name, volume.configMap));

@@ -38,6 +38,17 @@ describe('containerEnv', () => {
   ];
   for (const [name, value, want] of rows) it(name, () => assert.equal(value(), want));
 
+  const refused: readonly (readonly [string, Partial<Container>, RegExp])[] = [
+    ['says that it passes on no secrets', { env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } as NonNullable<EnvVar['valueFrom']> }] }, /^env X: this kind of valueFrom/],
+    ['says that it has no envFrom', { envFrom: [{}] }, /^envFrom is not honoured/],
+  ];
+  for (const [name, parts, problem] of refused) {
+    it(name, () => {
+      const outcome = containerEnv({ name: 'c', image: 'i', ...parts }, facts);
+      assert.match('problem' in outcome ? outcome.problem : '', problem);
+    });
+  }
+
   it('lets a value use those before it', () => {
     const outcome = containerEnv({ name: 'c', image: 'i', env: [{ name: 'A', value: '1' }, { name: 'B', value: '$(A)-$(C)' }, { name: 'C', value: '3' }] }, facts);
     assert.deepEqual('env' in outcome && outcome.env, { A: '1', B: '1-$(C)', C: '3' });

@@ -53,6 +53,7 @@ describe('volumes', () => {
 
   const missing: readonly (readonly [string, NonNullable<PodSpec['volumes']>, RegExp | undefined])[] = [
     ['says which ConfigMap is missing', [{ name: 'v', configMap: { name: 'none' } }], /MountVolume.SetUp failed for volume "v": configmap "none" not found/],
+    ['says that it has no volumes of a kind', [{ name: 'v', secret: { secretName: 's' } } as NonNullable<PodSpec['volumes']>[number]], /"v": local mode has no volumes of this kind/],
     ['goes on without an optional ConfigMap', [{ name: 'v', configMap: { name: 'none', optional: true } }], undefined],
   ];
   for (const [name, volumes, problem] of missing) {
