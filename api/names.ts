@@ -62,6 +62,8 @@ export const env = {
   /** Where the claim of a `pvc://` URI is mounted, read-only. Absent without one. */
   sourceDir: 'ONNX_SOURCE_DIR',
   terminationLog: 'ONNX_TERMINATION_LOG',
+  /** `true` where the node's own files may be served by `file:///` URIs: local mode only. */
+  allowFile: 'ONNX_ALLOW_FILE',
 } as const;
 
 /** Name of the Deployment, Service and ConfigMap of one revision. */

@@ -33,6 +33,7 @@ export type PodSettings = ListenSettings & {
   readonly cacheDir: string;
   readonly sourceDir: string | undefined;
   readonly terminationLog: string | undefined;
+  readonly allowFile: boolean;
 };
 
 export type ServeSettings = ListenSettings & {
@@ -137,6 +138,7 @@ export function podSettings(environment: Environment): PodSettings {
     cacheDir: environment[env.cacheDir] ?? paths.cacheDir,
     sourceDir: environment[env.sourceDir],
     terminationLog: environment[env.terminationLog],
+    allowFile: environment[env.allowFile] === 'true',
   };
 }
 

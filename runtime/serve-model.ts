@@ -35,6 +35,19 @@ export type Serving = {
 /** How long a failed start waits for runs that are under way. */
 const patienceMs = 10_000;
 
+/**
+ * Runs a program whose failure is the pod's last words.
+ * @throws what the program throws
+ */
+export async function lastWordsOf(terminationLog: string | undefined, logger: Logger, program: () => Promise<ExitCode>): Promise<ExitCode> {
+  try {
+    return await program();
+  } catch (error) {
+    sayLast({ terminationLog, logger }, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
+    throw error;
+  }
+}
+
 /** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and what the task refuses */
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady } = serving;
@@ -45,9 +58,8 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   try {
     await server.load(stop);
   } catch (error) {
-    if (stop.aborted) return await leave(server);
-    sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server);
+    if (stop.aborted) return exitCodes.ok;
     throw error;
   }
   sayLast(serving, undefined, '');
@@ -75,13 +87,12 @@ function makeServer({ config, prepared, settings, logger }: Serving): ModelServe
 }
 
 /** Closes within bounds. */
-async function leave(server: ModelServer): Promise<ExitCode> {
+async function leave(server: ModelServer): Promise<void> {
   const enough = systemClock.sleep(patienceMs).then(() => 'late' as const);
   if ((await Promise.race([server.close(), enough])) === 'late') process.kill(process.pid, 'SIGKILL');
-  return exitCodes.ok;
 }
 
-function sayLast({ terminationLog, logger }: Serving, code: string | undefined, message: string): void {
+function sayLast({ terminationLog, logger }: Pick<Serving, 'terminationLog' | 'logger'>, code: string | undefined, message: string): void {
   if (terminationLog === undefined) return;
   try {
     writeFileSync(terminationLog, code === undefined ? '' : printLastWords({ kind: 'failed', code, message }));

@@ -1,0 +1,135 @@
+/**
+ * The runtime's process: `serve`, and the three containers of a pod (`prepare`, `run`, `sidecar`).
+ *
+ * Owns:  the commands and their wiring, and the environment that has to be there before the process starts.
+ * Ends:  with the exit codes of lib/lifecycle.ts; a user's mistake is one sentence on stderr.
+ */
+import '../scripts/node-guard.cjs';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { AppError, messageOf } from '../api/errors.ts';
+import { paths } from '../api/names.ts';
+import type { RuntimeConfig } from '../api/runtime-config.ts';
+import { systemClock } from '../lib/clock.ts';
+import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
+import { createLogger, type Logger } from '../lib/log.ts';
+import { podSettings, readCommand, type Command, type PodSettings, type ServeSettings } from './config.ts';
+import { readyLine } from './ready-line.ts';
+import { checkRuntimeConfig } from './runtime-config.ts';
+import { completeConfig } from './serve-config.ts';
+
+/**
+ * glibc reads its threshold once, as the process starts; without it, memory that ONNX Runtime gave back stays with the
+ * process. Telemetry would be sent from the library's first breath on.
+ */
+const wantedEnvironment = { MALLOC_TRIM_THRESHOLD_: '131072', ORT_DISABLE_TELEMETRY: '1' };
+
+/** A config is a few KiB; whatever is larger is not one. */
+const configLimitBytes = 1 << 20;
+
+/** Becomes the same program with that environment: same process id, nobody left in between. A pod has it from the start. */
+function startOver(): void {
+  const missing = Object.entries(wantedEnvironment).filter(([name]) => process.env[name] === undefined);
+  if (missing.length === 0 || process.execve === undefined) return;
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...Object.fromEntries(missing) });
+}
+
+function execute(command: Exclude<Command, { is: 'help' }>, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  switch (command.is) {
+    case 'serve': return serve(command.settings, logger, stop);
+    case 'prepare': return preparePod(podSettings(process.env), logger, stop);
+    case 'run': return runPod(podSettings(process.env), logger, stop);
+    case 'sidecar': return sidecar(logger, stop);
+  }
+}
+
+/** prepare and run in one go. */
+async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  const { uri, name, configFile, cacheDir } = settings;
+  const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));
+  const config = completeConfig(given, configFile ?? 'serve', { uri, name });
+  const { prepare } = await import('./artifact/prepare.ts');
+  const prepared = await prepare(config, { cacheDir, allowFile: true, logger, clock: systemClock, signal: stop }).catch((error: unknown) => {
+    if (stop.aborted) return undefined;
+    throw error;
+  });
+  if (prepared === undefined) return exitCodes.ok;
+  for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
+  const { serveModel } = await import('./serve-model.ts');
+  return serveModel({
+    config, prepared, settings, logger, terminationLog: undefined,
+    onReady: (server) => {
+      const host = settings.addresses[0] ?? '127.0.0.1';
+      const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort) }));
+    },
+  }, stop);
+}
+
+async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  const { configDir, cacheDir, sourceDir, terminationLog, allowFile } = settings;
+  const { runPrepare } = await import('./artifact/prepare-program.ts');
+  return runPrepare({ readConfig: () => readPodConfig(configDir), configDir, cacheDir, sourceDir, terminationLog, allowFile, logger, clock: systemClock }, stop);
+}
+
+async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  const { lastWordsOf, serveModel } = await import('./serve-model.ts');
+  const { readPrepared } = await import('./artifact/prepared.ts');
+  return lastWordsOf(settings.terminationLog, logger, async () => {
+    const config = readPodConfig(settings.configDir);
+    const prepared = await readPrepared(settings.cacheDir, config.revision);
+    return serveModel({ config, prepared, settings, logger, terminationLog: settings.terminationLog, onReady: () => {} }, stop);
+  });
+}
+
+async function sidecar(logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  const { runSidecar } = await import('./sidecar/main.ts');
+  return runSidecar(stop, logger);
+}
+
+/** @throws AppError FILE_UNREADABLE, BAD_CONFIG */
+function readPodConfig(configDir: string): RuntimeConfig {
+  const path = join(configDir, paths.configFile);
+  return checkRuntimeConfig(parseFile(path, readBounded(path)), path);
+}
+
+function readBounded(path: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > configLimitBytes) throw new AppError('BAD_CONFIG', { where: path, problem: `has ${size} bytes; a config has at most ${configLimitBytes}` });
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
+  }
+}
+
+/** JSON is YAML. */
+function parseFile(path: string, text: string): unknown {
+  try {
+    return parseYaml(text, { maxAliasCount: 100 });
+  } catch (error) {
+    throw new AppError('BAD_CONFIG', { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is no YAML' }, { cause: error });
+  }
+}
+
+function main(): Promise<never> {
+  const quiet = createLogger('runtime', 'info');
+  let command: Command;
+  try {
+    command = readCommand(process.argv.slice(2), process.env);
+  } catch (error) {
+    return run(quiet, () => Promise.reject(error instanceof Error ? error : new Error(String(error))));
+  }
+  if (command.is === 'help') {
+    process.stdout.write(command.text);
+    return run(quiet, () => Promise.resolve(exitCodes.ok));
+  }
+  startOver();
+  const known = command;
+  const logger = createLogger(known.is, known.logLevel);
+  return run(logger, (stop) => execute(known, logger, stop));
+}
+
+await main();
