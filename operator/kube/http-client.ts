@@ -66,7 +66,6 @@ export class HttpKubeClient implements KubeClient {
     } finally {
       // A path that carries no events carries no requests either.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
-      body.destroy();
     }
   }
 

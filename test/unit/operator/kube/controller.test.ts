@@ -132,6 +132,16 @@ describe('Controller', () => {
     await end(world);
   });
 
+  it('tries again after a pass that took too long, whatever it then threw', async () => {
+    const world = start((_, signal) => new Promise((__, reject) => {
+      signal.addEventListener('abort', () => reject(refusal(422, 'Invalid', 'half a request')));
+    }), { timeoutMs: 30_000 });
+    world.queue.add('m');
+    await world.clock.advance(31_000);
+    assert.deepEqual(world.passes, ['m@0', 'm@30005']);
+    await end(world);
+  });
+
   it('lets a pass finish at the end, and begins none after', async () => {
     let open = (): void => {};
     let aborted = false;
