@@ -1,0 +1,39 @@
+/**
+ * The numbers the judge is tuned with, each with its meaning. docs/canary-analysis.md says how they were chosen.
+ *
+ * Pure: values only. They are the same for every model: what differs between models is learnt from its data.
+ */
+
+/** Seconds in a block: the unit in which sidecars count. */
+export const blockSeconds = 20;
+/** Blocks in a minute group: requests of one minute share noise. */
+export const blocksPerGroup = 3;
+
+export const tuning = {
+  /** Concentration of the beta mixture for quantiles: Beta(k (1-p), k p) on the share above the threshold. */
+  quantileMixture: 50,
+  /** Standard deviation of ln(latency) of one revision in one minute, assumed until it is measured. */
+  assumedNoise: 0.07,
+  /** Weight of that assumption, in minutes. */
+  assumedMinutes: 3,
+  /** Where the normal mixture is tightest, in minutes. */
+  marginMinutes: 0.35,
+  /** Noise does not change on the minute, groups do: measured variances are raised by this. */
+  misalignment: 1.5,
+  /** Requests above the quantile that a minute needs before its quantile says something about noise. */
+  tailRequests: 5,
+  /** Relative standard deviation of a rate from minute to minute, assumed until it is measured, and its weight in minutes. */
+  assumedRateNoise: 0.3,
+  assumedRateMinutes: 3,
+  /** A stall of 20 s touches at most this many blocks. */
+  stallBlocks: 2,
+  /** Below this many requests of either revision nothing is said. */
+  hardMinRequests: 20,
+  /** Blocks that a step has to see before it may end with NoFail. */
+  minBlocks: 3,
+} as const;
+
+/** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */
+export function groupRequests(p: number): number {
+  return Math.ceil(tuning.tailRequests / (1 - p) - 1e-9);
+}

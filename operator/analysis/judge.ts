@@ -1,0 +1,129 @@
+/**
+ * The judge: a plan and what both revisions did in a window → a verdict for every gate, and for the step.
+ *
+ * Owns:   which numbers each gate looks at, and the rule by which gates end a step. What happens then is
+ *         operator/rollout's to decide.
+ * Pure:   a function of the counts in the window. No clock, no memory: a restart, another leader, more looks, and
+ *         reports that are late, repeated or in another order give the same verdict.
+ * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
+ */
+import { tuning } from './constants.ts';
+import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
+import { reportScale } from './log-histogram.ts';
+import type { NoiseHistory } from './noise.ts';
+import { noHistory } from './noise.ts';
+import type { Plan, TrafficGate } from './plan.ts';
+import { RateJudgement, type RateQuestion } from './rate.ts';
+import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Pair, type Window } from './series.ts';
+import type { Decided, GateResult } from './verdict.ts';
+
+export type Evidence = {
+  readonly window: Window;
+  /** Noise of stable before the window, by quantile (noise.ts, learnHistory); absent: none is known. */
+  readonly history?: (quantile: number) => NoiseHistory;
+  /** Pods of the two revisions carry about the same load each. Where not, their latencies are not compared. */
+  readonly loadIsEqual: boolean;
+};
+
+export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
+
+type Facts = {
+  readonly alpha: number;
+  readonly extent: Extent;
+  readonly cells: Pair<readonly Cell[]>;
+  readonly firstBlock: number;
+  readonly history: (quantile: number) => NoiseHistory;
+  readonly loadIsEqual: boolean;
+};
+
+type Judgement = LatencyJudgement | RateJudgement;
+
+/** Every gate's verdict with its numbers, in the plan's order. */
+export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
+  const facts = factsOf(plan, evidence);
+  return plan.gates.map((gate) => {
+    const judgement = judgementOf(gate, facts);
+    return { gate: gate.name, ...judgement.numbers(), ...decisionOf(gate, facts, judgement) };
+  });
+}
+
+/** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
+export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
+  const facts = factsOf(plan, evidence);
+  return plan.gates.map((gate) => decisionOf(gate, facts, judgementOf(gate, facts)));
+}
+
+/**
+ * Whether a step may end.
+ *
+ * Any Fail fails it at once. NoFail is done when both revisions have minRequests and three blocks have passed;
+ * Pass when besides every gate passes.
+ */
+export function stepVerdict(plan: Plan, { window }: Pick<Evidence, 'window'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
+  if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
+  const cells = cellsInside(window);
+  const requests = Math.min(total(cells.candidate, requestsOf), total(cells.stable, requestsOf));
+  if (requests < plan.minRequests || extentOf(window).known < tuning.minBlocks) return 'Waiting';
+  return require === 'NoFail' || gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
+}
+
+function factsOf(plan: Plan, { window, history, loadIsEqual }: Evidence): Facts {
+  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells: cellsInside(window), firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual };
+}
+
+function decisionOf(gate: TrafficGate, { loadIsEqual }: Facts, judgement: Judgement): Decided {
+  if (gate.kind === 'latency-increase' && !loadIsEqual) return { verdict: 'Undecided', reason: 'LoadUnequal' };
+  return judgement.decide();
+}
+
+const requestsOf: Measure = (cell) => cell.requests;
+const failuresOf: Measure = (cell) => cell.failures;
+const answeredOf: Measure = (cell) => cell.latency.total;
+const comparedOf: Measure = (cell) => cell.compared;
+const disagreedOf: Measure = (cell) => cell.disagreed;
+
+function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
+  switch (gate.kind) {
+    case 'latency-increase':
+    case 'latency-limit':
+      return new LatencyJudgement(latencyQuestion(gate, facts));
+    case 'errors-increase':
+      return new RateJudgement(rateQuestion(facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }));
+    case 'errors-limit':
+      return new RateJudgement(rateQuestion(facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }));
+    case 'disagreement-limit':
+      return new RateJudgement(rateQuestion(facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
+  }
+}
+
+/** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
+function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' }, facts: Facts): LatencyQuestion {
+  const { cells, extent, firstBlock, alpha, history } = facts;
+  const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
+  const span = { firstBlock, positions: extent.positions, scale };
+  const common = { quantile: gate.quantile, alpha, known: extent.known, history: history(gate.quantile) };
+  if (gate.kind === 'latency-limit') return { ...common, candidate: latencySeries(cells.candidate, span), against: { maxMs: gate.maxMs } };
+  const weights = classWeights(cells, answeredOf);
+  const candidate = latencySeries(cells.candidate, span, weights.candidate);
+  return { ...common, candidate, against: { stable: latencySeries(cells.stable, span, weights.stable), tolerance: gate.tolerance } };
+}
+
+function rateQuestion(facts: Facts, what: { readonly events: Measure; readonly trials: Measure }, limit: { readonly increase: number } | { readonly max: number }): RateQuestion {
+  const { cells, extent, firstBlock, alpha } = facts;
+  const span = { firstBlock, positions: extent.positions };
+  const common = { alpha, known: extent.known, pods: { candidate: podsOf(cells.candidate), stable: podsOf(cells.stable) } };
+  if ('max' in limit) return { ...common, candidate: countSeries(cells.candidate, span, what), against: limit };
+  const weights = classWeights(cells, what.trials);
+  const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });
+  return { ...common, candidate, against: { stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }), increase: limit.increase } };
+}
+
+function podsOf(cells: readonly Cell[]): number {
+  return new Set(cells.map((cell) => cell.pod)).size;
+}
+
+function total(cells: readonly Cell[], measure: Measure): number {
+  let sum = 0;
+  for (const cell of cells) sum += measure(cell);
+  return sum;
+}

@@ -1,0 +1,208 @@
+/**
+ * The latency gate: is the candidate's quantile within the limit?
+ *
+ * Owns:   the verdict, its bounds and the forecast of requests still needed, for a limit relative to stable and
+ *         for an absolute one.
+ * Method: exact sampling widths (quantile-evidence.ts), the minute margin (noise.ts) added in quadrature, and a
+ *         decided verdict must hold without its worst stalls (stalls.ts). docs/canary-analysis.md explains it.
+ * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
+ */
+import { tuning } from './constants.ts';
+import { forecastRequests } from './forecast.ts';
+import { countAbove, emptyHistogram, addInto, lnQuantile, tailOf, type LogHistogram } from './log-histogram.ts';
+import { effectiveMinutes, minuteMargin, minuteNoise, podMargin, type Compared, type NoiseHistory } from './noise.ts';
+import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type QuantileTest, type Side } from './quantile-evidence.ts';
+import type { LatencySeries } from './series.ts';
+import { worstBlocks } from './stalls.ts';
+import type { Decided, GateNumbers } from './verdict.ts';
+
+export type LatencyQuestion = {
+  readonly candidate: LatencySeries;
+  /** Stable's series and how much slower the candidate may be (0.15), or a limit in milliseconds. */
+  readonly against: { readonly stable: LatencySeries; readonly tolerance: number } | { readonly maxMs: number };
+  /** 0..1, exclusive. */
+  readonly quantile: number;
+  /** What this gate may spend in this window. */
+  readonly alpha: number;
+  /** Blocks of the window that are known. */
+  readonly known: number;
+  /** Noise of stable before the window; used for a relative limit. */
+  readonly history: NoiseHistory;
+};
+
+/** All that does not change while stalls are left out or requests are imagined. */
+type Frame = {
+  readonly question: LatencyQuestion;
+  readonly test: QuantileTest;
+  /** C = ln(1/α). */
+  readonly bound: number;
+  readonly variance: number;
+  readonly podMargin: number;
+  readonly minutes: number;
+  readonly enough: boolean;
+};
+
+/** Histograms of a comparison, possibly less some blocks. */
+type View = { readonly candidate: LogHistogram; readonly stable?: LogHistogram; readonly minutes: number };
+type Estimate = { readonly contrast: Contrast; readonly margin: number; /** How far the estimate is over the limit, in ln. */ readonly over: number };
+
+/** One question with its answers, each worked out only when asked for: a look that is only a look is cheap. */
+export class LatencyJudgement {
+  readonly #frame: Frame;
+  #decided: { readonly decided: Decided; readonly windows: number } | undefined;
+
+  constructor(question: LatencyQuestion) {
+    this.#frame = frameOf(question);
+  }
+
+  /** Fail: slower than the limit. Pass: within it. Otherwise undecided, with a reason. */
+  decide(): Decided {
+    return this.#settle().decided;
+  }
+
+  /** The numbers behind the verdict. */
+  numbers(): GateNumbers {
+    const frame = this.#frame;
+    const { question } = frame;
+    const stable = stableOf(question);
+    const estimate = frame.enough ? estimateOf(frame, viewOf(frame)) : undefined;
+    const lower = estimate === undefined ? -Infinity : boundOf(estimate, 'lower');
+    const upper = estimate === undefined ? Infinity : boundOf(estimate, 'upper');
+    return {
+      candidateRequests: Math.round(question.candidate.total.total),
+      ...(stable === undefined ? {} : { stableRequests: Math.round(stable.total.total) }),
+      ...inUnits(question, { estimate: estimate?.contrast.difference ?? NaN, lower, upper }),
+      requestsStillNeeded: this.#stillNeeded(),
+      alpha: question.alpha,
+      evidence: {
+        minutes: frame.minutes,
+        noise: Math.sqrt(frame.variance),
+        candidatePods: question.candidate.pods.length,
+        ...(stable === undefined ? {} : { stablePods: stable.pods.length }),
+        windowsRemoved: this.#settle().windows,
+      },
+    };
+  }
+
+  #settle(): { readonly decided: Decided; readonly windows: number } {
+    this.#decided ??= settle(this.#frame);
+    return this.#decided;
+  }
+
+  #stillNeeded(): number | null {
+    const { verdict, reason } = this.decide();
+    if (verdict !== 'Undecided') return 0;
+    const frame = this.#frame;
+    const now = frame.question.candidate.total.total;
+    if (reason === 'OneWindow' || now === 0 || (frame.question.against as { stable?: LatencySeries }).stable?.total.total === 0) return null;
+    return forecastRequests(now, (growth) => holds(frame, viewOf(frame), growth) !== undefined);
+  }
+}
+
+function frameOf(question: LatencyQuestion): Frame {
+  const { candidate, quantile } = question;
+  const stable = stableOf(question);
+  const enough = [candidate, stable].every((series) => series === undefined || series.total.total >= tuning.hardMinRequests);
+  const compared: Compared = { candidate, ...(stable === undefined ? {} : { stable }) };
+  const bound = Math.log(1 / question.alpha);
+  const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
+  const history = stable === undefined ? { minutes: 0, weightedVariance: 0 } : question.history;
+  const { variance } = minuteNoise(compared, quantile, history);
+  const pods = enough ? podMargin(compared, quantile, { variance, minutes, bound }) : 0;
+  return { question, test: quantileTest(quantile), bound, variance, podMargin: pods, minutes, enough };
+}
+
+function settle(frame: Frame): { decided: Decided; windows: number } {
+  if (!frame.enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' }, windows: 0 };
+  const verdict = holds(frame, viewOf(frame));
+  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' }, windows: 0 };
+  const cleaned = cleanedView(frame, verdict);
+  const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === verdict;
+  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, windows: cleaned.windows };
+}
+
+function viewOf({ question, minutes }: Frame): View {
+  const stable = stableOf(question);
+  return { candidate: question.candidate.total, ...(stable === undefined ? {} : { stable: stable.total }), minutes };
+}
+
+function estimateOf(frame: Frame, view: View, growth = 1): Estimate {
+  const { against } = frame.question;
+  const candidate = { tail: tailOf(view.candidate), n: view.candidate.total * growth };
+  const margin = minuteMargin(frame.variance, view.minutes * growth, frame.bound) + frame.podMargin;
+  if ('maxMs' in against) {
+    const contrast = contrastWithLimit(frame.test, candidate, Math.log(against.maxMs), frame.bound);
+    return { contrast, margin, over: contrast.difference };
+  }
+  const histogram = view.stable ?? against.stable.total;
+  const contrast = contrastOf(frame.test, { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } }, frame.bound);
+  return { contrast, margin, over: contrast.difference - Math.log1p(against.tolerance) };
+}
+
+/**
+ * What the bounds say: L = D - √(w_L² + m²) over the limit is a Fail, U = D + √(w_U² + m²) within it a Pass.
+ *
+ * Written as a search that ends as soon as the width exceeds the room that is left.
+ */
+function holds(frame: Frame, view: View, growth = 1): 'Pass' | 'Fail' | undefined {
+  const { contrast, margin, over } = estimateOf(frame, view, growth);
+  const side: Side = over > 0 ? 'lower' : 'upper';
+  const room = over * over - margin;
+  if (!(room > 0)) return undefined;
+  const width = contrast.width(side, Math.sqrt(room));
+  if (width * width >= room) return undefined;
+  return side === 'lower' ? 'Fail' : 'Pass';
+}
+
+function boundOf({ contrast, margin }: Estimate, side: Side): number {
+  const half = Math.sqrt(contrast.width(side) ** 2 + margin);
+  return contrast.difference + (side === 'lower' ? -half : half);
+}
+
+/** The view without the stalls that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
+function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): { view: View; windows: number; requests: number } {
+  const { question } = frame;
+  const stable = stableOf(question);
+  const whole = viewOf(frame);
+  if (verdict === 'Fail') {
+    const { histogram, windows } = withoutStalls(question.candidate, levelOf(frame), question.known);
+    const minutes = Math.max(1, (frame.minutes * histogram.total) / question.candidate.total.total);
+    return { view: { ...whole, candidate: histogram, minutes }, windows, requests: histogram.total };
+  }
+  if (stable === undefined) return { view: whole, windows: 0, requests: question.candidate.total.total };
+  const { histogram, windows } = withoutStalls(stable, lnQuantile(tailOf(stable.total), frame.test.share), question.known);
+  const minutes = Math.max(1, (frame.minutes * histogram.total) / stable.total.total);
+  return { view: { ...whole, stable: histogram, minutes }, windows, requests: histogram.total };
+}
+
+/** The limit in ln(ms). */
+function levelOf({ question: { against }, test }: Frame): number {
+  if ('maxMs' in against) return Math.log(against.maxMs);
+  return Math.log1p(against.tolerance) + lnQuantile(tailOf(against.stable.total), test.share);
+}
+
+function withoutStalls(series: LatencySeries, level: number, known: number): { histogram: LogHistogram; windows: number } {
+  const events = series.blocks.map((block) => countAbove(block, level));
+  const { removed, windows } = worstBlocks({ events, trials: requestsOf(series), known });
+  const histogram = emptyHistogram(series.total.scale);
+  series.blocks.forEach((block, at) => {
+    if (!removed.has(at)) addInto(histogram, block);
+  });
+  return { histogram, windows };
+}
+
+function inUnits(question: LatencyQuestion, ln: { estimate: number; lower: number; upper: number }): Pick<GateNumbers, 'unit' | 'estimate' | 'lower' | 'upper' | 'limit'> {
+  const { against } = question;
+  const absolute = 'maxMs' in against;
+  const print = (value: number): number | null => (Number.isFinite(value) ? (absolute ? Math.exp(value) * against.maxMs : Math.expm1(value)) : null);
+  const limit = absolute ? against.maxMs : against.tolerance;
+  return { unit: absolute ? 'ms' : 'ratio', estimate: print(ln.estimate), lower: print(ln.lower), upper: print(ln.upper), limit };
+}
+
+function stableOf({ against }: LatencyQuestion): LatencySeries | undefined {
+  return 'stable' in against ? against.stable : undefined;
+}
+
+function requestsOf(series: LatencySeries): number[] {
+  return series.blocks.map((block) => block.total);
+}

@@ -1,0 +1,212 @@
+/**
+ * How much the two revisions differ from minute to minute without any reason, and the margin that follows.
+ *
+ * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history; the number of
+ *         minutes that the requests amount to; the time-uniform margin; the term for lasting differences of pods.
+ * Why:    requests of one minute share noise, so precision must not grow faster than the number of minutes.
+ * Pure:   functions of the window's blocks.
+ */
+import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
+import { addInto, emptyHistogram, lnQuantile, lnQuantileOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import type { LatencySeries } from './series.ts';
+
+/** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
+export type NoiseHistory = { readonly minutes: number; readonly weightedVariance: number };
+export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0 };
+
+export type MinuteNoise = {
+  /** Variance of the difference of ln(latency) from one minute to the next. */
+  readonly variance: number;
+  /** What the window itself measured, and with which weight in minutes. */
+  readonly measured: number;
+  readonly minutes: number;
+};
+
+/** What is compared: two revisions, or one with a constant. */
+export type Compared = { readonly candidate: LatencySeries; readonly stable?: LatencySeries };
+
+/** Assumed variance of the compared difference before anything is measured: the log ratio has two revisions' noise. */
+export function assumedVariance(compared: Compared): number {
+  return (compared.stable === undefined ? 1 : 2) * tuning.assumedNoise ** 2;
+}
+
+/**
+ * Sampling variance of one request's worth of ln(quantile): the variance at n requests is this / n.
+ *
+ * Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram at the size of a minute group,
+ * scaled back to one request.
+ */
+export function samplingVariance(total: LogHistogram, p: number): number {
+  const tail = tailOf(total);
+  const size = groupRequests(p);
+  const d = Math.sqrt((p * (1 - p)) / size);
+  const low = lnQuantile(tail, Math.min(1, 1 - p + d));
+  const high = lnQuantile(tail, Math.max(0, 1 - p - d));
+  return size * ((high - low) / 2) ** 2;
+}
+
+type Group = { readonly difference: number; readonly weight: number; readonly sampling: number };
+
+/**
+ * Variance of the difference between minutes, from minute groups in which both revisions were seen.
+ *
+ * Method of moments: the weighted variance of the groups' differences less what sampling explains, shrunk
+ * towards the assumed variance by the minutes known (empirical Bayes). A candidate that is noisier than history
+ * raises it at once.
+ */
+export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
+  const assumed = assumedVariance(compared);
+  const groups = minuteGroups(compared, p);
+  const { measured, minutes } = groups.length < 2 ? { measured: 0, minutes: 0 } : excessVariance(groups, assumed);
+  const known = tuning.misalignment * minutes * measured + history.weightedVariance;
+  const shrunk = (tuning.assumedMinutes * assumed + known) / (tuning.assumedMinutes + minutes + history.minutes);
+  const floor = minutes > 0 ? (tuning.misalignment * measured * minutes) / (minutes + 2) : 0;
+  return { variance: Math.max(shrunk, floor), measured, minutes };
+}
+
+function excessVariance(groups: readonly Group[], assumed: number): { measured: number; minutes: number } {
+  const count = groups.length;
+  const weights = sum(groups, (group) => group.weight);
+  const mean = sum(groups, (group) => group.weight * group.difference) / weights;
+  const spread = sum(groups, (group) => group.weight * (group.difference - mean) ** 2) / (count - 1);
+  const sampling = sum(groups, (group) => group.sampling) / count;
+  const information = sum(groups, (group) => (assumed / (assumed + group.sampling)) ** 2) / count;
+  return { measured: Math.max(0, spread - sampling), minutes: (count - 1) * information };
+}
+
+/** Consecutive whole minutes, taken together until each revision has the requests that its quantile needs. */
+function minuteGroups({ candidate, stable }: Compared, p: number): Group[] {
+  const needed = groupRequests(p);
+  const perRequest = [candidate, ...(stable === undefined ? [] : [stable])].map((series) => samplingVariance(series.total, p));
+  const sides = [candidate, ...(stable === undefined ? [] : [stable])];
+  const groups: Group[] = [];
+  let gathered = sides.map((series) => emptyHistogram(series.total.scale));
+  let minutes = 0;
+  const whole = Math.floor(candidate.blocks.length / blocksPerGroup);
+  for (let minute = 0; minute < whole; minute++) {
+    gathered.forEach((into, side) => addMinute(into, sides[side], minute));
+    minutes += 1;
+    if (gathered.some((histogram) => histogram.total < needed)) continue;
+    const [own = 0, other = 0] = gathered.map((histogram) => lnQuantileOf(histogram, 1 - p));
+    const perGroup = gathered.map((histogram, side) => (perRequest[side] ?? 0) / histogram.total);
+    groups.push({ difference: own - other, weight: minutes, sampling: minutes * sum(perGroup, (variance) => variance) });
+    gathered = sides.map((series) => emptyHistogram(series.total.scale));
+    minutes = 0;
+  }
+  return groups;
+}
+
+function addMinute(into: LogHistogram, series: LatencySeries | undefined, minute: number): void {
+  for (let i = 0; i < blocksPerGroup; i++) {
+    const block = series?.blocks[minute * blocksPerGroup + i];
+    if (block !== undefined) addInto(into, block);
+  }
+}
+
+/**
+ * Noise of stable's pods before the window: for each pod the differences of ln(quantile) from one minute to the
+ * next (von Neumann's successive differences, Ann. Math. Stat. 12, 1941: drift drops out).
+ *
+ * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
+ */
+export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {
+  const parts = pods.map((blocks) => learnPod(blocks, p));
+  return {
+    minutes: sum(parts, (part) => part.minutes),
+    weightedVariance: sum(parts, (part) => part.weightedVariance),
+  };
+}
+
+function learnPod(blocks: readonly LogHistogram[], p: number): NoiseHistory {
+  const scale = blocks[0]?.scale;
+  if (scale === undefined) return noHistory;
+  const assumed = 2 * tuning.assumedNoise ** 2;
+  const total = emptyHistogram(scale);
+  for (const block of blocks) addInto(total, block);
+  const perRequest = samplingVariance(total, p);
+  const steps: { readonly square: number; readonly inverse: number }[] = [];
+  let previous: { readonly value: number; readonly n: number } | undefined;
+  for (let at = 0; at + blocksPerGroup <= blocks.length; at += blocksPerGroup) {
+    const minute = emptyHistogram(scale);
+    for (const block of blocks.slice(at, at + blocksPerGroup)) addInto(minute, block);
+    const current = minute.total >= groupRequests(p) ? { value: lnQuantileOf(minute, 1 - p), n: minute.total } : undefined;
+    if (current !== undefined && previous !== undefined) steps.push({ square: (current.value - previous.value) ** 2, inverse: 1 / current.n + 1 / previous.n });
+    previous = current;
+  }
+  if (steps.length === 0) return noHistory;
+  const sampling = (perRequest * sum(steps, (step) => step.inverse)) / steps.length;
+  const minutes = ((2 * steps.length) / 3) * (assumed / (assumed + sampling)) ** 2;
+  const excess = Math.max(0, sum(steps, (step) => step.square) / steps.length - sampling);
+  return { minutes, weightedVariance: minutes * tuning.misalignment * excess };
+}
+
+/** Σ a_t² and its neighbours within one minute, with Bartlett's weights (Newey & West, Econometrica 55, 1987). */
+export function bartlett(a: readonly number[]): number {
+  let result = 0;
+  for (let t = 0; t < a.length; t++) {
+    const now = a[t] ?? 0;
+    result += now * (now + (4 / 3) * (a[t - 1] ?? 0) + (2 / 3) * (a[t - 2] ?? 0));
+  }
+  return result;
+}
+
+/**
+ * Minutes that the requests amount to, at least 1: (Σh)² / K(h), where h_t is the block's share of the comparison's
+ * precision: n_c n_s / (n_c + n_s), or n_c against a constant.
+ */
+export function effectiveMinutes(candidate: readonly number[], stable?: readonly number[]): number {
+  const shares = candidate.map((n, t) => {
+    if (stable === undefined) return n;
+    const other = stable[t] ?? 0;
+    return n + other > 0 ? (n * other) / (n + other) : 0;
+  });
+  const spread = bartlett(shares);
+  return spread > 0 ? Math.max(1, sum(shares, (share) => share) ** 2 / spread) : 1;
+}
+
+/**
+ * The square of the margin for noise between minutes, valid at any time.
+ *
+ * Two-sided normal mixture at level α/2: τ² (T+ρ)/T² (ln((T+ρ)/ρ) + 2 ln(2/α)) (Robbins 1970; Howard et al. 2021,
+ * eq. 14, with intrinsic time Tτ²). With an estimated variance it is an asymptotic confidence sequence
+ * (Waudby-Smith et al., Ann. Stat. 2024).
+ * @param bound C = ln(1/α)
+ */
+export function minuteMargin(variance: number, minutes: number, bound: number): number {
+  const rho = tuning.marginMinutes;
+  return ((variance * (minutes + rho)) / minutes ** 2) * (Math.log((minutes + rho) / rho) + 2 * (bound + Math.LN2));
+}
+
+/**
+ * The square of the margin for lasting differences between pods of one revision.
+ *
+ * One-way analysis of variance of the pods' ln(quantile); 0 while fewer than two degrees of freedom are there,
+ * because one pod each cannot tell a slow node from a slow revision.
+ */
+export function podMargin(compared: Compared, p: number, known: { readonly variance: number; readonly minutes: number; readonly bound: number }): number {
+  const sides = [compared.candidate, ...(compared.stable === undefined ? [] : [compared.stable])];
+  const perPod = known.variance / (sides.length * known.minutes);
+  let squares = 0;
+  let freedom = 0;
+  const expected: number[] = [];
+  for (const series of sides) {
+    const pods = series.pods.filter((pod) => pod.total >= groupRequests(p));
+    if (pods.length < 2) continue;
+    const values = pods.map((pod) => lnQuantileOf(pod, 1 - p));
+    const mean = sum(values, (value) => value) / values.length;
+    squares += sum(values, (value) => (value - mean) ** 2);
+    freedom += values.length - 1;
+    const own = samplingVariance(series.total, p);
+    expected.push(...pods.map((pod) => own / pod.total + perPod));
+  }
+  if (freedom < 2) return 0;
+  const excess = Math.max(0, squares / freedom - sum(expected, (value) => value) / expected.length);
+  const inverse = sum(sides, (series) => 1 / Math.max(1, series.pods.length));
+  return (freedom / (freedom + 1)) * excess * inverse * 2 * known.bound;
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  let total = 0;
+  for (const item of items) total += of(item);
+  return total;
+}

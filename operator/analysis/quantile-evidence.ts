@@ -1,0 +1,132 @@
+/**
+ * Evidence against "this threshold is the p-quantile", valid at any time, and what it says about two revisions.
+ *
+ * Source: beta-binomial mixture martingale: Robbins (1970); Howard & Ramdas, Sequential estimation of quantiles,
+ *         Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
+ * Pure:   functions of counts. Exact for independent requests, at every number of looks.
+ */
+import { lnQuantile, type Tail } from './log-histogram.ts';
+import { logGamma } from './special-functions.ts';
+import { tuning } from './constants.ts';
+
+/** What is asked about one quantile; made once per gate. */
+export type QuantileTest = {
+  /** Share of requests that lie above the quantile: 1 - p. */
+  readonly share: number;
+  readonly above: number;
+  readonly below: number;
+  readonly logPrior: number;
+};
+
+/** @param p the quantile, 0..1 exclusive */
+export function quantileTest(p: number): QuantileTest {
+  const share = 1 - p;
+  const above = tuning.quantileMixture * share;
+  const below = tuning.quantileMixture * p;
+  return { share, above, below, logPrior: logGamma(above) + logGamma(below) - logGamma(above + below) };
+}
+
+/**
+ * The log evidence as a function of the share of `n` requests above a threshold:
+ * G(n, e) = ln B(n e + k π, n (1 - e) + k p) - ln B(k π, k p) - n e ln π - n (1 - e) ln p, with π = 1 - p.
+ *
+ * exp(G) at the true quantile is a nonnegative martingale of mean 1 (Howard & Ramdas 2022, Theorem 1).
+ */
+export function evidenceOf(test: QuantileTest, n: number): (e: number) => number {
+  const { share, above, below, logPrior } = test;
+  const constant = logGamma(n + above + below) + logPrior;
+  const lnShare = Math.log(share);
+  const lnRest = Math.log1p(-share);
+  return (e) => {
+    const over = n * e;
+    const under = n * (1 - e);
+    return logGamma(over + above) + logGamma(under + below) - constant - over * lnShare - under * lnRest;
+  };
+}
+
+const halvings = 36;
+
+/** The smallest share above 1 - p with evidence of at least `bound`; undefined when no share has. */
+export function shareAbove(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
+  return reach(evidence, { from: test.share, to: 1, bound });
+}
+
+/** The largest share below 1 - p with evidence of at least `bound`; undefined when no share has. */
+export function shareBelow(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
+  return reach(evidence, { from: test.share, to: 0, bound });
+}
+
+/** Evidence grows from `from` to `to`: where it reaches the bound, by bisection. */
+function reach(evidence: (e: number) => number, { from, to, bound }: { from: number; to: number; bound: number }): number | undefined {
+  if (evidence(from) >= bound) return from;
+  if (evidence(to) < bound) return undefined;
+  let near = from;
+  let far = to;
+  for (let i = 0; i < halvings; i++) {
+    const middle = (near + far) / 2;
+    if (evidence(middle) >= bound) far = middle;
+    else near = middle;
+  }
+  return far;
+}
+
+/** One revision's latencies and how many requests they speak for (a forecast asks about more than there are). */
+export type Sample = { readonly tail: Tail; readonly n: number };
+export type Side = 'lower' | 'upper';
+
+/** A difference of ln(latency) with the half width that sampling leaves on either side. */
+export type Contrast = {
+  readonly difference: number;
+  /** Infinity while the requests are too few. @param enough the search may stop once the width is over this */
+  readonly width: (side: Side, enough?: number) => number;
+};
+
+const splits = 16;
+
+/**
+ * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α).
+ *
+ * The product of two independent martingales is one, so by Ville's inequality the set holds both true quantiles
+ * at all times with probability of at least 1 - α: α is not halved, and widths add in quadrature. The set's
+ * extremes are searched over 17 splits of C between the revisions, from the middle outwards.
+ */
+export function contrastOf(test: QuantileTest, pair: { readonly candidate: Sample; readonly stable: Sample }, bound: number): Contrast {
+  const candidate = oneSide(test, pair.candidate);
+  const stable = oneSide(test, pair.stable);
+  const least = stable.least;
+  const room = bound - candidate.least - least;
+  const width = (side: Side, enough = Infinity): number => {
+    let widest = 0;
+    for (let i = 0; i <= splits; i++) {
+      const step = splits / 2 + (i % 2 === 0 ? i / 2 : -(i + 1) / 2);
+      const share = least + (room * step) / splits;
+      const opposite = side === 'lower' ? 'upper' : 'lower';
+      widest = Math.max(widest, candidate.reach(side, bound - share) + stable.reach(opposite, share));
+      if (widest > enough) return widest;
+    }
+    return widest;
+  };
+  return { difference: candidate.middle - stable.middle, width };
+}
+
+/** Candidate against a fixed ln(ms): the one-sample set {q: G < C}. */
+export function contrastWithLimit(test: QuantileTest, sample: Sample, lnLimit: number, bound: number): Contrast {
+  const one = oneSide(test, sample);
+  return { difference: one.middle - lnLimit, width: (side) => one.reach(side, bound) };
+}
+
+function oneSide(test: QuantileTest, { tail, n }: Sample) {
+  const evidence = evidenceOf(test, n);
+  const middle = lnQuantile(tail, test.share);
+  return {
+    middle,
+    /** The evidence's minimum, negative. */
+    least: evidence(test.share),
+    /** How far the quantile may lie below (lower) or above (upper) its estimate before evidence reaches the bound. */
+    reach: (side: Side, bound: number): number => {
+      const share = side === 'lower' ? shareAbove(test, evidence, bound) : shareBelow(test, evidence, bound);
+      if (share === undefined) return Infinity;
+      return Math.abs(lnQuantile(tail, share) - middle);
+    },
+  };
+}

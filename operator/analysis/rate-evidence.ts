@@ -1,0 +1,149 @@
+/**
+ * Evidence against "the rate is q", tempered for events that come in bursts, for one revision and for two.
+ *
+ * Source: beta-binomial mixture with Jeffreys' prior: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts
+ *         are divided by a design effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
+ * Why:    tempering keeps the guarantee for independent requests. For fixed counts and q the function z → R is the
+ *         log of a mean of exponentials in z, hence convex, and 0 at z = 0; so R(z) <= z R(1), and a z in (0, 1],
+ *         however it was chosen, can only take rejections away.
+ * Pure:   functions of counts by block.
+ */
+import { tuning } from './constants.ts';
+import { bartlett } from './noise.ts';
+import type { Counts } from './series.ts';
+import { logBeta } from './special-functions.ts';
+
+/** How clustered one revision's events are. */
+export type Dispersion = {
+  /** Requests in a minute, about. */
+  readonly perMinute: number;
+  /** Measured square of the rate's relative standard deviation from minute to minute, and its weight in minutes. */
+  readonly measured: number;
+  readonly minutes: number;
+};
+
+/**
+ * The variance between minutes in excess of the binomial's, by the method of moments over Bartlett-weighted blocks.
+ */
+export function dispersionOf({ events, trials }: Counts): Dispersion {
+  const n = total(trials);
+  const x = total(events);
+  if (n === 0) return { perMinute: 0, measured: 0, minutes: 0 };
+  const spread = bartlett(trials);
+  const perMinute = spread / n;
+  const left = 1 - spread / (n * n);
+  if (left < 0.2 || x === 0 || x === n) return { perMinute, measured: 0, minutes: 0 };
+  const rate = x / n;
+  const residuals = events.map((count, t) => count - (trials[t] ?? 0) * rate);
+  const measured = Math.max(0, bartlett(residuals) / left - n * rate * (1 - rate)) / (rate * rate * spread);
+  const assumed = tuning.assumedRateNoise ** 2 * rate * perMinute;
+  const information = (assumed / (assumed + 1 - rate)) ** 2;
+  return { perMinute, measured, minutes: ((n * n) / spread - 1) * information };
+}
+
+/** The square of the relative standard deviation in use: measured values shrunk towards the assumed one; a candidate that is worse says so at once. */
+export function clustering(candidate: Dispersion, stable?: Dispersion): number {
+  let weight = tuning.assumedRateMinutes;
+  let sum = tuning.assumedRateMinutes * tuning.assumedRateNoise ** 2;
+  for (const side of stable === undefined ? [candidate] : [candidate, stable]) {
+    weight += side.minutes;
+    sum += tuning.misalignment * side.minutes * side.measured;
+  }
+  const floor = candidate.minutes > 0 ? (tuning.misalignment * candidate.measured * candidate.minutes) / (candidate.minutes + 2) : 0;
+  return Math.max(sum / weight, floor);
+}
+
+/** Events of trials, and how clustered they are. */
+export type RateSample = { readonly x: number; readonly n: number; /** clustering × requests in a minute */ readonly cluster: number };
+
+const half = 0.5;
+const priorLog = logBeta(half, half);
+const tiny = 1e-9;
+
+/**
+ * R(q) = ln B(z x + ½, z (n - x) + ½) - ln B(½, ½) - z x ln q - z (n - x) ln(1 - q), with the design effect
+ * 1/z = 1 + k² M min(1, q / (1 - q)).
+ *
+ * @param q 0..1 exclusive
+ */
+export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
+  const z = 1 / (1 + cluster * Math.min(1, q / (1 - q)));
+  const events = z * x;
+  const rest = z * (n - x);
+  return logBeta(events + half, rest + half) - priorLog - events * Math.log(q) - rest * Math.log1p(-q);
+}
+
+/** The rates below and above the observed one at which evidence reaches the bound; 0 and 1 where it never does. */
+export function rateBounds(sample: RateSample, bound: number): { readonly lower: number; readonly upper: number } {
+  const rate = sample.x / sample.n;
+  const against = (q: number): boolean => rateEvidence(sample, clip(q)) >= bound;
+  const lower = sample.x === 0 || !against(0) ? 0 : edge(rate, 0, against);
+  const upper = !against(1) ? 1 : edge(rate, 1, against);
+  return { lower, upper };
+}
+
+const halvings = 60;
+const goldenRatio = (Math.sqrt(5) - 1) / 2;
+
+/** Where `against` begins to hold on the way from `near`, where it does not, to `far`, where it does. */
+function edge(near: number, far: number, against: (q: number) => boolean, steps = halvings): number {
+  let inside = near;
+  let outside = far;
+  for (let i = 0; i < steps; i++) {
+    const middle = (inside + outside) / 2;
+    if (against(middle)) outside = middle;
+    else inside = middle;
+  }
+  return outside;
+}
+
+/** Two revisions: evidence against "the candidate's rate is stable's plus so much". */
+export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
+
+/**
+ * E(δ) = min over q of R_c(q + δ) + R_s(q): the product of the two martingales at the pair of rates that fits best
+ * (a profile over the nuisance rate; the minimum keeps the level). The minimum lies between the observed f_s and
+ * f_c - δ, where both rates are possible (outside that the sum is no longer unimodal); golden section search.
+ */
+export function increaseEvidence({ candidate, stable }: RatePair, increase: number): number {
+  const at = (q: number): number => rateEvidence(candidate, clip(q + increase)) + rateEvidence(stable, clip(q));
+  const own = stable.x / stable.n;
+  const other = candidate.x / candidate.n - increase;
+  const possible = (q: number): number => clip(clip(q + increase) - increase);
+  let low = possible(Math.min(own, other));
+  let high = possible(Math.max(own, other));
+  let left = high - goldenRatio * (high - low);
+  let right = low + goldenRatio * (high - low);
+  let atLeft = at(left);
+  let atRight = at(right);
+  for (let i = 0; i < halvings; i++) {
+    if (atLeft <= atRight) {
+      [high, right, atRight] = [right, left, atLeft];
+      left = high - goldenRatio * (high - low);
+      atLeft = at(left);
+    } else {
+      [low, left, atLeft] = [left, right, atRight];
+      right = low + goldenRatio * (high - low);
+      atRight = at(right);
+    }
+  }
+  return Math.min(atLeft, atRight);
+}
+
+/** The increases below and above the observed one at which evidence reaches the bound; -1 and 1 where it never does. */
+export function increaseBounds(pair: RatePair, bound: number): { readonly lower: number; readonly upper: number } {
+  const observed = pair.candidate.x / pair.candidate.n - pair.stable.x / pair.stable.n;
+  const against = (increase: number): boolean => increaseEvidence(pair, increase) >= bound;
+  const reach = (far: number): number => (against(far) ? edge(observed, far, against, 40) : far);
+  return { lower: reach(-1), upper: reach(1) };
+}
+
+function clip(q: number): number {
+  return Math.min(1 - tiny, Math.max(tiny, q));
+}
+
+export function total(values: readonly number[]): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
+}

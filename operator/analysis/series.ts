@@ -1,0 +1,193 @@
+/**
+ * What both revisions did in a window, block by block, with the mix of request classes made equal.
+ *
+ * Owns:   the fold from what pods counted to what the gates look at. Adding is all it does, so the order in
+ *         which reports came, their repetition and the number of looks cannot show.
+ * Units:  a position is a block's index less that of the window's first block.
+ * Pure:   nothing is kept between calls.
+ */
+import { addInto, emptyHistogram, type LogHistogram, type Scale } from './log-histogram.ts';
+
+export type Pair<T> = { readonly candidate: T; readonly stable: T };
+
+/** What one pod answered in one block, of one tier and size class. */
+export type Cell = {
+  readonly pod: string;
+  /** Block: floor(unix seconds / 20) by the clock of the pod's sidecar at the request's end. */
+  readonly block: number;
+  readonly tier: string;
+  readonly sizeClass: number;
+  /** Latencies of requests that were answered. */
+  readonly latency: LogHistogram;
+  /** Requests that count for the error rate, and those of them that failed. */
+  readonly requests: number;
+  readonly failures: number;
+  /** Sampled requests whose answers were compared with stable's, and those that disagreed. */
+  readonly compared: number;
+  readonly disagreed: number;
+};
+
+export type Window = Pair<readonly Cell[]> & {
+  /** The first whole block after the weight was verified. */
+  readonly firstBlock: number;
+  /** The block that the latest report reaches into. */
+  readonly lastBlock: number;
+  /** Blocks that some pod served in and whose counts are gone for good: left out on both sides. */
+  readonly lostBlocks?: readonly number[];
+};
+
+/** Events of so many trials, by position. */
+export type Counts = { readonly events: readonly number[]; readonly trials: readonly number[] };
+
+/** One revision's latencies by position. */
+export type LatencySeries = {
+  readonly blocks: readonly LogHistogram[];
+  readonly total: LogHistogram;
+  /** Totals of each pod, in order of pod name. */
+  readonly pods: readonly LogHistogram[];
+};
+
+/** Positions of a window: how many there are, and how many have not been lost. */
+export type Extent = { readonly positions: number; readonly known: number };
+
+export function extentOf(window: Window): Extent {
+  const positions = Math.max(0, window.lastBlock - window.firstBlock + 1);
+  const lost = new Set(window.lostBlocks ?? []);
+  const lostInside = [...lost].filter((block) => block >= window.firstBlock && block <= window.lastBlock).length;
+  return { positions, known: positions - lostInside };
+}
+
+/** The window's cells that count: inside it, in no lost block, and of the tier asked for (all tiers when none is). */
+export function cellsInside(window: Window, tier?: string): Pair<readonly Cell[]> {
+  const lost = new Set(window.lostBlocks ?? []);
+  const counts = (cell: Cell): boolean =>
+    cell.block >= window.firstBlock && cell.block <= window.lastBlock && !lost.has(cell.block) && (tier === undefined || cell.tier === tier);
+  return { candidate: window.candidate.filter(counts), stable: window.stable.filter(counts) };
+}
+
+export type Measure = (cell: Cell) => number;
+type Weights = ReadonlyMap<string, number>;
+
+/**
+ * Weights that give both revisions the same mix of classes (tier and size class).
+ *
+ * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which is where the two can be
+ * compared best, and each revision counts for the effective number 1 / Σ(w_k² / n_rk) of requests (Kish, Survey
+ * Sampling, 1965, 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has
+ * seen is compared with nothing: weight 0.
+ */
+export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Pair<Weights> {
+  const candidate = perClass(cells.candidate, measure);
+  const stable = perClass(cells.stable, measure);
+  const overlap = new Map<string, number>();
+  let sum = 0;
+  for (const [key, n] of candidate) {
+    const other = stable.get(key) ?? 0;
+    const share = n > 0 && other > 0 ? (n * other) / (n + other) : 0;
+    overlap.set(key, share);
+    sum += share;
+  }
+  const weigh = (counts: ReadonlyMap<string, number>): Weights => {
+    const shares = [...counts].map(([key, n]) => ({ key, n, share: sum > 0 ? (overlap.get(key) ?? 0) / sum : 0 }));
+    const spread = shares.reduce((total, { n, share }) => total + (share > 0 ? (share * share) / n : 0), 0);
+    return new Map(shares.map(({ key, n, share }) => [key, share > 0 ? share / n / spread : 0]));
+  };
+  return { candidate: weigh(candidate), stable: weigh(stable) };
+}
+
+function perClass(cells: readonly Cell[], measure: Measure): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const cell of cells) counts.set(classOf(cell), (counts.get(classOf(cell)) ?? 0) + measure(cell));
+  return counts;
+}
+
+function classOf(cell: Cell): string {
+  return `${cell.tier}/${cell.sizeClass}`;
+}
+
+type Span = { readonly firstBlock: number; readonly positions: number; readonly scale: Scale };
+
+/** @param weights from classWeights; absent: every request counts once */
+export function latencySeries(cells: readonly Cell[], span: Span, weights?: Weights): LatencySeries {
+  const blocks = Array.from({ length: span.positions }, (): Gathered => new Gathered(span.scale));
+  const pods = new Map<string, Gathered>();
+  const total = new Gathered(span.scale);
+  for (const cell of inFixedOrder(cells)) {
+    const weight = weights?.get(classOf(cell)) ?? (weights === undefined ? 1 : 0);
+    if (weight === 0 || cell.latency.total === 0) continue;
+    let pod = pods.get(cell.pod);
+    if (pod === undefined) pods.set(cell.pod, (pod = new Gathered(span.scale)));
+    pod.add(cell.latency, weight);
+    blocks[cell.block - span.firstBlock]?.add(cell.latency, weight);
+  }
+  const perPod = [...pods.values()].map((pod) => pod.histogram);
+  for (const pod of perPod) total.add(pod, 1);
+  return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
+}
+
+/** A sum of histograms that copies only when there is something to add: most blocks have one pod of one class. */
+class Gathered {
+  #sum: LogHistogram;
+  #owned = false;
+
+  constructor(scale: Scale) {
+    this.#sum = nothing(scale);
+  }
+
+  get histogram(): LogHistogram {
+    return this.#sum;
+  }
+
+  add(part: LogHistogram, weight: number): void {
+    if (this.#sum.total === 0 && weight === 1) {
+      this.#sum = part;
+      return;
+    }
+    if (!this.#owned) {
+      const copy = emptyHistogram(part.scale);
+      addInto(copy, this.#sum);
+      this.#sum = copy;
+      this.#owned = true;
+    }
+    addInto(this.#sum, part, weight);
+  }
+}
+
+const empties = new WeakMap<Scale, LogHistogram>();
+
+/** The one empty histogram of a scale, never written to. */
+function nothing(scale: Scale): LogHistogram {
+  const known = empties.get(scale);
+  if (known !== undefined) return known;
+  const made = emptyHistogram(scale);
+  empties.set(scale, made);
+  return made;
+}
+
+/** @param weights from classWeights; absent: every trial counts once */
+export function countSeries(cells: readonly Cell[], span: Omit<Span, 'scale'>, what: { readonly events: Measure; readonly trials: Measure; readonly weights?: Weights }): Counts {
+  const events = Array.from({ length: span.positions }, () => 0);
+  const trials = Array.from({ length: span.positions }, () => 0);
+  for (const cell of inFixedOrder(cells)) {
+    const weight = what.weights?.get(classOf(cell)) ?? (what.weights === undefined ? 1 : 0);
+    const at = cell.block - span.firstBlock;
+    events[at] = (events[at] ?? 0) + what.events(cell) * weight;
+    trials[at] = (trials[at] ?? 0) + what.trials(cell) * weight;
+  }
+  return { events, trials };
+}
+
+/** Sums of fractions depend on their order in the last digit: the order is made one of content, not of arrival. */
+function inFixedOrder(cells: readonly Cell[]): readonly Cell[] {
+  const sorted = cells.every((cell, i) => i === 0 || before(cells[i - 1] ?? cell, cell) <= 0);
+  return sorted ? cells : cells.toSorted(before);
+}
+
+function before(a: Cell, b: Cell): number {
+  return a.block - b.block || compareText(a.pod, b.pod) || compareText(a.tier, b.tier) || a.sizeClass - b.sizeClass;
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,75 @@
+/**
+ * Which blocks to leave out so that a verdict does not hang on a stall or two.
+ *
+ * Owns:  the rule: the worst 40 s always, then further windows only while they are outliers among the revision's
+ *        own blocks, so that a lasting slowdown loses a window and a stall loses its whole effect.
+ * Pure:  a function of the counts by block.
+ */
+import { tuning } from './constants.ts';
+
+export type StallCounts = {
+  /** By position: events (requests over a level, errors) and all requests. */
+  readonly events: readonly number[];
+  readonly trials: readonly number[];
+  /** Positions whose blocks are known. */
+  readonly known: number;
+};
+
+/** @returns positions to leave out, and in how many windows they lie */
+export function worstBlocks({ events, trials, known }: StallCounts): { readonly removed: ReadonlySet<number>; readonly windows: number } {
+  const left = { events: [...events], trials: [...trials] };
+  const removed = new Set<number>();
+  const most = 2 + Math.floor(known / 10);
+  let windows = 0;
+  while (windows < most && removed.size < events.length) {
+    const at = worstWindow(left.events);
+    if (windows > 0 && !isOutlier(left, at)) break;
+    for (const position of positionsOf(at, events.length)) {
+      removed.add(position);
+      left.events[position] = 0;
+      left.trials[position] = 0;
+    }
+    windows += 1;
+  }
+  return { removed, windows };
+}
+
+function positionsOf(at: number, length: number): number[] {
+  return Array.from({ length: Math.min(tuning.stallBlocks, length - at) }, (_, i) => at + i);
+}
+
+/** Start of the window with the most events; the earliest of equals. */
+function worstWindow(events: readonly number[]): number {
+  let best = 0;
+  let most = -1;
+  for (let at = 0; at <= Math.max(0, events.length - tuning.stallBlocks); at++) {
+    const here = windowSum(events, at);
+    if (here > most) {
+      most = here;
+      best = at;
+    }
+  }
+  return best;
+}
+
+/** At least three times what its requests would have at the rate of the others, and three standard deviations above (Poisson). */
+function isOutlier(left: { readonly events: readonly number[]; readonly trials: readonly number[] }, at: number): boolean {
+  const events = windowSum(left.events, at);
+  const trials = windowSum(left.trials, at);
+  const others = total(left.trials) - trials;
+  if (others <= 0) return false;
+  const expected = (trials * (total(left.events) - events)) / others;
+  return events >= 3 * expected && events - expected >= 3 * Math.sqrt(expected + 1);
+}
+
+function windowSum(values: readonly number[], at: number): number {
+  let sum = 0;
+  for (let i = at; i < at + tuning.stallBlocks; i++) sum += values[i] ?? 0;
+  return sum;
+}
+
+function total(values: readonly number[]): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
+}

@@ -1,0 +1,54 @@
+/**
+ * What a gate says, and on which numbers.
+ *
+ * Owns:  the types and the closed set of reasons for not deciding. Read this before the gates.
+ * Units: a relative latency gate speaks in ratios less one (0.15 is 15 % slower), an absolute one in
+ *        milliseconds, rates in shares of requests (0.005 is half a percent).
+ */
+
+export type Verdict = 'Pass' | 'Fail' | 'Undecided';
+
+/** Why a gate is undecided. */
+export type UndecidedReason =
+  /** Fewer requests of either revision than anything can be said about. */
+  | 'TooFewRequests'
+  /** The bounds hold the limit between them: more requests or minutes are needed. */
+  | 'Uncertain'
+  /** The verdict hangs on one stall or a few: a person should look. */
+  | 'OneWindow'
+  /** Pods of the two revisions carry unequal load, so that their latencies cannot be compared. */
+  | 'LoadUnequal';
+
+export type Decided = { readonly verdict: Verdict; readonly reason?: UndecidedReason };
+
+export type GateNumbers = {
+  readonly candidateRequests: number;
+  /** Absent where nothing is compared with stable. */
+  readonly stableRequests?: number;
+  readonly unit: 'ratio' | 'ms' | 'share';
+  /** Point estimate and bounds, in `unit`; null while there are none. */
+  readonly estimate: number | null;
+  readonly lower: number | null;
+  readonly upper: number | null;
+  /** What the bounds are held against. */
+  readonly limit: number;
+  /** Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null when no number of requests would do. */
+  readonly requestsStillNeeded: number | null;
+  /** Chance of a wrong verdict that this gate may spend in this window. */
+  readonly alpha: number;
+  /** What made the bounds as wide as they are. */
+  readonly evidence: Evidence;
+};
+
+export type Evidence = {
+  /** Minutes that the requests amount to. */
+  readonly minutes: number;
+  /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to it. */
+  readonly noise: number;
+  readonly candidatePods: number;
+  readonly stablePods?: number;
+  /** Windows of 40 s left out to see whether the verdict still holds. */
+  readonly windowsRemoved: number;
+};
+
+export type GateResult = Decided & GateNumbers & { readonly gate: string };
