@@ -163,7 +163,8 @@ export function textOf(bytes: Uint8Array, where: string, index: number): string 
 }
 
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {
-  const shown = JSON.stringify(value) ?? String(value);
+  // JSON would call infinity null.
+  const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return invalid(`${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is no ${datatype}`);
 }
 

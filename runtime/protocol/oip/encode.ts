@@ -1,0 +1,74 @@
+/**
+ * Writes an infer response of the Open Inference Protocol v2, with the binary tensor data extension.
+ *
+ * Owns:  the JSON form of every datatype, the order and sizes of binary data.
+ * Pure.  Binary data are views of the tensors' own memory; nothing is copied but strings.
+ */
+import { datatypeOf, invalid } from './datatypes.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+
+export type InferResponse = {
+  readonly model: string;
+  readonly version: string;
+  readonly id?: string;
+  readonly outputs: readonly { readonly name: string; readonly tensor: Tensor; readonly binary: boolean }[];
+};
+
+export type EncodedResponse = {
+  readonly json: string;
+  /** Follows the JSON in the body, in this order; undefined when no output is binary. */
+  readonly blobs: readonly Uint8Array[] | undefined;
+};
+
+/** @throws AppError REQUEST_INVALID for values that JSON has no form for */
+export function encodeInfer(response: InferResponse): EncodedResponse {
+  const blobs: Uint8Array[] = [];
+  const outputs = response.outputs.map(({ name, tensor, binary }) => {
+    const head = `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.type)}","shape":[${tensor.dims.join(',')}]`;
+    if (!binary) return `${head},"data":${jsonOf(tensor, name)}}`;
+    const bytes = bytesOf(tensor);
+    blobs.push(bytes);
+    return `${head},"parameters":{"binary_data_size":${bytes.length}}}`;
+  });
+  const id = response.id === undefined ? '' : `"id":${JSON.stringify(response.id)},`;
+  const json = `{"model_name":${JSON.stringify(response.model)},"model_version":${JSON.stringify(response.version)},${id}"outputs":[${outputs.join(',')}]}`;
+  return { json, blobs: blobs.length > 0 ? blobs : undefined };
+}
+
+/** Flat and row-major, as the protocol has it. Integers are written digit for digit, also beyond 2^53. */
+function jsonOf(tensor: Tensor, name: string): string {
+  switch (tensor.type) {
+    case 'string': return JSON.stringify(tensor.data);
+    case 'bool': return `[${Array.from(tensor.data, (value) => (value === 0 ? 'false' : 'true')).join(',')}]`;
+    case 'float16': throw noJsonForm(name);
+    case 'float32': case 'float64': return jsonOfFloats(tensor.data, name);
+    default: return `[${tensor.data.join(',')}]`;
+  }
+}
+
+/** Refused before the model runs, where that is known; here for the rest. */
+export function noJsonForm(name: string): Error {
+  return invalid(`output '${name}' is FP16, which has no JSON form: ask for binary data (parameters: {"binary_data": true})`);
+}
+
+function jsonOfFloats(values: Float32Array | Float64Array, name: string): string {
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw invalid(`output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary data (parameters: {"binary_data": true})`);
+  }
+  // Joining is the faster for few values, the native serialiser for many.
+  return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
+}
+
+function bytesOf(tensor: Tensor): Uint8Array {
+  if (tensor.type !== 'string') return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
+  const texts = tensor.data.map((text) => Buffer.from(text, 'utf8'));
+  const bytes = Buffer.alloc(texts.reduce((sum, text) => sum + 4 + text.length, 0));
+  let at = 0;
+  for (const text of texts) {
+    bytes.writeUInt32LE(text.length, at);
+    text.copy(bytes, at + 4);
+    at += 4 + text.length;
+  }
+  return bytes;
+}

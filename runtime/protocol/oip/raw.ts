@@ -1,0 +1,35 @@
+/**
+ * The raw form of the binary extension: Inference-Header-Content-Length 0, the whole body one input's bytes.
+ *
+ * Owns:  finding the shape, which the request does not say. Pure.
+ */
+import { bytesPerElement, makeTensor } from '../../engine/tensor.ts';
+import { printDims, type Signature } from '../../engine/signature.ts';
+import { datatypeOf, invalid, textOf } from './datatypes.ts';
+import { readBytes, type InferRequest } from './decode.ts';
+
+/**
+ * @throws AppError REQUEST_INVALID when the model has more than one input, or a shape that the bytes cannot tell
+ */
+export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): InferRequest {
+  const [spec, ...others] = signature.inputs;
+  if (spec === undefined || others.length > 0) throw invalid(`a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ${signature.inputs.length}`);
+  const where = `input '${spec.name}'`;
+  const width = bytesPerElement(spec.type);
+  const elements = width === undefined ? 1 : body.length / width;
+  if (!Number.isInteger(elements)) throw invalid(`${where}: a raw body of ${body.length} bytes does not hold whole elements of ${datatypeOf(spec.type)}`);
+  const dims = shapeFor(spec.dims, elements, where);
+  const data = spec.type === 'string' ? [textOf(body, where, 0)] : readBytes(spec.type, elements, body, where);
+  return { inputs: { [spec.name]: makeTensor(spec.type, dims, data) }, outputs: [], binaryOutput: true };
+}
+
+function shapeFor(dims: readonly (number | string)[] | undefined, elements: number, where: string): readonly number[] {
+  if (dims === undefined) return [elements];
+  const free = dims.filter((dim) => typeof dim === 'string').length;
+  const fixed = dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
+  const rest = elements / fixed;
+  if (free > 1 || !Number.isInteger(rest) || (free === 0 && rest !== 1)) {
+    throw invalid(`${where}: ${elements} elements do not tell a shape of ${printDims(dims)}: send a JSON header with the shape`);
+  }
+  return dims.map((dim) => (typeof dim === 'number' ? dim : rest));
+}
