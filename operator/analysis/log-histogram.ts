@@ -4,7 +4,7 @@
  * Owns:  merging, quantiles and tail counts. Counts may be fractions (requests weighted to a common mix).
  * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale
  *        are in its end buckets.
- * Pure:  only `addInto` changes anything: the histogram it is given to fill.
+ * Pure:  `addCount`, `addInto` and `clear` change the histogram they are given to fill; nothing else changes anything.
  */
 import type { Histogram } from '../../api/report.ts';
 
@@ -56,6 +56,14 @@ export function addInto(into: LogHistogram, from: LogHistogram, weight = 1): voi
   into.first = Math.min(into.first, from.first);
   into.last = Math.max(into.last, from.last);
   into.total += from.total * weight;
+}
+
+/** Takes all counts out. */
+export function clear(histogram: LogHistogram): void {
+  if (histogram.last >= histogram.first) histogram.counts.fill(0, histogram.first, histogram.last + 1);
+  histogram.first = histogram.scale.buckets;
+  histogram.last = -1;
+  histogram.total = 0;
 }
 
 /** The sum of histograms, as a new one. */

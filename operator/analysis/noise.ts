@@ -7,7 +7,7 @@
  * Pure:   functions of the window's blocks.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
-import { addInto, emptyHistogram, lnQuantile, lnQuantileOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, clear, emptyHistogram, lnQuantile, lnQuantileOf, tailOf, type LogHistogram } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
 /** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
@@ -80,7 +80,7 @@ function minuteGroups({ candidate, stable }: Compared, p: number): Group[] {
   const perRequest = [candidate, ...(stable === undefined ? [] : [stable])].map((series) => samplingVariance(series.total, p));
   const sides = [candidate, ...(stable === undefined ? [] : [stable])];
   const groups: Group[] = [];
-  let gathered = sides.map((series) => emptyHistogram(series.total.scale));
+  const gathered = sides.map((series) => emptyHistogram(series.total.scale));
   let minutes = 0;
   const whole = Math.floor(candidate.blocks.length / blocksPerGroup);
   for (let minute = 0; minute < whole; minute++) {
@@ -90,7 +90,7 @@ function minuteGroups({ candidate, stable }: Compared, p: number): Group[] {
     const [own = 0, other = 0] = gathered.map((histogram) => lnQuantileOf(histogram, 1 - p));
     const perGroup = gathered.map((histogram, side) => (perRequest[side] ?? 0) / histogram.total);
     groups.push({ difference: own - other, weight: minutes, sampling: minutes * sum(perGroup, (variance) => variance) });
-    gathered = sides.map((series) => emptyHistogram(series.total.scale));
+    gathered.forEach(clear);
     minutes = 0;
   }
   return groups;

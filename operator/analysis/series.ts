@@ -75,8 +75,10 @@ type Weights = ReadonlyMap<string, number>;
  * compared best, and each revision counts for the effective number 1 / Σ(w_k² / n_rk) of requests (Kish, Survey
  * Sampling, 1965, 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has
  * seen is compared with nothing: weight 0.
+ * @returns no weights where there is one class: every request counts once
  */
-export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Pair<Weights> {
+export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Partial<Pair<Weights>> {
+  if (areOfOneClass(cells)) return {};
   const candidate = perClass(cells.candidate, measure);
   const stable = perClass(cells.stable, measure);
   const overlap = new Map<string, number>();
@@ -95,9 +97,18 @@ export function classWeights(cells: Pair<readonly Cell[]>, measure: Measure): Pa
   return { candidate: weigh(candidate), stable: weigh(stable) };
 }
 
+function areOfOneClass({ candidate, stable }: Pair<readonly Cell[]>): boolean {
+  const first = candidate[0] ?? stable[0];
+  const same = (cell: Cell): boolean => cell.tier === first?.tier && cell.sizeClass === first.sizeClass;
+  return candidate.every(same) && stable.every(same);
+}
+
 function perClass(cells: readonly Cell[], measure: Measure): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const cell of cells) counts.set(classOf(cell), (counts.get(classOf(cell)) ?? 0) + measure(cell));
+  for (const cell of cells) {
+    const key = classOf(cell);
+    counts.set(key, (counts.get(key) ?? 0) + measure(cell));
+  }
   return counts;
 }
 
@@ -113,7 +124,7 @@ export function latencySeries(cells: readonly Cell[], span: Span, weights?: Weig
   const pods = new Map<string, Gathered>();
   const total = new Gathered(span.scale);
   for (const cell of inFixedOrder(cells)) {
-    const weight = weights?.get(classOf(cell)) ?? (weights === undefined ? 1 : 0);
+    const weight = weightOf(cell, weights);
     if (weight === 0 || cell.latency.total === 0) continue;
     let pod = pods.get(cell.pod);
     if (pod === undefined) pods.set(cell.pod, (pod = new Gathered(span.scale)));
@@ -123,6 +134,10 @@ export function latencySeries(cells: readonly Cell[], span: Span, weights?: Weig
   const perPod = [...pods.values()].map((pod) => pod.histogram);
   for (const pod of perPod) total.add(pod, 1);
   return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
+}
+
+function weightOf(cell: Cell, weights: Weights | undefined): number {
+  return weights === undefined ? 1 : (weights.get(classOf(cell)) ?? 0);
 }
 
 /** A sum of histograms that copies only when there is something to add: most blocks have one pod of one class. */
@@ -165,11 +180,11 @@ function nothing(scale: Scale): LogHistogram {
 }
 
 /** @param weights from classWeights; absent: every trial counts once */
-export function countSeries(cells: readonly Cell[], span: Omit<Span, 'scale'>, what: { readonly events: Measure; readonly trials: Measure; readonly weights?: Weights }): Counts {
+export function countSeries(cells: readonly Cell[], span: Omit<Span, 'scale'>, what: { readonly events: Measure; readonly trials: Measure; readonly weights?: Weights | undefined }): Counts {
   const events = Array.from({ length: span.positions }, () => 0);
   const trials = Array.from({ length: span.positions }, () => 0);
   for (const cell of inFixedOrder(cells)) {
-    const weight = what.weights?.get(classOf(cell)) ?? (what.weights === undefined ? 1 : 0);
+    const weight = weightOf(cell, what.weights);
     const at = cell.block - span.firstBlock;
     events[at] = (events[at] ?? 0) + what.events(cell) * weight;
     trials[at] = (trials[at] ?? 0) + what.trials(cell) * weight;
@@ -179,8 +194,11 @@ export function countSeries(cells: readonly Cell[], span: Omit<Span, 'scale'>, w
 
 /** Sums of fractions depend on their order in the last digit: the order is made one of content, not of arrival. */
 function inFixedOrder(cells: readonly Cell[]): readonly Cell[] {
-  const sorted = cells.every((cell, i) => i === 0 || before(cells[i - 1] ?? cell, cell) <= 0);
-  return sorted ? cells : cells.toSorted(before);
+  for (let i = 1; i < cells.length; i++) {
+    const [one, next] = [cells[i - 1], cells[i]];
+    if (one !== undefined && next !== undefined && before(one, next) > 0) return cells.toSorted(before);
+  }
+  return cells;
 }
 
 function before(a: Cell, b: Cell): number {

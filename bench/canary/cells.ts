@@ -1,0 +1,124 @@
+/**
+ * What the bench measures: judge × scenario × rate, and how one such cell is run.
+ *
+ * Owns:  the list of cells and the row that each becomes.
+ * Rule:  run i of a cell has the seed (seed, cell's number, i): a cell gives the same row alone or among others.
+ */
+import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { normalQuantile } from './normal.ts';
+import { rollOut, watch, type Outcome, type Step } from './ours.ts';
+import { watchWith, type BaselineName } from './baselines.ts';
+import { disagreeing, failing, identical, isCorrelated, shapes, slower, type Scenario } from './scenarios.ts';
+import { World } from './world.ts';
+
+export type JudgeName = 'ours' | BaselineName;
+/** What is gated in a single window. */
+type Gate = 'latency' | 'errors' | 'quality';
+
+export type Cell = {
+  readonly judge: JudgeName;
+  readonly scenario: Scenario;
+  readonly requestsPerMinute: number;
+  /** The candidate's share in a single window; a rollout goes through its own weights. */
+  readonly share: number;
+  readonly historyMinutes: number;
+  readonly what: 'rollout' | Gate;
+};
+
+export type Row = {
+  readonly judge: JudgeName;
+  readonly scenario: string;
+  readonly identical: boolean;
+  readonly correlatedNoise: boolean;
+  readonly requestsPerMinute: number;
+  readonly runs: number;
+  /** Share of runs that went back though nothing was wrong; null where something was. */
+  readonly falseRollbackRate: number | null;
+  /** Share of runs that found what was wrong, and the median of the candidate's requests and minutes it took them; null where nothing was. */
+  readonly detectedRate: number | null;
+  readonly medianRequestsToDetect: number | null;
+  readonly medianMinutesToDetect: number | null;
+  readonly candidateShare: number | null;
+  readonly historyMinutes: number;
+};
+
+const rates = [20, 100, 1000, 10000] as const;
+const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta'];
+
+/** Rollouts of identical revisions go through the weights that the API's example has. */
+const steps: readonly Step[] = [
+  { weight: 0.05, require: 'NoFail', maxMinutes: 30 },
+  { weight: 0.5, require: 'Pass', maxMinutes: 30 },
+];
+
+/** Rates, shares and history of the table that slowdowns are held against. */
+const latencyCells: readonly { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number }[] = [
+  { rate: 20, share: 0.5, noisy: false, history: 0 },
+  { rate: 100, share: 0.05, noisy: false, history: 0 },
+  { rate: 100, share: 0.5, noisy: false, history: 0 },
+  { rate: 100, share: 0.5, noisy: true, history: 0 },
+  { rate: 1000, share: 0.05, noisy: false, history: 0 },
+  { rate: 1000, share: 0.05, noisy: false, history: 30 },
+  { rate: 1000, share: 0.05, noisy: true, history: 30 },
+  { rate: 1000, share: 0.5, noisy: false, history: 0 },
+  { rate: 1000, share: 0.5, noisy: false, history: 30 },
+  { rate: 1000, share: 0.5, noisy: true, history: 30 },
+  { rate: 10000, share: 0.05, noisy: false, history: 30 },
+  { rate: 10000, share: 0.5, noisy: false, history: 30 },
+];
+
+export function allCells(): readonly Cell[] {
+  const rollouts = identical.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'rollout' })));
+  const slow = slower.flatMap((scenario) =>
+    latencyCells
+      .filter(({ noisy }) => noisy === scenario.revisionNoise > 0)
+      .map(({ rate, share, history }): Cell => ({ judge: 'ours', scenario, requestsPerMinute: rate, share, historyMinutes: history, what: 'latency' })));
+  const rateGates = ([['errors', failing], ['quality', disagreeing]] as const).flatMap(([what, scenarios]) =>
+    scenarios.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what }))));
+  const side = baselines.flatMap((judge) =>
+    [...identical, ...slower].flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'latency' }))));
+  return [...slow, ...rateGates, ...rollouts, ...side];
+}
+
+/** Runs a cell. @param number its place in allCells, for the seed */
+export function runCell(cell: Cell, { runs, seed, number }: { readonly runs: number; readonly seed: number; readonly number: number }): Row {
+  const outcomes = Array.from({ length: runs }, (_, i) => runOnce(cell, [seed, number, i]));
+  const found = outcomes.filter((outcome) => outcome.rolledBack);
+  const { scenario } = cell;
+  const same = identical.includes(scenario);
+  return {
+    judge: cell.judge,
+    scenario: scenario.name,
+    identical: same,
+    correlatedNoise: isCorrelated(scenario),
+    requestsPerMinute: cell.requestsPerMinute,
+    runs,
+    falseRollbackRate: same ? found.length / runs : null,
+    detectedRate: same ? null : found.length / runs,
+    medianRequestsToDetect: same || found.length === 0 ? null : median(found.map((outcome) => outcome.candidateRequests)),
+    medianMinutesToDetect: same || found.length === 0 ? null : median(found.map((outcome) => outcome.minutes)),
+    candidateShare: cell.what === 'rollout' ? null : cell.share,
+    historyMinutes: cell.historyMinutes,
+  };
+}
+
+function runOnce(cell: Cell, seeds: readonly number[]): Outcome {
+  const { scenario, requestsPerMinute, share, what } = cell;
+  const world = new World({ scenario, requestsPerMinute, candidatePods: 1, stablePods: 1, sampleRate: 0.05 }, ...seeds);
+  if (cell.judge !== 'ours') return watchWith(cell.judge, world, { weight: share, minutes: 30, stableP95Ms: 20 * Math.exp(shapes[scenario.shape](normalQuantile(0.95))) });
+  if (what === 'rollout') return rollOut(world, planOf(), steps);
+  return watch(world, planFor(what), { weight: share, minutes: 60, historyMinutes: cell.historyMinutes });
+}
+
+/** One gate with the whole of α = 0.05. */
+function planFor(gate: Gate): Plan {
+  const none = { latency: [], errors: {} };
+  const gates = { latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] }, errors: { ...none, errors: { maxIncrease: '0.5%' } }, quality: { ...none, quality: { min: '0.98' } } }[gate];
+  return planOf(gates, [{ analyze: { require: 'Pass' } }]);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return Number.isInteger(middle) ? ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2 : (sorted[Math.floor(middle)] ?? 0);
+}

@@ -1,0 +1,103 @@
+/**
+ * `npm run bench:canary`: how often canary judges go back without a reason, and how soon they find one.
+ *
+ * Owns:  flags and output: a table as rows come, or one JSON document at the end.
+ * Ends:  with 0 when all rows are there; it judges nothing itself.
+ */
+import '../../scripts/node-guard.cjs';
+import { appendFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../../api/errors.ts';
+import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
+import { createLogger } from '../../lib/log.ts';
+import { allCells, runCell, type Cell, type Row } from './cells.ts';
+
+const help = `Usage: npm run bench:canary -- [options]
+
+Simulates canaries and counts what judges make of them: this project's, and the rules of Argo Rollouts, Flagger
+and Kayenta. docs/canary-analysis.md describes the scenarios. The whole bench takes about an hour of one core.
+
+  --runs N           runs of a cell (default: 400 for identical revisions, 200 for others)
+  --only TEXT        scenarios whose name begins with TEXT, such as independent or slower1.5; may be repeated
+  --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
+  --rate N           requests a minute: 20, 100, 1000 or 10000; may be repeated
+  --seed N           another set of canaries (default: 1)
+  --append FILE      also writes each row to a file of JSON lines as soon as it is there
+  --json             {"rows": [...]} on standard output instead of a table
+  --help
+`;
+
+const options = {
+  runs: { type: 'string' },
+  only: { type: 'string', multiple: true },
+  judge: { type: 'string', multiple: true },
+  rate: { type: 'string', multiple: true },
+  seed: { type: 'string', default: '1' },
+  append: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options, strict: true }).values;
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'bench:canary', problem: messageOf(error) }, { cause: error });
+  }
+}
+
+function wholeNumber(flag: string, text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]{1,9}$/.test(text)) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no whole number` });
+  return value;
+}
+
+function bench(argv: readonly string[]): ExitCode {
+  const flags = parse(argv);
+  if (flags.help) {
+    console.log(help);
+    return exitCodes.ok;
+  }
+  const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
+  if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
+  const seed = wholeNumber('--seed', flags.seed);
+  const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
+  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
+  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag: '--only, --judge, --rate', problem: 'no cell of the bench has these' });
+  if (!flags.json) console.log(heading);
+  const rows = wanted.map(({ cell, number }) => {
+    const row = runCell(cell, { runs: runs ?? (cell.what === 'rollout' ? 400 : 200), seed, number });
+    if (flags.append !== undefined) appendFileSync(flags.append, `${JSON.stringify(row)}\n`);
+    if (!flags.json) console.log(line(row));
+    return row;
+  });
+  if (flags.json) console.log(JSON.stringify({ rows }, null, 2));
+  return exitCodes.ok;
+}
+
+function isWanted(cell: Cell, { only, judges, rates }: { readonly only: readonly string[]; readonly judges: readonly string[]; readonly rates: readonly number[] }): boolean {
+  const { name } = cell.scenario;
+  return (
+    (only.length === 0 || only.some((text) => name === text || name.startsWith(text))) &&
+    (judges.length === 0 || judges.includes(cell.judge)) &&
+    (rates.length === 0 || rates.includes(cell.requestsPerMinute))
+  );
+}
+
+const widths = [15, 20, 10, 7, 8, 6, 11, 9, 10, 8] as const;
+const heading = columns(['judge', 'scenario', 'req/min', 'share', 'history', 'runs', 'false back', 'found', 'requests', 'minutes']);
+
+function columns(cells: readonly string[]): string {
+  return cells.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' ');
+}
+
+function line(row: Row): string {
+  const share = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(1)} %`);
+  const number = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
+  return columns([
+    row.judge, row.scenario, String(row.requestsPerMinute), row.candidateShare === null ? 'steps' : share(row.candidateShare), row.historyMinutes === 0 ? '-' : `${row.historyMinutes}m`,
+    String(row.runs), share(row.falseRollbackRate), share(row.detectedRate), number(row.medianRequestsToDetect, 0), number(row.medianMinutesToDetect, 1),
+  ]);
+}
+
+await run(createLogger('bench-canary', 'warn'), async () => bench(process.argv.slice(2)));

@@ -1,0 +1,55 @@
+/**
+ * Chance with a seed: the same seed gives the same canary on every machine.
+ *
+ * Owns: one generator (sfc32, PractRand-clean, 128 bits of state) and the draws that the bench needs.
+ */
+import { normalQuantile } from './normal.ts';
+
+export class Random {
+  #a: number;
+  #b: number;
+  #c: number;
+  #counter = 1;
+
+  /** @param seeds any whole numbers: their order matters */
+  constructor(...seeds: readonly number[]) {
+    let hash = 0x9e3779b9;
+    const next = (): number => {
+      hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+      return (hash ^= hash >>> 16) >>> 0;
+    };
+    for (const seed of seeds) hash = (hash ^ Math.imul(seed + 1, 0x27d4eb2f)) + next();
+    [this.#a, this.#b, this.#c] = [next(), next(), next()];
+    for (let i = 0; i < 15; i++) this.bits();
+  }
+
+  /** A whole number of 32 random bits. */
+  bits(): number {
+    const sum = (this.#a + this.#b + this.#counter) | 0;
+    this.#counter = (this.#counter + 1) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + sum) | 0;
+    return sum >>> 0;
+  }
+
+  /** Between 0 and 1, neither of them. */
+  uniform(): number {
+    return (this.bits() + 0.5) / 2 ** 32;
+  }
+
+  normal(): number {
+    return normalQuantile(this.uniform());
+  }
+
+  /** A Poisson count: by its definition when small, else by the rounded normal with a continuity correction. */
+  poisson(mean: number): number {
+    if (mean <= 0) return 0;
+    if (mean > 60) return Math.max(0, Math.round(mean + Math.sqrt(mean) * this.normal()));
+    const limit = Math.exp(-mean);
+    let count = 0;
+    for (let product = this.uniform(); product > limit; product *= this.uniform()) count += 1;
+    return count;
+  }
+}

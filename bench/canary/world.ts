@@ -1,0 +1,137 @@
+/**
+ * A made-up service with two revisions, five seconds at a time.
+ *
+ * Owns:  requests (Poisson), their latencies, errors and disagreements, and the noise they share. Noise minutes
+ *        begin at a random phase, so they do not fall together with the judge's minutes.
+ * Rule:  everything follows from the seed, and every judge of a run sees the same service.
+ */
+import { addCount, emptyHistogram, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { normalQuantile } from './normal.ts';
+import { Random } from './random.ts';
+import { shapes, type Scenario } from './scenarios.ts';
+
+export const sliceSeconds = 5;
+
+/** What one pod counted in one slice. */
+export type PodSlice = {
+  readonly latency: LogHistogram;
+  readonly requests: number;
+  readonly failures: number;
+  readonly compared: number;
+  readonly disagreed: number;
+};
+export type Slice = { readonly candidate: readonly PodSlice[]; readonly stable: readonly PodSlice[] };
+
+export type Setting = {
+  readonly scenario: Scenario;
+  readonly requestsPerMinute: number;
+  readonly candidatePods: number;
+  readonly stablePods: number;
+  /** Share of the candidate's requests whose answers are compared. */
+  readonly sampleRate: number;
+};
+
+const lnBaseMs = Math.log(20);
+/** Request latencies are drawn from so many equally likely quantiles of the shape: a table lookup a request. */
+const tableBits = 16;
+const tables = new Map<string, Float64Array>();
+
+function tableOf(shape: keyof typeof shapes): Float64Array {
+  const known = tables.get(shape);
+  if (known !== undefined) return known;
+  const size = 2 ** tableBits;
+  const made = Float64Array.from({ length: size }, (_, i) => (lnBaseMs + shapes[shape](normalQuantile((i + 0.5) / size)) - reportScale.lnLow) / reportScale.lnStep);
+  tables.set(shape, made);
+  return made;
+}
+
+/** ln(latency) on top, at a time. */
+type Noise = { readonly at: (seconds: number) => number };
+
+/** A value that is drawn anew every `periodSeconds`, at a phase of its own. */
+class Held {
+  readonly #random: Random;
+  readonly #period: number;
+  readonly #phase: number;
+  readonly #draw: (random: Random) => number;
+  #current = -1;
+  #value = 0;
+
+  constructor(random: Random, periodSeconds: number, draw: (random: Random) => number) {
+    this.#random = random;
+    this.#period = periodSeconds;
+    this.#draw = draw;
+    this.#phase = random.uniform() * periodSeconds;
+  }
+
+  at(seconds: number): number {
+    const index = Math.floor((seconds + this.#phase) / this.#period);
+    if (index !== this.#current) {
+      this.#current = index;
+      this.#value = this.#draw(this.#random);
+    }
+    return this.#value;
+  }
+}
+
+export class World {
+  readonly #setting: Setting;
+  readonly #random: Random;
+  readonly #table: Float64Array;
+  readonly #noise: { readonly common: Held; readonly candidate: Held; readonly stable: Held };
+  readonly #pods: { readonly candidate: readonly Noise[]; readonly stable: readonly Noise[] };
+  readonly #wave: number;
+  #seconds = 0;
+
+  constructor(setting: Setting, ...seeds: readonly number[]) {
+    this.#setting = setting;
+    this.#random = new Random(...seeds);
+    const { scenario, candidatePods, stablePods } = setting;
+    const random = this.#random;
+    this.#table = tableOf(scenario.shape);
+    const gaussian = (sd: number) => new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
+    this.#noise = { common: gaussian(scenario.commonNoise), candidate: gaussian(scenario.revisionNoise), stable: gaussian(scenario.revisionNoise) };
+    const pods = (count: number) => Array.from({ length: count }, () => podNoise(random, scenario));
+    this.#pods = { candidate: pods(candidatePods), stable: pods(stablePods) };
+    this.#wave = random.uniform() * 2 * Math.PI;
+  }
+
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /** The next five seconds. @param weight the candidate's share of requests, 0..1 */
+  next(weight: number): Slice {
+    const { scenario, requestsPerMinute } = this.#setting;
+    const at = this.#seconds;
+    this.#seconds += sliceSeconds;
+    const mean = (requestsPerMinute * sliceSeconds) / 60;
+    const common = this.#noise.common.at(at) + Math.log1p(scenario.drift * Math.sin((2 * Math.PI * at) / 3600 + this.#wave));
+    const cold = scenario.coldCaches && at < 120 ? Math.LN2 : 0;
+    const own = common + this.#noise.candidate.at(at) + Math.log(scenario.slower) + cold;
+    const candidate = this.#pods.candidate.map((pod, _, all) =>
+      this.#pod((mean * weight) / all.length, own + pod.at(at), { errors: scenario.candidateErrors, sampleRate: this.#setting.sampleRate }));
+    const other = common + this.#noise.stable.at(at);
+    const stable = this.#pods.stable.map((pod, _, all) => this.#pod((mean * (1 - weight)) / all.length, other + pod.at(at), { errors: scenario.stableErrors, sampleRate: 0 }));
+    return { candidate, stable };
+  }
+
+  #pod(mean: number, shift: number, { errors, sampleRate }: { errors: number; sampleRate: number }): PodSlice {
+    const random = this.#random;
+    const requests = random.poisson(mean);
+    const failures = Math.min(requests, random.poisson(requests * errors));
+    const compared = Math.min(requests - failures, random.poisson(requests * sampleRate));
+    const disagreed = Math.min(compared, random.poisson(compared * this.#setting.scenario.disagreement));
+    const latency = emptyHistogram(reportScale);
+    const shiftBuckets = shift / reportScale.lnStep;
+    for (let i = failures; i < requests; i++) addCount(latency, Math.floor((this.#table[random.bits() >>> (32 - tableBits)] ?? 0) + shiftBuckets), 1);
+    return { latency, requests, failures, compared, disagreed };
+  }
+}
+
+/** A pod's own noise, and its stalls: 20 s long, begun once in ten minutes on average. */
+function podNoise(random: Random, { podNoise: sd, bursts }: Scenario): Noise {
+  const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
+  const stall = new Held(random, 20, (from) => (bursts && from.uniform() < 1 / 30 ? Math.log(4) : 0));
+  return { at: (seconds) => noise.at(seconds) + stall.at(seconds) };
+}
