@@ -1,9 +1,9 @@
 /**
- * What a Lease may say.
+ * What a Lease may say. An empty holder is allowed: that is how one is given up.
  *
  * Pure.
  */
-import { at, numberAt } from '../json.ts';
+import { numberAt } from '../json.ts';
 import type { Draft } from '../resource.ts';
 import { invalidValue, type Cause } from '../status.ts';
 
@@ -13,6 +13,5 @@ export function validateLease(draft: Draft): readonly Cause[] {
   if (seconds !== undefined && seconds <= 0) causes.push(invalidValue('spec.leaseDurationSeconds', seconds, 'must be greater than 0'));
   const transitions = numberAt(draft, 'spec', 'leaseTransitions');
   if (transitions !== undefined && transitions < 0) causes.push(invalidValue('spec.leaseTransitions', transitions, 'must be greater than or equal to 0'));
-  if (at(draft, 'spec', 'holderIdentity') === '') causes.push(invalidValue('spec.holderIdentity', '', 'must not be empty'));
   return causes;
 }
