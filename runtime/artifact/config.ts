@@ -4,11 +4,14 @@
  * Owns: which of the machine's settings count: those of npm, and what a child process needs to inherit.
  */
 import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { askNpm, type NpmMachine } from './npm-settings.ts';
 
 /** The npm of this machine, as this process sees it. */
 export function npmMachine(): NpmMachine {
-  return { environment: process.env, cwd: process.cwd(), home: homedir(), ask: askNpm };
+  // An npm beside this Node.js has its prefix there; Debian's has its at /usr, whatever Node.js runs this program.
+  const prefixes = new Set([process.env['npm_config_prefix'] ?? dirname(dirname(process.execPath)), '/usr']);
+  return { environment: process.env, cwd: process.cwd(), home: homedir(), globalFiles: [...prefixes].map((prefix) => join(prefix, 'etc', 'npmrc')), ask: askNpm };
 }
 
 /**

@@ -116,6 +116,13 @@ async function accept(answer: Answer, url: URL): Promise<Answer> {
   throw new AppError('SOURCE_UNAVAILABLE', { uri, why: `the server answered ${status}` });
 }
 
+/** The body is not wanted, however long it is. */
+export function abandon(answer: Answer): void {
+  // undici calls this an error, and one that nobody listens to ends the process.
+  answer.body.on('error', () => {});
+  answer.body.destroy();
+}
+
 /** A small rest is read so that the connection can be used again, a long one is cut off. */
 function discard(answer: Answer): void {
   answer.body.dump({ limit: 16_384 }).catch(() => {});

@@ -6,7 +6,8 @@
  * Read:  RFC 9110, 13.1.5 (If-Range) and 14.4 (Content-Range).
  */
 import { AppError } from '../../api/errors.ts';
-import { fault, type Answer, type HttpClient } from './http-client.ts';
+import { eagerly } from './eager-body.ts';
+import { abandon, fault, type Answer, type HttpClient } from './http-client.ts';
 import type { OpenAt, Opened, Source, Validator } from './source.ts';
 import { showUri } from './uri.ts';
 
@@ -29,8 +30,8 @@ export class HttpSource implements Source {
     const url = this.#at(path);
     const answer = await this.#client.get(url, { ...this.#headers, ...rangeHeaders(at) }, signal);
     const opened = judge(answer, at);
-    if (opened !== undefined) return { ...opened, bytes: guarded(answer.body, url, signal) };
-    answer.body.destroy();
+    if (opened !== undefined) return { ...opened, bytes: eagerly(answer.body, (error) => fault(url, error, signal)) };
+    abandon(answer);
     if (at.offset > 0) return await this.open(path, { offset: 0 }, signal);
     throw new AppError('SOURCE_UNAVAILABLE', { uri: showUri(url.href), why: `the server answered ${answer.status} to a request for the whole file` });
   }
@@ -85,12 +86,4 @@ function validatorOf({ headers }: Answer): Validator | undefined {
 
 function countOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-async function* guarded(body: AsyncIterable<Uint8Array>, url: URL, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw fault(url, error, signal);
-  }
 }

@@ -9,7 +9,7 @@
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../../api/errors.ts';
 
@@ -18,6 +18,8 @@ export type NpmMachine = {
   /** Folder whose .npmrc is the project's. */
   readonly cwd: string;
   readonly home: string;
+  /** The machine's npmrc, where npm may look for it, when `npm_config_globalconfig` does not say. */
+  readonly globalFiles: readonly string[];
   /** npm's own answer for a key; undefined when there is no npm. */
   readonly ask: (key: string) => Promise<string | undefined>;
 };
@@ -56,16 +58,10 @@ export async function askNpm(key: string): Promise<string | undefined> {
   }
 }
 
-async function readConfig({ environment, cwd, home }: NpmMachine): Promise<Config> {
+async function readConfig({ environment, cwd, home, globalFiles }: NpmMachine): Promise<Config> {
   const variables = fromEnvironment(environment);
-  const prefix = variables.get('prefix') ?? dirname(dirname(process.execPath));
-  const files = [
-    join(cwd, '.npmrc'),
-    variables.get('userconfig') ?? join(home, '.npmrc'),
-    variables.get('globalconfig') ?? join(prefix, 'etc', 'npmrc'),
-    // Debian's npm has its prefix at /usr whatever Node runs this program.
-    join('/usr', 'etc', 'npmrc'),
-  ];
+  const globalConfig = variables.get('globalconfig');
+  const files = [join(cwd, '.npmrc'), variables.get('userconfig') ?? join(home, '.npmrc'), ...(globalConfig === undefined ? globalFiles : [globalConfig])];
   const config = new Map(variables);
   for (const file of files) {
     for (const [key, value] of parseNpmrc((await readText(file)) ?? '', environment)) if (!config.has(key)) config.set(key, value);

@@ -1,0 +1,246 @@
+/** Fetching over real sockets from servers that misbehave: what arrives is the file, or a clear refusal. */
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { AppError } from '../../api/errors.ts';
+import { folderDigest } from '../../runtime/artifact/digest.ts';
+import { openPart, type OpenPart } from '../../runtime/artifact/part-file.ts';
+import { sha256 } from '../support/artifact.ts';
+import { bytesOf, code, content, FetchWorld } from '../support/fetching.ts';
+import { cutAfter, FileServer } from '../support/file-server.ts';
+
+describe('fetching a model over http', () => {
+  const world = FetchWorld.forEachTest();
+  const digest = sha256(content);
+
+  it('stores the bytes under their digest', async () => {
+    const got = await world.fetchFrom({ digest });
+    assert.deepEqual(await bytesOf(got), content);
+    assert.deepEqual({ digest: got.digest, bytes: got.bytes }, { digest, bytes: content.length });
+  });
+
+  it('asks nobody for what it has', async () => {
+    await world.fetchFrom({ digest });
+    await world.fetchFrom({ digest });
+    assert.equal(world.server.asked.length, 1);
+  });
+
+  it('goes on where a connection was cut', async () => {
+    world.server.on = (_request, response, nth) => nth === 1 && cutAfter(response, content, 40_000, { etag: `"${content.length}"` });
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+    assert.match(world.server.asked[1]?.range ?? '', /^bytes=[1-9]\d*-$/);
+  });
+
+  it('begins anew when the file changed between two pieces', async () => {
+    const newer = Buffer.from(content).reverse();
+    world.server.on = (_request, response, nth) => {
+      if (nth !== 1) return false;
+      cutAfter(response, content, 40_000, { etag: '"old"' });
+      world.server.files.set('/m.onnx', newer);
+      return true;
+    };
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest: sha256(newer) })), newer);
+  });
+
+  it('does not join pieces of a 206 that names another version', async () => {
+    world.server.on = (request, response, nth) => {
+      if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
+      if (request.headers.range === undefined) return false;
+      const from = Number(/\d+/.exec(request.headers.range)?.[0]);
+      response.writeHead(206, { etag: '"b"', 'content-range': `bytes ${from}-${content.length - 1}/${content.length}`, 'content-length': content.length - from }).end(content.subarray(from));
+      return true;
+    };
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+    assert.equal(world.server.asked.at(-1)?.range, undefined);
+  });
+
+  it('begins anew when the range is another than was asked for', async () => {
+    world.server.on = (request, response, nth) => {
+      if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
+      if (request.headers.range === undefined) return false;
+      response.writeHead(206, { etag: '"a"', 'content-range': `bytes 5-${content.length - 1}/${content.length}` }).end(content.subarray(5));
+      return true;
+    };
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+  });
+
+  it('starts over once when a server resumes with wrong bytes under the right headers', async () => {
+    world.server.on = (request, response, nth) => {
+      if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
+      const { range } = request.headers;
+      if (range === undefined) return false;
+      const from = Number(/\d+/.exec(range)?.[0]);
+      response.writeHead(206, { etag: '"a"', 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` }).end(Buffer.alloc(content.length - from));
+      return true;
+    };
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+    assert.ok(world.logger.lines.some((line) => line.message === 'resumed download had the wrong digest, starting over'));
+  });
+
+  it('does not resume where neither an ETag nor a digest would tell', async () => {
+    world.server.files.set('/l/m.onnx', content);
+    world.server.etags.set('/l/m.onnx', null);
+    world.server.on = (request, response) => (request.url === '/l/m.onnx' && world.server.asked.length === 1 ? cutAfter(response, content, 40_000) : false);
+    const folderOf = folderDigest([{ path: 'm.onnx', digest }]);
+    // The only file's own digest is known here, so it may resume by that; a weak ETag alone may not.
+    world.server.etags.set('/m.onnx', 'W/"1"');
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ uri: `${world.server.origin}/l/`, digest: folderOf, files: [{ path: 'm.onnx', digest }] })), content);
+    assert.match(world.server.asked[1]?.range ?? '', /^bytes=/);
+    assert.equal(world.server.asked[1]?.headers['if-range'], undefined);
+  });
+
+  it('names what was wanted and what came when the digest is another', async () => {
+    const want = sha256('other');
+    await assert.rejects(world.fetchFrom({ digest: want }), code('DIGEST_MISMATCH', new RegExp(`m\\.onnx is ${digest}, expected ${want}`)));
+    assert.deepEqual(await readdir(join(world.folder, 'cache', 'models')), []);
+  });
+
+  it('refuses other bytes than the revision began with', async () => {
+    await assert.rejects(world.fetchFrom({ digest }, { resolvedDigest: sha256('first') }), code('DIGEST_MISMATCH', /first pod got other bytes/));
+  });
+
+  it('gives up on a server that cuts every answer short', async () => {
+    world.server.on = (_request, response) => cutAfter(response, content, 0);
+    await assert.rejects(world.fetchFrom({ digest }, { limits: { tries: 3 } }), code('SOURCE_UNAVAILABLE'));
+    assert.equal(world.server.asked.length, 3);
+  });
+
+  it('gets a file from a server that gives a little at a time', async () => {
+    world.server.on = (request, response) => {
+      const from = Number(/\d+/.exec(request.headers.range ?? '0')?.[0]);
+      const part = content.subarray(from, from + 15_000);
+      response.writeHead(from === 0 ? 200 : 206, { etag: '"a"', 'content-length': content.length - from, ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` }) });
+      if (from + part.length === content.length) response.end(part);
+      else response.write(part, () => setTimeout(() => response.destroy(), 5));
+      return true;
+    };
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest }, { limits: { tries: 3 } })), content);
+  });
+
+  it('tries again after 503 and 429', async () => {
+    world.server.on = (_request, response, nth) => nth <= 2 && (response.writeHead(nth === 1 ? 503 : 429).end(), true);
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+  });
+
+  for (const status of [404, 410, 401, 403]) {
+    it(`does not try again after ${status}`, async () => {
+      world.server.on = (_request, response) => (response.writeHead(status).end(), true);
+      await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_MISSING', new RegExp(`answered ${status}`)));
+      assert.equal(world.server.asked.length, 1);
+    });
+  }
+
+  it('refuses a file that says it is larger than the limit, before reading it', async () => {
+    await assert.rejects(world.fetchFrom({ digest }, { limits: { sourceBytes: 1000 } }), code('SOURCE_TOO_LARGE', /1000 bytes/));
+  });
+
+  it('refuses a file that turns out larger than the limit', async () => {
+    world.server.on = (_request, response) => (response.writeHead(200).end(content), true);
+    await assert.rejects(world.fetchFrom({ digest }, { limits: { sourceBytes: 1000 } }), code('SOURCE_TOO_LARGE'));
+  });
+
+  it('follows a redirect', async () => {
+    world.server.on = (request, response) => request.url === '/old' && (response.writeHead(302, { location: '/m.onnx' }).end(), true);
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ uri: `${world.server.origin}/old`, digest }), 'old'), content);
+  });
+
+  it('ends an endless redirect', async () => {
+    world.server.on = (_request, response) => (response.writeHead(302, { location: '/m.onnx' }).end(), true);
+    await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /more than 5 times/));
+  });
+
+  it('does not follow a redirect to a metadata address', async () => {
+    world.server.on = (_request, response) => (response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data' }).end(), true);
+    await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /169\.254\.169\.254/));
+  });
+
+  it('does not follow a redirect to another scheme', async () => {
+    world.server.on = (_request, response) => (response.writeHead(302, { location: 'file:///etc/passwd' }).end(), true);
+    await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /not followed/));
+  });
+
+  it('sends the credentials of the URL to its own origin only, and shows them to nobody', async () => {
+    const other = await FileServer.start();
+    other.files.set('/m.onnx', content);
+    world.server.on = (_request, response) => (response.writeHead(302, { location: `${other.origin}/m.onnx` }).end(), true);
+    const uri = `${world.server.origin.replace('//', '//user:hunter2@')}/m.onnx?token=hunter2`;
+    const got = await world.fetchFrom({ uri, digest });
+    await other.stop();
+    assert.equal(world.server.asked[0]?.headers.authorization, `Basic ${Buffer.from('user:hunter2').toString('base64')}`);
+    assert.equal(other.asked[0]?.headers.authorization, undefined);
+    assert.ok(!JSON.stringify([got, world.logger.lines]).includes('hunter2'));
+  });
+
+  it('fetches the files of a folder that the spec names', async () => {
+    world.server.files.set('/f/model.onnx', content);
+    world.server.files.set('/f/sub/tokenizer.json', Buffer.from('{}'));
+    const files = [{ path: 'sub/tokenizer.json', digest: sha256('{}') }, { path: 'model.onnx', digest }];
+    const got = await world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files });
+    assert.deepEqual(await bytesOf(got, 'sub/tokenizer.json'), Buffer.from('{}'));
+  });
+
+  it('says which file of a folder is another', async () => {
+    world.server.files.set('/f/model.onnx', content);
+    const files = [{ path: 'model.onnx', digest: sha256('other') }];
+    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files }), code('DIGEST_MISMATCH', /\/f\/model\.onnx/));
+  });
+
+  it('refuses a folder whose files the spec does not name', async () => {
+    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest }), code('SOURCE_INVALID', /name its files/));
+  });
+
+  it('refuses a path that leads out of the folder', async () => {
+    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest, files: [{ path: '../x', digest }] }), code('SOURCE_INVALID', /leads out/));
+  });
+
+  it('says so when nobody listens', async () => {
+    const gone = createServer();
+    await new Promise<void>((resolve) => { gone.listen(0, '127.0.0.1', resolve); });
+    const { port } = gone.address() as { port: number };
+    await new Promise((resolve) => { gone.close(resolve); });
+    await assert.rejects(world.fetchFrom({ uri: `http://127.0.0.1:${port}/m.onnx`, digest }, { limits: { tries: 2 } }), code('SOURCE_UNAVAILABLE', /ECONNREFUSED/));
+  });
+
+  it('gives a server up that does not answer', async () => {
+    world.server.on = () => true;
+    const http = { timeouts: { connectMs: 1000, headersMs: 50, idleMs: 50 } };
+    await assert.rejects(world.fetchFrom({ digest }, { http, limits: { tries: 2 } }), code('SOURCE_UNAVAILABLE', /did not answer in time/));
+  });
+
+  it('stops when it is told to, and goes on later', async () => {
+    const stop = new AbortController();
+    world.server.on = (_request, response, nth) => {
+      if (nth !== 1) return false;
+      response.writeHead(200, { etag: `"${content.length}"`, 'content-length': content.length });
+      response.write(content.subarray(0, 50_000), () => setTimeout(() => stop.abort(new Error('stopped')), 30));
+      return true;
+    };
+    await assert.rejects(world.fetchFrom({ digest }, { signal: stop.signal }), /stopped|abort/i);
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+    assert.match(world.server.asked[1]?.range ?? '', /^bytes=[1-9]/);
+  });
+
+  it('says that the disk is full, and goes on when it is not', async () => {
+    let room = 30_000;
+    const full: OpenPart = async (path, keep) => {
+      const part = await openPart(path, keep);
+      return {
+        ...part,
+        async write(bytes) {
+          room -= bytes.length;
+          if (room < 0) throw new AppError('DISK_FULL', { path });
+          await part.write(bytes);
+        },
+      };
+    };
+    await assert.rejects(world.fetchFrom({ digest }, { openPart: full }), code('DISK_FULL'));
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+  });
+
+  it('fetches again what was damaged in the cache', async () => {
+    const got = await world.fetchFrom({ digest });
+    await writeFile(join(got.root, 'm.onnx'), 'damaged');
+    assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
+  });
+});
