@@ -1,0 +1,24 @@
+/**
+ * A worker of the engine that has no model: it answers zeros, throws in mid-run when the first value is -1, and cannot
+ * load when its file is named `broken`.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { FromWorker, ToWorker, WorkerTask } from '../../runtime/engine/messages.ts';
+
+const port = parentPort;
+const { graphPath } = workerData as WorkerTask;
+const say = (message: FromWorker): void => port?.postMessage(message);
+
+port?.on('message', (message: ToWorker) => {
+  if (message.say === 'release') return port.close();
+  const parts = message.batch.parts.map((part) => {
+    if (part['x']?.data[0] === -1) throw new Error('the worker broke');
+    return { is: 'Done' as const, outputs: { y: { type: 'float32' as const, dims: [1, 1], data: new Float32Array(1) } } };
+  });
+  return say({ say: 'ran', result: { parts, inferMs: 0, together: true } });
+});
+
+if (graphPath.endsWith('broken')) {
+  say({ say: 'loadFailed', why: 'no such model' });
+  port?.close();
+} else say({ say: 'loaded', loadMs: 0 });

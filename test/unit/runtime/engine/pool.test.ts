@@ -1,0 +1,79 @@
+/** The workers' lives, with workers that break on purpose. */
+import assert from 'node:assert/strict';
+import { AppError } from '../../../../api/errors.ts';
+import { silentLogger } from '../../../../lib/log.ts';
+import { WorkerPool } from '../../../../runtime/engine/pool.ts';
+import { sessionOptions } from '../../../../runtime/engine/session-options.ts';
+import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
+import { givenConfig } from '../../../support/model-server.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const program = new URL('../../../support/crashing-worker.ts', import.meta.url);
+const { execution, memory } = givenConfig();
+const options = sessionOptions({ execution, memory, threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' }, signature: { inputs: [], outputs: [] }, optimized: false });
+const start = (clock: HandClock, graphPath = 'model', workers = 2) => WorkerPool.start({ model: 'm', workers, task: { graphPath, options, nice: 0 }, clock, logger: silentLogger, program });
+const x = (value: number): NamedTensors => ({ x: makeTensor('float32', [1, 1], Float32Array.of(value)) });
+const batch = (value: number) => ({ parts: [x(value)], outputs: ['y'] });
+const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
+
+/** Turns the clock until the pool has that many workers ready. A thread starts in its own time. */
+async function untilReady(pool: WorkerPool, clock: HandClock, count: number): Promise<void> {
+  while (pool.workers.ready < count) {
+    await clock.advance(10_000);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+describe('WorkerPool', function () {
+  this.timeout(20_000);
+
+  it('gives the requests of a worker that broke ENGINE_LOST, and replaces it', async () => {
+    const clock = new HandClock();
+    const pool = await start(clock);
+    await assert.rejects(pool.run(batch(-1)), (error: unknown) => codeOf(error) === 'ENGINE_LOST');
+    assert.deepEqual(pool.workers, { ready: 1, wanted: 2 });
+    assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
+    await untilReady(pool, clock, 2);
+    assert.equal(pool.freeSlots, 2);
+    await pool.close();
+  });
+
+  it('waits before it replaces a worker, longer each time it breaks', async () => {
+    const clock = new HandClock();
+    const pool = await start(clock, 'model', 1);
+    const waits: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      await assert.rejects(pool.run(batch(-1)));
+      const began = clock.monotonic();
+      while (clock.pending > 0) await clock.advance(10);
+      waits.push(clock.monotonic() - began);
+      await untilReady(pool, clock, 1);
+    }
+    assert.ok(waits[3]! > waits[0]!, waits.join());
+    await pool.close();
+  });
+
+  it('says in ONNX Runtime\'s words why a model cannot be loaded', async () => {
+    await assert.rejects(start(new HandClock(), 'broken'), (error: unknown) => codeOf(error) === 'ENGINE_LOAD_FAILED' && /no such model/.test(String(error)));
+  });
+
+  it('replaces a worker that is recycled, at once and without losing a request', async () => {
+    const clock = new HandClock();
+    const pool = await start(clock, 'model', 1);
+    const running = pool.run(batch(1));
+    pool.recycle();
+    assert.equal((await running).parts[0]?.is, 'Done');
+    await untilReady(pool, clock, 1);
+    assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
+    await pool.close();
+  });
+
+  it('refuses a buffer that was handed over before, and its slot stays free', async () => {
+    const pool = await start(new HandClock(), 'model', 1);
+    const used = batch(1);
+    await pool.run(used);
+    await assert.rejects(pool.run(used), /detached|DataClone/i);
+    assert.equal(pool.freeSlots, 1);
+    await pool.close();
+  });
+});
