@@ -10,6 +10,7 @@ import type { Objects } from '../objects.ts';
 import { builtinResources } from './builtin/resources.ts';
 import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
+import { serveDefinitions } from './crd/controller.ts';
 import { Deletes } from './deletes.ts';
 import { stringAt } from './json.ts';
 import { DirectObjects } from './direct-objects.ts';
@@ -22,6 +23,8 @@ export type CoreOptions = {
   /** Where ClusterIPs come from. Loopback, so that this machine can call them. */
   readonly serviceRange?: string;
   readonly loaded?: StoreSnapshot;
+  /** Called with the store before anything is written to it. */
+  readonly follow?: (store: Store) => void;
   /** How many events each resource's watchers may lag behind. */
   readonly ringSize?: number;
 };
@@ -43,11 +46,15 @@ const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-syst
 export function createCore(options: CoreOptions): Core {
   const { clock, logger = silentLogger } = options;
   const store = new Store({ ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }), ...(options.loaded === undefined ? {} : { loaded: options.loaded }) });
+  options.follow?.(store);
   const takenAddresses = (): ReadonlySet<string> => new Set(store.list('services').map((service) => stringAt(service, 'spec', 'clusterIP') ?? ''));
-  const catalog = new Catalog(builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses }));
+  const catalog = new Catalog(builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses, clock }));
   const writes = new Writes({ store, clock });
   const deletes = new Deletes({ store, clock });
   writes.finishDeletion = (resource, last) => deletes.finish(resource, last);
+  const definitions = catalog.find('apiextensions.k8s.io/v1', 'customresourcedefinitions');
+  if (definitions === undefined) throw new Error('definitions are built in');
+  serveDefinitions({ store, catalog, writes, deletes, definitions });
   const end = new Collector({ store, catalog, writes, deletes, logger }).start();
   const objects = new DirectObjects({ store, catalog, writes, deletes });
   for (const name of firstNamespaces) {

@@ -15,10 +15,10 @@ import { toTime } from './times.ts';
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';
 
 export type DeleteOptions = {
-  readonly graceSeconds?: number;
-  readonly propagation?: Propagation;
-  readonly uid?: string;
-  readonly resourceVersion?: string;
+  readonly graceSeconds?: number | undefined;
+  readonly propagation?: Propagation | undefined;
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
   readonly dryRun?: boolean;
 };
 
@@ -96,11 +96,12 @@ export class Deletes {
 
 function checkPreconditions(resource: Resource, old: KubeObject, options: DeleteOptions): void {
   const { name, uid, resourceVersion } = old.metadata;
+  const byKind = { ...resource, plural: resource.kind };
   if (options.uid !== undefined && options.uid !== uid) {
-    throw conflict(resource, name, `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${uid}`);
+    throw conflict(byKind, name, `the UID in the precondition (${options.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`);
   }
   if (options.resourceVersion !== undefined && options.resourceVersion !== resourceVersion) {
-    throw conflict(resource, name, `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${resourceVersion}`);
+    throw conflict(byKind, name, `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`);
   }
 }
 

@@ -108,12 +108,9 @@ function validateOwners(owners: unknown): Cause[] {
 function validateFinalizers(finalizers: unknown): Cause[] {
   const causes: Cause[] = [];
   const names = listOf(finalizers).map(String);
-  for (const [index, name] of names.entries()) {
+  for (const name of names) {
     const problem = qualifiedNameProblem(name);
     if (problem !== undefined) causes.push(invalidValue('metadata.finalizers', name, problem));
-    else if (!name.includes('/') && !['foregroundDeletion', 'orphan', 'kubernetes'].includes(name)) {
-      causes.push(invalidValue(`metadata.finalizers[${index}]`, name, 'name is neither a standard finalizer name nor is it fully qualified'));
-    }
   }
   if (names.includes('foregroundDeletion') && names.includes('orphan')) causes.push(invalidValue('metadata.finalizers', names, 'finalizer orphan and foregroundDeletion cannot be both set'));
   return causes;

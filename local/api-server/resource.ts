@@ -6,7 +6,7 @@
  */
 import type { KubeObject } from '../objects.ts';
 import type { JsonRecord } from './json.ts';
-import type { Schema } from './schema.ts';
+import type { Schema } from './schema/schema.ts';
 import type { Cause } from './status.ts';
 
 /** An object while it is being made; plain JSON that may be changed. */

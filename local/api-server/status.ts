@@ -75,7 +75,7 @@ export function invalid(subject: Subject, name: string, causes: readonly Cause[]
   const lines = [...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`)))];
   const list = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   const kind = subject.group === '' ? subject.kind : `${subject.kind}.${subject.group}`;
-  const details: StatusDetails = { name, ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.kind, causes };
+  const details: StatusDetails = { ...(name === '' ? {} : { name }), ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.kind, causes };
   return new StatusError(422, 'Invalid', `${kind} "${name}" is invalid: ${list}`, details);
 }
 

@@ -21,11 +21,6 @@ export type Change = {
 
 export type ChangeHandler = (change: Change) => void;
 
-/** Told of every write before anyone else is; the journal. */
-export interface Journal {
-  append(change: Change): void;
-}
-
 export type StoreSnapshot = { readonly revision: number; readonly tables: ReadonlyMap<string, readonly KubeObject[]> };
 
 type Watcher = { readonly table: string | undefined; readonly since: number; readonly handler: ChangeHandler };
@@ -48,7 +43,7 @@ export class Store {
   readonly #watchers = new Set<Watcher>();
   readonly #pending: Change[] = [];
   #flushing = false;
-  #journal: Journal | undefined;
+  readonly #listeners: ChangeHandler[] = [];
 
   /** @param loaded the state of an earlier life; revisions go on from its */
   constructor(options: { readonly ringSize?: number; readonly loaded?: StoreSnapshot } = {}) {
@@ -62,9 +57,9 @@ export class Store {
     }
   }
 
-  /** From now on every write is also told to the journal, at once. */
-  writeTo(journal: Journal): void {
-    this.#journal = journal;
+  /** Tells of every write within the write itself. The listener must not write. For the journal and the catalogue. */
+  onWrite(listener: ChangeHandler): void {
+    this.#listeners.push(listener);
   }
 
   get revision(): number {
@@ -150,7 +145,7 @@ export class Store {
   }
 
   #record(change: Change): void {
-    this.#journal?.append(change);
+    for (const listener of this.#listeners) listener(change);
     const ring = this.#rings.get(change.table) ?? [];
     this.#rings.set(change.table, ring);
     ring.push(change);

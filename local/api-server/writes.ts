@@ -12,6 +12,7 @@ import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from './j
 import { recordWrite, withoutTimes } from './managed-fields/track.ts';
 import { validateMeta, validateMetaUpdate } from './meta.ts';
 import { apiVersionOf, type Draft, type Resource } from './resource.ts';
+import { checkCustomObject } from './schema/check-object.ts';
 import { alreadyExists, conflict, forbidden, invalid, invalidValue, modifiedMeanwhile, notFound, StatusError, type Cause } from './status.ts';
 import { keyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
@@ -53,7 +54,7 @@ export class Writes {
     this.#checkNamespace(resource, draft);
     const object = this.#prepareNew(resource, draft);
     const name = stringAt(object.metadata, 'name') ?? '';
-    const causes = [...validateMeta(object, nameShape(resource)), ...(resource.rules.validate?.(object, undefined) ?? [])];
+    const causes = problems(resource, object, undefined);
     if (causes.length > 0) throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
     if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined) throw alreadyExists(resource, name);
     if (options.applied !== true) recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
@@ -71,7 +72,7 @@ export class Writes {
     const draft = compute(old);
     checkVersion(resource, draft, old, options);
     const object = this.#prepareChanged(resource, draft, old, options.subresource ?? '');
-    const causes = [...validateMeta(object, nameShape(resource)), ...validateMetaUpdate(object, old), ...(resource.rules.validate?.(object, old) ?? [])];
+    const causes = problems(resource, object, old);
     if (causes.length > 0) throw invalid(resource, key.name, causes);
     if (options.applied !== true) recordWrite({ resource, before: old, after: object, ...options, time: toTime(this.#clock.now()) });
     return this.#finish(resource, object, old, options);
@@ -149,7 +150,7 @@ function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options
   const asked = { uid: '', resourceVersion: '', ...draft.metadata };
   if (asked.uid !== '' && asked.uid !== uid) throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked.uid}, UID in object meta: ${uid}`);
   const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
-  if (asked.resourceVersion === '' && needsVersion) throw invalid(resource, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
+  if (asked.resourceVersion === '' && needsVersion) throw invalid({ ...resource, kind: resource.plural }, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
   if (asked.resourceVersion !== '' && asked.resourceVersion !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
@@ -204,6 +205,12 @@ function isDue(object: KubeObject): boolean {
 export function namespaceOf(object: { readonly metadata: unknown }): string | undefined {
   const namespace = stringAt(object.metadata, 'namespace');
   return namespace === '' ? undefined : namespace;
+}
+
+function problems(resource: Resource, object: Draft, old: KubeObject | undefined): readonly Cause[] {
+  const ofMeta = [...validateMeta(object, nameShape(resource)), ...(old === undefined ? [] : validateMetaUpdate(object, old))];
+  if (resource.custom) return checkCustomObject(resource, object, old, ofMeta);
+  return [...ofMeta, ...(resource.rules.validate?.(object, old) ?? [])];
 }
 
 function nameShape(resource: Resource): 'label' | 'subdomain' {

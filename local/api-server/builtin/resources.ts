@@ -3,6 +3,8 @@
  *
  * Owns: the table. What a kind does is in rules.ts, what `kubectl get` shows of it in columns.ts.
  */
+import type { Clock } from '../../../lib/clock.ts';
+import { definitionRules } from '../crd/definition-rules.ts';
 import { allVerbs, type Resource, type Rules, type ScalePaths } from '../resource.ts';
 import { columnsOf } from './columns.ts';
 import { eventConversion, eventRules } from './events.ts';
@@ -31,8 +33,8 @@ const replicaScale: ScalePaths = { spec: ['spec', 'replicas'], status: ['status'
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
-/** @param parts how Services get their addresses */
-export function builtinResources(parts: { readonly serviceRange: string; readonly takenAddresses: () => ReadonlySet<string> }): readonly Resource[] {
+/** @param parts how Services get their addresses, and the time of a definition's conditions */
+export function builtinResources(parts: { readonly serviceRange: string; readonly takenAddresses: () => ReadonlySet<string>; readonly clock: Clock }): readonly Resource[] {
   const rows: readonly Row[] = [
     { definition: core, group: '', kind: 'Namespace', plural: 'namespaces', short: ['ns'], cluster: true, status: true, rules: namespaceRules },
     { definition: core, group: '', kind: 'Pod', plural: 'pods', short: ['po'], all: true, status: true, rules: podRules },
@@ -50,6 +52,7 @@ export function builtinResources(parts: { readonly serviceRange: string; readonl
     { definition: 'io.k8s.api.discovery.v1', group: 'discovery.k8s.io', kind: 'EndpointSlice', plural: 'endpointslices', rules: endpointSliceRules },
     { definition: 'io.k8s.api.coordination.v1', group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', rules: leaseRules },
     { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events', conversion: eventConversion },
+    { definition: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', group: 'apiextensions.k8s.io', kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', short: ['crd', 'crds'], cluster: true, status: true, rules: definitionRules(parts.clock) },
   ];
   return rows.map(resourceOf);
 }

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isRecord, type JsonRecord } from '../json.ts';
-import type { Schema } from '../schema.ts';
+import type { Schema } from '../schema/schema.ts';
 
 /** As the file has them, references unresolved: what /openapi/v3 shows. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<Record<string, JsonRecord>>;
@@ -21,7 +21,7 @@ export function builtinSchema(name: string): Schema {
   // Registered before it is filled: a type may hold itself.
   const made: JsonRecord = {};
   resolvedByName.set(name, made);
-  Object.assign(made, resolve(definition));
+  Object.assign(made, resolve(definition), { title: name.slice(name.lastIndexOf('.') + 1) });
   return made;
 }
 

@@ -24,6 +24,7 @@ const ancient = 'ancient-changes';
 export const unowned: readonly (readonly string[])[] = [
   ['f:apiVersion'],
   ['f:kind'],
+  ['f:metadata', '.'],
   ...['name', 'namespace', 'creationTimestamp', 'selfLink', 'uid', 'clusterName', 'generation', 'managedFields', 'resourceVersion', 'deletionTimestamp', 'deletionGracePeriodSeconds'].map((field) => ['f:metadata', `f:${field}`]),
 ];
 

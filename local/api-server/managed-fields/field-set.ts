@@ -66,7 +66,7 @@ export class FieldSet {
     return this.#combine(other, (mine, theirs) => mine && !theirs);
   }
 
-  /** Without the subtrees at these paths. */
+  /** Without the subtrees at these paths; one that ends in `.` takes only the member there. */
   without(paths: readonly (readonly string[])[]): FieldSet {
     return this.#copyBut(paths);
   }
@@ -83,10 +83,12 @@ export class FieldSet {
     return this.difference(other).isEmpty() && other.difference(this).isEmpty();
   }
 
-  /** Every member's path, in order. */
+  /** Every member's path. The root is none. */
   *paths(prefix: readonly string[] = []): Generator<readonly string[]> {
-    if (this.isMember) yield prefix;
-    for (const [step, child] of [...this.children].sort(([a], [b]) => (a < b ? -1 : 1))) yield* child.paths([...prefix, step]);
+    // As the real server lists them: the members at hand before what is below.
+    const sorted = [...this.children].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [step, child] of sorted) if (child.isMember) yield [...prefix, step];
+    for (const [step, child] of sorted) yield* child.paths([...prefix, step]);
   }
 
   #childAt(step: string): FieldSet {
@@ -109,7 +111,7 @@ export class FieldSet {
 
   #copyBut(paths: readonly (readonly string[])[]): FieldSet {
     const out = new FieldSet();
-    out.isMember = this.isMember;
+    out.isMember = this.isMember && !paths.some((path) => path.length === 1 && path[0] === '.');
     for (const [step, child] of this.children) {
       const below = paths.filter((path) => path[0] === step).map((path) => path.slice(1));
       if (below.some((path) => path.length === 0)) continue;

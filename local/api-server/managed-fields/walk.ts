@@ -5,7 +5,7 @@
  *       not its code). A list without a word is one value, a map is owned key by key.
  */
 import { isRecord, isSame } from '../json.ts';
-import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema.ts';
+import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
 import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: Schema };

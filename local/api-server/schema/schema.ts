@@ -5,7 +5,7 @@
  *       types are resolved when they are loaded, so a node may be part of a cycle: walk along a value, never
  *       along the schema alone.
  */
-import { isRecord } from './json.ts';
+import { isRecord } from '../json.ts';
 
 export type ValidationRule = {
   readonly rule: string;
@@ -18,6 +18,8 @@ export type ValidationRule = {
 
 export type Schema = {
   readonly type?: string;
+  /** Of built-in types: the type's own name, such as `PodSpec`. */
+  readonly title?: string;
   readonly format?: string;
   readonly description?: string;
   readonly default?: unknown;

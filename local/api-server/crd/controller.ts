@@ -1,0 +1,55 @@
+/**
+ * Keeps the catalogue in step with the definitions that are stored, and empties a definition that ends.
+ *
+ * Owns: serving a custom resource from the very write that defines it, and taking its objects away before it goes.
+ */
+import type { KubeObject } from '../../objects.ts';
+import type { Catalog } from '../catalog.ts';
+import type { Deletes } from '../deletes.ts';
+import { copyOf } from '../json.ts';
+import type { Draft, Resource } from '../resource.ts';
+import { keyOf, type Change, type Store } from '../store.ts';
+import type { Writes } from '../writes.ts';
+import { cleanupFinalizer } from './definition-rules.ts';
+import { resourcesOf, tableOf } from './resource.ts';
+
+export const definitionsTable = 'customresourcedefinitions.apiextensions.k8s.io';
+
+type Parts = { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly definitions: Resource };
+
+/** Serves what is defined already, then follows. */
+export function serveDefinitions(parts: Parts): void {
+  const { store, catalog } = parts;
+  for (const definition of store.list(definitionsTable)) catalog.setCustom(tableOf(definition), resourcesOf(definition));
+  // At once, not as an event: the answer to the POST may be followed by a request for the new resource.
+  store.onWrite((change) => {
+    if (change.table === definitionsTable) follow(catalog, change);
+  });
+  store.watch(undefined, (change) => {
+    const table = change.table === definitionsTable ? tableOf(change.object) : change.table;
+    const definition = store.get(definitionsTable, keyOf(undefined, table));
+    if (definition?.metadata.deletionTimestamp !== undefined) empty(parts, definition);
+  });
+  for (const definition of store.list(definitionsTable)) if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
+}
+
+function follow(catalog: Catalog, change: Change): void {
+  if (change.type === 'DELETED') catalog.setCustom(tableOf(change.object), []);
+  else if (change.previous === undefined || change.previous['spec'] !== change.object['spec']) catalog.setCustom(tableOf(change.object), resourcesOf(change.object));
+}
+
+function empty(parts: Parts, definition: KubeObject): void {
+  const { store, deletes, writes, definitions } = parts;
+  const table = tableOf(definition);
+  const [resource] = resourcesOf(definition);
+  for (const object of store.list(table)) {
+    if (resource !== undefined && object.metadata.deletionTimestamp === undefined) deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name });
+  }
+  if (store.list(table).length > 0 || definition.metadata.finalizers?.includes(cleanupFinalizer) !== true) return;
+  const compute = (old: KubeObject): Draft => {
+    const draft = copyOf(old) as unknown as Draft;
+    draft.metadata['finalizers'] = (old.metadata.finalizers ?? []).filter((name) => name !== cleanupFinalizer);
+    return draft;
+  };
+  writes.update(definitions, { namespace: undefined, name: definition.metadata.name }, compute, { manager: 'kube-apiserver', strictVersion: false });
+}

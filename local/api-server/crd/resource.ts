@@ -1,0 +1,97 @@
+/**
+ * From a CustomResourceDefinition to the resources it defines, one per served version.
+ *
+ * Pure.
+ */
+import type { KubeObject } from '../../objects.ts';
+import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { nameColumn, ageColumn } from '../builtin/columns.ts';
+import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } from '../resource.ts';
+import { applyDefaults } from '../schema/defaults.ts';
+import type { Schema } from '../schema/schema.ts';
+import { ageOf } from '../times.ts';
+import { parseJsonPath } from './json-path.ts';
+
+/** Table of the store that holds the objects of a definition: its own name. */
+export function tableOf(definition: KubeObject): string {
+  return definition.metadata.name;
+}
+
+export function resourcesOf(definition: KubeObject): readonly Resource[] {
+  return recordsOf(at(definition, 'spec', 'versions'))
+    .filter((version) => version['served'] === true)
+    .map((version) => resourceOf(definition, version));
+}
+
+function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
+  const schema = (at(version, 'schema', 'openAPIV3Schema') ?? {}) as Schema;
+  const scale = scaleOf(at(version, 'subresources', 'scale'));
+  const names = at(definition, 'spec', 'names');
+  const kind = stringAt(names, 'kind') ?? '';
+  return {
+    group: stringAt(definition, 'spec', 'group') ?? '',
+    version: stringAt(version, 'name') ?? '',
+    kind,
+    plural: stringAt(names, 'plural') ?? '',
+    singular: stringAt(names, 'singular') ?? kind.toLowerCase(),
+    listKind: stringAt(names, 'listKind') ?? `${kind}List`,
+    shortNames: listOf(at(names, 'shortNames')).map(String),
+    categories: listOf(at(names, 'categories')).map(String),
+    namespaced: at(definition, 'spec', 'scope') !== 'Cluster',
+    table: tableOf(definition),
+    schema,
+    custom: true,
+    hasStatus: isRecord(at(version, 'subresources', 'status')),
+    ...(scale === undefined ? {} : { scale }),
+    columns: columnsOf(version),
+    rules: rulesOf(schema, version),
+    verbs: allVerbs,
+  };
+}
+
+function scaleOf(scale: unknown): ScalePaths | undefined {
+  if (!isRecord(scale)) return undefined;
+  const path = (field: string): string[] => (stringAt(scale, field) ?? '').split('.').filter((name) => name !== '');
+  const selector = path('labelSelectorPath');
+  return { spec: path('specReplicasPath'), status: path('statusReplicasPath'), ...(selector.length === 0 ? {} : { selector }) };
+}
+
+function rulesOf(schema: Schema, version: JsonRecord): Rules {
+  const paths = recordsOf(version['selectableFields']).map((field) => stringAt(field, 'jsonPath') ?? '');
+  return {
+    hasGeneration: true,
+    setDefaults: (draft) => applyDefaults(draft, schema),
+    selectable: (object) => Object.fromEntries(paths.map((path) => [path.replace(/^\./, ''), scalarText(at(object, ...path.split('.').slice(1)))])),
+  };
+}
+
+function scalarText(value: unknown): string {
+  return typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
+}
+
+function columnsOf(version: JsonRecord): readonly Column[] {
+  const own = recordsOf(version['additionalPrinterColumns']);
+  return own.length === 0 ? [nameColumn, { ...ageColumn, type: 'date' }] : [nameColumn, ...own.map(columnOf)];
+}
+
+function columnOf(column: JsonRecord): Column {
+  const jsonPath = stringAt(column, 'jsonPath') ?? '';
+  const type = stringAt(column, 'type') ?? 'string';
+  const read = parseJsonPath(jsonPath) ?? (() => []);
+  return {
+    name: stringAt(column, 'name') ?? '',
+    type,
+    format: stringAt(column, 'format') ?? '',
+    description: stringAt(column, 'description') ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
+    priority: numberAt(column, 'priority') ?? 0,
+    cell: (object, nowMs) => cellOf(read(object), type, nowMs),
+  };
+}
+
+function cellOf(values: readonly unknown[], type: string, nowMs: number): unknown {
+  const [first] = values;
+  if (first === undefined || first === null) return null;
+  if (type === 'date') return typeof first === 'string' ? ageOf(first, nowMs) : null;
+  if (type === 'integer' || type === 'number' || type === 'boolean') return first;
+  return typeof first === 'object' ? JSON.stringify(first) : values.map(String).join(',');
+}

@@ -1,0 +1,118 @@
+/**
+ * One request and its answer.
+ *
+ * Owns:   what a request asks for once its path is known, reading its body within bounds, and writing answers: JSON,
+ *         warnings, refusals.
+ * Limits: bodies of 3 MiB, as on the real server.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FieldValidation } from '../decode.ts';
+import type { Resource } from '../resource.ts';
+import { invalid, StatusError, unsupportedValue, type Cause } from '../status.ts';
+import type { Subresource } from '../writes.ts';
+
+export const maxBodyBytes = 3 * 1024 * 1024;
+
+/** A request for objects of a resource. */
+export type Target = {
+  readonly resource: Resource;
+  readonly namespace: string | undefined;
+  /** Absent: the collection. */
+  readonly name: string | undefined;
+  readonly subresource: string;
+};
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly #warnings: string[] = [];
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request;
+    this.response = response;
+    const url = new URL(request.url ?? '/', 'http://local');
+    this.path = url.pathname;
+    this.query = url.searchParams;
+  }
+
+  get method(): string {
+    return this.request.method ?? 'GET';
+  }
+
+  get accept(): string {
+    return this.request.headers.accept ?? '*/*';
+  }
+
+  get mediaType(): string {
+    return (this.request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+  }
+
+  warn(message: string): void {
+    if (!this.#warnings.includes(message)) this.#warnings.push(message);
+  }
+
+  /** @throws StatusError 413 past the limit, 400 when the client breaks off */
+  async readBody(): Promise<Uint8Array> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBodyBytes) throw new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  }
+
+  sendJson(code: number, body: unknown, contentType = 'application/json'): void {
+    this.send(code, JSON.stringify(body), contentType);
+  }
+
+  send(code: number, text: string, contentType: string): void {
+    if (this.response.headersSent) return;
+    this.setCommonHeaders(contentType);
+    this.response.writeHead(code, { 'Content-Length': Buffer.byteLength(text) });
+    this.response.end(text);
+  }
+
+  setCommonHeaders(contentType: string): void {
+    this.response.setHeader('Content-Type', contentType);
+    this.response.setHeader('Cache-Control', 'no-cache, private');
+    if (this.#warnings.length > 0) this.response.setHeader('Warning', this.#warnings.map((message) => `299 - ${JSON.stringify(message)}`));
+  }
+
+  sendError(error: StatusError): void {
+    const { body } = error;
+    if (body.details?.retryAfterSeconds !== undefined) this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
+    // The rest of a body that was not read must not be taken for the next request.
+    if (!this.request.complete) this.response.setHeader('Connection', 'close');
+    this.sendJson(body.code ?? 500, body);
+  }
+
+  /** Who writes, for managedFields: as asked, else the program that the client says it is. */
+  get manager(): string {
+    const asked = this.query.get('fieldManager') ?? '';
+    if (asked !== '') return asked;
+    return (this.request.headers['user-agent'] ?? 'unknown').split('/')[0]?.slice(0, 128) ?? 'unknown';
+  }
+}
+
+export type WriteQuery = { readonly dryRun: boolean; readonly validation: FieldValidation; readonly manager: string };
+
+/** @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the refusal. @throws StatusError 422 */
+export function writeQuery(exchange: Exchange, kind: string): WriteQuery {
+  const causes: Cause[] = [];
+  const dryRun = exchange.query.getAll('dryRun').filter((value) => value !== '');
+  if (dryRun.some((value) => value !== 'All')) causes.push({ reason: 'FieldValueNotSupported', message: `Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`, field: 'dryRun' });
+  const validation = exchange.query.get('fieldValidation') ?? '';
+  if (!['', 'Ignore', 'Strict', 'Warn'].includes(validation)) causes.push(unsupportedValue('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn']));
+  const manager = exchange.query.get('fieldManager') ?? '';
+  if (manager.length > 128) causes.push({ reason: 'FieldValueTooLong', message: 'Too long: may not be more than 128 bytes', field: 'fieldManager' });
+  if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', plural: '', kind }, '', causes);
+  return { dryRun: dryRun.length > 0, validation: validation === '' ? 'Warn' : (validation as FieldValidation), manager: exchange.manager };
+}
+
+export function asSubresource(name: string): Subresource {
+  return name === 'status' || name === 'scale' ? name : '';
+}

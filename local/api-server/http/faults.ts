@@ -1,0 +1,97 @@
+/**
+ * Trouble on demand, for tests: what clients of a real server meet now and then.
+ *
+ * Owns: the faults that hold and how often. Only code in this process can set them; no request can.
+ */
+import type { Clock } from '../../../lib/clock.ts';
+import type { Store } from '../store.ts';
+import { StatusError } from '../status.ts';
+import type { Exchange } from './exchange.ts';
+import type { Watches } from './watch.ts';
+
+export type FaultEffect =
+  /** Answers after this long. */
+  | { readonly effect: 'delay'; readonly ms: number }
+  /** Answers with this status instead of doing what was asked. */
+  | { readonly effect: 'refuse'; readonly code: number; readonly reason: string; readonly message?: string; readonly retryAfterSeconds?: number }
+  /** Breaks the connection without an answer. */
+  | { readonly effect: 'reset' }
+  /** Never answers, and keeps the connection open. */
+  | { readonly effect: 'silence' };
+
+export type Fault = FaultEffect & {
+  /** Which requests it hits; absent: all. */
+  readonly matches?: (request: { readonly method: string; readonly path: string; readonly query: URLSearchParams }) => boolean;
+  /** How many it hits before it is over; absent: until it is taken away. */
+  readonly times?: number;
+};
+
+export class Faults {
+  readonly #watches: Watches;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #active = new Map<Fault, number>();
+
+  constructor(parts: { readonly watches: Watches; readonly store: Store; readonly clock: Clock }) {
+    this.#watches = parts.watches;
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+  }
+
+  /** @returns takes the fault away */
+  add(fault: Fault): () => void {
+    this.#active.set(fault, fault.times ?? Infinity);
+    return () => this.#active.delete(fault);
+  }
+
+  /** Ends every watch cleanly, as a timeout does. */
+  closeWatches(): void {
+    this.#watches.closeAll();
+  }
+
+  /** Breaks the connection of every watch. */
+  resetWatches(): void {
+    this.#watches.resetAll();
+  }
+
+  /** Every watch open now stays open and says nothing more. */
+  stallWatches(): void {
+    this.#watches.stallAll();
+  }
+
+  /** Whoever goes on from an older resourceVersion gets 410 Expired. */
+  expireEvents(): void {
+    this.#store.forget();
+  }
+
+  /** How many watches are open. */
+  get openWatches(): number {
+    return this.#watches.size;
+  }
+
+  /** @returns false when the request has been dealt with here. @throws StatusError of a refusal */
+  async pass(exchange: Exchange): Promise<boolean> {
+    for (const [fault, left] of this.#active) {
+      if (fault.matches?.({ method: exchange.method, path: exchange.path, query: exchange.query }) === false) continue;
+      if (left <= 1) this.#active.delete(fault);
+      else this.#active.set(fault, left - 1);
+      if (!(await this.#strike(fault, exchange))) return false;
+    }
+    return true;
+  }
+
+  async #strike(fault: Fault, exchange: Exchange): Promise<boolean> {
+    switch (fault.effect) {
+      case 'delay':
+        await this.#clock.sleep(fault.ms);
+        return true;
+      case 'refuse':
+        throw new StatusError(fault.code, fault.reason, fault.message ?? 'refused by a fault that a test set', fault.retryAfterSeconds === undefined ? undefined : { retryAfterSeconds: fault.retryAfterSeconds });
+      case 'reset':
+        exchange.response.destroy();
+        return false;
+      case 'silence':
+        return false;
+    }
+  }
+}

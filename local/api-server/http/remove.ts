@@ -1,0 +1,67 @@
+/**
+ * DELETE of an object and of a collection.
+ *
+ * Owns: reading DeleteOptions from body and query, and what a deletion answers with.
+ */
+import type { Core } from '../core.ts';
+import { parseBody } from '../decode.ts';
+import type { DeleteOptions, Deletion, Propagation } from '../deletes.ts';
+import { shown } from '../direct-objects.ts';
+import { isRecord, listOf, numberAt, stringAt, type JsonRecord } from '../json.ts';
+import type { Resource } from '../resource.ts';
+import { badRequest, invalid, unsupportedValue } from '../status.ts';
+import type { Exchange, Target } from './exchange.ts';
+import { integerOf, listQuery, sendObject } from './read.ts';
+import { listOfObjects } from './table.ts';
+
+/** Kinds whose deletion answers with the object; the others with a Status. */
+const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
+
+export async function deleteObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource, namespace, name = '' } = target;
+  const deletion = core.deletes.delete(resource, { namespace, name }, await deleteOptions(exchange));
+  if (deletion.outcome === 'pending' || answersWithObject.has(resource.kind)) sendObject(core, exchange, { resource, stored: deletion.object, code: 200 });
+  else exchange.sendJson(200, goneStatus(resource, deletion));
+}
+
+function goneStatus(resource: Resource, deletion: Deletion): JsonRecord {
+  const { name, uid } = deletion.object.metadata;
+  const details = { name, ...(resource.group === '' ? {} : { group: resource.group }), kind: resource.plural, uid };
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+}
+
+export async function deleteCollection(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource, namespace } = target;
+  const options = await deleteOptions(exchange);
+  const { matches } = listQuery(exchange, resource);
+  const doomed = core.store.list(resource.table, namespace).filter(matches);
+  for (const object of doomed) core.deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name }, options);
+  exchange.sendJson(200, listOfObjects(resource, doomed.map((object) => shown(resource, object)), { resourceVersion: String(core.store.revision) }));
+}
+
+/** The body's options; the query fills in what it leaves out. */
+async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
+  const bytes = await exchange.readBody();
+  const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
+  if (!isRecord(body)) throw badRequest('the body of a DELETE is DeleteOptions');
+  const propagation = stringAt(body, 'propagationPolicy') ?? exchange.query.get('propagationPolicy') ?? orphanWish(body, exchange);
+  return {
+    propagation: propagation === undefined ? undefined : asPropagation(propagation),
+    graceSeconds: numberAt(body, 'gracePeriodSeconds') ?? integerOf(exchange.query.get('gracePeriodSeconds') ?? ''),
+    uid: stringAt(body, 'preconditions', 'uid'),
+    resourceVersion: stringAt(body, 'preconditions', 'resourceVersion'),
+    dryRun: [...listOf(body['dryRun']), ...exchange.query.getAll('dryRun')].includes('All'),
+  };
+}
+
+/** The old way to say it. */
+function orphanWish(body: JsonRecord, exchange: Exchange): string | undefined {
+  const wish = body['orphanDependents'] ?? exchange.query.get('orphanDependents');
+  if (wish === true || wish === 'true') return 'Orphan';
+  return wish === false || wish === 'false' ? 'Background' : undefined;
+}
+
+function asPropagation(text: string): Propagation {
+  if (text === 'Background' || text === 'Foreground' || text === 'Orphan') return text;
+  throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }, '', [unsupportedValue('propagationPolicy', text, ['Foreground', 'Background', 'Orphan', 'nil'])]);
+}

@@ -1,0 +1,191 @@
+/**
+ * From a path and a method to what answers them.
+ *
+ * Owns: the paths of the Kubernetes API that local mode knows. Anything else is a 404 as the real server gives it.
+ */
+import type { LogSource } from '../../objects.ts';
+import type { Core } from '../core.ts';
+import { methodNotAllowed, StatusError, unknownPath } from '../status.ts';
+import { aggregated, aggregatedType, apiVersions, group, groupList, isAggregated, resourceList } from './discovery.ts';
+import type { Exchange, Target } from './exchange.ts';
+import { streamLog } from './logs.ts';
+import type { OpenApi } from './openapi.ts';
+import { getObject, listObjects } from './read.ts';
+import { deleteCollection, deleteObject } from './remove.ts';
+import { answerReview, reviews } from './reviews.ts';
+import { serveScale } from './scale.ts';
+import type { Watches, WatchOptions } from './watch.ts';
+import { createObject, patchObject, replaceObject } from './write.ts';
+
+export type Services = {
+  readonly core: Core;
+  readonly openApi: OpenApi;
+  readonly watches: Watches;
+  readonly watchOptions: WatchOptions;
+  readonly logs: () => LogSource | undefined;
+};
+
+const version = { major: '1', minor: '35', gitVersion: 'v1.35.0+onnx-local', gitCommit: '', gitTreeState: 'clean', buildDate: '1970-01-01T00:00:00Z', goVersion: '', compiler: '', platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}` };
+
+export async function route(services: Services, exchange: Exchange): Promise<void> {
+  const segments = exchange.path.split('/').filter((segment) => segment !== '').map(decode);
+  const [first, ...rest] = segments;
+  switch (first) {
+    case 'version':
+      exchange.sendJson(200, version);
+      return;
+    case 'healthz':
+    case 'livez':
+    case 'readyz':
+      exchange.send(200, 'ok', 'text/plain; charset=utf-8');
+      return;
+    case 'openapi':
+      serveOpenApi(services, exchange, rest);
+      return;
+    case 'api':
+    case 'apis':
+      await routeApi(services, exchange, first, rest);
+      return;
+    default:
+      throw unknownPath();
+  }
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw unknownPath();
+  }
+}
+
+function serveOpenApi(services: Services, exchange: Exchange, rest: readonly string[]): void {
+  const [generation, ...path] = rest;
+  if (generation !== 'v3') throw unknownPath();
+  if (path.length === 0) {
+    exchange.sendJson(200, services.openApi.index());
+    return;
+  }
+  const text = services.openApi.document(path.join('/'));
+  if (text === undefined) throw unknownPath();
+  exchange.send(200, text, 'application/json');
+}
+
+/** `/api`, `/apis`, a group, a version, or something within a version. */
+async function routeApi(services: Services, exchange: Exchange, root: 'api' | 'apis', rest: readonly string[]): Promise<void> {
+  const isCore = root === 'api';
+  const inGroup = isCore ? rest : rest.slice(1);
+  const [name] = rest;
+  if (rest.length === 0) serveRoot(services, exchange, isCore);
+  else if (!isCore && rest.length === 1) exchange.sendJson(200, found(group(services.core.catalog.all(), name ?? '')));
+  else {
+    const apiVersion = isCore ? (name ?? '') : `${name ?? ''}/${inGroup[0] ?? ''}`;
+    await routeVersion(services, exchange, apiVersion, inGroup.slice(1));
+  }
+}
+
+function serveRoot(services: Services, exchange: Exchange, isCore: boolean): void {
+  const resources = services.core.catalog.all();
+  const form = isAggregated(exchange.accept);
+  if (form !== undefined) exchange.sendJson(200, aggregated(resources, form, isCore), aggregatedType(form));
+  else exchange.sendJson(200, isCore ? apiVersions() : groupList(resources));
+}
+
+function found<T>(value: T | undefined): T {
+  if (value === undefined) throw unknownPath();
+  return value;
+}
+
+async function routeVersion(services: Services, exchange: Exchange, apiVersion: string, rest: readonly string[]): Promise<void> {
+  if (rest.length === 0) {
+    exchange.sendJson(200, found(resourceList(services.core.catalog.all(), apiVersion)));
+    return;
+  }
+  const review = reviews.find((one) => `${one.group}/v1` === apiVersion && rest.length === 1 && rest[0] === one.plural);
+  if (review !== undefined) await answerReview(exchange, review);
+  else await serveTarget(services, exchange, targetOf(services.core, apiVersion, rest));
+}
+
+/** `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are of the namespace itself. */
+function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Target {
+  const [first, second, third] = rest;
+  const ofNamespace = first === 'namespaces' && third !== undefined && !['status', 'finalize'].includes(third);
+  const namespace = ofNamespace ? second : undefined;
+  const [plural = '', name, subresource = '', ...tooDeep] = ofNamespace ? rest.slice(2) : rest;
+  const resource = found(core.catalog.find(apiVersion, plural));
+  const target = { resource, namespace, name, subresource };
+  if (!isInScope(target) || tooDeep.length > 0) throw unknownPath();
+  return target;
+}
+
+/** An object is found within its scope only; collections of all namespaces may be read. */
+function isInScope({ resource, namespace, name }: Target): boolean {
+  return namespace === undefined ? name === undefined || !resource.namespaced : resource.namespaced;
+}
+
+async function serveTarget(services: Services, exchange: Exchange, target: Target): Promise<void> {
+  const { core } = services;
+  switch (target.subresource) {
+    case '':
+      await serveObjects(services, exchange, target);
+      return;
+    case 'status':
+      if (!target.resource.hasStatus) throw unknownPath();
+      await serveStatus(core, exchange, target);
+      return;
+    case 'scale':
+      if (target.resource.scale === undefined) throw unknownPath();
+      await serveScale(core, exchange, target);
+      return;
+    default:
+      await servePodSubresource(services, exchange, target);
+  }
+}
+
+async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
+  if (target.resource.table !== 'pods') throw unknownPath();
+  if (target.subresource === 'log' && exchange.method === 'GET') await streamLog(services.core, exchange, target, services.logs());
+  else if (['exec', 'attach', 'portforward'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `pods are processes of this machine here: ${target.subresource} is not served`);
+  else throw unknownPath();
+}
+
+async function serveStatus(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  switch (exchange.method) {
+    case 'GET':
+      getObject(core, exchange, target);
+      return;
+    case 'PUT':
+      await replaceObject(core, exchange, target);
+      return;
+    case 'PATCH':
+      await patchObject(core, exchange, target);
+      return;
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+async function serveObjects(services: Services, exchange: Exchange, target: Target): Promise<void> {
+  if (exchange.method === 'GET') {
+    read(services, exchange, target);
+    return;
+  }
+  const handlers = target.name === undefined ? ofCollections : ofObjects;
+  const handle = handlers[exchange.method];
+  const isScoped = target.namespace !== undefined || !target.resource.namespaced;
+  if (handle === undefined || !isScoped) throw methodNotAllowed();
+  await handle(services.core, exchange, target);
+}
+
+type Handler = (core: Core, exchange: Exchange, target: Target) => Promise<void>;
+
+const ofCollections: Readonly<Record<string, Handler>> = { POST: createObject, DELETE: deleteCollection };
+const ofObjects: Readonly<Record<string, Handler>> = { PUT: replaceObject, PATCH: patchObject, DELETE: deleteObject };
+
+function read(services: Services, exchange: Exchange, target: Target): void {
+  const wanted = exchange.query.get('watch');
+  if (wanted === 'true' || wanted === '1') services.watches.start(services.core, exchange, target, services.watchOptions);
+  else if (target.name === undefined) listObjects(services.core, exchange, target);
+  else getObject(services.core, exchange, target);
+}
+

@@ -1,0 +1,89 @@
+/**
+ * The scale subresource: replicas of anything that has them, as one type.
+ *
+ * Owns: the Scale object, from the paths that a resource names, and writing its replicas back.
+ */
+import type { KubeObject } from '../../objects.ts';
+import type { Core } from '../core.ts';
+import { parseBody } from '../decode.ts';
+import { at, copyOf, isRecord, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../json.ts';
+import { applyMergePatch } from '../patch/merge-patch.ts';
+import { applyJsonPatch } from '../patch/json-patch.ts';
+import type { Draft, Resource } from '../resource.ts';
+import { badRequest, invalid, invalidValue, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
+import { keyOf } from '../store.ts';
+import { writeQuery, type Exchange, type Target } from './exchange.ts';
+
+export async function serveScale(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  switch (exchange.method) {
+    case 'GET':
+      exchange.sendJson(200, scaleOf(target.resource, storedObject(core, target)));
+      return;
+    case 'PUT':
+    case 'PATCH':
+      await writeScale(core, exchange, target);
+      return;
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+function storedObject(core: Core, target: Target): KubeObject {
+  const stored = core.store.get(target.resource.table, keyOf(target.namespace, target.name ?? ''));
+  if (stored === undefined) throw notFound(target.resource, target.name ?? '');
+  return stored;
+}
+
+async function writeScale(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource, namespace, name = '' } = target;
+  const query = writeQuery(exchange, exchange.method === 'PUT' ? 'UpdateOptions' : 'PatchOptions');
+  const bytes = await exchange.readBody();
+  const compute = (old: KubeObject): Draft => {
+    const wanted = wantedScale(exchange, bytes, scaleOf(resource, old));
+    const replicas = numberAt(wanted, 'spec', 'replicas') ?? 0;
+    if (replicas < 0 && !resource.custom) throw invalid({ group: 'autoscaling', plural: '', kind: 'Scale' }, name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')]);
+    const draft = copyOf(old) as unknown as Draft;
+    draft.metadata['resourceVersion'] = stringAt(wanted, 'metadata', 'resourceVersion') ?? '';
+    setAt(draft, resource.scale?.spec ?? [], replicas);
+    return draft;
+  };
+  const stored = core.writes.update(resource, { namespace, name }, compute, { ...query, subresource: 'scale', strictVersion: false });
+  exchange.sendJson(200, scaleOf(resource, stored));
+}
+
+function wantedScale(exchange: Exchange, bytes: Uint8Array, live: JsonRecord): JsonRecord {
+  const media = exchange.mediaType;
+  const isPut = exchange.method === 'PUT';
+  const { value } = parseBody(bytes, isPut ? media : 'application/json', 'Scale');
+  if (isPut && isRecord(value)) return value;
+  if (media === 'application/json-patch+json') return recordOf(applyJsonPatch(live, value));
+  if (media === 'application/merge-patch+json' || media === 'application/strategic-merge-patch+json') return recordOf(applyMergePatch(live, value));
+  if (isPut) throw badRequest('the body of a PUT of /scale is a Scale');
+  throw unsupportedMediaType(['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json']);
+}
+
+function setAt(draft: JsonRecord, path: readonly string[], value: unknown): void {
+  const [field = '', ...rest] = path;
+  if (rest.length === 0) draft[field] = value;
+  else setAt(recordIn(draft, field), rest, value);
+}
+
+function scaleOf(resource: Resource, stored: KubeObject): JsonRecord {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = stored.metadata;
+  const paths = resource.scale ?? { spec: [], status: [] };
+  const selector = paths.selector === undefined ? undefined : selectorText(at(stored, ...paths.selector));
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
+    spec: { replicas: numberAt(stored, ...paths.spec) ?? 0 },
+    status: { replicas: numberAt(stored, ...paths.status) ?? 0, ...(selector === undefined ? {} : { selector }) },
+  };
+}
+
+function selectorText(selector: unknown): string | undefined {
+  if (typeof selector === 'string') return selector;
+  const labels = at(selector, 'matchLabels');
+  if (!isRecord(labels)) return undefined;
+  return Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`).join(',');
+}

@@ -1,0 +1,87 @@
+/**
+ * Tables: what `kubectl get` asks for instead of objects.
+ *
+ * Owns: reading the Accept header, and turning objects into rows.
+ */
+import type { KubeObject } from '../../objects.ts';
+import type { JsonRecord } from '../json.ts';
+import { apiVersionOf, type Resource } from '../resource.ts';
+
+export type Form =
+  | { readonly as: 'object' }
+  | { readonly as: 'table'; readonly include: 'None' | 'Metadata' | 'Object' }
+  | { readonly as: 'metadata' };
+
+export const tableType = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+export const metadataType = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
+
+/** The first form of the Accept header that this server can give. */
+export function formOf(accept: string, includeObject: string | null): Form {
+  for (const range of accept.split(',').map((one) => one.trim())) {
+    const form = formOfRange(range.split(';').map((part) => part.trim()), includeObject);
+    if (form !== undefined) return form;
+  }
+  return { as: 'object' };
+}
+
+function formOfRange(parts: readonly string[], includeObject: string | null): Form | undefined {
+  const [type = ''] = parts;
+  if (!['application/json', 'application/*', '*/*'].includes(type)) return undefined;
+  const as = parts.find((one) => one.startsWith('as='))?.slice(3);
+  if (as === undefined) return { as: 'object' };
+  if (!parts.includes('g=meta.k8s.io') || !parts.includes('v=v1')) return undefined;
+  if (as === 'Table') return { as: 'table', include: asInclude(includeObject) };
+  return as.startsWith('PartialObjectMetadata') ? { as: 'metadata' } : undefined;
+}
+
+function asInclude(text: string | null): 'None' | 'Metadata' | 'Object' {
+  return text === 'None' || text === 'Object' ? text : 'Metadata';
+}
+
+export function contentTypeOf(form: Form): string {
+  switch (form.as) {
+    case 'table':
+      return tableType;
+    case 'metadata':
+      return metadataType;
+    case 'object':
+      return 'application/json';
+  }
+}
+
+export type TableOptions = { readonly resource: Resource; readonly nowMs: number; readonly include: 'None' | 'Metadata' | 'Object'; readonly withColumns: boolean };
+
+export function tableOf(objects: readonly { readonly stored: KubeObject; readonly shown: KubeObject }[], metadata: JsonRecord, options: TableOptions): JsonRecord {
+  const { resource, nowMs } = options;
+  return {
+    kind: 'Table',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata,
+    columnDefinitions: options.withColumns ? resource.columns.map(({ name, type, format = '', description = '', priority }) => ({ name, type, format, description, priority })) : null,
+    rows: objects.map(({ stored, shown }) => ({
+      cells: resource.columns.map((column) => column.cell(stored, nowMs) ?? null),
+      ...included(shown, options.include),
+    })),
+  };
+}
+
+function included(object: KubeObject, include: TableOptions['include']): JsonRecord {
+  switch (include) {
+    case 'None':
+      return {};
+    case 'Metadata':
+      return { object: metadataOf(object) };
+    case 'Object':
+      return { object };
+  }
+}
+
+export function metadataOf(object: KubeObject): JsonRecord {
+  return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
+}
+
+/** A list. Items of built-in types do not name their type again, those of custom ones do. */
+export function listOfObjects(resource: Resource, items: readonly KubeObject[], metadata: JsonRecord): JsonRecord {
+  const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
+  return { kind: resource.listKind, apiVersion: apiVersionOf(resource), metadata, items: shown };
+}

@@ -1,0 +1,218 @@
+/**
+ * Watches: a resource's changes as a stream of JSON lines.
+ *
+ * Owns:   what a watcher is shown: the state first when it asks for it, every change after its resourceVersion, objects
+ *         that enter or leave its selector, bookmarks.
+ * Limits: a client that does not read is cut off at 16 MiB of unsent events. Nobody watches longer than an hour.
+ * Ends:   at its timeout, with its connection, or when the server ends or a test asks for it.
+ */
+import { randomInt } from 'node:crypto';
+import type { KubeObject } from '../../objects.ts';
+import type { Core } from '../core.ts';
+import { shown } from '../direct-objects.ts';
+import { apiVersionOf } from '../resource.ts';
+import { expired, forbiddenValue, invalid, StatusError, type StatusBody } from '../status.ts';
+import type { Change } from '../store.ts';
+import type { Exchange, Target } from './exchange.ts';
+import { integerOf, listQuery, type ListQuery } from './read.ts';
+import { contentTypeOf, formOf, metadataOf, tableOf, type Form } from './table.ts';
+
+export type WatchOptions = { readonly bookmarkMs: number };
+
+const maxUnsentBytes = 16 * 1024 * 1024;
+const minDefaultSeconds = 1_800;
+
+/** Every open watch; the server ends them when it ends. */
+export class Watches {
+  readonly #open = new Set<Watch>();
+
+  start(core: Core, exchange: Exchange, target: Target, options: WatchOptions): void {
+    const watch = new Watch(core, exchange, target);
+    this.#open.add(watch);
+    exchange.response.once('close', () => {
+      this.#open.delete(watch);
+      watch.stop();
+    });
+    watch.run(options);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Ends all as a timeout would. */
+  closeAll(): void {
+    for (const watch of this.#open) watch.close();
+  }
+
+  /** Breaks all connections without a word. */
+  resetAll(): void {
+    for (const watch of this.#open) watch.reset();
+  }
+
+  /** From now on these send nothing more, and stay open: what a dead peer looks like. */
+  stallAll(): void {
+    for (const watch of this.#open) watch.stop();
+  }
+}
+
+class Watch {
+  readonly #core: Core;
+  readonly #exchange: Exchange;
+  readonly #target: Target;
+  readonly #query: ListQuery;
+  readonly #form: Form;
+  readonly #sendsInitial: boolean;
+  readonly #bookmarks: boolean;
+  readonly #timeoutMs: number;
+  readonly #endings: (() => void)[] = [];
+  #columnsSent = false;
+
+  constructor(core: Core, exchange: Exchange, target: Target) {
+    this.#core = core;
+    this.#exchange = exchange;
+    this.#target = target;
+    this.#sendsInitial = checkInitial(exchange);
+    this.#query = watchQuery(exchange, target);
+    this.#form = formOf(exchange.accept, exchange.query.get('includeObject'));
+    this.#bookmarks = exchange.query.get('allowWatchBookmarks') === 'true';
+    const asked = integerOf(exchange.query.get('timeoutSeconds') ?? '') ?? 0;
+    this.#timeoutMs = (asked > 0 ? asked : minDefaultSeconds + randomInt(minDefaultSeconds)) * 1000;
+  }
+
+  run(options: WatchOptions): void {
+    const { response } = this.#exchange;
+    const { store, clock } = this.#core;
+    this.#exchange.setCommonHeaders(contentTypeOf(this.#form));
+    response.writeHead(200);
+    response.flushHeaders();
+    const from = this.#from();
+    const { table } = this.#target.resource;
+    if (from !== undefined && !store.remembers(table, from)) {
+      this.#fail(expired(`too old resource version: ${from} (${store.revision})`).body);
+      return;
+    }
+    this.#endings.push(store.watch(table, (change) => this.#follow(change, from ?? 0)));
+    if (from === undefined) this.#sendState();
+    else for (const change of store.changesSince(table, from)) this.#follow(change, from);
+    this.#endings.push(clock.after(this.#timeoutMs, () => this.close()));
+    if (this.#bookmarks) this.#scheduleBookmark(options.bookmarkMs);
+  }
+
+  /** The revision to go on from; undefined: from the state there is. */
+  #from(): number | undefined {
+    const { revision } = this.#query;
+    if (this.#sendsInitial) return undefined;
+    if (revision !== undefined && revision > 0) return revision;
+    return this.#exchange.query.get('sendInitialEvents') === 'false' ? this.#core.store.revision : undefined;
+  }
+
+  /** Sends nothing more. */
+  stop(): void {
+    for (const end of this.#endings.splice(0)) end();
+  }
+
+  close(): void {
+    this.stop();
+    this.#exchange.response.end();
+  }
+
+  reset(): void {
+    this.stop();
+    this.#exchange.response.destroy();
+  }
+
+  #sendState(): void {
+    const { store } = this.#core;
+    for (const object of store.list(this.#target.resource.table, this.#target.namespace)) if (this.#query.matches(object)) this.#send('ADDED', object);
+    if (this.#sendsInitial && this.#bookmarks) this.#sendBookmark({ 'k8s.io/initial-events-end': 'true' });
+  }
+
+  #follow(change: Change, from: number): void {
+    const { namespace } = this.#target;
+    const isHere = namespace === undefined || change.object.metadata.namespace === namespace;
+    if (change.revision <= from || !isHere) return;
+    const before = this.#selected(change.previous);
+    const after = this.#selected(change.type === 'DELETED' ? undefined : change.object);
+    if (after !== undefined) this.#send(before === undefined ? 'ADDED' : 'MODIFIED', after);
+    // What leaves the selector is shown as it was while it belonged.
+    else if (before !== undefined) this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
+  }
+
+  #selected(object: KubeObject | undefined): KubeObject | undefined {
+    return object !== undefined && this.#query.matches(object) ? object : undefined;
+  }
+
+  #scheduleBookmark(everyMs: number): void {
+    const end = this.#core.clock.after(everyMs, () => {
+      this.#sendBookmark();
+      this.#scheduleBookmark(everyMs);
+    });
+    this.#endings.push(end);
+  }
+
+  #sendBookmark(annotations?: Readonly<Record<string, string>>): void {
+    const { resource } = this.#target;
+    const metadata = { resourceVersion: String(this.#core.store.revision), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
+    const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
+    this.#write({ type: 'BOOKMARK', object: this.#form.as === 'table' ? this.#table([], metadata) : object });
+  }
+
+  #send(type: 'ADDED' | 'MODIFIED' | 'DELETED', stored: KubeObject): void {
+    this.#write({ type, object: this.#presented(stored) });
+  }
+
+  #presented(stored: KubeObject): unknown {
+    const object = shown(this.#target.resource, stored);
+    switch (this.#form.as) {
+      case 'object':
+        return object;
+      case 'metadata':
+        return metadataOf(object);
+      case 'table':
+        return this.#table([{ stored, shown: object }], { resourceVersion: stored.metadata.resourceVersion });
+    }
+  }
+
+  #table(objects: readonly { stored: KubeObject; shown: KubeObject }[], metadata: Record<string, unknown>): unknown {
+    const include = this.#form.as === 'table' ? this.#form.include : 'None';
+    const table = tableOf(objects, metadata, { resource: this.#target.resource, nowMs: this.#core.clock.now(), include, withColumns: !this.#columnsSent });
+    this.#columnsSent = true;
+    return table;
+  }
+
+  #fail(status: StatusBody): void {
+    this.#write({ type: 'ERROR', object: status });
+    this.close();
+  }
+
+  #write(event: { readonly type: string; readonly object: unknown }): void {
+    const { response } = this.#exchange;
+    if (response.writableEnded || response.destroyed) return;
+    response.write(`${JSON.stringify(event)}\n`);
+    if (response.writableLength > maxUnsentBytes) this.reset();
+  }
+}
+
+function withRevision(object: KubeObject, revision: number): KubeObject {
+  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
+}
+
+function checkInitial(exchange: Exchange): boolean {
+  const asked = exchange.query.get('sendInitialEvents');
+  if (asked === null) return false;
+  if (exchange.query.get('resourceVersionMatch') !== 'NotOlderThan') {
+    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', [forbiddenValue('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')]);
+  }
+  return asked === 'true';
+}
+
+function watchQuery(exchange: Exchange, target: Target): ListQuery {
+  // The match of an initial state means nothing more here, and a version is not needed for it.
+  exchange.query.delete('resourceVersionMatch');
+  const version = exchange.query.get('resourceVersion') ?? '';
+  if (version !== '' && !/^\d{1,15}$/.test(version)) throw new StatusError(500, '', `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
+  const query = listQuery(exchange, target.resource);
+  if (target.name === undefined) return query;
+  return { ...query, matches: (object) => object.metadata.name === target.name && query.matches(object) };
+}

@@ -1,0 +1,188 @@
+/**
+ * POST, PUT and PATCH of objects and of their status.
+ *
+ * Owns: what a write's path, query and body have to do with each other. What the write does is up to writes.ts.
+ */
+import { parse as parseYaml } from 'yaml';
+import type { KubeObject } from '../../objects.ts';
+import type { Core } from '../core.ts';
+import { checkType, decodeObject, parseBody, parseYamlText, shapeObject, wordStrictProblems } from '../decode.ts';
+import { shown } from '../direct-objects.ts';
+import { copyOf, isRecord, stringAt, type JsonRecord } from '../json.ts';
+import { applyConfig } from '../managed-fields/apply.ts';
+import { applyJsonPatch } from '../patch/json-patch.ts';
+import { applyMergePatch } from '../patch/merge-patch.ts';
+import { applyStrategicMergePatch } from '../patch/strategic-merge-patch.ts';
+import type { Draft, Resource } from '../resource.ts';
+import { badRequest, conflict, invalid, requiredValue, unsupportedMediaType } from '../status.ts';
+import { keyOf } from '../store.ts';
+import { toTime } from '../times.ts';
+import { asSubresource, writeQuery, type Exchange, type Target, type WriteQuery } from './exchange.ts';
+import { sendObject } from './read.ts';
+
+const patchTypes = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const;
+
+/** Resources that a PUT may bring into being. */
+const createdByPut = new Set(['Lease', 'Event', 'Endpoints', 'Service']);
+
+export async function createObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource } = target;
+  const query = writeQuery(exchange, 'CreateOptions');
+  const draft = await readDraft(exchange, target, query);
+  const stored = core.writes.create(resource, toStored(resource, draft), query);
+  sendObject(core, exchange, { resource, stored, code: 201 });
+}
+
+export async function replaceObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource, namespace, name = '' } = target;
+  const query = writeQuery(exchange, 'UpdateOptions');
+  const draft = await readDraft(exchange, target, query);
+  const named = stringAt(draft.metadata, 'name') ?? '';
+  if (named !== name) throw badRequest(named === '' ? 'name must be provided' : `the name of the object (${named}) does not match the name on the URL (${name})`);
+  const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
+  if (isNew && createdByPut.has(resource.kind) && target.subresource === '') {
+    sendObject(core, exchange, { resource, stored: core.writes.create(resource, toStored(resource, draft), query), code: 201 });
+    return;
+  }
+  const stored = core.writes.update(resource, { namespace, name }, () => toStored(resource, draft), { ...query, subresource: asSubresource(target.subresource) });
+  sendObject(core, exchange, { resource, stored, code: 200 });
+}
+
+async function readDraft(exchange: Exchange, target: Target, query: WriteQuery): Promise<Draft> {
+  const { resource } = target;
+  const parsed = parseBody(await exchange.readBody(), exchange.mediaType, resource.kind);
+  const draft = worded(() => decodeObject(resource, parsed, { validation: query.validation, warn: (message) => exchange.warn(message) }));
+  placeInNamespace(target, draft);
+  return draft;
+}
+
+/** The path names the namespace; the object may repeat it. */
+function placeInNamespace(target: Target, draft: Draft): void {
+  const own = stringAt(draft.metadata, 'namespace') ?? '';
+  if (own !== '' && own !== (target.namespace ?? '')) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  if (target.namespace !== undefined) draft.metadata['namespace'] = target.namespace;
+}
+
+function toStored(resource: Resource, draft: Draft): Draft {
+  return resource.conversion?.stored(draft) ?? draft;
+}
+
+function worded<T>(step: () => T, patched?: JsonRecord): T {
+  try {
+    return step();
+  } catch (error) {
+    throw wordStrictProblems(error, patched);
+  }
+}
+
+export async function patchObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
+  const { resource } = target;
+  const { mediaType } = exchange;
+  const accepted = [patchTypes.json, patchTypes.merge, ...(resource.custom ? [] : [patchTypes.strategic]), patchTypes.apply];
+  if (!(accepted as string[]).includes(mediaType)) throw unsupportedMediaType(accepted);
+  const query = writeQuery(exchange, 'PatchOptions');
+  if (mediaType === patchTypes.apply) {
+    await applyObject(core, exchange, target, query);
+    return;
+  }
+  if (exchange.query.get('force') !== null) throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [{ reason: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch', field: 'force' }]);
+  const patch = parsePatch(Buffer.from(await exchange.readBody()).toString('utf8'));
+  const compute = (old: KubeObject): Draft => patchedDraft(exchange, target, query, patched(resource, old, patch, mediaType));
+  const key = { namespace: target.namespace, name: target.name ?? '' };
+  const stored = core.writes.update(resource, key, compute, { ...query, subresource: asSubresource(target.subresource), strictVersion: false });
+  sendObject(core, exchange, { resource, stored, code: 200 });
+}
+
+function parsePatch(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest(`error decoding patch: invalid JSON: ${text.slice(0, 64)}`);
+  }
+}
+
+/** Applies the patch to the object as this version of the resource shows it. */
+function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType: string): unknown {
+  const live = shown(resource, old);
+  switch (mediaType) {
+    case patchTypes.json:
+      return applyJsonPatch(live, patch);
+    case patchTypes.merge:
+      return applyMergePatch(live, patch);
+    default:
+      return applyStrategicMergePatch(live, patch, resource.schema);
+  }
+}
+
+function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, whole: unknown): Draft {
+  const { resource, name = '' } = target;
+  const made = copyOf(whole);
+  if (!isRecord(whole) || !isRecord(made)) throw badRequest('the patched object is no object');
+  checkType(resource, made);
+  const draft = worded(() => shapeObject(resource, made, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), whole);
+  checkNames(target, draft, name);
+  return toStored(resource, draft);
+}
+
+function checkNames(target: Target, draft: Draft, name: string): void {
+  const named = stringAt(draft.metadata, 'name') ?? '';
+  if (named !== name) throw badRequest(`the name of the object (${named}) does not match the name on the URL (${name})`);
+  placeInNamespace(target, draft);
+}
+
+async function applyObject(core: Core, exchange: Exchange, target: Target, query: WriteQuery): Promise<void> {
+  const { resource, namespace, name = '' } = target;
+  if ((exchange.query.get('fieldManager') ?? '') === '') throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [requiredValue('fieldManager', 'is required for apply patch')]);
+  const subresource = asSubresource(target.subresource);
+  const config = readConfig(target, Buffer.from(await exchange.readBody()).toString('utf8'));
+  const applied = (old: KubeObject | undefined): Draft => {
+    const live = old === undefined ? undefined : shown(resource, old);
+    const force = exchange.query.get('force') === 'true';
+    const wanted = applyConfig({ resource, live, config, manager: query.manager, force, subresource, time: toTime(core.clock.now()) });
+    placeInNamespace(target, wanted);
+    return toStored(resource, worded(() => shapeObject(resource, wanted, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), wanted));
+  };
+  const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
+  if (isNew && subresource === '') {
+    sendObject(core, exchange, { resource, stored: core.writes.create(resource, newDraft(resource, applied(undefined), name), { ...query, applied: true }), code: 201 });
+    return;
+  }
+  const stored = core.writes.update(resource, { namespace, name }, applied, { ...query, subresource, applied: true, strictVersion: false });
+  sendObject(core, exchange, { resource, stored, code: 200 });
+}
+
+function newDraft(resource: Resource, draft: Draft, name: string): Draft {
+  const uid = stringAt(draft.metadata, 'uid') ?? '';
+  if (uid !== '') throw conflict(resource, name, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
+  delete draft.metadata['resourceVersion'];
+  return draft;
+}
+
+function readConfig(target: Target, text: string): Draft {
+  const { resource, name = '' } = target;
+  const value = text.trimStart().startsWith('{') ? parseConfigJson(text) : parseYamlText(text);
+  if (!isRecord(value)) throw badRequest('error decoding YAML: the configuration is no object');
+  const { metadata = {} } = value;
+  if (stringAt(value, 'kind') === undefined || stringAt(value, 'apiVersion') === undefined) throw badRequest('invalid object type: /, Kind=');
+  checkType(resource, value);
+  if (!isRecord(metadata)) throw badRequest('metadata is no object');
+  if (metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil');
+  metadata['name'] ??= name;
+  const draft: Draft = { ...value, metadata };
+  checkNames(target, { ...draft, metadata: { ...metadata } }, name);
+  return draft;
+}
+
+function parseConfigJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // YAML's flow style looks like JSON.
+    return parseYaml(text, { maxAliasCount: 100 });
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Server-side apply: what an applied configuration makes of an object, and who owns what afterwards.
+ *
+ * Owns: conflicts, force, and giving fields up. The result still has to pass defaulting and validation.
+ * Pure: time comes in.
+ */
+import type { KubeObject } from '../../objects.ts';
+import { copyOf, recordOf, stringAt, type JsonRecord } from '../json.ts';
+import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
+import { StatusError, type Cause } from '../status.ts';
+import type { Subresource } from '../writes.ts';
+import { configProblems } from './check-config.ts';
+import { isSameManager, readEntries, type Entry } from './entries.ts';
+import { FieldSet, pathText } from './field-set.ts';
+import { mergeValue, removeGivenUp } from './merge.ts';
+import { lessened, notTracked, setEntries } from './track.ts';
+import { differenceOf, fieldsOf } from './walk.ts';
+
+export type Application = {
+  readonly resource: Resource;
+  readonly live: KubeObject | undefined;
+  /** The configuration, of the right type and name. */
+  readonly config: Draft;
+  readonly manager: string;
+  readonly force: boolean;
+  readonly subresource: Subresource;
+  readonly time: string;
+};
+
+/** @returns the wanted object with its managedFields. @throws StatusError 409 with every conflict, 500 for a misfit */
+export function applyConfig(application: Application): Draft {
+  const { resource, live, config, manager, subresource, time } = application;
+  checkConfig(resource, config);
+  const untracked = notTracked(resource, subresource);
+  const who = { manager, operation: 'Apply', apiVersion: apiVersionOf(resource), subresource } as const;
+  const known = knownEntries(application);
+  const own = known.find((entry) => isSameManager(entry, who));
+  const fields = fieldsOf(config, resource.schema).without(untracked);
+  const others = known.filter((entry) => entry !== own);
+  const merged = mergeValue(live ?? {}, config, resource.schema);
+  const owned = others.reduce((all, entry) => all.union(entry.fields), fields);
+  const wanted = (own === undefined ? merged : removeGivenUp(merged, resource.schema, own.fields, owned)) as Draft;
+  const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
+  const changed = added.union(modified).without(untracked);
+  refuseConflicts(others, changed, application.force);
+  // As on the real server: only a change of the object is a time worth noting.
+  const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
+  const entry: Entry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
+  const draft = copyOf(wanted);
+  setEntries(draft, [...others.map((other) => lessened(other, changed, removed)), entry]);
+  return draft;
+}
+
+/** The live object's owners. What was written before anybody's fields were tracked belongs to one stand-in. */
+function knownEntries(application: Application): readonly Entry[] {
+  const { resource, live } = application;
+  if (live === undefined) return [];
+  const known = readEntries(recordOf(live.metadata)['managedFields']);
+  if (known.length > 0) return known;
+  const fields = differenceOf({}, live, resource.schema).added.without(notTracked(resource, ''));
+  return [{ manager: 'before-first-apply', operation: 'Update', apiVersion: apiVersionOf(resource), subresource: '', time: application.time, fields }];
+}
+
+function checkConfig(resource: Resource, config: Draft): void {
+  const { metadata: _metadata, apiVersion: _apiVersion, kind: _kind, ...body } = config as JsonRecord;
+  const problems = configProblems(body, resource.schema, '');
+  if (problems.length === 0) return;
+  const name = `${stringAt(config.metadata, 'namespace') ?? ''}/${stringAt(config.metadata, 'name') ?? ''}`;
+  const list = problems.length === 1 ? problems[0] : `errors:\n${problems.map((problem) => `  ${problem}`).join('\n')}`;
+  throw new StatusError(500, '', `failed to create typed patch object (${name}; ${apiVersionOf(resource)}, Kind=${resource.kind}): ${list}`);
+}
+
+function refuseConflicts(others: readonly Entry[], changed: FieldSet, force: boolean): void {
+  if (force) return;
+  const conflicts = others.flatMap((entry) => {
+    const paths = [...entry.fields.intersection(changed).paths()].map(pathText);
+    return paths.length === 0 ? [] : [{ who: ownerText(entry), paths }];
+  });
+  const count = conflicts.reduce((sum, { paths }) => sum + paths.length, 0);
+  if (count === 0) return;
+  const causes: Cause[] = conflicts.flatMap(({ who, paths }) => paths.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })));
+  throw new StatusError(409, 'Conflict', `Apply failed with ${count} conflict${count === 1 ? '' : 's'}: ${conflictText(conflicts, count)}`, { causes });
+}
+
+function conflictText(conflicts: readonly { who: string; paths: readonly string[] }[], count: number): string {
+  if (count === 1) return conflicts.map(({ who, paths }) => `conflict with ${who}: ${paths.join('')}`).join('');
+  return conflicts.map(({ who, paths }) => `conflicts with ${who}:\n${paths.map((path) => `- ${path}`).join('\n')}`).join('\n');
+}
+
+function ownerText(entry: Entry): string {
+  const name = JSON.stringify(entry.manager);
+  const subresource = entry.subresource === '' ? '' : ` with subresource ${JSON.stringify(entry.subresource)}`;
+  return entry.operation === 'Apply' ? `${name}${subresource}` : `${name}${subresource} using ${entry.apiVersion}`;
+}

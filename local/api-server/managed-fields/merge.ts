@@ -1,0 +1,76 @@
+/**
+ * Merges an applied configuration into the live object, and takes away what its applier no longer wants.
+ *
+ * Pure: the two steps of server-side apply that change the object. Who may is decided in apply.ts.
+ */
+import { copyOf, isRecord, put, type JsonRecord } from '../json.ts';
+import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import type { FieldSet } from './field-set.ts';
+import { stepOfItem } from './walk.ts';
+
+/** @returns a copy: what the configuration says, and the live object where it says nothing */
+export function mergeValue(live: unknown, config: unknown, schema: Schema): unknown {
+  if (isRecord(live) && isRecord(config) && !isAtomicMap(schema)) {
+    const out: JsonRecord = { ...live };
+    for (const [field, value] of Object.entries(config)) {
+      const below = Object.hasOwn(live, field) ? live[field] : undefined;
+      put(out, field, mergeValue(below, value, schemaOfField(schema, field) ?? anything));
+    }
+    return out;
+  }
+  if (Array.isArray(live) && Array.isArray(config) && listTypeOf(schema) !== 'atomic') return mergeLists(live, config, schema);
+  return copyOf(config);
+}
+
+/** Items of the configuration keep its order; those only the live list has stay before what they stood before. */
+function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: Schema): unknown[] {
+  const liveByStep = new Map(live.map((item) => [stepOfItem(item, schema), item]));
+  const wanted = config.map((item) => ({ step: stepOfItem(item, schema), item }));
+  const wantedSteps = new Set(wanted.map(({ step }) => step));
+  const out: unknown[] = [];
+  let next = 0;
+  const takeThrough = (last: number): void => {
+    for (; next <= last; next += 1) {
+      const one = wanted[next];
+      if (one !== undefined) out.push(mergeValue(liveByStep.get(one.step), one.item, schemaOfItems(schema)));
+    }
+  };
+  for (const item of live) {
+    const step = stepOfItem(item, schema);
+    if (!wantedSteps.has(step)) out.push(item);
+    else {
+      const shared = wanted.findIndex((one, index) => index >= next && liveByStep.has(one.step));
+      if (shared >= 0 && wanted[shared]?.step === step) takeThrough(shared);
+    }
+  }
+  takeThrough(wanted.length - 1);
+  return out;
+}
+
+/**
+ * Removes what the applier claimed the last time and nobody claims now.
+ *
+ * @param last its former claims. @param owned the claims of everybody now, its new ones included
+ */
+export function removeGivenUp(value: unknown, schema: Schema, last: FieldSet, owned: FieldSet | undefined): unknown {
+  if (isRecord(value) && !isAtomicMap(schema)) {
+    const entries = Object.entries(value).flatMap(([field, item]) => {
+      const kept = keep(item, { schema: schemaOfField(schema, field) ?? anything, step: `f:${field}`, last, owned, isWhole: isDescribed(schema, field) });
+      return kept === undefined ? [] : [[field, kept.value] as const];
+    });
+    return Object.fromEntries(entries);
+  }
+  if (!Array.isArray(value) || listTypeOf(schema) === 'atomic') return value;
+  return value.flatMap((item) => keep(item, { schema: schemaOfItems(schema), step: stepOfItem(item, schema), last, owned, isWhole: false })?.value ?? []);
+}
+
+type Part = { readonly schema: Schema; readonly step: string; readonly last: FieldSet; readonly owned: FieldSet | undefined; readonly isWhole: boolean };
+
+/** A described field goes with all below it, a map's key or a list's item only when it was claimed itself. */
+function keep(value: unknown, part: Part): { readonly value: unknown } | undefined {
+  const last = part.last.at(part.step);
+  if (last === undefined) return { value };
+  const owned = part.owned?.at(part.step);
+  if (owned === undefined && (last.isMember || part.isWhole)) return undefined;
+  return { value: removeGivenUp(value, part.schema, last, owned) };
+}

@@ -1,0 +1,23 @@
+/**
+ * JSON Merge Patch (RFC 7386): objects are merged, null removes, anything else replaces.
+ *
+ * Pure.
+ */
+import { copyOf, isRecord, put, type JsonRecord } from '../json.ts';
+import { badRequest } from '../status.ts';
+
+/** @returns the patched copy. @throws StatusError 400 when the patch is no object */
+export function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) throw badRequest(`error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`);
+  return merge(target, patch);
+}
+
+function merge(target: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) return copyOf(patch);
+  const out: JsonRecord = isRecord(target) ? { ...target } : {};
+  for (const [field, value] of Object.entries(patch)) {
+    if (value === null) delete out[field];
+    else put(out, field, merge(Object.hasOwn(out, field) ? out[field] : undefined, value));
+  }
+  return out;
+}

@@ -1,0 +1,94 @@
+/**
+ * Kubernetes' strategic merge patch: a merge patch that knows which lists have items with keys.
+ *
+ * Pure. Works by the patch-merge-keys of the built-in types' schemas, with the directives `$patch`, `$retainKeys`,
+ * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
+ */
+import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../json.ts';
+import { anything, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import { badRequest } from '../status.ts';
+
+const orderPrefix = '$setElementOrder/';
+const deletePrefix = '$deleteFromPrimitiveList/';
+
+/** @returns the patched copy. @throws StatusError 400 when the patch is no object or breaks the rules of its directives */
+export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: Schema): unknown {
+  if (!isRecord(patch)) throw badRequest(`error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`);
+  return mergeObject(isRecord(target) ? target : {}, patch, schema);
+}
+
+function mergeObject(target: JsonRecord, patch: JsonRecord, schema: Schema): JsonRecord {
+  if (patch['$patch'] === 'replace') return plain(patch);
+  if (patch['$patch'] === 'delete') return {};
+  const retained = patch['$retainKeys'];
+  const out: JsonRecord = Array.isArray(retained) ? Object.fromEntries(Object.entries(target).filter(([field]) => retained.includes(field))) : { ...target };
+  for (const [field, value] of Object.entries(patch)) {
+    if (field.startsWith('$')) continue;
+    if (value === null) delete out[field];
+    else out[field] = mergeField(out[field], value, { schema: schemaOfField(schema, field) ?? anything, order: patch[`${orderPrefix}${field}`], removed: patch[`${deletePrefix}${field}`] });
+  }
+  for (const [field, value] of Object.entries(patch)) mergeDirectiveOnly(out, field, value, { patch, schema });
+  return out;
+}
+
+/** A list may be reordered or lose items by a directive alone. */
+function mergeDirectiveOnly(out: JsonRecord, directive: string, value: unknown, of: { patch: JsonRecord; schema: Schema }): void {
+  const prefix = [orderPrefix, deletePrefix].find((one) => directive.startsWith(one));
+  const field = prefix === undefined ? '' : directive.slice(prefix.length);
+  if (prefix === undefined || of.patch[field] !== undefined || !Array.isArray(out[field])) return;
+  const how: How = { schema: schemaOfField(of.schema, field) ?? anything, order: prefix === orderPrefix ? value : undefined, removed: prefix === deletePrefix ? value : undefined };
+  out[field] = mergeField(out[field], [], how);
+}
+
+type How = { readonly schema: Schema; readonly order: unknown; readonly removed: unknown };
+
+function mergeField(target: unknown, value: unknown, how: How): unknown {
+  if (isRecord(value)) return mergeObject(isRecord(target) ? target : {}, value, how.schema);
+  if (!Array.isArray(value)) return value;
+  const strategy = how.schema['x-kubernetes-patch-strategy'] ?? '';
+  if (!strategy.split(',').includes('merge')) return copyOf(value);
+  const key = how.schema['x-kubernetes-patch-merge-key'];
+  return key === undefined ? mergeScalars(listOf(target), value, how) : mergeItems(listOf(target), value, { ...how, key });
+}
+
+function mergeScalars(target: readonly unknown[], patch: readonly unknown[], how: How): unknown[] {
+  const removed = listOf(how.removed);
+  const kept = target.filter((item) => !removed.includes(item));
+  const all = [...kept, ...patch.filter((item) => !kept.includes(item))];
+  return ordered(all, listOf(how.order), (a, b) => a === b);
+}
+
+function mergeItems(target: readonly unknown[], patch: readonly unknown[], how: How & { readonly key: string }): unknown[] {
+  if (patch.some((item) => isRecord(item) && item['$patch'] === 'replace')) return patch.filter((item) => isRecord(item) && item['$patch'] === undefined).map(copyOf);
+  const isSameItem = (a: unknown, b: unknown): boolean => isRecord(a) && isRecord(b) && isSame(a[how.key], b[how.key]);
+  let items = [...target];
+  for (const change of patch) {
+    if (!isRecord(change) || change[how.key] === undefined) throw badRequest(`map: ${JSON.stringify(change)} does not contain declared merge key: ${how.key}`);
+    const at = items.findIndex((item) => isSameItem(item, change));
+    const merged = mergeObject(at < 0 ? {} : (items[at] as JsonRecord), change, schemaOfItems(how.schema));
+    if (change['$patch'] === 'delete') items = items.filter((item) => !isSameItem(item, change));
+    else if (at < 0) items.push(merged);
+    else items[at] = merged;
+  }
+  return ordered(items, listOf(how.order), isSameItem);
+}
+
+/** Items named by the order come in that order; the others stay behind the item they stood behind. */
+function ordered(items: readonly unknown[], order: readonly unknown[], isSameItem: (a: unknown, b: unknown) => boolean): unknown[] {
+  if (order.length === 0) return [...items];
+  const isNamed = (item: unknown): boolean => order.some((one) => isSameItem(one, item));
+  const out = order.flatMap((one) => items.filter((item) => isSameItem(one, item)));
+  for (const [index, item] of items.entries()) {
+    if (isNamed(item)) continue;
+    const before = items[index - 1];
+    const at = before === undefined ? 0 : out.indexOf(before) + 1;
+    out.splice(at, 0, item);
+  }
+  return out;
+}
+
+/** Without directives. */
+function plain(value: unknown): JsonRecord {
+  const entries = Object.entries(value as JsonRecord).filter(([field]) => !field.startsWith('$'));
+  return copyOf(Object.fromEntries(entries));
+}

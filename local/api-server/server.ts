@@ -1,0 +1,141 @@
+/**
+ * Local mode's API server: the Kubernetes API on this machine, over TLS, for one user with a token.
+ *
+ * Owns:   the socket, who may speak, and turning refusals into answers. Objects live in core.ts, on disk in journal.ts.
+ * Limits: 64 KiB of headers, bodies of 3 MiB, a minute for a request to arrive, 1,024 connections.
+ * Ends:   `close` ends every watch and connection, then writes what is to be kept.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { AppError, messageOf } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { LogSource, Objects } from '../objects.ts';
+import { createCore, type Core } from './core.ts';
+import { Exchange } from './http/exchange.ts';
+import { Faults } from './http/faults.ts';
+import { OpenApi } from './http/openapi.ts';
+import { route, type Services } from './http/router.ts';
+import { Watches } from './http/watch.ts';
+import { openJournal, type Journal } from './journal.ts';
+import { kubeconfigFor } from './kubeconfig.ts';
+import { selfSigned } from './self-signed.ts';
+import { StatusError } from './status.ts';
+
+export type ApiServerOptions = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** An IPv4 address. Absent: 127.0.0.1. Not meant to leave the machine. */
+  readonly host?: string;
+  /** Absent or 0: a free one. */
+  readonly port?: number;
+  /** Where objects are kept over restarts. Absent: nowhere. */
+  readonly dataDir?: string;
+  readonly logs?: LogSource;
+  /** Where Services get their addresses, as CIDR. */
+  readonly serviceRange?: string;
+  /** What clients have to show. Absent: a new one. */
+  readonly token?: string;
+  /** How often an idle watch is told how far it is. Absent: every minute, as the real server does. */
+  readonly bookmarkMs?: number;
+};
+
+export interface LocalApiServer {
+  readonly url: string;
+  readonly port: number;
+  readonly token: string;
+  /** PEM of the certificate that clients are to trust: the kubeconfig carries it. kubectl sends a token over TLS only. */
+  readonly certificate: string;
+  /** The same objects without HTTP. */
+  readonly objects: Objects;
+  readonly faults: Faults;
+  /** Where logs come from: the kubelet comes after the server. */
+  setLogs(source: LogSource): void;
+  kubeconfig(): string;
+  close(): Promise<void>;
+}
+
+const maxHeaderBytes = 64 * 1024;
+const defaultBookmarkMs = 60_000;
+const openPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
+
+/** @throws AppError PORT_TAKEN, FILE_UNREADABLE and BAD_CONFIG of the data folder */
+export async function startApiServer(options: ApiServerOptions): Promise<LocalApiServer> {
+  const { clock, logger, host = '127.0.0.1', port = 0, token = randomBytes(24).toString('base64url') } = options;
+  const journal = options.dataDir === undefined ? undefined : await openJournal(options.dataDir, logger);
+  const core = createCore({ clock, logger, ...(options.serviceRange === undefined ? {} : { serviceRange: options.serviceRange }), ...(journal === undefined ? {} : { loaded: journal.loaded, follow: (store) => journal.follow(store) }) });
+  const watches = new Watches();
+  const faults = new Faults({ watches, store: core.store, clock });
+  let logs = options.logs;
+  const services: Services = { core, openApi: new OpenApi(core.catalog), watches, watchOptions: { bookmarkMs: options.bookmarkMs ?? defaultBookmarkMs }, logs: () => logs };
+  const { certificate, privateKey } = selfSigned([host], clock.now());
+  const server = createServer({ cert: certificate, key: privateKey, maxHeaderSize: maxHeaderBytes, requestTimeout: 60_000, keepAliveTimeout: 120_000 }, (request, response) => {
+    void answer({ services, faults, token, logger }, request, response);
+  });
+  server.maxConnections = 1_024;
+  const bound = await listen(server, host, port);
+  const url = `https://${host}:${bound}`;
+  return {
+    url,
+    port: bound,
+    token,
+    certificate,
+    objects: core.objects,
+    faults,
+    setLogs: (source) => void (logs = source),
+    kubeconfig: () => kubeconfigFor({ server: url, token, certificate }),
+    close: () => end({ server, core, watches, journal }),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'EADDRINUSE' ? new AppError('PORT_TAKEN', { address: host, port }, { cause: error }) : error);
+    });
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+async function end(parts: { server: Server; core: Core; watches: Watches; journal: Journal | undefined }): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    parts.server.close(() => resolve());
+  });
+  parts.watches.closeAll();
+  parts.server.closeAllConnections();
+  await closed;
+  parts.core.end();
+  await parts.journal?.close();
+}
+
+type Context = { readonly services: Services; readonly faults: Faults; readonly token: string; readonly logger: Logger };
+
+/** Never rejects: whatever happens becomes an answer. */
+async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let exchange: Exchange | undefined;
+  try {
+    exchange = new Exchange(request, response);
+    if (!isAllowed(exchange, context.token)) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+    if (await context.faults.pass(exchange)) await route(context.services, exchange);
+  } catch (error) {
+    refuse(context, exchange, response, error);
+  }
+}
+
+function refuse(context: Context, exchange: Exchange | undefined, response: ServerResponse, error: unknown): void {
+  if (response.destroyed) return;
+  if (exchange === undefined || response.headersSent) response.destroy();
+  else if (error instanceof StatusError) exchange.sendError(error);
+  else {
+    context.logger.error('request failed', { err: error, method: exchange.method, path: exchange.path });
+    exchange.sendError(new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`));
+  }
+}
+
+function isAllowed(exchange: Exchange, token: string): boolean {
+  if (openPaths.has(exchange.path)) return true;
+  const [shown, wanted] = [Buffer.from(exchange.request.headers.authorization ?? ''), Buffer.from(`Bearer ${token}`)];
+  return shown.length === wanted.length && timingSafeEqual(shown, wanted);
+}
