@@ -94,7 +94,8 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
   const base = { providerChain: plan.chain, sessionConfig: plan.sessionConfig, providers };
-  const refusal = whyNotOptimise(job, plan, ran, outcome.peakBytes);
+  const { info: { weightsBytes }, optimiseFromBytes: fromBytes, roomBytes } = job;
+  const refusal = whyNotOptimise({ first: plan.chain[0] ?? 'CPU', weightsBytes, fromBytes, ran, peakBytes: outcome.peakBytes, roomBytes });
   if (refusal !== undefined) return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
@@ -187,14 +188,25 @@ function wordsOf(outcome: TrialOutcome): string {
   }
 }
 
-/** @returns undefined when it is worth trying; without a note where nobody would expect it */
-function whyNotOptimise(job: Building, plan: ProviderPlan, ran: boolean, peakBytes: number): { note?: string } | undefined {
-  if (plan.chain[0] !== 'CPU' || job.info.weightsBytes < job.optimiseFromBytes) return {};
+export type OptimiseFacts = {
+  readonly first: ProviderName;
+  readonly weightsBytes: number;
+  readonly fromBytes: number;
+  /** Whether the original ran on made-up inputs. */
+  readonly ran: boolean;
+  /** Of loading and running the original. */
+  readonly peakBytes: number;
+  readonly roomBytes: number | undefined;
+};
+
+/** @returns undefined when the optimised form is worth trying; without a note where nobody would expect one */
+export function whyNotOptimise({ first, weightsBytes, fromBytes, ran, peakBytes, roomBytes = Infinity }: OptimiseFacts): { readonly note?: string } | undefined {
+  if (first !== 'CPU' || weightsBytes < fromBytes) return {};
   if (!ran) return { note: 'served as it is, without shared weights: without a run the optimised form cannot be checked' };
   // Writing the form holds the weights once more than loading does (measured: 3 times their size against 2).
-  const needBytes = peakBytes + job.info.weightsBytes;
-  if (needBytes <= (job.roomBytes ?? Infinity)) return undefined;
-  return { note: `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the memory limit leaves ${Math.floor(job.roomBytes ?? 0)}` };
+  const needBytes = peakBytes + weightsBytes;
+  if (needBytes <= roomBytes) return undefined;
+  return { note: `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the memory limit leaves ${Math.floor(roomBytes)}` };
 }
 
 /**

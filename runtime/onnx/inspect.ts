@@ -117,10 +117,15 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
   const refuse = (problem: string): AppError => new AppError('MODEL_INVALID', { file: name, problem });
   const real = attempt(() => realpathSync(path));
   if (real === undefined) throw refuse(`its external data file '${file.path}' is missing`);
-  if (!real.startsWith(realpathSync(root) + sep)) throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
+  if (!isInside(realpathSync(root), real)) throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
   const stat = statSync(real);
   if (!stat.isFile()) throw refuse(`its external data '${file.path}' is not a file`);
   if (stat.size < file.bytes) throw refuse(`its external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`);
+}
+
+/** Both are real paths; the root of the file system ends with a separator already. */
+function isInside(folder: string, path: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 function attempt<T>(fn: () => T): T | undefined {

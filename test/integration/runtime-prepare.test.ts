@@ -1,0 +1,180 @@
+/** `prepare` from a URI to a manifest: real models, real ONNX Runtime in its child processes. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { AppError, type ErrorCode } from '../../api/errors.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
+import { openPart, type OpenPart } from '../../runtime/artifact/part-file.ts';
+import { prepare, type PrepareOptions } from '../../runtime/artifact/prepare.ts';
+import { readPrepared, type Prepared } from '../../runtime/artifact/prepared.ts';
+import type { Model } from '../../runtime/onnx/build.ts';
+import { modelBytes } from '../../runtime/onnx/build.ts';
+import { hastyClock, keepingLogger, runtimeConfig, sha256 } from '../support/artifact.ts';
+import { FileServer } from '../support/file-server.ts';
+import { heavy, int4Output, matmul, noise, writeModel } from '../support/onnx-models.ts';
+
+describe('prepare', () => {
+  let folder = '';
+  let logger = keepingLogger();
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'prepare-'));
+    logger = keepingLogger();
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  type Change = Parameters<typeof runtimeConfig>[1];
+  const model = (made: Model, name = 'model.onnx') => writeModel(join(folder, 'source'), made, name);
+  const folderUri = () => `${pathToFileURL(join(folder, 'source')).href}/`;
+  const run = (config: RuntimeConfig, given: Partial<PrepareOptions> = {}): Promise<Prepared> =>
+    prepare(config, { cacheDir: join(folder, 'cache'), allowFile: true, logger, clock: hastyClock(), signal: new AbortController().signal, random: () => 0, optimiseFromBytes: 1000, ...given });
+  const refusal = (want: ErrorCode, message: RegExp) => (error: unknown): boolean => {
+    assert.ok(error instanceof AppError, String(error));
+    assert.deepEqual([error.code, message.test(error.message)], [want, true], error.message);
+    return true;
+  };
+
+  it('leaves a manifest that says what the model is and how it ran', async () => {
+    const path = await model(matmul());
+    const prepared = await run(runtimeConfig(folderUri()));
+    assert.deepEqual(await readPrepared(join(folder, 'cache'), '0123456789'), prepared);
+    assert.deepEqual(
+      { graph: prepared.graphPath, optimised: prepared.optimised, chain: prepared.providerChain, used: prepared.providers, notes: prepared.notes, inputs: prepared.info.inputs },
+      { graph: path, optimised: false, chain: ['CPU'], used: [{ provider: 'CPU', nodes: 1, time: 1 }], notes: [], inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }] },
+    );
+    const { digest, signature, memoryEstimateBytes, ...rest } = prepared.resolved;
+    assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+    assert.match(signature, /^[0-9a-f]{64}$/);
+    assert.ok(memoryEstimateBytes > 2 ** 20);
+    assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU' });
+  });
+
+  it('makes an optimised form that sessions share, once', async () => {
+    await model(heavy(1));
+    const first = await run(runtimeConfig(folderUri()));
+    assert.ok(first.optimised && first.graphPath.startsWith(join(folder, 'cache', 'optimised')), JSON.stringify(first.notes));
+    const made = await stat(first.graphPath);
+    const second = await run(runtimeConfig(folderUri()));
+    assert.deepEqual(second, first);
+    assert.equal((await stat(second.graphPath)).mtimeMs, made.mtimeMs);
+    assert.deepEqual((await readdir(join(first.graphPath, '..'))).sort(), ['model.bin', 'model.onnx', 'result.json']);
+  });
+
+  it('makes the optimised form again when a file of it is damaged', async () => {
+    await model(heavy(1));
+    const { graphPath } = await run(runtimeConfig(folderUri()));
+    const weights = join(graphPath, '..', 'model.bin');
+    const { size } = await stat(weights);
+    await writeFile(weights, 'cut off');
+    await run(runtimeConfig(folderUri()));
+    assert.equal((await stat(weights)).size, size);
+  });
+
+  it('serves the variant of the precision that is asked for', async () => {
+    await model(matmul());
+    await model(matmul(2), 'model.int8.onnx');
+    const prepared = await run(runtimeConfig(folderUri(), { source: { variants: [{ precision: 'INT8', path: 'model.int8.onnx' }] }, execution: { precision: 'INT8' } }));
+    assert.deepEqual([prepared.graphPath, prepared.resolved.precision], [join(folder, 'source', 'model.int8.onnx'), 'INT8']);
+  });
+
+  it('refuses other bytes than the first pod found', async () => {
+    await model(matmul());
+    const { resolved } = await run(runtimeConfig(folderUri()));
+    await run(runtimeConfig(folderUri()), { resolved });
+    await model(matmul(3));
+    await assert.rejects(run(runtimeConfig(folderUri()), { resolved }), refusal('DIGEST_MISMATCH', /first pod got other bytes/));
+  });
+
+  it('counts external data as part of the model', async () => {
+    await mkdir(join(folder, 'source'));
+    await writeFile(join(folder, 'source', 'w.bin'), new Uint8Array(noise(8, 1).buffer));
+    const external: Model = { ...matmul(), graph: { ...matmul().graph, weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', offset: 0, length: 32 } }] } };
+    await model(external);
+    const { files } = await run(runtimeConfig(folderUri()));
+    assert.deepEqual(files.map(({ path }) => path), ['model.onnx', 'w.bin']);
+    const single = `${folderUri()}model.onnx`;
+    await assert.rejects(run(runtimeConfig(single)), refusal('MODEL_INVALID', /weights in 'w\.bin' are not part of the source/));
+  });
+
+  it('finds the tokenizer, or says that it is missing', async () => {
+    await model(matmul());
+    await assert.rejects(run(runtimeConfig(folderUri(), { embedding: {} })), refusal('SOURCE_MISSING', /tokenizer\.json: the tokenizer is not part/));
+    await writeFile(join(folder, 'source', 'tokenizer.json'), '{}');
+    assert.equal((await run(runtimeConfig(folderUri(), { embedding: {} }))).tokenizerPath, join(folder, 'source', 'tokenizer.json'));
+  });
+
+  const broken: { name: string; made?: Model; bytes?: Uint8Array; change?: Change; want: ErrorCode; message: RegExp }[] = [
+    { name: 'an int4 output', made: int4Output(), want: 'MODEL_INVALID', message: /model\.onnx is not a model this runtime can serve: .*int4/ },
+    { name: 'random bytes', bytes: new Uint8Array(noise(1000, 1).buffer), want: 'MODEL_INVALID', message: /model\.onnx is not a model/ },
+    { name: 'a model with an operator that nobody knows', made: unknownOperator(), want: 'ENGINE_LOAD_FAILED', message: /could not load model\.onnx: .*Nonsense/ },
+    { name: 'weights over the memory limit', made: heavy(1), change: { memory: { limitBytes: 96 * 2 ** 20 } }, want: 'MODEL_TOO_LARGE', message: /model\.onnx needs about 1017\d+ bytes, the memory limit is 100663296/ },
+    { name: 'a provider that is not here', made: matmul(), change: { execution: { providers: [{ name: 'CUDA', options: {} }] } }, want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used here: / },
+    { name: 'a precision that the spec has no file for', made: matmul(), change: { execution: { precision: 'FP16' } }, want: 'PRECISION_MISSING', message: /FP16/ },
+  ];
+  for (const { name, made, bytes, change, want, message } of broken) {
+    it(`refuses ${name}`, async () => {
+      if (made !== undefined) await model(made);
+      else {
+        await mkdir(join(folder, 'source'));
+        await writeFile(join(folder, 'source', 'model.onnx'), bytes ?? '');
+      }
+      await assert.rejects(run(runtimeConfig(folderUri(), change)), refusal(want, message));
+      assert.ok(!(await readdir(join(folder, 'cache'))).includes('prepared.json'));
+      assert.ok(!(await readdir(join(folder, 'cache'))).includes('lock'));
+    });
+  }
+
+  it('falls back with a note where that is allowed', async () => {
+    await model(matmul());
+    const prepared = await run(runtimeConfig(folderUri(), { execution: { fallbackPolicy: 'Warn', providers: [{ name: 'CUDA', options: {} }, { name: 'CPU', options: {} }] } }));
+    assert.deepEqual([prepared.providerChain, prepared.resolved.provider], [['CPU'], 'CPU']);
+    assert.match(prepared.notes[0] ?? '', /CUDA cannot be used here/);
+  });
+
+  it('says that a model could not be run on made-up inputs, and serves it', async () => {
+    const picky: Model = { ...matmul(), graph: { ...matmul().graph, nodes: [{ op: 'Reshape', inputs: ['x', 'shape'], outputs: ['y'] }], weights: [{ name: 'shape', type: 'int64', dims: [2], data: new Uint8Array(BigInt64Array.of(7n, 4n).buffer) }] } };
+    await model(picky);
+    const prepared = await run(runtimeConfig(folderUri()));
+    assert.match(prepared.notes[0] ?? '', /no made-up input could be run/);
+    assert.equal(prepared.graphPath, join(folder, 'source', 'model.onnx'));
+  });
+
+  it('frees the cache when the disk is full, and goes on', async () => {
+    const server = await FileServer.start();
+    const bytes = modelBytes(matmul());
+    server.files.set('/m.onnx', bytes);
+    await mkdir(join(folder, 'cache', 'models', 'old', 'files'), { recursive: true });
+    await writeFile(join(folder, 'cache', 'models', 'old', 'files', 'm'), new Uint8Array(1000));
+    let full = true;
+    const openFull: OpenPart = async (path, keep) => {
+      const part = await openPart(path, keep);
+      return { ...part, async write(piece) {
+        // As a real disk: room comes with what is removed.
+        full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
+        if (full) throw new AppError('DISK_FULL', { path });
+        await part.write(piece);
+      } };
+    };
+    const prepared = await run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } }), { openPart: openFull });
+    await server.stop();
+    assert.deepEqual(await readFile(prepared.graphPath), Buffer.from(bytes));
+    assert.ok(logger.lines.some(({ message }) => message === 'disk was full, trying again after emptying the cache'));
+  });
+
+  it('does the work once when two prepare at once', async () => {
+    const server = await FileServer.start();
+    const bytes = modelBytes(heavy(1));
+    server.files.set('/m.onnx', bytes);
+    const config = runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } });
+    const [one, two] = await Promise.all([run(config), run(config)]);
+    await server.stop();
+    assert.deepEqual(one, two);
+    assert.equal(server.asked.length, 1);
+  });
+});
+
+function unknownOperator(): Model {
+  const made = matmul();
+  return { ...made, graph: { ...made.graph, nodes: [{ op: 'Nonsense', inputs: ['x', 'W'], outputs: ['y'] }] } };
+}
