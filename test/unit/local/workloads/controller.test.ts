@@ -66,7 +66,7 @@ describe('createEventRecorder', () => {
     const about = objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' } });
     const recorder = createEventRecorder(objects, clock, 'test');
     for (const reason of ['Same', 'Same', 'Other']) recorder.record(about, 'Warning', reason, 'it happened');
-    const told = objects.list(events).map((event) => `${event['reason']} ${event['count']} ${(event['involvedObject'] as { name: string }).name}`);
+    const told = objects.list(events).map((event) => [event['reason'], event['count'], (event['involvedObject'] as { name: string }).name].join(' '));
     assert.deepEqual(told.sort(), ['Other 1 c', 'Same 2 c']);
   });
 

@@ -1,0 +1,139 @@
+/**
+ * Local mode as a whole, in this process: API server, CRDs, controllers, kubelet, router, and the operator beside them.
+ *
+ * Owns:  the order of starting and ending, and the table of images. `main.ts` is flags around this; tests call it directly.
+ * Ends:  `close` ends the operator, then every container, then the API; nothing that was started is left.
+ */
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { AppError } from '../api/errors.ts';
+import { systemClock, type Clock } from '../lib/clock.ts';
+import { silentLogger, type Logger } from '../lib/log.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { startApiServer, type ApiServerOptions, type LocalApiServer } from './api-server/server.ts';
+import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
+import { openDataFolder } from './data-folder.ts';
+import type { Image } from './kubelet/images.ts';
+import type { NewObject, Objects } from './objects.ts';
+import { OperatorProcess } from './operator-process.ts';
+import { customResources } from './workloads/resources.ts';
+
+const repository = fileURLToPath(new URL('..', import.meta.url));
+
+/** How long containers have to end when local mode does: nobody sends them anything any more. */
+const endGraceMs = 3000;
+
+export type LocalClusterOptions = {
+  /** Absent: a temporary folder that is removed at the end. State is kept across restarts only in a given one. */
+  readonly dataDir?: string;
+  /** Absent: `kubeconfig` in the data folder. */
+  readonly kubeconfig?: string;
+  /** 0 or absent: any free port. */
+  readonly port?: number;
+  /** Claim name → the folder that stands for it. */
+  readonly volumes?: ReadonlyMap<string, string>;
+  /** The operator as a child process; absent: none, for tests that bring their own. */
+  readonly operator?: { readonly extraArgs?: readonly string[] };
+  /** Image name → program, beside the runtime's. */
+  readonly images?: ReadonlyMap<string, Image>;
+  readonly machineEnv?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly controlPlane?: Pick<ControlPlaneOptions, 'backoff' | 'capacity' | 'limits'>;
+};
+
+export interface LocalCluster {
+  /** URL of the API server. */
+  readonly server: string;
+  /** Path of the written kubeconfig. */
+  readonly kubeconfig: string;
+  readonly dataDir: string;
+  readonly objects: Objects;
+  /** Ends everything; a second call waits for nothing and does nothing. */
+  close(): Promise<void>;
+}
+
+/** Name of the image whose program is this repository's runtime. */
+export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
+
+/**
+ * @returns once the API answers and pods are being run
+ * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
+ */
+export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+  const ends: (() => void | Promise<void>)[] = [];
+  // What began last ends first: the operator has something to write as it goes, and the pods are gone before the API.
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    return { ...(await start(options, ends)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(options: LocalClusterOptions, ends: (() => void | Promise<void>)[]): Promise<Omit<LocalCluster, 'close'>> {
+  const { clock = systemClock, logger = silentLogger } = options;
+  const folder = openDataFolder(options.dataDir);
+  ends.push(() => folder.close());
+  const api = await startApi({ clock, logger, port: options.port ?? 0, ...(options.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }) });
+  ends.push(() => api.close());
+  applyDefinitions(api.objects);
+  const plane = startNode(api.objects, folder.dir, options);
+  ends.push(() => plane.close(endGraceMs));
+  api.setLogs(plane.kubelet);
+  const kubeconfig = options.kubeconfig ?? join(folder.dir, 'kubeconfig');
+  writeKubeconfig(kubeconfig, api.kubeconfig());
+  if (options.operator !== undefined) {
+    const operator = new OperatorProcess(operatorCommand(kubeconfig, options.operator.extraArgs), { clock, logger, processes: plane.processes });
+    ends.push(() => operator.stop());
+  }
+  return { server: api.url, kubeconfig, dataDir: folder.dir, objects: api.objects };
+}
+
+function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
+  const { clock = systemClock, logger = silentLogger } = options;
+  const runtime: Image = { entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')] };
+  return startControlPlane({
+    objects, clock, logger, dataDir,
+    images: new Map([[runtimeImage, runtime], ...(options.images ?? [])]),
+    volumes: options.volumes ?? new Map(),
+    machineEnv: options.machineEnv ?? {},
+    ...options.controlPlane,
+  });
+}
+
+async function startApi(options: ApiServerOptions): Promise<LocalApiServer> {
+  try {
+    return await startApiServer(options);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    throw new AppError('BAD_FLAG', { flag: '--port', problem: `this user may not listen on port ${options.port}` }, { cause: error });
+  }
+}
+
+/** The port of the operator's own metrics is any free one, so that several local modes can run. */
+function operatorCommand(kubeconfig: string, extra: readonly string[] = []): readonly string[] {
+  return [process.execPath, join(repository, 'operator', 'main.ts'), '--kubeconfig', kubeconfig, '--service-address', 'ClusterIP', '--listen', '127.0.0.1:0', ...extra];
+}
+
+/** Creates the project's custom resources, or brings those of an earlier version up to date. */
+function applyDefinitions(objects: Objects): void {
+  const dir = join(repository, 'crds');
+  for (const file of readdirSync(dir).filter((name) => name.endsWith('.yaml')).sort()) {
+    const wanted = parse(readFileSync(join(dir, file), 'utf8')) as NewObject;
+    const stored = objects.get({ ...customResources, name: wanted.metadata.name ?? '' });
+    if (stored === undefined) objects.create(customResources, wanted);
+    else objects.update(customResources, { ...stored, spec: wanted['spec'] });
+  }
+}
+
+/** Whoever waits for the file finds a whole one. It lets its reader start processes as us: only for its owner. */
+function writeKubeconfig(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,45 @@
+/**
+ * `npm run local`: local mode in the foreground.
+ *
+ * Owns:  flags → cluster → one line when it is ready → wait for a signal → an orderly end.
+ * Ends:  0 after SIGTERM or SIGINT; a user's mistake is one sentence and an exit code (lib/lifecycle.ts).
+ */
+import '../scripts/node-guard.cjs';
+import { present } from '../api/present.ts';
+import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
+import { createLogger, type Logger } from '../lib/log.ts';
+import { help, readConfig, type LocalConfig } from './config.ts';
+
+await run(createLogger('local'), (stop) => main(stop));
+
+async function main(stop: AbortSignal): Promise<ExitCode> {
+  const config = readConfig(process.argv.slice(2));
+  if (config === 'help') {
+    process.stdout.write(help);
+    return exitCodes.ok;
+  }
+  return serve(config, createLogger('local', config.logLevel), stop);
+}
+
+async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
+  // Only now: a wrong flag or --help is answered before everything is loaded.
+  const { startLocalCluster } = await import('./cluster.ts');
+  const { port, volumes, machineEnv, logLevel } = config;
+  const cluster = await startLocalCluster({
+    ...present({ kubeconfig: config.kubeconfig, dataDir: config.dataDir, operator: config.operator ? { extraArgs: ['--log-level', logLevel] } : undefined }),
+    port, volumes, machineEnv, logger,
+  });
+  process.stdout.write(`local mode is ready: export KUBECONFIG=${cluster.kubeconfig}\n`);
+  await aborted(stop);
+  logger.info('ending');
+  await cluster.close();
+  return exitCodes.ok;
+}
+
+/** The API server's socket keeps the process alive meanwhile. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
