@@ -54,7 +54,7 @@ describe('the task Embedding on ONNX Runtime', () => {
     const inference = inferenceOf(pool);
     const hidden = 16;
     const task = await createEmbedding({
-      config: { name: 'tiny', batching: { maxBatchSize }, embedding: { tokenizer: 'tokenizer.json', output, pooling, normalize: true, maxTokens: 32, onTooLong: 'Truncate' } } as RuntimeConfig,
+      config: { name: 'tiny', batching: { maxBatchSize }, execution: { providers: [{ name: 'CPU', options: {} }] }, embedding: { tokenizer: 'tokenizer.json', output, pooling, normalize: true, maxTokens: 32, onTooLong: 'Truncate' } } as unknown as RuntimeConfig,
       signature: {
         inputs: encoderInputs({ inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64' })), outputs: [] }).specs,
         outputs: [{ name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', hidden] }, { name: 'sentence_embedding', type: 'float32', dims: ['batch', hidden] }],

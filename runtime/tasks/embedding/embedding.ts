@@ -19,7 +19,11 @@ import { Slice } from './slice.ts';
 import { RequestReader } from './tokenizer-thread.ts';
 import { vectorsOf } from './vectors.ts';
 
-const maxPieceTokens = 4096;
+/**
+ * Padded tokens of a piece. On a CPU an encoder gains nothing from company beyond a few hundred tokens, and what it
+ * needs for intermediate results grows with each; elsewhere a device has to be filled.
+ */
+const maxPieceTokens = { onCpu: 512, elsewhere: 8192 } as const;
 const piecesAtOnce = 4;
 /** How long printing or pooling may keep the HTTP thread. */
 const sliceMs = 4;
@@ -106,7 +110,9 @@ function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | und
 async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promise<readonly Float32Array[]> {
   const { context: { config, clock }, inputs } = setup;
   const lengths = Array.from(request.ends, (end, row) => end - (row === 0 ? 0 : (request.ends[row - 1] ?? 0)));
-  const pieces = planPieces(lengths, { maxRows: config.batching.maxBatchSize, maxTokens: maxPieceTokens, canPad: inputs.takesMask });
+  const onCpu = config.execution.providers[0]?.name === 'CPU';
+  const maxTokens = onCpu ? maxPieceTokens.onCpu : maxPieceTokens.elsewhere;
+  const pieces = planPieces(lengths, { maxRows: config.batching.maxBatchSize, maxTokens, canPad: inputs.takesMask });
   const vectors: Float32Array[] = Array.from({ length: lengths.length });
   const beganMs = clock.monotonic();
   let queueMs = 0;

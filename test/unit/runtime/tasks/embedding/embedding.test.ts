@@ -51,7 +51,7 @@ describe('createEmbedding', () => {
   });
 
   async function given(options: { submit?: Submit; embedding?: Partial<EmbeddingConfig>; signature?: Signature } = {}): Promise<Task> {
-    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, batching: { maxBatchSize: 4 } } as RuntimeConfig;
+    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, batching: { maxBatchSize: 4 }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
     const task = await createEmbedding({
       config,
       signature: options.signature ?? signature,
