@@ -99,6 +99,8 @@ function say(message: TrialMessage): Promise<void> {
   });
 }
 
+// Whoever started this is gone, or has heard all there is: as soon as ONNX Runtime lets go, this ends.
+process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)
     .catch((error: unknown): TrialMessage => ({ say: 'failed', why: messageOf(error) }))
