@@ -5,7 +5,7 @@
  * Rule:  written from descriptions of their behaviour. Thresholds are set as fairly as a user could: the same 15 %
  *        that our gate has, and for Flagger's absolute range the true p95 of stable.
  */
-import { addInto, emptyHistogram, lnQuantileOf, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { addCount, emptyHistogram, lnQuantileOf, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
@@ -37,7 +37,7 @@ export function watchWith(name: BaselineName, world: World, { weight, minutes, s
 }
 
 function gather(into: LogHistogram, pods: readonly PodSlice[]): void {
-  for (const pod of pods) addInto(into, pod.latency);
+  for (const pod of pods) for (const bucket of pod.buckets) addCount(into, bucket, 1);
 }
 
 function p95(histogram: LogHistogram): number | undefined {

@@ -5,7 +5,7 @@
  *       weight. The verdicts are operator/analysis's own.
  */
 import { verdicts, stepVerdict } from '../../operator/analysis/judge.ts';
-import { addInto, emptyHistogram, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { addCount, emptyHistogram, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
 import { learnHistory, type NoiseHistory } from '../../operator/analysis/noise.ts';
 import type { Plan } from '../../operator/analysis/plan.ts';
 import type { Cell, Pair, Window } from '../../operator/analysis/series.ts';
@@ -46,15 +46,13 @@ class Counter {
 
 function count(cells: Counting[], { block, pod }: { block: number; pod: string }, slice: PodSlice): void {
   const recent = cells.slice(-8).find((one) => one.block === block && one.pod === pod);
-  if (recent === undefined) {
-    cells.push({ pod, block, tier: 'interactive', sizeClass: 1, ...slice });
-    return;
-  }
-  addInto(recent.latency, slice.latency);
-  recent.requests += slice.requests;
-  recent.failures += slice.failures;
-  recent.compared += slice.compared;
-  recent.disagreed += slice.disagreed;
+  const cell = recent ?? { pod, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+  if (recent === undefined) cells.push(cell);
+  for (const bucket of slice.buckets) addCount(cell.latency, bucket, 1);
+  cell.requests += slice.requests;
+  cell.failures += slice.failures;
+  cell.compared += slice.compared;
+  cell.disagreed += slice.disagreed;
 }
 
 /** A rollout through its steps; a step that is not decided in its time is taken as passed, so that the next can still go wrong. */
@@ -96,7 +94,8 @@ function historyOf(world: World, minutes: number): (quantile: number) => NoiseHi
     for (let slice = 0; slice < blockSlices; slice++) {
       world.next(0).stable.forEach((pod, i) => {
         const blocks = (pods[i] ??= []);
-        addInto((blocks[block] ??= emptyHistogram(reportScale)), pod.latency);
+        const histogram = (blocks[block] ??= emptyHistogram(reportScale));
+        for (const bucket of pod.buckets) addCount(histogram, bucket, 1);
       });
     }
   }

@@ -5,7 +5,7 @@
  *        begin at a random phase, so they do not fall together with the judge's minutes.
  * Rule:  everything follows from the seed, and every judge of a run sees the same service.
  */
-import { addCount, emptyHistogram, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { reportScale } from '../../operator/analysis/log-histogram.ts';
 import { normalQuantile } from './normal.ts';
 import { Random } from './random.ts';
 import { shapes, type Scenario } from './scenarios.ts';
@@ -14,7 +14,8 @@ export const sliceSeconds = 5;
 
 /** What one pod counted in one slice. */
 export type PodSlice = {
-  readonly latency: LogHistogram;
+  /** Histogram buckets of the answered requests' latencies. */
+  readonly buckets: readonly number[];
   readonly requests: number;
   readonly failures: number;
   readonly compared: number;
@@ -122,10 +123,10 @@ export class World {
     const failures = Math.min(requests, random.poisson(requests * errors));
     const compared = Math.min(requests - failures, random.poisson(requests * sampleRate));
     const disagreed = Math.min(compared, random.poisson(compared * this.#setting.scenario.disagreement));
-    const latency = emptyHistogram(reportScale);
+    const buckets: number[] = [];
     const shiftBuckets = shift / reportScale.lnStep;
-    for (let i = failures; i < requests; i++) addCount(latency, Math.floor((this.#table[random.bits() >>> (32 - tableBits)] ?? 0) + shiftBuckets), 1);
-    return { latency, requests, failures, compared, disagreed };
+    for (let i = failures; i < requests; i++) buckets.push(Math.floor((this.#table[random.bits() >>> (32 - tableBits)] ?? 0) + shiftBuckets));
+    return { buckets, requests, failures, compared, disagreed };
   }
 }
 

@@ -7,7 +7,7 @@
  * Pure:   functions of the window's blocks.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
-import { addInto, clear, emptyHistogram, lnQuantile, lnQuantileOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, clear, emptyHistogram, lnQuantileOf, type LogHistogram } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
 /** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
@@ -37,11 +37,10 @@ export function assumedVariance(compared: Compared): number {
  * scaled back to one request.
  */
 export function samplingVariance(total: LogHistogram, p: number): number {
-  const tail = tailOf(total);
   const size = groupRequests(p);
   const d = Math.sqrt((p * (1 - p)) / size);
-  const low = lnQuantile(tail, Math.min(1, 1 - p + d));
-  const high = lnQuantile(tail, Math.max(0, 1 - p - d));
+  const low = lnQuantileOf(total, Math.min(1, 1 - p + d));
+  const high = lnQuantileOf(total, Math.max(0, 1 - p - d));
   return size * ((high - low) / 2) ** 2;
 }
 

@@ -104,8 +104,9 @@ export type RatePair = { readonly candidate: RateSample; readonly stable: RateSa
  * E(δ) = min over q of R_c(q + δ) + R_s(q): the product of the two martingales at the pair of rates that fits best
  * (a profile over the nuisance rate; the minimum keeps the level). The minimum lies between the observed f_s and
  * f_c - δ, where both rates are possible (outside that the sum is no longer unimodal); golden section search.
+ * @param enough the search may stop once it knows that the minimum is below this
  */
-export function increaseEvidence({ candidate, stable }: RatePair, increase: number): number {
+export function increaseEvidence({ candidate, stable }: RatePair, increase: number, enough = -Infinity): number {
   const at = (q: number): number => rateEvidence(candidate, clip(q + increase)) + rateEvidence(stable, clip(q));
   const own = stable.x / stable.n;
   const other = candidate.x / candidate.n - increase;
@@ -116,7 +117,7 @@ export function increaseEvidence({ candidate, stable }: RatePair, increase: numb
   let right = low + goldenRatio * (high - low);
   let atLeft = at(left);
   let atRight = at(right);
-  for (let i = 0; i < halvings; i++) {
+  for (let i = 0; i < halvings && Math.min(atLeft, atRight) >= enough; i++) {
     if (atLeft <= atRight) {
       [high, right, atRight] = [right, left, atLeft];
       left = high - goldenRatio * (high - low);
@@ -133,7 +134,7 @@ export function increaseEvidence({ candidate, stable }: RatePair, increase: numb
 /** The increases below and above the observed one at which evidence reaches the bound; -1 and 1 where it never does. */
 export function increaseBounds(pair: RatePair, bound: number): { readonly lower: number; readonly upper: number } {
   const observed = pair.candidate.x / pair.candidate.n - pair.stable.x / pair.stable.n;
-  const against = (increase: number): boolean => increaseEvidence(pair, increase) >= bound;
+  const against = (increase: number): boolean => increaseEvidence(pair, increase, bound) >= bound;
   const reach = (far: number): number => (against(far) ? edge(observed, far, against, 40) : far);
   return { lower: reach(-1), upper: reach(1) };
 }

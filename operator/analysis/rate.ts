@@ -116,7 +116,7 @@ function holds({ question: { against }, bound }: Frame, { candidate, stable }: V
   const absolute = 'max' in against;
   const limit = absolute ? against.max : against.increase + (stable === undefined ? 0 : stable.x / stable.n);
   if (rate === limit) return undefined;
-  const evidence = absolute || stable === undefined ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit))) : increaseEvidence({ candidate, stable }, against.increase);
+  const evidence = absolute || stable === undefined ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit))) : increaseEvidence({ candidate, stable }, against.increase, bound);
   if (evidence < bound) return undefined;
   return rate > limit ? 'Fail' : 'Pass';
 }

@@ -1,0 +1,128 @@
+/**
+ * What is known of every pod's blocks: reports in, cells for the judge out.
+ *
+ * Owns:   the rule that makes reports harmless: of one pod, boot and block the count with the larger seq is kept.
+ *         So neither order, repetition, loss, lateness nor a restart of the operator shows, as long as a ring
+ *         still holds the block; a block that left every ring unread is named as lost.
+ * Pure:   a ledger is plain data that survives JSON; `fold` returns a new one.
+ * Limits: `forgetBefore` keeps it to the blocks that a window or its history needs.
+ */
+import type { ErrorKind } from '../../api/errors.ts';
+import type { Histogram } from '../../api/report.ts';
+import { fromReport } from './log-histogram.ts';
+import type { Cell } from './series.ts';
+
+/** What one pod counted in one block, of one tier and size class, as reported. */
+export type BlockTraffic = {
+  readonly tier: string;
+  readonly sizeClass: number;
+  readonly latency: Histogram;
+  readonly ok: number;
+  readonly errors: Readonly<Record<string, number>>;
+  readonly compared?: number;
+  readonly disagreed?: number;
+};
+
+export type BlockCount = { readonly index: number; /** Grows with every change of the block's counts. */ readonly seq: number; readonly traffic: readonly BlockTraffic[] };
+
+/** A pod's answer: every block from `since` to `until` that it served in; those between without an entry were quiet. */
+export type BlockReport = {
+  readonly pod: string;
+  readonly bootId: string;
+  readonly revision: string;
+  readonly since: number;
+  readonly until: number;
+  readonly blocks: readonly BlockCount[];
+};
+
+type Boot = {
+  readonly pod: string;
+  readonly revision: string;
+  /** Block ranges heard of, both ends included, in order, apart from each other. */
+  readonly heard: readonly (readonly [number, number])[];
+  readonly blocks: Readonly<Record<string, BlockCount>>;
+};
+
+/** By pod and boot. */
+export type Ledger = Readonly<Record<string, Boot>>;
+
+export const emptyLedger: Ledger = {};
+
+/** The ledger with a report's blocks in it. Folding the same reports in any order, any number of times, gives the same. */
+export function fold(ledger: Ledger, report: BlockReport): Ledger {
+  const key = `${report.pod}/${report.bootId}`;
+  const known = ledger[key];
+  const blocks: Record<string, BlockCount> = { ...known?.blocks };
+  for (const block of report.blocks) {
+    const before = blocks[block.index];
+    if (before === undefined || before.seq < block.seq) blocks[block.index] = block;
+  }
+  const heard = joinRanges([...(known?.heard ?? []), [report.since, report.until]]);
+  return { ...ledger, [key]: { pod: report.pod, revision: report.revision, heard, blocks } };
+}
+
+function joinRanges(ranges: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+  const joined: [number, number][] = [];
+  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0] || a[1] - b[1])) {
+    const last = joined.at(-1);
+    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to);
+    else joined.push([from, to]);
+  }
+  return joined;
+}
+
+/**
+ * Blocks that some pod of these revisions served through and whose counts nobody has: between two ranges that were
+ * heard of in one boot. They are left out on both sides, so that a gap favours neither.
+ */
+export function lostBlocks(ledger: Ledger, revisions: readonly string[]): readonly number[] {
+  const lost = new Set<number>();
+  for (const boot of Object.values(ledger)) {
+    if (!revisions.includes(boot.revision)) continue;
+    boot.heard.slice(1).forEach(([from], i) => {
+      for (let block = (boot.heard[i]?.[1] ?? from) + 1; block < from; block++) lost.add(block);
+    });
+  }
+  return [...lost].toSorted((a, b) => a - b);
+}
+
+/** A revision's cells, in an order of their own. */
+export function cellsOf(ledger: Ledger, revision: string): readonly Cell[] {
+  return Object.keys(ledger)
+    .toSorted()
+    .flatMap((key) => bootCells(ledger[key], key, revision));
+}
+
+/** A restarted pod counts as another one: its caches are cold and its node may be new. */
+function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[] {
+  if (boot?.revision !== revision) return [];
+  return Object.values(boot.blocks).flatMap((block) => block.traffic.map((traffic) => cellOf(key, block.index, traffic)));
+}
+
+/** Kinds of errors that a revision can be blamed for; what a client did wrong counts neither for nor against it. */
+const blamed: ReadonlySet<string> = new Set<ErrorKind>(['bug', 'transient', 'deadline', 'overloaded', 'waiting']);
+
+function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {
+  const failures = Object.entries(traffic.errors).reduce((sum, [kind, count]) => (blamed.has(kind) ? sum + count : sum), 0);
+  return {
+    pod,
+    block,
+    tier: traffic.tier,
+    sizeClass: traffic.sizeClass,
+    latency: fromReport(traffic.latency),
+    requests: traffic.ok + failures,
+    failures,
+    compared: traffic.compared ?? 0,
+    disagreed: traffic.disagreed ?? 0,
+  };
+}
+
+/** The ledger without blocks before one, and without boots of which nothing is left. */
+export function forgetBefore(ledger: Ledger, block: number): Ledger {
+  const kept = Object.entries(ledger).flatMap(([key, boot]): [string, Boot][] => {
+    const heard = boot.heard.flatMap(([from, to]): [number, number][] => (to < block ? [] : [[Math.max(from, block), to]]));
+    const blocks = Object.fromEntries(Object.entries(boot.blocks).filter(([, count]) => count.index >= block));
+    return heard.length === 0 ? [] : [[key, { ...boot, heard, blocks }]];
+  });
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Random } from '../../../../bench/canary/random.ts';
+import { judge, stepVerdict, verdicts } from '../../../../operator/analysis/judge.ts';
+import { cellsOf, emptyLedger, fold, forgetBefore, lostBlocks, type BlockReport, type Ledger } from '../../../../operator/analysis/ledger.ts';
+import { planOf } from '../../../../operator/analysis/plan.ts';
+import type { GateResult } from '../../../../operator/analysis/verdict.ts';
+import type { Window } from '../../../../operator/analysis/series.ts';
+
+const first = 1000;
+
+type Shape = { blocks: number; pods: number; perBlock: number; factor: number; failures: number; seed: number; classes?: readonly (readonly [sizeClass: number, perBlock: number])[] };
+
+/** Reports of a revision, one a block and pod: each covers its last three blocks, the newest still growing. */
+function reportsOf(revision: string, shape: Shape): BlockReport[] {
+  const random = new Random(shape.seed);
+  const made: BlockReport[] = [];
+  for (let pod = 0; pod < shape.pods; pod++) {
+    const counts = Array.from({ length: shape.blocks }, (_, i) => blockOf(random, first + i, shape));
+    counts.forEach((_, i) => {
+      const half = { ...counts[i]!, seq: 1, traffic: counts[i]!.traffic.map((row) => ({ ...row, ok: Math.floor(row.ok / 2) })) };
+      for (const newest of [half, counts[i]!]) {
+        const blocks = [...counts.slice(Math.max(0, i - 2), i), newest];
+        made.push({ pod: `${revision}-${pod}`, bootId: 'boot', revision, since: Math.max(first, first + i - 2), until: first + i, blocks });
+      }
+    });
+  }
+  return made;
+}
+
+function blockOf(random: Random, index: number, { perBlock, factor, failures, classes = [[64, perBlock]] }: Shape) {
+  const traffic = classes.map(([sizeClass, mean]) => {
+    const counts: Record<string, number> = {};
+    const ok = random.poisson(mean);
+    for (let i = 0; i < ok; i++) {
+      const bucket = Math.ceil(Math.log((20 * factor * (sizeClass / 64) * Math.exp(0.5 * random.normal())) / 0.1) / Math.log(1.02));
+      counts[bucket] = (counts[bucket] ?? 0) + 1;
+    }
+    return { tier: 'interactive', sizeClass, latency: { base: 1e-4, growth: 1.02, counts }, ok, errors: { bug: random.poisson(ok * failures), invalid: 3 } };
+  });
+  return { index, seq: 2, traffic };
+}
+
+function windowOf(ledger: Ledger, blocks: number): Window {
+  return { candidate: cellsOf(ledger, 'candidate'), stable: cellsOf(ledger, 'stable'), firstBlock: first, lastBlock: first + blocks - 1, lostBlocks: lostBlocks(ledger, ['candidate', 'stable']) };
+}
+
+const plan = planOf({ errors: { maxIncrease: '0.5%', max: '2%' } });
+const foldAll = (reports: readonly BlockReport[]): Ledger => reports.reduce(fold, emptyLedger);
+const base: Shape = { blocks: 18, pods: 2, perBlock: 120, factor: 1, failures: 0.002, seed: 1 };
+const bad: Shape = { ...base, factor: 1.6, failures: 0.06, seed: 2 };
+
+describe('the judge', () => {
+  const reports = [...reportsOf('stable', base), ...reportsOf('candidate', bad)];
+  const truth = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: true });
+
+  it('finds a slow, failing candidate and says on which numbers', () => {
+    assert.deepEqual(truth.map(({ gate, verdict }) => ({ gate, verdict })), [{ gate: 'p95', verdict: 'Fail' }, { gate: 'errors', verdict: 'Fail' }, { gate: 'errors-max', verdict: 'Fail' }]);
+    const [latency] = truth;
+    assert.ok(latency !== undefined && (latency.lower ?? 0) > 0.15 && (latency.upper ?? 0) > (latency.lower ?? 0));
+    assert.equal(latency.alpha, 0.05 / 6);
+    assert.equal(latency.requestsStillNeeded, 0);
+    assert.equal(latency.evidence.candidatePods, 2);
+  });
+
+  it('gives the same verdicts, bounds and forecasts whatever the order and repetition of reports', () => {
+    fc.assert(
+      fc.property(fc.shuffledSubarray(reports, { minLength: reports.length }), fc.array(fc.constantFrom(...reports), { maxLength: 40 }), (order, again) => {
+        assert.deepEqual(judge(plan, { window: windowOf(foldAll([...order, ...again]), base.blocks), loadIsEqual: true }), truth);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('gives the same when reports were lost or late, as long as a later one held their blocks', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: reports.length, maxLength: reports.length }), (lost) => {
+        const kept = reports.filter((_, i) => !lost[i] || i % (2 * base.blocks) === 2 * base.blocks - 1 || ((i % (2 * base.blocks)) / 2) % 3 >= 2);
+        assert.deepEqual(judge(plan, { window: windowOf(foldAll(kept), base.blocks), loadIsEqual: true }), truth);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('gives the same after the operator restarted between any two reports', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: reports.length }), (at) => {
+        const before = JSON.parse(JSON.stringify(foldAll(reports.slice(0, at)))) as Ledger;
+        assert.deepEqual(judge(plan, { window: windowOf(reports.slice(at).reduce(fold, before), base.blocks), loadIsEqual: true }), truth);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('gives the same however often it is asked, and without its numbers', () => {
+    const window = windowOf(foldAll(reports), base.blocks);
+    for (let i = 0; i < 3; i++) judge(plan, { window, loadIsEqual: true });
+    assert.deepEqual(judge(plan, { window, loadIsEqual: true }), truth);
+    const short = verdicts(plan, { window, loadIsEqual: true });
+    assert.deepEqual(short, truth.map(({ verdict, reason }) => (reason === undefined ? { verdict } : { verdict, reason })));
+  });
+
+  it('leaves a block that is lost for good out on both sides', () => {
+    const gone = new Set([first + 5, first + 6]);
+    const unread = reports.filter((report) => report.pod !== 'candidate-0' || !(report.since <= first + 6 && report.until >= first + 5));
+    const ledger = foldAll(unread);
+    assert.deepEqual(lostBlocks(ledger, ['candidate', 'stable']), [...gone]);
+    assert.deepEqual(lostBlocks(ledger, ['stable']), []);
+    const window = windowOf(foldAll(reports), base.blocks);
+    const without = { ...window, candidate: window.candidate.filter((cell) => !gone.has(cell.block)), stable: window.stable.filter((cell) => !gone.has(cell.block)), lostBlocks: [...gone] };
+    assert.deepEqual(judge(plan, { window: windowOf(ledger, base.blocks), loadIsEqual: true }), judge(plan, { window: without, loadIsEqual: true }));
+  });
+
+  it('counts nothing before the window and nothing after it', () => {
+    const shifted = { ...windowOf(foldAll(reports), base.blocks), firstBlock: first + 6, lastBlock: first + 11 };
+    const inside = { ...shifted, candidate: shifted.candidate.filter((cell) => cell.block >= first + 6 && cell.block <= first + 11), stable: shifted.stable.filter((cell) => cell.block >= first + 6 && cell.block <= first + 11) };
+    assert.deepEqual(judge(plan, { window: shifted, loadIsEqual: true }), judge(plan, { window: inside, loadIsEqual: true }));
+  });
+
+  it('turns its bounds around when the revisions change places', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e6 }), fc.double({ min: 0.6, max: 1.6, noNaN: true }), (seed, factor) => {
+        const window = windowOf(foldAll([...reportsOf('stable', { ...base, blocks: 9, seed }), ...reportsOf('candidate', { ...base, blocks: 9, factor, seed: seed + 1 })]), 9);
+        const [latency = none, errors = none] = judge(plan, { window, loadIsEqual: true }).map(numbersOf);
+        const [swapped = none, swappedErrors = none] = judge(plan, { window: { ...window, candidate: window.stable, stable: window.candidate }, loadIsEqual: true }).map(numbersOf);
+        close(1 + latency.estimate, 1 / (1 + swapped.estimate));
+        close(1 + latency.lower, 1 / (1 + swapped.upper));
+        close(1 + latency.upper, 1 / (1 + swapped.lower));
+        close(errors.estimate, -swappedErrors.estimate);
+        close(errors.lower, -swappedErrors.upper);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('does not compare latencies of pods with unequal load, but judges the rest', () => {
+    const results = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: false });
+    assert.deepEqual(results.map(({ verdict, reason }) => reason ?? verdict), ['LoadUnequal', 'Fail', 'Fail']);
+  });
+
+  it('does not blame a revision for the mistakes of clients', () => {
+    const cells = cellsOf(foldAll(reports), 'candidate');
+    const sum = (of: (cell: (typeof cells)[number]) => number): number => cells.reduce((total, cell) => total + of(cell), 0);
+    assert.ok(sum((cell) => cell.failures) / sum((cell) => cell.requests) < 0.08);
+  });
+});
+
+const none = { estimate: NaN, lower: NaN, upper: NaN };
+const numbersOf = ({ estimate, lower, upper }: GateResult) => ({ estimate: estimate ?? NaN, lower: lower ?? NaN, upper: upper ?? NaN });
+
+function close(actual: number, expected: number): void {
+  assert.ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `${actual}, expected ${expected}`);
+}
+
+describe('the judge, with requests of several sizes', () => {
+  /** The candidate happens to get three times as many large inputs; both serve each size alike. */
+  function mixed(factor: number): Window {
+    const stable = reportsOf('stable', { ...base, blocks: 45, seed: 5, classes: [[64, 120], [256, 40]] });
+    const candidate = reportsOf('candidate', { ...base, blocks: 45, factor, seed: 7, classes: [[64, 120], [256, 120]] });
+    return windowOf(foldAll([...stable, ...candidate]), 45);
+  }
+
+  it('does not take another mix of sizes for a slower revision', () => {
+    const [latency] = judge(plan, { window: mixed(1), loadIsEqual: true });
+    assert.ok(latency !== undefined && latency.verdict !== 'Fail');
+    assert.ok(Math.abs(latency.estimate ?? 1) < 0.12, `estimate ${latency.estimate}`);
+  });
+
+  it('still finds a slower one', () => {
+    const [latency] = judge(plan, { window: mixed(1.6), loadIsEqual: true });
+    assert.equal(latency?.verdict, 'Fail');
+  });
+
+  it('compares nothing when the revisions saw no size in common', () => {
+    const ledger = foldAll([...reportsOf('stable', { ...base, classes: [[64, 120]] }), ...reportsOf('candidate', { ...bad, classes: [[256, 120]] })]);
+    const [latency] = judge(plan, { window: windowOf(ledger, base.blocks), loadIsEqual: true });
+    assert.deepEqual({ verdict: latency?.verdict, reason: latency?.reason }, { verdict: 'Undecided', reason: 'TooFewRequests' });
+  });
+});
+
+describe('the end of a step', () => {
+  const window = windowOf(foldAll([...reportsOf('stable', base), ...reportsOf('candidate', { ...base, seed: 3 })]), base.blocks);
+  const rows = [
+    { name: 'any Fail fails it', gates: ['Pass', 'Fail'], require: 'Pass', verdict: 'Fail' },
+    { name: 'NoFail is done without a Pass', gates: ['Undecided', 'Undecided'], require: 'NoFail', verdict: 'Done' },
+    { name: 'Pass waits for every gate', gates: ['Pass', 'Undecided'], require: 'Pass', verdict: 'Waiting' },
+    { name: 'Pass is done when every gate passes', gates: ['Pass', 'Pass'], require: 'Pass', verdict: 'Done' },
+  ] as const;
+  for (const { name, gates, require, verdict } of rows) it(name, () => assert.equal(stepVerdict(plan, { window }, gates.map((gate) => ({ verdict: gate })), require), verdict));
+
+  it('waits for minRequests of both revisions', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window }, [], 'NoFail'), 'Waiting'));
+  it('waits for three blocks', () => assert.equal(stepVerdict(plan, { window: { ...window, lastBlock: first + 1 } }, [], 'NoFail'), 'Waiting'));
+  it('does not wait to fail', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window: { ...window, lastBlock: first } }, [{ verdict: 'Fail' }], 'NoFail'), 'Fail'));
+});
+
+describe('the ledger', () => {
+  it('forgets what is before a block', () => {
+    const ledger = forgetBefore(foldAll(reportsOf('stable', base)), first + 10);
+    assert.equal(Math.min(...cellsOf(ledger, 'stable').map((cell) => cell.block)), first + 10);
+    assert.deepEqual(lostBlocks(ledger, ['stable']), []);
+    assert.deepEqual(forgetBefore(ledger, first + 100), {});
+  });
+});
