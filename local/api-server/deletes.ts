@@ -58,14 +58,24 @@ export class Deletes {
 
   #remove(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
     if (options.dryRun === true) return { outcome: 'gone', object: old };
-    const gone = this.#store.remove(resource.table, keyOf(old.metadata.namespace, old.metadata.name));
+    // Who watches pods looks for the time, also of one that went at once.
+    const last = resource.table === 'pods' ? this.#marked(old, { finalizers: [], graceSeconds: 0 }) : undefined;
+    const gone = this.#store.remove(resource.table, keyOf(old.metadata.namespace, old.metadata.name), last);
     return { outcome: 'gone', object: gone ?? old };
   }
 
   #mark(resource: Resource, old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number; dryRun: boolean }): Deletion {
-    const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, finalizers: had = [], generation } = old.metadata;
+    const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, finalizers: had = [] } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
     if (!isNews && mark.finalizers.length === had.length) return { outcome: 'pending', object: old };
+    const object = this.#marked(old, mark);
+    return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
+  }
+
+  /** The object as one that is being deleted. An earlier end than before counts, a later one does not. */
+  #marked(old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number }): KubeObject {
+    const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
+    const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
     const draft = copyOf(old) as unknown as Draft;
     draft.metadata['finalizers'] = mark.finalizers;
     if (mark.finalizers.length === 0) delete draft.metadata['finalizers'];
@@ -74,8 +84,7 @@ export class Deletes {
       draft.metadata['deletionGracePeriodSeconds'] = mark.graceSeconds;
       if (generation !== undefined) draft.metadata['generation'] = generation + 1;
     }
-    const object = draft as unknown as KubeObject;
-    return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
+    return draft as unknown as KubeObject;
   }
 
   #deleteNamespace(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {

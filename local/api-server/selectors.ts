@@ -126,7 +126,8 @@ export function parseFieldSelector(text: string, resource: Resource): Matcher {
   const terms = text.split(/(?<!\\),/).filter((term) => term !== '').map((term) => parseTerm(term));
   for (const { field } of terms) {
     const isKnown = field === 'metadata.name' || (field === 'metadata.namespace' && resource.namespaced) || Object.hasOwn(fieldsOf(resource, emptyObject), field);
-    if (!isKnown) throw badRequest(resource.custom ? `field label not supported: ${field}` : `field label "${field}" not supported for ${resource.kind}`);
+    const isOpen = resource.custom || resource.rules.selectable !== undefined;
+    if (!isKnown) throw badRequest(isOpen ? `field label not supported: ${field}` : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
   }
   return (object) => {
     const fields = fieldsOf(resource, object);

@@ -53,11 +53,12 @@ export class Writes {
   create(resource: Resource, draft: Draft, options: WriteOptions): KubeObject {
     this.#checkNamespace(resource, draft);
     const object = this.#prepareNew(resource, draft);
+    if (options.applied !== true) recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
+    resource.rules.beforeCreate?.(object);
     const name = stringAt(object.metadata, 'name') ?? '';
     const causes = problems(resource, object, undefined);
     if (causes.length > 0) throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
     if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined) throw alreadyExists(resource, name);
-    if (options.applied !== true) recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
     const finished = object as unknown as KubeObject;
     return options.dryRun === true ? finished : this.#store.put(resource.table, finished);
   }
@@ -114,7 +115,6 @@ export class Writes {
     generateName(metadata);
     dropEmpty(metadata);
     resource.rules.setDefaults?.(draft);
-    resource.rules.beforeCreate?.(draft);
     return draft;
   }
 

@@ -8,9 +8,8 @@ import { isRecord, type JsonRecord } from '../json.ts';
 import { canonicalQuantity, nanosOf, quantityRule } from '../quantity.ts';
 import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
 import { badRequest } from '../status.ts';
-import { builtinSchema } from './schemas.ts';
+import { metaSchema } from './schemas.ts';
 
-const metaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
 const microTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$/;
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 

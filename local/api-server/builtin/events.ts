@@ -6,7 +6,7 @@
 import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Resource, Rules } from '../resource.ts';
-import { invalidValue, type Cause } from '../status.ts';
+import { invalidValue, requiredValue, type Cause } from '../status.ts';
 
 /** Field of core/v1 → field of events.k8s.io/v1. The rest has the same name in both. */
 const renamed: readonly (readonly [string, string])[] = [
@@ -20,7 +20,12 @@ const renamed: readonly (readonly [string, string])[] = [
 ];
 
 export const eventConversion: NonNullable<Resource['conversion']> = {
-  shown: (stored) => ({ ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' }) as unknown as KubeObject,
+  shown(stored) {
+    const event = { ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' };
+    // This version leaves out what is empty.
+    const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
+    return Object.fromEntries(entries) as unknown as KubeObject;
+  },
   stored: (draft) => ({ ...rename(draft, renamed.map(([old, now]) => [now, old] as const)), apiVersion: 'v1' }) as unknown as Draft,
 };
 
@@ -51,10 +56,25 @@ export const eventRules: Rules = {
   },
 };
 
+/** Written through events.k8s.io/v1 an Event has to say more. */
+export const newEventRules: Rules = {
+  ...eventRules,
+  validate(draft, old) {
+    if (old !== undefined) return validateEvent(draft);
+    const type = stringAt(draft, 'type') ?? '';
+    const missing = stringAt(draft, 'eventTime') === undefined ? ['eventTime'] : ['reportingComponent', 'reportingInstance', 'action', 'reason'].filter((field) => (stringAt(draft, field) ?? '') === '');
+    return [
+      ...missing.map((field) => requiredValue(field === 'reportingComponent' ? 'reportingController' : field)),
+      ...(['Normal', 'Warning'].includes(type) ? [] : [invalidValue('type', type, `has invalid value: ${type}`)]),
+      ...validateEvent(draft),
+    ];
+  },
+};
+
 function validateEvent(draft: Draft): readonly Cause[] {
   const involved = stringAt(draft, 'involvedObject', 'namespace') ?? '';
   const own = stringAt(draft.metadata, 'namespace') ?? '';
-  // What belongs to the cluster is told of in `default` (or `kube-system`).
-  const fits = involved === '' ? own === 'default' || own === 'kube-system' : involved === own;
+  // What belongs to the cluster is told of in `default`.
+  const fits = involved === '' ? own === 'default' : involved === own;
   return fits ? [] : [invalidValue('involvedObject.namespace', involved, 'does not match event.namespace')];
 }

@@ -7,8 +7,8 @@ import type { Clock } from '../../../lib/clock.ts';
 import { definitionRules } from '../crd/definition-rules.ts';
 import { allVerbs, type Resource, type Rules, type ScalePaths } from '../resource.ts';
 import { columnsOf } from './columns.ts';
-import { eventConversion, eventRules } from './events.ts';
-import { claimRules, configMapRules, controllerRevisionRules, deploymentRules, endpointSliceRules, leaseRules, namespaceRules, nodeRules, plainRules, podRules, replicaSetRules, secretRules, serviceRules } from './rules.ts';
+import { eventConversion, eventRules, newEventRules } from './events.ts';
+import { claimRules, configMapRules, controllerRevisionRules, deploymentRules, endpointSliceRules, endpointsRules, leaseRules, namespaceRules, nodeRules, plainRules, podRules, replicaSetRules, secretRules, serviceRules } from './rules.ts';
 import { builtinSchema } from './schemas.ts';
 
 type Row = {
@@ -45,13 +45,13 @@ export function builtinResources(parts: { readonly serviceRange: string; readonl
     { definition: core, group: '', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events' },
     { definition: core, group: '', kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims', short: ['pvc'], status: true, rules: claimRules },
     { definition: core, group: '', kind: 'Node', plural: 'nodes', short: ['no'], cluster: true, status: true, rules: nodeRules },
-    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'] },
+    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'], rules: endpointsRules },
     { definition: apps, group: 'apps', kind: 'Deployment', plural: 'deployments', short: ['deploy'], all: true, status: true, rules: deploymentRules, scale: replicaScale },
     { definition: apps, group: 'apps', kind: 'ReplicaSet', plural: 'replicasets', short: ['rs'], all: true, status: true, rules: replicaSetRules, scale: replicaScale },
     { definition: apps, group: 'apps', kind: 'ControllerRevision', plural: 'controllerrevisions', rules: controllerRevisionRules },
     { definition: 'io.k8s.api.discovery.v1', group: 'discovery.k8s.io', kind: 'EndpointSlice', plural: 'endpointslices', rules: endpointSliceRules },
     { definition: 'io.k8s.api.coordination.v1', group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', rules: leaseRules },
-    { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events', conversion: eventConversion },
+    { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events', short: ['ev'], rules: newEventRules, table: 'events', conversion: eventConversion },
     { definition: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', group: 'apiextensions.k8s.io', kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', short: ['crd', 'crds'], cluster: true, status: true, rules: definitionRules(parts.clock) },
   ];
   return rows.map(resourceOf);

@@ -3,7 +3,7 @@
  *
  * Owns: first statuses, generations, and the few immutability rules that the operator relies on.
  */
-import { at, copyOf, isSame, recordIn, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { at, copyOf, isSame, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Rules } from '../resource.ts';
 import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../status.ts';
@@ -125,6 +125,13 @@ export const claimRules: Rules = {
   hasGeneration: false,
   setDefaults: claimDefaults,
   beforeCreate: (draft) => void (draft['status'] = { phase: 'Pending' }),
+};
+
+export const endpointsRules: Rules = {
+  hasGeneration: false,
+  setDefaults(draft) {
+    for (const subset of recordsOf(draft['subsets'])) for (const port of recordsOf(subset['ports'])) setDefault(port, 'protocol', 'TCP');
+  },
 };
 
 export const endpointSliceRules: Rules = { hasGeneration: true, setDefaults: endpointSliceDefaults };

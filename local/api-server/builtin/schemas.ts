@@ -25,6 +25,9 @@ export function builtinSchema(name: string): Schema {
   return made;
 }
 
+/** Of the metadata of every object. */
+export const metaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
+
 function resolve(node: JsonRecord): JsonRecord {
   const { $ref: reference, ...own } = node;
   // A plain reference is the very node of its type, so that cycles close; one with extensions is a copy with them.

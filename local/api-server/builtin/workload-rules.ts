@@ -25,9 +25,10 @@ function validateSelectingWorkload(draft: Draft, old: KubeObject | undefined): r
   if (replicas !== undefined && replicas < 0) causes.push(invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'));
   if (spec['selector'] === undefined) causes.push(requiredValue('spec.selector'));
   else if (Object.keys(selector).length === 0) causes.push(invalidValue('spec.selector', {}, 'empty selector is invalid for deployment'));
-  const labels = recordOf(at(spec, 'template', 'metadata', 'labels'));
+  const given = at(spec, 'template', 'metadata', 'labels');
+  const labels = recordOf(given);
   const matches = Object.entries(recordOf(selector['matchLabels'])).every(([key, value]) => labels[key] === value);
-  if (!matches || spec['selector'] === undefined) causes.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+  if (!matches || spec['selector'] === undefined) causes.push(invalidValue('spec.template.metadata.labels', given, '`selector` does not match template `labels`'));
   if (old !== undefined && !isSame(spec['selector'], at(old, 'spec', 'selector'))) causes.push(invalidValue('spec.selector', spec['selector'], 'field is immutable'));
   return [...causes, ...validateLabels(labels, 'spec.template.labels'), ...validatePodSpec(recordOf(at(spec, 'template', 'spec')), 'spec.template.spec')];
 }

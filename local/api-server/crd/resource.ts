@@ -6,6 +6,7 @@
 import type { KubeObject } from '../../objects.ts';
 import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../json.ts';
 import { nameColumn, ageColumn } from '../builtin/columns.ts';
+import { metaSchema } from '../builtin/schemas.ts';
 import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } from '../resource.ts';
 import { applyDefaults } from '../schema/defaults.ts';
 import type { Schema } from '../schema/schema.ts';
@@ -24,7 +25,7 @@ export function resourcesOf(definition: KubeObject): readonly Resource[] {
 }
 
 function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
-  const schema = (at(version, 'schema', 'openAPIV3Schema') ?? {}) as Schema;
+  const schema = withMeta((at(version, 'schema', 'openAPIV3Schema') ?? {}) as Schema);
   const scale = scaleOf(at(version, 'subresources', 'scale'));
   const names = at(definition, 'spec', 'names');
   const kind = stringAt(names, 'kind') ?? '';
@@ -47,6 +48,11 @@ function resourceOf(definition: KubeObject, version: JsonRecord): Resource {
     rules: rulesOf(schema, version),
     verbs: allVerbs,
   };
+}
+
+/** Metadata has the schema that it has everywhere, so that its fields are owned as those of built-in objects are. */
+function withMeta(schema: Schema): Schema {
+  return { ...schema, properties: { ...schema.properties, metadata: metaSchema } };
 }
 
 function scaleOf(scale: unknown): ScalePaths | undefined {

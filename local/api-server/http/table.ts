@@ -83,5 +83,5 @@ export function metadataOf(object: KubeObject): JsonRecord {
 /** A list. Items of built-in types do not name their type again, those of custom ones do. */
 export function listOfObjects(resource: Resource, items: readonly KubeObject[], metadata: JsonRecord): JsonRecord {
   const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
-  return { kind: resource.listKind, apiVersion: apiVersionOf(resource), metadata, items: shown };
+  return { kind: resource.listKind, apiVersion: apiVersionOf(resource), metadata: resource.custom ? { continue: '', ...metadata } : metadata, items: shown };
 }

@@ -31,13 +31,18 @@ export function recordWrite(write: Write): void {
     return;
   }
   const known = knownEntries(asked, before);
-  const { added, modified, removed } = differenceOf(before ?? {}, after, resource.schema);
+  const { added, modified, removed } = differenceOf(before ?? nothing(resource), after, resource.schema);
   const changed = added.union(modified).without(notTracked(resource, subresource));
   const who = { manager, operation: 'Update', apiVersion: apiVersionOf(resource), subresource } as const;
   const own = known.find((entry) => isSameManager(entry, who)) ?? { ...who, fields: new FieldSet(), time: write.time };
   const entry: Entry = { ...own, fields: own.fields.difference(removed).union(changed), time: changed.isEmpty() ? own.time : write.time };
   const others = known.filter((other) => other !== own).map((other) => lessened(other, changed, removed));
   setEntries(after, [...others, entry]);
+}
+
+/** What a new object is compared with. Built-in types have their main parts from the start, as Go's structs do. */
+function nothing(resource: Resource): JsonRecord {
+  return resource.custom ? { metadata: {} } : { metadata: {}, spec: {}, status: {} };
 }
 
 function knownEntries(asked: ReturnType<typeof askedEntries>, before: KubeObject | undefined): readonly Entry[] {

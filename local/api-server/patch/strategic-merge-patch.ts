@@ -55,7 +55,7 @@ function mergeScalars(target: readonly unknown[], patch: readonly unknown[], how
   const removed = listOf(how.removed);
   const kept = target.filter((item) => !removed.includes(item));
   const all = [...kept, ...patch.filter((item) => !kept.includes(item))];
-  return ordered(all, listOf(how.order), (a, b) => a === b);
+  return ordered(all, { order: orderOf(how, patch), isSameItem: (a, b) => a === b, before: target });
 }
 
 function mergeItems(target: readonly unknown[], patch: readonly unknown[], how: How & { readonly key: string }): unknown[] {
@@ -70,21 +70,32 @@ function mergeItems(target: readonly unknown[], patch: readonly unknown[], how: 
     else if (at < 0) items.push(merged);
     else items[at] = merged;
   }
-  return ordered(items, listOf(how.order), isSameItem);
+  return ordered(items, { order: orderOf(how, patch), isSameItem, before: target });
 }
 
-/** Items named by the order come in that order; the others stay behind the item they stood behind. */
-function ordered(items: readonly unknown[], order: readonly unknown[], isSameItem: (a: unknown, b: unknown) => boolean): unknown[] {
-  if (order.length === 0) return [...items];
-  const isNamed = (item: unknown): boolean => order.some((one) => isSameItem(one, item));
-  const out = order.flatMap((one) => items.filter((item) => isSameItem(one, item)));
-  for (const [index, item] of items.entries()) {
-    if (isNamed(item)) continue;
-    const before = items[index - 1];
-    const at = before === undefined ? 0 : out.indexOf(before) + 1;
-    out.splice(at, 0, item);
+/** The order that is asked for, else the patch's own. */
+function orderOf(how: How, patch: readonly unknown[]): readonly unknown[] {
+  const asked = listOf(how.order);
+  return asked.length > 0 ? asked : patch;
+}
+
+type Ordering = { readonly order: readonly unknown[]; readonly isSameItem: (a: unknown, b: unknown) => boolean; readonly before: readonly unknown[] };
+
+/**
+ * Items that the order names come in that order. One that it does not name stays in front of a named one that it
+ * stood in front of before; in front of a new one it does not.
+ */
+function ordered(items: readonly unknown[], { order, isSameItem, before }: Ordering): unknown[] {
+  const placeOf = (item: unknown): number => before.findIndex((one) => isSameItem(one, item));
+  const named = order.flatMap((one) => items.filter((item) => isSameItem(one, item)));
+  const others = items.filter((item) => !named.includes(item));
+  const out: unknown[] = [];
+  for (const item of named) {
+    const place = placeOf(item);
+    while (others.length > 0 && place >= 0 && placeOf(others[0]) < place) out.push(others.shift());
+    out.push(item);
   }
-  return out;
+  return [...out, ...others];
 }
 
 /** Without directives. */

@@ -3,11 +3,9 @@
  *
  * Owns: pruning, and the list of what was pruned, which strict validation refuses and a warning names.
  */
-import { builtinSchema } from '../builtin/schemas.ts';
+import { metaSchema } from '../builtin/schemas.ts';
 import { isRecord, type JsonRecord } from '../json.ts';
 import { keepsUnknown, schemaOfField, schemaOfItems, type Schema } from './schema.ts';
-
-const metaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 /**
  * Prunes a whole object in place.
