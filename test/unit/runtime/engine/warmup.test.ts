@@ -1,0 +1,77 @@
+/** Warming a model, and finding out whether its rows may share a run. */
+import assert from 'node:assert/strict';
+import { AppError } from '../../../../api/errors.ts';
+import type { Signature } from '../../../../runtime/engine/signature.ts';
+import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
+import { warmUp, type WarmupOptions } from '../../../../runtime/engine/warmup.ts';
+import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const signature: Signature = { inputs: [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }], outputs: [{ name: 'y', type: 'float32', dims: ['batch', 'n'] }] };
+const map = (run: (values: Float32Array, dims: readonly number[]) => Float32Array): FakeModel => ({ x }: NamedTensors) => ({ y: makeTensor('float32', x?.dims ?? [], run(x?.data as Float32Array, x?.dims ?? [])) });
+const doubled = map((values) => values.map((value) => 2 * value));
+
+function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
+  const engine = new FakeEngine({ model, slots });
+  const progress: number[] = [];
+  const options: WarmupOptions = { engine, signature, requests: 5, timeoutMs: 1000, clock: new HandClock(), onProgress: (done) => progress.push(done), stop: new AbortController().signal, ...more };
+  return { engine, progress, options };
+}
+
+describe('warmUp', () => {
+  it('runs as many requests as were asked for', async () => {
+    const { progress, options } = given(doubled, {}, 2);
+    assert.deepEqual(await warmUp(options), { done: 5, batches: true });
+    assert.deepEqual(progress, [2, 4, 5]);
+  });
+
+  it('finds that rows are independent', async () => assert.equal((await warmUp(given(doubled).options)).batches, true));
+
+  it('finds that rows depend on each other', async () => {
+    const normalised = map((values) => {
+      const total = values.reduce((sum, value) => sum + Math.abs(value), 0);
+      return values.map((value) => value / total);
+    });
+    assert.equal((await warmUp(given(normalised).options)).batches, false);
+  });
+
+  it('finds that a result cannot be taken apart', async () => {
+    const flat: FakeModel = ({ x }) => ({ y: makeTensor('float32', [1, 1], Float32Array.of(x?.data.length ?? 0)) });
+    assert.equal((await warmUp(given(flat).options)).batches, false);
+  });
+
+  it('puts up with the rounding of another batch size', async () => {
+    const noisy = map((values, dims) => values.map((value) => value * (1 + 1e-4 * (dims[0] ?? 0))));
+    assert.equal((await warmUp(given(noisy).options)).batches, true);
+  });
+
+  it('does not ask about rows where the first dimension is fixed', async () => {
+    const fixed: Signature = { inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }], outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }] };
+    const { engine, options } = given(doubled, { signature: fixed });
+    assert.deepEqual(await warmUp(options), { done: 5, batches: false });
+    assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
+  });
+
+  it('tries sizes until the model takes one', async () => {
+    const picky: FakeModel = (inputs, outputs) => {
+      if ((inputs['x']?.dims[1] ?? 0) < 32) throw new Error('too small for the kernel');
+      return doubled(inputs, outputs);
+    };
+    assert.equal((await warmUp(given(picky).options)).done, 5);
+  });
+
+  it('says in the engine\'s words when no made-up input suits the model', async () => {
+    const sulky: FakeModel = () => { throw new Error('wants a spectrogram'); };
+    assert.deepEqual(await warmUp(given(sulky).options), { done: 0, batches: true, problem: 'wants a spectrogram' });
+  });
+
+  it('gives up when its time is over', async () => {
+    const clock = new HandClock();
+    const engine = new FakeEngine({ model: doubled, gate: () => clock.advance(300) });
+    await assert.rejects(warmUp(given(doubled, { engine, clock }).options), (error: unknown) => error instanceof AppError && error.code === 'WARMUP_TIMEOUT');
+  });
+
+  it('stops when nobody wants the model any more', async () => {
+    await assert.rejects(warmUp(given(doubled, { stop: AbortSignal.abort() }).options), (error: unknown) => error instanceof AppError && error.code === 'DRAINING');
+  });
+});
