@@ -39,14 +39,20 @@ const lineOnPicture = 'Every change earns its traffic.';
 const questions = ['how do I make a dialog slide in', 'let people choose dark colours', 'tell a screen reader about a form error'];
 /** Texts of one run of the search check: what one request carries. */
 const textsAtOnce = 32;
+const roomOnLine = 80;
 /** How far two revisions' vectors of one text may differ: they run the same weights. */
 const sameWithin = 1e-4;
 
-/** Applies a manifest and tells what its status says until it is served in full. @returns the model then */
-export async function apply(stage: Stage, file: string): Promise<OnnxModel> {
+/**
+ * Applies a manifest and tells what its status says until it is served in full.
+ *
+ * @param before the model as it was served, where it was: what its status said then is no news
+ * @returns the model as it is served now
+ */
+export async function apply(stage: Stage, file: string, before?: OnnxModel): Promise<OnnxModel> {
   const { metadata } = await stage.cluster.apply(`${examples}/${file}`);
   stage.say(`$ kubectl apply --server-side -f examples/${file}`);
-  const told = new Set<string>();
+  const told = new Set(before === undefined ? [] : sentencesOf(before));
   const endMs = stage.clock.monotonic() + readyWithinMs;
   for (;;) {
     stage.stop.throwIfAborted();
@@ -75,7 +81,7 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   const vectors = await embed(url, model.metadata.name, questions, stage.stop);
   for (const [index, question] of questions.entries()) {
     stage.say(`  "${question}"`);
-    for (const { guide } of rankGuides(set, vectors[index] ?? new Float32Array(set.width), 2)) stage.say(`     ${guide.id}: ${firstSentence(guide.description)}`);
+    for (const { guide } of rankGuides(set, vectors[index] ?? new Float32Array(set.width), 2)) stage.say(`     ${guide.id}: ${beginning(guide.description)}`);
   }
   const ranks = await ownRanks(url, set, stage);
   const among = (count: number): number => ranks.filter((rank) => rank < count).length;
@@ -102,7 +108,7 @@ export async function change(stage: Stage, before: OnnxModel, file: string): Pro
   stage.say('a client keeps sending while the spec changes:');
   const traffic = await startTraffic(stage, addressOf(before));
   try {
-    sayTakeover(stage, before, await apply(stage, file));
+    sayTakeover(stage, before, await apply(stage, file, before));
   } finally {
     await traffic.stop();
   }
@@ -152,6 +158,7 @@ function isSame(a: Float32Array, b: Float32Array): boolean {
   return a.length === b.length && a.every((value, at) => Math.abs(value - (b[at] ?? 0)) < sameWithin);
 }
 
-function firstSentence(text: string): string {
-  return /^.*?[.!?](?=\s|$)/.exec(text)?.[0] ?? text;
+/** As many whole words as a line of a terminal has room for. */
+function beginning(text: string): string {
+  return text.length <= roomOnLine ? text : `${text.slice(0, roomOnLine).replace(/\s+\S*$/, '')} …`;
 }
