@@ -6,7 +6,6 @@
  */
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { AppError } from '../api/errors.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
@@ -20,7 +19,7 @@ import type { NewObject, Objects } from './objects.ts';
 import { OperatorProcess } from './operator-process.ts';
 import { customResources } from './workloads/resources.ts';
 
-const repository = fileURLToPath(new URL('..', import.meta.url));
+const repository = join(import.meta.dirname, '..');
 
 /** How long containers have to end when local mode does: nobody sends them anything any more. */
 const endGraceMs = 3000;

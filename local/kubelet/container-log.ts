@@ -3,7 +3,7 @@
  *
  * Owns:  the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and following.
  * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls behind by more than
- *        that misses the oldest lines, not the newest.
+ *        that misses the oldest lines, not the newest. What a full disk does not take is lost, and nothing else.
  * Why:   writes are synchronous appends to the page cache, so that what a reader opens is never ahead of what it is told.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
@@ -102,7 +102,14 @@ export class ContainerLog {
   }
 
   #line(stream: StreamName, text: string, flag: 'P' | 'F'): void {
-    const bytes = Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`);
+    try {
+      this.#append(Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`));
+    } catch {
+      // The container goes on without this line.
+    }
+  }
+
+  #append(bytes: Buffer): void {
     if (this.#bytes > 0 && this.#bytes + bytes.length > this.#limitBytes) this.#rotate();
     this.#bytes += writeSync(this.#fd, bytes);
   }

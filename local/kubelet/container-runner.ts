@@ -7,6 +7,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../../api/errors.ts';
 import { toApiTime } from '../workloads/resources.ts';
 import { afterRestart } from './backoff.ts';
 import { containerDir, prepareLaunch, type Launch } from './container-launch.ts';
@@ -23,7 +24,7 @@ import { defaultGraceSeconds, type Container, type Pod, type Terminated } from '
 /** Kubernetes cuts a message at these many bytes: of the file, of the log that stands in for it. */
 const messageLimitBytes = 4096;
 const logMessageLimit = 2048;
-const configRetryMs = 1000;
+const retryMs = 1000;
 
 export type RunnerContext = {
   readonly doors: KubeletDoors;
@@ -63,10 +64,13 @@ export class ContainerRunner {
 
   start(): void {
     if (this.#stopped || this.#starting !== undefined || this.#running !== undefined) return;
-    this.#starting = this.#start().finally(() => {
-      this.#starting = undefined;
-      this.#context.changed();
-    });
+    this.#starting = this.#start()
+      // A full disk must not end the kubelet.
+      .catch((error: unknown) => this.#block('CreateContainerError', messageOf(error), retryMs))
+      .finally(() => {
+        this.#starting = undefined;
+        this.#context.changed();
+      });
   }
 
   /** Asks it to end, and ends it when `graceMs` is over. Resolves when nothing of it runs; it can be asked again, with less grace. */
@@ -88,7 +92,7 @@ export class ContainerRunner {
     if (outcome.kind === 'no-image') return this.#waitForImage(outcome.problem);
     if (outcome.kind === 'no-command') return this.#neverRan(outcome.problem);
     this.#event('Warning', 'Failed', `Error: ${outcome.problem}`);
-    this.#block('CreateContainerConfigError', outcome.problem, configRetryMs);
+    this.#block('CreateContainerConfigError', outcome.problem, retryMs);
   }
 
   async #launch(launch: Launch): Promise<void> {
@@ -112,7 +116,7 @@ export class ContainerRunner {
     this.#prober?.close();
     this.#log?.end();
     this.#running = undefined;
-    const message = await this.#lastWords(end, run.launch.terminationLog);
+    const message = await this.#lastWords(end, run.launch.terminationLog).catch(() => '');
     this.#exited(end, { startedAt: toApiTime(run.startedMs), containerID: run.containerId, ...(message === '' ? {} : { message }) });
     this.#context.changed();
   }

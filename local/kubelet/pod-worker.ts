@@ -172,8 +172,13 @@ export class PodWorker {
 
   #release(): void {
     this.#releaseAddress();
-    for (const runner of this.#runners) runner.removeLogs();
-    rmSync(this.#dir, { recursive: true, force: true });
+    try {
+      for (const runner of this.#runners) runner.removeLogs();
+      rmSync(this.#dir, { recursive: true, force: true });
+    } catch (error) {
+      // The next start removes what is left of pods that are gone.
+      this.#doors.logger.warn('pod folder not removed', { pod: this.#pod.metadata.name, err: error });
+    }
     this.#onGone();
   }
 

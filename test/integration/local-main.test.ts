@@ -111,16 +111,18 @@ class Client {
 }
 
 async function until(check: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (let tries = 0; tries < 1600; tries += 1) {
     if (await check()) return;
     await systemClock.sleep(25);
   }
-  assert.fail(`waited ten seconds for ${what()}`);
+  assert.fail(`waited forty seconds for ${what()}`);
 }
 
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
-describe('npm run local', () => {
+describe('npm run local', function () {
+  // Each starts a Node or two; on a busy machine that alone takes seconds.
+  this.timeout(60_000);
   let dir: string;
   const started: Local[] = [];
   const local = (flags: readonly string[], options: Options = {}): Local => {

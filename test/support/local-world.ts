@@ -93,8 +93,8 @@ export class LocalWorld {
       };
       const timer = setTimeout(() => {
         settle();
-        reject(new Error(`waited 10 s for ${what}; last: ${JSON.stringify(this.objects.list(type).map(brief), null, 1)}`));
-      }, 10_000);
+        reject(new Error(`waited 15 s for ${what}; last: ${JSON.stringify(this.objects.list(type).map(brief), null, 1)}`));
+      }, 15_000);
       const stop = this.objects.watch(type, () => {
         const found = check();
         if (found === undefined) return;
