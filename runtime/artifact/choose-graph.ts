@@ -34,7 +34,7 @@ function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precisi
   return wanted.graphPath ?? 'model.onnx';
 }
 
-/** What a process of this runtime has before any model: Node.js, ONNX Runtime and the server. Measured: 70 to 90 MiB. */
+/** Anonymous memory of a server with two workers and a model of a few bytes. Measured: 95 MiB. */
 const floorBytes = 96 * 2 ** 20;
 
 /**

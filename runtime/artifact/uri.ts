@@ -61,6 +61,7 @@ function parseHttp(text: string): SourceUri {
   if (!URL.canParse(text)) throw invalid(text, 'it is not a URL');
   const url = new URL(text);
   if (url.hash !== '') throw invalid(text, 'a fragment (#…) names nothing on a server');
+  if (!isDecodable(url.username) || !isDecodable(url.password)) throw invalid(text, 'a % in its user or password must be written as %25');
   const folder = url.pathname.endsWith('/');
   if (folder && url.search !== '') throw invalid(text, 'a folder cannot have a query: paths are added to its end');
   return { scheme: 'https', url, folder };
@@ -106,6 +107,14 @@ function decode(text: string, path: string): string {
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw invalid(text, 'its path has a % that is not followed by two hex digits');
+  }
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined;
+  } catch {
+    return false;
   }
 }
 

@@ -21,12 +21,7 @@ const maxElements = 4_000_000;
 
 /** @returns undefined when the shape would be too large to be made up */
 export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): NamedTensors | undefined {
-  const large = inputs.some((input) => elementCount(dimsOf(input, sample)) > maxElements);
-  return large ? undefined : makeInputs(inputs, sample);
-}
-
-/** The same, however large. */
-export function makeInputs(inputs: readonly TensorSpec[], sample: Sample): NamedTensors {
+  if (inputs.some((input) => elementCount(dimsOf(input, sample)) > maxElements)) return undefined;
   const random = randomFrom(sample.seed);
   return Object.fromEntries(inputs.map((input) => {
     const dims = dimsOf(input, sample);

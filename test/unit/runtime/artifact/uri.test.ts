@@ -42,6 +42,7 @@ describe('parseSourceUri', () => {
     { name: 'a broken escape', uri: 'file:///a%zz', want: /two hex digits/ },
     { name: 'an encoded zero byte', uri: 'file:///a%00b', want: /control characters/ },
     { name: 'blanks', uri: 'https://a.example/my model.onnx', want: /blanks/ },
+    { name: 'a password with a bare %', uri: 'https://user:50%zz@a.example/m', want: /written as %25/ },
     { name: 'a fragment', uri: 'https://a.example/m.onnx#x', want: /fragment/ },
     { name: 'a folder with a query', uri: 'https://a.example/m/?x=1', want: /cannot have a query/ },
     { name: 'a claim that is no name', uri: 'pvc:///x', want: /pvc:\/\/claim\/path/ },
