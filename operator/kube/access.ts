@@ -98,9 +98,14 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
   };
 }
 
-/** A server that asks for nothing but, perhaps, a few headers: local mode, and tests. */
-export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}): Access {
-  return { server: server.replace(/\/+$/, ''), namespace: undefined, credentials: () => Promise.resolve({ headers, tls: {} }), forget: () => {} };
+/**
+ * A server that asks for nothing but, perhaps, a few headers: local mode, and tests.
+ *
+ * @param ca the certificate to trust, PEM, where the server speaks TLS under one of its own
+ */
+export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}, ca?: string): Access {
+  const credentials = { headers, tls: ca === undefined ? {} : { ca } };
+  return { server: server.replace(/\/+$/, ''), namespace: undefined, credentials: () => Promise.resolve(credentials), forget: () => {} };
 }
 
 function proxyOf(url: string | undefined, where: string): string | undefined {
