@@ -101,10 +101,10 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
 /**
  * A server that asks for nothing but, perhaps, a few headers: local mode, and tests.
  *
- * @param ca the certificate to trust, PEM, where the server speaks TLS under one of its own
+ * @param tls such as `ca`, the certificate to trust, where the server speaks TLS under one of its own
  */
-export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}, ca?: string): Access {
-  const credentials = { headers, tls: ca === undefined ? {} : { ca } };
+export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}, tls: TlsMaterial = {}): Access {
+  const credentials = { headers, tls };
   return { server: server.replace(/\/+$/, ''), namespace: undefined, credentials: () => Promise.resolve(credentials), forget: () => {} };
 }
 
