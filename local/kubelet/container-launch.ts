@@ -53,17 +53,18 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
   const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: doors.capacity, configMap });
   if ('problem' in outcome) return { kind: 'no-config', problem: outcome.problem };
   const expand = (words: readonly string[] | undefined): readonly string[] => (words ?? []).map((word) => expandVariables(word, outcome.env));
-  const line = commandLine(image, expand(container.command), expand(container.args));
-  if ('problem' in line) return { kind: 'no-command', problem: line.problem };
-
   const dir = containerDir(doors.dataDir, pod, container);
   const terminationLog = join(dir, 'termination-log');
   const mounts = mountsOf(doors, pod, podDir(doors.dataDir, pod), container);
   const rewrite = pathRewriter([...mounts, { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog }]);
+  // Programs lie on this machine, perhaps under a folder that the pod mounts something at (/tmp): the pod's words alone are rewritten.
+  const [program, ...words] = expand(container.command);
+  const line = commandLine(image, program === undefined ? [] : [program, ...words.map(rewrite)], expand(container.args).map(rewrite));
+  if ('problem' in line) return { kind: 'no-command', problem: line.problem };
   return {
     kind: 'launch',
     launch: {
-      argv: line.argv.map(rewrite),
+      argv: line.argv,
       env: environment({ doors, pod, mounts, imageEnv: image.env ?? {}, own: outcome.env, rewrite }),
       cwd: makeFolders(dir, terminationLog, container, rewrite),
       limits: { memoryBytes: limitOf(container, 'memory'), cpu: limitOf(container, 'cpu') },

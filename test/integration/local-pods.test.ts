@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ContainerStatus, EnvVar, Pod, Terminated } from '../../local/kubelet/pod.ts';
 import { condition, isReady } from '../../local/kubelet/pod.ts';
 import { claims, configMaps, events, pods } from '../../local/workloads/resources.ts';
@@ -44,6 +44,12 @@ describe('kubelet', () => {
     await world.gone(name);
   };
   const told = (pod: string): readonly string[] => world.objects.list(events).filter((event) => (event['involvedObject'] as { name: string }).name === pod).map((event) => String(event['reason']));
+
+  it('finds its programs whatever a pod mounts over their folder', async () => {
+    world.createPod('covered', [{ args: ['stay'], volumeMounts: [{ name: 'cover', mountPath: dirname(process.execPath) }] }], { volumes: [{ name: 'cover', emptyDir: {} }] });
+    await world.podUntil('covered', isReady, 'covered to be ready');
+    await remove('covered');
+  });
 
   it('starts init containers in order and the others after them', async () => {
     const init = (name: string, word: string): object => ({ name, image: 'test/program', args: ['write', `/shared/${name}`, word], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] });
