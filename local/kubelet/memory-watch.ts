@@ -3,6 +3,8 @@
  *
  * Owns:  what counts (anonymous memory, shared memory and swap of every process of the container's group: roughly what a control
  *        group charges that cannot be given back) and which processes belong to a container.
+ * Why:   /proc/PID/status is read in no time but counts shared pages in full; only where that sum is over the limit, smaps_rollup,
+ *        for which the kernel walks the whole address space, is asked for the exact one.
  * Limits: a container that takes more than its limit and gives it back within 100 ms is not seen.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -46,7 +48,8 @@ export class MemoryWatch {
     const groups = this.#looks % listEvery === 1 ? groupMembers() : undefined;
     for (const one of this.#watched.values()) {
       if (groups !== undefined) one.members = groups.get(one.pid) ?? [one.pid];
-      const used = one.members.reduce((sum, pid) => sum + memoryOf(pid), 0);
+      if (total(one.members, 'status', residentBytes) <= one.limitBytes) continue;
+      const used = total(one.members, 'smaps_rollup', chargedBytes);
       if (used <= one.limitBytes) continue;
       this.#watched.delete(one.pid);
       killGroup(one.pid, 'SIGKILL');
@@ -79,18 +82,28 @@ function groupOf(pid: string): number | undefined {
   }
 }
 
-function memoryOf(pid: number): number {
-  try {
-    return chargedBytes(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-  } catch {
-    // It ended between two looks.
-    return 0;
+function total(pids: readonly number[], file: string, bytesOf: (text: string) => number): number {
+  let sum = 0;
+  for (const pid of pids) {
+    try {
+      sum += bytesOf(readFileSync(`/proc/${pid}/${file}`, 'utf8'));
+    } catch {
+      // It ended between two looks.
+    }
   }
+  return sum;
+}
+
+/** @param status the text of /proc/PID/status; never less than what chargedBytes says of the same process */
+export function residentBytes(status: string): number {
+  return sumOf(status, ['RssAnon', 'RssShmem', 'VmSwap']);
 }
 
 /** @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is right */
 export function chargedBytes(rollup: string): number {
-  let kibibytes = 0;
-  for (const field of ['Pss_Anon', 'Pss_Shmem', 'SwapPss']) kibibytes += Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1] ?? 0);
-  return kibibytes * 1024;
+  return sumOf(rollup, ['Pss_Anon', 'Pss_Shmem', 'SwapPss']);
+}
+
+function sumOf(text: string, fields: readonly string[]): number {
+  return fields.reduce((sum, field) => sum + Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0), 0) * 1024;
 }

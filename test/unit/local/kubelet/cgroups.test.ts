@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { groupName, openCgroups } from '../../../../local/kubelet/cgroups.ts';
-import { chargedBytes } from '../../../../local/kubelet/memory-watch.ts';
+import { chargedBytes, residentBytes } from '../../../../local/kubelet/memory-watch.ts';
 
 describe('openCgroups', () => {
   let root: string;
@@ -43,6 +43,13 @@ describe('chargedBytes', () => {
   it('adds anonymous memory, shared memory and swap', () => {
     const rollup = 'Rss:  900 kB\nPss_Anon:     100 kB\nPss_File:   500 kB\nPss_Shmem:     20 kB\nSwapPss:         3 kB\n';
     assert.equal(chargedBytes(rollup), 123 * 1024);
+  });
+
+  it('is never more than the quick sum of the same process', () => {
+    const quick = residentBytes(readFileSync('/proc/self/status', 'utf8'));
+    const exact = chargedBytes(readFileSync('/proc/self/smaps_rollup', 'utf8'));
+    // Memory that this very process took in between aside.
+    assert.ok(exact > 0 && exact <= quick + 8 * 2 ** 20, `${exact} of ${quick}`);
   });
 
   it('counts nothing of what it cannot read', () => assert.equal(chargedBytes(''), 0));
