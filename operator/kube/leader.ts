@@ -233,17 +233,27 @@ export class LeaderElector {
 
   /** An empty holder with a lease of a second: whoever tries next has it. */
   async #giveUp(): Promise<void> {
-    const { client, clock, identity, logger, lease } = this.#options;
-    const now = microTime(clock.now());
-    try {
-      // Read anew: a renewal that was cut off may have been written all the same.
-      const held = await client.get(leases, lease, { deadlineMs: 3000 });
-      if (held.spec?.holderIdentity !== identity) return;
-      await client.replace(leases, { ...held, spec: { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now } }, { deadlineMs: 3000 });
-      logger.info('leadership released', { lease: lease.name });
-    } catch (error) {
-      logger.warn('leadership not released, the lease runs out by itself', { lease: lease.name, err: error });
+    const { clock, logger, lease } = this.#options;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#empty(microTime(clock.now()));
+        logger.info('leadership released', { lease: lease.name });
+        return;
+      } catch (error) {
+        // A renewal that was cut off may arrive after we have read.
+        if (isConflict(error) && tries < 3) continue;
+        logger.warn('leadership not released, the lease runs out by itself', { lease: lease.name, err: error });
+        return;
+      }
     }
+  }
+
+  async #empty(now: string): Promise<void> {
+    const { client, identity, lease } = this.#options;
+    const held = await client.get(leases, lease, { deadlineMs: 3000 });
+    if (held.spec?.holderIdentity !== identity) return;
+    const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
+    await client.replace(leases, { ...held, spec }, { deadlineMs: 3000 });
   }
 
   #jittered(): number {

@@ -14,14 +14,14 @@ describe('HttpKubeClient', () => {
 
   it('waits as Retry-After says and sends a write again', async () => {
     const { api, client } = await hostileWorld();
-    api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { 'retry-after': '1' }), ok);
+    api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '1' } }), ok);
     assert.equal((await client.apply(things, thing, { fieldManager: 'x', force: true })).metadata.uid, 'u');
     assert.equal(api.seen.others, 2);
   });
 
   it('leaves a long pause to its caller', async () => {
     const { api, client } = await hostileWorld();
-    api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { 'retry-after': '60' }));
+    api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '60' } }));
     await assert.rejects(client.apply(things, thing, { fieldManager: 'x', force: true }), (error) => statusOf(error)?.afterMs === 60_000);
     assert.equal(api.seen.others, 1);
   });
@@ -43,7 +43,7 @@ describe('HttpKubeClient', () => {
   });
 
   it('leaves every kept connection when one gives no answer, and reads again on a new one', async () => {
-    const { api, client } = await hostileWorld({ deadlineMs: 4000 });
+    const { api, client } = await hostileWorld({ deadlineMs: 2000 });
     api.nextOthers.push(ok);
     await client.get(things, thing.metadata);
     api.nextOthers.push(misdeeds.noAnswer(), ok);

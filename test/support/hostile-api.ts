@@ -16,9 +16,11 @@ export type Misdeed = (request: IncomingMessage, response: ServerResponse) => vo
 
 /** Ways to fail that a test can ask for. */
 export const misdeeds = {
-  status: (code: number, reason: string, headers: Record<string, string> = {}): Misdeed => (_, response) => {
-    response.writeHead(code, { 'content-type': 'application/json', ...headers });
-    response.end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: `${reason} on demand` }));
+  /** @param retryAfterSeconds in the Status, where a fraction is possible; the header knows whole seconds only */
+  status: (code: number, reason: string, more: { headers?: Record<string, string>; retryAfterSeconds?: number } = {}): Misdeed => (_, response) => {
+    response.writeHead(code, { 'content-type': 'application/json', ...more.headers });
+    const details = more.retryAfterSeconds === undefined ? {} : { details: { retryAfterSeconds: more.retryAfterSeconds } };
+    response.end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: `${reason} on demand`, ...details }));
   },
   errorEvent: (code: number, reason: string): Misdeed => (_, response) => {
     response.writeHead(200, { 'content-type': 'application/json' });

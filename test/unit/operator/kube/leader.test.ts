@@ -177,6 +177,15 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.holderIdentity, 'a');
   });
 
+  it('releases it although a renewal that was cut off arrives late', async () => {
+    const kube = new MemoryKube();
+    const replica = campaign(kube, new HandClock(), 'a');
+    await settle();
+    kube.fail('replace', refusal(409, 'Conflict', 'modified'), 2);
+    await replica.term?.release();
+    assert.equal((await held(kube)).spec?.holderIdentity, '');
+  });
+
   it('leaves the lease of another alone when it releases', async () => {
     const kube = new MemoryKube();
     const replica = campaign(kube, new HandClock(), 'a');
