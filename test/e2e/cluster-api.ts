@@ -3,6 +3,7 @@
  *
  * Owns:  the few calls, as plain objects. Waiting is polling with a deadline: what a person would do with kubectl.
  */
+import { request, type RequestOptions } from 'node:https';
 import { ApiException, KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
 
 export type Manifest = KubernetesObject & { readonly spec?: unknown; readonly status?: unknown; readonly [field: string]: unknown };
@@ -10,14 +11,36 @@ export type Named = { readonly apiVersion: string; readonly kind: string; readon
 
 export class ClusterApi {
   readonly #api: KubernetesObjectApi;
+  readonly #config: KubeConfig;
 
   constructor(config: KubeConfig) {
+    this.#config = config;
     this.#api = KubernetesObjectApi.makeApiClient(config);
   }
 
   /** Server-side apply, as `kubectl apply --server-side --force-conflicts`. */
   apply(manifest: Manifest): Promise<Manifest> {
     return this.#api.patch<Manifest>(manifest, undefined, undefined, 'stories', true, PatchStrategy.ServerSideApply);
+  }
+
+  /**
+   * Server-side apply of a definition as it is written: client-node would send it without its defaults and enums, whose
+   * names are words of JavaScript.
+   */
+  async applyDefinition(yaml: string, name: string): Promise<void> {
+    const server = this.#config.getCurrentCluster()?.server;
+    const url = new URL(`${server}/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}?fieldManager=stories&force=true`);
+    const options: RequestOptions = { method: 'PATCH', headers: { 'content-type': 'application/apply-patch+yaml' } };
+    await this.#config.applyToHTTPSOptions(options);
+    const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
+      const sent = request(url, options, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
+      });
+      sent.on('error', reject).end(yaml);
+    });
+    if (status !== 200 && status !== 201) throw new Error(`the definition ${name} was answered with ${status}: ${body.slice(0, 2_000)}`);
   }
 
   /** @returns undefined when there is none */

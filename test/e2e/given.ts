@@ -1,5 +1,7 @@
 /** What a story begins with. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { claimName } from './target.ts';
 import type { Stage } from './stage.ts';
@@ -17,12 +19,10 @@ export function smallSpec(change: Partial<OnnxModelSpec> = {}): OnnxModelSpec {
   };
 }
 
-/** The embedding model of the examples, as examples/minilm.yaml has it. */
-export function miniLmSpec(): OnnxModelSpec {
-  return smallSpec({
-    model: { uri: `pvc://${claimName}/minilm/`, task: 'Embedding', embedding: { pooling: 'None', normalize: true, maxTokens: 256, onTooLong: 'Truncate' } },
-    memory: { limit: '768Mi' },
-  });
+/** The spec of a manifest in examples/, as a reader would apply it. */
+export async function exampleSpec(file: string): Promise<OnnxModelSpec> {
+  const manifest = parse(await readFile(new URL(`../../examples/${file}`, import.meta.url), 'utf8')) as { readonly spec: OnnxModelSpec };
+  return manifest.spec;
 }
 
 export class Given {

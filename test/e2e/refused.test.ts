@@ -11,13 +11,15 @@ type Row = {
 };
 
 /** For troubles that may pass by themselves: the operator waits for so long before it gives up. */
-const soon = { progressDeadline: '20s' };
+const soon = { progressDeadline: '15s' };
 
 const rows: readonly Row[] = [
   { name: 'whose bytes are not those of its digest', change: { model: { uri: `pvc://${claimName}/doubled/`, digest: `sha256:${'0'.repeat(64)}` } }, reason: 'DigestMismatch', words: /sha256:0{64}/ },
   { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } }, reason: 'InvalidModel', words: /model\.onnx/ },
   { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` }, rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
-  { name: 'that needs more memory than its limit', change: { model: { uri: `pvc://${claimName}/greedy/` } }, reason: 'OOMKilled', words: /memory/ },
+  { name: 'that says itself that it needs more than its limit', change: { model: { uri: `pvc://${claimName}/greedy/` } }, reason: 'ModelTooLarge', words: /spec\.memory\.limit/ },
+  // Less than Node itself needs: nothing of ours gets to say a word before the kernel does.
+  { name: 'that is killed for its memory', change: { memory: { limit: '24Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
   { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' }, rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
   { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } }, rollout: soon }, reason: 'Unschedulable', words: /node/ },
 ];

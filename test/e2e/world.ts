@@ -8,10 +8,9 @@ import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 import { api } from '../../api/names.ts';
 import { ChildProgram } from './child-program.ts';
-import { ClusterApi, eventually, type Manifest } from './cluster-api.ts';
+import { ClusterApi, eventually } from './cluster-api.ts';
 import { openCluster } from './cluster-target.ts';
 import { openLocalMode } from './local-target.ts';
 import { fillModelsFolder } from './models-folder.ts';
@@ -43,7 +42,7 @@ export class World {
     const { hasMiniLm } = await fillModelsFolder(modelsFolder, settings['ONNX_E2E_MODELS']);
     const target = settings['ONNX_E2E_TARGET'] === 'cluster' ? openCluster({ kubeconfigFile: settings['KUBECONFIG'], modelsFolder, image: settings['ONNX_E2E_IMAGE'] }) : await openLocalMode({ folder, modelsFolder });
     const client = new ClusterApi(target.kubeConfig);
-    await client.apply(parse(await readFile(crdFile, 'utf8')) as Manifest);
+    await client.applyDefinition(await readFile(crdFile, 'utf8'), `${api.plural}.${api.group}`);
     await eventually('serving the OnnxModel API', 30_000, async () => {
       try {
         return await client.list({ apiVersion: api.groupVersion, kind: api.kind }, 'default');
