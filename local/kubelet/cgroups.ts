@@ -19,6 +19,8 @@ export interface ContainerGroup {
   readonly procsFiles: readonly string[];
   /** How many processes the kernel killed in it for memory. */
   oomKills(): number;
+  /** Kills every process in it, also one that left its process group. */
+  kill(): void;
   /** Once nothing runs in it. */
   remove(): void;
 }
@@ -80,10 +82,34 @@ function version2(base: string): Cgroups {
         tryWrite(join(dir, 'memory.oom.group'), '1');
       }
       if (cpu !== undefined) tryWrite(join(dir, 'cpu.max'), `${quota(cpu)} ${periodUs}`);
-      return { procsFiles: [join(dir, 'cgroup.procs')], oomKills: () => countOf(join(dir, 'memory.events')), remove: () => tryRemove(dir) };
+      return containerGroup([dir], join(dir, 'memory.events'));
     },
-    remove: () => tryRemove(base),
+    remove: () => removeWithChildren(base),
   };
+}
+
+/** @param dirs the group's folder in each hierarchy. @param oomFile where the kernel counts its kills */
+function containerGroup(dirs: readonly string[], oomFile: string): ContainerGroup {
+  const procsFiles = dirs.map((dir) => join(dir, 'cgroup.procs'));
+  return { procsFiles, oomKills: () => countOf(oomFile), kill: () => procsFiles.slice(0, 1).forEach(killMembers), remove: () => dirs.forEach(tryRemove) };
+}
+
+function killMembers(procsFile: string): void {
+  for (const pid of membersOf(procsFile)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+}
+
+function membersOf(procsFile: string): readonly number[] {
+  try {
+    return readFileSync(procsFile, 'utf8').split('\n').map(Number).filter((pid) => pid > 1);
+  } catch {
+    return [];
+  }
 }
 
 function openVersion1(own: string, root: string, name: string): Cgroups | undefined {
@@ -100,10 +126,9 @@ function openVersion1(own: string, root: string, name: string): Cgroups | undefi
         tryWrite(join(memoryDir, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
       }
       const cpuDir = cpu === undefined || limits.cpu === undefined ? undefined : makeCpuGroup(join(cpu, child), limits.cpu);
-      const dirs = [memoryDir, ...(cpuDir === undefined ? [] : [cpuDir])];
-      return { procsFiles: dirs.map((dir) => join(dir, 'cgroup.procs')), oomKills: () => countOf(join(memoryDir, 'memory.oom_control')), remove: () => dirs.forEach(tryRemove) };
+      return containerGroup([memoryDir, ...(cpuDir === undefined ? [] : [cpuDir])], join(memoryDir, 'memory.oom_control'));
     },
-    remove: () => [memory, cpu].forEach((dir) => dir !== undefined && tryRemove(dir)),
+    remove: () => [memory, cpu].forEach((dir) => dir !== undefined && removeWithChildren(dir)),
   };
 }
 
@@ -127,9 +152,15 @@ function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
     const [, pid] = namePattern.exec(name) ?? [];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    for (const child of readdirSync(join(parent, name), { withFileTypes: true })) if (child.isDirectory()) tryRemove(join(parent, name, child.name));
-    tryRemove(join(parent, name));
+    removeWithChildren(join(parent, name));
   }
+}
+
+/** The kernel lets a group go only when its last process is reaped, which may be a moment after its container's end. */
+function removeWithChildren(dir: string): void {
+  if (!existsSync(dir)) return;
+  for (const child of readdirSync(dir, { withFileTypes: true })) if (child.isDirectory()) tryRemove(join(dir, child.name));
+  tryRemove(dir);
 }
 
 function makeCpuGroup(dir: string, cpu: number): string | undefined {

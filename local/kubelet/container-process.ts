@@ -78,6 +78,7 @@ async function follow(doors: ProcessDoors, order: ProcessOrder, child: ChildProc
   stopWatch?.();
   // A grandchild holds the pipes open and would otherwise keep the run alive for ever.
   killGroup(pid, 'SIGKILL');
+  group?.kill();
   await Promise.all(outputs);
   doors.records.remove(pid);
   const oomKilled = overLimit || (group?.oomKills() ?? 0) > 0;
