@@ -64,7 +64,7 @@ export class Collector {
   }
 
   #look(table: string, object: KubeObject): void {
-    if (table === 'namespaces' && object.metadata.deletionTimestamp !== undefined) this.#sweep(object.metadata.name);
+    if (table === 'namespaces') this.#keepNamespace(object);
     const finalizers = object.metadata.finalizers ?? [];
     if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer)) this.#endInForeground(table, object);
     if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(orphanFinalizer)) this.#orphan(table, object);
@@ -81,6 +81,19 @@ export class Collector {
     const namespace = gone.metadata.namespace;
     if (namespace === undefined) return;
     if (this.#parts.store.get('namespaces', keyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined) this.#sweep(namespace);
+  }
+
+  /** A namespace has a service account as long as it lasts, and nothing when it ends. */
+  #keepNamespace(namespace: KubeObject): void {
+    const { name, deletionTimestamp } = namespace.metadata;
+    if (deletionTimestamp !== undefined) this.#sweep(name);
+    else if (this.#parts.store.get('serviceaccounts', keyOf(name, 'default')) === undefined) this.#createServiceAccount(name);
+  }
+
+  #createServiceAccount(namespace: string): void {
+    const resource = this.#resource('serviceaccounts');
+    if (resource === undefined) return;
+    ignoreMissing(() => this.#parts.writes.create(resource, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } }, { manager }));
   }
 
   /** An object whose owners are all gone goes; one with some left forgets the others. */

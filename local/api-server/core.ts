@@ -61,6 +61,8 @@ export function createCore(options: CoreOptions): Core {
     const type = { apiVersion: 'v1', plural: 'namespaces' };
     if (objects.get({ ...type, name }) === undefined) objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
+  // Whoever asks for what was before this start has to list again.
+  store.forget();
   return { store, catalog, writes, deletes, objects, clock, end };
 }
 

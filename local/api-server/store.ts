@@ -117,6 +117,11 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
+  /** From here on the table has a past; before it there was no such resource to watch. */
+  begin(table: string): void {
+    this.#floors.set(table, this.#revision);
+  }
+
   /** Forgets all events, as a compaction of etcd does: whoever resumes an older watch has to list again. */
   forget(): void {
     this.#floor = this.#revision;

@@ -23,7 +23,7 @@ export function serveDefinitions(parts: Parts): void {
   for (const definition of store.list(definitionsTable)) catalog.setCustom(tableOf(definition), resourcesOf(definition));
   // At once, not as an event: the answer to the POST may be followed by a request for the new resource.
   store.onWrite((change) => {
-    if (change.table === definitionsTable) follow(catalog, change);
+    if (change.table === definitionsTable) follow(parts, change);
   });
   store.watch(undefined, (change) => {
     const table = change.table === definitionsTable ? tableOf(change.object) : change.table;
@@ -33,7 +33,8 @@ export function serveDefinitions(parts: Parts): void {
   for (const definition of store.list(definitionsTable)) if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
 }
 
-function follow(catalog: Catalog, change: Change): void {
+function follow({ catalog, store }: Parts, change: Change): void {
+  if (change.type === 'ADDED') store.begin(tableOf(change.object));
   if (change.type === 'DELETED') catalog.setCustom(tableOf(change.object), []);
   else if (change.previous === undefined || change.previous['spec'] !== change.object['spec']) catalog.setCustom(tableOf(change.object), resourcesOf(change.object));
 }

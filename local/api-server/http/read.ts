@@ -13,7 +13,7 @@ import { matchAll, parseFieldSelector, parseLabelSelector, type Matcher } from '
 import { badRequest, expired, forbiddenValue, invalid, notFound, StatusError, unsupportedValue, type Cause } from '../status.ts';
 import { keyOf, type Store } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';
-import { contentTypeOf, formOf, listOfObjects, metadataOf, tableOf, type Form } from './table.ts';
+import { formOf, listOfObjects, metadataOf, tableOf, type Form } from './table.ts';
 
 export function getObject(core: Core, exchange: Exchange, target: Target): void {
   const { resource, namespace, name = '' } = target;
@@ -26,7 +26,7 @@ export function getObject(core: Core, exchange: Exchange, target: Target): void 
 export function sendObject(core: Core, exchange: Exchange, answer: { readonly resource: Resource; readonly stored: KubeObject; readonly code: number }): void {
   const { resource, stored, code } = answer;
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
-  exchange.sendJson(code, presented(core, form, resource, stored), contentTypeOf(form));
+  exchange.sendJson(code, presented(core, form, resource, stored));
 }
 
 function presented(core: Core, form: Form, resource: Resource, stored: KubeObject): unknown {
@@ -47,7 +47,7 @@ export function listObjects(core: Core, exchange: Exchange, target: Target): voi
   const page = pageOf(core.store, target, options);
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const metadata = { resourceVersion: String(page.revision), ...(page.next === undefined ? {} : { continue: page.next }), ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }) };
-  exchange.sendJson(200, presentedList(core, form, resource, { items: page.items, metadata }), contentTypeOf(form));
+  exchange.sendJson(200, presentedList(core, form, resource, { items: page.items, metadata }));
 }
 
 function presentedList(core: Core, form: Form, resource: Resource, page: { readonly items: readonly KubeObject[]; readonly metadata: JsonRecord }): JsonRecord {

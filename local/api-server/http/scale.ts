@@ -71,12 +71,14 @@ function setAt(draft: JsonRecord, path: readonly string[], value: unknown): void
 function scaleOf(resource: Resource, stored: KubeObject): JsonRecord {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = stored.metadata;
   const paths = resource.scale ?? { spec: [], status: [] };
+  const replicas = numberAt(stored, ...paths.spec) ?? 0;
   const selector = paths.selector === undefined ? undefined : selectorText(at(stored, ...paths.selector));
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
-    spec: { replicas: numberAt(stored, ...paths.spec) ?? 0 },
+    // Zero is left out, as Go does.
+    spec: replicas === 0 ? {} : { replicas },
     status: { replicas: numberAt(stored, ...paths.status) ?? 0, ...(selector === undefined ? {} : { selector }) },
   };
 }

@@ -12,9 +12,6 @@ export type Form =
   | { readonly as: 'table'; readonly include: 'None' | 'Metadata' | 'Object' }
   | { readonly as: 'metadata' };
 
-export const tableType = 'application/json;as=Table;v=v1;g=meta.k8s.io';
-export const metadataType = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
-
 /** The first form of the Accept header that this server can give. */
 export function formOf(accept: string, includeObject: string | null): Form {
   for (const range of accept.split(',').map((one) => one.trim())) {
@@ -36,17 +33,6 @@ function formOfRange(parts: readonly string[], includeObject: string | null): Fo
 
 function asInclude(text: string | null): 'None' | 'Metadata' | 'Object' {
   return text === 'None' || text === 'Object' ? text : 'Metadata';
-}
-
-export function contentTypeOf(form: Form): string {
-  switch (form.as) {
-    case 'table':
-      return tableType;
-    case 'metadata':
-      return metadataType;
-    case 'object':
-      return 'application/json';
-  }
 }
 
 export type TableOptions = { readonly resource: Resource; readonly nowMs: number; readonly include: 'None' | 'Metadata' | 'Object'; readonly withColumns: boolean };

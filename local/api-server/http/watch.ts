@@ -15,7 +15,7 @@ import { expired, forbiddenValue, invalid, StatusError, type StatusBody } from '
 import type { Change } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { integerOf, listQuery, type ListQuery } from './read.ts';
-import { contentTypeOf, formOf, metadataOf, tableOf, type Form } from './table.ts';
+import { formOf, metadataOf, tableOf, type Form } from './table.ts';
 
 export type WatchOptions = { readonly bookmarkMs: number };
 
@@ -83,7 +83,7 @@ class Watch {
   run(options: WatchOptions): void {
     const { response } = this.#exchange;
     const { store, clock } = this.#core;
-    this.#exchange.setCommonHeaders(contentTypeOf(this.#form));
+    this.#exchange.setCommonHeaders('application/json');
     response.writeHead(200);
     response.flushHeaders();
     const from = this.#from();

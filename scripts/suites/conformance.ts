@@ -1,0 +1,85 @@
+/**
+ * `npm run test:conformance`: what the operator relies on of a Kubernetes API, asked of a real API server.
+ *
+ * Owns:  finding that server: the one that KUBECONFIG names, else etcd and kube-apiserver from the folder that
+ *        KUBEBUILDER_ASSETS names, started and ended here as envtest does. With neither it says so and is done.
+ * Ends:  0 when every test passed or all were skipped, 1 when one failed, 2 when something is set up wrong.
+ */
+import '../node-guard.cjs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../../api/errors.ts';
+import { RealApiServer } from '../../test/support/real-api-server.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+/** Garbage collection and the end of a namespace take their time on a real cluster. */
+const testTimeoutMs = 120_000;
+
+const usage = `usage: npm run test:conformance -- [--grep PATTERN]
+
+Asks a real Kubernetes API server what the operator relies on. Local mode's own is asked the same by npm test.
+
+  --grep PATTERN       tests whose names match
+
+  KUBECONFIG           a cluster to ask; a namespace and two definitions are made there and removed
+  KUBEBUILDER_ASSETS   folder with etcd and kube-apiserver: they are started and ended here; with it also the operator's
+                       client is tried while they are killed and revived
+`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const { KUBECONFIG: kubeconfig = '', KUBEBUILDER_ASSETS: assets = '' } = process.env;
+  if (kubeconfig === '' && assets === '') {
+    console.log('conformance on a real API server: skipped, neither KUBECONFIG nor KUBEBUILDER_ASSETS is set');
+    return 0;
+  }
+  const problem = problemOf(kubeconfig, assets);
+  if (problem !== undefined) {
+    process.stderr.write(`error: ${problem}\n`);
+    return 2;
+  }
+  const faults = assets === '' ? [] : ['test/integration-real/**/*.test.ts'];
+  if (kubeconfig !== '') return ask(kubeconfig, faults, values.grep);
+  const server = await RealApiServer.start(assets);
+  try {
+    return await ask(server.kubeconfig, faults, values.grep);
+  } finally {
+    await server.stop();
+  }
+}
+
+function problemOf(kubeconfig: string, assets: string): string | undefined {
+  if (kubeconfig !== '' && !existsSync(kubeconfig)) return `KUBECONFIG: there is no file ${kubeconfig}`;
+  const missing = assets === '' ? [] : ['etcd', 'kube-apiserver'].filter((name) => !existsSync(join(assets, name)));
+  return missing.length === 0 ? undefined : `KUBEBUILDER_ASSETS: ${assets} lacks ${missing.join(' and ')}`;
+}
+
+async function ask(kubeconfig: string, more: readonly string[], grep: string | undefined): Promise<number> {
+  const flags = ['--no-config', '--reporter', './test/support/reporter.cjs', '--timeout', String(testTimeoutMs), '--exit'];
+  const filter = grep === undefined ? [] : ['--grep', grep];
+  const mocha = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/conformance-real/**/*.test.ts', ...more], {
+    cwd: repository,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, KUBECONFIG: kubeconfig },
+  });
+  const forward = (signal: NodeJS.Signals): void => void mocha.kill(signal);
+  process.on('SIGTERM', forward).on('SIGINT', forward);
+  const [code] = (await once(mocha, 'exit')) as [number | null];
+  process.off('SIGTERM', forward).off('SIGINT', forward);
+  return code === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`error: ${messageOf(error)}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,10 @@
+/** Local mode's API server, held to what the real one does. */
+import { systemClock } from '../../../lib/clock.ts';
+import { silentLogger } from '../../../lib/log.ts';
+import { startApiServer } from '../../../local/api-server/server.ts';
+import { kubeConformance } from './suite.ts';
+
+kubeConformance('local mode', async () => {
+  const server = await startApiServer({ clock: systemClock, logger: silentLogger });
+  return { kubeconfig: server.kubeconfig(), close: () => server.close() };
+});

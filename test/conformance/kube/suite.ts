@@ -1,0 +1,50 @@
+/**
+ * What the operator and its users rely on of the Kubernetes API, as one suite that runs on any server.
+ *
+ * Owns: the list of chapters. Local mode passes it as part of `npm test`, a real kube-apiserver by
+ *       `npm run test:conformance`; a difference between the two is a bug of local mode.
+ */
+import { applyChapter } from './apply.ts';
+import { builtinChapter } from './builtins.ts';
+import { deletionChapter } from './deletion.ts';
+import { discoveryChapter } from './discovery.ts';
+import { listChapter } from './lists.ts';
+import { objectChapter } from './objects.ts';
+import { patchChapter } from './patches.ts';
+import { validationChapter } from './validation.ts';
+import { watchChapter } from './watches.ts';
+import { World } from './world.ts';
+
+/** @param open starts or finds the server. @returns its kubeconfig's text, and how to end what was started */
+export function kubeConformance(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>): void {
+  describe(`the Kubernetes API of ${name}`, function () {
+    this.timeout(60_000);
+    let world: World | undefined;
+    let end = async (): Promise<void> => {};
+
+    before(async () => {
+      const server = await open();
+      end = server.close;
+      world = new World(server.kubeconfig);
+      await world.open();
+    });
+    after(async () => {
+      await world?.close();
+      await end();
+    });
+
+    const here = (): World => {
+      if (world === undefined) throw new Error('the server did not start');
+      return world;
+    };
+    objectChapter(here);
+    applyChapter(here);
+    patchChapter(here);
+    listChapter(here);
+    watchChapter(here);
+    validationChapter(here);
+    deletionChapter(here);
+    builtinChapter(here);
+    discoveryChapter(here);
+  });
+}

@@ -1,0 +1,112 @@
+/**
+ * Where the conformance suite works: a namespace and a custom resource of its own, on any API server.
+ *
+ * Owns: making both, names that collide with nobody's, and taking them away again.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { eventually } from '../../support/eventually.ts';
+import { KubeApi, type Answer, type CallOptions, type Json } from './api.ts';
+import { widgetDefinition } from './widget.ts';
+
+export class World {
+  readonly api: KubeApi;
+  readonly suffix = randomBytes(4).toString('hex');
+  readonly namespace = `conformance-${this.suffix}`;
+  readonly group = `c${this.suffix}.example.com`;
+  /** Whether somebody collects garbage and ends namespaces: a controller manager, or local mode. */
+  hasControllers = false;
+
+  constructor(kubeconfig: string) {
+    this.api = new KubeApi(kubeconfig);
+  }
+
+  async open(): Promise<void> {
+    ok(await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } }), 201);
+    ok(await this.api.post(definitions, widgetDefinition(this.group)), 201);
+    await eventually('the custom resource to be served', async () => (await this.api.get(this.widgets())).status === 200, 20_000);
+    // A moment after it is served the real server may still answer from the time before.
+    await eventually('the custom resource to be written', async () => {
+      const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
+      return made.status === 201;
+    }, 20_000);
+    this.hasControllers = await this.#seesServiceAccount();
+    // Without one the real server admits no pod.
+    if (!this.hasControllers) ok(await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }), 201);
+  }
+
+  async close(): Promise<void> {
+    await this.api.delete(`${definitions}/widgets.${this.group}`);
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}`);
+    await this.api.close();
+  }
+
+  get apiVersion(): string {
+    return `${this.group}/v1`;
+  }
+
+  /** Path of the widgets, or of one. */
+  widgets(name?: string, namespace = this.namespace): string {
+    return `/apis/${this.group}/v1/namespaces/${namespace}/widgets${name === undefined ? '' : `/${name}`}`;
+  }
+
+  /** Path of a built-in resource's objects in the namespace, or of one. */
+  path(apiVersion: string, plural: string, name?: string): string {
+    const root = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
+    return `${root}/namespaces/${this.namespace}/${plural}${name === undefined ? '' : `/${name}`}`;
+  }
+
+  widget(name: string, spec: Json = {}, metadata: Json = {}): Json {
+    return { apiVersion: this.apiVersion, kind: 'Widget', metadata: { name, ...metadata }, spec: { size: 'small', ...spec } };
+  }
+
+  configMap(name: string, metadata: Json = {}, data: Json = {}): Json {
+    return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata }, data };
+  }
+
+  async createWidget(name: string, spec: Json = {}, metadata: Json = {}): Promise<Json> {
+    return ok(await this.api.post(this.widgets(), this.widget(name, spec, metadata)), 201);
+  }
+
+  async createConfigMap(name: string, metadata: Json = {}, data: Json = {}): Promise<Json> {
+    return ok(await this.api.post(this.path('v1', 'configmaps'), this.configMap(name, metadata, data)), 201);
+  }
+
+  /** Server-side apply of a widget. @param spec exactly what the manager wants */
+  apply(name: string, manager: string, spec: Json, options: { readonly force?: boolean; readonly metadata?: Json } & CallOptions = {}): Promise<Answer> {
+    const config = { apiVersion: this.apiVersion, kind: 'Widget', metadata: { name, ...options.metadata }, spec };
+    return this.api.patch(`${this.widgets(name)}?fieldManager=${manager}${options.force === true ? '&force=true' : ''}`, 'apply', config);
+  }
+
+  async #seesServiceAccount(): Promise<boolean> {
+    try {
+      await eventually('a service account', async () => (await this.api.get(this.path('v1', 'serviceaccounts', 'default'))).status === 200, 3_000);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+/** The body of an answer that has to be a success. */
+export function ok(answer: Answer, status = 200): Json {
+  assert.equal(answer.status, status, answer.text.slice(0, 1_000));
+  return answer.body;
+}
+
+/** The Status of an answer that has to be a refusal. */
+export function refused(answer: Answer, status: number, reason?: string): Json {
+  assert.equal(answer.status, status, answer.text.slice(0, 1_000));
+  assert.equal(answer.body?.kind, 'Status');
+  assert.equal(answer.body.code, status);
+  assert.equal(answer.body.status, 'Failure');
+  if (reason !== undefined) assert.equal(answer.body.reason, reason);
+  return answer.body;
+}
+
+/** The fields that a manager owns, or undefined. */
+export function ownedBy(object: Json, manager: string, subresource = ''): Json {
+  return object.metadata.managedFields?.find((entry: Json) => entry.manager === manager && (entry.subresource ?? '') === subresource)?.fieldsV1;
+}
