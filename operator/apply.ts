@@ -10,7 +10,7 @@ import { fieldManager, labels } from '../api/names.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isApplied, stamped } from './drift.ts';
 import { childTypes, configMaps, controllerRevisions, deployments, services } from './kube-objects.ts';
-import type { KubeClient } from './kube/kube-client.ts';
+import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { ResourceType } from './kube/resource-type.ts';
@@ -24,9 +24,9 @@ const typeOfKind: Readonly<Record<string, ResourceType>> = { Service: services, 
 export type Applied = { readonly writes: number; readonly failure?: ApplyFailure; readonly error?: unknown };
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
-type Hands = { readonly client: KubeClient; readonly recent: RecentWrites; readonly clock: Clock };
+type Hands = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly clock: Clock };
 
-export async function apply({ client, recent, clock }: Hands, seen: Seen, want: Wanted): Promise<Applied> {
+export async function apply({ client, call, recent, clock }: Hands, seen: Seen, want: Wanted): Promise<Applied> {
   const { decision, manifests } = want;
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   let writes = 0;
@@ -35,15 +35,15 @@ export async function apply({ client, recent, clock }: Hands, seen: Seen, want: 
     const known = recent.newest(identity, live.get(identity), clock.monotonic());
     if (isApplied(manifest, known)) continue;
     try {
-      if (known === undefined) await assertFree(client, manifest);
-      recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { fieldManager, force: true }), clock.monotonic());
+      if (known === undefined) await assertFree(client, manifest, call);
+      recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { ...call, fieldManager, force: true }), clock.monotonic());
       writes += 1;
     } catch (error) {
       return { writes, error, failure: failureOf(manifest, error) };
     }
   }
   for (const leftover of leftoversOf(seen, decision)) {
-    await remove(client, leftover);
+    await remove(client, leftover, call);
     writes += 1;
   }
   return { writes };
@@ -55,10 +55,10 @@ export async function apply({ client, recent, clock }: Hands, seen: Seen, want: 
  *
  * @throws AppError NAME_TAKEN
  */
-async function assertFree(client: KubeClient, { kind, metadata: { name, namespace, ownerReferences } }: Manifest): Promise<void> {
+async function assertFree(client: KubeClient, { kind, metadata: { name, namespace, ownerReferences } }: Manifest, call: CallOptions): Promise<void> {
   let found: KubeObject;
   try {
-    found = await client.get<KubeObject>(typeOf(kind), { name, namespace });
+    found = await client.get<KubeObject>(typeOf(kind), { name, namespace }, call);
   } catch (error) {
     if (isNotFound(error)) return;
     throw error;
@@ -94,12 +94,12 @@ function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Re
   return new Set([...needed, ...old.slice(0, limit).map((record) => record.revision)]);
 }
 
-async function remove(client: KubeClient, object: KubeObject): Promise<void> {
+async function remove(client: KubeClient, object: KubeObject, call: CallOptions): Promise<void> {
   const type = childTypes.find((candidate) => candidate.kind === object.kind);
   if (type === undefined) return;
   const { name, namespace, uid } = object.metadata;
   try {
-    await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
+    await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
   } catch (error) {
     // Somebody was faster.
     if (!isNotFound(error)) throw error;

@@ -71,7 +71,7 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
     announce: announceTo(events),
     follow: followWith(puller),
   });
-  const controller = new Controller({ name: 'onnxmodel', queue, reconcile: (key) => reconciler.reconcile(key), clock, registry, logger, workers: config.workers });
+  const controller = new Controller({ name: 'onnxmodel', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock, registry, logger, workers: config.workers });
   await controller.run(AbortSignal.any([stop, term.lost]));
   puller.close();
   reportClient.close();

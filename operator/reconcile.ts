@@ -12,7 +12,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { apply } from './apply.ts';
 import { onnxModels } from './kube-objects.ts';
-import type { KubeClient } from './kube/kube-client.ts';
+import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { desiredState } from './resources/index.ts';
@@ -52,7 +52,8 @@ export class Reconciler {
     this.#world = world;
   }
 
-  async reconcile(key: string): Promise<{ readonly recheckMs?: number }> {
+  /** @param signal ends the pass's requests: it has run too long, or the process ends */
+  async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
     const { caches, settings, clock } = this.#world;
     const failure = this.#failures.get(key);
     const seen = observe(key, caches, settings, failure);
@@ -63,31 +64,32 @@ export class Reconciler {
     if (this.#isBehind(key, seen.model)) return { recheckMs: staleRecheckMs };
 
     const now = clock.now();
+    const call = signal === undefined ? {} : { signal };
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
-    await this.#report(key, seen, decision, now);
+    await this.#report(key, seen, { decision, now, call });
     this.#world.follow(key, seen, decision);
-    await this.#apply(key, seen, decision);
+    await this.#apply(key, seen, { decision, call });
     const rechecks = [decision.recheckMs, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
   /** One write, and only when the status says something new. */
-  async #report(key: string, seen: Seen, decision: Decision, now: number): Promise<void> {
+  async #report(key: string, seen: Seen, { decision, now, call }: { readonly decision: Decision; readonly now: number; readonly call: CallOptions }): Promise<void> {
     const { client, reports, settings, logger, announce } = this.#world;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
     const status = statusOf({ seen, decision, reports, settings, now, ...(failure === undefined ? {} : { failure }) });
     if (sameStatus(model.status, status)) return;
-    const stored = await client.replaceStatus(onnxModels, model, status);
+    const stored = await client.replaceStatus(onnxModels, model, status, call);
     this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#world.clock.monotonic() });
     if (model.status?.rollout?.reason === status.rollout?.reason && model.status?.phase === status.phase) return;
     logger.info('rollout moved', { model: model.metadata.name, namespace: model.metadata.namespace, phase: status.phase, reason: decision.reason, detail: decision.message });
     announce(model, decision);
   }
 
-  async #apply(key: string, seen: Seen, decision: Decision): Promise<void> {
+  async #apply(key: string, seen: Seen, { decision, call }: { readonly decision: Decision; readonly call: CallOptions }): Promise<void> {
     const { client, clock } = this.#world;
-    const applied = await apply({ client, clock, recent: this.#recentOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
+    const applied = await apply({ client, clock, call, recent: this.#recentOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
     if (applied.failure === undefined) {
       this.#failures.delete(key);
       return;
