@@ -57,7 +57,6 @@ export const codes = {
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },
   BODIES_FULL: { kind: 'overloaded', say: (p: { limitBytes: number }) => `the bodies of requests under way hold their limit of ${p.limitBytes} bytes` },
-  CONNECTIONS_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the server holds its limit of ${p.limit} connections` },
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },

@@ -132,6 +132,7 @@ export class ModelServer {
 
   /** Answers what is under way, then releases everything. */
   async close(): Promise<void> {
+    this.#readiness.moveTo('Draining');
     await this.#servers?.close();
     await this.#model?.close();
     this.#watching.abort();

@@ -13,8 +13,8 @@ import { decodeInfer, type DecodeLimits, type InferRequest } from '../protocol/o
 import { encodeInfer, type InferResponse } from '../protocol/oip/encode.ts';
 import { joinEncoded, toHandOver, type CodecAnswer, type CodecSetup, type CodecTask, type Encoded } from './codec-messages.ts';
 
-/** 64 KiB of JSON parse in under a millisecond, and eight thousand numbers print in about as much. */
-const largeJsonBytes = 64 * 1024;
+/** 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come at once. */
+const largeJsonBytes = 32 * 1024;
 const largeJsonElements = 8 * 1024;
 /** After a body this large the thread's heap has grown; a new thread costs less than keeping it. */
 const hugeJsonBytes = 8 * 2 ** 20;

@@ -22,17 +22,22 @@ const reservedConnections = 64;
 
 export class HttpServers {
   readonly #servers: readonly Server[];
-  #connections = 0;
+  readonly #sockets = new Set<Socket>();
+  #closing = false;
 
   private constructor(servers: readonly Server[], maxConnections: number) {
     this.#servers = servers;
     for (const server of servers) {
       server.on('connection', (socket: Socket) => {
-        this.#connections += 1;
-        socket.on('close', () => { this.#connections -= 1; });
+        this.#sockets.add(socket);
+        socket.on('close', () => this.#sockets.delete(socket));
         // Full: those who are only keeping a connection make room for those who want something.
-        if (this.#connections > maxConnections) server.closeIdleConnections();
+        if (this.#sockets.size > maxConnections) server.closeIdleConnections();
       });
+      // A connection that was busy when closing began is idle now, and would be kept for its 75 s.
+      server.on('request', (_request, response: ServerResponse) => response.on('close', () => {
+        if (this.#closing) setImmediate(() => server.closeIdleConnections());
+      }));
     }
   }
 
@@ -62,15 +67,19 @@ export class HttpServers {
   }
 
   get connections(): number {
-    return this.#connections;
+    return this.#sockets.size;
   }
 
   /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
   async close(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => new Promise<void>((resolve) => {
+    this.#closing = true;
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeIdleConnections();
-    })));
+    }));
+    // To Node a connection that never said anything is not idle: it might begin to.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    await Promise.all(closed);
   }
 }
 

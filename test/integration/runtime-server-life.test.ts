@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { Agent, request as send } from 'node:http';
+import { connect } from 'node:net';
 import type { EngineBatch } from '../../runtime/engine/port.ts';
 import type { NamedTensors } from '../../runtime/engine/tensor.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
@@ -216,6 +217,16 @@ describe('model server at its end', () => {
     assert.ok(closing.includes('close'), 'clients are told to close');
     await assert.rejects(ask(running.url, '/v2/health/live'), /ECONNREFUSED/);
     await running.end();
+  });
+
+  it('does not wait for connections that never asked for anything', async () => {
+    const { running } = await gated();
+    const silent = connect(running.server.port, '127.0.0.1');
+    await new Promise((resolve) => silent.on('connect', resolve));
+    const ended = new Promise((resolve) => silent.on('close', resolve));
+    await ask(running.url, '/v2/health/live');
+    await running.end();
+    await ended;
   });
 
   it('answers what waits in its queue before it ends', async () => {

@@ -3,7 +3,7 @@
  *
  * Owns:   every check that needs no model: form, counts, shapes, sizes, datatypes, values.
  * Limits: DecodeLimits; each is checked before what it bounds is allocated.
- * Pure.   Unknown fields are let pass, as the protocol asks; unknown parameters, too, but for those that would
+ * Pure.   A field that is null is absent: some clients write all of them. Unknown fields are let pass, as the protocol asks; unknown parameters, too, but for those that would
  *         change the answer (shared memory, classification, sequences): those are refused.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -50,7 +50,7 @@ export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, li
   return {
     ...(id === undefined ? {} : { id }),
     inputs: readInputs(listOf(request['inputs'], 'inputs', limits.maxTensors), body.subarray(jsonBytes), limits),
-    outputs: request['outputs'] === undefined ? [] : readOutputs(listOf(request['outputs'], 'outputs', limits.maxTensors)),
+    outputs: isAbsent(request['outputs']) ? [] : readOutputs(listOf(request['outputs'], 'outputs', limits.maxTensors)),
     binaryOutput: flagOf(parameters, 'binary_data_output', 'the request') ?? false,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
@@ -110,9 +110,9 @@ export function shapeOf(value: unknown, where: string, maxRank: number): readonl
 
 function binarySizeOf(parameters: Fields, data: unknown, where: string): number | undefined {
   const size = parameters['binary_data_size'];
-  if (size === undefined) return undefined;
+  if (isAbsent(size)) return undefined;
   if (!Number.isSafeInteger(size) || (size as number) < 0) throw invalid(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
-  if (data !== undefined) throw invalid(`${where} has both data and binary_data_size: send one of them`);
+  if (!isAbsent(data)) throw invalid(`${where} has both data and binary_data_size: send one of them`);
   return size as number;
 }
 
@@ -156,26 +156,30 @@ const refusedOfRequests: Readonly<Record<string, string>> = { sequence_id: 'stat
 
 function parametersOf(holder: Fields, where: string, refused: Readonly<Record<string, string>>): Fields {
   const value = holder['parameters'];
-  if (value === undefined) return {};
+  if (isAbsent(value)) return {};
   const parameters = fieldsOf(value, `parameters of ${where}`);
   for (const [name, why] of Object.entries(refused)) {
     // A sequence id of 0 means "no sequence".
-    if (parameters[name] !== undefined && parameters[name] !== 0) throw invalid(`parameter ${name} of ${where}: ${why}`);
+    if (!isAbsent(parameters[name]) && parameters[name] !== 0) throw invalid(`parameter ${name} of ${where}: ${why}`);
   }
   return parameters;
 }
 
 function flagOf(parameters: Fields, name: string, where: string): boolean | undefined {
-  const value = parameters[name];
+  const value = parameters[name] ?? undefined;
   if (value !== undefined && typeof value !== 'boolean') throw invalid(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
   return value;
 }
 
 function timeoutOf(parameters: Fields): number | undefined {
   const micros = parameters['timeout'];
-  if (micros === undefined || micros === 0) return undefined;
+  if (isAbsent(micros) || micros === 0) return undefined;
   if (!Number.isSafeInteger(micros) || (micros as number) < 0) throw invalid(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
   return (micros as number) / 1000;
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
 }
 
 function fieldsOf(value: unknown, where: string): Fields {
@@ -196,7 +200,7 @@ function nameOf(holder: Fields, where: string): string {
 }
 
 function textOrNone(value: unknown, where: string): string | undefined {
-  if (value === undefined || value === null) return undefined;
+  if (isAbsent(value)) return undefined;
   if (typeof value !== 'string') throw invalid(`${where} is ${shown(value)}, not a text`);
   return value;
 }

@@ -35,6 +35,7 @@ const good: readonly Good[] = [
   { name: 'unsigned wide integers', request: one({ datatype: 'UINT64', data: ['18446744073709551615', 0, 1, 2] }), want: [2n ** 64n - 1n, 0n, 1n, 2n] },
   { name: 'the ends of a byte', request: one({ datatype: 'INT8', data: [-128, 127, 0, 1] }), want: [-128, 127, 0, 1] },
   { name: 'doubles', request: one({ datatype: 'FP64', data: [0.1, 1e300, -0.5, 2] }), want: [0.1, 1e300, -0.5, 2] },
+  { name: 'optional fields that are null', request: { ...one({ parameters: null }), id: null, outputs: null, parameters: { timeout: null, binary_data_output: null } }, want: [1, 2, 3, 4] },
   { name: 'fields it does not know', request: { ...one(), surprise: [1], parameters: { custom: 'x', sequence_id: 0 } }, want: [1, 2, 3, 4] },
 ];
 
