@@ -91,7 +91,7 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /** Of several that take away at once, one moves the dead file; who moved a living one instead puts it back. */
-async function takeAway(path: string, inode: number): Promise<void> {
+export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   try {
     await rename(path, aside);

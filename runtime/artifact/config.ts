@@ -14,12 +14,7 @@ export function npmMachine(): NpmMachine {
   return { environment: process.env, cwd: process.cwd(), home: homedir(), globalFiles: [...prefixes].map((prefix) => join(prefix, 'etc', 'npmrc')), ask: askNpm };
 }
 
-/**
- * The environment of a child that loads ONNX Runtime.
- *
- * Both have to be there before the process starts: glibc reads its threshold once (without it, memory that a session
- * released stays with the process), and ONNX Runtime sends telemetry from its first breath on.
- */
+/** The environment of a child that loads ONNX Runtime. */
 export function engineEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, MALLOC_TRIM_THRESHOLD_: '131072', ORT_DISABLE_TELEMETRY: '1' };
+  return { ...process.env, ...nativeEnvironment };
 }

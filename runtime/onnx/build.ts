@@ -25,7 +25,7 @@ export type Weight = {
   readonly name: string;
   readonly type: ElementType;
   readonly dims: readonly number[];
-  readonly data: Uint8Array | { readonly location: string; readonly offset?: number; readonly length?: number };
+  readonly data: Uint8Array | { readonly location: string; readonly offset?: number; readonly length?: number; /** Further entries, as some writers add them. */ readonly entries?: Readonly<Record<string, string>> };
 };
 
 export type Attribute =
@@ -131,10 +131,11 @@ function encodeAttribute(name: string, attribute: Attribute): MessageWriter {
 function encodeWeight(tensor: Weight): MessageWriter {
   const out = new MessageWriter().integers(1, tensor.dims).integer(2, elementTypes[tensor.type].code).text(8, tensor.name);
   if (tensor.data instanceof Uint8Array) return out.bytes(9, tensor.data);
-  const { location, offset, length } = tensor.data;
+  const { location, offset, length, entries } = tensor.data;
   out.message(13, encodeEntry('location', location));
   if (offset !== undefined) out.message(13, encodeEntry('offset', String(offset)));
   if (length !== undefined) out.message(13, encodeEntry('length', String(length)));
+  for (const [key, value] of Object.entries(entries ?? {})) out.message(13, encodeEntry(key, value));
   return out.integer(14, 1);
 }
 

@@ -132,7 +132,8 @@ describe('fetching a model over http', () => {
   }
 
   it('refuses a file that says it is larger than the limit, before reading it', async () => {
-    await assert.rejects(world.fetchFrom({ digest }, { limits: { sourceBytes: 1000 } }), code('SOURCE_TOO_LARGE', /1000 bytes/));
+    world.server.on = (_request, response) => (response.writeHead(200, { 'content-length': 10 ** 12 }), response.write('a'), true);
+    await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_TOO_LARGE', /larger than the limit/));
   });
 
   it('refuses a file that turns out larger than the limit', async () => {
@@ -184,6 +185,11 @@ describe('fetching a model over http', () => {
     world.server.files.set('/f/model.onnx', content);
     const files = [{ path: 'model.onnx', digest: sha256('other') }];
     await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files }), code('DIGEST_MISMATCH', /\/f\/model\.onnx/));
+  });
+
+  it('refuses a folder that is another than the spec says, though each file is right', async () => {
+    world.server.files.set('/f/model.onnx', content);
+    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: sha256('other'), files: [{ path: 'model.onnx', digest }] }), code('DIGEST_MISMATCH', /\/f\/ is/));
   });
 
   it('refuses a folder whose files the spec does not name', async () => {

@@ -9,6 +9,7 @@ import { parseLastWords, type LastWords } from '../../api/last-words.ts';
 import { env } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { silentLogger } from '../../lib/log.ts';
+import { engineEnvironment } from '../../runtime/artifact/config.ts';
 import { runPrepare, type PrepareProgram } from '../../runtime/artifact/prepare-program.ts';
 import { readPrepared } from '../../runtime/artifact/prepared.ts';
 import { modelBytes } from '../../runtime/onnx/build.ts';
@@ -115,7 +116,8 @@ describe('prepare as a program', () => {
 
     async function start(): Promise<ChildProcess> {
       await writeFile(join(at('config'), 'runtime.json'), JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })));
-      const environment = { PATH: process.env['PATH'], [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words') };
+      // With what main.ts would otherwise start itself over for.
+      const environment = { ...engineEnvironment(), [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words') };
       const child = spawn(process.execPath, [main, 'prepare'], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
       children.push(child);
       return child;

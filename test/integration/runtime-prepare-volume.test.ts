@@ -32,6 +32,10 @@ describe('fetching a model from a volume', () => {
     assert.equal((await from('pvc://models/minilm/model.onnx', { digest: sha256(content) })).digest, sha256(content));
   });
 
+  it('refuses other bytes than the spec says', async () => {
+    await assert.rejects(from('pvc://models/minilm/', { digest: sha256('other') }), code('DIGEST_MISMATCH', /minilm\/ is/));
+  });
+
   it('refuses other bytes at the next pod', async () => {
     const { digest } = await from('pvc://models/minilm/');
     await writeFile(join(volume, 'minilm', 'model.onnx'), 'changed');

@@ -1,5 +1,6 @@
 /** `prepare` from a URI to a manifest: real models, real ONNX Runtime in its child processes. */
 import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +10,8 @@ import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { openPart, type OpenPart } from '../../runtime/artifact/part-file.ts';
 import { prepare, type PrepareOptions } from '../../runtime/artifact/prepare.ts';
 import { readPrepared, type Prepared } from '../../runtime/artifact/prepared.ts';
-import type { Model } from '../../runtime/onnx/build.ts';
-import { modelBytes } from '../../runtime/onnx/build.ts';
+import { modelBytes, weight, type Model } from '../../runtime/onnx/build.ts';
+import { inspectModel } from '../../runtime/onnx/inspect.ts';
 import { hastyClock, keepingLogger, runtimeConfig, sha256 } from '../support/artifact.ts';
 import { FileServer } from '../support/file-server.ts';
 import { heavy, int4Output, matmul, noise, writeModel } from '../support/onnx-models.ts';
@@ -69,6 +70,23 @@ describe('prepare', () => {
     await writeFile(weights, 'cut off');
     await run(runtimeConfig(folderUri()));
     assert.equal((await stat(weights)).size, size);
+  });
+
+  it('makes no optimised form with weights out of line', async () => {
+    // Two weights of 67,596 bytes: the second would begin 12 bytes behind a multiple of 64.
+    const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
+    await model({
+      opset: 17,
+      graph: {
+        name: 'odd',
+        nodes: [{ op: 'MatMul', inputs: ['x', 'A'], outputs: ['a'] }, { op: 'MatMul', inputs: ['x', 'B'], outputs: ['b'] }, { op: 'Add', inputs: ['a', 'b'], outputs: ['y'] }],
+        inputs: [{ name: 'x', type: 'float32', shape: ['batch', 131] }], outputs: [{ name: 'y', type: 'float32', shape: ['batch', 129] }],
+        weights: [made('A', 1), made('B', 2)],
+      },
+    });
+    const { graphPath, optimised } = await run(runtimeConfig(folderUri()));
+    assert.ok(optimised);
+    assert.ok((await inspectModel(graphPath)).externalFiles.every(({ aligned }) => aligned));
   });
 
   it('serves the variant of the precision that is asked for', async () => {
@@ -160,6 +178,20 @@ describe('prepare', () => {
     await server.stop();
     assert.deepEqual(await readFile(prepared.graphPath), Buffer.from(bytes));
     assert.ok(logger.lines.some(({ message }) => message === 'disk was full, trying again after emptying the cache'));
+  });
+
+  it('leaves nothing when another took the cache over meanwhile', async () => {
+    const server = await FileServer.start();
+    const bytes = modelBytes(matmul());
+    server.files.set('/m.onnx', bytes);
+    server.on = () => {
+      rmSync(join(folder, 'cache', 'lock'));
+      writeFileSync(join(folder, 'cache', 'lock'), 'another');
+      return false;
+    };
+    await assert.rejects(run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } })), refusal('SOURCE_UNAVAILABLE', /another prepare took over/));
+    await server.stop();
+    assert.ok(!(await readdir(join(folder, 'cache'))).includes('prepared.json'));
   });
 
   it('does the work once when two prepare at once', async () => {

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../../../lib/log.ts';
-import { lockCache } from '../../../../runtime/artifact/cache-lock.ts';
+import { lockCache, takeAway } from '../../../../runtime/artifact/cache-lock.ts';
 import { Cache } from '../../../../runtime/artifact/cache.ts';
 import { folderDigest } from '../../../../runtime/artifact/digest.ts';
 import { fateOf, ownMark } from '../../../../runtime/artifact/process-mark.ts';
@@ -196,6 +196,15 @@ describe('lockCache', () => {
     assert.equal(await lock.held(), false);
     await lock.release();
     assert.equal(await readFile(join(folder, 'lock'), 'utf8'), 'another');
+  });
+
+  it('puts a lock back that is not the one it meant to take away', async () => {
+    await writeFile(join(folder, 'lock'), 'living');
+    const { ino } = await stat(join(folder, 'lock'));
+    await takeAway(join(folder, 'lock'), ino + 1);
+    assert.deepEqual([await readFile(join(folder, 'lock'), 'utf8'), await readdir(folder)], ['living', ['lock']]);
+    await takeAway(join(folder, 'lock'), ino);
+    assert.deepEqual(await readdir(folder), []);
   });
 
   it('stops waiting when it is told to', async () => {

@@ -161,6 +161,19 @@ describe('inspectModel', () => {
     assert.deepEqual(externalFiles, [{ path: 'weights.bin', bytes: 32, aligned: true }]);
   });
 
+  const placed: { name: string; data: { offset: number; entries?: Record<string, string> }; want: boolean }[] = [
+    { name: 'aligned at multiples of 64', data: { offset: 128 }, want: true },
+    { name: 'unaligned at others', data: { offset: 32 }, want: false },
+    { name: 'unaligned when a form for a kernel is', data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6898848;176640;0' } }, want: false },
+    { name: 'aligned with an aligned form for a kernel', data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6351616;176640;0' } }, want: true },
+  ];
+  for (const { name, data, want } of placed) {
+    it(`calls external weights ${name}`, () => {
+      const made: Model = { ...matmul(), graph: { ...matmul().graph, weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', length: 32, ...data } }] } };
+      assert.deepEqual(inspectBytes(modelBytes(made)).externalFiles.map(({ aligned }) => aligned), [want]);
+    });
+  }
+
   it('refuses a model whose external data is missing', async () => {
     const path = await writeModel(folder, externalModel('gone.bin'), 'gone.onnx');
     await assert.rejects(inspectModel(path), invalid(/gone\.onnx .*'gone\.bin' is missing/));
