@@ -9,7 +9,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
-import { paths } from '../api/names.ts';
+import { nativeEnvironment, paths } from '../api/names.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
@@ -19,18 +19,12 @@ import { readyLine } from './ready-line.ts';
 import { checkRuntimeConfig } from './runtime-config.ts';
 import { completeConfig } from './serve-config.ts';
 
-/**
- * glibc reads its threshold once, as the process starts; without it, memory that ONNX Runtime gave back stays with the
- * process. Telemetry would be sent from the library's first breath on.
- */
-const wantedEnvironment = { MALLOC_TRIM_THRESHOLD_: '131072', ORT_DISABLE_TELEMETRY: '1' };
-
 /** A config is a few KiB; whatever is larger is not one. */
 const configLimitBytes = 1 << 20;
 
 /** Becomes the same program with that environment: same process id, nobody left in between. A pod has it from the start. */
 function startOver(): void {
-  const missing = Object.entries(wantedEnvironment).filter(([name]) => process.env[name] === undefined);
+  const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
   if (missing.length === 0 || process.execve === undefined) return;
   process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...Object.fromEntries(missing) });
 }

@@ -6,7 +6,7 @@
  * Pure:   the whole object, every time. It is applied server-side, so a field left out here is given up.
  *         Golden: test/golden/deployment.*.yaml.
  */
-import { childName, containers, env, paths, ports } from '../../api/names.ts';
+import { childName, containers, env, nativeEnvironment, paths, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { childMeta, selectorOf, type Manifest, type RevisionRecord } from './objects.ts';
@@ -96,9 +96,7 @@ function environment(record: RevisionRecord): readonly object[] {
     [env.cacheDir]: paths.cacheDir,
     [env.terminationLog]: paths.terminationLog,
     ...(claimOf(record.spec.model.uri) === undefined ? {} : { [env.sourceDir]: paths.sourceDir }),
-    // Both have to be there before the process starts: reference of ONNX Runtime and of glibc's allocator.
-    MALLOC_TRIM_THRESHOLD_: '131072',
-    ORT_DISABLE_TELEMETRY: '1',
+    ...nativeEnvironment,
   };
   return [
     { name: env.podIp, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },

@@ -5,6 +5,7 @@
  */
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { nativeEnvironment } from '../../api/names.ts';
 import { askNpm, type NpmMachine } from './npm-settings.ts';
 
 /** The npm of this machine, as this process sees it. */

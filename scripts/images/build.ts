@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { nativeEnvironment } from '../../api/names.ts';
 import { installApp } from './app-files.ts';
 import { installBase, userId } from './base-files.ts';
 import { defaultTag } from './default-tag.ts';
@@ -68,9 +69,7 @@ function imageConfig(tag: string): ImageConfig {
     env: {
       PATH: '/usr/local/bin',
       NODE_ENV: 'production',
-      // Read by native code before a line of ours runs; why these values, docs/decisions tell.
-      ORT_DISABLE_TELEMETRY: '1',
-      MALLOC_TRIM_THRESHOLD_: '131072',
+      ...nativeEnvironment,
     },
     labels: {
       'org.opencontainers.image.title': 'onnx-runtime',

@@ -96,7 +96,7 @@ describe('runtime/main.ts', function () {
     const [, url = '', example = ''] = /serving m at (http:\S+) .*-d '(.*)'\n$/.exec(program.out()) ?? [];
     assert.equal((await ask(url, '/v2/models/m/infer', { body: example })).status, 200, program.out() + program.err());
     const environment = await readFile(`/proc/${program.child.pid ?? 0}/environ`, 'utf8');
-    assert.match(environment, /MALLOC_TRIM_THRESHOLD_=131072\0/);
+    assert.match(environment, /MALLOC_TRIM_THRESHOLD_=4194304\0/);
     assert.match(environment, /ORT_DISABLE_TELEMETRY=1\0/);
 
     const load = clients(url, 4);
