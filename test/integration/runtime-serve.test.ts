@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseLastWords } from '../../api/last-words.ts';
+import { nativeEnvironment } from '../../api/names.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { ask, inputOf, jsonOf } from '../support/infer-client.ts';
 import { givenConfig } from '../support/model-server.ts';
@@ -25,7 +26,7 @@ let folder = '';
 const children = new Set<ChildProcess>();
 
 function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
-  const { MALLOC_TRIM_THRESHOLD_: _, ORT_DISABLE_TELEMETRY: __, ...inherited } = process.env;
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in nativeEnvironment)));
   const child = spawn(process.execPath, [main, ...args], { env: { ...inherited, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   children.add(child);
   let out = '';
