@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { AppError } from '../api/errors.ts';
+import { AppError, messageOf } from '../api/errors.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -133,6 +133,10 @@ function applyDefinitions(objects: Objects): void {
 
 /** Whoever waits for the file finds a whole one. It lets its reader start processes as us: only for its owner. */
 function writeKubeconfig(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, text, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: '--kubeconfig', problem: `${path} cannot be written: ${messageOf(error)}` }, { cause: error });
+  }
 }

@@ -52,12 +52,14 @@ export async function startProcess(doors: ProcessDoors, order: ProcessOrder): Pr
   const child = spawn(argv[0] ?? '', argv.slice(1), { cwd: order.cwd, env: { ...order.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   try {
     await spawned(child);
+    doors.records.add(child.pid ?? 0);
   } catch (error) {
+    // What is not on record would outlive a crash, so it does not run.
+    if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');
     group?.remove();
     return { problem: `failed to create containerd task: ${messageOf(error)}` };
   }
   const { pid = 0 } = child;
-  doors.records.add(pid);
   return { pid, exited: follow(doors, order, child, group), signal: (name) => void killGroup(pid, name) };
 }
 

@@ -7,8 +7,9 @@
  *        watcher be killed as well, the next start on the same folder kills the leftovers.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppError, messageOf } from '../../api/errors.ts';
 
 /**
  * Field 22 of /proc/PID/stat is the start time; after the name, which may hold anything, it is the 20th. A group whose leader is
@@ -33,10 +34,13 @@ export class ProcessRecords {
   readonly #dir: string;
   readonly #watcher: ChildProcess;
 
-  /** Kills what an earlier run on this folder left behind, then watches over this one. */
+  /**
+   * Kills what an earlier run on this folder left behind, then watches over this one.
+   * @throws AppError FOLDER_UNUSABLE when nothing can be written there, as after a run of another user
+   */
   constructor(dir: string) {
     this.#dir = dir;
-    mkdirSync(dir, { recursive: true });
+    makeWritable(dir);
     killLeftovers(dir);
     this.#watcher = spawn('/bin/sh', ['-c', watcherScript, 'onnx-local-watcher', dir], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
     this.#watcher.on('error', () => {});
@@ -61,6 +65,15 @@ export class ProcessRecords {
       this.#watcher.once('exit', () => resolve());
       this.#watcher.stdin?.end();
     });
+  }
+}
+
+function makeWritable(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+    accessSync(dir, constants.W_OK);
+  } catch (error) {
+    throw new AppError('FOLDER_UNUSABLE', { dir, why: messageOf(error) });
   }
 }
 

@@ -1,0 +1,42 @@
+/**
+ * Local mode inside the test's own process: what other suites build on.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startLocalCluster } from '../../local/cluster.ts';
+import { isReady, type Pod } from '../../local/kubelet/pod.ts';
+import { customResources, pods } from '../../local/workloads/resources.ts';
+import { container, programs } from '../support/local-world.ts';
+
+describe('startLocalCluster', () => {
+  it('brings up API, definitions and node, runs images of the caller, and leaves nothing', async () => {
+    const cluster = await startLocalCluster({ images: programs });
+    try {
+      assert.equal(statSync(cluster.kubeconfig).mode & 0o077, 0);
+      assert.ok(readFileSync(cluster.kubeconfig, 'utf8').includes(cluster.server));
+      assert.notEqual(cluster.objects.get({ ...customResources, name: 'onnxmodels.onnx-operator.dev' }), undefined);
+      cluster.objects.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default' }, spec: { containers: [container({ args: ['stay'] })] } });
+      await new Promise<void>((resolve) => {
+        const stop = cluster.objects.watch(pods, ({ object }) => {
+          if (!isReady(object as Pod)) return;
+          stop();
+          resolve();
+        });
+      });
+    } finally {
+      await cluster.close();
+    }
+    await cluster.close();
+    assert.equal(existsSync(cluster.dataDir), false);
+  });
+
+  it('gives up what it took when it cannot start', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'onnx-cluster-'));
+    await assert.rejects(startLocalCluster({ dataDir: dir, kubeconfig: join(dir, 'none', 'config') }), /--kubeconfig: .*config cannot be written: ENOENT/);
+    // The lock is free again.
+    await (await startLocalCluster({ dataDir: dir })).close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+});
