@@ -28,6 +28,11 @@ export type InferenceResult = {
 };
 
 export interface Inference {
+  /**
+   * Rows of one run. Who cuts a request into pieces keeps to it: 1 for a model whose rows were found, as it was warmed,
+   * to depend on each other.
+   */
+  readonly maxRows: number;
   /** @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST, MEMORY_FULL, DRAINING */
   submit(request: InferenceRequest): Promise<InferenceResult>;
 }

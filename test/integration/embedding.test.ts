@@ -15,11 +15,12 @@ import { writeTinyEncoder } from '../support/tiny-encoder.ts';
 const texts = ['dog', 'the lazy dog', 'the quick brown fox jumps over the lazy dog.', 'hello world!', 'a fox and a dog', 'tokenizing'];
 
 /** One request at a time straight into a worker: what the batcher does is tested elsewhere. */
-function inferenceOf(pool: WorkerPool): Inference & { readonly sizes: number[] } {
+function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly sizes: number[] } {
   let last: Promise<unknown> = Promise.resolve();
   const sizes: number[] = [];
   return {
     sizes,
+    maxRows,
     submit(request) {
       const run = last.then(async () => {
         sizes.push(request.inputs['input_ids']?.dims[0] ?? 0);
@@ -51,10 +52,10 @@ describe('the task Embedding on ONNX Runtime', () => {
 
   async function embed(inputs: readonly string[], change: { pooling?: Pooling; output?: string; maxBatchSize?: number } = {}) {
     const { pooling = 'None', output = 'sentence_embedding', maxBatchSize = 8 } = change;
-    const inference = inferenceOf(pool);
+    const inference = inferenceOf(pool, maxBatchSize);
     const hidden = 16;
     const task = await createEmbedding({
-      config: { name: 'tiny', batching: { maxBatchSize }, execution: { providers: [{ name: 'CPU', options: {} }] }, embedding: { tokenizer: 'tokenizer.json', output, pooling, normalize: true, maxTokens: 32, onTooLong: 'Truncate' } } as unknown as RuntimeConfig,
+      config: { name: 'tiny', execution: { providers: [{ name: 'CPU', options: {} }] }, embedding: { tokenizer: 'tokenizer.json', output, pooling, normalize: true, maxTokens: 32, onTooLong: 'Truncate' } } as unknown as RuntimeConfig,
       signature: {
         inputs: encoderInputs({ inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64' })), outputs: [] }).specs,
         outputs: [{ name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', hidden] }, { name: 'sentence_embedding', type: 'float32', dims: ['batch', hidden] }],

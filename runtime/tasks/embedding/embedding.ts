@@ -108,11 +108,11 @@ function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | und
 
 /** @returns a vector for each row, in the request's order */
 async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promise<readonly Float32Array[]> {
-  const { context: { config, clock }, inputs } = setup;
+  const { context: { config, clock, inference }, inputs } = setup;
   const lengths = Array.from(request.ends, (end, row) => end - (row === 0 ? 0 : (request.ends[row - 1] ?? 0)));
   const onCpu = config.execution.providers[0]?.name === 'CPU';
   const maxTokens = onCpu ? maxPieceTokens.onCpu : maxPieceTokens.elsewhere;
-  const pieces = planPieces(lengths, { maxRows: config.batching.maxBatchSize, maxTokens, canPad: inputs.takesMask });
+  const pieces = planPieces(lengths, { maxRows: inference.maxRows, maxTokens, canPad: inputs.takesMask });
   const vectors: Float32Array[] = Array.from({ length: lengths.length });
   const beganMs = clock.monotonic();
   let queueMs = 0;

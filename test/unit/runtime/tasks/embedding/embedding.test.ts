@@ -50,12 +50,12 @@ describe('createEmbedding', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function given(options: { submit?: Submit; embedding?: Partial<EmbeddingConfig>; signature?: Signature } = {}): Promise<Task> {
-    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, batching: { maxBatchSize: 4 }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
+  async function given(options: { submit?: Submit; maxRows?: number; embedding?: Partial<EmbeddingConfig>; signature?: Signature } = {}): Promise<Task> {
+    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
     const task = await createEmbedding({
       config,
       signature: options.signature ?? signature,
-      inference: { submit: options.submit ?? answering },
+      inference: { submit: options.submit ?? answering, maxRows: options.maxRows ?? 4 },
       sourceFile: (path) => join(folder, path),
       clock: systemClock,
       logger: silentLogger,
@@ -93,6 +93,15 @@ describe('createEmbedding', () => {
     const asked: (readonly string[])[] = [];
     await ask(await given({ submit: (request) => (asked.push(request.outputs), answering(request)) }), { model: 'tiny', input: 'dog' });
     assert.deepEqual(asked, [['sentence_embedding']]);
+  });
+
+  it('runs rows one by one where they depend on each other', async () => {
+    const rows: number[] = [];
+    const submit: Submit = (request) => (rows.push(request.inputs['input_ids']!.dims[0]!), answering(request));
+    const input = ['dog', 'fox', 'dog'];
+    await ask(await given({ submit }), { model: 'tiny', input });
+    await ask(await given({ submit, maxRows: 1 }), { model: 'tiny', input });
+    assert.deepEqual(rows, [3, 1, 1, 1]);
   });
 
   it('keeps at most four pieces of a request in the batcher', async () => {
