@@ -81,8 +81,9 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
   try {
     failed = await tell({ cluster: new Cluster(kubeconfig), models, clock: systemClock, stop, say });
   } catch (error) {
-    if (!stop.aborted) process.stderr.write(`the end of local mode's log:\n${local.lastWords}\n`);
-    throw error;
+    if (stop.aborted) throw error;
+    process.stderr.write(`the end of local mode's log:\n${local.lastWords}\n`);
+    throw local.isRunning ? error : new DemoFailure('local mode ended by itself', { cause: error });
   } finally {
     say('cleaning up');
     await local.stop();
