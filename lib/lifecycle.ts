@@ -18,6 +18,10 @@ export const exitCodes = {
   lostLeadership: 3,
   /** Something outside (registry, API server, network) could not be reached. */
   unavailable: 4,
+  /** A command judged something, and it is bad. */
+  judgedBad: 5,
+  /** A command judged something, and there is too little to say. */
+  undecided: 6,
   /** SIGINT or SIGTERM came before a command had done its work. */
   interrupted: 130,
 } as const;

@@ -4,6 +4,7 @@
  * Owns:  the list of cells and the row that each becomes.
  * Rule:  run i of a cell has the seed (seed, cell's number, i): a cell gives the same row alone or among others.
  */
+import { setImmediate } from 'node:timers/promises';
 import { planOf, type Plan } from '../../operator/analysis/plan.ts';
 import { normalQuantile } from './normal.ts';
 import { rollOut, watch, type Outcome, type Step } from './ours.ts';
@@ -80,9 +81,18 @@ export function allCells(): readonly Cell[] {
   return [...slow, ...rateGates, ...rollouts, ...side];
 }
 
-/** Runs a cell. @param number its place in allCells, for the seed */
-export function runCell(cell: Cell, { runs, seed, number }: { readonly runs: number; readonly seed: number; readonly number: number }): Row {
-  const outcomes = Array.from({ length: runs }, (_, i) => runOnce(cell, [seed, number, i]));
+/** Runs a cell. @param stop is looked at between runs @param number of options: the cell's place in allCells, for the seed */
+export async function runCell(cell: Cell, { runs, seed, number }: { readonly runs: number; readonly seed: number; readonly number: number }, stop: AbortSignal): Promise<Row> {
+  const outcomes: Outcome[] = [];
+  for (let i = 0; i < runs && !stop.aborted; i++) {
+    outcomes.push(runOnce(cell, [seed, number, i]));
+    await setImmediate();
+  }
+  return rowOf(cell, outcomes);
+}
+
+function rowOf(cell: Cell, outcomes: readonly Outcome[]): Row {
+  const runs = outcomes.length;
   const found = outcomes.filter((outcome) => outcome.rolledBack);
   const { scenario } = cell;
   const same = identical.includes(scenario);

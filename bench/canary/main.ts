@@ -2,7 +2,7 @@
  * `npm run bench:canary`: how often canary judges go back without a reason, and how soon they find one.
  *
  * Owns:  flags and output: a table as rows come, or one JSON document at the end.
- * Ends:  with 0 when all rows are there; it judges nothing itself.
+ * Ends:  with 0 when all rows are there, with 130 between two runs after a signal; it judges nothing itself.
  */
 import '../../scripts/node-guard.cjs';
 import { appendFileSync } from 'node:fs';
@@ -52,26 +52,36 @@ function wholeNumber(flag: string, text: string): number {
   return value;
 }
 
-function bench(argv: readonly string[]): ExitCode {
+type Numbered = { readonly cell: Cell; /** Its place among all cells. */ readonly number: number };
+type Order = { readonly wanted: readonly Numbered[]; readonly runs: number | undefined; readonly seed: number; readonly append: string | undefined; readonly json: boolean };
+
+/** @throws AppError BAD_FLAG */
+function orderOf(flags: ReturnType<typeof parse>): Order {
+  const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
+  if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
+  const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
+  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
+  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag: '--only, --judge, --rate', problem: 'no cell of the bench has these' });
+  return { wanted, runs, seed: wholeNumber('--seed', flags.seed), append: flags.append, json: flags.json };
+}
+
+async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
   const flags = parse(argv);
   if (flags.help) {
     console.log(help);
     return exitCodes.ok;
   }
-  const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
-  if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
-  const seed = wholeNumber('--seed', flags.seed);
-  const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
-  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
-  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag: '--only, --judge, --rate', problem: 'no cell of the bench has these' });
-  if (!flags.json) console.log(heading);
-  const rows = wanted.map(({ cell, number }) => {
-    const row = runCell(cell, { runs: runs ?? (cell.what === 'rollout' ? 400 : 200), seed, number });
-    if (flags.append !== undefined) appendFileSync(flags.append, `${JSON.stringify(row)}\n`);
-    if (!flags.json) console.log(line(row));
-    return row;
-  });
-  if (flags.json) console.log(JSON.stringify({ rows }, null, 2));
+  const order = orderOf(flags);
+  if (!order.json) console.log(heading);
+  const rows: Row[] = [];
+  for (const { cell, number } of order.wanted) {
+    const row = await runCell(cell, { runs: order.runs ?? (cell.what === 'rollout' ? 400 : 200), seed: order.seed, number }, stop);
+    if (stop.aborted) return exitCodes.interrupted;
+    rows.push(row);
+    if (order.append !== undefined) appendFileSync(order.append, `${JSON.stringify(row)}\n`);
+    if (!order.json) console.log(line(row));
+  }
+  if (order.json) console.log(JSON.stringify({ rows }, null, 2));
   return exitCodes.ok;
 }
 
@@ -100,4 +110,4 @@ function line(row: Row): string {
   ]);
 }
 
-await run(createLogger('bench-canary', 'warn'), async () => bench(process.argv.slice(2)));
+await run(createLogger('bench-canary', 'warn'), (stop) => bench(process.argv.slice(2), stop));

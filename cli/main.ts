@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+/**
+ * `kubectl-onnx`, also `kubectl onnx`: what people do with OnnxModels beyond kubectl itself.
+ *
+ * Owns: the list of subcommands. Each is a file of its own that gets its arguments and a way to write.
+ * Ends: with the subcommand's exit code; 2 for one that does not exist.
+ */
+import '../scripts/node-guard.cjs';
+import { AppError } from '../api/errors.ts';
+import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
+import { createLogger } from '../lib/log.ts';
+import { replay } from './replay.ts';
+
+type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void) => Promise<ExitCode> };
+
+const commands: Readonly<Record<string, Command>> = {
+  replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
+};
+
+function help(): string {
+  const list = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
+  return `Usage: kubectl-onnx COMMAND [options]\n\n${list.join('\n')}\n\n"kubectl-onnx COMMAND --help" says more.\n`;
+}
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  const write = (text: string): void => void process.stdout.write(text);
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === 'help') {
+    write(help());
+    return name === undefined ? exitCodes.usage : exitCodes.ok;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there is ${Object.keys(commands).join(', ')}` });
+  return command.main(rest, write);
+}
+
+/** `replay … | head` ends the reader first: that is no failure. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+  throw error;
+});
+
+await run(createLogger('kubectl-onnx', 'warn'), () => main(process.argv.slice(2)));

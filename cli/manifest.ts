@@ -1,0 +1,131 @@
+/**
+ * The gates and steps of an OnnxModel in a YAML or JSON file.
+ *
+ * Owns:   what a manifest on disk must look like to be judged by. The API server checks the rest.
+ * Limits: files up to 1 MiB.
+ * Errors: FILE_UNREADABLE; BAD_CONFIG and FIELD_INVALID that name the field.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { parseAllDocuments } from 'yaml';
+import { AppError, messageOf } from '../api/errors.ts';
+import { api } from '../api/names.ts';
+import { planOf, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+
+export type JudgedModel = { readonly name: string; readonly plan: Plan; /** What the last analyze step asks for. */ readonly require: 'NoFail' | 'Pass' };
+
+const fileLimitBytes = 1 << 20;
+
+/** @param name of the model, needed when the file has several */
+export function readModel(path: string, name?: string): JudgedModel {
+  const model = onlyModel(path, name);
+  const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
+  const steps = stepsOf(rollout['steps']);
+  const lastAnalyze = steps?.findLast((step) => step.analyze !== undefined)?.analyze;
+  return { name: nameOf(model), plan: planOf(gatesOf(rollout['gates']), steps), require: lastAnalyze?.require ?? 'Pass' };
+}
+
+function onlyModel(path: string, name: string | undefined): Fields {
+  const models = documentsOf(path).filter((document): document is Fields => isObject(document) && document['kind'] === api.kind);
+  const named = name === undefined ? models : models.filter((model) => nameOf(model) === name);
+  const [model] = named;
+  if (model === undefined) throw wrong(path, `has no ${api.kind}${name === undefined ? '' : ` named ${name}`}`);
+  if (named.length > 1) throw wrong(path, `has ${named.length} of kind ${api.kind}: say which with --name`);
+  return model;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function documentsOf(path: string): unknown[] {
+  let text: string;
+  try {
+    if (statSync(path).size > fileLimitBytes) throw wrong(path, `is larger than ${fileLimitBytes} bytes`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
+  }
+  return [...parseAllDocuments(text)].map((document) => {
+    const [problem] = document.errors;
+    if (problem !== undefined) throw wrong(path, `is no YAML: ${problem.message.split('\n')[0] ?? ''}`);
+    return document.toJS() as unknown;
+  });
+}
+
+function nameOf(model: Fields): string {
+  const { metadata } = model;
+  return isObject(metadata) && typeof metadata['name'] === 'string' ? metadata['name'] : '(unnamed)';
+}
+
+function gatesOf(value: unknown): GatesSpec {
+  const at = 'spec.rollout.gates';
+  if (value === undefined) return {};
+  const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'alpha', 'minRequests']);
+  const { latency, errors, quality, alpha, minRequests } = gates;
+  if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is no whole number');
+  return {
+    ...(latency === undefined ? {} : { latency: list(latency, `${at}.latency`).map(latencyOf) }),
+    ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max'] }) }),
+    ...(quality === undefined ? {} : { quality: texts(quality, `${at}.quality`, { must: ['min'], may: ['sampleRate', 'metric'] }) }),
+    ...(alpha === undefined ? {} : { alpha: text(alpha, `${at}.alpha`) }),
+    ...(minRequests === undefined ? {} : { minRequests: minRequests as number }),
+  };
+}
+
+function latencyOf(value: unknown, index: number) {
+  return texts(value, `spec.rollout.gates.latency[${index}]`, { must: ['name', 'quantile'], may: ['maxIncrease', 'max'] });
+}
+
+function stepsOf(value: unknown): StepSpec[] | undefined {
+  if (value === undefined) return undefined;
+  return list(value, 'spec.rollout.steps').map((item, i) => {
+    const at = `spec.rollout.steps[${i}]`;
+    const step = object(item, at);
+    if (step['analyze'] === undefined) return {};
+    const require = object(step['analyze'], `${at}.analyze`)['require'];
+    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.analyze.require`, 'is NoFail or Pass');
+    return { analyze: { require } };
+  });
+}
+
+/** An object of texts, with the fields that it must and may have. */
+function texts<const M extends string = never, const O extends string = never>(value: unknown, at: string, fields: { readonly must?: readonly M[]; readonly may?: readonly O[] }) {
+  const { must = [], may = [] } = fields;
+  const found = known(object(value, at), at, [...must, ...may]);
+  const missing = must.find((name) => found[name] === undefined);
+  if (missing !== undefined) throw field(`${at}.${missing}`, 'is missing');
+  const entries = Object.entries(found).map(([name, one]) => [name, text(one, `${at}.${name}`)] as const);
+  return Object.fromEntries(entries) as { readonly [K in M]: string } & { readonly [K in O]?: string };
+}
+
+function known(value: Fields, at: string, names: readonly string[]): Fields {
+  const other = Object.keys(value).find((name) => !names.includes(name));
+  if (other !== undefined) throw field(`${at}.${other}`, `is not a field here; there are ${names.join(', ')}`);
+  return value;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function object(value: unknown, at: string): Fields {
+  if (!isObject(value)) throw field(at, 'is no object');
+  return value;
+}
+
+function list(value: unknown, at: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw field(at, 'is no list');
+  return value;
+}
+
+function text(value: unknown, at: string): string {
+  if (typeof value !== 'string') throw field(at, `is ${JSON.stringify(value)}, expected text: write it in quotes`);
+  return value;
+}
+
+function field(name: string, problem: string): AppError {
+  return new AppError('FIELD_INVALID', { field: name, problem });
+}
+
+function wrong(where: string, problem: string): AppError {
+  return new AppError('BAD_CONFIG', { where, problem });
+}

@@ -1,0 +1,139 @@
+/**
+ * A recorded canary brought before the judge, look by look, as the operator would have looked at it.
+ *
+ * Owns:   the fold of requests into blocks, the times of the looks, and the first decision, which stands.
+ * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision.
+ * Limits: a trace spans at most 24 hours, so memory does not grow with its requests.
+ */
+import { AppError } from '../api/errors.ts';
+import { blockSeconds } from '../operator/analysis/constants.ts';
+import { judge, stepVerdict, verdicts } from '../operator/analysis/judge.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale } from '../operator/analysis/log-histogram.ts';
+import type { Cell, Window } from '../operator/analysis/series.ts';
+import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
+import type { JudgedModel } from './manifest.ts';
+import type { TraceRequest } from './trace.ts';
+
+/** A gate's result at a time of the trace. */
+export type Look = GateResult & { readonly t: number };
+export type Outcome = {
+  readonly verdict: 'Pass' | 'Fail' | 'Undecided';
+  /** Time of the first decision, or of the trace's end. */
+  readonly t: number;
+  readonly candidateRequests: number;
+  /** The gates as they stood then. */
+  readonly gates: readonly Look[];
+};
+
+export type LookPlan = {
+  /** Absent: every 5 s in the first hour, then and once decided every minute. */
+  readonly everySeconds?: number;
+  /** Every look is shown, not only changes and one a minute. */
+  readonly all: boolean;
+};
+
+type Counting = { -readonly [K in keyof Cell]: Cell[K] };
+const spanLimitSeconds = 86_400;
+
+export class RecordedCanary {
+  readonly #model: JudgedModel;
+  readonly #looks: LookPlan;
+  readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
+  #began: number | undefined;
+  #ends = 0;
+  #nextLook = 0;
+  #unseen = false;
+  #last: readonly Decided[] = [];
+  #shownMinute = -1;
+  #outcome: Outcome | undefined;
+
+  constructor(model: JudgedModel, looks: LookPlan) {
+    this.#model = model;
+    this.#looks = looks;
+  }
+
+  /** Takes the next request in order of time. @returns what the looks before it are to show */
+  add(request: TraceRequest): readonly Look[] {
+    if (this.#began === undefined) {
+      this.#began = request.t;
+      this.#nextLook = this.#lookAfter(request.t);
+    }
+    if (request.t - this.#began > spanLimitSeconds) {
+      throw new AppError('BAD_CONFIG', { where: `line ${request.line}`, problem: `the trace spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it` });
+    }
+    const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
+    if (request.t >= this.#nextLook) this.#nextLook = this.#lookAfter(request.t);
+    count(this.#cells[request.revision], request);
+    this.#ends = request.t;
+    this.#unseen = true;
+    return shown;
+  }
+
+  /** The last look, with every gate, and how it all ended. */
+  end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
+    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: 0, candidateRequests: 0, gates: [] } };
+    const looks = this.#unseen ? this.#look(this.#nextLook, true) : [];
+    const gates = this.#judgeAt(this.#ends);
+    return { looks, outcome: this.#outcome ?? { verdict: 'Undecided', t: this.#ends, candidateRequests: this.#candidateRequests(), gates } };
+  }
+
+  /** The next time to look: a whole multiple of the interval. */
+  #lookAfter(t: number): number {
+    const often = this.#outcome === undefined && t - (this.#began ?? t) < 3600;
+    const every = this.#looks.everySeconds ?? (often ? 5 : 60);
+    return (Math.floor(t / every) + 1) * every;
+  }
+
+  /** @param at the end of what the look sees: requests before it */
+  #look(at: number, closing = false): readonly Look[] {
+    if (!this.#unseen) return [];
+    this.#unseen = false;
+    const { plan, require } = this.#model;
+    const evidence = { window: this.#window(at), loadIsEqual: true };
+    const decided = verdicts(plan, evidence);
+    const changed = plan.gates.map((_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason);
+    this.#last = decided;
+    const step = stepVerdict(plan, evidence, decided, require);
+    if (this.#outcome === undefined && step !== 'Waiting') {
+      this.#outcome = { verdict: step === 'Fail' ? 'Fail' : 'Pass', t: at, candidateRequests: this.#candidateRequests(), gates: this.#judgeAt(at) };
+    }
+    const whole = closing || this.#looks.all || this.#isNewMinute(at);
+    if (!whole && !changed.includes(true)) return [];
+    return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
+  }
+
+  #judgeAt(at: number): readonly Look[] {
+    return judge(this.#model.plan, { window: this.#window(at), loadIsEqual: true }).map((result) => ({ t: at, ...result }));
+  }
+
+  #window(at: number): Window {
+    const firstBlock = Math.floor((this.#began ?? 0) / blockSeconds);
+    return { ...this.#cells, firstBlock, lastBlock: Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1) };
+  }
+
+  #isNewMinute(at: number): boolean {
+    const minute = Math.floor(at / 60);
+    if (minute === this.#shownMinute) return false;
+    this.#shownMinute = minute;
+    return true;
+  }
+
+  #candidateRequests(): number {
+    return this.#cells.candidate.reduce((sum, cell) => sum + cell.requests, 0);
+  }
+}
+
+function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRequest): void {
+  const block = Math.floor(t / blockSeconds);
+  let cell = cells.at(-1);
+  if (cell?.block !== block) {
+    cell = { pod: revision, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    cells.push(cell);
+  }
+  cell.requests += 1;
+  if (ok) addCount(cell.latency, bucketOf(reportScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  else cell.failures += 1;
+  if (agree === undefined) return;
+  cell.compared += 1;
+  if (!agree) cell.disagreed += 1;
+}

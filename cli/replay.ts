@@ -1,0 +1,103 @@
+/**
+ * `kubectl-onnx replay`: judges a recorded canary offline, with the code that judges live ones.
+ *
+ * Owns:  the flags, and the order: manifest, trace, looks, outcome.
+ * Ends:  0 the candidate passes, 5 it fails, 6 the trace leaves it undecided, 2 wrong flags, manifest or trace.
+ */
+import { parseArgs } from 'node:util';
+import { AppError, messageOf } from '../api/errors.ts';
+import { parseDurationMs } from '../api/units.ts';
+import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
+import { readModel } from './manifest.ts';
+import { RecordedCanary, type Outcome } from './recorded-canary.ts';
+import { jsonOutput, tableOutput } from './replay-output.ts';
+import { readTrace } from './trace.ts';
+
+export const replayHelp = `Usage: kubectl-onnx replay TRACE --model MANIFEST [options]
+
+Judges a recorded or made-up canary by the gates of an OnnxModel, as the operator would have judged it live: a look
+at every report, the first decision stands. Every verdict is printed with its time, request counts and bounds, when
+it changes and once a minute.
+
+TRACE is a file of JSON lines in order of time ("-" is standard input):
+  {"t": 12.5, "revision": "candidate", "latencyMs": 23.1, "ok": true, "agree": true}
+  t           seconds, of any epoch
+  revision    "stable" or "candidate"
+  latencyMs   of requests that were answered
+  ok          whether the request was answered
+  agree       optional: whether the answer agreed with stable's
+
+  --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
+  --name NAME        which OnnxModel, when the manifest has several
+  --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m)
+  --all              print every look
+  --json             one JSON document: {"model", "require", "plan", "verdicts": [...], "outcome"}
+  --help
+
+Exit codes: 0 the candidate passes, 5 it fails, 6 undecided at the end of the trace, 2 wrong flags or input.
+`;
+
+const options = {
+  model: { type: 'string' },
+  name: { type: 'string' },
+  every: { type: 'string' },
+  all: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** @param write gets the output in pieces. @throws AppError for what the user has to mend */
+export async function replay(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
+  const flags = parse(argv);
+  if (flags === 'help') {
+    write(replayHelp);
+    return exitCodes.ok;
+  }
+  const model = readModel(flags.model, flags.name);
+  const output = flags.json ? jsonOutput() : tableOutput();
+  const canary = new RecordedCanary(model, flags.looks);
+  write(output.head(model));
+  for await (const requests of readTrace(flags.trace)) {
+    for (const request of requests) {
+      const looks = canary.add(request);
+      if (looks.length > 0) write(output.looks(looks));
+    }
+  }
+  const { looks, outcome } = canary.end();
+  write(output.looks(looks) + output.tail(outcome));
+  return codeOf(outcome);
+}
+
+function codeOf({ verdict }: Outcome): ExitCode {
+  switch (verdict) {
+    case 'Pass':
+      return exitCodes.ok;
+    case 'Fail':
+      return exitCodes.judgedBad;
+    case 'Undecided':
+      return exitCodes.undecided;
+  }
+}
+
+function parse(argv: readonly string[]) {
+  const { values, positionals } = parsed(argv);
+  if (values.help) return 'help';
+  const [trace, ...more] = positionals;
+  if (trace === undefined || more.length > 0) throw new AppError('BAD_FLAG', { flag: 'TRACE', problem: `needs one file, got ${positionals.length}` });
+  if (values.model === undefined) throw new AppError('BAD_FLAG', { flag: '--model', problem: 'is missing: the manifest whose gates judge' });
+  return { trace, model: values.model, name: values.name, looks: { all: values.all, ...(values.every === undefined ? {} : { everySeconds: secondsOf(values.every) }) }, json: values.json };
+}
+
+function secondsOf(every: string): number {
+  const ms = parseDurationMs(every);
+  if (ms === undefined || ms < 1000) throw new AppError('BAD_FLAG', { flag: '--every', problem: `'${every}' is no duration of at least 1s` });
+  return ms / 1000;
+}
+
+function parsed(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: 'replay', problem: messageOf(error) }, { cause: error });
+  }
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { Random } from '../../../bench/canary/random.ts';
+import { readModel } from '../../../cli/manifest.ts';
+import { replay } from '../../../cli/replay.ts';
+import { readTrace, type TraceRequest } from '../../../cli/trace.ts';
+
+let folder = '';
+before(() => (folder = mkdtempSync(join(tmpdir(), 'replay-'))));
+after(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const manifest = (rollout: string): string => `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ranker}\nspec:\n  model: {uri: "npm:a@1.0.0/m.onnx"}\n  rollout: ${rollout}\n`;
+const oneGate = manifest('{steps: [{weight: 50}, {analyze: {require: Pass}}], gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%}], errors: {}, minRequests: 100}}');
+
+/** A made-up canary: so many requests of both revisions a second. */
+function trace({ seconds, perSecond, factor, failures = 0, agree }: { seconds: number; perSecond: number; factor: number; failures?: number; agree?: number }): string {
+  const random = new Random(7);
+  const lines: string[] = [];
+  for (let i = 0; i < seconds * perSecond; i++) {
+    const candidate = i % 2 === 0;
+    const request = {
+      t: i / perSecond,
+      revision: candidate ? 'candidate' : 'stable',
+      latencyMs: 20 * (candidate ? factor : 1) * Math.exp(0.5 * random.normal()),
+      ok: !candidate || random.uniform() >= failures,
+      ...(agree === undefined || !candidate ? {} : { agree: random.uniform() < agree }),
+    };
+    lines.push(JSON.stringify(request));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+async function run(argv: readonly string[]): Promise<{ code: number; text: string }> {
+  let text = '';
+  const code = await replay(argv, (piece) => (text += piece));
+  return { code, text };
+}
+
+type Document = { model: string; plan: { alphaPerGate: number }; verdicts: { t: number; gate: string; verdict: string; candidateRequests: number; lower: number | null; upper: number | null }[]; outcome: { verdict: string; t: number; candidateRequests: number } };
+const document = (text: string): Document => JSON.parse(text) as Document;
+
+describe('replay', () => {
+  it('fails a slow candidate at the first look that shows it, with bounds', async () => {
+    const { code, text } = await run([file('slow.jsonl', trace({ seconds: 240, perSecond: 20, factor: 2 })), '--model', file('one.yaml', oneGate), '--json']);
+    const { model, outcome, verdicts, plan } = document(text);
+    assert.equal(code, 5);
+    assert.equal(model, 'ranker');
+    assert.equal(plan.alphaPerGate, 0.05);
+    assert.equal(outcome.verdict, 'Fail');
+    const first = verdicts.find((verdict) => verdict.verdict === 'Fail');
+    assert.ok(first !== undefined && first.t === outcome.t && first.t % 5 === 0 && first.t < 180);
+    assert.ok((first.lower ?? 0) > 0.15 && (first.upper ?? 0) > (first.lower ?? 0));
+    assert.ok(first.candidateRequests === outcome.candidateRequests && first.candidateRequests > 200);
+  });
+
+  it('passes an equal one', async () => {
+    const { code, text } = await run([file('same.jsonl', trace({ seconds: 2400, perSecond: 20, factor: 1 })), '--model', file('one.yaml', oneGate), '--json']);
+    assert.equal(code, 0);
+    assert.equal(document(text).outcome.verdict, 'Pass');
+    assert.ok(document(text).verdicts.every((verdict) => verdict.verdict !== 'Fail'));
+  });
+
+  it('says that too little was seen', async () => {
+    const { code, text } = await run([file('short.jsonl', trace({ seconds: 20, perSecond: 5, factor: 1 })), '--model', file('one.yaml', oneGate)]);
+    assert.equal(code, 6);
+    assert.match(text, /Undecided at .* p95 Uncertain \(about /);
+  });
+
+  it('judges errors and agreement too', async () => {
+    const gates = manifest('{gates: {latency: [], errors: {maxIncrease: 0.5%, max: 2%}, quality: {sampleRate: 5%, metric: Top1Agreement, min: "0.98"}}}');
+    const { code, text } = await run([file('bad.jsonl', trace({ seconds: 300, perSecond: 10, factor: 1, failures: 0.1, agree: 0.8 })), '--model', file('errors.yaml', gates), '--json']);
+    assert.equal(code, 5);
+    const failed = new Set(document(text).verdicts.filter((verdict) => verdict.verdict === 'Fail').map((verdict) => verdict.gate));
+    assert.deepEqual([...failed].toSorted(), ['errors', 'errors-max', 'quality']);
+  });
+
+  it('decides the same for a trace that begins at another time', async () => {
+    const text = trace({ seconds: 240, perSecond: 20, factor: 2 });
+    const later = text.replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${1.6e9 + Number(t)}`);
+    const now = document((await run([file('now.jsonl', text), '--model', file('one.yaml', oneGate), '--json'])).text);
+    const then = document((await run([file('then.jsonl', later), '--model', file('one.yaml', oneGate), '--json'])).text);
+    assert.equal(then.outcome.t - 1.6e9, now.outcome.t);
+    assert.equal(then.outcome.candidateRequests, now.outcome.candidateRequests);
+  });
+
+  it('prints a table that a person can read', async () => {
+    const { text } = await run([file('slow.jsonl', trace({ seconds: 240, perSecond: 20, factor: 2 })), '--model', file('one.yaml', oneGate)]);
+    assert.match(text, /^ranker: 1 gates, 1 analyze steps, alpha 0\.05 each/);
+    assert.match(text, /^time +gate +verdict +requests c\/s/m);
+    assert.match(text, /Fail at \d+ s, after \d+ requests of the candidate: p95 is at least \+[0-9.]+ %/);
+  });
+
+  it('says what it does', async () => {
+    const { code, text } = await run(['--help']);
+    assert.equal(code, 0);
+    assert.match(text, /Exit codes: 0 .*, 5 .*, 6 .*, 2 /);
+  });
+
+  const refusals: readonly { name: string; argv: () => string[]; says: RegExp }[] = [
+    { name: 'no trace', argv: () => ['--model', 'x.yaml'], says: /TRACE: needs one file/ },
+    { name: 'no manifest', argv: () => ['x.jsonl'], says: /--model: is missing/ },
+    { name: 'an unknown flag', argv: () => ['x.jsonl', '--modle', 'x.yaml'], says: /--modle/ },
+    { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'], says: /--every: '5' is no duration/ },
+    { name: 'a trace that is not there', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)], says: /cannot read .*none\.jsonl/ },
+    { name: 'a trace longer than a day', argv: () => [file('long.jsonl', '{"t":0,"revision":"stable","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)], says: /line 2: the trace spans more than 24 hours/ },
+  ];
+  for (const { name, argv, says } of refusals) it(`refuses ${name}`, () => assert.rejects(run(argv()), says));
+});
+
+describe('the lines of a trace', () => {
+  const good = '{"t":1,"revision":"stable","latencyMs":2.5,"ok":true}';
+  async function read(text: string, chunkBytes = 1 << 16): Promise<TraceRequest[]> {
+    const bytes = Buffer.from(text);
+    const chunks = Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes));
+    const requests: TraceRequest[] = [];
+    for await (const batch of readTrace('trace', Readable.from(chunks))) requests.push(...batch);
+    return requests;
+  }
+
+  it('are the same however the bytes arrive', async () => {
+    const text = `${good}\r\n\n{"t":2,"revision":"candidate","latencyMs":3,"ok":false,"agree":false,"path":"/v2/ü"}`;
+    const whole = await read(text);
+    assert.deepEqual(whole.map((request) => request.line), [1, 3]);
+    for (const size of [1, 2, 7, 64]) assert.deepEqual(await read(text, size), whole);
+  });
+
+  const bad: readonly { name: string; text: string; says: RegExp }[] = [
+    { name: 'no JSON', text: `${good}\nhello`, says: /trace line 2: is no JSON: hello/ },
+    { name: 'a list', text: '[1]', says: /line 1: is no JSON object/ },
+    { name: 'a time that goes back', text: `${good}\n${good.replace('"t":1', '"t":0.5')}`, says: /line 2: t 0\.5 is before 1 of an earlier line/ },
+    { name: 'no time', text: '{"revision":"stable","latencyMs":2.5,"ok":true}', says: /line 1: t is missing/ },
+    { name: 'a negative latency', text: good.replace('2.5', '-1'), says: /latencyMs is -1, expected milliseconds/ },
+    { name: 'a latency that is text', text: good.replace('2.5', '"2.5"'), says: /latencyMs is "2\.5"/ },
+    { name: 'another revision', text: good.replace('stable', 'canary'), says: /revision is "canary", expected "stable" or "candidate"/ },
+    { name: 'ok that is a number', text: good.replace('true', '1'), says: /ok is 1, expected true or false/ },
+    { name: 'agree that is text', text: good.replace('}', ',"agree":"yes"}'), says: /agree is "yes"/ },
+    { name: 'an endless line', text: `${good}\n${'x'.repeat(5000)}`, says: /line 2: is longer than 4096 bytes/ },
+  ];
+  for (const { name, text, says } of bad) it(`refuses ${name}`, () => assert.rejects(read(text), says));
+});
+
+describe('the gates of a manifest', () => {
+  it('have defaults', () => {
+    const { plan, require } = readModel(file('plain.yaml', manifest('{}')));
+    assert.equal(require, 'Pass');
+    assert.deepEqual(plan.gates, [{ kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 }, { kind: 'errors-increase', name: 'errors', increase: 0.005 }]);
+    assert.deepEqual({ alpha: plan.alphaPerGate, min: plan.minRequests, steps: plan.analyzeSteps }, { alpha: 0.0125, min: 200, steps: 2 });
+  });
+
+  it('share alpha with the analyze steps', () => {
+    const { plan, require } = readModel(file('two.yaml', manifest('{steps: [{weight: 5}, {analyze: {require: Pass}}, {weight: 20}, {analyze: {require: NoFail}}, {weight: 100}], gates: {alpha: "0.1", latency: [{name: slo, quantile: "0.99", max: 60ms}], errors: {max: 2%}}}')));
+    assert.equal(require, 'NoFail');
+    assert.equal(plan.alphaPerGate, 0.1 / 4);
+    assert.deepEqual(plan.gates, [{ kind: 'latency-limit', name: 'slo', quantile: 0.99, maxMs: 60 }, { kind: 'errors-limit', name: 'errors-max', max: 0.02 }]);
+  });
+
+  it('are those of the model that is named', () => {
+    const both = file('both.yaml', `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`);
+    assert.equal(readModel(both, 'other').plan.alphaPerGate, 0.01 / 4);
+    assert.throws(() => readModel(both), /has 2 of kind OnnxModel: say which with --name/);
+    assert.throws(() => readModel(both, 'third'), /has no OnnxModel named third/);
+  });
+
+  const bad: readonly { name: string; rollout: string; says: RegExp }[] = [
+    { name: 'a percentage that is a number', rollout: '{gates: {errors: {max: 2}}}', says: /gates\.errors\.max: is 2, expected text/ },
+    { name: 'a percentage without its sign', rollout: '{gates: {errors: {max: "2"}}}', says: /gates\.errors\.max: '2' is no percentage/ },
+    { name: 'a quantile of one', rollout: '{gates: {latency: [{name: a, quantile: "1", max: 1s}]}}', says: /latency\[0\]\.quantile: '1' is no number above 0 and below 1/ },
+    { name: 'both limits', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 1s, maxIncrease: 5%}]}}', says: /latency\[0\]: needs either max or maxIncrease/ },
+    { name: 'a limit that is no duration', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is no duration/ },
+    { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: is not a field here/ },
+    { name: 'an analyze step that asks for nothing known', rollout: '{steps: [{analyze: {require: Maybe}}]}', says: /steps\[0\]\.analyze\.require: is NoFail or Pass/ },
+    { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is no number above 0/ },
+  ];
+  for (const { name, rollout, says } of bad) it(`refuse ${name}`, () => assert.throws(() => readModel(file('bad.yaml', manifest(rollout))), says));
+
+  it('need a model, in YAML', () => {
+    assert.throws(() => readModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
+    assert.throws(() => readModel(file('broken.yaml', 'a: [1\n')), /is no YAML/);
+    assert.throws(() => readModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
+  });
+});
