@@ -14,6 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const linesKept = 40;
 const endsWithinMs = 30_000;
+const momentMs = 500;
 
 export type LocalModeOptions = {
   readonly kubeconfig: string;
@@ -59,7 +60,13 @@ export class LocalMode {
     return this.#child.pid ?? 0;
   }
 
-  get isRunning(): boolean {
+  /** Whether it is gone, or will be in a moment: its sockets close before its end is known. */
+  async hasEnded(): Promise<boolean> {
+    await Promise.race([this.#ended, this.#clock.sleep(momentMs)]);
+    return !this.#isRunning;
+  }
+
+  get #isRunning(): boolean {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
@@ -69,7 +76,7 @@ export class LocalMode {
   }
 
   async stop(): Promise<void> {
-    if (!this.isRunning) return;
+    if (!this.#isRunning) return;
     this.#child.kill('SIGTERM');
     const callOff = this.#clock.after(endsWithinMs, () => this.#child.kill('SIGKILL'));
     await this.#ended;

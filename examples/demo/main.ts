@@ -83,7 +83,7 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
   } catch (error) {
     if (stop.aborted) throw error;
     process.stderr.write(`the end of local mode's log:\n${local.lastWords}\n`);
-    throw local.isRunning ? error : new DemoFailure('local mode ended by itself', { cause: error });
+    throw (await local.hasEnded()) ? new DemoFailure('local mode ended by itself', { cause: error }) : error;
   } finally {
     say('cleaning up');
     await local.stop();
