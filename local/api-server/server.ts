@@ -14,6 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { LogSource, Objects } from '../objects.ts';
 import { createCore, type Core } from './core.ts';
+import { expireEvents } from './event-expiry.ts';
 import { Exchange } from './http/exchange.ts';
 import { Faults } from './http/faults.ts';
 import { OpenApi } from './http/openapi.ts';
@@ -76,6 +77,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
   });
   server.maxConnections = 1_024;
   const bound = await listen(server, host, port);
+  const stopExpiring = expireEvents(core);
   const url = `https://${host}:${bound}`;
   return {
     url,
@@ -86,7 +88,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
     faults,
     setLogs: (source) => void (logs = source),
     kubeconfig: () => kubeconfigFor({ server: url, token, certificate }),
-    close: () => end({ server, core, watches, journal }),
+    close: () => {
+      stopExpiring();
+      return end({ server, core, watches, journal });
+    },
   };
 }
 

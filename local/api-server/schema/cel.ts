@@ -43,12 +43,23 @@ function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[
     ...(rule.messageExpression === undefined ? [] : [{ text: rule.messageExpression, field: `${path}.messageExpression`, wants: 'string' }]),
   ];
   return expressions.flatMap(({ text, field, wants }) => {
-    const checked = environment.check(text);
-    if (!checked.valid) return [invalidValue(field, text, `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`)];
-    if (checked.type !== wants && checked.type !== 'dyn') return [invalidValue(field, text, `must evaluate to a ${wants}`)];
-    const unknown = unknownFieldOf(environment.parse(text).ast, schema);
-    return unknown === undefined ? [] : [invalidValue(field, text, `compilation failed: ERROR: <input>: undefined field '${unknown}'`)];
+    const problem = expressionProblem(text, wants, schema);
+    return problem === undefined ? [] : [invalidValue(field, asGo(rule), problem)];
   });
+}
+
+function expressionProblem(text: string, wants: string, schema: Schema): string | undefined {
+  const checked = environment.check(text);
+  if (!checked.valid) return `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`;
+  const unknown = unknownFieldOf(environment.parse(text).ast, schema);
+  if (unknown !== undefined) return `compilation failed: ERROR: <input>: undefined field '${unknown}'`;
+  return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
+}
+
+/** As the real server shows a rule. */
+function asGo(rule: ValidationRule): JsonRecord {
+  const { rule: Rule, message: Message = '', messageExpression: MessageExpression = '', reason: Reason = null, fieldPath: FieldPath = '', optionalOldSelf: OptionalOldSelf = null } = rule;
+  return { Rule, Message, MessageExpression, Reason, FieldPath, OptionalOldSelf };
 }
 
 /** Runs the rules of a schema and of all below it. @param old undefined on create, and where nothing was */

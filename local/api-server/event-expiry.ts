@@ -1,0 +1,33 @@
+/**
+ * Lets Events go after an hour, as a real server does, so that a long life of local mode does not fill up with them.
+ *
+ * Owns: when an Event is over: an hour after it was last written.
+ */
+import type { Core } from './core.ts';
+import type { KubeObject } from '../objects.ts';
+import { stringAt } from './json.ts';
+import { keyOf } from './store.ts';
+
+const lifeMs = 3_600_000;
+const sweepEveryMs = 60_000;
+
+/** @returns ends it */
+export function expireEvents(core: Core): () => void {
+  let end = (): void => {};
+  const sweep = (): void => {
+    const nowMs = core.clock.now();
+    for (const event of core.store.list('events')) {
+      if (nowMs - lastToldMs(event) > lifeMs) core.store.remove('events', keyOf(event.metadata.namespace, event.metadata.name));
+    }
+    end = core.clock.after(sweepEveryMs, sweep);
+  };
+  sweep();
+  return () => end();
+}
+
+/** A series or a count that goes on keeps its Event alive. */
+function lastToldMs(event: KubeObject): number {
+  const times = [event.metadata.creationTimestamp, stringAt(event, 'lastTimestamp'), stringAt(event, 'series', 'lastObservedTime')];
+  const known = times.map((time) => Date.parse(time ?? '')).filter((ms) => !Number.isNaN(ms));
+  return Math.max(...known);
+}
