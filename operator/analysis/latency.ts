@@ -44,12 +44,14 @@ type Frame = {
 
 /** Histograms of a comparison, possibly less some blocks. */
 type View = { readonly candidate: LogHistogram; readonly stable?: LogHistogram; readonly minutes: number };
+type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
+type Settled = { readonly decided: Decided; /** What the bounds said before stalls were left out, and what was left then. */ readonly checked?: { readonly verdict: 'Pass' | 'Fail'; readonly cleaned: Cleaned } };
 type Estimate = { readonly contrast: Contrast; readonly margin: number; /** How far the estimate is over the limit, in ln. */ readonly over: number };
 
 /** One question with its answers, each worked out only when asked for: a look that is only a look is cheap. */
 export class LatencyJudgement {
   readonly #frame: Frame;
-  #decided: { readonly decided: Decided; readonly windows: number } | undefined;
+  #decided: Settled | undefined;
 
   constructor(question: LatencyQuestion) {
     this.#frame = frameOf(question);
@@ -66,12 +68,14 @@ export class LatencyJudgement {
     const { question } = frame;
     const stable = stableOf(question);
     const estimate = frame.enough ? estimateOf(frame, viewOf(frame)) : undefined;
-    const lower = estimate === undefined ? -Infinity : boundOf(estimate, 'lower');
-    const upper = estimate === undefined ? Infinity : boundOf(estimate, 'upper');
     return {
       candidateRequests: Math.round(question.candidate.total.total),
       ...(stable === undefined ? {} : { stableRequests: Math.round(stable.total.total) }),
-      ...inUnits(question, { estimate: estimate?.contrast.difference ?? NaN, lower, upper }),
+      unit: 'maxMs' in question.against ? 'ms' : 'ratio',
+      estimate: estimate === undefined ? null : inUnits(question, estimate.contrast.difference),
+      lower: estimate === undefined ? null : inUnits(question, boundOf(estimate, 'lower')),
+      upper: estimate === undefined ? null : inUnits(question, boundOf(estimate, 'upper')),
+      limit: 'maxMs' in question.against ? question.against.maxMs : question.against.tolerance,
       requestsStillNeeded: this.#stillNeeded(),
       alpha: question.alpha,
       evidence: {
@@ -79,14 +83,22 @@ export class LatencyJudgement {
         noise: Math.sqrt(frame.variance),
         candidatePods: question.candidate.pods.length,
         ...(stable === undefined ? {} : { stablePods: stable.pods.length }),
-        windowsRemoved: this.#settle().windows,
+        ...this.#stalls(),
       },
     };
   }
 
-  #settle(): { readonly decided: Decided; readonly windows: number } {
+  #settle(): Settled {
     this.#decided ??= settle(this.#frame);
     return this.#decided;
+  }
+
+  #stalls(): { readonly windowsRemoved: number; readonly boundWithoutStalls?: number } {
+    const { checked } = this.#settle();
+    if (checked === undefined || checked.cleaned.windows === 0) return { windowsRemoved: 0 };
+    const bound = boundOf(estimateOf(this.#frame, checked.cleaned.view), checked.verdict === 'Fail' ? 'lower' : 'upper');
+    const shown = inUnits(this.#frame.question, bound);
+    return { windowsRemoved: checked.cleaned.windows, ...(shown === null ? {} : { boundWithoutStalls: shown }) };
   }
 
   #stillNeeded(): number | null {
@@ -94,7 +106,7 @@ export class LatencyJudgement {
     if (verdict !== 'Undecided') return 0;
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
-    if (reason === 'OneWindow' || now === 0 || (frame.question.against as { stable?: LatencySeries }).stable?.total.total === 0) return null;
+    if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return null;
     return forecastRequests(now, (growth) => holds(frame, viewOf(frame), growth) !== undefined);
   }
 }
@@ -112,13 +124,13 @@ function frameOf(question: LatencyQuestion): Frame {
   return { question, test: quantileTest(quantile), bound, variance, podMargin: pods, minutes, enough };
 }
 
-function settle(frame: Frame): { decided: Decided; windows: number } {
-  if (!frame.enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' }, windows: 0 };
+function settle(frame: Frame): Settled {
+  if (!frame.enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' } };
   const verdict = holds(frame, viewOf(frame));
-  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' }, windows: 0 };
+  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
   const cleaned = cleanedView(frame, verdict);
   const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === verdict;
-  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, windows: cleaned.windows };
+  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, checked: { verdict, cleaned } };
 }
 
 function viewOf({ question, minutes }: Frame): View {
@@ -160,7 +172,7 @@ function boundOf({ contrast, margin }: Estimate, side: Side): number {
 }
 
 /** The view without the stalls that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
-function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): { view: View; windows: number; requests: number } {
+function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): Cleaned {
   const { question } = frame;
   const stable = stableOf(question);
   const whole = viewOf(frame);
@@ -191,12 +203,10 @@ function withoutStalls(series: LatencySeries, level: number, known: number): { h
   return { histogram, windows };
 }
 
-function inUnits(question: LatencyQuestion, ln: { estimate: number; lower: number; upper: number }): Pick<GateNumbers, 'unit' | 'estimate' | 'lower' | 'upper' | 'limit'> {
-  const { against } = question;
-  const absolute = 'maxMs' in against;
-  const print = (value: number): number | null => (Number.isFinite(value) ? (absolute ? Math.exp(value) * against.maxMs : Math.expm1(value)) : null);
-  const limit = absolute ? against.maxMs : against.tolerance;
-  return { unit: absolute ? 'ms' : 'ratio', estimate: print(ln.estimate), lower: print(ln.lower), upper: print(ln.upper), limit };
+/** A difference of ln(latency) in the gate's unit; null when it is not finite. */
+function inUnits({ against }: LatencyQuestion, ln: number): number | null {
+  if (!Number.isFinite(ln)) return null;
+  return 'maxMs' in against ? Math.exp(ln) * against.maxMs : Math.expm1(ln);
 }
 
 function stableOf({ against }: LatencyQuestion): LatencySeries | undefined {

@@ -27,11 +27,13 @@ export type RateQuestion = {
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
 type Frame = { readonly question: RateQuestion; readonly bound: number; readonly candidate: Side; readonly stable?: Side; readonly clustering: number };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
+type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
+type Settled = { readonly decided: Decided; /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: { readonly verdict: 'Pass' | 'Fail'; readonly cleaned: Cleaned } };
 
 /** One question with its answers, each worked out only when asked for. */
 export class RateJudgement {
   readonly #frame: Frame;
-  #settled: { readonly decided: Decided; readonly windows: number } | undefined;
+  #settled: Settled | undefined;
 
   constructor(question: RateQuestion) {
     const stable = 'stable' in question.against ? sideOf(question.against.stable) : undefined;
@@ -56,7 +58,7 @@ export class RateJudgement {
     const { question, candidate, stable } = frame;
     const { against, pods } = question;
     const shown = candidate.n > 0 && (stable === undefined || stable.n > 0);
-    const bounds = shown ? boundsOf(frame) : { lower: null, upper: null };
+    const bounds = shown ? boundsOf(viewOf(frame), frame.bound) : { lower: null, upper: null };
     return {
       candidateRequests: Math.round(candidate.n),
       ...(stable === undefined ? {} : { stableRequests: Math.round(stable.n) }),
@@ -71,14 +73,21 @@ export class RateJudgement {
         noise: Math.sqrt(frame.clustering),
         candidatePods: pods.candidate,
         ...(stable === undefined ? {} : { stablePods: pods.stable }),
-        windowsRemoved: this.#settle().windows,
+        ...this.#bursts(),
       },
     };
   }
 
-  #settle(): { readonly decided: Decided; readonly windows: number } {
+  #settle(): Settled {
     this.#settled ??= settle(this.#frame);
     return this.#settled;
+  }
+
+  #bursts(): { readonly windowsRemoved: number; readonly boundWithoutStalls?: number } {
+    const { checked } = this.#settle();
+    if (checked === undefined || checked.cleaned.windows === 0 || checked.cleaned.requests === 0) return { windowsRemoved: checked?.cleaned.windows ?? 0 };
+    const bounds = boundsOf(checked.cleaned.view, this.#frame.bound);
+    return { windowsRemoved: checked.cleaned.windows, boundWithoutStalls: checked.verdict === 'Fail' ? bounds.lower : bounds.upper };
   }
 
   #stillNeeded(): number | null {
@@ -94,14 +103,14 @@ function sideOf(counts: Counts): Side {
   return { counts, x: total(counts.events), n: total(counts.trials), dispersion: dispersionOf(counts) };
 }
 
-function settle(frame: Frame): { decided: Decided; windows: number } {
+function settle(frame: Frame): Settled {
   const enough = frame.candidate.n >= tuning.hardMinRequests && (frame.stable === undefined || frame.stable.n >= tuning.hardMinRequests);
-  if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' }, windows: 0 };
+  if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' } };
   const verdict = holds(frame, viewOf(frame));
-  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' }, windows: 0 };
+  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
   const cleaned = cleanedView(frame, verdict);
   const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === verdict;
-  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, windows: cleaned.windows };
+  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, checked: { verdict, cleaned } };
 }
 
 /** @param growth the counts times so much, for a forecast */
@@ -121,13 +130,12 @@ function holds({ question: { against }, bound }: Frame, { candidate, stable }: V
   return rate > limit ? 'Fail' : 'Pass';
 }
 
-function boundsOf(frame: Frame): { readonly lower: number; readonly upper: number } {
-  const { candidate, stable } = viewOf(frame);
-  return stable === undefined ? rateBounds(candidate, frame.bound) : increaseBounds({ candidate, stable }, frame.bound);
+function boundsOf({ candidate, stable }: View, bound: number): { readonly lower: number; readonly upper: number } {
+  return stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound);
 }
 
 /** The counts without the bursts that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
-function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): { view: View; windows: number; requests: number } {
+function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): Cleaned {
   const view = viewOf(frame);
   const side = verdict === 'Fail' ? frame.candidate : frame.stable;
   if (side === undefined) return { view, windows: 0, requests: frame.candidate.n };

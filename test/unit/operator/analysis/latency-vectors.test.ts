@@ -22,6 +22,10 @@ function series(blocks: readonly LogHistogram[]): LatencySeries {
   return { blocks, total, pods: [total] };
 }
 
+function sampleOf({ total }: LatencySeries) {
+  return { tail: tailOf(total), n: total.total };
+}
+
 /** Equal to the digits the vector is printed with. */
 function near(actual: number, expected: number, what: string): void {
   if (!Number.isFinite(expected)) return assert.equal(actual, expected, what);
@@ -86,16 +90,17 @@ describe('the latency gate, against published vectors', () => {
   type Row = {
     name: string; blocks: number; n: readonly [number, number]; shift: (t: number) => number;
     noise: readonly [number, number]; variance: number; minutes: number; lower: number; upper: number; verdict: string; still: number | null;
+    difference: number; widths: readonly [lower: number, upper: number]; cleaned?: number;
   };
   const slower = (factor: number) => () => Math.log(factor);
   const rows: readonly Row[] = [
-    { name: 'equal, two minutes', blocks: 6, n: [40, 40], shift: slower(1), noise: [0, 0.3235], variance: 0.008846, minutes: 2.3478, lower: -0.4935, upper: 0.4935, verdict: 'Undecided', still: 1754 },
-    { name: 'equal, half an hour', blocks: 90, n: [200, 200], shift: slower(1), noise: [0, 13.6448], variance: 0.001766, minutes: 30.2993, lower: -0.0639, upper: 0.0639, verdict: 'Pass', still: 0 },
-    { name: 'half as slow again', blocks: 15, n: [100, 100], shift: slower(1.5), noise: [0, 0.9032], variance: 0.007532, minutes: 5.315, lower: 0.216, upper: 0.6006, verdict: 'Fail', still: 0 },
-    { name: 'twice as slow, at a fifth of the traffic', blocks: 6, n: [100, 400], shift: slower(2), noise: [0, 0.3471], variance: 0.008784, minutes: 2.3478, lower: 0.4207, upper: 0.9764, verdict: 'Fail', still: 0 },
-    { name: 'one stall of 40 s', blocks: 15, n: [100, 100], shift: (t) => (t === 3 || t === 4 ? Math.log(4) : 0), noise: [0.3137, 0.3621], variance: 0.07213, minutes: 5.315, lower: 0.2721, upper: 1.184, verdict: 'OneWindow', still: null },
-    { name: 'a little slower under noise', blocks: 30, n: [200, 200], shift: (t) => Math.log(1.3) + (Math.floor(t / 3) % 2 === 1 ? 0.1 : -0.1), noise: [0.006513, 4.2986], variance: 0.009782, minutes: 10.3053, lower: 0.1393, upper: 0.4057, verdict: 'Undecided', still: 61 },
-    { name: 'slower, hardly any requests', blocks: 4, n: [30, 30], shift: slower(1.5), noise: [0, 0], variance: 0.0098, minutes: 1.7143, lower: -Infinity, upper: Infinity, verdict: 'Undecided', still: 928 },
+    { name: 'equal, two minutes', blocks: 6, n: [40, 40], shift: slower(1), noise: [0, 0.3235], variance: 0.008846, minutes: 2.3478, lower: -0.4935, upper: 0.4935, verdict: 'Undecided', still: 1754, difference: 0, widths: [0.4503, 0.4503] },
+    { name: 'equal, half an hour', blocks: 90, n: [200, 200], shift: slower(1), noise: [0, 13.6448], variance: 0.001766, minutes: 30.2993, lower: -0.0639, upper: 0.0639, verdict: 'Pass', still: 0, difference: 0, widths: [0.0582, 0.0582], cleaned: 0.0642 },
+    { name: 'half as slow again', blocks: 15, n: [100, 100], shift: slower(1.5), noise: [0, 0.9032], variance: 0.007532, minutes: 5.315, lower: 0.216, upper: 0.6006, verdict: 'Fail', still: 0, difference: 0.4159, widths: [0.1569, 0.1371], cleaned: 0.2084 },
+    { name: 'twice as slow, at a fifth of the traffic', blocks: 6, n: [100, 400], shift: slower(2), noise: [0, 0.3471], variance: 0.008784, minutes: 2.3478, lower: 0.4207, upper: 0.9764, verdict: 'Fail', still: 0, difference: 0.6733, widths: [0.1526, 0.2267], cleaned: 0.3678 },
+    { name: 'one stall of 40 s', blocks: 15, n: [100, 100], shift: (t) => (t === 3 || t === 4 ? Math.log(4) : 0), noise: [0.3137, 0.3621], variance: 0.07213, minutes: 5.315, lower: 0.2721, upper: 1.184, verdict: 'OneWindow', still: null, difference: 0.7426, widths: [0.2727, 0.2187], cleaned: -0.4409 },
+    { name: 'a little slower under noise', blocks: 30, n: [200, 200], shift: (t) => Math.log(1.3) + (Math.floor(t / 3) % 2 === 1 ? 0.1 : -0.1), noise: [0.006513, 4.2986], variance: 0.009782, minutes: 10.3053, lower: 0.1393, upper: 0.4057, verdict: 'Undecided', still: 61, difference: 0.2772, widths: [0.0919, 0.0769] },
+    { name: 'slower, hardly any requests', blocks: 4, n: [30, 30], shift: slower(1.5), noise: [0, 0], variance: 0.0098, minutes: 1.7143, lower: -Infinity, upper: Infinity, verdict: 'Undecided', still: 928, difference: 0.3961, widths: [Infinity, Infinity] },
   ];
   for (const row of rows) {
     it(row.name, () => {
@@ -107,6 +112,13 @@ describe('the latency gate, against published vectors', () => {
       near(noise.variance, row.variance, 'variance');
       const judgement = new LatencyJudgement({ candidate, against: { stable, tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: row.blocks, history: noHistory });
       const numbers = judgement.numbers();
+      const contrast = contrastOf(quantileTest(0.95), { candidate: sampleOf(candidate), stable: sampleOf(stable) }, Math.log(20));
+      near(contrast.difference, row.difference, 'difference');
+      near(contrast.width('lower'), row.widths[0], 'lower width');
+      near(contrast.width('upper'), row.widths[1], 'upper width');
+      const { boundWithoutStalls } = numbers.evidence;
+      if (row.cleaned === undefined) assert.equal(boundWithoutStalls, undefined);
+      else near(Math.log1p(boundWithoutStalls ?? NaN), row.cleaned, 'bound without stalls');
       near(numbers.evidence.minutes, row.minutes, 'minutes');
       near(numbers.lower === null ? -Infinity : Math.log1p(numbers.lower), row.lower, 'lower');
       near(numbers.upper === null ? Infinity : Math.log1p(numbers.upper), row.upper, 'upper');
