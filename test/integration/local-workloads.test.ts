@@ -180,7 +180,8 @@ describe('local workloads', () => {
   });
 
   it('tells of a port that it cannot bind, and goes on', async () => {
-    const address = '127.96.200.1';
+    // Of this run alone: another may be going on beside it.
+    const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, address, resolve));
     world.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'squatted', namespace: 'default' }, spec: { clusterIP: address, selector: { app: 'nobody' }, ports: [{ port: 8080 }] } });

@@ -2,17 +2,18 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { addressAt, LoopbackAddresses } from '../../../../local/kubelet/loopback-addresses.ts';
 
-// A range of this test alone, so that nothing else on the machine gives out the same.
-const range = { first: '127.77.1.1', size: 3 };
+// A range of this run alone: another may be going on beside it.
+const net = `127.${100 + (process.pid % 100)}.${process.hrtime()[1] % 250}`;
+const range = { first: `${net}.1`, size: 3 };
 
 describe('LoopbackAddresses', () => {
   it('gives each address once, and again only after it was released', async () => {
     const addresses = new LoopbackAddresses(range, 0);
     const taken = [await addresses.take([]), await addresses.take([]), await addresses.take([])];
-    assert.deepEqual(taken, ['127.77.1.1', '127.77.1.2', '127.77.1.3']);
+    assert.deepEqual(taken, [`${net}.1`, `${net}.2`, `${net}.3`]);
     await assert.rejects(addresses.take([8080]), /no free loopback address/);
-    addresses.release('127.77.1.2');
-    assert.equal(await addresses.take([]), '127.77.1.2');
+    addresses.release(`${net}.2`);
+    assert.equal(await addresses.take([]), `${net}.2`);
     addresses.releaseAll();
   });
 
@@ -25,9 +26,9 @@ describe('LoopbackAddresses', () => {
 
   it('passes over an address on which a port of the pod is taken', async () => {
     const squatter = createServer();
-    await new Promise<void>((resolve) => squatter.listen(8080, '127.77.1.1', resolve));
+    await new Promise<void>((resolve) => squatter.listen(8080, `${net}.1`, resolve));
     const addresses = new LoopbackAddresses(range, 0);
-    assert.equal(await addresses.take([8080]), '127.77.1.2');
+    assert.equal(await addresses.take([8080]), `${net}.2`);
     addresses.releaseAll();
     await new Promise((resolve) => squatter.close(resolve));
   });
