@@ -43,7 +43,11 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   const facts = factsOf(plan, evidence);
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
-    return { gate: gate.name, ...judgement.numbers(), ...decisionOf(gate, facts, judgement) };
+    const decided = decisionOf(gate, facts, judgement);
+    const numbers = judgement.numbers();
+    // No number of requests makes up for unequal load.
+    const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
+    return { gate: gate.name, ...numbers, requestsStillNeeded, ...decided };
   });
 }
 

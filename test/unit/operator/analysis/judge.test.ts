@@ -136,6 +136,7 @@ describe('the judge', () => {
   it('does not compare latencies of pods with unequal load, but judges the rest', () => {
     const results = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: false });
     assert.deepEqual(results.map(({ verdict, reason }) => reason ?? verdict), ['LoadUnequal', 'Fail', 'Fail']);
+    assert.equal(results[0]?.requestsStillNeeded, null);
   });
 
   it('does not blame a revision for the mistakes of clients', () => {

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { Random } from '../../../../bench/canary/random.ts';
+import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
+import { addCount, bucketOf, emptyHistogram, fromReport, lnQuantile, lnQuantileOf, reportScale, sumOf, tailOf, countAbove, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
+import { bartlett, learnHistory, minuteNoise, noHistory, podMargin } from '../../../../operator/analysis/noise.ts';
+import type { LatencySeries } from '../../../../operator/analysis/series.ts';
+
+const mu = Math.log(20);
+
+function block(random: Random, shift: number, n: number): LogHistogram {
+  const histogram = emptyHistogram(reportScale);
+  for (let i = 0; i < n; i++) addCount(histogram, bucketOf(reportScale, mu + shift + 0.5 * random.normal()), 1);
+  return histogram;
+}
+
+/** @param shiftOf of a minute, for each pod */
+function series(seed: number, { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number }): LatencySeries & { readonly podBlocks: readonly (readonly LogHistogram[])[] } {
+  const random = new Random(seed);
+  const perMinute = Array.from({ length: minutes }, () => noise * random.normal());
+  const podBlocks = pods.map((shift) => perMinute.flatMap((minute) => [0, 1, 2].map(() => block(random, shift + minute, n / pods.length))));
+  const blocks = perMinute.flatMap((_, minute) => [0, 1, 2].map((i) => sumOf(reportScale, podBlocks.map((own) => own[minute * 3 + i] ?? emptyHistogram(reportScale)))));
+  return { blocks, total: sumOf(reportScale, blocks), pods: podBlocks.map((own) => sumOf(reportScale, own)), podBlocks };
+}
+
+describe('noise between minutes', () => {
+  it('is measured as what it is', () => {
+    const noisy = minuteNoise({ candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }), stable: series(2, { minutes: 60, n: 400, noise: 0.2 }) }, 0.95, noHistory);
+    assert.ok(Math.sqrt(noisy.measured) > 0.2 && Math.sqrt(noisy.measured) < 0.37, `sd ${Math.sqrt(noisy.measured)}, made with ${0.2 * Math.SQRT2}`);
+  });
+
+  it('shrinks below what is assumed when there is none', () => {
+    const quiet = minuteNoise({ candidate: series(3, { minutes: 60, n: 400 }), stable: series(4, { minutes: 60, n: 400 }) }, 0.95, noHistory);
+    assert.ok(quiet.variance < 0.003, String(quiet.variance));
+  });
+
+  it('is known beforehand from stable alone, and drift drops out', () => {
+    const quiet = learnHistory(series(5, { minutes: 30, n: 400, pods: [0, 0] }).podBlocks, 0.95);
+    const noisy = learnHistory(series(6, { minutes: 30, n: 400, noise: 0.2 }).podBlocks, 0.95);
+    assert.ok(quiet.minutes > 10 && quiet.weightedVariance / quiet.minutes < 0.006, JSON.stringify(quiet));
+    assert.ok(noisy.weightedVariance / noisy.minutes > 0.04, JSON.stringify(noisy));
+    const random = new Random(7);
+    const drifting = Array.from({ length: 90 }, (_, i) => block(random, 0.01 * i, 400));
+    assert.ok(learnHistory([drifting], 0.95).weightedVariance < 0.15);
+    assert.deepEqual(learnHistory([], 0.95), noHistory);
+    assert.deepEqual(learnHistory([[]], 0.95), noHistory);
+  });
+
+  it('gathers minutes of little traffic until they can speak', () => {
+    const compared = { candidate: series(8, { minutes: 30, n: 10 }), stable: series(9, { minutes: 30, n: 400 }) };
+    const { minutes } = minuteNoise(compared, 0.95, noHistory);
+    assert.ok(minutes > 0 && minutes < 10, String(minutes));
+  });
+});
+
+describe('the weights of neighbouring blocks', () => {
+  it('are those of Bartlett over a minute', () => assert.ok(Math.abs(bartlett([1, 2, 3]) - (1 + 4 + 9 + (4 / 3) * (2 + 6) + (2 / 3) * 3)) < 1e-12));
+});
+
+describe('lasting differences of pods', () => {
+  const known = { variance: 0.002, minutes: 20, bound: Math.log(20) };
+  const compared = (shifts: readonly number[]) => ({ candidate: series(10, { minutes: 20, n: 600, pods: shifts }), stable: series(11, { minutes: 20, n: 600, pods: [0, 0] }) });
+  it('widen the bounds', () => assert.ok(podMargin(compared([-0.2, 0.2]), 0.95, known) > 0.05));
+  it('of none add nothing', () => assert.ok(podMargin(compared([0, 0]), 0.95, known) < 0.01));
+  it('cannot be told from one pod each', () => assert.equal(podMargin({ candidate: series(12, { minutes: 20, n: 600 }), stable: series(13, { minutes: 20, n: 600 }) }, 0.95, known), 0));
+});
+
+describe('a limit in milliseconds', () => {
+  // The p95 of this latency is 20 ms × e^(0.5 × 1.645) = 45.5 ms.
+  const question = (maxMs: number): LatencyQuestion => ({ candidate: series(14, { minutes: 30, n: 400 }), against: { maxMs }, quantile: 0.95, alpha: 0.05, known: 90, history: noHistory });
+  const rows = [
+    { maxMs: 30, verdict: 'Fail' },
+    { maxMs: 46, verdict: 'Undecided' },
+    { maxMs: 70, verdict: 'Pass' },
+  ] as const;
+  for (const { maxMs, verdict } of rows) {
+    it(`of ${maxMs} ms is ${verdict}`, () => {
+      const judgement = new LatencyJudgement(question(maxMs));
+      const numbers = judgement.numbers();
+      assert.equal(judgement.decide().verdict, verdict);
+      assert.ok(numbers.lower !== null && numbers.upper !== null && numbers.lower < 45.5 && numbers.upper > 45.5, `${numbers.lower} .. ${numbers.upper}`);
+      assert.deepEqual({ unit: numbers.unit, limit: numbers.limit, stable: numbers.stableRequests }, { unit: 'ms', limit: maxMs, stable: undefined });
+    });
+  }
+});
+
+describe('histograms', () => {
+  it('of a report keep their buckets, and those of another scale their place', () => {
+    const own = fromReport({ base: 1e-4, growth: 1.02, counts: { '0': 1, '250': 12, '699': 2 } });
+    assert.deepEqual([own.counts[0], own.counts[250], own.counts[699], own.total], [1, 12, 2, 15]);
+    const other = fromReport({ base: 1e-3, growth: 1.1, counts: { '20': 5 } });
+    const at = Math.exp(lnQuantileOf(other, 0.5));
+    assert.ok(at > 1.1 ** 19 && at < 1.1 ** 20, String(at));
+  });
+
+  it('put what is outside the scale into its end buckets', () => {
+    const ends = fromReport({ base: 1e-4, growth: 1.02, counts: { '-7': 1, '5000': 2 } });
+    assert.deepEqual([ends.counts[0], ends.counts[699]], [1, 2]);
+  });
+
+  it('give the same quantile by a walk and by tail sums', () => {
+    const histogram = block(new Random(15), 0, 5000);
+    for (const share of [0, 0.001, 0.05, 0.3, 0.5, 0.99, 1]) assert.ok(Math.abs(lnQuantileOf(histogram, share) - lnQuantile(tailOf(histogram), share)) < 1e-12, String(share));
+    assert.equal(lnQuantileOf(emptyHistogram(reportScale), 0.5), -Infinity);
+  });
+
+  it('count what is above a quantile', () => {
+    const histogram = block(new Random(16), 0, 5000);
+    assert.ok(Math.abs(countAbove(histogram, lnQuantileOf(histogram, 0.05)) - 250) < 1e-6);
+    assert.equal(countAbove(histogram, -Infinity), 5000);
+    assert.equal(countAbove(histogram, 50), 0);
+  });
+});
