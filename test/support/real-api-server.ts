@@ -40,6 +40,7 @@ export class RealApiServer {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     await writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
     await writeFile(join(folder, 'tokens.csv'), `${token},admin,admin,"system:masters"\n`);
+    await writeFile(join(folder, 'audit-policy.json'), JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived', 'ResponseStarted'], rules: [{ level: 'Metadata' }] }));
     await writeFile(server.kubeconfig, server.kubeconfigFor(`https://127.0.0.1:${server.port}`));
     await server.revive('etcd');
     await server.revive('kube-apiserver');
@@ -52,6 +53,11 @@ export class RealApiServer {
 
   get kubeconfig(): string {
     return join(this.#folder, 'kubeconfig');
+  }
+
+  /** Who asked for what, a line of JSON a request (audit.k8s.io/v1, Metadata level), in the order in which they were answered. */
+  get auditLog(): string {
+    return join(this.#folder, 'audit.log');
   }
 
   kubeconfigFor(server: string): string {
@@ -83,7 +89,7 @@ export class RealApiServer {
       'kube-apiserver': [
         '--etcd-servers', `http://127.0.0.1:${etcd}`, '--bind-address', '127.0.0.1', '--secure-port', String(api), '--cert-dir', files('certs'), '--token-auth-file', files('tokens.csv'),
         '--service-account-issuer', 'https://kubernetes.default.svc', '--service-account-key-file', files('sa.key'), '--service-account-signing-key-file', files('sa.key'),
-        '--service-cluster-ip-range', '10.99.0.0/24', '--authorization-mode', 'RBAC',
+        '--service-cluster-ip-range', '10.99.0.0/24', '--authorization-mode', 'RBAC', '--audit-policy-file', files('audit-policy.json'), '--audit-log-path', files('audit.log'),
       ],
     }[component];
     const log = openSync(files(`${component}.log`), 'a');
