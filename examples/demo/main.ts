@@ -23,7 +23,7 @@ import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
 
 /** What one run took at most when it was measured, rounded up; the end of a run says what it took itself. */
-const needs = { memory: '1.2 GB', disk: '450 MB' } as const;
+const needs = { memory: '1.5 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
 
