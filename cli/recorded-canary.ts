@@ -30,6 +30,8 @@ export type LookPlan = {
   readonly everySeconds?: number;
   /** Every look is shown, not only changes and one a minute. */
   readonly all: boolean;
+  /** Seconds at the trace's start that are left out, for caches to fill. */
+  readonly settleSeconds: number;
 };
 
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
@@ -39,6 +41,7 @@ export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
+  #traceBegan: number | undefined;
   #began: number | undefined;
   #ends = 0;
   #nextLook = 0;
@@ -54,6 +57,8 @@ export class RecordedCanary {
 
   /** Takes the next request in order of time. @returns what the looks before it are to show */
   add(request: TraceRequest): readonly Look[] {
+    this.#traceBegan ??= request.t;
+    if (request.t < this.#traceBegan + this.#looks.settleSeconds) return [];
     if (this.#began === undefined) {
       this.#began = request.t;
       this.#nextLook = this.#lookAfter(request.t);

@@ -9,7 +9,7 @@ import { AppError, messageOf } from '../api/errors.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
 import { readModel } from './manifest.ts';
-import { RecordedCanary, type Outcome } from './recorded-canary.ts';
+import { RecordedCanary, type LookPlan, type Outcome } from './recorded-canary.ts';
 import { jsonOutput, tableOutput } from './replay-output.ts';
 import { readTrace } from './trace.ts';
 
@@ -30,6 +30,7 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several
   --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m)
+  --settle DURATION  leave out so much of the trace's start, for caches to fill (default: 0s)
   --all              print every look
   --json             one JSON document: {"model", "require", "plan", "verdicts": [...], "outcome"}
   --help
@@ -41,6 +42,7 @@ const options = {
   model: { type: 'string' },
   name: { type: 'string' },
   every: { type: 'string' },
+  settle: { type: 'string', default: '0s' },
   all: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -85,13 +87,16 @@ function parse(argv: readonly string[]) {
   const [trace, ...more] = positionals;
   if (trace === undefined || more.length > 0) throw new AppError('BAD_FLAG', { flag: 'TRACE', problem: `needs one file, got ${positionals.length}` });
   if (values.model === undefined) throw new AppError('BAD_FLAG', { flag: '--model', problem: 'is missing: the manifest whose gates judge' });
-  return { trace, model: values.model, name: values.name, looks: { all: values.all, ...(values.every === undefined ? {} : { everySeconds: secondsOf(values.every) }) }, json: values.json };
+  return { trace, model: values.model, name: values.name, looks: looksOf(values), json: values.json };
 }
 
-function secondsOf(every: string): number {
-  const ms = parseDurationMs(every);
-  if (ms === undefined || ms < 1000) throw new AppError('BAD_FLAG', { flag: '--every', problem: `'${every}' is no duration of at least 1s` });
-  return ms / 1000;
+function looksOf({ all, every, settle }: { readonly all: boolean; readonly every?: string | undefined; readonly settle: string }): LookPlan {
+  const seconds = (flag: string, text: string, least: number): number => {
+    const ms = parseDurationMs(text);
+    if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no duration of at least ${least}s` });
+    return ms / 1000;
+  };
+  return { all, settleSeconds: seconds('--settle', settle, 0), ...(every === undefined ? {} : { everySeconds: seconds('--every', every, 1) }) };
 }
 
 function parsed(argv: readonly string[]) {

@@ -47,7 +47,7 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
     const numbers = judgement.numbers();
     // No number of requests makes up for unequal load.
     const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
-    return { gate: gate.name, ...numbers, requestsStillNeeded, ...decided };
+    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded };
   });
 }
 

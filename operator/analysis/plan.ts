@@ -82,7 +82,7 @@ function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
   if (quality === undefined) return [];
   const min = share(quality.min);
   if (min === undefined) throw wrong('spec.rollout.gates.quality.min', `'${quality.min}' is no number from 0 to 1`);
-  return [{ kind: 'disagreement-limit', name: 'quality', max: 1 - min }];
+  return [{ kind: 'disagreement-limit', name: 'quality', max: Number((1 - min).toFixed(9)) }];
 }
 
 /** "15%" → 0.15 */

@@ -92,6 +92,14 @@ describe('replay', () => {
     assert.equal(then.outcome.candidateRequests, now.outcome.candidateRequests);
   });
 
+  it('leaves out the start, where caches fill', async () => {
+    const cold = trace({ seconds: 120, perSecond: 40, factor: 3 });
+    const warm = trace({ seconds: 1800, perSecond: 40, factor: 1 }).replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${120 + Number(t)}`);
+    const path = file('cold.jsonl', cold + warm);
+    assert.equal((await run([path, '--model', file('one.yaml', oneGate)])).code, 5);
+    assert.equal((await run([path, '--model', file('one.yaml', oneGate), '--settle', '2m'])).code, 0);
+  });
+
   it('prints a table that a person can read', async () => {
     const { text } = await run([file('slow.jsonl', trace({ seconds: 240, perSecond: 20, factor: 2 })), '--model', file('one.yaml', oneGate)]);
     assert.match(text, /^ranker: 1 gates, 1 analyze steps, alpha 0\.05 each/);
@@ -110,6 +118,7 @@ describe('replay', () => {
     { name: 'no manifest', argv: () => ['x.jsonl'], says: /--model: is missing/ },
     { name: 'an unknown flag', argv: () => ['x.jsonl', '--modle', 'x.yaml'], says: /--modle/ },
     { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'], says: /--every: '5' is no duration/ },
+    { name: 'a settling time that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'], says: /--settle: 'long' is no duration/ },
     { name: 'a trace that is not there', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)], says: /cannot read .*none\.jsonl/ },
     { name: 'a trace longer than a day', argv: () => [file('long.jsonl', '{"t":0,"revision":"stable","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)], says: /line 2: the trace spans more than 24 hours/ },
   ];
