@@ -12,7 +12,7 @@ import { Batcher } from './batching/batcher.ts';
 import type { Engine } from './engine/port.ts';
 import { sessionOptions, type SessionOptions } from './engine/session-options.ts';
 import { isBatchable, signatureOf, type Signature } from './engine/signature.ts';
-import { planThreads, type Machine, type Threads } from './engine/threads.ts';
+import { fittingWorkers, planThreads, type Machine, type Threads } from './engine/threads.ts';
 import { warmUp } from './engine/warmup.ts';
 import { planLimits, type ServerLimits } from './limits.ts';
 import { defaultDecodeLimits } from './protocol/oip/decode.ts';
@@ -31,15 +31,29 @@ export type ServingPlan = {
   readonly threads: Threads;
   readonly session: SessionOptions;
   readonly limits: ServerLimits;
+  /** Sentences for people: what is done differently from what one might expect, and why. */
+  readonly notes: readonly string[];
 };
 
-export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Machine & { readonly memoryBytes: number | undefined; readonly bodyBytes: number }): ServingPlan {
-  const threads = planThreads(config.execution, machine);
+export type Room = Machine & { readonly memoryBytes: number | undefined; readonly bodyBytes: number };
+
+export function planServing(config: RuntimeConfig, prepared: Prepared, machine: Room): ServingPlan {
+  const { threads, notes } = planWorkers(config, prepared, machine);
   const signature = signatureOf(prepared.info);
   // Those that prepare found to exist here; it has refused the model where that was not allowed.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({ execution: { ...config.execution, providers, sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig } }, memory: config.memory, threads, signature, optimized: prepared.optimised });
-  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes) };
+  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), notes };
+}
+
+/** As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud. */
+function planWorkers({ execution }: RuntimeConfig, { resolved }: Prepared, machine: Room): { readonly threads: Threads; readonly notes: readonly string[] } {
+  const threads = planThreads(execution, machine);
+  const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
+  if (threads.workers <= fitting) return { threads, notes: [] };
+  const why = `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ${machine.memoryBytes ?? 0}`;
+  if (execution.workers !== undefined) return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
+  return { threads: planThreads({ ...execution, workers: fitting }, machine), notes: [`${why}: there are ${fitting}`] };
 }
 
 export type EngineRequest = { readonly model: string; readonly graphPath: string; readonly workers: number; readonly options: SessionOptions; readonly nice: number };

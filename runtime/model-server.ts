@@ -106,12 +106,14 @@ export class ModelServer {
   /**
    * Loads and warms the model, then takes requests.
    * @param stop aborted when the server is no longer wanted; what has begun is finished
-   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, DRAINING, what the task refuses
+   * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
     this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally });
+    for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
+    await this.#checkRoom();
     this.#taskRoutes = taskRoutes(this.#model.task.routes);
     this.#routes = this.#routeTable();
     this.#readiness.moveTo('Ready');
@@ -137,6 +139,13 @@ export class ModelServer {
     await this.#model?.close();
     this.#watching.abort();
     await this.#debug?.close();
+  }
+
+  /** A server that would refuse every request must not call itself ready. */
+  async #checkRoom(): Promise<void> {
+    await this.#guard.look();
+    const { anonymousBytes, limitBytes } = this.#guard.reading;
+    if (this.#guard.refusing && limitBytes !== null) throw new AppError('MODEL_TOO_LARGE', { file: this.#plan.graphPath, needBytes: anonymousBytes, limitBytes });
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -193,8 +202,8 @@ export class ModelServer {
 
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
-    const { threads, session, limits, signature } = this.#plan;
+    const { threads, session, limits, signature, notes } = this.#plan;
     const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows });
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
   }
 }

@@ -34,6 +34,22 @@ export function planThreads(execution: Pick<ExecutionConfig, 'profile' | 'worker
   return { workers, threadsPerWorker, spin: threadsPerWorker === 1 || crowded ? 'Off' : 'Brief' };
 }
 
+/** What the process holds beside its sessions: Node, its threads, bodies under way. */
+const baseBytes = 100 * 2 ** 20;
+/** Above this share of the limit a worker would be recycled again and again (server/memory-guard.ts). */
+const usableShare = 0.85;
+
+/**
+ * How many workers fit into memory, at least one.
+ *
+ * @param limitBytes the container's limit; undefined: any number fits
+ * @param workerBytes anonymous memory that loading and one run took; 0: not known, any number fits
+ */
+export function fittingWorkers(limitBytes: number | undefined, workerBytes: number): number {
+  if (limitBytes === undefined || workerBytes <= 0) return maxWorkers;
+  return Math.max(1, Math.floor((limitBytes * usableShare - baseBytes) / workerBytes));
+}
+
 /** Whole CPUs, at least one: a quota of 1.5 feeds one busy thread and the HTTP thread beside it. */
 export function usableCores({ cpus, quota }: Machine): number {
   return Math.max(1, Math.floor(Math.min(cpus, quota ?? cpus)));

@@ -87,6 +87,7 @@ export type ConfigSources = {
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly maxRows: number;
+  readonly notes: readonly string[];
 };
 
 /** What is in force, which may be less than what was asked for; the notes say why. Credentials are never part of a config. */
@@ -109,6 +110,6 @@ export function effectiveConfig(from: ConfigSources): unknown {
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,
-    notes: prepared.notes,
+    notes: [...prepared.notes, ...from.notes],
   };
 }

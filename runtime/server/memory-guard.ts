@@ -46,6 +46,11 @@ export class MemoryGuard {
     return { limitBytes: this.#options.limitBytes ?? null, anonymousBytes: this.#anonymousBytes, peakBytes: this.#peakBytes };
   }
 
+  /** Whether work is refused. */
+  get refusing(): boolean {
+    return this.#refusing;
+  }
+
   /** Reads until the signal is aborted. */
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { gzipSync, deflateSync } from 'node:zlib';
 import { ask, askRaw, binaryBody, inputOf, jsonOf, splitBody, type Ask } from '../support/infer-client.ts';
-import { startServer, type RunningServer } from '../support/model-server.ts';
+import { endServers, startServer, type RunningServer } from '../support/model-server.ts';
 import { identity, matmul } from '../support/onnx-models.ts';
 
 const infer = '/v2/models/m/infer';
@@ -16,7 +16,7 @@ describe('model server', () => {
   let running: RunningServer;
   const call = (path: string, request?: Ask) => ask(running.url, path, request);
   before(async () => { running = await startServer({ model: matmul(), options: { bodyLimitBytes: 4 * 2 ** 20 } }); });
-  after(() => running.end());
+  after(endServers);
 
   const endpoints: readonly { readonly path: string; readonly method?: 'POST'; readonly status?: number; readonly want: unknown }[] = [
     { path: '/v2/health/live', want: { live: true } },
@@ -157,6 +157,8 @@ describe('model server', () => {
 });
 
 describe('model server and element types', () => {
+  afterEach(endServers);
+
   const types = [
     { type: 'bool', datatype: 'BOOL', data: [true, false, true, true] },
     { type: 'int64', datatype: 'INT64', data: [1, -1, 9007199254740991, 0] },

@@ -22,6 +22,8 @@ import { writeModel } from './onnx-models.ts';
 export type Given = {
   readonly model: Model;
   readonly config?: Partial<RuntimeConfig>;
+  /** What prepare found otherwise. */
+  readonly prepared?: (usual: Prepared) => Prepared;
   readonly options?: Partial<ServerOptions>;
 };
 
@@ -61,27 +63,39 @@ export function loadWorkers({ model, graphPath, workers, options, nice }: Engine
   return WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock: systemClock, logger: silentLogger });
 }
 
-export async function makeServer({ model, config, options }: Given): Promise<RunningServer> {
+export async function makeServer({ model, config, options, prepared = (usual) => usual }: Given): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'model-server-'));
   const path = await writeModel(folder, model);
   const full = givenConfig(config);
   const server = new ModelServer({
-    config: full, prepared: await givenPrepared(path, full.revision),
+    config: full, prepared: prepared(await givenPrepared(path, full.revision)),
     addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 256, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0,
     machine: { cpus: 2 }, memoryLimitBytes: undefined, serverVersion: '0.0.0', cpuFeatures: [], throttledSeconds: () => undefined,
     loadEngine: loadWorkers, sourceFile: (file) => join(folder, file), clock: systemClock, logger: silentLogger,
     ...options,
   });
   await server.listen();
-  const end = async (): Promise<void> => {
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
+  const made: RunningServer = {
+    server, folder, url: `http://127.0.0.1:${server.port}`, debugUrl: `http://127.0.0.1:${server.metricsPort}`,
+    end: async () => {
+      if (!running.delete(made)) return;
+      await server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
-  return { server, folder, end, url: `http://127.0.0.1:${server.port}`, debugUrl: `http://127.0.0.1:${server.metricsPort}` };
+  running.add(made);
+  return made;
+}
+
+const running = new Set<RunningServer>();
+
+/** Ends what a failed test left running: an open port would keep the whole test run from ending. */
+export async function endServers(): Promise<void> {
+  await Promise.all([...running].map((server) => server.end()));
 }
 
 export async function startServer(given: Given): Promise<RunningServer> {
-  const running = await makeServer(given);
-  await running.server.load();
-  return running;
+  const made = await makeServer(given);
+  await made.server.load();
+  return made;
 }

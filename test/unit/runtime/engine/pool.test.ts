@@ -11,7 +11,14 @@ import { HandClock } from '../../../support/hand-clock.ts';
 const program = new URL('../../../support/crashing-worker.ts', import.meta.url);
 const { execution, memory } = givenConfig();
 const options = sessionOptions({ execution, memory, threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' }, signature: { inputs: [], outputs: [] }, optimized: false });
-const start = (clock: HandClock, graphPath = 'model', workers = 2) => WorkerPool.start({ model: 'm', workers, task: { graphPath, options, nice: 0 }, clock, logger: silentLogger, program });
+const pools: WorkerPool[] = [];
+
+async function start(clock: HandClock, graphPath = 'model', workers = 2): Promise<WorkerPool> {
+  const pool = await WorkerPool.start({ model: 'm', workers, task: { graphPath, options, nice: 0 }, clock, logger: silentLogger, program });
+  pools.push(pool);
+  return pool;
+}
+
 const x = (value: number): NamedTensors => ({ x: makeTensor('float32', [1, 1], Float32Array.of(value)) });
 const batch = (value: number) => ({ parts: [x(value)], outputs: ['y'] });
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
@@ -26,6 +33,7 @@ async function untilReady(pool: WorkerPool, clock: HandClock, count: number): Pr
 
 describe('WorkerPool', function () {
   this.timeout(20_000);
+  afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 
   it('gives the requests of a worker that broke ENGINE_LOST, and replaces it', async () => {
     const clock = new HandClock();
@@ -35,7 +43,6 @@ describe('WorkerPool', function () {
     assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
     await untilReady(pool, clock, 2);
     assert.equal(pool.freeSlots, 2);
-    await pool.close();
   });
 
   it('waits before it replaces a worker, longer each time it breaks', async () => {
@@ -50,7 +57,6 @@ describe('WorkerPool', function () {
       await untilReady(pool, clock, 1);
     }
     assert.ok(waits[3]! > waits[0]!, waits.join());
-    await pool.close();
   });
 
   it('says in ONNX Runtime\'s words why a model cannot be loaded', async () => {
@@ -65,7 +71,6 @@ describe('WorkerPool', function () {
     assert.equal((await running).parts[0]?.is, 'Done');
     await untilReady(pool, clock, 1);
     assert.equal((await pool.run(batch(1))).parts[0]?.is, 'Done');
-    await pool.close();
   });
 
   it('refuses a buffer that was handed over before, and its slot stays free', async () => {
@@ -74,6 +79,5 @@ describe('WorkerPool', function () {
     await pool.run(used);
     await assert.rejects(pool.run(used), /detached|DataClone/i);
     assert.equal(pool.freeSlots, 1);
-    await pool.close();
   });
 });

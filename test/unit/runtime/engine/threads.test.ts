@@ -1,7 +1,7 @@
 /** Workers, threads and spinning, from the machine and the spec. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { planThreads, usableCores, type Machine, type Threads } from '../../../../runtime/engine/threads.ts';
+import { fittingWorkers, planThreads, usableCores, type Machine, type Threads } from '../../../../runtime/engine/threads.ts';
 
 type Row = { readonly name: string; readonly machine: Machine; readonly ask?: Partial<Parameters<typeof planThreads>[0]>; readonly want: Threads };
 
@@ -28,4 +28,15 @@ describe('planThreads', () => {
       assert.ok(workers >= 1 && threadsPerWorker >= 1 && workers * threadsPerWorker <= usableCores(given));
     }));
   });
+});
+
+describe('fittingWorkers', () => {
+  const mib = 2 ** 20;
+  const rows: readonly [string, number | undefined, number, number][] = [
+    ['any number without a limit', undefined, 500 * mib, 16],
+    ['any number when nothing was measured', 100 * mib, 0, 16],
+    ['what is left beside the process itself', 1000 * mib, 150 * mib, 5],
+    ['one, even where none fits', 200 * mib, 500 * mib, 1],
+  ];
+  for (const [name, limit, worker, want] of rows) it(`is ${name}`, () => assert.equal(fittingWorkers(limit, worker), want));
 });
