@@ -131,7 +131,9 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
 
 function refuse(context: Context, exchange: Exchange | undefined, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
-  if (exchange === undefined || response.headersSent) response.destroy();
+  // Whoever left in the middle of a request waits for no answer.
+  const hasLeft = exchange !== undefined && exchange.request.destroyed && !exchange.request.complete;
+  if (exchange === undefined || hasLeft || response.headersSent) response.destroy();
   else if (error instanceof StatusError) exchange.sendError(error);
   else {
     context.logger.error('request failed', { err: error, method: exchange.method, path: exchange.path });

@@ -25,7 +25,7 @@ export type StoreSnapshot = { readonly revision: number; readonly tables: Readon
 
 type Watcher = { readonly table: string | undefined; readonly since: number; readonly handler: ChangeHandler };
 
-const defaultRingSize = 4_000;
+const defaultRingSize = 2_000;
 
 /** The key of an object within its table. Sorting by it gives the order of lists: namespace, then name. */
 export function keyOf(namespace: string | undefined, name: string): string {
@@ -171,9 +171,20 @@ export class Store {
       for (const watcher of this.#watchers) {
         // Newer than the event. (A set can be changed while it is walked: who left is not met, who came is newer.)
         if (watcher.since >= change.revision) continue;
-        if (watcher.table === undefined || watcher.table === change.table) watcher.handler(change);
+        if (watcher.table === undefined || watcher.table === change.table) tell(watcher.handler, change);
       }
     }
     this.#flushing = false;
+  }
+}
+
+/** A handler must not throw. One that does is a bug that shall be heard of, and the others shall hear of the change. */
+function tell(handler: ChangeHandler, change: Change): void {
+  try {
+    handler(change);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

@@ -80,9 +80,11 @@ const logs: LogSource = {
 
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl };
 
-async function prepare(version: KubeVersion): Promise<Target> {
+/** @param ends what has to be ended, noted as soon as it is there */
+async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[]): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger, logs });
   const folder = mkdtempSync(join(tmpdir(), 'local-kubectl-'));
+  ends.push(() => server.close(), () => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 });
   const kubectl = new Kubectl(version, folder);
   await kubectl.ok(['create', 'namespace', 'work']);
@@ -94,17 +96,15 @@ async function prepare(version: KubeVersion): Promise<Target> {
 describe('kubectl 1.34 and 1.35 on local mode', function () {
   this.timeout(60_000);
   const targets: Target[] = [];
+  const ends: (() => void | Promise<void>)[] = [];
 
   before(async function () {
     // The npm packages hold programs for Linux on x86-64 alone.
     if (!kubeToolsRunHere) this.skip();
-    targets.push(...(await Promise.all([prepare('34'), prepare('35')])));
+    targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
   });
   after(async () => {
-    for (const { server, kubectl } of targets) {
-      await server.close();
-      rmSync(kubectl.folder, { recursive: true, force: true });
-    }
+    for (const end of ends) await end();
   });
 
   /** Both at once: they mostly wait. */

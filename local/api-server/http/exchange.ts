@@ -57,7 +57,8 @@ export class Exchange {
   async readBody(): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;
-    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+    // The connection stays, so that a client that sent too much is told so.
+    for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > maxBodyBytes) throw new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`);
       chunks.push(chunk);
@@ -86,7 +87,10 @@ export class Exchange {
     const { body } = error;
     if (body.details?.retryAfterSeconds !== undefined) this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
     // The rest of a body that was not read must not be taken for the next request.
-    if (!this.request.complete) this.response.setHeader('Connection', 'close');
+    if (!this.request.complete) {
+      this.response.setHeader('Connection', 'close');
+      this.request.resume();
+    }
     this.sendJson(body.code ?? 500, body);
   }
 

@@ -29,8 +29,11 @@ export function kubeConformance(name: string, open: () => Promise<{ readonly kub
       await world.open();
     });
     after(async () => {
-      await world?.close();
-      await end();
+      try {
+        await world?.close();
+      } finally {
+        await end();
+      }
     });
 
     const here = (): World => {

@@ -190,3 +190,25 @@ describe('Objects', () => {
     assert.equal(objects.get({ ...namespaces, name: 'n' }), undefined);
   });
 });
+
+describe('Store', () => {
+  it('tells the others when one handler throws, and lets the throw be heard', async () => {
+    const { objects } = world();
+    const heard: string[] = [];
+    const uncaught: unknown[] = [];
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => void uncaught.push(error.message));
+    try {
+      objects.watch(configMaps, () => {
+        throw new Error('careless');
+      });
+      objects.watch(configMaps, (event) => heard.push(event.object.metadata.name));
+      objects.create(configMaps, configMap('a'));
+      await settle();
+    } finally {
+      for (const listener of listeners) process.on('uncaughtException', listener);
+    }
+    assert.deepEqual([heard, uncaught], [['a'], ['careless']]);
+  });
+});
