@@ -165,7 +165,7 @@ export class ModelServer {
     const { config, serverVersion } = this.#options;
     const served = { name: config.name, version: config.revision };
     const { exact, model } = protocolRoutes({ served, serverVersion, readiness: this.#readiness, model: () => this.#loadedModel() });
-    return { served, model, exact: new Map([...exact, ...this.#taskRoutes]) };
+    return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 
   #exchangeWorld(): ExchangeWorld {

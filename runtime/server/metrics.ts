@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorKind } from '../../api/errors.ts';
+import { collectProcess } from '../../lib/metrics.ts';
 import { stages, type StageTimes } from './trace.ts';
 
 /** What a scrape reads. */
@@ -42,6 +43,7 @@ export class RuntimeMetrics {
 
   constructor(model: { readonly name: string; readonly revision: string }) {
     const registers = [this.registry];
+    collectProcess(this.registry);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
     this.#requests = new Counter({ name: 'onnx_runtime_requests_total', help: 'Requests answered, by route, HTTP status and kind of error ("" for none).', labelNames: ['route', 'code', 'kind'], registers });
     this.#stages = new Histogram({ name: 'onnx_runtime_request_stage_seconds', help: 'Where the time of inference requests goes.', labelNames: ['stage'], buckets: stageBuckets, registers });

@@ -26,26 +26,32 @@ export type RouteTable = {
   readonly exact: ReadonlyMap<string, Route>;
   readonly model: ModelRoutes;
   readonly served: { readonly name: string; readonly version: string };
+  /** False while the model loads: its task may still add routes, so that an unknown path is only unknown for now. */
+  readonly complete: boolean;
 };
 
 const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = { metadata: 'GET', ready: 'GET', infer: 'POST', config: 'GET', stats: 'GET' };
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
-/** @throws AppError PATH_UNKNOWN, MODEL_UNKNOWN */
+/** @throws AppError PATH_UNKNOWN, MODEL_UNKNOWN, NOT_READY for a path that may come */
 export function findRoute(table: RouteTable, method: string, path: string): Route {
   // HEAD is GET without the body, which node leaves out by itself.
   const asked = method === 'HEAD' ? 'GET' : method;
   const exact = table.exact.get(`${asked} ${path}`);
   if (exact !== undefined) return exact;
   const [, name, version, call = 'metadata'] = modelPath.exec(path) ?? [];
-  if (name === undefined || methods[call as ModelCall] !== asked) throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
-  const { served } = table;
-  const decoded = decode(name);
-  if (decoded !== served.name) throw new AppError('MODEL_UNKNOWN', { asked: shown(decoded), served: served.name });
-  if (version !== undefined && decode(version) !== served.version) {
-    throw new AppError('MODEL_UNKNOWN', { asked: `${served.name} version ${shown(decode(version))}`, served: `${served.name} version ${served.version}` });
+  if (name === undefined || methods[call as ModelCall] !== asked) {
+    throw table.complete ? new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) }) : new AppError('NOT_READY', { state: 'loading the model' });
   }
+  checkServed(table.served, decode(name), version === undefined ? undefined : decode(version));
   return table.model[call as ModelCall];
+}
+
+/** One server, one model, one version: another's name is no reason to answer with this one's numbers. */
+function checkServed(served: RouteTable['served'], name: string, version: string | undefined): void {
+  if (name !== served.name) throw new AppError('MODEL_UNKNOWN', { asked: shown(name), served: served.name });
+  if (version === undefined || version === served.version) return;
+  throw new AppError('MODEL_UNKNOWN', { asked: `${served.name} version ${shown(version)}`, served: `${served.name} version ${served.version}` });
 }
 
 function decode(text: string): string {

@@ -7,12 +7,13 @@ const route = (name: string): Route => ({ name: 'other', needsRoom: false, handl
 const calls: readonly ModelCall[] = ['metadata', 'ready', 'infer', 'config', 'stats'];
 const table: RouteTable = {
   served: { name: 'm', version: 'r1' },
+  complete: true,
   exact: new Map([['GET /v2', route('v2')]]),
   model: Object.fromEntries(calls.map((call) => [call, route(call)])) as Record<ModelCall, Route>,
 };
-const nameOf = (method: string, path: string): unknown => {
+const nameOf = (method: string, path: string, among = table): unknown => {
   try {
-    return findRoute(table, method, path).errorBody({ status: 0, code: 'INTERNAL', kind: 'bug', message: '' });
+    return findRoute(among, method, path).errorBody({ status: 0, code: 'INTERNAL', kind: 'bug', message: '' });
   } catch (error) {
     return error instanceof AppError ? error.code : error;
   }
@@ -28,4 +29,5 @@ const rows: readonly [string, string, string][] = [
 
 describe('findRoute', () => {
   for (const [method, path, want] of rows) it(`gives ${want} for ${method} ${path}`, () => assert.equal(nameOf(method, path), want));
+  it('asks to come back for a path that may come once the model is loaded', () => assert.equal(nameOf('POST', '/v1/embeddings', { ...table, complete: false }), 'NOT_READY'));
 });
