@@ -185,9 +185,16 @@ export class Batcher implements Inference {
 }
 
 /** Requests with the same text here can be joined row by row: inputs, types, all dimensions but the first, outputs. */
-export function groupOf(request: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
-  const inputs = Object.entries(request.inputs).map(([name, { type, dims }]) => [name, type, ...dims.slice(1)]);
-  return JSON.stringify([inputs.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)), request.outputs]);
+export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
+  const names = Object.keys(inputs);
+  if (names.length > 1) names.sort((a, b) => (a < b ? -1 : 1));
+  let text = outputs.join('\0');
+  for (const name of names) {
+    const tensor = inputs[name];
+    text += `\0\0${name}\0${tensor?.type ?? ''}`;
+    for (let axis = 1; axis < (tensor?.dims.length ?? 0); axis += 1) text += `,${tensor?.dims[axis] ?? 0}`;
+  }
+  return text;
 }
 
 function elementsOf(inputs: NamedTensors): number {

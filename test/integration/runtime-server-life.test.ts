@@ -178,6 +178,18 @@ describe('model server under load', () => {
     await running.end();
   });
 
+  it('forgets a client that leaves while it sends', async () => {
+    const { gate, running, call } = await gated();
+    const socket = connect(running.server.port, '127.0.0.1');
+    socket.write(`POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"inputs": [`);
+    await until(async () => (await ask(running.debugUrl, '/metrics')).body.toString().match(/onnx_runtime_connections\{.*\} 1\n/) !== null);
+    socket.destroy();
+    await until(async () => (await ask(running.debugUrl, '/metrics')).body.toString().includes('onnx_runtime_refused_total{reason="CLIENT_GONE"'));
+    gate.letGo();
+    assert.equal((await call()).status, 200);
+    await running.end();
+  });
+
   it('answers 503 for what a lost worker ran, and the next request', async () => {
     const { gate, running, call } = await gated();
     const lost = call();
