@@ -7,6 +7,8 @@
  * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them.
  */
 
+import { cut } from './text.ts';
+
 export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
@@ -41,7 +43,7 @@ export function claimConditions(previous: readonly Condition[], claims: readonly
 
 function conditionOf(previous: readonly Condition[], claim: Claim, at: { readonly now: number; readonly generation: number }): Condition {
   const before = previous.find((condition) => condition.type === claim.type);
-  const message = claim.message.length > messageLimit ? `${claim.message.slice(0, messageLimit - 1)}…` : claim.message;
+  const message = cut(claim.message, messageLimit);
   return {
     ...claim,
     message,

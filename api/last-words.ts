@@ -62,6 +62,8 @@ const resolvedShape = {
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
+  // They go into a status, whose fields are as long as these.
+  if (!/^sha256:[0-9a-f]{64}$/.test(String(value['digest'])) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
   return { kind: 'resolved', resolved: value as Resolved };
 }
 

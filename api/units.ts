@@ -34,8 +34,9 @@ export function formatDurationMs(ms: number): string {
   return text;
 }
 
+/** By exponent, so that 700m and 0.7 are one number: 700 × 10⁻³ would not be. */
+const decimalExponents: Readonly<Record<string, number>> = { m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
 const suffixes: Readonly<Record<string, number>> = {
-  m: 1e-3, '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18,
   Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50, Ei: 2 ** 60,
 };
 
@@ -43,8 +44,9 @@ const suffixes: Readonly<Record<string, number>> = {
 export function parseQuantity(text: string): number | undefined {
   if (text.length > 64 || !new RegExp(quantityPattern).test(text)) return undefined;
   const [, amount = '', suffix = ''] = /^([0-9.]+)(.*)$/.exec(text) ?? [];
-  const factor = suffix.startsWith('e') ? 10 ** Number(suffix.slice(1)) : suffixes[suffix];
-  return factor === undefined ? undefined : Number(amount) * factor;
+  if (suffix.startsWith('e')) return Number(`${amount}${suffix}`);
+  const exponent = decimalExponents[suffix];
+  return exponent === undefined ? Number(amount) * (suffixes[suffix] ?? NaN) : Number(`${amount}e${exponent}`);
 }
 
 /** Prints bytes the way people write limits: the largest binary unit that loses nothing beyond 1 %. */

@@ -3,7 +3,7 @@
  *
  * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
  * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
- *        left it. The API server's refusal of one manifest stops the pass and names the revision at fault.
+ *        left it. A manifest that is refused holds up its own revision only; the pass then fails and names it.
  */
 import { AppError, kindOf, messageOf } from '../api/errors.ts';
 import { fieldManager, labels } from '../api/names.ts';
@@ -30,7 +30,10 @@ export async function apply({ client, call, recent, clock }: Hands, seen: Seen, 
   const { decision, manifests } = want;
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   let writes = 0;
+  let failed: { readonly error: unknown; readonly failure: ApplyFailure } | undefined;
   for (const manifest of manifests.map(stamped)) {
+    // What belongs to a revision that was refused waits; the others and their traffic do not wait for it.
+    if (failed !== undefined && concerns(failed.failure, manifest, decision)) continue;
     const identity = identityOf(manifest);
     const known = recent.newest(identity, live.get(identity), clock.monotonic());
     if (isApplied(manifest, known)) continue;
@@ -39,14 +42,22 @@ export async function apply({ client, call, recent, clock }: Hands, seen: Seen, 
       recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { ...call, fieldManager, force: true }), clock.monotonic());
       writes += 1;
     } catch (error) {
-      return { writes, error, failure: failureOf(manifest, error) };
+      failed ??= { error, failure: failureOf(manifest, error) };
     }
   }
+  if (failed !== undefined) return { writes, ...failed };
   for (const leftover of leftoversOf(seen, decision)) {
     await remove(client, leftover, call);
+    recent.forget(identityOf(leftover));
     writes += 1;
   }
   return { writes };
+}
+
+/** The rest of the refused revision, and the entry Service if that revision is to serve. */
+function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
+  const revision = manifest.metadata.labels[labels.revision] ?? decision.serve;
+  return failure.revision === undefined || failure.revision === revision;
 }
 
 /**

@@ -26,20 +26,16 @@ export function claimsOf(facts: Facts): readonly Claim[] {
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
-/** Phases in which something is on its way without anybody's help. */
-function isMoving({ decision }: Facts): boolean {
-  return decision.next.phase === 'Preparing' || decision.next.phase === 'Promoting' || decision.next.phase === 'Settling';
-}
-
-function isSettled({ decision, failure }: Facts): boolean {
+/** The spec as it is now is the one that serves, with all its pods. */
+function isServedInFull(facts: Facts): boolean {
+  const { decision, seen, failure } = facts;
   const { phase } = decision.next;
-  return (phase === 'Stable' || phase === 'Settling') && (decision.reason === 'UpToDate' || decision.reason === 'Draining' || decision.reason === 'ScaledToZero' || decision.reason === 'RevisionReverted') && failure === undefined;
+  return (phase === 'Stable' || phase === 'Settling') && seen.target === stableOf(decision.next) && failure === undefined && isFullyReady(facts);
 }
 
 function ready(facts: Facts): Claim {
   const { reason, message } = troubleOrDecision(facts);
-  if (isSettled(facts) && (isFullyReady(facts) || facts.plan.replicas === 0)) return claim('Ready', 'True', reason, message);
-  return claim('Ready', 'False', reason, message);
+  return claim('Ready', isServedInFull(facts) ? 'True' : 'False', reason, message);
 }
 
 function isFullyReady({ decision, seen, plan }: Facts): boolean {
@@ -47,12 +43,9 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
   return stable !== null && (seen.pods[stable]?.ready ?? 0) >= plan.replicas;
 }
 
-/** Draining is not "in progress" for a waiter: the spec is served in full. */
+/** Draining alone is not "in progress" for a waiter: the spec is served in full. */
 function reconciling(facts: Facts): Claim | undefined {
-  if (isStalled(facts)) return undefined;
-  const scaling = facts.decision.next.phase === 'Stable' && !isFullyReady(facts);
-  const moving = isMoving(facts) && facts.decision.next.phase !== 'Settling';
-  if (!moving && !scaling && facts.failure === undefined) return undefined;
+  if (isStalled(facts) || isServedInFull(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
   return claim('Reconciling', 'True', reason, message);
 }
@@ -109,11 +102,16 @@ function modelLoaded({ decision, seen, record }: Facts): Claim {
 function providersActive({ record, reports }: Facts): Claim {
   const wanted = record?.spec.execution.providers[0]?.name;
   const actual = reports.flatMap((report) => report.providers?.actual ?? []);
-  const known = actual.length > 0 ? actual.map((use) => use.provider) : record?.resolved === undefined ? [] : [record.resolved.provider];
+  const known = actual.length > 0 ? actual.map((use) => use.provider) : provenBy(record);
   const others = [...new Set(known.filter((provider) => provider !== wanted))];
   if (wanted === undefined || known.length === 0) return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has said which execution provider it uses');
   if (others.length === 0) return claim('ProvidersActive', 'True', 'AsAsked', `${wanted} runs the whole graph`);
   return claim('ProvidersActive', 'False', 'Fallback', `${wanted} was asked for, ${others.join(' and ')} is used too`);
+}
+
+/** Without a report only this is known: under Forbid `prepare` has refused a graph that needs another provider. */
+function provenBy(record: RevisionRecord | undefined): readonly string[] {
+  return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid' ? [record.resolved.provider] : [];
 }
 
 function routeReady({ decision, seen }: Facts): Claim {

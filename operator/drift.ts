@@ -26,14 +26,22 @@ export function isApplied(wanted: Manifest, live: KubeObject | undefined): boole
 
 /** Whether every field of `wanted` has that value in `live`. Lists have to match item by item. */
 function contains(live: unknown, wanted: unknown): boolean {
+  // Nothing, an empty text and an empty list are one to the server, which keeps none of them.
+  if (live === undefined && isEmpty(wanted)) return true;
   if (Array.isArray(wanted)) return Array.isArray(live) && live.length === wanted.length && wanted.every((item, i) => contains(live[i], item));
-  if (typeof wanted === 'object' && wanted !== null) {
-    // An empty map is not kept by the server.
-    if (typeof live !== 'object' || live === null) return Object.keys(wanted).length === 0;
-    const fields = live as Readonly<Record<string, unknown>>;
-    return Object.entries(wanted).every(([name, value]) => contains(fields[name], value));
-  }
+  if (typeof wanted === 'object' && wanted !== null) return containsFields(live, wanted);
   return live === wanted || sameQuantity(live, wanted);
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === '' || (Array.isArray(value) && value.length === 0);
+}
+
+function containsFields(live: unknown, wanted: object): boolean {
+  // An empty map is not kept by the server.
+  if (typeof live !== 'object' || live === null) return Object.keys(wanted).length === 0;
+  const fields = live as Readonly<Record<string, unknown>>;
+  return Object.entries(wanted).every(([name, value]) => contains(fields[name], value));
 }
 
 function sameQuantity(a: unknown, b: unknown): boolean {

@@ -34,7 +34,10 @@ export type Pod = KubeObject & {
 };
 
 export type Deployment = KubeObject & {
-  readonly spec?: { readonly replicas?: number };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly template?: { readonly spec?: { readonly containers?: readonly { readonly name: string; readonly image?: string }[] } };
+  };
   readonly status?: { readonly conditions?: readonly PodCondition[] };
 };
 export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };

@@ -20,6 +20,7 @@ import { cachesHeard, cachesSynced, healthApp } from './kube/health.ts';
 import { HttpKubeClient } from './kube/http-client.ts';
 import type { KubeClient } from './kube/kube-client.ts';
 import { LeaderElector, type Term } from './kube/leader.ts';
+import { defaultRateLimits } from './kube/rate-limit.ts';
 import { WorkQueue } from './kube/workqueue.ts';
 import { Reconciler } from './reconcile.ts';
 import { createReportClient } from './report-client.ts';
@@ -28,13 +29,15 @@ import { announceTo, followWith } from './telling.ts';
 import { Watches } from './watches.ts';
 
 const clock = systemClock;
+/** A model whose passes fail is looked at again within a minute: its rollout has a deadline to keep. */
+const maxBackoffMs = 60_000;
 
 /** What every part of the process shares. */
 type Core = { readonly config: OperatorConfig; readonly client: KubeClient; readonly registry: Registry; readonly logger: Logger };
 
 async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
   const { config, client, registry, logger } = core;
-  const queue = new WorkQueue({ name: 'onnxmodel', clock, registry });
+  const queue = new WorkQueue({ name: 'onnxmodel', clock, registry, limits: { ...defaultRateLimits, maxMs: maxBackoffMs } });
   const watches = new Watches({ client, clock, registry, logger, onChange: (key) => queue.add(key), ...(config.namespace === undefined ? {} : { namespace: config.namespace }) });
   const ended = new AbortController();
   const server = await serveHealth(core, watches);

@@ -8,7 +8,11 @@
  */
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
+import { cut } from '../api/text.ts';
 import type { Decision, Phase, Reason, RolloutState } from './rollout/state.ts';
+
+/** The schema's bound, with room to spare. */
+const messageLimit = 2000;
 
 export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 
@@ -45,6 +49,6 @@ export function writeState({ next, reason, message }: Decision): RolloutStatus {
     ...('since' in next ? { since: toApiTime(next.since) } : {}),
     ...('retiring' in next && next.retiring !== null ? { retiring: next.retiring } : {}),
     reason: next.phase === 'Failed' ? next.cause : reason,
-    message: next.phase === 'Failed' ? next.detail : message,
+    message: cut(next.phase === 'Failed' ? next.detail : message, messageLimit),
   };
 }

@@ -62,16 +62,17 @@ export function observe(key: string, caches: Caches, settings: Settings, failure
 
   const deployments = mine(caches.deployments(key));
   const services = mine(caches.services(key));
-  const pods = groupByRevision(caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined));
+  const present = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments));
+  const pods = groupByRevision(present.filter((pod) => !hasEnded(pod)));
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
-  const records = recordsOf({ model, target, controllerRevisions, pods, settings });
+  const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
   const entry = services.find((service) => service.metadata.name === model.metadata.name);
   return {
     model,
     memory: readState(model.status),
     plan: planOf(model, settings),
-    rollout: { target, routed: entry?.spec?.selector?.[labels.revision] ?? null, pods: podFacts({ pods, records, deployments, ...(failure === undefined ? {} : { failure }) }) },
+    rollout: { target, routed: entry?.spec?.selector?.[labels.revision] ?? null, pods: podFacts({ pods, present, records, deployments, ...(failure === undefined ? {} : { failure }) }) },
     records,
     pods,
     entry,
@@ -84,6 +85,24 @@ function ownedBy(object: KubeObject, model: OnnxModel): boolean {
   return object.metadata.ownerReferences?.some((owner) => owner.uid === model.metadata.uid) ?? false;
 }
 
+/**
+ * A pod says of its revision only what is so since its Deployment was made: one that is left of a Deployment deleted
+ * a moment ago, or of a deleted namesake, is as good as gone.
+ */
+function madeFor(pod: Pod, deployments: readonly Deployment[]): boolean {
+  const own = deployments.find((deployment) => revisionLabel(deployment) === revisionLabel(pod));
+  return own !== undefined && own.metadata.deletionTimestamp === undefined && (pod.metadata.creationTimestamp ?? '') >= (own.metadata.creationTimestamp ?? '');
+}
+
+/** Evicted, or run to its end: it counts for nothing until it is collected. */
+function hasEnded(pod: Pod): boolean {
+  return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
+}
+
+function revisionLabel(object: KubeObject): Revision | undefined {
+  return object.metadata.labels?.[labels.revision];
+}
+
 function planOf(model: OnnxModel, settings: Settings): RolloutPlan {
   const deadline = model.spec.rollout?.progressDeadline ?? rolloutDefaults.progressDeadline;
   return { replicas: model.spec.replicas ?? 1, readyWithinMs: parseDurationMs(deadline) ?? 0, settleMs: settings.settleMs };
@@ -93,24 +112,31 @@ type RecordSources = {
   readonly model: OnnxModel;
   readonly target: Revision;
   readonly controllerRevisions: readonly ControllerRevision[];
+  readonly deployments: readonly Deployment[];
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
   readonly settings: Settings;
 };
 
-function recordsOf({ model, target, controllerRevisions, pods, settings }: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
+function recordsOf({ model, target, controllerRevisions, deployments, pods, settings }: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
   const records = new Map<Revision, RevisionRecord>();
   for (const object of controllerRevisions) {
     const record = readControllerRevision(object);
     if (record !== undefined) records.set(record.revision, record);
   }
   if (!records.has(target)) {
-    records.set(target, { revision: target, generation: model.metadata.generation, spec: withDefaults(revisionSpecOf(model.spec), settings.runtimeImage) });
+    // Its record may have been deleted under running pods: the image that they run stays in force.
+    const image = imageOf(deployments.find((deployment) => revisionLabel(deployment) === target)) ?? settings.runtimeImage;
+    records.set(target, { revision: target, generation: model.metadata.generation, spec: withDefaults(revisionSpecOf(model.spec), image) });
   }
   for (const [revision, record] of records) {
     const resolved = record.resolved ?? learnedFrom(pods.get(revision) ?? []);
     if (resolved !== undefined) records.set(revision, { ...record, resolved });
   }
   return records;
+}
+
+function imageOf(deployment: Deployment | undefined): string | undefined {
+  return deployment?.spec?.template?.spec?.containers?.find((container) => container.name === containers.runtime)?.image;
 }
 
 /** What the first pod whose `prepare` is through has said. The oldest pod counts, so that all readers agree. */
@@ -130,7 +156,7 @@ function saidBy(pod: Pod): Resolved | undefined {
 function groupByRevision(pods: readonly Pod[]): ReadonlyMap<Revision, readonly Pod[]> {
   const groups = new Map<Revision, Pod[]>();
   for (const pod of pods) {
-    const revision = pod.metadata.labels?.[labels.revision];
+    const revision = revisionLabel(pod);
     if (revision === undefined) continue;
     const group = groups.get(revision) ?? [];
     group.push(pod);
@@ -140,23 +166,26 @@ function groupByRevision(pods: readonly Pod[]): ReadonlyMap<Revision, readonly P
 }
 
 type PodSources = {
+  /** Those that run or are on their way. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
+  /** These, and those that ended. */
+  readonly present: readonly Pod[];
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly deployments: readonly Deployment[];
   readonly failure?: ApplyFailure;
 };
 
-function podFacts({ pods, records, deployments, failure }: PodSources): Readonly<Record<Revision, RevisionPods>> {
-  const revisions = new Set([...pods.keys(), ...deployments.map((d) => d.metadata.labels?.[labels.revision] ?? '')]);
-  if (failure?.revision !== undefined) revisions.add(failure.revision);
-  revisions.delete('');
+function podFacts({ pods, present, records, deployments, failure }: PodSources): Readonly<Record<Revision, RevisionPods>> {
+  const deployed = new Set(deployments.map(revisionLabel));
+  const revisions = new Set([...records.keys(), ...pods.keys(), ...deployed, failure?.revision].filter((revision) => revision !== undefined));
   return Object.fromEntries(
     [...revisions].map((revision) => {
       const mine = pods.get(revision) ?? [];
-      const notCreated = deployments.filter((d) => d.metadata.labels?.[labels.revision] === revision).map(podsNotCreated);
+      const notCreated = deployments.filter((deployment) => revisionLabel(deployment) === revision).map(podsNotCreated);
       const notApplied = failure?.revision === revision ? failure.trouble : undefined;
-      const trouble = worstTrouble([notApplied, ...notCreated, ...mine.map(troubleOf)]);
-      const facts = { ready: mine.filter(isReady).length, total: mine.length, resolved: records.get(revision)?.resolved !== undefined };
+      const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
+      const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
+      const facts = { ready: mine.filter(isReady).length, total: mine.length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
       return [revision, trouble === undefined ? facts : { ...facts, trouble }];
     }),
   );

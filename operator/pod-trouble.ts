@@ -9,6 +9,7 @@
 import { codes, type ErrorCode } from '../api/error-codes.ts';
 import { parseLastWords } from '../api/last-words.ts';
 import { containers } from '../api/names.ts';
+import { cut } from '../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from './kube-objects.ts';
 import type { Trouble, TroubleReason } from './rollout/state.ts';
 
@@ -16,6 +17,7 @@ import type { Trouble, TroubleReason } from './rollout/state.ts';
 const crashesThatAreFatal = 3;
 /** The kernel's first kill may have met an unlucky moment; the second was the limit. */
 const oomKillsThatAreFatal = 2;
+const messageLimit = 1000;
 
 export function troubleOf(pod: Pod): Trouble | undefined {
   for (const look of [evicted, unschedulable, containerInTrouble]) {
@@ -28,7 +30,9 @@ export function troubleOf(pod: Pod): Trouble | undefined {
 /** The worst of several: a fatal one first, else the first. */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
-  return found.find((trouble) => trouble.fatal) ?? found[0];
+  const worst = found.find((trouble) => trouble.fatal) ?? found[0];
+  // Of schedulers, registries and admission comes text of any length; a status has room for some of it.
+  return worst === undefined ? undefined : { ...worst, message: cut(worst.message, messageLimit) };
 }
 
 function evicted(pod: Pod): Trouble | undefined {
@@ -49,11 +53,20 @@ function containerInTrouble(pod: Pod): Trouble | undefined {
 }
 
 function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
-  const waiting = status.state?.waiting;
-  const known = waiting?.reason === undefined ? undefined : waitingTroubles[waiting.reason];
-  if (known !== undefined) return { reason: known.reason, message: sentence(status.name, waiting?.message ?? known.reason), fatal: known.fatal };
-  const ended = endedBadly(status);
-  return ended === undefined ? undefined : troubleOfEnd(status, ended);
+  const { reason, message } = status.state?.waiting ?? {};
+  const known = reason === undefined ? undefined : waitingTroubles[reason];
+  if (known !== undefined) return { reason: known.reason, message: sentence(status.name, message ?? known.reason), fatal: known.fatal };
+  const ended = lastEndOf(status);
+  if (ended === undefined) return undefined;
+  if (ended.exitCode !== 0) return troubleOfEnd(status, ended);
+  return reason === 'CrashLoopBackOff' ? endedTooSoon(status) : undefined;
+}
+
+/** It was told to end, and did in good order: by its startup probe, mostly. */
+function endedTooSoon(status: ContainerStatus): Trouble {
+  const ends = endsOf(status);
+  const message = `${status.name} ended with 0 before it was ready, ${times(ends)}: the startup probe allows spec.warmup.timeout and a minute for loading`;
+  return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
 const waitingTroubles: Readonly<Record<string, { readonly reason: TroubleReason; readonly fatal: boolean }>> = {
@@ -67,10 +80,8 @@ const waitingTroubles: Readonly<Record<string, { readonly reason: TroubleReason;
 };
 
 /** How a container that is not up ended last. One that is up again, and ready, is no trouble any more. */
-function endedBadly(status: ContainerStatus): Terminated | undefined {
-  if (status.ready) return undefined;
-  const ended = status.state?.terminated ?? status.lastState?.terminated;
-  return ended === undefined || ended.exitCode === 0 ? undefined : ended;
+function lastEndOf(status: ContainerStatus): Terminated | undefined {
+  return status.ready ? undefined : (status.state?.terminated ?? status.lastState?.terminated);
 }
 
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
@@ -125,6 +136,5 @@ function times(ends: number): string {
 
 /** With FallbackToLogsOnError the message is the log's end, JSON lines mostly. */
 function lastLine(message: string | undefined): string {
-  const line = message?.trim().split('\n').at(-1) ?? '';
-  return line.length > 400 ? `${line.slice(0, 399)}…` : line;
+  return cut(message?.trim().split('\n').at(-1) ?? '', 400);
 }

@@ -17,6 +17,11 @@ export class RecentWrites {
     this.#writes.set(identity, { object, untilMs: nowMs + believedMs });
   }
 
+  /** We deleted it: what we were answered before is past. */
+  forget(identity: string): void {
+    this.#writes.delete(identity);
+  }
+
   /** The newer of what the cache shows and what we were answered. */
   newest(identity: string, cached: KubeObject | undefined, nowMs: number): KubeObject | undefined {
     const written = this.#writes.get(identity);

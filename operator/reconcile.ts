@@ -7,6 +7,7 @@
  *         ends the pass. A crash between any two steps is repeated from the status by whoever comes next. A
  *         cache that is behind our own last write makes the pass wait, for it would decide on the past.
  */
+import { kindOf } from '../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../api/onnxmodel.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -36,6 +37,8 @@ export type World = {
 
 /** How long a pass waits for the cache to show our own last write before it looks again. */
 const staleRecheckMs = 1000;
+/** A webhook that refuses today may be mended; nobody tells us of it. */
+const refusedRecheckMs = 300_000;
 /** Past this the versions themselves went back: the cluster was restored from a backup. */
 const staleLimitMs = 60_000;
 
@@ -68,8 +71,8 @@ export class Reconciler {
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     await this.#report(key, seen, { decision, now, call });
     this.#world.follow(key, seen, decision);
-    await this.#apply(key, seen, { decision, call });
-    const rechecks = [decision.recheckMs, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
+    const refused = await this.#apply(key, seen, { decision, call });
+    const rechecks = [decision.recheckMs, refused, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
@@ -87,15 +90,22 @@ export class Reconciler {
     announce(model, decision);
   }
 
-  async #apply(key: string, seen: Seen, { decision, call }: { readonly decision: Decision; readonly call: CallOptions }): Promise<void> {
-    const { client, clock } = this.#world;
+  /**
+   * @returns when to try again what the API server refuses as invalid: at once the first time, for the status to say
+   *          so, then rarely. Whatever else fails is thrown, and tried again with backoff.
+   */
+  async #apply(key: string, seen: Seen, { decision, call }: { readonly decision: Decision; readonly call: CallOptions }): Promise<number | undefined> {
+    const { client, clock, logger } = this.#world;
     const applied = await apply({ client, clock, call, recent: this.#recentOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
     if (applied.failure === undefined) {
       this.#failures.delete(key);
-      return;
+      return undefined;
     }
+    const known = this.#failures.get(key)?.trouble.message === applied.failure.trouble.message;
     this.#failures.set(key, applied.failure);
-    throw applied.error;
+    if (kindOf(applied.error) !== 'invalid') throw applied.error;
+    if (!known) logger.warn('manifest refused', { model: seen.model.metadata.name, namespace: seen.model.metadata.namespace, err: applied.error });
+    return known ? refusedRecheckMs : 0;
   }
 
   #recentOf(key: string): RecentWrites {

@@ -10,6 +10,7 @@ import { labels, ports } from '../api/names.ts';
 import { present } from '../api/present.ts';
 import type { FailingPod, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
+import { cut } from '../api/text.ts';
 import { formatBytes } from '../api/units.ts';
 import { claimsOf } from './claims.ts';
 import { writeState } from './memory.ts';
@@ -40,7 +41,7 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
   const stable = stableOf(decision.next);
   const candidate = candidateOf(decision.next);
   const all = [...seen.pods.values()].flat();
-  const message = decision.message;
+  const message = cut(decision.message, 2000);
   return {
     observedGeneration: model.metadata.generation,
     phase: decision.next.phase,
@@ -128,7 +129,7 @@ function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { po
   const troubled = pods.map((pod) => ({ pod, trouble: troubleOf(pod) })).filter(({ trouble }) => trouble !== undefined);
   if (troubled.length === 0) return {};
   return {
-    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({ name: pod.metadata.name, reason: trouble?.reason ?? '', lastWords: (trouble?.message ?? '').slice(0, 1024) })),
+    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({ name: pod.metadata.name, reason: trouble?.reason ?? '', lastWords: cut(trouble?.message ?? '', 1000) })),
   };
 }
 
@@ -141,7 +142,7 @@ function history(before: RolloutState, decision: Decision, previous: readonly Ro
 
 function outcomeOf(before: RolloutState, { next, reason, message }: Decision): Omit<RolloutOutcome, 'at'> | undefined {
   if (next.phase === 'Promoting' && before.phase !== 'Promoting') return { revision: next.stable, outcome: 'Promoted', reason };
-  if (next.phase === 'Failed' && before.phase !== 'Failed') return { revision: next.rejected, outcome: 'Failed', reason: next.cause, message: message.slice(0, 1024) };
+  if (next.phase === 'Failed' && before.phase !== 'Failed') return { revision: next.rejected, outcome: 'Failed', reason: next.cause, message: cut(message, 1000) };
   if (before.phase === 'Preparing' && candidateOf(next) !== before.candidate && next.phase !== 'Promoting') return { revision: before.candidate, outcome: 'Superseded', reason };
   return undefined;
 }

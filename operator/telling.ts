@@ -21,7 +21,7 @@ export function announceTo(events: EventSink): (model: OnnxModel, decision: Deci
 
 /** Reasons that are worth a look even while a rollout may yet go well. */
 const warnings: readonly string[] = [
-  'ImagePullBackOff', 'InvalidImageName', 'ContainerConfigError', 'OOMKilled', 'CrashLoopBackOff', 'Unschedulable', 'VolumeNotReady', 'PodsNotCreated', 'PodFailed',
+  'ImagePullBackOff', 'InvalidImageName', 'ContainerConfigError', 'OOMKilled', 'CrashLoopBackOff', 'Unschedulable', 'PodsNotCreated', 'PodFailed',
   'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'ProviderUnavailable', 'LoadFailed',
   'WarmupTimeout', 'PrepareFailed', 'NoReadyPods', 'ApplyFailed',
 ];

@@ -15,8 +15,8 @@ type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
 const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } = {
   New:       [adoptWhatServes, startFirstRevision],
   Preparing: [returnToStable, restartOnNewTarget, promoteWhenReady, giveUpOnFatalTrouble, giveUpWhenLate, waitForCandidate],
-  Promoting: [fallBackWhenLost, settleWhenRouted, waitForRoute],
-  Settling:  [fallBackWhenLost, finishWhenDrained, waitForDrain],
+  Promoting: [fallBackWhenLost, turnBackOnRevert, settleWhenRouted, waitForRoute],
+  Settling:  [fallBackWhenLost, turnBackOnRevert, fallBackWhenTooWeak, finishWhenDrained, waitForDrain],
   Stable:    [startOnNewTarget, stayStable],
   Failed:    [returnToStable, retryOnNewTarget, recoverFirstRevision, stayFailed],
 };
@@ -36,10 +36,10 @@ function decideIn<P extends Phase>(state: StateIn<P>, seen: Observation, plan: R
 
 // ── New ──────────────────────────────────────────────────────────────────────────────────────────
 
-/** The status was lost (a restored backup): the entry Service still says which revision serves. */
+/** The status was lost (a restored backup): the entry Service still says which revision serves, ready or not. */
 function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
   const { routed } = seen;
-  if (routed === null || podsOf(seen, routed).ready === 0) return undefined;
+  if (routed === null || !podsOf(seen, routed).deployed) return undefined;
   return settled(routed, seen, plan);
 }
 
@@ -68,7 +68,7 @@ function promoteWhenReady(state: StateIn<'Preparing'>, seen: Observation, plan: 
   const { ready, resolved } = podsOf(seen, state.candidate);
   const needed = state.stable === null ? Math.min(1, plan.replicas) : plan.replicas;
   if (ready < needed || (plan.replicas > 0 && !resolved)) return undefined;
-  return promote(state.candidate, state.stable, plan, now);
+  return promote(state.candidate, state.stable, { seen, plan, now });
 }
 
 function giveUpOnFatalTrouble(state: StateIn<'Preparing'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
@@ -100,30 +100,49 @@ function waitForCandidate(state: StateIn<'Preparing'>, seen: Observation, plan: 
 
 /** The new stable lost every pod while the old one still has some: the old one serves again. */
 function fallBackWhenLost(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (state.retiring === null || podsOf(seen, state.stable).ready > 0 || podsOf(seen, state.retiring).ready === 0) return undefined;
+  // Scaled to zero, both lose theirs, in any order.
+  if (state.retiring === null || plan.replicas === 0) return undefined;
+  if (podsOf(seen, state.stable).ready > 0 || podsOf(seen, state.retiring).ready === 0) return undefined;
   const because = podsOf(seen, state.stable).trouble?.message ?? 'it has no ready pod left';
   const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${because}` } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable }, why, { seen, plan, now });
+}
+
+/** The spec went back while the old pods are all there: they serve again at once. */
+function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas) return undefined;
+  return promote(state.retiring, state.stable, { seen, plan, now });
 }
 
 function settleWhenRouted(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (seen.routed !== state.stable) return undefined;
   if (state.retiring === null) return settled(state.stable, seen, plan);
   const next = { phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now } as const;
-  return drain(next, plan, plan.settleMs);
+  return drain(next, seen, plan, plan.settleMs);
 }
 
-function waitForRoute(state: StateIn<'Promoting'>, _seen: Observation, plan: RolloutPlan): Decision {
-  return { next: state, ...serving(state.stable, state.retiring, plan), reason: 'RouteMoving', message: `the entry Service is to select ${state.stable}`, recheckMs: 1000 };
+function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan): Decision {
+  return { next: state, ...serving(state.stable, state.retiring, seen, plan), reason: 'RouteMoving', message: `the entry Service is to select ${state.stable}`, recheckMs: 1000 };
 }
 
+/** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
+function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (now - state.since < plan.settleMs + plan.readyWithinMs) return undefined;
+  const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
+  if (mine >= plan.replicas || theirs <= mine) return undefined;
+  const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${mine} of ${plan.replicas} pods stayed ready under traffic` } as const;
+  return giveUp({ stable: state.retiring, candidate: state.stable }, why, { seen, plan, now });
+}
+
+/** The old pods go once traffic has left them and the new ones can carry it all. */
 function finishWhenDrained(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (now - state.since < plan.settleMs || seen.routed !== state.stable) return undefined;
-  return settled(state.stable, seen, plan);
+  const enough = podsOf(seen, state.stable).ready >= plan.replicas;
+  return enough || now - state.since >= plan.settleMs + plan.readyWithinMs ? settled(state.stable, seen, plan) : undefined;
 }
 
-function waitForDrain(state: StateIn<'Settling'>, _seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return drain(state, plan, Math.max(0, state.since + plan.settleMs - now));
+function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  return drain(state, seen, plan, Math.max(1000, state.since + plan.settleMs - now));
 }
 
 // ── Stable, Failed ───────────────────────────────────────────────────────────────────────────────
@@ -148,7 +167,7 @@ function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, plan: Rol
 function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (state.stable !== null) return undefined;
   const { ready, resolved } = podsOf(seen, state.rejected);
-  return ready > 0 && resolved ? promote(state.rejected, null, plan, now) : undefined;
+  return ready > 0 && resolved ? promote(state.rejected, null, { seen, plan, now }) : undefined;
 }
 
 function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision {
@@ -157,7 +176,7 @@ function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPl
 
 // ── how a decision is put together ───────────────────────────────────────────────────────────────
 
-const nothing: RevisionPods = { ready: 0, total: 0, resolved: false };
+const nothing: RevisionPods = { ready: 0, total: 0, deployed: false, resolved: false };
 
 function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return seen.pods[revision] ?? nothing;
@@ -171,9 +190,9 @@ function prepare({ stable, candidate }: Pair, why: Why, { seen, plan, now }: At)
   return { next: { phase: 'Preparing', stable, candidate, since: now }, ...childrenWhile(stable, candidate, seen, plan), ...why, recheckMs: plan.readyWithinMs };
 }
 
-function promote(revision: Revision, retiring: Revision | null, plan: RolloutPlan, now: Millis): Decision {
+function promote(revision: Revision, retiring: Revision | null, { seen, plan, now }: At): Decision {
   const next = { phase: 'Promoting', stable: revision, retiring, since: now } as const;
-  return { next, ...serving(revision, retiring, plan), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
+  return { next, ...serving(revision, retiring, seen, plan), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
 }
 
 /** Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. */
@@ -184,12 +203,12 @@ function giveUp({ stable, candidate }: Pair, why: Why, { seen, plan, now }: At):
 }
 
 function failureMessage(rejected: Revision, stable: Revision | null, detail: string): string {
-  return `${rejected} was given up${stable === null ? '' : `, ${stable} serves`}: ${detail}`;
+  return stable === null ? `${rejected} was given up: ${detail}` : `${rejected} was given up, ${stable} serves; change the spec to try again: ${detail}`;
 }
 
 function settled(stable: Revision, seen: Observation, plan: RolloutPlan): Decision {
   const { ready, trouble } = podsOf(seen, stable);
-  const base = { next: { phase: 'Stable', stable } as const, ...serving(stable, null, plan) };
+  const base = { next: { phase: 'Stable', stable } as const, ...serving(stable, null, seen, plan) };
   if (plan.replicas === 0) return { ...base, reason: 'ScaledToZero', message: 'spec.replicas is 0' };
   const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
   if (ready >= plan.replicas) return { ...base, reason: 'UpToDate', message };
@@ -197,20 +216,23 @@ function settled(stable: Revision, seen: Observation, plan: RolloutPlan): Decisi
   return { ...base, reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
 }
 
-function drain(next: StateIn<'Settling'>, plan: RolloutPlan, recheckMs: Millis): Decision {
-  return { next, ...serving(next.stable, next.retiring, plan), reason: 'Draining', message: `${next.stable} serves; ${next.retiring} finishes its requests`, recheckMs };
+function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, recheckMs: Millis): Decision {
+  return { next, ...serving(next.stable, next.retiring, seen, plan), reason: 'Draining', message: `${next.stable} serves; ${next.retiring} finishes its requests`, recheckMs };
 }
 
 /** `stable` gets the traffic and its pods; `retiring` keeps its pods. */
-function serving(stable: Revision, retiring: Revision | null, plan: RolloutPlan): Pick<Decision, 'serve' | 'run'> {
+function serving(stable: Revision, retiring: Revision | null, seen: Observation, plan: RolloutPlan): Pick<Decision, 'serve' | 'run'> {
   const both = retiring === null ? [stable] : [stable, retiring];
-  return { serve: stable, run: both.map((revision) => ({ revision, replicas: plan.replicas })) };
+  return { serve: stable, run: both.map((revision) => withPods(revision, seen, plan)) };
 }
 
-/** Until the first pod has said what the revision is made of, the candidate has one pod. */
+/** Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes. */
+function withPods(revision: Revision, seen: Observation, plan: RolloutPlan): Decision['run'][number] {
+  const { resolved, ready } = podsOf(seen, revision);
+  return { revision, replicas: resolved || ready > 0 ? plan.replicas : Math.min(1, plan.replicas) };
+}
+
 function childrenWhile(stable: Revision | null, candidate: Revision | null, seen: Observation, plan: RolloutPlan): Pick<Decision, 'serve' | 'run'> {
-  const run: Decision['run'][number][] = [];
-  if (stable !== null) run.push({ revision: stable, replicas: plan.replicas });
-  if (candidate !== null) run.push({ revision: candidate, replicas: podsOf(seen, candidate).resolved ? plan.replicas : Math.min(1, plan.replicas) });
-  return { serve: stable ?? candidate, run };
+  const both = [stable, candidate].filter((revision) => revision !== null);
+  return { serve: stable ?? candidate, run: both.map((revision) => withPods(revision, seen, plan)) };
 }

@@ -37,8 +37,10 @@ export type Trouble = { readonly reason: TroubleReason; readonly message: string
 export type RevisionPods = {
   /** Pods that pass their readiness probe and are not going away. */
   readonly ready: number;
-  /** All pods that are not going away. */
+  /** All pods that are not going away and have not ended. */
   readonly total: number;
+  /** Whether there is a Deployment for them. */
+  readonly deployed: boolean;
   /** The worst trouble among them. */
   readonly trouble?: Trouble;
   /** Whether the first pod's `prepare` has said which bytes the revision is made of. */
@@ -51,7 +53,7 @@ export type Observation = {
   readonly target: Revision;
   /** Revision that the entry Service selects; null: there is no entry Service. */
   readonly routed: Revision | null;
-  /** Revisions that have pods or a Deployment. A revision that is absent has none. */
+  /** Every revision that is remembered, deployed or has pods. One that is absent has nothing. */
   readonly pods: Readonly<Record<Revision, RevisionPods>>;
 };
 
@@ -66,7 +68,7 @@ export type RolloutPlan = {
 
 /** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
 export type TroubleReason =
-  | 'ImagePullBackOff' | 'InvalidImageName' | 'ContainerConfigError' | 'OOMKilled' | 'CrashLoopBackOff' | 'Unschedulable' | 'VolumeNotReady'
+  | 'ImagePullBackOff' | 'InvalidImageName' | 'ContainerConfigError' | 'OOMKilled' | 'CrashLoopBackOff' | 'Unschedulable'
   | 'PodsNotCreated' | 'PodFailed' | 'DigestMismatch' | 'InvalidModel' | 'SourceInvalid' | 'SourceMissing' | 'SourceUnavailable'
   | 'ModelTooLarge' | 'PrecisionMissing' | 'ProviderUnavailable' | 'LoadFailed' | 'WarmupTimeout' | 'PrepareFailed';
 

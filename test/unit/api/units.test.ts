@@ -28,6 +28,8 @@ describe('parseQuantity', () => {
     { text: '500m', want: 0.5 },
     { text: '1', want: 1 },
     { text: '1.5', want: 1.5 },
+    { text: '700m', want: 0.7 },
+    { text: '1900m', want: 1.9 },
     { text: '2e3', want: 2000 },
     { text: '1k', want: 1000 },
     { text: '1K', want: undefined },
@@ -36,6 +38,12 @@ describe('parseQuantity', () => {
     { text: '1GiB', want: undefined },
   ];
   for (const { text, want } of rows) it(`reads ${text} as ${want}`, () => assert.equal(parseQuantity(text), want));
+});
+
+describe('parseQuantity, of CPU', () => {
+  it('is the same in milli and in cores', () => {
+    for (let milli = 0; milli < 20_000; milli += 1) assert.equal(parseQuantity(`${milli}m`), parseQuantity(String(milli / 1000)));
+  });
 });
 
 describe('formatBytes', () => {

@@ -5,7 +5,7 @@ import type { Manifest } from '../../../operator/resources/objects.ts';
 
 const wanted = stamped({
   apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd', namespace: 'n', labels: { a: 'b' }, ownerReferences: [] },
-  spec: { replicas: 2, template: { spec: { containers: [{ name: 'c', resources: { limits: { cpu: '1000m', memory: '1024Mi' } } }] } } },
+  spec: { replicas: 2, template: { spec: { tolerations: [], containers: [{ name: 'c', resources: { limits: { cpu: '1000m', memory: '1024Mi' } } }] } } },
 } as Manifest);
 
 // eslint-disable-next-line typescript/no-explicit-any -- a test reaches into an object of no type
@@ -21,6 +21,7 @@ const rows: readonly { name: string; live: KubeObject | undefined; want: boolean
   { name: 'is the same', live: copy(() => {}), want: true },
   { name: 'has defaults of the server beside', live: copy((o: Live) => { o.spec.template.spec.containers[0].imagePullPolicy = 'Always'; o.status = {}; }), want: true },
   { name: 'has quantities as the server writes them', live: copy((o: Live) => { o.spec.template.spec.containers[0].resources.limits = { cpu: '1', memory: '1Gi' }; }), want: true },
+  { name: 'lacks what was asked for as nothing', live: copy((o: Live) => { delete o.spec.template.spec.tolerations; }), want: true },
   { name: 'was scaled by somebody', live: copy((o: Live) => { o.spec.replicas = 5; }), want: false },
   { name: 'has one container more', live: copy((o: Live) => { o.spec.template.spec.containers.push({ name: 'x' }); }), want: false },
   { name: 'was applied by another version with a field more', live: copy((o: Live) => { o.metadata.annotations['onnx-operator.dev/applied'] = 'other'; }), want: false },

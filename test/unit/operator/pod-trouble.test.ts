@@ -22,6 +22,8 @@ const rows: readonly { name: string; status: Status; want: { reason: string; fat
   { name: 'a second kill for memory, fatal', status: runtime({ restartCount: 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }), want: { reason: 'OOMKilled', fatal: true, message: /2 times/ } },
   { name: 'a crash without a word, from the log', status: runtime({ state: { terminated: { exitCode: 134, message: 'line\nterminate called after throwing' } } }), want: { reason: 'CrashLoopBackOff', fatal: false, message: /terminate called/ } },
   { name: 'a third crash, fatal', status: runtime({ restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 1 } } }), want: { reason: 'CrashLoopBackOff', fatal: true } },
+  { name: 'a container that ends in good order again and again before it is ready', status: runtime({ restartCount: 5, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 0 } } }), want: { reason: 'CrashLoopBackOff', fatal: true, message: /warmup\.timeout/ } },
+  { name: 'nothing of a container that ended once in good order', status: runtime({ restartCount: 1, state: { running: {} }, lastState: { terminated: { exitCode: 0 } } }), want: undefined },
   { name: 'an end by a signal', status: runtime({ state: { terminated: { exitCode: 139, signal: 11 } } }), want: { reason: 'CrashLoopBackOff', fatal: false, message: /signal 11/ } },
   { name: 'a code of a later version', status: prepare({ state: { terminated: { exitCode: 1, message: said('CODE_OF_TOMORROW', 'new trouble') } } }), want: { reason: 'PrepareFailed', fatal: false, message: /new trouble/ } },
   { name: 'a node that is missing', status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/3 nodes are available' }] }, want: { reason: 'Unschedulable', fatal: false, message: /0\/3/ } },
@@ -45,11 +47,17 @@ describe('troubleOf', () => {
 });
 
 describe('worstTrouble', () => {
+  it('fits into a status whatever was said', () => {
+    const long = { reason: 'Unschedulable', message: '\u{1f600}'.repeat(5000), fatal: false } as const;
+    const message = worstTrouble([long])?.message ?? '';
+    assert.ok(message.length <= 1000 && message.isWellFormed());
+  });
+
   it('puts a fatal one first', () => {
     const mild = { reason: 'Unschedulable', message: 'a', fatal: false } as const;
     const bad = { reason: 'OOMKilled', message: 'b', fatal: true } as const;
-    assert.equal(worstTrouble([undefined, mild, bad]), bad);
-    assert.equal(worstTrouble([mild, undefined]), mild);
+    assert.deepEqual(worstTrouble([undefined, mild, bad]), bad);
+    assert.deepEqual(worstTrouble([mild, undefined]), mild);
     assert.equal(worstTrouble([undefined]), undefined);
   });
 });

@@ -1,0 +1,12 @@
+/**
+ * Text that has to fit: statuses, conditions and Events have bounds, and a status that breaks one is refused whole.
+ */
+
+/** The text, or its beginning with a mark, in at most `limit` characters. Never ends in half a character. */
+export function cut(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const kept = text.slice(0, limit - 1);
+  const last = kept.charCodeAt(kept.length - 1);
+  // A lone first half of a pair would be stored as another character than was written.
+  return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
+}
