@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
+import { env } from '../api/names.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -96,7 +97,8 @@ async function start(options: LocalClusterOptions, ends: (() => void | Promise<v
 
 function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
   const { clock = systemClock, logger = silentLogger } = options;
-  const runtime: Image = { entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')] };
+  // Here a node's files are the user's own, so that file:/// URIs may name them.
+  const runtime: Image = { entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')], env: { [env.allowFile]: 'true' } };
   return startControlPlane({
     objects, clock, logger, dataDir,
     images: new Map([[runtimeImage, runtime], ...(options.images ?? [])]),
