@@ -83,6 +83,19 @@ function copy(value: unknown): unknown {
   return out;
 }
 
+/** A copy whose fields are in the order of their names, all the way down: how Go writes a map. */
+export function sorted<T>(value: T): T {
+  return sortedValue(value) as T;
+}
+
+function sortedValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedValue);
+  if (!isRecord(value)) return value;
+  const out: JsonRecord = {};
+  for (const field of Object.keys(value).sort()) put(out, field, sortedValue(value[field]));
+  return out;
+}
+
 /** Assigns a field as data, also when a client names it `__proto__`. */
 export function put(target: JsonRecord, field: string, value: unknown): void {
   if (field === '__proto__') Object.defineProperty(target, field, { value, enumerable: true, configurable: true, writable: true });

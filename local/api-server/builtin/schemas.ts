@@ -37,7 +37,7 @@ function resolve(node: JsonRecord): JsonRecord {
   if (isRecord(own['properties'])) out['properties'] = Object.fromEntries(Object.entries(own['properties']).map(([field, inner]) => [field, resolve(inner as JsonRecord)]));
   for (const below of ['items', 'additionalProperties']) if (isRecord(own[below])) out[below] = resolve(own[below]);
   if (isIntOrString(own)) return { 'x-kubernetes-int-or-string': true };
-  if (isOpen(out)) out['x-kubernetes-preserve-unknown-fields'] = true;
+  if (isOpen(out)) Object.assign(out, { 'x-kubernetes-preserve-unknown-fields': true, ...(out['type'] === 'object' ? { 'x-kubernetes-map-type': 'atomic' } : {}) });
   return out;
 }
 

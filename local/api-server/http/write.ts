@@ -8,7 +8,7 @@ import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { checkType, decodeObject, parseBody, parseYamlText, shapeObject, wordStrictProblems } from '../decode.ts';
 import { shown } from '../direct-objects.ts';
-import { copyOf, isRecord, stringAt, type JsonRecord } from '../json.ts';
+import { copyOf, isRecord, sorted, stringAt, type JsonRecord } from '../json.ts';
 import { applyConfig } from '../managed-fields/apply.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
@@ -115,8 +115,13 @@ function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType:
     case patchTypes.merge:
       return applyMergePatch(live, patch);
     default:
-      return applyStrategicMergePatch(live, patch, resource.schema);
+      return goOrder(resource, applyStrategicMergePatch(live, patch, resource.schema));
   }
+}
+
+/** Built-in objects go through maps when they are applied or merged by keys, which sorts what has no type of its own. */
+function goOrder<T>(resource: Resource, object: T): T {
+  return resource.custom ? object : sorted(object);
 }
 
 function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, whole: unknown): Draft {
@@ -145,7 +150,8 @@ async function applyObject(core: Core, exchange: Exchange, target: Target, query
     const force = exchange.query.get('force') === 'true';
     const wanted = applyConfig({ resource, live, config, manager: query.manager, force, subresource, time: toTime(core.clock.now()) });
     placeInNamespace(target, wanted);
-    return toStored(resource, worded(() => shapeObject(resource, wanted, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), wanted));
+    const shaped = goOrder(resource, wanted);
+    return toStored(resource, worded(() => shapeObject(resource, shaped, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), shaped));
   };
   const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
   if (isNew && subresource === '') {

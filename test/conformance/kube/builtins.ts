@@ -105,6 +105,21 @@ export function builtinChapter(here: () => World): void {
       assert.deepEqual([patched.revision, patched.metadata.annotations, patched.data], [2, { a: 'b' }, { a: { b: [1] } }]);
     });
 
+    it('compare their data as it was written, which apply does in one order', async () => {
+      const data = { z: { b: 1, a: [2] }, empty: {} };
+      const written = here().path('apps/v1', 'controllerrevisions', 'written');
+      ok(await post('ControllerRevision', 'written', { revision: 1, data }), 201);
+      ok(await here().api.patch(written, 'merge', { metadata: { annotations: { a: 'b' } } }));
+      refused(await here().api.patch(written, 'strategic', { metadata: { annotations: { a: 'c' } } }), 422, 'Invalid');
+      const applied = here().path('apps/v1', 'controllerrevisions', 'applied');
+      const apply = (annotations: Json): ReturnType<World['api']['patch']> => here().api.patch(`${applied}?fieldManager=op`, 'apply', { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'applied', annotations }, revision: 1, data });
+      const made = ok(await apply({ a: 'b' }), 201);
+      assert.equal(JSON.stringify(made.data), '{"empty":{},"z":{"a":[2],"b":1}}');
+      assert.deepEqual(ok(await apply({ a: 'c' })).metadata.annotations, { a: 'c' });
+      ok(await here().api.patch(applied, 'merge', { metadata: { annotations: { b: 'd' } } }));
+      refused(await here().api.put(applied, { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'applied' }, revision: 1, data }), 422, 'Invalid');
+    });
+
     it('have data', async () => {
       assert.match(refused(await post('ControllerRevision', 'empty', { revision: 1 }), 422, 'Invalid').message, /data: Required value: data is mandatory/);
     });
