@@ -138,9 +138,9 @@ function boolean(): Schema<boolean> {
   return base({ type: 'boolean' });
 }
 
-/** A number of things, or a percent. */
+/** A number of things from 0 on, or text such as a percent or a quantity. */
 function intOrString(pattern: string): Schema<number | string> {
-  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], pattern, maxLength: 16 });
+  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], minimum: 0, pattern, maxLength: 16 });
 }
 
 /** Anything, kept as it is: for parts of other APIs, which their own server checks. */

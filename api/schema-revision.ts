@@ -90,11 +90,14 @@ const batching = k.object({
 });
 
 const quantity = k.intOrString(quantityPattern);
-const memory = k.object({
-  limit: k.string({ max: 24, pattern: quantityPattern }).doc('Request and limit of the runtime container. The server stays under it by refusing work.').optional(),
-  arena: k.oneOf(['Auto', 'On', 'Off']).doc("ONNX Runtime's memory arena. Auto: off where input shapes vary, because it never shrinks.").defaultsTo('Auto'),
-  kvCache: k.string({ max: 24, pattern: quantityPattern }).planned(),
-});
+const memory = k
+  .object({
+    limit: k.string({ max: 24, pattern: quantityPattern }).doc('Request and limit of the runtime container. The server stays under it by refusing work.').optional(),
+    arena: k.oneOf(['Auto', 'On', 'Off']).doc("ONNX Runtime's memory arena. Auto: off where input shapes vary, because it never shrinks.").defaultsTo('Auto'),
+    kvCache: k.string({ max: 24, pattern: quantityPattern }).planned(),
+  })
+  // "512m" is half a byte, and a common slip.
+  .rule({ rule: "!has(self.limit) || quantity(self.limit).compareTo(quantity('64Mi')) >= 0", message: 'a runtime needs 64Mi at the least; megabytes are written Mi, not m', fieldPath: '.limit' });
 
 const noMemory = (field: 'requests' | 'limits') => ({
   rule: `!has(self.${field}) || !('memory' in self.${field})`,
@@ -106,11 +109,13 @@ const resources = k
   .rule(noMemory('requests'))
   .rule(noMemory('limits'));
 
-const warmup = k.object({
-  requests: k.integer({ min: 0, max: 10000 }).doc('Requests that a pod answers itself before it is ready.').defaultsTo('5'),
-  timeout: duration().doc('A pod that is not warm by then fails.').defaultsTo('5m'),
-  inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
-});
+const warmup = k
+  .object({
+    requests: k.integer({ min: 0, max: 10000 }).doc('Requests that a pod answers itself before it is ready.').defaultsTo('5'),
+    timeout: duration().doc('A pod that is not warm by then fails.').defaultsTo('5m'),
+    inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
+  })
+  .rule({ rule: "!has(self.timeout) || duration(self.timeout) > duration('0s')", message: 'a pod needs time to warm up', fieldPath: '.timeout' });
 
 const toleration = k.object({
   key: shortText().optional(),

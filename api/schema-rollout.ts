@@ -70,6 +70,7 @@ const rollout = k
     resumeStep: k.string({ max: 13, pattern: '^[0-9a-f]{10}/[0-9]{1,2}$' }).planned(),
     retryToken: k.string({ max: 63 }).planned(),
   })
+  .rule({ rule: "!has(self.progressDeadline) || duration(self.progressDeadline) > duration('0s')", message: 'a revision needs time to come up', fieldPath: '.progressDeadline' })
   .rule({ rule: "!has(self.steps) || (has(self.strategy) && self.strategy == 'Canary')", message: 'steps are for strategy Canary', fieldPath: '.steps' }, 'whole');
 
 const parentRef = k.object({

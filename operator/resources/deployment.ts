@@ -9,7 +9,7 @@
 import { childName, containers, env, nativeEnvironment, paths, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { parseDurationMs } from '../../api/units.ts';
-import { childMeta, selectorOf, type Manifest, type RevisionRecord } from './objects.ts';
+import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 
 /** SIGTERM: five seconds in which new connections still come, then the queue's longest work. */
 const graceSeconds = 60;
@@ -18,7 +18,6 @@ const startupPeriodSeconds = 2;
 export function deployment(model: OnnxModel, record: RevisionRecord, replicas: number): Manifest {
   const name = childName(model.metadata.name, record.revision);
   const selector = selectorOf(model.metadata.name, record.revision);
-  const meta = record.spec.template.metadata ?? {};
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -29,14 +28,21 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
       selector: { matchLabels: selector },
       // A model server has a cold start: never take a warm pod away before its successor is ready.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: {
-          labels: { ...meta.labels, ...childMeta(model, name, record.revision).labels },
-          ...(meta.annotations === undefined ? {} : { annotations: meta.annotations }),
-        },
-        spec: podSpec(name, record),
-      },
+      template: record.template ?? podTemplate(model, record),
     },
+  };
+}
+
+/** What a pod of the revision looks like. It is frozen with the revision, so that a later operator moves no pod of it. */
+export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplate {
+  const name = childName(model.metadata.name, record.revision);
+  const meta = record.spec.template.metadata ?? {};
+  return {
+    metadata: {
+      labels: { ...meta.labels, ...childMeta(model, name, record.revision).labels },
+      ...(meta.annotations === undefined ? {} : { annotations: meta.annotations }),
+    },
+    spec: podSpec(name, record),
   };
 }
 
@@ -52,7 +58,7 @@ function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, 
     volumes: [
       { name: 'config', configMap: { name } },
       { name: 'cache', emptyDir: {} },
-      { name: 'tmp', emptyDir: {} },
+      { name: 'tmp', emptyDir: { sizeLimit: '1Gi' } },
       ...sourceVolume(record),
     ],
   };
@@ -146,7 +152,7 @@ function sidecarContainer(record: RevisionRecord): object {
     name: containers.sidecar,
     args: ['sidecar'],
     ports: [{ name: 'report', containerPort: ports.sidecar, protocol: 'TCP' }],
-    resources: { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '192Mi' } },
+    resources: { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } },
     volumeMounts: mounts(record),
   };
 }

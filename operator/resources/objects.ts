@@ -32,6 +32,9 @@ export type Manifest = {
   readonly [field: string]: unknown;
 };
 
+/** Of a Deployment: metadata and spec of its pods. */
+export type PodTemplate = { readonly metadata: object; readonly spec: object };
+
 /** A revision as its ControllerRevision holds it. */
 export type RevisionRecord = {
   readonly revision: Revision;
@@ -39,6 +42,8 @@ export type RevisionRecord = {
   readonly generation: number;
   /** With the defaults and the image that were in force then. */
   readonly spec: FrozenSpec;
+  /** Its pods as the operator that made it built them; absent until it is written down. */
+  readonly template?: PodTemplate;
   /** Once the first pod's `prepare` has said it. */
   readonly resolved?: Resolved;
 };

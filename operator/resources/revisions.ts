@@ -9,7 +9,8 @@ import type { FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import { childMeta, type Manifest, type RevisionRecord } from './objects.ts';
+import { podTemplate } from './deployment.ts';
+import { childMeta, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
 
 export function controllerRevision(model: OnnxModel, record: RevisionRecord): Manifest {
@@ -19,7 +20,7 @@ export function controllerRevision(model: OnnxModel, record: RevisionRecord): Ma
     kind: 'ControllerRevision',
     metadata: record.resolved === undefined ? metadata : { ...metadata, annotations: { [annotations.resolved]: resolvedText(record.resolved) } },
     revision: record.generation,
-    data: { schema: 1, spec: record.spec },
+    data: { schema: 1, spec: record.spec, template: record.template ?? podTemplate(model, record) },
   };
 }
 
@@ -31,10 +32,10 @@ export function readControllerRevision(object: {
 }): RevisionRecord | undefined {
   const { labels: marks = {}, annotations: notes = {} } = object.metadata;
   const revision = marks[labels.revision];
-  const data = object.data as { readonly schema?: unknown; readonly spec?: FrozenSpec } | undefined;
+  const data = object.data as { readonly schema?: unknown; readonly spec?: FrozenSpec; readonly template?: PodTemplate } | undefined;
   if (revision === undefined || typeof object.revision !== 'number') return undefined;
-  if (data?.schema !== 1 || data.spec === undefined) return undefined;
-  return { revision, generation: object.revision, spec: data.spec, ...resolvedOf(notes[annotations.resolved]) };
+  if (data?.schema !== 1 || data.spec === undefined || data.template === undefined) return undefined;
+  return { revision, generation: object.revision, spec: data.spec, template: data.template, ...resolvedOf(notes[annotations.resolved]) };
 }
 
 /** What every pod of the revision reads at its start. */

@@ -27,6 +27,7 @@ const good: readonly { name: string; spec: object }[] = [
   { name: 'a folder in a claim', spec: { model: { uri: 'pvc://models/minilm/', task: 'Embedding' } } },
   { name: 'http with a digest', spec: { model: { uri: 'http://models.example/m.onnx', digest } } },
   { name: 'a ready-made precision', spec: { model: { uri: 'pvc://m/x/', variants: [{ precision: 'INT8', path: 'i8.onnx' }] }, execution: { precision: 'INT8' } } },
+  { name: 'durations and limits of every form', spec: { model: https, memory: { limit: '1.5Gi' }, warmup: { timeout: '1m30s' }, rollout: { progressDeadline: '1.5h' } } },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
 ];
 
@@ -46,6 +47,10 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a provider twice', spec: { model: https, execution: { providers: [{ name: 'CPU' }, { name: 'CPU' }] } }, says: /spec\.execution\.providers.*twice/ },
   { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } }, says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
   { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } }, says: /spec\.resources\.limits.*spec\.memory\.limit/ },
+  { name: 'a memory limit in thousandths of a byte', spec: { model: https, memory: { limit: '512m' } }, says: /spec\.memory\.limit.*not m/ },
+  { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } }, says: /spec\.warmup\.timeout.*time to warm up/ },
+  { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } }, says: /spec\.rollout\.progressDeadline.*time to come up/ },
+  { name: 'fewer than no cores', spec: { model: https, resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
   { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } }, says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
   { name: 'a delay without a unit', spec: { model: https, batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
   { name: 'text for a number', spec: { model: https, replicas: 'two' }, says: /spec\.replicas.*must be of type integer/ },

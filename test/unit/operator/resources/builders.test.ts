@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { stringify } from 'yaml';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { Resolved } from '../../../../api/last-words.ts';
+import { podTemplate } from '../../../../operator/resources/deployment.ts';
 import { desiredState } from '../../../../operator/resources/index.ts';
 import { controllerRevision, readControllerRevision } from '../../../../operator/resources/revisions.ts';
 import type { Decision } from '../../../../operator/rollout/state.ts';
@@ -56,7 +57,14 @@ describe('desiredState', () => {
 describe('readControllerRevision', () => {
   it('reads back what controllerRevision wrote', () => {
     const record = given.record(given.model(), { resolved });
-    assert.deepEqual(readControllerRevision(controllerRevision(given.model(), record)), record);
+    const read = readControllerRevision(controllerRevision(given.model(), record));
+    assert.deepEqual(read, { ...record, template: podTemplate(given.model(), record) });
+  });
+
+  it('keeps the pods as they were written down, whatever a later operator would build', () => {
+    const template = { metadata: { labels: { of: 'an older operator' } }, spec: { containers: [] } };
+    const [, , , deployed] = desiredState(given.model(), { next: { phase: 'Stable', stable: 'x' }, serve: null, run: [{ revision: 'x', replicas: 2 }], reason: 'UpToDate', message: '' }, new Map([['x', given.record(given.model(), { revision: 'x', template })]]));
+    assert.deepEqual((deployed!['spec'] as { template: unknown }).template, template);
   });
 
   const notOurs: readonly { name: string; change: object }[] = [
