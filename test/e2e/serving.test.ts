@@ -49,6 +49,16 @@ describe('a model', () => {
     await then.isReady('linear');
   });
 
+  story('takes a change over although the operator dies in the middle of it', async (given, when, then) => {
+    await given.servingModel('linear');
+    await when.clientsSend('linear');
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/doubled/` } });
+    await when.operatorIsKilledMidway('linear');
+    when.operatorStarts();
+    await then.newRevisionServes('linear');
+    await then.noRequestFailed();
+  });
+
   story('answers 10,000 requests across five changes', async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ replicas: 2 }));
     await when.clientsSend('linear');

@@ -34,6 +34,8 @@ export function story(name: string, tell: Tale, needs?: (world: World) => string
       process.stdout.write(`      (skipped: ${lacking})\n`);
       this.skip();
     }
+    // A story that failed may have left it stopped.
+    here.startOperator();
     const stage = new Stage(here, await here.makeNamespace());
     try {
       await tell(new Given(stage), new When(stage), new Then(stage));

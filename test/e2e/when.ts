@@ -1,6 +1,6 @@
 /** What happens in a story. */
 import assert from 'node:assert/strict';
-import { api } from '../../api/names.ts';
+import { api, labels } from '../../api/names.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { Clients, type Conversation } from './clients.ts';
 import { tensors } from './conversations.ts';
@@ -37,6 +37,16 @@ export class When {
 
   async operatorStops(): Promise<void> {
     await this.#stage.world.stopOperator();
+  }
+
+  /** The operator dies while pods of a new revision come up. */
+  async operatorIsKilledMidway(name: string): Promise<void> {
+    const stable = this.#stage.stable.get(name);
+    await eventually('pods of a new revision', patienceMs, async () => {
+      const pods = await this.#stage.pods(name);
+      return pods.some((pod) => pod.metadata?.labels?.[labels.revision] !== stable) ? true : undefined;
+    });
+    await this.#stage.world.killOperator();
   }
 
   operatorStarts(): void {

@@ -78,6 +78,11 @@ export class World {
     return this.#operator.stop();
   }
 
+  /** As a node's crash would end it: nothing is finished, nothing is given up. */
+  killOperator(): Promise<void> {
+    return this.#operator.kill();
+  }
+
   lastLines(): string {
     return `${this.#operator.lastLines}\n${this.target.lastLines()}`;
   }
