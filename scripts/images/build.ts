@@ -1,5 +1,5 @@
 /**
- * `npm run … scripts/images/build.ts --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
+ * `node scripts/images/build.ts --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
  *
  * Owns:  flags, the order of the steps and what is printed. One image for prepare, runtime and sidecar: a node pulls it
  *        once for all three.
@@ -85,7 +85,9 @@ function imageConfig(tag: string): ImageConfig {
 function commitOf(): { readonly id: string; readonly timeSeconds: number } {
   try {
     const [id = 'unknown', time = '0'] = runProgram('git', ['log', '-1', '--format=%H %ct'], repository).split(' ');
-    return { id, timeSeconds: Number(time) };
+    // What is not in a commit must not go by its name.
+    const changed = runProgram('git', ['status', '--porcelain'], repository) !== '';
+    return { id: changed ? `${id}-modified` : id, timeSeconds: Number(time) };
   } catch {
     return { id: 'unknown', timeSeconds: 0 };
   }
