@@ -40,6 +40,8 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
+  /** Text of /proc/self/smaps_rollup; another source in tests. */
+  readonly readMemory?: () => Promise<string>;
 };
 
 const nothingQueued = { depth: 0, oldestMs: 0 };
@@ -69,7 +71,7 @@ export class ModelServer {
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
     this.#readiness = new Readiness(clock, () => this.#workers);
-    this.#guard = new MemoryGuard({ clock, logger, recycle: () => this.#model?.engine.recycle(), ...(memoryLimitBytes === undefined ? {} : { limitBytes: memoryLimitBytes }) });
+    this.#guard = new MemoryGuard({ clock, logger, recycle: () => this.#model?.engine.recycle(), limitBytes: memoryLimitBytes, read: options.readMemory });
     this.#routes = this.#routeTable();
   }
 

@@ -77,8 +77,6 @@ export class HttpServers {
       server.close(() => resolve());
       server.closeIdleConnections();
     }));
-    // To Node a connection that never said anything is not idle: it might begin to.
-    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     await Promise.all(closed);
   }
 }

@@ -14,13 +14,13 @@ import type { Logger } from '../../lib/log.ts';
 export type MemoryReading = { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number };
 
 export type MemoryGuardOptions = {
-  /** Absent: nothing to keep to. */
-  readonly limitBytes?: number;
+  /** Undefined: nothing to keep to. */
+  readonly limitBytes: number | undefined;
   readonly recycle: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Text of /proc/self/smaps_rollup; another source in tests. */
-  readonly read?: () => Promise<string>;
+  readonly read?: (() => Promise<string>) | undefined;
 };
 
 const recycleShare = 0.85;

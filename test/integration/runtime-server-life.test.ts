@@ -1,71 +1,14 @@
 /**
- * The model server through its life: before it is ready, when it is full, when clients or workers leave, and at its end.
+ * The model server through its life: before it is ready, when it is full, and when clients or workers leave.
  */
 import assert from 'node:assert/strict';
-import { Agent, request as send } from 'node:http';
 import { connect } from 'node:net';
-import type { EngineBatch } from '../../runtime/engine/port.ts';
 import type { Prepared } from '../../runtime/artifact/prepared.ts';
-import type { NamedTensors } from '../../runtime/engine/tensor.ts';
-import { FakeEngine } from '../support/fake-engine.ts';
-import { ask, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
-import { endServers, givenConfig, makeServer, startServer, type RunningServer } from '../support/model-server.ts';
+import type { EngineBatch } from '../../runtime/engine/port.ts';
+import { body, depthOf, endAll, gated, infer, until, warmRuns } from '../support/gated-server.ts';
+import { ask, jsonOf, type Ask } from '../support/infer-client.ts';
+import { givenConfig, makeServer } from '../support/model-server.ts';
 import { matmul } from '../support/onnx-models.ts';
-
-const infer = '/v2/models/m/infer';
-const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
-const noWarmup = { warmup: { requests: 0, timeoutMs: 1000 } };
-
-/** Answers two zeros a row; each batch waits at the gate while it is closed. */
-class Gate {
-  open = true;
-  readonly #waiting: (() => void)[] = [];
-  #arrived: () => void = () => {};
-  readonly engine = new FakeEngine({
-    model: ({ x }: NamedTensors) => ({ y: { type: 'float32', dims: [x?.dims[0] ?? 0, 2], data: new Float32Array(2 * (x?.dims[0] ?? 0)) } }),
-    gate: () => {
-      this.#arrived();
-      return this.open ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
-    },
-  });
-
-  /** Resolves when the next batch has come to the gate. */
-  arrival(): Promise<void> {
-    return new Promise((resolve) => { this.#arrived = resolve; });
-  }
-
-  letGo(): void {
-    this.open = true;
-    for (const go of this.#waiting.splice(0)) go();
-  }
-}
-
-const gates: Gate[] = [];
-
-/** What a failed test left behind would keep the run from ending. */
-async function endAll(): Promise<void> {
-  for (const gate of gates.splice(0)) gate.letGo();
-  await endServers();
-}
-
-async function gated(config: Parameters<typeof givenConfig>[0] = {}, options: Parameters<typeof makeServer>[0]['options'] = {}): Promise<{ gate: Gate; running: RunningServer; call: (request?: Ask) => ReturnType<typeof ask> }> {
-  const gate = new Gate();
-  gates.push(gate);
-  const running = await startServer({ model: matmul(), config: { ...noWarmup, ...config }, options: { loadEngine: () => Promise.resolve(gate.engine), ...options } });
-  gate.open = false;
-  return { gate, running, call: (request = { body }) => ask(running.url, infer, request) };
-}
-
-/** Looks again and again until it holds, for at most five seconds. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 5000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it never came true');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
-const depthOf = async (running: RunningServer): Promise<number> => (jsonOf(await ask(running.debugUrl, '/counters')) as { queue: { depth: number } }).queue.depth;
 
 describe('model server before it is ready', () => {
   afterEach(endAll);
@@ -110,6 +53,34 @@ describe('model server without room', () => {
     assert.equal(config.execution.workers, 2);
     assert.match(config.notes.join(), /4 workers of about \d+ bytes each do not fit into 1048576000: there are 2/);
     await running.end();
+  });
+});
+
+describe('model server short of memory', () => {
+  afterEach(endAll);
+  const limit = 16 * 2 ** 20;
+  const memory = { mib: 1 };
+  const given = () => gated({}, { memoryLimitBytes: limit, bodyLimitBytes: limit / 4, readMemory: () => Promise.resolve(`Anonymous: ${memory.mib * 1024} kB`) });
+
+  it('recycles a worker and refuses work, and takes it again', async () => {
+    memory.mib = 1;
+    const { gate, call } = await given();
+    gate.open = true;
+    assert.equal((await call()).status, 200);
+    memory.mib = 15.5;
+    await until(async () => (await call()).status === 429);
+    assert.equal((await call()).headers['x-error-code'], 'MEMORY_FULL');
+    assert.equal(gate.engine.recycled, 1);
+    memory.mib = 1;
+    await until(async () => (await call()).status === 200);
+  });
+
+  it('gives back what a body held once it is answered', async () => {
+    memory.mib = 1;
+    const { call } = await given();
+    const statuses = [];
+    for (let count = 0; count < 4; count += 1) statuses.push((await call({ body: ' '.repeat(3 * 2 ** 20) })).headers['x-error-code']);
+    assert.deepEqual(statuses, Array(4).fill('REQUEST_TOO_LARGE'));
   });
 });
 
@@ -211,77 +182,4 @@ describe('model server under load', () => {
     await running.end();
   });
 
-});
-
-/** The warm-up's runs: one for the size, four for the check that rows are independent. */
-const warmRuns = 5;
-
-describe('model server at its end', () => {
-  afterEach(endAll);
-
-  it('loses no request: readiness goes first, then connections, then the engine', async () => {
-    const { gate, running } = await gated({}, { drainMs: 60_000 });
-    gate.open = true;
-    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-    const statuses: number[] = [];
-    const closing: string[] = [];
-    let stop = false;
-    const client = async (): Promise<void> => {
-      while (!stop) {
-        await new Promise<void>((resolve) => {
-          const request = send(new URL(infer, running.url), { method: 'POST', agent, headers: { 'content-length': body.length } }, (response) => {
-            response.resume().on('end', () => {
-              statuses.push(response.statusCode ?? 0);
-              closing.push(response.headers.connection ?? '');
-              resolve();
-            });
-          });
-          request.on('error', () => {
-            statuses.push(0);
-            resolve();
-          });
-          request.end(body);
-        });
-      }
-    };
-    const clients = Array.from({ length: 8 }, client);
-    await until(() => statuses.length > 50);
-    const learned = new AbortController();
-    const draining = running.server.drain(learned.signal);
-    // As a load balancer does: it looks at readiness, and sends nothing more once that is gone.
-    await until(async () => (await ask(running.url, '/v2/health/ready')).status === 503);
-    assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
-    stop = true;
-    await Promise.all(clients);
-    learned.abort();
-    await draining;
-    agent.destroy();
-    assert.deepEqual(statuses.filter((status) => status !== 200), []);
-    assert.ok(closing.includes('close'), 'clients are told to close');
-    await assert.rejects(ask(running.url, '/v2/health/live'), /ECONNREFUSED/);
-    await running.end();
-  });
-
-  it('does not wait for connections that never asked for anything', async () => {
-    const { running } = await gated();
-    const silent = connect(running.server.port, '127.0.0.1');
-    await new Promise((resolve) => silent.on('connect', resolve));
-    const ended = new Promise((resolve) => silent.on('close', resolve));
-    await ask(running.url, '/v2/health/live');
-    await running.end();
-    await ended;
-  });
-
-  it('answers what waits in its queue before it ends', async () => {
-    const { gate, running, call } = await gated({ batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 8 } });
-    const all = [call()];
-    await gate.arrival();
-    all.push(call(), call());
-    await until(async () => (await depthOf(running)) === 2);
-    const drained = running.server.drain();
-    gate.letGo();
-    assert.deepEqual((await Promise.all(all)).map(({ status }) => status), [200, 200, 200]);
-    await drained;
-    await running.end();
-  });
 });

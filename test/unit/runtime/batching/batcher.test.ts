@@ -81,6 +81,15 @@ describe('Batcher', () => {
     assert.deepEqual(world.engine.batches.map(({ parts }) => parts.map((part) => part['x']?.data[0])), [[1], [2, 4], [3], [5]]);
   });
 
+  it('runs what has no row count of its own alone', async () => {
+    const world = new World();
+    const odd: NamedTensors = { ...input(1, 2), z: { type: 'float32', dims: [1], data: new Float32Array(1) } };
+    const all = [world.submit(input(9)), world.submit(odd), world.submit(odd)];
+    for (let run = 0; run < 3; run += 1) await world.finish();
+    await Promise.all(all);
+    assert.deepEqual(world.ran, [1, 1, 1]);
+  });
+
   it('does not let a poisoned request fail its neighbours', async () => {
     const world = new World();
     const all = [world.submit(input(1)), world.submit(input(2)), world.submit(input(-1)), world.submit(input(4))];

@@ -10,7 +10,7 @@ function given(limitBytes: number | undefined) {
   const world = { anonymousMib: 0, recycled: 0 };
   const clock = new HandClock();
   const guard = new MemoryGuard({
-    clock, logger: silentLogger, recycle: () => { world.recycled += 1; }, ...(limitBytes === undefined ? {} : { limitBytes }),
+    clock, logger: silentLogger, recycle: () => { world.recycled += 1; }, limitBytes,
     read: () => Promise.resolve(`Rss: 999 kB\nAnonymous:      ${world.anonymousMib * 1024} kB\n`),
   });
   return { world, clock, guard };

@@ -1,0 +1,78 @@
+/**
+ * The end of a model server: nothing that was asked is left without its answer.
+ */
+import assert from 'node:assert/strict';
+import { Agent, request as send } from 'node:http';
+import { connect } from 'node:net';
+import { body, depthOf, endAll, gated, infer, until } from '../support/gated-server.ts';
+import { ask } from '../support/infer-client.ts';
+
+describe('model server at its end', () => {
+  afterEach(endAll);
+
+  it('loses no request: readiness goes first, then connections, then the engine', async () => {
+    const { gate, running } = await gated({}, { drainMs: 60_000 });
+    gate.open = true;
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+    const statuses: number[] = [];
+    const closing: string[] = [];
+    let stop = false;
+    const client = async (): Promise<void> => {
+      while (!stop) {
+        await new Promise<void>((resolve) => {
+          const request = send(new URL(infer, running.url), { method: 'POST', agent, headers: { 'content-length': body.length } }, (response) => {
+            response.resume().on('end', () => {
+              statuses.push(response.statusCode ?? 0);
+              closing.push(response.headers.connection ?? '');
+              resolve();
+            });
+          });
+          request.on('error', () => {
+            statuses.push(0);
+            resolve();
+          });
+          request.end(body);
+        });
+      }
+    };
+    const clients = Array.from({ length: 8 }, client);
+    await until(() => statuses.length > 50);
+    const learned = new AbortController();
+    const draining = running.server.drain(learned.signal);
+    // As a load balancer does: it looks at readiness, and sends nothing more once that is gone.
+    await until(async () => (await ask(running.url, '/v2/health/ready')).status === 503);
+    assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
+    stop = true;
+    await Promise.all(clients);
+    learned.abort();
+    await draining;
+    agent.destroy();
+    assert.deepEqual(statuses.filter((status) => status !== 200), []);
+    assert.ok(closing.includes('close'), 'clients are told to close');
+    await assert.rejects(ask(running.url, '/v2/health/live'), /ECONNREFUSED/);
+    await running.end();
+  });
+
+  it('does not wait for connections that never asked for anything', async () => {
+    const { running } = await gated();
+    const silent = connect(running.server.port, '127.0.0.1');
+    await new Promise((resolve) => silent.on('connect', resolve));
+    const ended = new Promise((resolve) => silent.on('close', resolve));
+    await ask(running.url, '/v2/health/live');
+    await running.end();
+    await ended;
+  });
+
+  it('answers what waits in its queue before it ends', async () => {
+    const { gate, running, call } = await gated({ batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 8 } });
+    const all = [call()];
+    await gate.arrival();
+    all.push(call(), call());
+    await until(async () => (await depthOf(running)) === 2);
+    const drained = running.server.drain();
+    gate.letGo();
+    assert.deepEqual((await Promise.all(all)).map(({ status }) => status), [200, 200, 200]);
+    await drained;
+    await running.end();
+  });
+});
