@@ -7,6 +7,7 @@
  * Owns:  the two shapes and reading them back. Reading never throws: a container may have been killed
  *        in mid-sentence, or be somebody else's image.
  */
+import { isRecord } from './record.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
 /** What only the bytes could tell. Later pods of the revision refuse anything else. */
@@ -65,8 +66,4 @@ function parseResolved(value: unknown): LastWords | undefined {
   // They go into a status, whose fields are as long as these.
   if (!/^sha256:[0-9a-f]{64}$/.test(String(value['digest'])) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
   return { kind: 'resolved', resolved: value as Resolved };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

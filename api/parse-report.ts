@@ -5,6 +5,7 @@
  *        what a sidecar sent: both come from another process, perhaps of another version, perhaps not ours.
  * Pure:  never throws. A report with one wrong type is no report: half of the numbers would be worse than none.
  */
+import { isRecord } from './record.ts';
 import type { Report } from './report.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
@@ -95,8 +96,4 @@ function firstProblem(checks: readonly (() => string | undefined)[]): string | u
 
 function join(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { ports } from '../../api/names.ts';
 import { reportLimitBytes, type Report } from '../../api/report.ts';
+import { eventually } from '../support/eventually.ts';
+import { ask as get, type Seen } from '../support/infer-client.ts';
 import { fullReport } from '../support/reports.ts';
 
 const program = fileURLToPath(new URL('../support/sidecar-process.ts', import.meta.url));
@@ -25,31 +27,12 @@ function ownAddress(): string {
   return `127.84.${process.pid % 250}.${lastAddress}`;
 }
 
-type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
-
-function ask(address: string, path: string, headers: Record<string, string> = {}): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ host: address, port: ports.sidecar, path, headers, agent: false }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
-    });
-    sent.on('error', reject).end();
-  });
+function ask(address: string, path: string, headers: Record<string, string> = {}): Promise<Seen> {
+  return get(`http://${address}:${ports.sidecar}`, path, { headers });
 }
 
 async function reportOf(address: string): Promise<Report> {
   return JSON.parse((await ask(address, '/report')).body.toString()) as Report;
-}
-
-async function until<T>(what: string, get: () => Promise<T | undefined>): Promise<T> {
-  const endAt = Date.now() + 10_000;
-  for (;;) {
-    const got = await get().catch(() => undefined);
-    if (got !== undefined) return got;
-    assert.ok(Date.now() < endAt, `${what} did not come`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 describe('sidecar', () => {
@@ -59,7 +42,7 @@ describe('sidecar', () => {
   async function startSidecar(address: string): Promise<ChildProcess> {
     const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' }, stdio: ['ignore', 'ignore', 'pipe'] });
     started.push(child);
-    await until('the sidecar', async () => ((await ask(address, '/healthz')).status === 200 ? true : undefined));
+    await eventually('the sidecar', async () => (await ask(address, '/healthz')).status === 200);
     return child;
   }
 
@@ -88,14 +71,14 @@ describe('sidecar', () => {
   it('is not ready before the runtime is, says why, serves its counters then', async () => {
     const address = ownAddress();
     await startSidecar(address);
-    const before = await until('the first reading', async () => {
+    const before = await eventually('the first reading', async () => {
       const report = await reportOf(address);
       return report.seq > 0 ? report : undefined;
     });
     assert.equal(before.ready, false);
     assert.match(before.state ?? '', /does not answer yet: nothing listens at 127\./);
     await startRuntime(address, () => JSON.stringify(counters));
-    const after = await until('a ready report', async () => {
+    const after = await eventually('a ready report', async () => {
       const report = await reportOf(address);
       return report.ready === true ? report : undefined;
     });
@@ -106,7 +89,7 @@ describe('sidecar', () => {
     const address = ownAddress();
     await startRuntime(address, () => JSON.stringify(manyBuckets));
     await startSidecar(address);
-    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    await eventually('a ready report', async () => (await reportOf(address)).ready === true);
     const packed = await ask(address, '/report', { 'accept-encoding': 'gzip' });
     const plain = await ask(address, '/report', { 'accept-encoding': 'identity' });
     assert.equal(packed.headers['content-encoding'], 'gzip');
@@ -119,16 +102,16 @@ describe('sidecar', () => {
     const address = ownAddress();
     const first = await startRuntime(address, () => JSON.stringify(counters));
     await startSidecar(address);
-    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    await eventually('a ready report', async () => (await reportOf(address)).ready === true);
     end(first);
-    const between = await until('a report of the loss', async () => {
+    const between = await eventually('a report of the loss', async () => {
       const report = await reportOf(address);
       return report.ready === false ? report : undefined;
     });
     assert.equal(between.bootId, 'boot-1');
     assert.match(between.state ?? '', /does not answer any more/);
     await startRuntime(address, () => JSON.stringify({ ...counters, bootId: 'boot-2' }));
-    const after = await until('the new boot', async () => {
+    const after = await eventually('the new boot', async () => {
       const report = await reportOf(address);
       return report.bootId === 'boot-2' ? report : undefined;
     });
@@ -144,7 +127,7 @@ describe('sidecar', () => {
       const address = ownAddress();
       await startRuntime(address, body);
       await startSidecar(address);
-      const report = await until('a reading', async () => {
+      const report = await eventually('a reading', async () => {
         const now = await reportOf(address);
         return now.seq > 0 ? now : undefined;
       });
@@ -166,10 +149,10 @@ describe('sidecar', () => {
     let state = 'ready';
     const runtime = await startRuntime(address, () => JSON.stringify({ ...counters, state }));
     const child = await startSidecar(address);
-    await until('a ready report', async () => ((await reportOf(address)).ready === true ? true : undefined));
+    await eventually('a ready report', async () => (await reportOf(address)).ready === true);
     child.kill('SIGTERM');
     state = 'draining';
-    await until('a report of the drain', async () => ((await reportOf(address)).state === 'draining' ? true : undefined));
+    await eventually('a report of the drain', async () => (await reportOf(address)).state === 'draining');
     assert.equal(child.exitCode, null);
     end(runtime);
     const [code] = (await once(child, 'exit')) as [number | null];
