@@ -18,7 +18,8 @@ export type Ask = {
 /** @param url of the server, without a path */
 export function ask(url: string, path: string, { method, headers = {}, body, chunked = false, signal }: Ask = {}): Promise<Seen> {
   return new Promise((resolve, reject) => {
-    const length = body === undefined || chunked ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+    // Node would find out the length by itself.
+    const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(Buffer.byteLength(body ?? '')) };
     const request = send(new URL(path, url), { method: method ?? (body === undefined ? 'GET' : 'POST'), headers: { ...length, ...headers }, agent: false, ...(signal === undefined ? {} : { signal }) }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
