@@ -16,12 +16,21 @@ export type HttpServer = {
   close(graceMs?: number): Promise<void>;
 };
 
+export type HttpServerLimits = {
+  /** How long a connection may idle between requests. Longer than the pause of whoever asks again and again. */
+  readonly keepAliveMs?: number;
+  readonly maxConnections?: number;
+};
+
 /**
  * @param port 0 for any free one
  * @throws AppError PORT_TAKEN, or BAD_CONFIG when the address is not of this machine
  */
-export async function serveHttp(app: RequestListener, address: string, port: number): Promise<HttpServer> {
-  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000 }, app);
+export async function serveHttp(app: RequestListener, address: string, port: number, limits: HttpServerLimits = {}): Promise<HttpServer> {
+  const { keepAliveMs, maxConnections } = limits;
+  const idle = keepAliveMs === undefined ? {} : { keepAliveTimeout: keepAliveMs };
+  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, ...idle }, app);
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
   await new Promise<void>((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => reject(
       error.code === 'EADDRINUSE'

@@ -12,7 +12,7 @@ import type { Logger } from '../../lib/log.ts';
 import { Collector } from './collector.ts';
 import { sidecarConfig } from './config.ts';
 import { readCounters } from './counters-client.ts';
-import { startSidecarServer } from './server.ts';
+import { serveReports } from './server.ts';
 
 /** Half a second is ten times what a busy machine takes; two are the operator's own patience. */
 const readDeadlineMs = 2_000;
@@ -27,13 +27,13 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const collector = new Collector({ revision: config.revision, read: () => readCounters(source), clock: systemClock, random: Math.random });
-  const server = await startSidecarServer({ report: () => collector.report, alive: () => collector.alive }, config.addresses, config.reportPort);
+  const endServing = await serveReports({ report: () => collector.report, alive: () => collector.alive }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   try {
     await collector.run(stop);
   } finally {
     agent.destroy();
-    await server.close();
+    await endServing();
   }
   logger.info('sidecar ended', { bootId: collector.report.bootId, seq: collector.report.seq });
   return exitCodes.ok;

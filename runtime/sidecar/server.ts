@@ -1,16 +1,15 @@
 /**
  * The sidecar's HTTP side: `GET /report` and `GET /healthz`.
  *
- * Owns:   its sockets, their limits, and compression. It answers from memory and never waits for the runtime.
- * Limits: 32 connections, 8 KiB of headers, no body is read. A pod has one operator and perhaps a person with curl.
- * Ends:   `close` ends every connection at once; a report is milliseconds, and the operator asks again.
+ * Owns:   the routes and compression. It answers from memory and never waits for the runtime.
+ * Limits: 32 connections, no body is read. A pod has one operator and perhaps a person with curl.
+ * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
  */
-import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import express, { type Express, type Request, type Response } from 'express';
 import { AppError } from '../../api/errors.ts';
+import { serveHttp, type HttpServer } from '../../lib/http-serve.ts';
 import type { Report } from '../../api/report.ts';
 
 /** What is served; read anew at each request. */
@@ -19,28 +18,29 @@ export type Served = {
   readonly alive: () => boolean;
 };
 
-export interface SidecarServer {
-  close(): Promise<void>;
-}
-
 const compress = promisify(gzip);
+/** The operator asks every half a minute at rest: its connection outlasts that. */
+const limits = { keepAliveMs: 40_000, maxConnections: 32 };
 /** Less than a packet: compressing saves nothing. */
 const compressFromBytes = 1_024;
 
+/** Ends every connection at once. */
+export type EndServing = () => Promise<void>;
+
 /** @throws AppError PORT_TAKEN */
-export async function startSidecarServer(served: Served, addresses: readonly string[], port: number): Promise<SidecarServer> {
+export async function serveReports(served: Served, addresses: readonly string[], port: number): Promise<EndServing> {
   const app = sidecarApp(served);
-  const servers: Server[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(servers.map(endServer));
+  const servers: HttpServer[] = [];
+  const end: EndServing = async () => {
+    await Promise.all(servers.map((server) => server.close(0)));
   };
   try {
-    for (const address of addresses) servers.push(await listen(app, address, port));
+    for (const address of addresses) servers.push(await serveHttp(app, address, port, limits));
   } catch (error) {
-    await close();
+    await end();
     throw error;
   }
-  return { close };
+  return end;
 }
 
 /** The routes alone, for whoever brings the socket. */
@@ -68,24 +68,4 @@ async function sendReport(report: Report, request: Request, response: Response):
     return;
   }
   response.set('content-encoding', 'gzip').send(await compress(body));
-}
-
-async function listen(app: Express, address: string, port: number): Promise<Server> {
-  const server = createServer({ maxHeaderSize: 8 << 10, requestTimeout: 5_000, headersTimeout: 5_000, keepAliveTimeout: 40_000 }, app);
-  server.maxConnections = 32;
-  server.listen(port, address);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new AppError('PORT_TAKEN', { address, port }, { cause: error });
-    throw error;
-  }
-  return server;
-}
-
-function endServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }
