@@ -6,6 +6,7 @@
  */
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
+import { isRecord } from '../../api/record.ts';
 import { statusError, statusOf } from './kube-error.ts';
 
 /** A Status is a few hundred bytes; a proxy's error page may be anything. */
@@ -81,10 +82,6 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
     if (held > limitBytes) throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
   }
   // A server that ends in mid-line was cut off; what it meant to say is asked for again by the next watch.
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** @returns undefined when the body is longer than the limit */

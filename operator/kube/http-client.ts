@@ -6,10 +6,11 @@
  * Limits: one object 8 MiB (etcd keeps at most 1.5), one page 128 MiB, one watch event 8 MiB.
  */
 import { AppError } from '../../api/errors.ts';
+import { isRecord } from '../../api/record.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
 import type { Access } from './access.ts';
-import { isRecord, readLines, statusFrom } from './answer.ts';
+import { readLines, statusFrom } from './answer.ts';
 import type {
   ApplyOptions, CallOptions, DeleteOptions, KubeClient, ListQuery, MetadataChange, MetadataTarget, Page, Versioned, WatchEvent, WatchQuery, WriteOptions,
 } from './kube-client.ts';

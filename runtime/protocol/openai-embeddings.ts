@@ -8,6 +8,7 @@
  * Source: OpenAI's OpenAPI description of /v1/embeddings and of its error object.
  */
 import { AppError } from '../../api/errors.ts';
+import { isRecord } from '../../api/record.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { parseJson } from './json.ts';
 
@@ -116,8 +117,4 @@ function wrong(field: string, problem: string): AppError {
 /** A field's name comes from outside and goes into a message. */
 function printName(name: string): string {
   return name.length <= 64 ? name : `${name.slice(0, 64)}…`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
