@@ -40,7 +40,7 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
-  /** Text of /proc/self/smaps_rollup; another source in tests. */
+  /** Text of /proc/self/status; another source in tests. */
   readonly readMemory?: () => Promise<string>;
 };
 

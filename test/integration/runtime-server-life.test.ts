@@ -60,7 +60,7 @@ describe('model server short of memory', () => {
   afterEach(endAll);
   const limit = 16 * 2 ** 20;
   const memory = { mib: 1 };
-  const given = () => gated({}, { memoryLimitBytes: limit, bodyLimitBytes: limit / 4, readMemory: () => Promise.resolve(`Anonymous: ${memory.mib * 1024} kB`) });
+  const given = () => gated({}, { memoryLimitBytes: limit, bodyLimitBytes: limit / 4, readMemory: () => Promise.resolve(`RssAnon: ${memory.mib * 1024} kB`) });
 
   it('recycles a worker and refuses work, and takes it again', async () => {
     memory.mib = 1;

@@ -11,7 +11,7 @@ function given(limitBytes: number | undefined) {
   const clock = new HandClock();
   const guard = new MemoryGuard({
     clock, logger: silentLogger, recycle: () => { world.recycled += 1; }, limitBytes,
-    read: () => Promise.resolve(`Rss: 999 kB\nAnonymous:      ${world.anonymousMib * 1024} kB\n`),
+    read: () => Promise.resolve(`VmRSS: 999 kB\nRssAnon:\t   ${world.anonymousMib * 1024} kB\n`),
   });
   return { world, clock, guard };
 }
@@ -74,5 +74,5 @@ describe('MemoryGuard', () => {
 });
 
 describe('parseAnonymousBytes', () => {
-  it('knows when it does not know', () => assert.equal(parseAnonymousBytes('Rss: 12 kB'), undefined));
+  it('knows when it does not know', () => assert.equal(parseAnonymousBytes('VmRSS: 12 kB'), undefined));
 });
