@@ -6,6 +6,7 @@
  * Rule:  grouped by the part that raises them; docs/reference/errors.md is generated from here.
  */
 import type { ErrorKind } from './errors.ts';
+import { formatBytes } from './units.ts';
 
 export const codes = {
   // ── commands ──
@@ -33,10 +34,10 @@ export const codes = {
   SOURCE_INVALID: { kind: 'invalid', say: (p: { uri: string; problem: string }) => `the model URI ${p.uri} is not usable: ${p.problem}` },
   SOURCE_MISSING: { kind: 'missing', say: (p: { uri: string; why: string }) => `nothing is at ${p.uri}: ${p.why}` },
   SOURCE_UNAVAILABLE: { kind: 'transient', say: (p: { uri: string; why: string }) => `${p.uri} could not be fetched: ${p.why}` },
-  SOURCE_TOO_LARGE: { kind: 'invalid', say: (p: { uri: string; limitBytes: number }) => `${p.uri} is larger than the limit of ${p.limitBytes} bytes` },
+  SOURCE_TOO_LARGE: { kind: 'invalid', say: (p: { uri: string; limitBytes: number }) => `${p.uri} is larger than the limit of ${formatBytes(p.limitBytes)}` },
   DIGEST_MISMATCH: { kind: 'invalid', say: (p: { what: string; want: string; got: string }) => `the digest of ${p.what} is ${p.got}, expected ${p.want}: the source changed or the spec is wrong` },
   MODEL_INVALID: { kind: 'invalid', say: (p: { file: string; problem: string }) => `${p.file} is not a model this runtime can serve: ${p.problem}` },
-  MODEL_TOO_LARGE: { kind: 'invalid', say: (p: { file: string; needBytes: number; limitBytes: number }) => `${p.file} needs about ${p.needBytes} bytes, the memory limit is ${p.limitBytes}: raise spec.memory.limit` },
+  MODEL_TOO_LARGE: { kind: 'invalid', say: (p: { file: string; needBytes: number; limitBytes: number }) => `${p.file} needs about ${formatBytes(p.needBytes)} of memory, the limit is ${formatBytes(p.limitBytes)}: raise spec.memory.limit` },
   PRECISION_MISSING: { kind: 'invalid', say: (p: { precision: string }) => `no file of precision ${p.precision}: list it in spec.model.variants` },
   PROVIDER_UNAVAILABLE: { kind: 'invalid', say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used here: ${p.why}` },
   DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space is left at ${p.path}` },
