@@ -10,7 +10,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nativeEnvironment } from '../api/names.ts';
@@ -21,12 +21,17 @@ import { mlp } from './support/mlp.ts';
 type Server = Target & { readonly child: ChildProcess };
 type Sample = { readonly soloMs: number; readonly perSecond: number; readonly failed: number; readonly healthMs: readonly number[]; readonly idleMs: readonly number[] };
 
-const programs = { naive: 'support/naive-server.ts', ours: 'support/our-server.ts' } as const;
+/** `ours` has the Throughput profile, a worker for each CPU; `latency` one worker with all of them, as the naive server has. */
+const programs = {
+  naive: { file: 'support/naive-server.ts', args: [] },
+  ours: { file: 'support/our-server.ts', args: [] },
+  latency: { file: 'support/our-server.ts', args: ['1', String(availableParallelism())] },
+} as const;
 const spanMs = 3000;
 const probeEveryMs = 20;
 
 async function start(program: keyof typeof programs, model: string): Promise<Server> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(programs[program], import.meta.url)), model], {
+  const child = spawn(process.execPath, [fileURLToPath(new URL(programs[program].file, import.meta.url)), model, ...programs[program].args], {
     stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...nativeEnvironment },
   });
   const port = await new Promise<number>((resolve, reject) => {
@@ -73,15 +78,17 @@ function sayHealth(label: string, samples: readonly Sample[]): void {
 }
 
 async function compare(label: string, model: string, width: number, rounds: number): Promise<void> {
-  const samples = { naive: [] as Sample[], ours: [] as Sample[] };
+  const samples = { naive: [] as Sample[], ours: [] as Sample[], latency: [] as Sample[] };
   for (let round = 0; round < rounds; round += 1) {
-    for (const program of ['naive', 'ours'] as const) samples[program].push(await sample(program, model, binaryShot(width), 32));
+    for (const program of ['naive', 'ours', 'latency'] as const) samples[program].push(await sample(program, model, binaryShot(width), 32));
   }
-  const ratio = (of: (one: Sample) => number): string => `${(median(samples.ours.map(of)) / median(samples.naive.map(of))).toFixed(2)}x`;
+  const ratio = (which: 'ours' | 'latency', of: (one: Sample) => number): string => `${(median(samples[which].map(of)) / median(samples.naive.map(of))).toFixed(2)}x`;
   say(`${label}: ours to naive, medians of ${rounds}`);
-  say(`  requests per second of 32 clients: ${ratio(({ perSecond }) => perSecond)}; latency of a single client: ${ratio(({ soloMs }) => soloMs)}`);
+  for (const [which, profile] of [['ours', 'Throughput'], ['latency', 'Latency']] as const) {
+    say(`  profile ${profile}: requests per second of 32 clients ${ratio(which, ({ perSecond }) => perSecond)}, latency of a single client ${ratio(which, ({ soloMs }) => soloMs)}`);
+  }
   sayHealth('naive', samples.naive);
-  sayHealth('ours', samples.ours);
+  sayHealth('ours', [...samples.ours, ...samples.latency]);
   const failed = samples.ours.reduce((sum, one) => sum + one.failed, 0);
   if (failed > 0) throw new Error(`${failed} requests failed`);
 }
