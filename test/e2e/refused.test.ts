@@ -18,8 +18,8 @@ const rows: readonly Row[] = [
   { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } }, reason: 'InvalidModel', words: /model\.onnx/ },
   { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` }, rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
   { name: 'that says itself that it needs more than its limit', change: { model: { uri: `pvc://${claimName}/greedy/` } }, reason: 'ModelTooLarge', words: /spec\.memory\.limit/ },
-  // Less than Node itself needs: nothing of ours gets to say a word before the kernel does.
-  { name: 'that is killed for its memory', change: { memory: { limit: '24Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
+  // Each worker is a heap and a session of its own; no check before the start counts them, so the kernel has the last word.
+  { name: 'that is killed for its memory', change: { execution: { workers: 64 }, memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
   { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' }, rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
   { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } }, rollout: soon }, reason: 'Unschedulable', words: /node/ },
 ];
