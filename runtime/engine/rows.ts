@@ -97,8 +97,15 @@ async function runAlone(part: NamedTensors, outputs: readonly string[], run: Run
     return { is: 'Done', outputs: await run(part, outputs) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { is: isInputsFault(why) ? 'Refused' : 'Failed', why };
+    return { is: isInputsFault(why) ? 'Refused' : 'Failed', why: plainWords(why) };
   }
+}
+
+/** ONNX Runtime's sentence without the lines of its own source code: where in the graph, and what. */
+export function plainWords(message: string): string {
+  const [, op, node, what = message] = /^Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)$/s.exec(message) ?? [];
+  const said = what.replace(/\/onnxruntime_src\/\S+ .*? was false\. ?/gs, '').replace(/\s+/g, ' ').trim();
+  return node === undefined ? said : `at node '${node}' (${op ?? ''}): ${said}`;
 }
 
 /**

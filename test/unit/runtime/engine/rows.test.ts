@@ -1,7 +1,7 @@
 /** Joining requests into one run and taking the result apart. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { isInputsFault, joinRows, rowsOf, runParts, splitRows } from '../../../../runtime/engine/rows.ts';
+import { isInputsFault, joinRows, plainWords, rowsOf, runParts, splitRows } from '../../../../runtime/engine/rows.ts';
 import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
 
 const f32 = (dims: readonly number[], ...values: number[]) => makeTensor('float32', dims, Float32Array.from(values));
@@ -58,4 +58,17 @@ describe('isInputsFault', () => {
     ['poisoned', false],
   ];
   for (const [message, want] of rows) it(`says ${want ? 'yes' : 'no'} to: ${message.slice(0, 40)}`, () => assert.equal(isInputsFault(message), want));
+});
+
+describe('plainWords', () => {
+  const rows: readonly [string, string][] = [
+    [
+      "Non-zero status code returned while running Add node. Name:'scores' Status Message: /onnxruntime_src/onnxruntime/core/math.h:563 void onnxruntime::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
+      "at node 'scores' (Add): Attempting to broadcast an axis by a dimension other than 1. 2 by 3",
+    ],
+    ["Non-zero status code returned while running Gather node. Name:'words' Status Message: indices element out of data bounds, idx=9", "at node 'words' (Gather): indices element out of data bounds, idx=9"],
+    ['Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4', 'Got invalid dimensions for input: x for the following indices index: 1 Got: 5 Expected: 4'],
+    ['poisoned', 'poisoned'],
+  ];
+  for (const [message, want] of rows) it(`makes of "${message.slice(0, 50)}": ${want.slice(0, 30)}`, () => assert.equal(plainWords(message), want));
 });
