@@ -84,7 +84,11 @@ export class HttpServers {
 function makeServer(handler: Handler, maxConnections: number): Server {
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
   server.maxConnections = maxConnections + reservedConnections;
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => void handler(request, response));
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    // A client that leaves in the middle of its answer; unheard, it would end the process.
+    response.on('error', () => response.destroy());
+    void handler(request, response);
+  });
   server.on('clientError', answerBrokenRequest);
   return server;
 }
