@@ -51,7 +51,7 @@ export type Command =
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
   ONNX_MAX_CONNECTIONS      client connections at a time (default: 1024)
-  ONNX_DRAIN_DELAY          how long requests are still taken after readiness has gone (default: 5s in a pod, 0ms for serve)
+  ONNX_DRAIN_DELAY          how long requests are still taken after readiness has gone (default: 5s; Ctrl-C does not wait)
   ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
 
 const exits = `Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not be reached.`;
@@ -133,7 +133,7 @@ export function podSettings(environment: Environment): PodSettings {
     addresses,
     port: ports.runtime,
     metricsPort: ports.metrics,
-    ...tuningOf(environment, 5000),
+    ...tuningOf(environment),
     configDir: environment[env.configDir] ?? paths.configDir,
     cacheDir: environment[env.cacheDir] ?? paths.cacheDir,
     sourceDir: environment[env.sourceDir],
@@ -162,7 +162,7 @@ function serveSettings(args: readonly string[], environment: Environment): Serve
     addresses: [values.host],
     port,
     metricsPort,
-    ...tuningOf(environment, 0),
+    ...tuningOf(environment),
     uri: uriOf(model),
     name: values.name === undefined ? nameOf(model) : checkedName(values.name),
     configFile: values.config,
@@ -212,12 +212,12 @@ function checkedName(name: string): string {
   return name;
 }
 
-function tuningOf(environment: Environment, drainMs: number): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs'> {
-  const delay = environment['ONNX_DRAIN_DELAY'];
+function tuningOf(environment: Environment): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs'> {
+  const delay = environment['ONNX_DRAIN_DELAY'] ?? '5s';
   return {
     bodyLimitBytes: amountOf(environment, 'ONNX_BODY_LIMIT', '64Mi', 2 ** 31),
     maxConnections: amountOf(environment, 'ONNX_MAX_CONNECTIONS', '1024', 1_000_000),
-    drainMs: delay === undefined ? drainMs : (parseDurationMs(delay) ?? refuse('ONNX_DRAIN_DELAY', `'${delay}' is no duration such as 5s`)),
+    drainMs: parseDurationMs(delay) ?? refuse('ONNX_DRAIN_DELAY', `'${delay}' is no duration such as 5s`),
   };
 }
 

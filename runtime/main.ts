@@ -48,17 +48,24 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     if (stop.aborted) return undefined;
     throw error;
   });
-  if (prepared === undefined) return exitCodes.ok;
+  if (prepared === undefined) return exitCodes.interrupted;
   for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
   const { serveModel } = await import('./serve-model.ts');
   return serveModel({
-    config, prepared, settings, logger, terminationLog: undefined,
+    config, prepared, settings, logger, terminationLog: undefined, hurry: onInterrupt(),
     onReady: (server) => {
       const host = settings.addresses[0] ?? '127.0.0.1';
       const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
       process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort) }));
     },
   }, stop);
+}
+
+/** Ctrl-C: whoever sits there wants the end now. A load balancer's SIGTERM is another matter. */
+function onInterrupt(): AbortSignal {
+  const interrupted = new AbortController();
+  process.once('SIGINT', () => interrupted.abort());
+  return interrupted.signal;
 }
 
 async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {

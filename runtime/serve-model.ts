@@ -30,6 +30,8 @@ export type Serving = {
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
   readonly onReady: (server: ModelServer) => void;
+  /** Aborted when nobody is there who would have to learn of the end: the drain then does not wait. */
+  readonly hurry?: AbortSignal;
 };
 
 /** How long a failed start waits for runs that are under way. */
@@ -50,7 +52,7 @@ export async function lastWordsOf(terminationLog: string | undefined, logger: Lo
 
 /** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and what the task refuses */
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
-  const { logger, config, onReady } = serving;
+  const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
@@ -66,7 +68,7 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   logger.info('model ready', { model: config.name, revision: config.revision, port: server.port });
   onReady(server);
   await aborted(stop);
-  await server.drain();
+  await server.drain(hurry);
   logger.info('drained', { model: config.name, revision: config.revision });
   return exitCodes.ok;
 }

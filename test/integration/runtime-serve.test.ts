@@ -108,6 +108,13 @@ describe('runtime/main.ts', function () {
     assert.equal(await program.ended, 0, program.err());
   });
 
+  it('ends at once on Ctrl-C, with nobody asking', async () => {
+    const program = start(['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')], { ONNX_DRAIN_DELAY: '10m' });
+    await until(() => program.out().includes('\n') || program.child.exitCode !== null);
+    program.child.kill('SIGINT');
+    assert.equal(await program.ended, 0, program.err());
+  });
+
   const mistakes: readonly { readonly name: string; readonly args: () => string[]; readonly says: RegExp }[] = [
     { name: 'a config with a misspelt field', args: () => ['serve', join(folder, 'matmul'), '--config', join(folder, 'bad.yaml')], says: /^error: .*bad\.yaml: batching\.maxBatchSizes: no such field/ },
     { name: 'a file that is no model', args: () => ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')], says: /^error: notes\.txt is not a model this runtime can serve: / },
