@@ -10,10 +10,12 @@ import { AppError } from '../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger } from '../lib/log.ts';
 import { replay } from './replay.ts';
+import { wait } from './wait.ts';
 
-type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void) => Promise<ExitCode> };
+type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal) => Promise<ExitCode> };
 
 const commands: Readonly<Record<string, Command>> = {
+  wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
   replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
 };
 
@@ -22,7 +24,7 @@ function help(): string {
   return `Usage: kubectl-onnx COMMAND [options]\n\n${list.join('\n')}\n\n"kubectl-onnx COMMAND --help" says more.\n`;
 }
 
-async function main(argv: readonly string[]): Promise<ExitCode> {
+async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
   const write = (text: string): void => void process.stdout.write(text);
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === 'help') {
@@ -31,7 +33,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there is ${Object.keys(commands).join(', ')}` });
-  return command.main(rest, write);
+  return command.main(rest, write, stop);
 }
 
 /** `replay … | head` ends the reader first: that is no failure. */
@@ -40,4 +42,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-await run(createLogger('kubectl-onnx', 'warn'), () => main(process.argv.slice(2)));
+await run(createLogger('kubectl-onnx', 'warn'), (stop) => main(process.argv.slice(2), stop));

@@ -36,7 +36,7 @@ const worldly: Readonly<Record<string, RegExp>> = {
 /** Packages that only one place may load. */
 const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['runtime/engine'],
-  '@kubernetes/client-node': ['operator/kube'],
+  '@kubernetes/client-node': ['operator/kube', 'cli'],
   '@huggingface/tokenizers': ['runtime'],
   '@marcbachmann/cel-js': ['local'],
 };

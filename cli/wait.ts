@@ -1,0 +1,87 @@
+/**
+ * `kubectl-onnx wait`: ends as soon as a model is ready, or is certain not to become so.
+ *
+ * Owns:  the flags, the lines on the way and the exit codes of a waiter: 0 Ready, 1 Stalled, 2 timeout. Pipelines
+ *        know these three from `kubectl wait` and its kin; here 1 is a verdict and no bug.
+ * Ends:  also with 130 on a signal; other mistakes and troubles with the codes that every command has.
+ */
+import { AppError } from '../api/errors.ts';
+import { parseDurationMs } from '../api/units.ts';
+import type { OnnxModel } from '../api/onnxmodel.ts';
+import { systemClock } from '../lib/clock.ts';
+import { startDeadline } from '../lib/deadline.ts';
+import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from './cluster-flags.ts';
+import { openCluster } from './cluster.ts';
+import { followModel, type ModelRef } from './models.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
+import { plainLine } from './plain-text.ts';
+
+export const waitHelp = `Usage: kubectl-onnx wait NAME [--timeout DURATION] [options]
+
+Waits until the OnnxModel is ready at the spec it has now, or until its rollout has failed, and ends at once in both
+cases. Each change on the way is a line. A spec that changes meanwhile is waited for instead.
+
+  --timeout DURATION  give up after so long (default: 10m; from 1s to 24h)
+  -q, --quiet         only the last line
+${clusterFlagsHelp}
+
+Exit codes: 0 Ready; 1 Stalled: what serves is not what the spec asks for, and waiting will not change that;
+2 timeout, also wrong flags and a model that does not exist or was deleted ("error: ..." on stderr tells which);
+4 the API server cannot be reached; 130 interrupted.
+`;
+
+const waitCodes = { Ready: 0, Stalled: 1, Timeout: 2 } as const satisfies Record<string, ExitCode>;
+const longestMs = 24 * 3_600_000;
+
+const flags = { ...clusterFlags, timeout: { type: 'string', default: '10m' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
+
+/** @param stop aborted by SIGTERM or SIGINT. @throws AppError for what the user has to mend */
+export async function wait(argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> {
+  const { values, positionals } = parseFlags('wait', argv, flags);
+  if (values.help) {
+    write(waitHelp);
+    return exitCodes.ok;
+  }
+  const name = onlyName(positionals);
+  const timeoutMs = timeoutOf(values.timeout);
+  const deadline = startDeadline(systemClock, timeoutMs, stop);
+  try {
+    const cluster = await openCluster(values);
+    const ref = { name, namespace: values.namespace ?? cluster.namespace };
+    const say = (line: string, last: boolean): void => {
+      if (last || !values.quiet) write(`${line}\n`);
+    };
+    const decided = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
+    if (decided !== undefined) return waitCodes[decided];
+    if (stop.aborted) return exitCodes.interrupted;
+    say(`${ref.namespace}/${name}: Timeout: neither ready nor stalled within ${values.timeout}`, true);
+    return waitCodes.Timeout;
+  } finally {
+    deadline.dispose();
+  }
+}
+
+/** @returns undefined when the models ended undecided */
+async function firstDecision(ref: ModelRef, models: AsyncIterable<OnnxModel>, say: (line: string, last: boolean) => void): Promise<'Ready' | 'Stalled' | undefined> {
+  let before = '';
+  for await (const model of models) {
+    const outcome = outcomeOf(model);
+    const line = lineOf(ref, outcome);
+    const decided = outcome.outcome !== 'Progressing';
+    if (decided || line !== before) say(line, decided);
+    if (outcome.outcome !== 'Progressing') return outcome.outcome;
+    before = line;
+  }
+  return undefined;
+}
+
+function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Outcome): string {
+  return `${namespace}/${name}: ${outcome}: ${reason}: ${plainLine(message)}`;
+}
+
+function timeoutOf(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 1000 || ms > longestMs) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: `'${text.slice(0, 80)}' is no duration from 1s to 24h, such as 90s or 10m` });
+  return ms;
+}

@@ -1,0 +1,227 @@
+/** `kubectl-onnx wait` against local mode's API server: it ends when there is something to say, whatever happens to its watch. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Claim } from '../../api/conditions.ts';
+import { openCluster } from '../../cli/cluster.ts';
+import { followModel } from '../../cli/models.ts';
+import { wait } from '../../cli/wait.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { ModelApi } from '../support/model-api.ts';
+
+const ready: readonly Claim[] = [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'aaaaaaaaaa serves with 2 pods' }];
+const starting: readonly Claim[] = [
+  { type: 'Ready', status: 'False', reason: 'RevisionStarting', message: 'bbbbbbbbbb has 0 of 2 pods ready' },
+  { type: 'Reconciling', status: 'True', reason: 'RevisionStarting', message: 'bbbbbbbbbb has 0 of 2 pods ready' },
+];
+const stalled: readonly Claim[] = [
+  { type: 'Ready', status: 'False', reason: 'OOMKilled', message: 'bbbbbbbbbb was given up' },
+  { type: 'Stalled', status: 'True', reason: 'OOMKilled', message: 'bbbbbbbbbb was given up: \u001b[31mit needs more than 64Mi' },
+];
+
+describe('kubectl-onnx wait', () => {
+  let api: ModelApi;
+  before(async () => (api = await ModelApi.start('ml')));
+  after(() => api.close());
+  let count = 0;
+  const newModel = (): string => {
+    const name = `m${(count += 1)}`;
+    api.create('ml', name);
+    return name;
+  };
+
+  type Waiting = { readonly lines: () => string; readonly code: Promise<number>; readonly stop: () => void };
+  function waiting(...argv: string[]): Waiting {
+    let text = '';
+    const stop = new AbortController();
+    const code = wait([...argv, '--kubeconfig', api.kubeconfig, '-n', 'ml'], (piece) => (text += piece), stop.signal);
+    code.catch(() => {});
+    return { lines: () => text, code, stop: () => stop.abort(new Error('received SIGTERM')) };
+  }
+  const watching = (): Promise<boolean> => eventually('it watches', () => api.server.faults.openWatches === 1);
+  const notWatching = (): Promise<boolean> => eventually('nobody watches', () => api.server.faults.openWatches === 0);
+  afterEach(notWatching);
+
+  it('is over at once for a model that is ready', async () => {
+    const name = newModel();
+    api.say('ml', name, { claims: ready });
+    const { code, lines } = waiting(name);
+    assert.equal(await code, 0);
+    assert.equal(lines(), `ml/${name}: Ready: UpToDate: aaaaaaaaaa serves with 2 pods\n`);
+  });
+
+  it('ends with 1 on a rollout that failed, and says why in plain characters', async () => {
+    const name = newModel();
+    api.say('ml', name, { claims: stalled });
+    const { code, lines } = waiting(name);
+    assert.equal(await code, 1);
+    assert.equal(lines(), `ml/${name}: Stalled: OOMKilled: bbbbbbbbbb was given up:  [31mit needs more than 64Mi\n`);
+  });
+
+  it('follows the way to ready, a line for each change', async () => {
+    const name = newModel();
+    const { code, lines } = waiting(name);
+    await watching();
+    api.say('ml', name, { claims: starting });
+    await eventually('it tells of the start', () => lines().includes('RevisionStarting'));
+    api.say('ml', name, { claims: ready });
+    assert.equal(await code, 0);
+    assert.deepEqual(lines().trimEnd().split('\n').map((line) => line.split(': ')[2]), ['NotObserved', 'RevisionStarting', 'UpToDate']);
+  });
+
+  it('says only the outcome when asked to be quiet', async () => {
+    const name = newModel();
+    const { code, lines } = waiting(name, '--quiet');
+    await watching();
+    api.say('ml', name, { claims: starting });
+    api.say('ml', name, { claims: ready });
+    assert.equal(await code, 0);
+    assert.equal(lines(), `ml/${name}: Ready: UpToDate: aaaaaaaaaa serves with 2 pods\n`);
+  });
+
+  for (const { name: what, claims, code: wanted } of [{ name: 'ready', claims: ready, code: 0 }, { name: 'stalled', claims: stalled, code: 1 }]) {
+    it(`does not take an old ${what} for the new spec's`, async () => {
+      const name = newModel();
+      api.say('ml', name, { claims });
+      api.changeSpec('ml', name, { replicas: 3 });
+      const { code, lines } = waiting(name);
+      await watching();
+      assert.match(lines(), /Progressing: NotObserved: the operator has not seen generation 2 yet, only 1/);
+      // The status has moved on and one condition has not: neither may it count.
+      const model = api.get('ml', name);
+      api.server.objects.updateStatus({ apiVersion: model.apiVersion, plural: 'onnxmodels' }, { ...model, status: { ...(model['status'] as object), observedGeneration: 2 } });
+      await eventually('it tells of what is missing', () => lines().includes('NoReadyCondition'));
+      api.say('ml', name, { claims });
+      assert.equal(await code, wanted);
+    });
+  }
+
+  it('waits for the newer spec when it changes meanwhile', async () => {
+    const name = newModel();
+    const { code } = waiting(name);
+    await watching();
+    api.changeSpec('ml', name, { replicas: 3 });
+    api.say('ml', name, { claims: ready, generation: 1 });
+    api.say('ml', name, { claims: stalled });
+    assert.equal(await code, 1);
+  });
+
+  const cuts: readonly { readonly name: string; readonly cut: () => void }[] = [
+    { name: 'ends', cut: () => api.server.faults.closeWatches() },
+    { name: 'breaks', cut: () => api.server.faults.resetWatches() },
+    { name: 'breaks, and the server is down for some tries', cut: () => {
+      api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
+      api.server.faults.add({ effect: 'reset', times: 2 });
+      api.server.faults.resetWatches();
+    } },
+    { name: 'breaks, and the server has forgotten the place', cut: () => {
+      api.server.faults.resetWatches();
+      api.changeSpec('ml', `m${count}`, { replicas: 5 });
+      api.server.faults.expireEvents();
+    } },
+  ];
+  for (const { name: how, cut } of cuts) {
+    it(`goes on when its watch ${how}`, async () => {
+      const name = newModel();
+      const { code } = waiting(name);
+      await watching();
+      cut();
+      api.say('ml', name, { claims: ready });
+      assert.equal(await code, 0);
+    });
+  }
+
+  it('leaves a watch that is open and silent', async () => {
+    const name = newModel();
+    const stop = new AbortController();
+    const cluster = await openCluster({ kubeconfig: api.kubeconfig });
+    const models = followModel(cluster, { namespace: 'ml', name }, { clock: systemClock, signal: stop.signal, watchSeconds: 1 });
+    assert.equal((await models.next()).value?.status?.conditions, undefined);
+    const next = models.next();
+    await watching();
+    api.server.faults.stallWatches();
+    api.say('ml', name, { claims: ready });
+    assert.equal((await next).value?.status?.conditions?.[0]?.reason, 'UpToDate');
+    stop.abort();
+    assert.equal((await models.next()).done, true);
+  });
+
+  it('pauses longer and longer with a server that refuses every watch', async () => {
+    const name = newModel();
+    let asked = 0;
+    const off = api.server.faults.add({ effect: 'refuse', code: 500, reason: 'InternalError', matches: ({ query }) => query.has('watch') && (asked += 1) > 0 });
+    const { code } = waiting(name, '--timeout', '2s');
+    assert.equal(await code, 2);
+    off();
+    // 200 ms, doubled each time, with jitter down to a half: at most 5 tries fit into 2 s.
+    assert.ok(asked >= 2 && asked <= 5, `${asked} tries`);
+  });
+
+  it('ends with 2 when the time is up', async () => {
+    const name = newModel();
+    const { code, lines } = waiting(name, '--timeout', '1s');
+    assert.equal(await code, 2);
+    assert.match(lines(), /Timeout: neither ready nor stalled within 1s\n$/);
+  });
+
+  it('ends with 130 on a signal', async () => {
+    const { code, stop } = waiting(newModel());
+    await watching();
+    stop();
+    assert.equal(await code, 130);
+  });
+
+  it('says that a model does not exist', async () => {
+    await assert.rejects(waiting('nobody').code, { code: 'BAD_CONFIG', kind: 'missing', message: 'OnnxModel ml/nobody: does not exist' });
+  });
+
+  it('gives up on a model that is deleted', async () => {
+    const name = newModel();
+    const { code } = waiting(name);
+    await watching();
+    api.delete('ml', name);
+    await assert.rejects(code, { kind: 'missing', message: `OnnxModel ml/${name}: was deleted` });
+  });
+
+  it('says at once that the server does not let it in', async () => {
+    const off = api.server.faults.add({ effect: 'refuse', code: 403, reason: 'Forbidden', message: 'you may not' });
+    await assert.rejects(waiting('m1').code, { code: 'KUBE_STATUS', kind: 'invalid', message: /403 Forbidden .*: you may not/ });
+    off();
+  });
+
+  const wrong: readonly { readonly name: string; readonly argv: readonly string[]; readonly says: RegExp }[] = [
+    { name: 'no name', argv: [], says: /NAME: needs one name of an OnnxModel, got 0/ },
+    { name: 'two names', argv: ['a', 'b'], says: /NAME: needs one name of an OnnxModel, got 2/ },
+    { name: 'a name that would be another selector', argv: ['a,metadata.name!=a'], says: /cannot be the name/ },
+    { name: 'a timeout without a unit', argv: ['a', '--timeout', '10'], says: /--timeout: '10' is no duration/ },
+    { name: 'a timeout of nothing', argv: ['a', '--timeout', '0s'], says: /--timeout/ },
+    { name: 'a flag that does not exist', argv: ['a', '--for', 'Ready'], says: /wait: Unknown option '--for'/ },
+  ];
+  for (const { name, argv, says } of wrong) {
+    it(`refuses ${name}`, () => assert.rejects(waiting(...argv).code, { code: 'BAD_FLAG', message: says }));
+  }
+
+  it('refuses a kubeconfig that is not there, or lacks the context', async () => {
+    await assert.rejects(wait(['a', '--kubeconfig', '/nonexistent/config'], () => {}, new AbortController().signal), { code: 'BAD_CONFIG', message: /^\/nonexistent\/config: / });
+    await assert.rejects(waiting('a', '--context', 'other').code, { code: 'BAD_CONFIG', message: /context 'other' names no cluster/ });
+  });
+
+  it('is a command with these exit codes', async () => {
+    const name = newModel();
+    api.say('ml', name, { claims: stalled });
+    const ended = async (...argv: string[]): Promise<{ code: number | null; said: string }> => {
+      const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'cli', 'main.ts'), 'wait', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+      let said = '';
+      for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
+      const code = await new Promise<number | null>((resolve) => void child.once('close', resolve));
+      return { code, said };
+    };
+    const cluster = ['--kubeconfig', api.kubeconfig, '-n', 'ml'];
+    const [bad, none, help] = await Promise.all([ended(name, ...cluster), ended('nobody', ...cluster), ended('--help')]);
+    assert.deepEqual([bad.code, none.code, help.code], [1, 2, 0]);
+    assert.match(bad.said, /Stalled: OOMKilled: /);
+    assert.equal(none.said, 'error: OnnxModel ml/nobody: does not exist\n');
+    assert.match(help.said, /^Usage: kubectl-onnx wait NAME/);
+  });
+});
