@@ -5,7 +5,7 @@
  * Ends:  with the exit codes of lib/lifecycle.ts; a user's mistake is one sentence on stderr.
  */
 import '../scripts/node-guard.cjs';
-import { readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
@@ -43,6 +43,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
   const { uri, name, configFile, cacheDir } = settings;
   const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));
   const config = completeConfig(given, configFile ?? 'serve', { uri, name });
+  makeWritable(cacheDir);
   const { prepare } = await import('./artifact/prepare.ts');
   const prepared = await prepare(config, { cacheDir, allowFile: true, logger, clock: systemClock, signal: stop }).catch((error: unknown) => {
     if (stop.aborted) return undefined;
@@ -59,6 +60,16 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
       process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort) }));
     },
   }, stop);
+}
+
+/** @throws AppError BAD_FLAG */
+function makeWritable(cacheDir: string): void {
+  try {
+    mkdirSync(cacheDir, { recursive: true });
+    accessSync(cacheDir, constants.W_OK);
+  } catch (error) {
+    throw new AppError('BAD_FLAG', { flag: '--cache', problem: `models cannot be kept in ${cacheDir} (${messageOf(error)}): give another folder` }, { cause: error });
+  }
 }
 
 /** Ctrl-C: whoever sits there wants the end now. A load balancer's SIGTERM is another matter. */

@@ -117,6 +117,7 @@ describe('runtime/main.ts', function () {
 
   const mistakes: readonly { readonly name: string; readonly args: () => string[]; readonly says: RegExp }[] = [
     { name: 'a config with a misspelt field', args: () => ['serve', join(folder, 'matmul'), '--config', join(folder, 'bad.yaml')], says: /^error: .*bad\.yaml: batching\.maxBatchSizes: no such field/ },
+    { name: 'a cache folder that cannot be made', args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')], says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },
     { name: 'a file that is no model', args: () => ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')], says: /^error: notes\.txt is not a model this runtime can serve: / },
   ];
   for (const { name, args, says } of mistakes) {
