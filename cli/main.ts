@@ -10,11 +10,13 @@ import { AppError } from '../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger } from '../lib/log.ts';
 import { replay } from './replay.ts';
+import { status } from './status.ts';
 import { wait } from './wait.ts';
 
 type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal) => Promise<ExitCode> };
 
 const commands: Readonly<Record<string, Command>> = {
+  status: { about: 'what serves, what is to come, what is wrong, on one page', main: status },
   wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
   replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
 };
@@ -33,7 +35,13 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there is ${Object.keys(commands).join(', ')}` });
-  return command.main(rest, write, stop);
+  try {
+    return await command.main(rest, write, stop);
+  } catch (error) {
+    // Whatever the signal cut short is no failure of its own.
+    if (stop.aborted) return exitCodes.interrupted;
+    throw error;
+  }
 }
 
 /** `replay … | head` ends the reader first: that is no failure. */

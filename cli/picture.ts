@@ -1,0 +1,52 @@
+/**
+ * One OnnxModel as a person wants to see it: what serves, what is to come, what is wrong.
+ *
+ * Owns:  which parts of spec, metadata and status are shown, and `status -o json`, which is this very object.
+ * Pure.
+ */
+import type { Condition } from '../api/conditions.ts';
+import type { OnnxModel, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import { present } from '../api/present.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
+
+export type Picture = Outcome & {
+  readonly name: string;
+  readonly namespace: string;
+  readonly generation: number;
+  /** Of the spec that everything below speaks of; -1: the operator has not seen the model. */
+  readonly observedGeneration: number;
+  readonly phase: string;
+  readonly url?: string;
+  /** `wanted` is absent where the spec leaves it to the default or an autoscaler. */
+  readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
+  readonly stable?: RevisionStatus;
+  readonly candidate?: RevisionStatus;
+  readonly conditions: readonly Condition[];
+  /** Latest first, as in the status. */
+  readonly history: readonly RolloutOutcome[];
+};
+
+const none: OnnxModelStatus = { observedGeneration: -1 };
+
+export function pictureOf(model: OnnxModel): Picture {
+  const { metadata, spec, status = none } = model;
+  return present({
+    name: metadata.name,
+    namespace: metadata.namespace,
+    generation: metadata.generation,
+    observedGeneration: status.observedGeneration,
+    phase: status.phase ?? 'Unknown',
+    ...outcomeOf(model),
+    url: status.address?.url,
+    pods: present({ all: status.replicas ?? 0, ready: status.readyReplicas ?? 0, wanted: spec.replicas }),
+    stable: status.stable,
+    candidate: status.candidate,
+    conditions: (status.conditions ?? []) as readonly Condition[],
+    history: status.history ?? [],
+  });
+}
+
+/** Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless True. */
+export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
+  return conditions.filter(({ type, status }) => type === 'Ready' || (type === 'Stalled' || type === 'Reconciling' ? status === 'True' : status !== 'True'));
+}
