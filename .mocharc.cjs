@@ -6,4 +6,6 @@ module.exports = {
   reporter: './test/support/reporter.cjs',
   timeout: 20_000,
   forbidOnly: Boolean(process.env.CI),
+  // Here a test that leaves something open is seen, because the run does not end; in CI it must not cost the hour.
+  exit: Boolean(process.env.CI),
 };
