@@ -52,28 +52,29 @@ export async function wait(argv: readonly string[], write: (text: string) => voi
     const say = (line: string, last: boolean): void => {
       if (last || !values.quiet) write(`${line}\n`);
     };
-    const decided = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
-    if (decided !== undefined) return waitCodes[decided];
+    const last = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
+    if (last !== undefined && last.outcome !== 'Progressing') return waitCodes[last.outcome];
     if (stop.aborted) return exitCodes.interrupted;
-    say(`${ref.namespace}/${name}: Timeout: neither ready nor stalled within ${values.timeout}`, true);
+    const so = last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}`;
+    say(`${ref.namespace}/${name}: Timeout: not decided within ${values.timeout}: ${so}`, true);
     return waitCodes.Timeout;
   } finally {
     deadline.dispose();
   }
 }
 
-/** @returns undefined when the models ended undecided */
-async function firstDecision(ref: ModelRef, models: AsyncIterable<OnnxModel>, say: (line: string, last: boolean) => void): Promise<'Ready' | 'Stalled' | undefined> {
-  let before = '';
+/** @returns the first outcome that stands, else the last one on the way; undefined when no model came */
+async function firstDecision(ref: ModelRef, models: AsyncIterable<OnnxModel>, say: (line: string, last: boolean) => void): Promise<Outcome | undefined> {
+  let last: { readonly outcome: Outcome; readonly line: string } | undefined;
   for await (const model of models) {
     const outcome = outcomeOf(model);
     const line = lineOf(ref, outcome);
-    const decided = outcome.outcome !== 'Progressing';
-    if (decided || line !== before) say(line, decided);
-    if (outcome.outcome !== 'Progressing') return outcome.outcome;
-    before = line;
+    const stands = outcome.outcome !== 'Progressing';
+    if (stands || line !== last?.line) say(line, stands);
+    if (stands) return outcome;
+    last = { outcome, line };
   }
-  return undefined;
+  return last?.outcome;
 }
 
 function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Outcome): string {

@@ -160,9 +160,18 @@ describe('kubectl-onnx wait', () => {
 
   it('ends with 2 when the time is up', async () => {
     const name = newModel();
-    const { code, lines } = waiting(name, '--timeout', '1s');
+    api.say('ml', name, { claims: starting });
+    const { code, lines } = waiting(name, '--timeout', '1s', '-q');
     assert.equal(await code, 2);
-    assert.match(lines(), /Timeout: neither ready nor stalled within 1s\n$/);
+    assert.equal(lines(), `ml/${name}: Timeout: not decided within 1s: RevisionStarting: bbbbbbbbbb has 0 of 2 pods ready\n`);
+  });
+
+  it('says so when the server never answered in that time', async () => {
+    const off = api.server.faults.add({ effect: 'silence' });
+    const { code, lines } = waiting('m1', '--timeout', '1s');
+    assert.equal(await code, 2);
+    assert.equal(lines(), 'ml/m1: Timeout: not decided within 1s: the API server has not answered\n');
+    off();
   });
 
   it('ends with 130 on a signal', async () => {
