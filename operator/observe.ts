@@ -126,7 +126,8 @@ function recordsOf({ model, target, controllerRevisions, deployments, pods, sett
   if (!records.has(target)) {
     // Its record may have been deleted under running pods: the image that they run stays in force.
     const image = imageOf(deployments.find((deployment) => revisionLabel(deployment) === target)) ?? settings.runtimeImage;
-    records.set(target, { revision: target, generation: model.metadata.generation, spec: withDefaults(revisionSpecOf(model.spec), image) });
+    const written = revisionSpecOf(model.spec);
+    records.set(target, { revision: target, generation: model.metadata.generation, written, spec: withDefaults(written, image) });
   }
   for (const [revision, record] of records) {
     const resolved = record.resolved ?? learnedFrom(pods.get(revision) ?? []);

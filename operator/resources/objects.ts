@@ -7,7 +7,7 @@
 import type { FrozenSpec } from '../../api/defaults.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import { api, fieldManager, labels } from '../../api/names.ts';
-import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { Revision } from '../rollout/state.ts';
 
 type OwnerReference = {
@@ -40,6 +40,8 @@ export type RevisionRecord = {
   readonly revision: Revision;
   /** Generation of the spec that it was made from. */
   readonly generation: number;
+  /** The hashed fields as the user wrote them: what puts this revision back when it is applied again. */
+  readonly written: RevisionSpec;
   /** With the defaults and the image that were in force then. */
   readonly spec: FrozenSpec;
   /** Its pods as the operator that made it built them; absent until it is written down. */

@@ -8,7 +8,7 @@
 import type { FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths } from '../../api/names.ts';
-import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import { podTemplate } from './deployment.ts';
 import { childMeta, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
@@ -20,9 +20,12 @@ export function controllerRevision(model: OnnxModel, record: RevisionRecord): Ma
     kind: 'ControllerRevision',
     metadata: record.resolved === undefined ? metadata : { ...metadata, annotations: { [annotations.resolved]: resolvedText(record.resolved) } },
     revision: record.generation,
-    data: { schema: 1, spec: record.spec, template: record.template ?? podTemplate(model, record) },
+    data: { schema: 1, written: record.written, spec: record.spec, template: record.template ?? podTemplate(model, record) },
   };
 }
+
+/** What a ControllerRevision holds, as it comes from outside: any part may be missing. */
+type Data = { readonly schema?: unknown; readonly written?: RevisionSpec; readonly spec?: FrozenSpec; readonly template?: PodTemplate };
 
 /** @returns undefined when the object is not one that `controllerRevision` made */
 export function readControllerRevision(object: {
@@ -32,10 +35,10 @@ export function readControllerRevision(object: {
 }): RevisionRecord | undefined {
   const { labels: marks = {}, annotations: notes = {} } = object.metadata;
   const revision = marks[labels.revision];
-  const data = object.data as { readonly schema?: unknown; readonly spec?: FrozenSpec; readonly template?: PodTemplate } | undefined;
+  const data = object.data as Data | undefined;
   if (revision === undefined || typeof object.revision !== 'number') return undefined;
-  if (data?.schema !== 1 || data.spec === undefined || data.template === undefined) return undefined;
-  return { revision, generation: object.revision, spec: data.spec, template: data.template, ...resolvedOf(notes[annotations.resolved]) };
+  if (data?.schema !== 1 || data.written === undefined || data.spec === undefined || data.template === undefined) return undefined;
+  return { revision, generation: object.revision, written: data.written, spec: data.spec, template: data.template, ...resolvedOf(notes[annotations.resolved]) };
 }
 
 /** What every pod of the revision reads at its start. */

@@ -18,6 +18,7 @@ export const given = {
   record: (model: OnnxModel, more: Partial<RevisionRecord> = {}): RevisionRecord => ({
     revision: revisionOf(model.spec),
     generation: model.metadata.generation,
+    written: revisionSpecOf(model.spec),
     spec: withDefaults(revisionSpecOf(model.spec), 'onnx-operator/runtime:1.2.3'),
     ...more,
   }),
