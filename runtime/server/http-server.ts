@@ -2,23 +2,36 @@
  * The sockets: listening, the limits of what a client may hold, and closing without losing a request.
  *
  * Owns:   http.Server objects, one for each address, and their connections.
- * Limits: headers within 10 s, a whole request within 120 s, `maxConnections` connections; idle ones are kept for
- *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use.
+ * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
+ *         connections; idle ones are kept for 75 s, longer than load balancers keep theirs, so that it is never us
+ *         who closes one in use. Whoever breaks these or HTTP is told, and gone 5 s later.
  * Ends:   drain() answers what comes for a while, telling clients to close; close() waits for what is under way.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AppError } from '../../api/errors.ts';
+import { systemClock, type Clock } from '../../lib/clock.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number };
+export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience };
+
+/** With clients that do not keep to the rules; other ones in tests. */
+export type Patience = {
+  /** For the time to read an answer. */
+  readonly clock: Clock;
+  /** Without a byte of its answer taken by the client. */
+  readonly stalledMs: number;
+};
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
 const keepAliveMs = 75_000;
 /** Kept free for probes: they come on connections of their own. */
 const reservedConnections = 64;
+/** How long a client that broke the rules may still read what it is told. */
+const lingerMs = 5_000;
+const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
 
 export class HttpServers {
   readonly #servers: readonly Server[];
@@ -46,7 +59,7 @@ export class HttpServers {
    * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that is not this machine's
    */
   static async listen(where: Listen, handler: Handler): Promise<HttpServers> {
-    const servers = where.addresses.map(() => makeServer(handler, where.maxConnections));
+    const servers = where.addresses.map(() => makeServer(handler, where));
     try {
       let { port } = where;
       for (const [position, server] of servers.entries()) {
@@ -81,16 +94,47 @@ export class HttpServers {
   }
 }
 
-function makeServer(handler: Handler, maxConnections: number): Server {
+function makeServer(handler: Handler, { maxConnections, patience = usualPatience }: Listen): Server {
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
   server.maxConnections = maxConnections + reservedConnections;
+  const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    latest.set(request.socket, response);
     // A client that leaves in the middle of its answer; unheard, it would end the process.
     response.on('error', () => response.destroy());
+    // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
+    response.on('prefinish', () => response.setTimeout(patience.stalledMs));
     void handler(request, response);
   });
-  server.on('clientError', answerBrokenRequest);
+  const broken = new WeakSet<Socket>();
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // Whatever else comes behind the fault is one, too.
+    if (broken.has(socket)) return;
+    broken.add(socket);
+    endBroken(error, socket, latest.get(socket), patience.clock);
+  });
   return server;
+}
+
+/**
+ * What is no HTTP never becomes a request; its sender still learns what is wrong, as in every other answer.
+ * @param last the answer to the connection's latest request
+ */
+function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerResponse | undefined, clock: Clock): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  if (last !== undefined && last.req.complete && !last.writableFinished) {
+    // The fault came behind a good request: its answer goes first, and ours would be taken for it.
+    last.on('close', () => { if (socket.writable) endBroken(error, socket, undefined, clock); });
+    return;
+  }
+  // A body is broken whose request has been answered already, or has another before it.
+  const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
+  if (!silent) socket.end(faultOf(error));
+  // Not left to the client: it may never close its side, and what its request holds would be held for good.
+  socket.on('close', clock.after(lingerMs, () => socket.destroy()));
 }
 
 const reasons: Readonly<Record<string, readonly [number, string]>> = {
@@ -99,15 +143,10 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too large'],
 };
 
-/** What is no HTTP never becomes a request; its sender still learns what is wrong, as in every other answer. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
+function faultOf(error: NodeJS.ErrnoException): string {
   const [status, message] = reasons[error.code ?? ''] ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
   const body = JSON.stringify({ error: message });
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }
 
 function listenOn(server: Server, address: string, port: number): Promise<void> {

@@ -1,8 +1,12 @@
 /** Sockets: where they listen, and how they end. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { Agent, request as send, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { AppError } from '../../../../api/errors.ts';
+import { systemClock } from '../../../../lib/clock.ts';
 import { HttpServers, type Handler } from '../../../../runtime/server/http-server.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
 
 const listen = (handler: Handler, addresses = ['127.0.0.1'], port = 0) => HttpServers.listen({ addresses, port, maxConnections: 8 }, handler);
 const quick: Handler = async (_request, response) => { response.end('ok'); };
@@ -51,5 +55,81 @@ describe('HttpServers', () => {
     await closed;
     assert.equal(servers.connections, 0);
     agent.destroy();
+  });
+});
+
+describe('HttpServers, of clients that break the rules', () => {
+  const brokenBody = '5\r\nhello\r\nno number\r\n';
+  const post = 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n';
+
+  /** A client that never closes its own side. */
+  function call(port: number): { readonly socket: Socket; readonly text: () => string } {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
+    let text = '';
+    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+    return { socket, text: () => text };
+  }
+
+  const statusesIn = (text: string): string[] => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status ?? '');
+
+  it('says what is wrong with a body, and does not wait for its sender to close', async () => {
+    const clock = new HandClock();
+    const left = Promise.withResolvers<void>();
+    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } }, async (request, response) => {
+      response.on('close', left.resolve);
+      request.resume();
+    });
+    const { socket, text } = call(servers.port);
+    socket.write(post + brokenBody);
+    await once(socket, 'end');
+    assert.match(text(), /^HTTP\/1\.1 400 .*"this is no HTTP request: /s);
+    assert.equal(servers.connections, 1);
+    await clock.advance(5000);
+    await left.promise;
+    await servers.close();
+    assert.equal(servers.connections, 0);
+    socket.destroy();
+  });
+
+  it('answers a good request before the fault behind it', async () => {
+    const asked = Promise.withResolvers<ServerResponse>();
+    const servers = await listen(async (_request, response) => asked.resolve(response));
+    const { socket, text } = call(servers.port);
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
+    const response = await asked.promise;
+    // The fault is in the same packet; by the next turn of the loop it has been seen.
+    await new Promise((resolve) => { setImmediate(resolve); });
+    response.end('good');
+    await once(socket, 'end');
+    assert.deepEqual(statusesIn(text()), ['200', '400']);
+    socket.destroy();
+    await servers.close();
+  });
+
+  it('does not answer again when a body breaks that nobody waited for', async () => {
+    const clock = new HandClock();
+    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } }, async (_request, response) => { response.writeHead(404).end('none'); });
+    const { socket, text } = call(servers.port);
+    socket.write(post);
+    await once(socket, 'data');
+    socket.write(brokenBody);
+    while (clock.pending === 0) await new Promise((resolve) => { setImmediate(resolve); });
+    await clock.advance(5000);
+    await servers.close();
+    assert.deepEqual(statusesIn(text()), ['404']);
+    socket.destroy();
+  });
+
+  it('gives up on a client that does not read its answer', async () => {
+    const left = Promise.withResolvers<boolean>();
+    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock: systemClock, stalledMs: 20 } }, async (_request, response) => {
+      response.on('close', () => left.resolve(response.writableFinished));
+      response.end(Buffer.alloc(64 << 20));
+    });
+    const socket = connect({ port: servers.port, host: '127.0.0.1' }).on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    assert.equal(await left.promise, false);
+    socket.destroy();
+    await servers.close();
   });
 });
