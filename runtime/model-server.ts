@@ -71,7 +71,9 @@ export class ModelServer {
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
     this.#readiness = new Readiness(clock, () => this.#workers);
-    this.#guard = new MemoryGuard({ clock, logger, recycle: () => this.#model?.engine.recycle(), limitBytes: memoryLimitBytes, read: options.readMemory });
+    // Not while it warms: that counts on its workers, and with one that left it would fail.
+    const recycle = (): void => { if (this.#readiness.startedUp) this.#model?.engine.recycle(); };
+    this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: options.readMemory });
     this.#routes = this.#routeTable();
   }
 

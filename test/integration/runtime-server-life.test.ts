@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { Prepared } from '../../runtime/artifact/prepared.ts';
 import type { EngineBatch } from '../../runtime/engine/port.ts';
-import { body, depthOf, endAll, gated, infer, until, warmRuns } from '../support/gated-server.ts';
+import { body, depthOf, endAll, Gate, gated, infer, until, warmRuns } from '../support/gated-server.ts';
 import { ask, jsonOf, type Ask } from '../support/infer-client.ts';
 import { givenConfig, makeServer } from '../support/model-server.ts';
 import { matmul } from '../support/onnx-models.ts';
@@ -73,6 +73,24 @@ describe('model server short of memory', () => {
     assert.equal(gate.engine.recycled, 1);
     memory.mib = 1;
     await until(async () => (await call()).status === 200);
+  });
+
+  it('takes no worker away from the warm-up', async () => {
+    memory.mib = 1;
+    const gate = new Gate();
+    const looks: (() => void)[] = [];
+    const running = await makeServer({ model: matmul(), options: { loadEngine: () => Promise.resolve(gate.engine), memoryLimitBytes: limit, readMemory: async () => { looks.splice(0).forEach((looked) => looked()); return `RssAnon: ${memory.mib * 1024} kB`; } } });
+    const arrived = gate.arrival();
+    gate.open = false;
+    const loaded = running.server.load();
+    await arrived;
+    memory.mib = 14;
+    // The second look comes once what followed from the first is done.
+    for (const _ of [1, 2]) await new Promise<void>((resolve) => { looks.push(resolve); });
+    gate.letGo();
+    await loaded;
+    assert.equal(gate.engine.recycled, 0);
+    await running.end();
   });
 
   it('gives back what a body held once it is answered', async () => {
