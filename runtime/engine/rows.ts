@@ -113,7 +113,7 @@ export function plainWords(message: string): string {
  * (also where two inputs do not go together) or an index that lies outside of what it points into.
  */
 const inputFaults = [
-  /Got invalid dimensions for input/, /Invalid rank for input/, /Unexpected input data type/, /is missing in 'feeds'/,
+  /Got invalid dimensions for input/, /Invalid rank for input/, /Invalid input shape/, /dims\[\d+\] is invalid/, /Unexpected input data type/, /is missing in 'feeds'/,
   /out of data bounds/i, /out of range/i, /out of bounds/i, /broadcast/i, /dimension mismatch|dimensions? (?:do|does|must|should)/i,
   /cannot be reshaped|shape mismatch|mismatch(?:ed|ing)? (?:input )?(?:shape|dimension)/i, /Can't merge shape|axis == -1 \|\| axis/i,
 ];

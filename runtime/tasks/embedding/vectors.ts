@@ -14,7 +14,7 @@ export type PoolingPlan = { readonly pooling: Pooling; readonly normalize: boole
 /**
  * @param output [rows, hidden] for None, else [rows, sequence, hidden]; floats of any width
  * @returns a vector for each of `lengths`
- * @throws Error when the output is not of that form: what the signature says was checked when the task was made
+ * @throws Error when the output is not of that form (what the signature says was checked when the task was made), or not finite
  */
 export function vectorsOf(output: Tensor, name: string, { pooling, normalize, lengths }: PoolingPlan): readonly Float32Array[] {
   const [rows = 0, ...rest] = output.dims;
@@ -26,7 +26,10 @@ export function vectorsOf(output: Tensor, name: string, { pooling, normalize, le
   return lengths.map((length, row) => {
     const tokens = values.subarray(row * sequence * hidden, (row + 1) * sequence * hidden);
     const vector = poolings[pooling](tokens, hidden, Math.min(length, sequence));
-    return normalize ? scaleToOne(vector) : Float32Array.from(vector);
+    const result = normalize ? scaleToOne(vector) : Float32Array.from(vector);
+    // JSON would say null, and an index would take it for a vector.
+    if (!result.every(Number.isFinite)) throw new Error(`output '${name}' holds numbers that are not finite, which make no vector`);
+    return result;
   });
 }
 

@@ -54,6 +54,8 @@ describe('isInputsFault', () => {
     ['Invalid rank for input: x Got: 1 Expected: 2', true],
     ["indices element out of data bounds, idx=99 must be within the inclusive range [-10,9]", true],
     ['left operand cannot broadcast on dim 1', true],
+    ['Invalid input shape: {48,0}', true],
+    ['Tensor.dims[3] is invalid: 9.0072e+15', true],
     ['Failed to allocate memory for requested buffer of size 1', false],
     ['poisoned', false],
   ];

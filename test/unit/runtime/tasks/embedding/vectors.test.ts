@@ -40,4 +40,12 @@ describe('vectorsOf', () => {
   it('refuses an output that is no float', () => {
     assert.throws(() => vectorsOf({ type: 'int32', dims: [1, 1], data: Int32Array.of(1) }, 'y', { pooling: 'None', normalize: true, lengths: [1] }), /int32/);
   });
+
+  for (const odd of [NaN, Infinity]) {
+    it(`gives no vector with ${odd} in it, scaled or not`, () => {
+      for (const normalize of [true, false]) {
+        assert.throws(() => vectorsOf({ type: 'float32', dims: [1, 2], data: Float32Array.of(1, odd) }, 'y', { pooling: 'None', normalize, lengths: [1] }), /output 'y' holds numbers that are not finite/);
+      }
+    });
+  }
 });
