@@ -25,7 +25,7 @@ export type Traffic = {
   readonly ok: number;
   /** Error kind (api/errors.ts) → count. Client mistakes are counted too; a gate chooses what it looks at. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Refused for lack of room or time. */
+  /** Refused for lack of room or time; these are among `errors` too. */
   readonly shed: number;
 };
 
