@@ -42,6 +42,21 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
   });
 }
 
+/**
+ * Whether the entry answers a fresh connection. A cluster's nodes learn of a new Service a moment after its status says
+ * that it serves; a connection begun before that may hang for as long as it likes, whatever comes later.
+ */
+export function isReachable(entry: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const sent = request(new URL('/v2/health/ready', entry), { agent: false, signal: AbortSignal.timeout(1_000) }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    sent.on('error', () => resolve(false));
+    sent.end();
+  });
+}
+
 export class Clients {
   readonly #entry: string;
   readonly #conversation: Conversation;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
-import { Clients, type Conversation } from './clients.ts';
+import { Clients, isReachable, type Conversation } from './clients.ts';
 import { tensors } from './conversations.ts';
 import { eventually } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
@@ -23,7 +23,9 @@ export class When {
 
   /** Clients begin to send and go on until the story ends or `then.noRequestFailed` stops them. */
   async clientsSend(name: string, conversation: Conversation = tensors(name)): Promise<void> {
-    this.#stage.clients = new Clients(await this.#stage.entryOf(name), conversation);
+    const entry = await this.#stage.entryOf(name);
+    await eventually(`a way to ${entry}`, patienceMs, async () => ((await isReachable(entry)) ? true : undefined));
+    this.#stage.clients = new Clients(entry, conversation);
     await this.requestsWereAnswered(20);
   }
 
