@@ -101,7 +101,12 @@ async function floodWithJson(model: string, width: number, rounds: number): Prom
   sayHealth('ours', samples);
 }
 
-const rounds = Number(process.argv[2] ?? 3);
+const asked = process.argv[2] ?? '3';
+const rounds = Number(asked);
+if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
+  say('Usage: npm run bench:server -- [ROUNDS]\n\nCompares the model server with ONNX Runtime on the HTTP thread; ROUNDS (1 to 100, default 3) of about half a minute each.');
+  process.exit(asked === '--help' ? 0 : 2);
+}
 const folder = await mkdtemp(join(tmpdir(), 'bench-'));
 try {
   const middle = await writeModel(folder, mlp({ layers: 4, width: 512, hidden: 2048 }), 'middle.onnx');

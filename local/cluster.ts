@@ -4,7 +4,7 @@
  * Owns:  the order of starting and ending, and the table of images. `main.ts` is flags around this; tests call it directly.
  * Ends:  `close` ends the operator, then every container, then the API; nothing that was started is left.
  */
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
@@ -139,6 +139,7 @@ function writeKubeconfig(path: string, text: string): void {
     writeFileSync(`${path}.new`, text, { mode: 0o600 });
     renameSync(`${path}.new`, path);
   } catch (error) {
+    rmSync(`${path}.new`, { force: true });
     throw new AppError('BAD_FLAG', { flag: '--kubeconfig', problem: `${path} cannot be written: ${messageOf(error)}` }, { cause: error });
   }
 }

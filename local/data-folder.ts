@@ -1,10 +1,11 @@
 /**
  * The folder that holds local mode's state: claimed by one process at a time.
  *
- * Owns:  making it, the lock in it, and removing a temporary one.
+ * Owns:  making it, the mark and the lock in it, and removing a temporary one. What is left over in it from another run
+ *        is deleted at a start, so a folder with other people's files is refused.
  * Why:   two local modes on one folder would kill each other's containers, each taking them for leftovers.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../api/errors.ts';
@@ -22,6 +23,7 @@ export interface DataFolder {
  */
 export function openDataFolder(wanted: string | undefined): DataFolder {
   const dir = makeFolder(wanted);
+  refuseOthers(dir);
   const lock = join(dir, 'lock');
   claim(dir, lock);
   return { dir, close: () => rmSync(wanted === undefined ? dir : lock, { recursive: true, force: true }) };
@@ -35,6 +37,21 @@ function makeFolder(wanted: string | undefined): string {
     return wanted;
   } catch (error) {
     throw new AppError('FOLDER_UNUSABLE', { dir: wanted ?? tmpdir(), why: messageOf(error) });
+  }
+}
+
+/** Says whose folder it is; its being there is all that counts. */
+const mark = 'local-mode-of-onnx-operator';
+
+function refuseOthers(dir: string): void {
+  const inside = readdirSync(dir);
+  if (inside.length > 0 && !inside.includes(mark) && !inside.includes('lock')) {
+    throw new AppError('FOLDER_UNUSABLE', { dir, why: `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local mode` });
+  }
+  try {
+    writeFileSync(join(dir, mark), '');
+  } catch (error) {
+    throw new AppError('FOLDER_UNUSABLE', { dir, why: messageOf(error) });
   }
 }
 

@@ -101,7 +101,7 @@ function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup 
 
 /** A whole manifest stands for its spec, without what only a cluster can do. */
 function specOf(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return value;
+  if (typeof value !== 'object' || value === null || !('kind' in value || 'spec' in value)) return value;
   const found = (value as { readonly spec?: unknown }).spec;
   if (typeof found !== 'object' || found === null) return found ?? {};
   return Object.fromEntries(Object.entries(found).filter(([name]) => !clusterOnly.has(name)));

@@ -108,7 +108,9 @@ function bootId(): string {
 export function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
+    // A zombie has ended; nobody has asked for its exit code yet.
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
   }

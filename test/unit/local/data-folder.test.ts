@@ -39,6 +39,18 @@ describe('openDataFolder', () => {
     folder.close();
   });
 
+  it('leaves a folder alone that holds files of somebody else', () => {
+    writeFileSync(join(dir, 'thesis.txt'), 'mine');
+    assert.throws(() => openDataFolder(dir), /holds other files \(thesis\.txt\)/);
+    assert.equal(readFileSync(join(dir, 'thesis.txt'), 'utf8'), 'mine');
+  });
+
+  it('takes an empty folder, and the same one again', () => {
+    openDataFolder(dir).close();
+    writeFileSync(join(dir, 'state'), '');
+    openDataFolder(dir).close();
+  });
+
   it('says why a folder cannot be made', () => {
     writeFileSync(join(dir, 'file'), '');
     assert.throws(() => openDataFolder(join(dir, 'file', 'state')), /cannot be used: .*ENOTDIR/);
