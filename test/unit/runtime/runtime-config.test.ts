@@ -53,6 +53,7 @@ describe('completeConfig', () => {
   });
 
   it('takes the words of a pod\'s config, too', () => assert.equal(complete({ batching: { maxQueueDelayMs: 5 } }).batching.maxQueueDelayMs, 5));
+  it('takes a manifest without its kind for its spec, too', () => assert.equal(complete({ spec: { batching: { maxBatchSize: 3 } } }).batching.maxBatchSize, 3));
   it('finds the graph in a folder', () => assert.equal(complete({ model: { graphs: [{ name: 'model', path: 'onnx/model.onnx' }] } }).source.graphPath, 'onnx/model.onnx'));
 
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
