@@ -8,6 +8,7 @@
 import '../node-guard.cjs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CoreV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
@@ -79,6 +80,16 @@ type Cluster = { readonly kind: 'there' } | { readonly kind: 'absent'; readonly 
 async function lookForCluster(): Promise<Cluster> {
   const file = process.env['KUBECONFIG'];
   if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG names no cluster' };
+  // A kubelet tells of an image that was just imported with its next status.
+  for (let tries = 0; tries < 8; tries += 1) {
+    const found = await lookAtNodes(file);
+    if (found !== 'no image') return found;
+    await sleep(5_000);
+  }
+  return { kind: 'broken', why: `no node has the image ${image}: build it with scripts/images/build.ts and import it` };
+}
+
+async function lookAtNodes(file: string): Promise<Cluster | 'no image'> {
   let nodes: readonly V1Node[];
   try {
     const config = new KubeConfig();
@@ -90,7 +101,7 @@ async function lookForCluster(): Promise<Cluster> {
   if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
   // A name without a registry cannot be pulled: it has to be there.
   const there = !image.startsWith('localhost/') || nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));
-  return there ? { kind: 'there' } : { kind: 'broken', why: `no node has the image ${image}: build it with scripts/images/build.ts and import it` };
+  return there ? { kind: 'there' } : 'no image';
 }
 
 function complain(problem: string): number {
