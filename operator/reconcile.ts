@@ -14,6 +14,7 @@ import type { Logger } from '../lib/log.ts';
 import { apply } from './apply.ts';
 import { onnxModels } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
+import { isNotFound } from './kube/kube-error.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { desiredState } from './resources/index.ts';
@@ -69,7 +70,13 @@ export class Reconciler {
     const now = clock.now();
     const call = signal === undefined ? {} : { signal };
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
-    await this.#report(key, seen, { decision, now, call });
+    try {
+      await this.#report(key, seen, { decision, now, call });
+    } catch (error) {
+      // The model was deleted a moment ago; its going is watched.
+      if (isNotFound(error)) return {};
+      throw error;
+    }
     this.#world.follow(key, seen, decision);
     const refused = await this.#apply(key, seen, { decision, call });
     const rechecks = [decision.recheckMs, refused, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);

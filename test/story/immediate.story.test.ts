@@ -102,6 +102,16 @@ describe('Immediate rollouts', () => {
     assert.deepEqual(cluster.writes.slice(before), []);
   });
 
+  it('makes nothing for a model that is gone before the cache knows', async () => {
+    const cluster = new FakeCluster(new HandClock());
+    cluster.put(spec('ok'));
+    const stale = cluster.caches.model('ml/ranker');
+    cluster.objects.delete('OnnxModel/ranker');
+    Object.assign(cluster.caches, { model: () => stale });
+    assert.deepEqual(await reconcilerOf(cluster).reconcile('ml/ranker'), {});
+    assert.deepEqual(cluster.writes, []);
+  });
+
   it('does not touch a Service of its name that is not its own', async () => {
     const cluster = new FakeCluster(new HandClock());
     const foreign = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs' }, spec: { selector: { app: 'shop' } } };
