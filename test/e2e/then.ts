@@ -48,13 +48,14 @@ export class Then {
     });
   }
 
-  /** The new revision was given up for `reason`, in words that match; what served before serves on. */
-  async changeWasRefused(name: string, reason: string, words: RegExp): Promise<void> {
-    const stalled = await this.#stage.until(`stalled for ${reason}`, name, (model) => {
+  /** The new revision was given up for `reason` (one of several, where two are watching), in words that match; what served before serves on. */
+  async changeWasRefused(name: string, reason: string | readonly string[], words: RegExp): Promise<void> {
+    const reasons = [reason].flat();
+    const stalled = await this.#stage.until(`stalled for ${reasons.join(' or ')}`, name, (model) => {
       const condition = conditionOf(model, 'Stalled');
       return condition?.status === 'True' ? condition : undefined;
     });
-    assert.equal(stalled.reason, reason);
+    assert.ok(reasons.includes(stalled.reason), `stalled for ${stalled.reason}, not ${reasons.join(' or ')}`);
     assert.match(stalled.message, words);
     const model = await this.#stage.model(name);
     assert.ok(model);
