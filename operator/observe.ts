@@ -186,7 +186,7 @@ function podFacts({ pods, present, records, deployments, failure }: PodSources):
       const notApplied = failure?.revision === revision ? failure.trouble : undefined;
       const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
       const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
-      const facts = { ready: mine.filter(isReady).length, total: mine.length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
+      const facts = { ready: mine.filter(isReady).length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
       return [revision, trouble === undefined ? facts : { ...facts, trouble }];
     }),
   );

@@ -8,8 +8,9 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
-import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
+import { run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { need, print } from '../client/command-line.ts';
 import type { FloatTensor } from '../client/oip.ts';
 import { readAlphabet, type Reading } from './ctc.ts';
 import { lineTensor } from './line-image.ts';
@@ -69,14 +70,4 @@ function readArguments(): { readonly values: Flags; readonly positionals: readon
   } catch (error) {
     throw new AppError('BAD_FLAG', { flag: 'read', problem: messageOf(error) });
   }
-}
-
-function need(value: string | undefined, flag: string): string {
-  if (value === undefined) throw new AppError('BAD_FLAG', { flag, problem: 'is needed' });
-  return value;
-}
-
-function print(text: string): ExitCode {
-  process.stdout.write(text);
-  return exitCodes.ok;
 }

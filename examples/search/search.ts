@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { need, print } from '../client/command-line.ts';
 import { embed } from '../client/embeddings.ts';
 import { readGuides } from '../models/guides.ts';
 import { rankGuides } from './rank.ts';
@@ -63,14 +64,4 @@ function countOf(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1) throw new AppError('BAD_FLAG', { flag: '--count', problem: 'must be a whole number, 1 or more' });
   return count;
-}
-
-function need(value: string | undefined, flag: string): string {
-  if (value === undefined) throw new AppError('BAD_FLAG', { flag, problem: 'is needed' });
-  return value;
-}
-
-function print(text: string): ExitCode {
-  process.stdout.write(text);
-  return exitCodes.ok;
 }

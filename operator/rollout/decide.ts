@@ -176,7 +176,7 @@ function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPl
 
 // ── how a decision is put together ───────────────────────────────────────────────────────────────
 
-const nothing: RevisionPods = { ready: 0, total: 0, deployed: false, resolved: false };
+const nothing: RevisionPods = { ready: 0, deployed: false, resolved: false };
 
 function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return seen.pods[revision] ?? nothing;

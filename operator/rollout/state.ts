@@ -37,8 +37,6 @@ export type Trouble = { readonly reason: TroubleReason; readonly message: string
 export type RevisionPods = {
   /** Pods that pass their readiness probe and are not going away. */
   readonly ready: number;
-  /** All pods that are not going away and have not ended. */
-  readonly total: number;
   /** Whether there is a Deployment for them. */
   readonly deployed: boolean;
   /** The worst trouble among them. */

@@ -8,7 +8,7 @@ const t0 = 1_700_000_000_000;
 const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
 const plan: RolloutPlan = { replicas: 2, readyWithinMs: 600_000, settleMs: 10_000 };
 
-const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, total: Math.max(ready, 1), deployed: true, resolved: ready > 0, ...more });
+const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, deployed: true, resolved: ready > 0, ...more });
 const healthy: Observation = { target: a, routed: a, pods: { [a]: pods(2) } };
 const imageTrouble = { reason: 'ImagePullBackOff', message: 'no such image', fatal: false } as const;
 const digestTrouble = { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const;
