@@ -29,6 +29,73 @@ export type Traffic = {
   readonly shed: number;
 };
 
+/** Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a request's end. */
+export const blockSeconds = 20;
+
+/** What one pod counted in one block, of one tier and size class. */
+export type BlockTraffic = {
+  readonly tier: string;
+  readonly sizeClass: number;
+  readonly latency: Histogram;
+  readonly ok: number;
+  readonly errors: Readonly<Record<string, number>>;
+  /** Sampled requests whose answers were compared with stable's, and those that disagreed. */
+  readonly compared?: number;
+  readonly disagreed?: number;
+};
+
+export type BlockCount = {
+  readonly index: number;
+  /** Grows with every change of the block's counts. */
+  readonly seq: number;
+  readonly traffic: readonly BlockTraffic[];
+};
+
+/** Every block from `since` to `until` that the pod served in; those between without an entry were quiet. */
+export type Blocks = { readonly since: number; readonly until: number; readonly counts: readonly BlockCount[] };
+
+/** How the golden set went, once per boot of the sidecar and set. */
+export type GoldenResult = {
+  /** Which set, metric and limit were run: RuntimeConfig.golden.id. */
+  readonly id: string;
+  /** Waiting: for the model, or for stable's answers. Done: the numbers are final. Broken: the set cannot be run, `problem` says why. */
+  readonly state: 'Waiting' | 'Running' | 'Done' | 'Broken';
+  /** Cases in the set; those done; those that met the limit by themselves. */
+  readonly n: number;
+  readonly done: number;
+  readonly passed: number;
+  /** The metric over the whole set, which the limit is held against; null before Done. */
+  readonly score: number | null;
+  /** The worst single case's value; null before the first. */
+  readonly worst: number | null;
+  readonly problem?: string;
+};
+
+/** Live requests of stable replayed to this pod, since the sidecar's start. */
+export type Agreement = {
+  readonly compared: number;
+  readonly disagreed: number;
+  /** Samples not compared: this pod refused or failed them, or stable's sidecar had none; by reason. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** Lowest value of the metric seen; null before the first. */
+  readonly worst: number | null;
+};
+
+/**
+ * What the operator says when it asks for a report, as query parameters of `GET /report`. It is level-triggered: each
+ * request says everything again, and what is left out is off.
+ */
+export const reportQuery = {
+  /** Only blocks from this index on. */
+  blocksFrom: 'blocksFrom',
+  /** IP addresses of stable's ready pods, comma-separated: whom a candidate's golden run and replay ask. At most 16. */
+  peers: 'peers',
+  /** Share of requests, 0..1, that this pod is to keep for a candidate's replay. */
+  sample: 'sample',
+  /** How answers are compared and from which value on they agree: `Cosine:0.98`. With `peers`, this pod replays. */
+  agreement: 'agreement',
+} as const;
+
 export type ProviderUse = {
   readonly provider: ProviderName;
   /** Share of the graph's nodes, 0..1. */
@@ -51,6 +118,9 @@ export type Report = {
   readonly state?: string;
   readonly warmup?: { readonly done: number; readonly wanted: number };
   readonly traffic?: readonly Traffic[];
+  readonly blocks?: Blocks;
+  readonly golden?: GoldenResult;
+  readonly agreement?: Agreement;
   readonly memory?: { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number; readonly estimateBytes: number };
   readonly queue?: { readonly depth: number; readonly oldestMs: number };
   readonly eventLoopLagMs?: { readonly p50: number; readonly p99: number; readonly max: number };

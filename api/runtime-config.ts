@@ -72,6 +72,28 @@ export type WarmupConfig = {
   readonly timeoutMs: number;
 };
 
+export type GoldenMetric = 'MaxAbsError' | 'Cosine' | 'Top1Agreement' | 'ExactMatch' | 'WordErrorRate' | 'Accuracy';
+
+/** The golden set that the sidecar runs before the revision gets traffic, as frozen when the revision was made. */
+export type GoldenConfig = {
+  /** Digest over everything below and the set's bytes: a report names what it ran by it. */
+  readonly id: string;
+  readonly metric: GoldenMetric;
+  /** Score at least, for metrics that are better when higher. */
+  readonly min?: number;
+  /** Score at most, for errors. */
+  readonly max?: number;
+  /**
+   * Where the cases are. File: a key of the revision's own ConfigMap. Uri: fetched by `prepare`, with its digest.
+   * Generated: from the model's I/O signature with a fixed seed; stable's answers are the truth, and without a stable
+   * revision only finite numbers are asked for.
+   */
+  readonly source:
+    | { readonly kind: 'File'; readonly file: string }
+    | { readonly kind: 'Uri'; readonly uri: string; readonly digest: string }
+    | { readonly kind: 'Generated'; readonly seed: number; readonly cases: number };
+};
+
 export type RuntimeConfig = {
   readonly schema: 1;
   /** metadata.name: the model's name in every URL. */
@@ -87,4 +109,5 @@ export type RuntimeConfig = {
   readonly batching: BatchingConfig;
   readonly memory: MemoryConfig;
   readonly warmup: WarmupConfig;
+  readonly golden?: GoldenConfig;
 };

@@ -5,7 +5,7 @@
  */
 
 /** Seconds in a block: the unit in which sidecars count. */
-export const blockSeconds = 20;
+export { blockSeconds } from '../../api/report.ts';
 /** Blocks in a minute group: requests of one minute share noise. */
 export const blocksPerGroup = 3;
 

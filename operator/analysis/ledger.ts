@@ -8,22 +8,9 @@
  * Limits: `forgetBefore` keeps it to the blocks that a window or its history needs.
  */
 import type { ErrorKind } from '../../api/errors.ts';
-import type { Histogram } from '../../api/report.ts';
+import type { BlockCount, BlockTraffic } from '../../api/report.ts';
 import { fromReport } from './log-histogram.ts';
 import type { Cell } from './series.ts';
-
-/** What one pod counted in one block, of one tier and size class, as reported. */
-export type BlockTraffic = {
-  readonly tier: string;
-  readonly sizeClass: number;
-  readonly latency: Histogram;
-  readonly ok: number;
-  readonly errors: Readonly<Record<string, number>>;
-  readonly compared?: number;
-  readonly disagreed?: number;
-};
-
-export type BlockCount = { readonly index: number; /** Grows with every change of the block's counts. */ readonly seq: number; readonly traffic: readonly BlockTraffic[] };
 
 /** A pod's answer: every block from `since` to `until` that it served in; those between without an entry were quiet. */
 export type BlockReport = {
