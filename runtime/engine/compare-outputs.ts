@@ -5,6 +5,7 @@
  *        allowed is rounding of a different order of sums, never a wrong layout of weights.
  * Pure.
  */
+import { halfToNumber } from './half-float.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 
 /** |a - b| <= absolute + relative * |b|; whole numbers, flags and text have to be equal. */
@@ -53,13 +54,4 @@ function print(value: unknown, type: Tensor['type']): string {
 
 function numberOf(value: unknown, type: Tensor['type']): number {
   return type === 'float16' ? halfToNumber(Number(value)) : Number(value);
-}
-
-/** IEEE 754 binary16: one sign bit, five of exponent, ten of fraction. */
-function halfToNumber(bits: number): number {
-  const sign = (bits & 0x8000) === 0 ? 1 : -1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

@@ -1,0 +1,213 @@
+/**
+ * How good one answer is, against the one that is right.
+ *
+ * Owns:   what each metric means, for one pair of answers (`compareOutputs`) and for many (`Score`). Golden sets and
+ *         the comparison of live answers are judged by these alone.
+ * Pure.   Made for a sidecar: one pass over the elements, nothing copied but words.
+ * Rule:   an answer that lacks an output, has another type or shape, or a number that is not finite where the right one
+ *         is, has the worst value that its metric knows, and a note says why. The metric's not fitting is `unfit`.
+ */
+import type { GoldenMetric } from '../../api/runtime-config.ts';
+import type { NamedTensors, Tensor } from '../engine/tensor.ts';
+import { cosineOf, largestErrorOf, valueAt, type Numbers } from './numbers.ts';
+import { labelsOf, topOfRows } from './rows.ts';
+import { wordErrors, wordsOf } from './words.ts';
+
+export type Comparison =
+  | {
+      readonly kind: 'compared';
+      readonly value: number;
+      /** How much it counts in a mean: rows, cases or words of the right answer, whatever the metric counts. */
+      readonly weight: number;
+      /** What is wrong with the answer beyond its numbers, in words. */
+      readonly note?: string;
+    }
+  /** This metric says nothing about such outputs: `problem` in words. */
+  | { readonly kind: 'unfit'; readonly problem: string };
+
+/** The value of an answer that has nothing in common with the right one. An error's has no bound; JSON has no infinity. */
+export const worstValue: Readonly<Record<GoldenMetric, number>> = { MaxAbsError: Number.MAX_VALUE, Cosine: -1, Top1Agreement: 0, ExactMatch: 0, WordErrorRate: 1, Accuracy: 0 };
+
+/** Whether a lower value is the better one. */
+export function isError(metric: GoldenMetric): boolean {
+  return metric === 'MaxAbsError' || metric === 'WordErrorRate';
+}
+
+/** The worse of two values. */
+export function worse(metric: GoldenMetric, a: number, b: number): number {
+  return isError(metric) ? Math.max(a, b) : Math.min(a, b);
+}
+
+export type Limit = { readonly min?: number; readonly max?: number };
+
+/** Whether a value is as good as the limit asks for. Rounding of float32 does not decide. */
+export function meets(value: number, { min, max }: Limit): boolean {
+  const slack = 1e-9;
+  return (min === undefined || value >= min - slack) && (max === undefined || value <= max + slack);
+}
+
+/**
+ * Compares an answer with the right one, output by output; an output that only the answer has is let pass.
+ *
+ * - MaxAbsError: the largest |want - got| of any element.
+ * - Cosine: the lowest cosine of any row, a row being all that belongs to one index of the first dimension.
+ * - Top1Agreement: the share of vectors along the last dimension whose largest element is at the same place; of
+ *   whole numbers and text, the share of equal elements.
+ * - ExactMatch: 1 when every element of every output is equal, else 0.
+ * - WordErrorRate: edits (words put in, left out, replaced) a word of the right text; outputs are text.
+ * - Accuracy: as Top1Agreement, where the right answer gives the places (whole numbers, one for each vector) or the
+ *   labels themselves.
+ */
+export function compareOutputs(metric: GoldenMetric, want: NamedTensors, got: NamedTensors): Comparison {
+  const names = Object.keys(want);
+  if (names.length === 0) return { kind: 'unfit', problem: 'there is no output to compare' };
+  const parts: Comparison[] = [];
+  for (const name of names) {
+    const right = want[name];
+    const answer = Object.hasOwn(got, name) ? got[name] : undefined;
+    if (right === undefined) continue;
+    parts.push(answer === undefined ? worst(metric, `output '${name}' is missing`) : named(name, comparers[metric](right, answer)));
+  }
+  return combine(metric, parts);
+}
+
+function named(name: string, comparison: Comparison): Comparison {
+  if (comparison.kind === 'unfit') return { kind: 'unfit', problem: `output '${name}' ${comparison.problem}` };
+  return comparison.note === undefined ? comparison : { ...comparison, note: `output '${name}' ${comparison.note}` };
+}
+
+function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison {
+  const score = new Score(metric);
+  for (const part of parts) {
+    if (part.kind === 'unfit') return part;
+    score.add(part);
+  }
+  const note = parts.map((part) => (part.kind === 'compared' ? part.note : undefined)).find((found) => found !== undefined);
+  // Whoever asks for an exact match means the whole answer.
+  const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? worstValue[metric]);
+  const weight = metric === 'ExactMatch' ? 1 : score.weight;
+  return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
+}
+
+/** The metric over many answers: the worst of them where a single one tells (MaxAbsError, Cosine), else the mean by weight. */
+export class Score {
+  readonly #metric: GoldenMetric;
+  #sum = 0;
+  #weight = 0;
+  #worst: number | undefined;
+
+  constructor(metric: GoldenMetric) {
+    this.#metric = metric;
+  }
+
+  add({ value, weight }: { readonly value: number; readonly weight: number }): void {
+    this.#sum += value * weight;
+    this.#weight += weight;
+    this.#worst = this.#worst === undefined ? value : worse(this.#metric, this.#worst, value);
+  }
+
+  /** Undefined before the first answer. */
+  get value(): number | undefined {
+    if (this.#metric === 'MaxAbsError' || this.#metric === 'Cosine') return this.#worst;
+    return this.#weight === 0 ? undefined : this.#sum / this.#weight;
+  }
+
+  /** The worst single answer's value. */
+  get worst(): number | undefined {
+    return this.#worst;
+  }
+
+  get weight(): number {
+    return this.#weight;
+  }
+}
+
+type Compare = (want: Tensor, got: Tensor) => Comparison;
+
+const comparers: { readonly [M in GoldenMetric]: Compare } = {
+  MaxAbsError: alike('MaxAbsError', (want, got) => ofNumbers('MaxAbsError', want, got, largestErrorOf)),
+  Cosine: alike('Cosine', (want, got) => ofNumbers('Cosine', want, got, (a, b) => cosineOf(a, b, rowSizeOf(want.dims)))),
+  Top1Agreement: alike('Top1Agreement', (want, got) => shareEqual(topOfRows(want), topOfRows(got))),
+  ExactMatch: alike('ExactMatch', exactly),
+  WordErrorRate: ofWords,
+  Accuracy: accuracy,
+};
+
+/** Puts the checks of type and shape before a comparison that goes element by element. */
+function alike(metric: GoldenMetric, compare: Compare): Compare {
+  return (want, got) => {
+    const sameKind = want.type === got.type || (isReal(want) && isReal(got));
+    if (!sameKind) return worst(metric, `is ${got.type} instead of ${want.type}`);
+    if (want.dims.join() !== got.dims.join()) return worst(metric, `has shape [${got.dims.join()}] instead of [${want.dims.join()}]`);
+    return compare(want, got);
+  };
+}
+
+/** A model of another precision may give its answers in another width; they are still numbers to compare. */
+function isReal({ type }: Tensor): boolean {
+  return type === 'float32' || type === 'float64' || type === 'float16';
+}
+
+function ofNumbers(metric: 'MaxAbsError' | 'Cosine', want: Tensor, got: Tensor, measure: (want: Numbers, got: Numbers) => number): Comparison {
+  if (want.type === 'string' || got.type === 'string') return { kind: 'unfit', problem: `is text, which ${metric} says nothing about` };
+  const [a, b]: readonly [Numbers, Numbers] = [want, got];
+  const wrong = firstNotFinite(a, b);
+  if (wrong !== undefined) return worst(metric, `is ${String(valueAt(b, wrong))} instead of ${String(valueAt(a, wrong))} at element ${wrong}`);
+  return { kind: 'compared', value: measure(a, b), weight: 1 };
+}
+
+/** Where exactly one of the two is no finite number, or both are different ones. */
+function firstNotFinite(want: Numbers, got: Numbers): number | undefined {
+  for (let index = 0; index < want.data.length; index += 1) {
+    const [a, b] = [valueAt(want, index), valueAt(got, index)];
+    if (!(Number.isFinite(a) && Number.isFinite(b)) && !Object.is(a, b)) return index;
+  }
+  return undefined;
+}
+
+/** Elements of one row. A column of single numbers is one vector: the cosine of two numbers only compares signs. */
+function rowSizeOf(dims: readonly number[]): number {
+  const rest = dims.slice(1).reduce((product, dim) => product * dim, 1);
+  return dims.length < 2 || rest === 1 ? Math.max(1, dims.reduce((product, dim) => product * dim, 1)) : rest;
+}
+
+function exactly(want: Tensor, got: Tensor): Comparison {
+  if (want.type !== got.type) return worst('ExactMatch', `is ${got.type} instead of ${want.type}`);
+  for (let index = 0; index < want.data.length; index += 1) {
+    if (!Object.is(want.data[index], got.data[index]) && want.data[index] !== got.data[index]) {
+      return worst('ExactMatch', `differs at element ${index}: ${shown(got.data[index])} instead of ${shown(want.data[index])}`);
+    }
+  }
+  return { kind: 'compared', value: 1, weight: 1 };
+}
+
+function shareEqual<T>(want: readonly T[], got: readonly T[]): Comparison {
+  if (want.length === 0) return { kind: 'compared', value: 1, weight: 0 };
+  const equal = want.filter((value, index) => value === got[index]).length;
+  return { kind: 'compared', value: equal / want.length, weight: want.length };
+}
+
+function accuracy(want: Tensor, got: Tensor): Comparison {
+  if (isReal(want)) return { kind: 'unfit', problem: `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one for each vector of the answer` };
+  const labels = labelsOf(want);
+  const answers = labelsOf(got, want.data.length);
+  if (answers.length !== labels.length) return worst('Accuracy', `gives ${answers.length} answers for ${labels.length} labels`, Math.max(1, labels.length));
+  return shareEqual(labels, answers);
+}
+
+function ofWords(want: Tensor, got: Tensor): Comparison {
+  if (want.type !== 'string' || got.type !== 'string') return { kind: 'unfit', problem: 'is not text: WordErrorRate is for outputs of datatype BYTES' };
+  const [right, answer] = [wordsOf(want.data), wordsOf(got.data)];
+  // Nothing was said: every word of the answer is one too many, and it counts like one that was to be said.
+  const weight = Math.max(1, right.length);
+  return { kind: 'compared', value: wordErrors(right, answer) / weight, weight };
+}
+
+function worst(metric: GoldenMetric, note: string, weight = 1): Comparison {
+  return { kind: 'compared', value: worstValue[metric], weight, note };
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
