@@ -9,7 +9,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { KubeObject, OwnerReference } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
 import { foregroundFinalizer, orphanFinalizer, type Deletes } from './deletes.ts';
-import { copyOf } from './json.ts';
+import { copyOf } from '../../lib/json.ts';
 import type { Draft, Resource } from './resource.ts';
 import { StatusError } from './status.ts';
 import { keyOf, type Change, type Store } from './store.ts';

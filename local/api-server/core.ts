@@ -12,7 +12,7 @@ import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
 import { serveDefinitions } from './crd/controller.ts';
 import { Deletes } from './deletes.ts';
-import { stringAt } from './json.ts';
+import { stringAt } from '../../lib/json.ts';
 import { DirectObjects } from './direct-objects.ts';
 import { Store, type StoreSnapshot } from './store.ts';
 import { Writes } from './writes.ts';

@@ -9,11 +9,12 @@ import { parse as parseYaml } from 'yaml';
 import { messageOf } from '../../api/errors.ts';
 import { conformMeta, conformObject } from './builtin/conform.ts';
 import { duplicateKeys } from './duplicate-keys.ts';
-import { depthOf, isRecord, stringAt, type JsonRecord } from './json.ts';
+import { depthOf, isRecord, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { decodeProtobuf } from './protobuf.ts';
 import { apiVersionOf, type Draft, type Resource } from './resource.ts';
-import { pruneObject } from './schema/prune.ts';
-import { badRequest, invalid, invalidValue, unsupportedMediaType } from './status.ts';
+import { pruneObject } from '../../lib/schema/prune.ts';
+import { invalidValue } from '../../lib/schema/cause.ts';
+import { badRequest, invalid, unsupportedMediaType } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject } from '../objects.ts';
-import { copyOf, numberAt, recordIn, stringAt } from './json.ts';
+import { copyOf, numberAt, recordIn, stringAt } from '../../lib/json.ts';
 import type { Draft, Resource } from './resource.ts';
 import { conflict, notFound, StatusError } from './status.ts';
 import { keyOf, type Store } from './store.ts';

@@ -6,7 +6,7 @@
 import type { KubeObject, NewObject, ObjectRef, Objects, ResourceType, WatchEvent } from '../objects.ts';
 import type { Catalog } from './catalog.ts';
 import type { Deletes } from './deletes.ts';
-import { copyOf } from './json.ts';
+import { copyOf } from '../../lib/json.ts';
 import { apiVersionOf, type Draft, type Resource } from './resource.ts';
 import { StatusError, unknownPath } from './status.ts';
 import { keyOf, type Store } from './store.ts';

@@ -5,7 +5,7 @@
  */
 import type { Core } from './core.ts';
 import type { KubeObject } from '../objects.ts';
-import { stringAt } from './json.ts';
+import { stringAt } from '../../lib/json.ts';
 import { keyOf } from './store.ts';
 
 const lifeMs = 3_600_000;

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { KubeObject } from '../objects.ts';
-import { isRecord, listOf, numberAt, recordOf, stringAt } from './json.ts';
+import { isRecord, listOf, numberAt, recordOf, stringAt } from '../../lib/json.ts';
 import { keyOf, type Change, type Store, type StoreSnapshot } from './store.ts';
 
 export interface Journal {

@@ -6,7 +6,7 @@
  * Limits: types without a table are refused with 415 and the advice to apply a manifest.
  */
 import { badRequest, StatusError } from './status.ts';
-import type { JsonRecord } from './json.ts';
+import type { JsonRecord } from '../../lib/json.ts';
 
 type Scalar = 'string' | 'bytes' | 'integer' | 'boolean' | 'strings' | 'bytesByKey' | 'json' | 'time';
 /** Field number → name and type; a type that is no scalar is a message, with `*` a list of them. */

@@ -5,9 +5,9 @@
  *       (builtin/resources.ts) and a CustomResourceDefinition turns into one (crd/resource.ts).
  */
 import type { KubeObject } from '../objects.ts';
-import type { JsonRecord } from './json.ts';
-import type { Schema } from './schema/schema.ts';
-import type { Cause } from './status.ts';
+import type { JsonRecord } from '../../lib/json.ts';
+import type { Schema } from '../../lib/schema/schema.ts';
+import type { Cause } from '../../lib/schema/cause.ts';
 
 /** An object while it is being made; plain JSON that may be changed. */
 export type Draft = JsonRecord & { metadata: JsonRecord };

@@ -5,9 +5,7 @@
  *        people search for them and clients match on reason, causes and now and then on the text.
  */
 import { AppError } from '../../api/errors.ts';
-
-/** One thing wrong with one field. `type` is the API's word for the trouble, such as FieldValueInvalid. */
-export type Cause = { readonly reason: string; readonly message: string; readonly field?: string };
+import type { Cause } from '../../lib/schema/cause.ts';
 
 export type StatusDetails = {
   readonly name?: string;
@@ -99,32 +97,4 @@ export function expired(message: string): StatusError {
 
 export function unsupportedMediaType(accepted: readonly string[]): StatusError {
   return new StatusError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
-}
-
-// ── causes ──
-
-/** How the real server prints a value at fault: strings quoted, numbers and booleans bare, the rest as JSON. */
-export function shown(value: unknown): string {
-  if (value === null || value === undefined) return 'null';
-  return JSON.stringify(value);
-}
-
-export function invalidValue(field: string, value: unknown, why: string): Cause {
-  return { reason: 'FieldValueInvalid', message: `Invalid value: ${shown(value)}: ${why}`, field };
-}
-
-export function requiredValue(field: string, why = ''): Cause {
-  return { reason: 'FieldValueRequired', message: why === '' ? 'Required value' : `Required value: ${why}`, field };
-}
-
-export function unsupportedValue(field: string, value: unknown, supported: readonly string[]): Cause {
-  return { reason: 'FieldValueNotSupported', message: `Unsupported value: ${shown(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(', ')}`, field };
-}
-
-export function forbiddenValue(field: string, why: string): Cause {
-  return { reason: 'FieldValueForbidden', message: `Forbidden: ${why}`, field };
-}
-
-export function duplicateValue(field: string, value: unknown): Cause {
-  return { reason: 'FieldValueDuplicate', message: `Duplicate value: ${shown(value)}`, field };
 }

@@ -6,7 +6,7 @@
  * Limits: a table remembers `ringSize` events. A watcher that asks for older ones is told `expired`.
  * Events: handlers run in a microtask after the write, in the order of writes, never inside one.
  */
-import { freeze, type JsonRecord } from './json.ts';
+import { freeze, type JsonRecord } from '../../lib/json.ts';
 import type { KubeObject } from '../objects.ts';
 
 export type Change = {

@@ -8,12 +8,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject } from '../objects.ts';
-import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from './json.ts';
+import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { recordWrite, withoutTimes } from './managed-fields/track.ts';
-import { validateMeta, validateMetaUpdate } from './meta.ts';
+import { validateMeta, validateMetaUpdate } from '../../lib/schema/metadata.ts';
 import { apiVersionOf, type Draft, type Resource } from './resource.ts';
-import { checkCustomObject } from './schema/check-object.ts';
-import { alreadyExists, conflict, forbidden, invalid, invalidValue, modifiedMeanwhile, notFound, StatusError, type Cause } from './status.ts';
+import { checkCustomObject } from '../../lib/schema/check-object.ts';
+import { invalidValue, type Cause } from '../../lib/schema/cause.ts';
+import { alreadyExists, conflict, forbidden, invalid, modifiedMeanwhile, notFound, StatusError } from './status.ts';
 import { keyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
 

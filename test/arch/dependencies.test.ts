@@ -38,7 +38,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['runtime/engine'],
   '@kubernetes/client-node': ['operator/kube', 'cli'],
   '@huggingface/tokenizers': ['runtime'],
-  '@marcbachmann/cel-js': ['local'],
+  '@marcbachmann/cel-js': ['lib'],
 };
 
 function homeOf(path: string): string | undefined {

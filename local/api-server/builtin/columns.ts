@@ -3,7 +3,7 @@
  *
  * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
  */
-import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Column } from '../resource.ts';
 import { ageOf } from '../times.ts';

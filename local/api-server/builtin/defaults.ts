@@ -5,7 +5,7 @@
  * Why:  the operator compares live objects with wanted ones; a default that is missing here would hide a loop
  *       that a real cluster shows.
  */
-import { at, recordIn, recordsOf, setDefault, stringAt, isRecord, type JsonRecord } from '../json.ts';
+import { at, recordIn, recordsOf, setDefault, stringAt, isRecord, type JsonRecord } from '../../../lib/json.ts';
 import type { Draft } from '../resource.ts';
 
 export function podDefaults(draft: Draft): void {

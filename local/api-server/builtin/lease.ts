@@ -3,9 +3,9 @@
  *
  * Pure.
  */
-import { numberAt } from '../json.ts';
+import { numberAt } from '../../../lib/json.ts';
 import type { Draft } from '../resource.ts';
-import { invalidValue, type Cause } from '../status.ts';
+import { invalidValue, type Cause } from '../../../lib/schema/cause.ts';
 
 export function validateLease(draft: Draft): readonly Cause[] {
   const causes: Cause[] = [];

@@ -3,10 +3,10 @@
  *
  * Owns: first statuses, generations, and the few immutability rules that the operator relies on.
  */
-import { at, copyOf, isSame, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../json.ts';
+import { at, copyOf, isSame, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Rules } from '../resource.ts';
-import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../status.ts';
+import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
 import { claimDefaults, deploymentDefaults, endpointSliceDefaults, podDefaults, replicaSetDefaults, secretDefaults, serviceDefaults } from './defaults.ts';
 import { serviceAddresses } from './service-addresses.ts';
 import { validateLease } from './lease.ts';

@@ -4,8 +4,8 @@
  * Owns: loading them and resolving their references. A type without fields of its own holds anything.
  */
 import { readFileSync } from 'node:fs';
-import { isRecord, type JsonRecord } from '../json.ts';
-import type { Schema } from '../schema/schema.ts';
+import { isRecord, type JsonRecord } from '../../../lib/json.ts';
+import type { Schema } from '../../../lib/schema/schema.ts';
 
 /** As the file has them, references unresolved: what /openapi/v3 shows. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<Record<string, JsonRecord>>;

@@ -5,10 +5,11 @@
  *        call a Service.
  */
 import { randomInt } from 'node:crypto';
-import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft } from '../resource.ts';
-import { duplicateValue, invalidValue, requiredValue, StatusError, type Cause } from '../status.ts';
+import { duplicateValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
+import { StatusError } from '../status.ts';
 
 export type ServiceAddresses = {
   readonly give: (spec: JsonRecord) => void;

@@ -3,11 +3,11 @@
  *
  * Pure: the checks that a wrong manifest of the operator would meet first on a real server; not all of Kubernetes'.
  */
-import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft } from '../resource.ts';
-import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../status.ts';
-import { validateLabels } from '../meta.ts';
+import { duplicateValue, forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
+import { validateLabels } from '../../../lib/schema/metadata.ts';
 
 export function validateDeployment(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
   return validateSelectingWorkload(draft, old);

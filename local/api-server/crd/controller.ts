@@ -6,7 +6,7 @@
 import type { KubeObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Deletes } from '../deletes.ts';
-import { copyOf } from '../json.ts';
+import { copyOf } from '../../../lib/json.ts';
 import type { Draft, Resource } from '../resource.ts';
 import { keyOf, type Change, type Store } from '../store.ts';
 import type { Writes } from '../writes.ts';

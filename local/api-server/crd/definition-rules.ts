@@ -5,13 +5,13 @@
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { KubeObject } from '../../objects.ts';
-import { at, copyOf, isSame, listOf, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../json.ts';
+import { at, copyOf, isSame, listOf, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Draft, Rules } from '../resource.ts';
-import { ruleProblems } from '../schema/cel.ts';
-import type { Schema } from '../schema/schema.ts';
-import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../status.ts';
+import { ruleProblems } from '../../../lib/schema/cel.ts';
+import type { Schema } from '../../../lib/schema/schema.ts';
+import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../../../lib/schema/cause.ts';
 import { toTime } from '../times.ts';
-import { structuralProblems } from './structural.ts';
+import { structuralProblems } from '../../../lib/schema/structural.ts';
 
 /** Keeps a definition until its objects are gone. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';

@@ -3,7 +3,7 @@
  *
  * Pure.
  */
-import { at, isRecord } from '../json.ts';
+import { at, isRecord } from '../../../lib/json.ts';
 
 type Step = (value: unknown) => readonly unknown[];
 

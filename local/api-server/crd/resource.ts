@@ -4,12 +4,12 @@
  * Pure.
  */
 import type { KubeObject } from '../../objects.ts';
-import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { at, isRecord, listOf, numberAt, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { nameColumn, ageColumn } from '../builtin/columns.ts';
 import { metaSchema } from '../builtin/schemas.ts';
 import { allVerbs, type Column, type Resource, type Rules, type ScalePaths } from '../resource.ts';
-import { applyDefaults } from '../schema/defaults.ts';
-import type { Schema } from '../schema/schema.ts';
+import { applyDefaults } from '../../../lib/schema/defaults.ts';
+import type { Schema } from '../../../lib/schema/schema.ts';
 import { ageOf } from '../times.ts';
 import { parseJsonPath } from './json-path.ts';
 

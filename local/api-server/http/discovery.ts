@@ -4,7 +4,7 @@
  * Pure: made from the catalogue each time; it is small.
  */
 import { apiVersionOf, type Resource } from '../resource.ts';
-import type { JsonRecord } from '../json.ts';
+import type { JsonRecord } from '../../../lib/json.ts';
 import { reviews } from './reviews.ts';
 
 type Version = { readonly version: string; readonly resources: readonly Resource[] };

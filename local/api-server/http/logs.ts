@@ -6,7 +6,7 @@
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
-import { at, recordsOf } from '../json.ts';
+import { at, recordsOf } from '../../../lib/json.ts';
 import { badRequest, notFound } from '../status.ts';
 import { keyOf } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';

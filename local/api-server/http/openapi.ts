@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { definitions } from '../builtin/schemas.ts';
 import type { Catalog } from '../catalog.ts';
-import { isRecord, type JsonRecord } from '../json.ts';
+import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 import { apiVersionOf, type Resource } from '../resource.ts';
 
 const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';

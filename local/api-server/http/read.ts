@@ -7,10 +7,11 @@
 import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { shown } from '../direct-objects.ts';
-import { isRecord, numberAt, stringAt, type JsonRecord } from '../json.ts';
+import { isRecord, numberAt, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { Resource } from '../resource.ts';
 import { matchAll, parseFieldSelector, parseLabelSelector, type Matcher } from '../selectors.ts';
-import { badRequest, expired, forbiddenValue, invalid, notFound, StatusError, unsupportedValue, type Cause } from '../status.ts';
+import { forbiddenValue, unsupportedValue, type Cause } from '../../../lib/schema/cause.ts';
+import { badRequest, expired, invalid, notFound, StatusError } from '../status.ts';
 import { keyOf, type Store } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { formOf, listOfObjects, metadataOf, tableOf, type Form } from './table.ts';

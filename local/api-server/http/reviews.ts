@@ -4,7 +4,7 @@
  * Owns: the answers to `kubectl auth can-i` and `kubectl auth whoami`.
  */
 import { parseBody } from '../decode.ts';
-import { recordOf } from '../json.ts';
+import { recordOf } from '../../../lib/json.ts';
 import { methodNotAllowed } from '../status.ts';
 import type { Exchange } from './exchange.ts';
 

@@ -6,11 +6,12 @@
 import type { KubeObject } from '../../objects.ts';
 import type { Core } from '../core.ts';
 import { parseBody } from '../decode.ts';
-import { at, copyOf, isRecord, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../json.ts';
+import { at, copyOf, isRecord, numberAt, recordIn, recordOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import type { Draft, Resource } from '../resource.ts';
-import { badRequest, invalid, invalidValue, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
+import { invalidValue } from '../../../lib/schema/cause.ts';
+import { badRequest, invalid, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
 import { keyOf } from '../store.ts';
 import { writeQuery, type Exchange, type Target } from './exchange.ts';
 

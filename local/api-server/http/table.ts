@@ -4,7 +4,7 @@
  * Owns: reading the Accept header, and turning objects into rows.
  */
 import type { KubeObject } from '../../objects.ts';
-import type { JsonRecord } from '../json.ts';
+import type { JsonRecord } from '../../../lib/json.ts';
 import { apiVersionOf, type Resource } from '../resource.ts';
 
 export type Form =

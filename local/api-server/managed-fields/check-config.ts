@@ -3,10 +3,9 @@
  *
  * Pure: unknown fields, wrong types and items that cannot be told apart, in the words of structured-merge-diff.
  */
-import { isRecord } from '../json.ts';
-import { keepsUnknown, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import { isRecord } from '../../../lib/json.ts';
+import { keepsUnknown, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
 import { pathText } from './field-set.ts';
-import { stepOfItem } from './walk.ts';
 
 /** @param path as `.spec.parts[name="a"]`. @returns one sentence per problem */
 export function configProblems(value: unknown, schema: Schema, path: string): string[] {

@@ -5,7 +5,7 @@
  *         per version; each per subresource.
  * Limits: ten updaters are told apart; the oldest beyond that share the entry `ancient-changes`.
  */
-import { isRecord, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { isRecord, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import { FieldSet } from './field-set.ts';
 
 export type Entry = {

@@ -4,7 +4,7 @@
  * Owns: the tree and its algebra. A step is written as in FieldsV1: `f:name` a field, `k:{...}` an item of a list by
  *       its keys, `v:...` an item of a set by its value. A node is a member itself, or only the way to members.
  */
-import { isRecord, type JsonRecord } from '../json.ts';
+import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 
 export class FieldSet {
   /** Whether the path that leads here is a member. */

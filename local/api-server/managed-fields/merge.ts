@@ -3,10 +3,9 @@
  *
  * Pure: the two steps of server-side apply that change the object. Who may is decided in apply.ts.
  */
-import { copyOf, isRecord, put, type JsonRecord } from '../json.ts';
-import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
+import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
-import { stepOfItem } from './walk.ts';
 
 /** @returns a copy: what the configuration says, and the live object where it says nothing */
 export function mergeValue(live: unknown, config: unknown, schema: Schema): unknown {

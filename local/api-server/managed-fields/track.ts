@@ -5,7 +5,7 @@
  *       what is gone, and the others lose what the writer changed.
  */
 import type { KubeObject } from '../../objects.ts';
-import { recordOf, type JsonRecord } from '../json.ts';
+import { recordOf, type JsonRecord } from '../../../lib/json.ts';
 import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
 import type { Subresource } from '../writes.ts';
 import { askedEntries, isSameManager, readEntries, unowned, writeEntries, type Entry } from './entries.ts';

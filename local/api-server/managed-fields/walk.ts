@@ -4,8 +4,8 @@
  * Pure: follows the schema's list and map types (structured-merge-diff v6 is what the real server uses; its rules,
  *       not its code). A list without a word is one value, a map is owned key by key.
  */
-import { isRecord, isSame } from '../json.ts';
-import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import { isRecord, isSame } from '../../../lib/json.ts';
+import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
 import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: Schema };
@@ -19,15 +19,6 @@ export function childrenOf(value: unknown, schema: Schema): Map<string, Child> |
   if (!Array.isArray(value) || listTypeOf(schema) === 'atomic') return undefined;
   const items = schemaOfItems(schema);
   return new Map(value.map((item) => [stepOfItem(item, schema), { value: item as unknown, schema: items }]));
-}
-
-/** The step that tells an item of a set or map list from its siblings. A missing key has its default, or is null. */
-export function stepOfItem(item: unknown, schema: Schema): string {
-  if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
-  const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
-  const items = schemaOfItems(schema);
-  const named = keys.map((key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const);
-  return `k:${JSON.stringify(Object.fromEntries(named))}`;
 }
 
 /** The fields that an applied configuration claims: its leaves, the keys of its maps and the items of its lists. */

@@ -4,7 +4,7 @@
  * Pure. Any operation that cannot be done refuses the whole patch.
  * Limits: 10,000 operations.
  */
-import { copyOf, isRecord, isSame, put, type JsonRecord } from '../json.ts';
+import { copyOf, isRecord, isSame, put, type JsonRecord } from '../../../lib/json.ts';
 import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;

@@ -3,7 +3,7 @@
  *
  * Pure.
  */
-import { copyOf, isRecord, put, type JsonRecord } from '../json.ts';
+import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
 import { badRequest } from '../status.ts';
 
 /** @returns the patched copy. @throws StatusError 400 when the patch is no object */

@@ -4,8 +4,8 @@
  * Pure. Works by the patch-merge-keys of the built-in types' schemas, with the directives `$patch`, `$retainKeys`,
  * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
  */
-import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../json.ts';
-import { anything, schemaOfField, schemaOfItems, type Schema } from '../schema/schema.ts';
+import { copyOf, isRecord, isSame, listOf, type JsonRecord } from '../../../lib/json.ts';
+import { anything, schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
 import { badRequest } from '../status.ts';
 
 const orderPrefix = '$setElementOrder/';

@@ -6,8 +6,8 @@
  * list or map above a rule is refused, which is stricter than its estimate, so nothing passes here that fails there.
  */
 import { isRecord } from '../json.ts';
-import type { Schema } from '../schema/schema.ts';
-import { forbiddenValue, invalidValue, requiredValue, unsupportedValue, type Cause } from '../status.ts';
+import type { Schema } from './schema.ts';
+import { forbiddenValue, invalidValue, requiredValue, unsupportedValue, type Cause } from './cause.ts';
 
 const types = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 

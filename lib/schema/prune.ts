@@ -3,8 +3,8 @@
  *
  * Owns: pruning, and the list of what was pruned, which strict validation refuses and a warning names.
  */
-import { metaSchema } from '../builtin/schemas.ts';
 import { isRecord, type JsonRecord } from '../json.ts';
+import { metaSchema } from './object-meta.ts';
 import { keepsUnknown, schemaOfField, schemaOfItems, type Schema } from './schema.ts';
 
 /**

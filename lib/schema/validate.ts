@@ -5,10 +5,9 @@
  * (ratcheting), so that an old object can still be changed elsewhere.
  */
 import { isRecord, isSame, type JsonRecord } from '../json.ts';
-import { duplicateValue, invalidValue, requiredValue, shown, unsupportedValue, type Cause } from '../status.ts';
-import { stepOfItem } from '../managed-fields/walk.ts';
+import { duplicateValue, invalidValue, requiredValue, shown, unsupportedValue, type Cause } from './cause.ts';
 import { hasFormat } from './formats.ts';
-import { listTypeOf, schemaOfField, schemaOfItems, type Schema } from './schema.ts';
+import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from './schema.ts';
 
 /** @param old the same place before an update; undefined where there was none. @param path `spec.parts[0]`, '' for the root */
 export function validateValue(value: unknown, schema: Schema, path: string, old?: unknown): Cause[] {

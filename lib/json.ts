@@ -1,5 +1,5 @@
 /**
- * Plain JSON as local mode's API server handles it: looked into safely, compared, copied, frozen.
+ * Plain JSON of any shape: looked into safely, compared, copied, frozen.
  *
  * Pure: nothing here knows Kubernetes. Numbers are JavaScript numbers, as JSON.parse gives them.
  */

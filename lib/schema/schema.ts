@@ -87,6 +87,15 @@ export function listTypeOf(schema: Schema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
 
+/** The step that tells an item of a set or map list from its siblings. A missing key has its default, or is null. */
+export function stepOfItem(item: unknown, schema: Schema): string {
+  if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
+  const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
+  const items = schemaOfItems(schema);
+  const named = keys.map((key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const);
+  return `k:${JSON.stringify(Object.fromEntries(named))}`;
+}
+
 /** Whether an object is one value for its owners. */
 export function isAtomicMap(schema: Schema): boolean {
   return schema['x-kubernetes-map-type'] === 'atomic';

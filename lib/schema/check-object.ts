@@ -3,10 +3,8 @@
  *
  * Owns: the order, and the remark that rules were not run because the object is broken already.
  */
-import type { KubeObject } from '../../objects.ts';
-import { at, isRecord, numberAt } from '../json.ts';
-import type { Draft, Resource } from '../resource.ts';
-import { invalidValue, type Cause } from '../status.ts';
+import { at, isRecord, numberAt, type JsonRecord } from '../json.ts';
+import { invalidValue, type Cause } from './cause.ts';
 import { runRules } from './cel.ts';
 import type { Schema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
@@ -20,25 +18,35 @@ const notChecked: Cause = {
   field: '<nil>',
 };
 
-/** @param soFar what was found wrong before, in the metadata. @returns causes, those included */
-export function checkCustomObject(resource: Resource, object: Draft, old: KubeObject | undefined, soFar: readonly Cause[]): readonly Cause[] {
-  const { schema } = resource;
+/** What a version of a definition says of its objects. `scale.spec` is the path of the replicas that `kubectl scale` sets. */
+export type CustomType = { readonly schema: Schema; readonly scale?: { readonly spec: readonly string[] } };
+
+type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };
+
+/**
+ * Call it after pruning and defaults.
+ *
+ * @param old before an update, else undefined. @param soFar what was found wrong before, in the metadata
+ * @returns causes, those included; none for an object that the API would take
+ */
+export function checkCustomObject(type: CustomType, object: AnyObject, old: AnyObject | undefined, soFar: readonly Cause[]): readonly Cause[] {
+  const { schema } = type;
   const structural = validateValue(bodyOf(object), schema, '', old === undefined ? undefined : bodyOf(old));
-  const causes = [...soFar, ...structural, ...scaleProblems(resource, object), ...duplicatesIn(bodyOf(object), schema, '')];
+  const causes = [...soFar, ...structural, ...scaleProblems(type, object), ...duplicatesIn(bodyOf(object), schema, '')];
   if (!hasRules(schema)) return causes;
   if (causes.some((cause) => blocking.has(cause.reason))) return [...causes, notChecked];
   return [...causes, ...runRules(withMeta(object), schema, '', old === undefined ? undefined : withMeta(old))];
 }
 
 /** Metadata has its own checks. */
-function bodyOf(object: Draft | KubeObject): Record<string, unknown> {
+function bodyOf(object: AnyObject): JsonRecord {
   const { metadata: _metadata, ...body } = object;
   return body;
 }
 
 /** Of the metadata a rule sees the names only. */
-function withMeta(object: Draft | KubeObject): Record<string, unknown> {
-  const { name, generateName } = object.metadata as Record<string, unknown>;
+function withMeta(object: AnyObject): JsonRecord {
+  const { name, generateName } = object.metadata as JsonRecord;
   return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };
 }
 
@@ -48,8 +56,8 @@ function hasRules(schema: Schema): boolean {
   return below.some((one) => isRecord(one) && hasRules(one as Schema));
 }
 
-function scaleProblems(resource: Resource, object: Draft): Cause[] {
-  if (resource.scale === undefined || at(object, ...resource.scale.spec) === undefined) return [];
-  const replicas = numberAt(object, ...resource.scale.spec);
-  return replicas !== undefined && replicas < 0 ? [invalidValue(`.${resource.scale.spec.join('.')}`, replicas, 'should be a non-negative integer')] : [];
+function scaleProblems({ scale }: CustomType, object: AnyObject): Cause[] {
+  if (scale === undefined || at(object, ...scale.spec) === undefined) return [];
+  const replicas = numberAt(object, ...scale.spec);
+  return replicas !== undefined && replicas < 0 ? [invalidValue(`.${scale.spec.join('.')}`, replicas, 'should be a non-negative integer')] : [];
 }

@@ -5,13 +5,12 @@
  * Rules: one that names `oldSelf` holds only for what was there before. One whose value did not change is skipped,
  *        as the rest of validation is.
  */
-import { messageOf } from '../../../api/errors.ts';
+import { messageOf } from '../../api/errors.ts';
 import { isRecord, isSame, type JsonRecord } from '../json.ts';
-import { stepOfItem } from '../managed-fields/walk.ts';
-import { invalidValue, shown, type Cause } from '../status.ts';
+import { invalidValue, shown, type Cause } from './cause.ts';
 import { createEnvironment } from './cel-library.ts';
 import { unknownFieldOf } from './cel-fields.ts';
-import { listTypeOf, schemaOfField, schemaOfItems, type Schema, type ValidationRule } from './schema.ts';
+import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema, type ValidationRule } from './schema.ts';
 
 type Program = (context: JsonRecord) => unknown;
 

@@ -1,6 +1,6 @@
 /** Resource quantities. */
 import assert from 'node:assert/strict';
-import { canonicalQuantity, nanosOf } from '../../../../local/api-server/quantity.ts';
+import { canonicalQuantity, nanosOf } from '../../../../lib/schema/quantity.ts';
 
 describe('canonicalQuantity', () => {
   // What kube-apiserver 1.35 answers with.

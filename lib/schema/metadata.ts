@@ -3,10 +3,8 @@
  *
  * Pure: returns causes with the real server's sentences.
  */
-import { isRecord, listOf, recordOf, recordsOf, stringAt } from './json.ts';
-import { forbiddenValue, invalidValue, requiredValue, type Cause } from './status.ts';
-import type { KubeObject } from '../objects.ts';
-import type { Draft } from './resource.ts';
+import { isRecord, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../json.ts';
+import { forbiddenValue, invalidValue, requiredValue, type Cause } from './cause.ts';
 
 const labelText = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomainText = `${labelText}(\\.${labelText})*`;
@@ -52,7 +50,7 @@ export function labelValueProblem(value: string): string | undefined {
 }
 
 /** @param shape what kind of name the resource has */
-export function validateMeta(object: Draft, shape: 'label' | 'subdomain'): Cause[] {
+export function validateMeta(object: { readonly metadata: JsonRecord }, shape: 'label' | 'subdomain'): Cause[] {
   const metadata = object.metadata;
   const name = stringAt(metadata, 'name') ?? '';
   const problem = name === '' ? undefined : nameProblem(name, shape);
@@ -117,7 +115,7 @@ function validateFinalizers(finalizers: unknown): Cause[] {
 }
 
 /** What an update may not do to metadata beyond what is put back silently. */
-export function validateMetaUpdate(object: Draft, old: KubeObject): Cause[] {
+export function validateMetaUpdate(object: { readonly metadata: JsonRecord }, old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } }): Cause[] {
   if (old.metadata.deletionTimestamp === undefined) return [];
   const before = new Set(old.metadata.finalizers ?? []);
   const added = listOf(object.metadata['finalizers']).filter((name) => !before.has(String(name)));

@@ -1,7 +1,7 @@
 /** Rules of a schema, beyond what the conformance suite asks. */
 import assert from 'node:assert/strict';
-import { ruleProblems, runRules } from '../../../../../local/api-server/schema/cel.ts';
-import type { Schema } from '../../../../../local/api-server/schema/schema.ts';
+import { ruleProblems, runRules } from '../../../../lib/schema/cel.ts';
+import type { Schema } from '../../../../lib/schema/schema.ts';
 
 const schema = (rule: string, more: Partial<Schema> = {}): Schema => ({
   type: 'object',
