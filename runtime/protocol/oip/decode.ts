@@ -1,5 +1,5 @@
 /**
- * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension.
+ * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension; and an answer's tensors.
  *
  * Owns:   every check that needs no model: form, counts, shapes, sizes, datatypes, values.
  * Limits: DecodeLimits; each is checked before what it bounds is allocated.
@@ -43,37 +43,54 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
   if (jsonBytes > body.length) throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
-  const request = fieldsOf(parseJson(body.subarray(0, jsonBytes), limits.maxRank + 8, 'the request'), 'the request');
+  return inferRequestOf(parseJson(body.subarray(0, jsonBytes), limits.maxRank + 8, 'the request'), body.subarray(jsonBytes), limits);
+}
+
+/**
+ * The request that parsed JSON and the binary data behind it are.
+ * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
+ */
+export function inferRequestOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits: DecodeLimits): InferRequest {
+  const request = fieldsOf(value, 'the request');
   const parameters = parametersOf(request, 'the request', refusedOfRequests);
   const id = textOrNone(request['id'], 'id');
   const timeoutMs = timeoutOf(parameters);
   return {
     ...(id === undefined ? {} : { id }),
-    inputs: readInputs(listOf(request['inputs'], 'inputs', limits.maxTensors), body.subarray(jsonBytes), limits),
+    inputs: readTensors(request['inputs'], blob, { ...limits, noun: 'input' }),
     outputs: isAbsent(request['outputs']) ? [] : readOutputs(listOf(request['outputs'], 'outputs', limits.maxTensors)),
     binaryOutput: flagOf(parameters, 'binary_data_output', 'the request') ?? false,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
 }
 
-// ── inputs ──
+// ── tensors ──
 
-function readInputs(list: readonly unknown[], blob: Uint8Array<ArrayBuffer>, limits: DecodeLimits): NamedTensors {
-  const inputs = new Map<string, Tensor>();
+/** What messages call a tensor: `input 'x'`, `inputs[2]`. */
+type TensorRules = DecodeLimits & { readonly noun: 'input' | 'output' };
+
+/**
+ * The tensors of a request's `inputs`, or of an answer's `outputs`, which look the same.
+ * @param blob the binary data, all of it theirs, in their order
+ * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
+ */
+export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules: TensorRules): NamedTensors {
+  const { noun } = rules;
+  const tensors = new Map<string, Tensor>();
   let at = 0;
   let elements = 0;
-  for (const [position, value] of list.entries()) {
-    const head = readHead(value, position, limits);
-    if (inputs.has(head.name)) throw invalid(`${head.where} is given twice`);
+  for (const [position, item] of listOf(value, `${noun}s`, rules.maxTensors).entries()) {
+    const head = readHead(item, position, rules);
+    if (tensors.has(head.name)) throw invalid(`${head.where} is given twice`);
     elements += head.count;
-    if (elements > limits.maxElements) throw new AppError('REQUEST_TOO_LARGE', { what: `the inputs' ${elements} elements`, limit: limits.maxElements });
+    if (elements > rules.maxElements) throw new AppError('REQUEST_TOO_LARGE', { what: `the ${noun}s' ${elements} elements`, limit: rules.maxElements });
     const size = head.binaryBytes ?? 0;
     if (at + size > blob.length) throw invalid(`${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} bytes left`);
-    inputs.set(head.name, head.binaryBytes === undefined ? fromJson(head) : fromBytes(head, blob.subarray(at, at + size)));
+    tensors.set(head.name, head.binaryBytes === undefined ? fromJson(head) : fromBytes(head, blob.subarray(at, at + size)));
     at += size;
   }
-  if (at !== blob.length) throw invalid(`the body has ${blob.length} bytes of binary data, the inputs' binary_data_size add up to ${at}`);
-  return Object.fromEntries(inputs);
+  if (at !== blob.length) throw invalid(`the body has ${blob.length} bytes of binary data, the ${noun}s' binary_data_size add up to ${at}`);
+  return Object.fromEntries(tensors);
 }
 
 type Head = {
@@ -86,17 +103,17 @@ type Head = {
   readonly binaryBytes: number | undefined;
 };
 
-function readHead(value: unknown, position: number, limits: DecodeLimits): Head {
-  const input = fieldsOf(value, `inputs[${position}]`);
-  const name = nameOf(input, `inputs[${position}]`);
-  const where = `input '${name}'`;
-  const datatype = input['datatype'];
+function readHead(value: unknown, position: number, { noun, maxRank }: TensorRules): Head {
+  const tensor = fieldsOf(value, `${noun}s[${position}]`);
+  const name = nameOf(tensor, `${noun}s[${position}]`);
+  const where = `${noun} '${name}'`;
+  const datatype = tensor['datatype'];
   const type = typeof datatype === 'string' ? tensorTypeOf(datatype) : undefined;
   if (type === undefined) throw invalid(`${where}: datatype ${shown(datatype)} is none of ${datatypes.join(', ')}`);
-  const dims = shapeOf(input['shape'], where, limits.maxRank);
+  const dims = shapeOf(tensor['shape'], where, maxRank);
   const count = dims.reduce((product, dim) => product * dim, 1);
-  const parameters = parametersOf(input, where, refusedOfInputs);
-  return { name, where, type, dims, count, data: input['data'], binaryBytes: binarySizeOf(parameters, input['data'], where) };
+  const parameters = parametersOf(tensor, where, refusedOfInputs);
+  return { name, where, type, dims, count, data: tensor['data'], binaryBytes: binarySizeOf(parameters, tensor['data'], where) };
 }
 
 /** @throws AppError REQUEST_INVALID for what is no shape */

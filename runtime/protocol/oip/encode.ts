@@ -60,7 +60,8 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
 }
 
-function bytesOf(tensor: Tensor): Uint8Array {
+/** A tensor's binary data: a view of its memory, or a copy of text with lengths. */
+export function bytesOf(tensor: Tensor): Uint8Array {
   if (tensor.type !== 'string') return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
   const texts = tensor.data.map((text) => Buffer.from(text, 'utf8'));
   const bytes = Buffer.alloc(texts.reduce((sum, text) => sum + 4 + text.length, 0));
