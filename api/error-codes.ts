@@ -12,6 +12,7 @@ export const codes = {
   // ── commands ──
   BAD_FLAG: { kind: 'invalid', say: (p: { flag: string; problem: string }) => `${p.flag}: ${p.problem} (see --help)` },
   BAD_CONFIG: { kind: 'invalid', say: (p: { where: string; problem: string }) => `${p.where}: ${p.problem}` },
+  INTENT_REFUSED: { kind: 'invalid', say: (p: { model: string; intent: string; why: string }) => `${p.model}: ${p.intent} is refused: ${p.why}` },
   FILE_UNREADABLE: { kind: 'missing', say: (p: { path: string; why: string }) => `cannot read ${p.path}: ${p.why}` },
   RUN_IN_PROGRESS: { kind: 'conflict', say: (p: { folder: string; pid: number }) => `another run (process ${p.pid}) is at work in ${p.folder}: wait for it or end it` },
   PORT_TAKEN: { kind: 'conflict', say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is taken by another process` },
@@ -41,6 +42,9 @@ export const codes = {
   PRECISION_MISSING: { kind: 'invalid', say: (p: { precision: string }) => `no file of precision ${p.precision}: list it in spec.model.variants` },
   PROVIDER_UNAVAILABLE: { kind: 'invalid', say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used here: ${p.why}` },
   DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space is left at ${p.path}` },
+
+  // ── golden sets ──
+  GOLDEN_SET_INVALID: { kind: 'invalid', say: (p: { where: string; problem: string }) => `golden set, ${p.where}: ${p.problem}` },
 
   // ── the engine ──
   ENGINE_LOAD_FAILED: { kind: 'invalid', say: (p: { file: string; why: string }) => `ONNX Runtime could not load ${p.file}: ${p.why}` },

@@ -1,0 +1,93 @@
+/**
+ * One golden case: a question to a model and, where somebody gave it, the right answer.
+ *
+ * Owns:   what a case may look like once parsed, in the protocol's form or that of /v1/embeddings. How cases lie in a
+ *         file is in lines.ts and frames.ts.
+ * Limits: `caseLimits`; values are checked as a server checks a request's.
+ * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
+ */
+import { AppError, messageOf } from '../../api/errors.ts';
+import { isRecord } from '../../api/record.ts';
+import type { NamedTensors } from '../engine/tensor.ts';
+import { encodeQuestion, outputsOf } from '../protocol/oip/client.ts';
+import { inferRequestOf, type DecodeLimits } from '../protocol/oip/decode.ts';
+import type { Question } from '../sidecar/ask-runtime.ts';
+import { embeddingsOf } from './embeddings.ts';
+
+export type GoldenCase = {
+  /** Where it stands in the set, for messages: `line 3`, `case 7`. */
+  readonly where: string;
+  readonly question: Question;
+  /** How the answer's body is to be read. */
+  readonly form: 'tensors' | 'embeddings';
+  /** Absent: stable's answer is the right one. */
+  readonly expected?: NamedTensors;
+};
+
+/** One case: 4 MiB as it is written, a million elements a side. */
+export const caseLimits = { bytes: 4 * 2 ** 20, tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits } as const;
+/** Nesting of a line: the protocol's lists are as deep as a tensor's rank. */
+export const caseDepth = caseLimits.tensors.maxRank + 10;
+
+/** A case as its JSON says it, with the binary data of its two halves. */
+export type RawCase = { readonly request: unknown; readonly requestBlob: Uint8Array<ArrayBuffer>; readonly expected: unknown; readonly expectedBlob: Uint8Array<ArrayBuffer> };
+
+/**
+ * @param model name of the model in URLs
+ * @throws AppError GOLDEN_SET_INVALID
+ */
+export function caseOf(raw: RawCase, where: string, model: string): GoldenCase {
+  if (!isRecord(raw.request)) throw invalid(where, 'request is missing, or no JSON object');
+  const expected = raw.expected ?? undefined;
+  if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is no JSON object');
+  return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input']) ? textCase(raw.request, { expected, where, model }) : tensorCase(raw, { where, model });
+}
+
+type Place = { readonly where: string; readonly model: string };
+
+function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, { where, model }: Place): GoldenCase {
+  const asked = within(where, 'request', () => inferRequestOf(request, requestBlob, caseLimits.tensors));
+  const right = isAbsent(expected) ? undefined : within(where, 'expected', () => outputsOf(expected, expectedBlob, caseLimits.tensors));
+  if (right !== undefined && Object.keys(right).length === 0) throw invalid(where, 'expected: outputs is empty');
+  // What is not compared need not be sent.
+  const outputs = right === undefined ? asked.outputs.map(({ name }) => name) : Object.keys(right);
+  return { where, question: tensorQuestion(asked.inputs, outputs, model), form: 'tensors', ...(right === undefined ? {} : { expected: right }) };
+}
+
+/** @param outputs which to ask for; none: all */
+export function tensorQuestion(inputs: NamedTensors, outputs: readonly string[], model: string): Question {
+  return { method: 'POST', path: `/v2/models/${model}/infer`, ...encodeQuestion(inputs, outputs) };
+}
+
+const textFields = ['input', 'dimensions', 'model', 'encoding_format', 'user'];
+
+function textCase(request: Readonly<Record<string, unknown>>, { expected, where, model }: Place & { readonly expected: Readonly<Record<string, unknown>> | undefined }): GoldenCase {
+  const unknown = Object.keys(request).find((key) => !textFields.includes(key));
+  if (unknown !== undefined) throw invalid(where, `request: no such field as '${unknown.slice(0, 64)}'; there are ${textFields.join(', ')}`);
+  const right = expected === undefined ? undefined : within(where, 'expected', () => embeddingsOf(expected, caseLimits.tensors.maxElements));
+  return { where, question: textQuestion(request['input'], model, request['dimensions']), form: 'embeddings', ...(right === undefined ? {} : { expected: right }) };
+}
+
+/** Vectors come as base64: half the bytes, and every bit. */
+export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
+  const body = JSON.stringify({ model, input, encoding_format: 'base64', ...(isAbsent(dimensions) ? {} : { dimensions }) });
+  return { method: 'POST', path: '/v1/embeddings', body: Buffer.from(body) };
+}
+
+export function invalid(where: string, problem: string): AppError {
+  return new AppError('GOLDEN_SET_INVALID', { where, problem });
+}
+
+/** Says of an error where in the set it is. */
+export function within<T>(where: string, part: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError('GOLDEN_SET_INVALID', { where, problem: `${part}: ${messageOf(error)}` }, { cause: error });
+  }
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
