@@ -6,7 +6,7 @@
  * Pure:  never throws. A report with one wrong type is no report: half of the numbers would be worse than none.
  */
 import { isRecord } from './record.ts';
-import type { Report } from './report.ts';
+import type { Blocks, GoldenResult, Report } from './report.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
 export type ParsedReport = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'unusable'; readonly problem: string };
@@ -20,31 +20,43 @@ const providers = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const satisfies reado
 
 /** Tiers times size classes are dozens; a reader must not loop over more. */
 const listLimit = 1024;
+/** Blocks of a report: more than a sidecar keeps. */
+export const maxReportBlocks = 128;
+/** Tiers times size classes of one block. */
+export const maxBlockClasses = 64;
 /** Buckets of 2 % from a tenth of a millisecond to a day are 1100. */
 const mapLimit = 8192;
 
 const text: Check = (value, path) => (typeof value === 'string' ? undefined : `${path} is not a string`);
 const truth: Check = (value, path) => (typeof value === 'boolean' ? undefined : `${path} is not true or false`);
 const amount: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? undefined : `${path} is not a number of at least 0`);
+const numberOrNull: Check = (value, path) => (value === null || Number.isFinite(value) ? undefined : `${path} is neither a number nor null`);
+const whole: Check = (value, path) => (Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : `${path} is not a whole number of at least 0`);
+const aboveZero: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? undefined : `${path} is not a number above 0`);
+/** A growth of 1 or less would put every bucket at the same place. */
+const aboveOne: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value > 1 ? undefined : `${path} is not a number above 1`);
 const amountOrNull: Check = (value, path) => (value === null ? undefined : amount(value, path));
 
 function oneOf(words: readonly string[]): Check {
   return (value, path) => (typeof value === 'string' && words.includes(value) ? undefined : `${path} is not one of ${words.join(', ')}`);
 }
 
-function listOf(item: Check): Check {
+function listOf(item: Check, limit = listLimit): Check {
   return (value, path) => {
     if (!Array.isArray(value)) return `${path} is not a list`;
-    if (value.length > listLimit) return `${path} has ${value.length} items, more than ${listLimit}`;
+    if (value.length > limit) return `${path} has ${value.length} items, more than ${limit}`;
     return firstProblem(value.map((each: unknown, index) => () => item(each, `${path}[${index}]`)));
   };
 }
 
-function mapOf(item: Check): Check {
+/** @param keys what every key must look like */
+function mapOf(item: Check, keys?: RegExp): Check {
   return (value, path) => {
     if (!isRecord(value)) return `${path} is not an object`;
     const entries = Object.entries(value);
     if (entries.length > mapLimit) return `${path} has ${entries.length} entries, more than ${mapLimit}`;
+    const strange = keys === undefined ? undefined : entries.find(([key]) => !keys.test(key));
+    if (strange !== undefined) return `${path} has a key that does not belong there: ${JSON.stringify(strange[0].slice(0, 40))}`;
     return firstProblem(entries.map(([key, each]) => () => item(each, `${path}.${key}`)));
   };
 }
@@ -59,8 +71,15 @@ function shape(required: Fields, optional: Fields = {}): Check {
   };
 }
 
-const histogram = shape({ base: amount, growth: amount, counts: mapOf(amount) });
-const traffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: amount, errors: mapOf(amount), shed: amount });
+const histogram = shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,5}$/) });
+const traffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole), shed: whole });
+const blockTraffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole) }, { compared: whole, disagreed: whole });
+const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
+const golden = shape(
+  { id: text, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
+  { problem: text },
+);
+const agreement = shape({ compared: whole, disagreed: whole, skipped: mapOf(whole), worst: numberOrNull });
 const reportShape = shape(
   { bootId: text, seq: amount, revision: text },
   {
@@ -70,6 +89,9 @@ const reportShape = shape(
     state: text,
     warmup: shape({ done: amount, wanted: amount }),
     traffic: listOf(traffic),
+    blocks,
+    golden,
+    agreement,
     memory: shape({ limitBytes: amountOrNull, anonymousBytes: amount, peakBytes: amount, estimateBytes: amount }),
     queue: shape({ depth: amount, oldestMs: amount }),
     eventLoopLagMs: shape({ p50: amount, p99: amount, max: amount }),
@@ -77,6 +99,17 @@ const reportShape = shape(
     node: shape({ cpuFeatures: listOf(text), cores: amount }),
   },
 );
+
+/** Blocks, and that they are what they claim to be: each once, in the range, and no range that takes long to walk. */
+function blocks(value: unknown, path: string): string | undefined {
+  const problem = blockList(value, path);
+  if (problem !== undefined) return problem;
+  const { since, until, counts } = value as Blocks;
+  if (since > until || until - since >= maxReportBlocks) return `${path} claims blocks ${since} to ${until}, not 1 to ${maxReportBlocks} of them`;
+  const strange = counts.find(({ index }) => index < since || index > until);
+  if (strange !== undefined) return `${path} has block ${strange.index}, which is not in ${since} to ${until}`;
+  return new Set(counts.map(({ index }) => index)).size === counts.length ? undefined : `${path} has a block twice`;
+}
 
 /** @param value what `JSON.parse` gave; bounded by the caller before it was parsed */
 export function parseReport(value: unknown): ParsedReport {

@@ -1,5 +1,5 @@
 /**
- * Fetches one pod's report: `GET http://POD_IP:8081/report`.
+ * Fetches one pod's report: `GET http://POD_IP:8081/report`, saying what the pod is to do beside.
  *
  * Owns:   the request and its bounds. What comes back is a report or the reason why it is no information; a pod that is
  *         starting, cut off or not ours is nothing to throw about.
@@ -11,12 +11,22 @@ import { gunzip } from 'node:zlib';
 import { messageOf } from '../api/errors.ts';
 import { ports } from '../api/names.ts';
 import { parseReport } from '../api/parse-report.ts';
-import { reportLimitBytes, type Report } from '../api/report.ts';
+import { reportLimitBytes, reportQuery, type Report } from '../api/report.ts';
 
 export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string };
 
+/** What goes with the request for a report (api/report.ts says what each does); what is absent is off. */
+export type ReportAsk = {
+  readonly blocksFrom?: number;
+  readonly peers?: readonly string[];
+  /** Share, 0..1. */
+  readonly sample?: number;
+  /** `METRIC:MIN` */
+  readonly agreement?: string;
+};
+
 /** Never rejects. An abort is told as its reason. */
-export type FetchReport = (ip: string, signal: AbortSignal) => Promise<Pulled>;
+export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzip = promisify(gunzip);
 
@@ -25,9 +35,9 @@ export type ReportClient = { readonly fetch: FetchReport; readonly close: () => 
 /** A client that keeps one connection per pod for as long as the pods are asked. */
 export function createReportClient(port: number = ports.sidecar): ReportClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
-  const fetch: FetchReport = async (ip, signal) => {
+  const fetch: FetchReport = async (ip, signal, ask = {}) => {
     try {
-      const response = await open({ ip, port, agent, signal });
+      const response = await open({ ip, port, path: `/report${queryOf(ask)}`, agent, signal });
       return await read(response);
     } catch (error) {
       return { kind: 'nothing', reason: signal.aborted ? messageOf(signal.reason) : messageOf(error) };
@@ -36,11 +46,20 @@ export function createReportClient(port: number = ports.sidecar): ReportClient {
   return { fetch, close: () => agent.destroy() };
 }
 
-type Target = { readonly ip: string; readonly port: number; readonly agent: Agent; readonly signal: AbortSignal };
+function queryOf({ blocksFrom, peers, sample, agreement }: ReportAsk): string {
+  const query = new URLSearchParams();
+  if (blocksFrom !== undefined) query.set(reportQuery.blocksFrom, String(blocksFrom));
+  if (peers !== undefined && peers.length > 0) query.set(reportQuery.peers, peers.join(','));
+  if (sample !== undefined && sample > 0) query.set(reportQuery.sample, String(sample));
+  if (agreement !== undefined) query.set(reportQuery.agreement, agreement);
+  return query.size === 0 ? '' : `?${query.toString()}`;
+}
 
-function open({ ip, port, agent, signal }: Target): Promise<IncomingMessage> {
+type Target = { readonly ip: string; readonly port: number; readonly path: string; readonly agent: Agent; readonly signal: AbortSignal };
+
+function open({ ip, port, path, agent, signal }: Target): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    get({ host: ip, port, path: '/report', agent, signal, headers: { accept: 'application/json', 'accept-encoding': 'gzip' } }, resolve).on('error', reject);
+    get({ host: ip, port, path, agent, signal, headers: { accept: 'application/json', 'accept-encoding': 'gzip' } }, resolve).on('error', reject);
   });
 }
 

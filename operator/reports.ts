@@ -1,21 +1,31 @@
 /**
  * Pulls the reports of pods and keeps the latest of each.
  *
- * Owns:   when which pod is asked, and which change of a report is worth a pass of its model: one that status shows. Live
- *         numbers never are, so a quiet cluster stays quiet however its memory breathes.
+ * Owns:   when which pod is asked for what, and which report is worth a pass of its model: one that changed what status
+ *         shows, and during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays
+ *         quiet however its memory breathes.
  * Limits: `maxInFlight` requests, each `deadlineMs` long; one report per pod; pods no longer watched are forgotten.
  * Rule:   silence is no information. A pod that does not answer keeps its last report, with its age and the reason beside
  *         it; it is neither failed nor good for that. Whether the pod is ready, the API server says.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Report } from '../api/report.ts';
-import type { FetchReport, Pulled } from './report-client.ts';
+import { blockSeconds, type Blocks, type Report } from '../api/report.ts';
+import type { FetchReport, Pulled, ReportAsk } from './report-client.ts';
 
 /** How often the pods of a model are asked: closely while a revision has to prove itself. */
 export type Pace = 'rollout' | 'rest';
 
-export type WatchedPod = { readonly uid: string; readonly ip: string };
+export type WatchedPod = {
+  readonly uid: string;
+  readonly ip: string;
+  readonly name: string;
+  /** What its sidecar is to do; `blocksFrom` is the puller's own to say. Absent: nothing beside reporting. */
+  readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
+};
+
+/** Hears every report that came with blocks, also when nothing in it is new, before any pass is asked for. */
+export type ReportListener = (modelKey: string, podName: string, report: Report) => void;
 
 export type PulledReport = {
   readonly report: Report;
@@ -32,18 +42,30 @@ export const deadlineMs = 2_000;
 export const maxInFlight = 8;
 /** Memory is shown rounded up to this share of the limit, so that it changes by steps. */
 export const memorySteps = 16;
+/** Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little. */
+const blocksAgain = 2;
+/** A clock that is further off than this puts its counts at no time that they could be compared at. */
+export const clockToleranceMs = 3_600_000;
 
 type Entry = {
   readonly modelKey: string;
   readonly uid: string;
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly watchedSinceMs: number;
   ip: string;
+  ask: Omit<ReportAsk, 'blocksFrom'>;
   pace: Pace;
   /** Monotonic milliseconds of the next pull. */
   dueMs: number;
   inFlight: boolean;
   latest?: PulledReport;
   silence?: string;
+  /** Up to which block of which boot this pod has told, and the highest number of a change. */
+  heard?: Heard;
 };
+
+type Heard = { readonly bootId: string; readonly until: number; readonly seq: number };
 
 export class ReportPuller {
   readonly #fetch: FetchReport;
@@ -53,6 +75,7 @@ export class ReportPuller {
   /** Model key → uids of its pods, so that a model that is asked about every second costs only its own pods. */
   readonly #pods = new Map<string, ReadonlySet<string>>();
   readonly #listeners = new Set<(modelKey: string) => void>();
+  readonly #reportListeners = new Set<ReportListener>();
   readonly #ended = new AbortController();
   #inFlight = 0;
   #stopTimer: () => void = () => {};
@@ -88,7 +111,25 @@ export class ReportPuller {
     return this.#entries.get(uid)?.silence;
   }
 
-  /** @param listener gets the model's key when a report changed in what status shows. @returns ends it */
+  /**
+   * When a watched pod was heard last; of one that never answered, since when it is watched. Milliseconds since the
+   * epoch; undefined when it is not watched.
+   */
+  heardAtMs(uid: string): number | undefined {
+    const entry = this.#entries.get(uid);
+    return entry?.latest?.receivedAtMs ?? entry?.watchedSinceMs;
+  }
+
+  /** @returns ends it */
+  onReport(listener: ReportListener): () => void {
+    this.#reportListeners.add(listener);
+    return () => this.#reportListeners.delete(listener);
+  }
+
+  /**
+   * @param listener gets the model's key when a report changed what status shows, or has news of blocks while the model
+   *                 is followed at the pace of a rollout. @returns ends it
+   */
   onChange(listener: (modelKey: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -101,16 +142,19 @@ export class ReportPuller {
     this.#entries.clear();
     this.#pods.clear();
     this.#listeners.clear();
+    this.#reportListeners.clear();
   }
 
   #note(modelKey: string, pod: WatchedPod, pace: Pace): void {
     const nowMs = this.#clock.monotonic();
     const entry = this.#entries.get(pod.uid);
     if (entry === undefined) {
-      this.#entries.set(pod.uid, { modelKey, uid: pod.uid, ip: pod.ip, pace, dueMs: nowMs, inFlight: false });
+      const { uid, ip, name, ask = {} } = pod;
+      this.#entries.set(uid, { modelKey, uid, name, watchedSinceMs: this.#clock.now(), ip, ask, pace, dueMs: nowMs, inFlight: false });
       return;
     }
     entry.ip = pod.ip;
+    entry.ask = pod.ask ?? {};
     entry.pace = pace;
     // A rollout that begins does not wait for the end of a long pause.
     entry.dueMs = Math.min(entry.dueMs, nowMs + paceMs[pace]);
@@ -133,7 +177,7 @@ export class ReportPuller {
   async #pull(entry: Entry): Promise<void> {
     entry.inFlight = true;
     this.#inFlight += 1;
-    const pulled = await this.#ask(entry.ip);
+    const pulled = await this.#ask(entry);
     this.#inFlight -= 1;
     entry.inFlight = false;
     // The pod may have gone, or another begun in its name, while it was asked.
@@ -142,11 +186,12 @@ export class ReportPuller {
     this.#pump();
   }
 
-  async #ask(ip: string): Promise<Pulled> {
+  async #ask({ ip, ask, heard }: Entry): Promise<Pulled> {
+    const wanted = heard === undefined ? ask : { ...ask, blocksFrom: Math.max(0, heard.until - blocksAgain) };
     const deadline = new AbortController();
     const cancel = this.#clock.after(deadlineMs, () => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)));
     try {
-      return await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]));
+      return await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]), wanted);
     } finally {
       cancel();
     }
@@ -159,12 +204,38 @@ export class ReportPuller {
       if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: pulled.reason };
       return;
     }
+    const { report } = pulled;
     const before = entry.latest?.report;
     delete entry.silence;
-    entry.latest = { report: pulled.report, receivedAtMs: this.#clock.now() };
-    if (before !== undefined && shownOf(before) === shownOf(pulled.report)) return;
+    entry.latest = { report, receivedAtMs: this.#clock.now() };
+    const news = this.#hearBlocks(entry, report);
+    const same = before !== undefined && shownOf(before) === shownOf(report);
+    if (same && !(news && entry.pace === 'rollout')) return;
     for (const listener of this.#listeners) listener(entry.modelKey);
   }
+
+  /** @returns whether there is anything in the blocks that was not heard before */
+  #hearBlocks(entry: Entry, report: Report): boolean {
+    const { blocks, bootId } = report;
+    if (blocks === undefined) return false;
+    const offMs = blocks.until * blockSeconds * 1000 - this.#clock.now();
+    if (Math.abs(offMs) > clockToleranceMs) {
+      this.#logger.debug('blocks of a clock that is off', { model: entry.modelKey, podUid: entry.uid, offMs });
+      return false;
+    }
+    const heard = heardIn(bootId, blocks, entry.heard);
+    const news = heard.bootId !== entry.heard?.bootId || heard.until !== entry.heard.until || heard.seq !== entry.heard.seq;
+    // The request said from where another boot had been heard; the next one asks from the start.
+    if (entry.heard === undefined || entry.heard.bootId === bootId) entry.heard = heard;
+    else delete entry.heard;
+    for (const listener of this.#reportListeners) listener(entry.modelKey, entry.name, report);
+    return news;
+  }
+}
+
+function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | undefined): Heard {
+  const seq = counts.reduce((highest, block) => Math.max(highest, block.seq), before?.bootId === bootId ? before.seq : 0);
+  return { bootId, until, seq };
 }
 
 /** A pod that has not said that it is ready is about to say something new, whatever its model is at. */

@@ -29,7 +29,7 @@ const warnings: readonly string[] = [
 export function followWith(puller: ReportPuller): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {
   return (key, seen, decision) => {
     const pods = seen === undefined ? [] : [...seen.pods.values()].flat();
-    const reachable = pods.flatMap(({ metadata: { uid }, status }) => (uid === undefined || status?.podIP === undefined ? [] : [{ uid, ip: status.podIP }]));
+    const reachable = pods.flatMap(({ metadata: { uid, name }, status }) => (uid === undefined || name === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP }]));
     puller.watch(key, reachable, decision !== undefined && closelyFollowed.includes(decision.next.phase) ? 'rollout' : 'rest');
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Asks the runtime for its counters once a second and keeps the report made of the last answer.
+ * Asks the runtime for its counters once a second, keeps the report made of the last answer and the ring of blocks made
+ * of the differences.
  *
  * Owns:  the loop, its pauses, and when to stop: told to end, it goes on until the runtime's socket is gone, because
  *        what is answered while a pod drains counts like anything else.
@@ -7,9 +8,10 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
-import type { Report } from '../../api/report.ts';
+import type { Blocks, Report } from '../../api/report.ts';
 import type { Reading } from './counters-client.ts';
 import { firstReport, nextReport, type Collected } from './report.ts';
+import { blocksOf, nextRing, withComparison, type Ring } from './ring.ts';
 
 export type CollectorOptions = {
   readonly revision: string;
@@ -30,6 +32,7 @@ const stuckAfterMs = 30_000;
 export class Collector {
   readonly #options: CollectorOptions;
   #collected: Collected;
+  #ring: Ring | undefined;
   #failures = 0;
   #turnedAtMs: number;
 
@@ -39,9 +42,19 @@ export class Collector {
     this.#turnedAtMs = options.clock.monotonic();
   }
 
-  /** The report made of the last reading. */
+  /** The report made of the last reading, without blocks. */
   get report(): Report {
     return this.#collected.report;
+  }
+
+  /** @param from only blocks from this one on @param limitBytes of their JSON @returns undefined when nothing is known of any */
+  blocks(from: number | undefined, limitBytes: number): Blocks | undefined {
+    return blocksOf(this.#ring, from, limitBytes);
+  }
+
+  /** Counts a comparison of one of this pod's answers with stable's. */
+  compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
+    if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
   }
 
   /** Whether the loop still turns. */
@@ -69,6 +82,7 @@ export class Collector {
     this.#turnedAtMs = clock.monotonic();
     this.#failures = reading.kind === 'read' ? 0 : this.#failures + 1;
     this.#collected = nextReport(this.#collected, reading, this.#turnedAtMs);
+    if (reading.kind === 'read') this.#ring = nextRing(this.#ring, reading.counters, { wallMs: clock.now(), monotonicMs: this.#turnedAtMs });
     return reading;
   }
 

@@ -27,7 +27,7 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const collector = new Collector({ revision: config.revision, read: () => readCounters(source), clock: systemClock, random: Math.random });
-  const endServing = await serveReports({ report: () => collector.report, alive: () => collector.alive }, config.addresses, config.reportPort);
+  const endServing = await serveReports({ report: () => collector.report, blocks: (from, limitBytes) => collector.blocks(from, limitBytes), alive: () => collector.alive }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   try {
     await collector.run(stop);

@@ -1,7 +1,8 @@
 /**
  * The sidecar's HTTP side: `GET /report` and `GET /healthz`.
  *
- * Owns:   the routes and compression. It answers from memory and never waits for the runtime.
+ * Owns:   the routes and compression, and that a report stays within its bound. It answers from memory and never waits
+ *         for the runtime.
  * Limits: 32 connections, no body is read. A pod has one operator and perhaps a person with curl.
  * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
  */
@@ -10,11 +11,17 @@ import { promisify } from 'node:util';
 import express, { type Express, type Request, type Response } from 'express';
 import { AppError } from '../../api/errors.ts';
 import { serveHttp, type HttpServer } from '../../lib/http-serve.ts';
-import type { Report } from '../../api/report.ts';
+import { reportLimitBytes, type Blocks, type Report } from '../../api/report.ts';
+import { askedIn, type Asked } from './asked.ts';
 
 /** What is served; read anew at each request. */
 export type Served = {
+  /** Without blocks. */
   readonly report: () => Report;
+  /** @param from only blocks from this one on @param limitBytes of their JSON */
+  readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
+  /** Hears what every request for a report asks for beside it. */
+  readonly onAsked?: (asked: Asked) => void;
   readonly alive: () => boolean;
 };
 
@@ -48,7 +55,7 @@ export function sidecarApp(served: Served): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
-  app.get('/report', (request, response) => sendReport(served.report(), request, response));
+  app.get('/report', (request, response) => answerReport(served, request, response));
   app.get('/healthz', (_request, response) => {
     const alive = served.alive();
     response.status(alive ? 200 : 500).type('text/plain').send(alive ? 'ok\n' : 'the collector does not turn any more\n');
@@ -60,8 +67,29 @@ export function sidecarApp(served: Served): Express {
   return app;
 }
 
-async function sendReport(report: Report, request: Request, response: Response): Promise<void> {
-  const body = Buffer.from(JSON.stringify(report));
+async function answerReport(served: Served, request: Request, response: Response): Promise<void> {
+  let asked: Asked;
+  try {
+    asked = askedIn(new URL(request.url, 'http://sidecar').searchParams);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    response.status(400).json({ error: { code: error.code, message: error.message } });
+    return;
+  }
+  served.onAsked?.(asked);
+  await send(reportText(served, asked), request, response);
+}
+
+/** The report with as many blocks as fit, which are what makes it long. */
+function reportText({ report, blocks }: Served, { blocksFrom }: Asked): string {
+  const rest = report();
+  const restText = JSON.stringify(rest);
+  const claimed = blocks?.(blocksFrom, reportLimitBytes - Buffer.byteLength(restText) - ',"blocks":'.length);
+  return claimed === undefined ? restText : JSON.stringify({ ...rest, blocks: claimed });
+}
+
+async function send(text: string, request: Request, response: Response): Promise<void> {
+  const body = Buffer.from(text);
   response.set({ 'content-type': 'application/json', 'cache-control': 'no-store', vary: 'accept-encoding' });
   if (body.length < compressFromBytes || request.acceptsEncodings('gzip') === false) {
     response.send(body);

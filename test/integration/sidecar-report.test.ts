@@ -26,7 +26,7 @@ describe('a report', () => {
       const puller = new ReportPuller({ fetch: client.fetch, clock: systemClock, logger: silentLogger });
       try {
         const changed = new Promise<string>((resolve) => puller.onChange(resolve));
-        puller.watch('ranking/ranker', [{ uid: 'uid-1', ip: '127.0.0.1' }], 'rollout');
+        puller.watch('ranking/ranker', [{ uid: 'uid-1', ip: '127.0.0.1', name: 'ranker-1' }], 'rollout');
         assert.equal(await changed, 'ranking/ranker');
         assert.deepEqual(puller.latest('uid-1')?.report, report);
       } finally {

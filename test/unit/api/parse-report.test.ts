@@ -3,11 +3,16 @@ import assert from 'node:assert/strict';
 import { parseReport } from '../../../api/parse-report.ts';
 import { fullReport } from '../../support/reports.ts';
 
+const cell = { tier: 'default', sizeClass: 64, latency: { base: 1e-4, growth: 1.02, counts: { 250: 2 } }, ok: 2, errors: {}, compared: 1, disagreed: 0 };
+const block = { index: 11, seq: 4, traffic: [cell] };
+const blocks = { since: 10, until: 12, counts: [block] };
+const golden = { id: 'sha256:0', state: 'Done', n: 3, done: 3, passed: 3, score: -0.25, worst: -1 };
+
 type Row = { readonly name: string; readonly change: Readonly<Record<string, unknown>>; readonly want: RegExp | 'report' };
 
 const rows: readonly Row[] = [
   { name: 'takes a report with every field', change: {}, want: 'report' },
-  { name: 'lets unknown fields be', change: { golden: { n: 3 }, model: { ...fullReport.model, family: 'bert' } }, want: 'report' },
+  { name: 'lets unknown fields be', change: { mood: { n: 3 }, model: { ...fullReport.model, family: 'bert' } }, want: 'report' },
   { name: 'does without the optional fields', change: { model: undefined, providers: undefined, memory: undefined, traffic: undefined, node: undefined }, want: 'report' },
   { name: 'takes a limit of null for no limit', change: { memory: { ...fullReport.memory, limitBytes: null } }, want: 'report' },
   { name: 'refuses another schema by its number', change: { schema: 2 }, want: /schema 2/ },
@@ -17,6 +22,17 @@ const rows: readonly Row[] = [
   { name: 'names the path of what is wrong deep inside', change: { providers: { requested: ['CPU'], actual: [{ provider: 'Abacus', nodes: 1, time: 1 }] } }, want: /^providers\.actual\[0\]\.provider is not one of CPU/ },
   { name: 'refuses a bucket that is not a number', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1.02, counts: { 7: 'many' } } }] }, want: /^traffic\[0\]\.latency\.counts\.7 / },
   { name: 'refuses an endless list', change: { node: { cores: 2, cpuFeatures: Array.from({ length: 2000 }, () => 'avx2') } }, want: /2000 items/ },
+  { name: 'takes blocks, a golden run and agreement', change: { blocks, golden, agreement: { compared: 3, disagreed: 1, skipped: { Busy: 2 }, worst: 0.3 } }, want: 'report' },
+  { name: 'refuses more blocks than a sidecar keeps', change: { blocks: { since: 0, until: 127, counts: Array.from({ length: 129 }, (_, index) => ({ ...block, index })) } }, want: /^blocks\.counts has 129 items, more than 128/ },
+  { name: 'refuses a claim that would take for ever to walk', change: { blocks: { since: 0, until: 9e15, counts: [] } }, want: /^blocks claims blocks 0 to 9000000000000000, not 1 to 128/ },
+  { name: 'refuses a claim that ends before it begins', change: { blocks: { since: 12, until: 11, counts: [] } }, want: /^blocks claims blocks 12 to 11/ },
+  { name: 'refuses a block outside the claim', change: { blocks: { ...blocks, counts: [{ ...block, index: 13 }] } }, want: /^blocks has block 13, which is not in 10 to 12/ },
+  { name: 'refuses a block that is there twice', change: { blocks: { ...blocks, counts: [block, { ...block, seq: 5 }] } }, want: /^blocks has a block twice/ },
+  { name: 'refuses more classes than a block has', change: { blocks: { ...blocks, counts: [{ ...block, traffic: Array.from({ length: 65 }, () => cell) }] } }, want: /traffic has 65 items, more than 64/ },
+  { name: 'refuses half a request', change: { blocks: { ...blocks, counts: [{ ...block, traffic: [{ ...cell, ok: 0.5 }] }] } }, want: /ok is not a whole number/ },
+  { name: 'refuses a histogram whose buckets have no width', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1, counts: {} } }] }, want: /growth is not a number above 1/ },
+  { name: 'refuses a bucket without a number', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1.02, counts: { high: 1 } } }] }, want: /counts has a key that does not belong there: "high"/ },
+  { name: 'refuses a golden run in an unknown state', change: { golden: { ...golden, state: 'Perhaps' } }, want: /^golden\.state is not one of Waiting/ },
   { name: 'refuses an unknown precision', change: { model: { digest: 'sha256:0', precision: 'INT3' } }, want: /^model\.precision/ },
 ];
 

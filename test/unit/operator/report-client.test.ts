@@ -59,3 +59,28 @@ describe('createReportClient', () => {
     assert.match(pulled.kind === 'nothing' ? pulled.reason : 'taken', /ECONNREFUSED/);
   });
 });
+
+describe('createReportClient, asking for more', () => {
+  for (const [name, ask, want] of [
+    ['asks for the report alone when there is nothing to say', {}, '/report'],
+    ['says everything in the query', { blocksFrom: 85, peers: ['10.0.0.1', 'fd00::1'], sample: 0.05, agreement: 'Cosine:0.98' }, '/report?blocksFrom=85&peers=10.0.0.1%2Cfd00%3A%3A1&sample=0.05&agreement=Cosine%3A0.98'],
+    ['leaves out what is off', { peers: [], sample: 0 }, '/report'],
+  ] as const) {
+    it(name, async () => {
+      let url: string | undefined;
+      const server = createServer((request, response) => {
+        url = request.url;
+        response.end(JSON.stringify(fullReport));
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const client = createReportClient((server.address() as AddressInfo).port);
+      const pulled = await client.fetch('127.0.0.1', new AbortController().signal, ask);
+      client.close();
+      server.close();
+      server.closeAllConnections();
+      assert.equal(pulled.kind, 'report');
+      assert.equal(url, want);
+    });
+  }
+});

@@ -1,29 +1,31 @@
 /** When pods are asked for their reports, and which change of a report wakes the model's pass. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../lib/log.ts';
-import type { Report } from '../../../api/report.ts';
-import type { FetchReport, Pulled } from '../../../operator/report-client.ts';
+import { blockSeconds, type Report } from '../../../api/report.ts';
+import type { FetchReport, Pulled, ReportAsk } from '../../../operator/report-client.ts';
 import { deadlineMs, maxInFlight, memoryPeakStep, paceMs, ReportPuller } from '../../../operator/reports.ts';
 import { HandClock, settle } from '../../support/hand-clock.ts';
 import { fullReport } from '../../support/reports.ts';
 
 const model = 'ranking/ranker';
-const pod = { uid: 'uid-1', ip: '10.0.0.1' };
+const pod = { uid: 'uid-1', ip: '10.0.0.1', name: 'ranker-1' };
 
-type World = { clock: HandClock; puller: ReportPuller; asked: string[]; answer: (next: Pulled | FetchReport) => void; changes: string[] };
+type World = { clock: HandClock; puller: ReportPuller; asked: string[]; asks: ReportAsk[]; answer: (next: Pulled | FetchReport) => void; changes: string[] };
 
 function world(): World {
   const clock = new HandClock();
   const asked: string[] = [];
   const changes: string[] = [];
   let answer: Pulled | FetchReport = { kind: 'report', report: fullReport };
-  const fetch: FetchReport = (ip, signal) => {
+  const asks: ReportAsk[] = [];
+  const fetch: FetchReport = (ip, signal, ask) => {
     asked.push(ip);
+    asks.push(ask ?? {});
     return typeof answer === 'function' ? answer(ip, signal) : Promise.resolve(answer);
   };
   const puller = new ReportPuller({ fetch, clock, logger: silentLogger });
   puller.onChange((key) => changes.push(key));
-  return { clock, puller, asked, answer: (next) => { answer = next; }, changes };
+  return { clock, puller, asked, asks, answer: (next) => { answer = next; }, changes };
 }
 
 const never: FetchReport = (_ip, signal) =>
@@ -81,7 +83,7 @@ describe('ReportPuller', () => {
   it('leaves the pods of other models alone', async () => {
     const { puller } = world();
     puller.watch(model, [pod], 'rest');
-    puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2' }], 'rest');
+    puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2', name: 'other-1' }], 'rest');
     await settle();
     puller.watch('ranking/other', [], 'rest');
     assert.notEqual(puller.latest('uid-1'), undefined);
@@ -104,7 +106,7 @@ describe('ReportPuller', () => {
   it('asks no more than its bound at once', async () => {
     const { puller, clock, asked, answer } = world();
     answer(never);
-    puller.watch(model, Array.from({ length: 20 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}` })), 'rollout');
+    puller.watch(model, Array.from({ length: 20 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}`, name: `ranker-${i}` })), 'rollout');
     await settle();
     assert.equal(asked.length, maxInFlight);
     await clock.advance(deadlineMs);
@@ -182,4 +184,105 @@ describe('memoryPeakStep', () => {
   it('rounds up to a sixteenth of the limit', () => assert.equal(memoryPeakStep(fullReport), 6 * stepBytes));
 
   it('is unknown without a limit', () => assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
+});
+
+/** A report at the hand clock's beginning, with one block whose count changed `seq` times. */
+function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
+  return { ...fullReport, blocks: { since: until - 1, until, counts: [{ index: until, seq, traffic: [] }] }, ...change };
+}
+
+const startMs = 85_000_000 * blockSeconds * 1000;
+
+describe('ReportPuller with blocks', () => {
+  const started = (): World & { heard: string[] } => {
+    const all = world();
+    const heard: string[] = [];
+    all.puller.onReport((key, name, report) => heard.push(`${key} ${name} ${report.bootId} ${report.blocks?.counts[0]?.seq}`));
+    return { ...all, heard };
+  };
+
+  it('hands on every report with blocks, of which pod it is, also when nothing is new', async () => {
+    const { puller, clock, heard, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(paceMs.rollout);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(heard, [`${model} ranker-1 boot-1 1`, `${model} ranker-1 boot-1 1`]);
+  });
+
+  for (const [name, second, pace, want] of [
+    ['asks for a pass when a count changed during a rollout', withBlocks(2), 'rollout', 2],
+    ['asks for a pass when a block began during a rollout', withBlocks(1, {}, 85_000_001), 'rollout', 2],
+    ['asks for no pass when nothing changed', withBlocks(1), 'rollout', 1],
+    ['asks for no pass at rest', withBlocks(2), 'rest', 1],
+  ] as const) {
+    it(name, async () => {
+      const { puller, clock, changes, answer } = started();
+      answer({ kind: 'report', report: withBlocks(1) });
+      puller.watch(model, [pod], pace);
+      await settle();
+      answer({ kind: 'report', report: second });
+      await clock.advance(paceMs[pace]);
+      assert.equal(changes.length, want);
+    });
+  }
+
+  it('has handed the report on before it asks for the pass', async () => {
+    const { puller, answer } = world();
+    const order: string[] = [];
+    puller.onChange(() => order.push('pass'));
+    puller.onReport(() => order.push('report'));
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.deepEqual(order, ['report', 'pass']);
+  });
+
+  it('asks for what it has not heard, and from the start after another boot', async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(paceMs.rollout);
+    answer({ kind: 'report', report: withBlocks(1, { bootId: 'boot-2' }, 85_000_003) });
+    await clock.advance(3 * paceMs.rollout);
+    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, 84_999_998, 84_999_998, undefined, 85_000_001]);
+  });
+
+  it('says to each pod what it is to do, and changes it with the next request', async () => {
+    const { puller, clock, asks } = started();
+    const stable = { ...pod, ask: { sample: 0.05 } };
+    const candidate = { uid: 'uid-2', ip: '10.0.0.2', name: 'ranker-2', ask: { peers: ['10.0.0.1'], agreement: 'Cosine:0.98' } };
+    puller.watch(model, [stable, candidate], 'rollout');
+    await settle();
+    puller.watch(model, [pod, candidate], 'rollout');
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(asks, [{ sample: 0.05 }, candidate.ask, {}, candidate.ask]);
+  });
+
+  it('takes no blocks from a clock that is hours off', async () => {
+    const { puller, heard, changes, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1, {}, 85_000_000 + (2 * 3600) / blockSeconds) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    assert.deepEqual(heard, []);
+    assert.equal(puller.latest('uid-1')?.report.bootId, 'boot-1');
+    assert.deepEqual(changes, [model]);
+  });
+
+  it('knows when a pod was heard last, or since when it is waited for', async () => {
+    const { puller, clock, answer } = started();
+    assert.equal(puller.heardAtMs('uid-1'), undefined);
+    answer(never);
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(60_000);
+    assert.equal(puller.heardAtMs('uid-1'), startMs);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(10_000);
+    const heardAtMs = puller.heardAtMs('uid-1');
+    assert.ok(heardAtMs !== undefined && heardAtMs > startMs + 55_000);
+    answer(never);
+    await clock.advance(60_000);
+    assert.equal(puller.heardAtMs('uid-1'), heardAtMs);
+  });
 });

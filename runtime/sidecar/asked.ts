@@ -1,0 +1,63 @@
+/**
+ * What the operator says when it asks for a report (api/report.ts, reportQuery).
+ *
+ * Owns:  reading and bounding it. Each request says everything again; what is left out is off.
+ * Pure.
+ */
+import { isIP } from 'node:net';
+import { AppError } from '../../api/errors.ts';
+import { reportQuery } from '../../api/report.ts';
+import type { GoldenMetric } from '../../api/runtime-config.ts';
+
+export type AgreementRule = { readonly metric: GoldenMetric; /** The value from which on two answers agree; for errors, up to which. */ readonly limit: number };
+
+export type Asked = {
+  /** Only blocks from this one on; absent: all. */
+  readonly blocksFrom?: number;
+  /** IP addresses of stable's ready pods. */
+  readonly peers: readonly string[];
+  /** Share of requests to keep for a candidate, 0..1. */
+  readonly sample: number;
+  readonly agreement?: AgreementRule;
+};
+
+export const nothingAsked: Asked = { peers: [], sample: 0 };
+
+export const maxPeers = 16;
+const metrics: readonly GoldenMetric[] = ['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'];
+
+/** @throws AppError REQUEST_INVALID */
+export function askedIn(query: URLSearchParams): Asked {
+  const from = query.get(reportQuery.blocksFrom);
+  const agreement = query.get(reportQuery.agreement);
+  return {
+    ...(from === null ? {} : { blocksFrom: numberIn(reportQuery.blocksFrom, from, Number.MAX_SAFE_INTEGER) }),
+    peers: peersIn(query.get(reportQuery.peers) ?? ''),
+    sample: numberIn(reportQuery.sample, query.get(reportQuery.sample) ?? '0', 1),
+    ...(agreement === null ? {} : { agreement: ruleIn(agreement) }),
+  };
+}
+
+function peersIn(text: string): readonly string[] {
+  const peers = text === '' ? [] : text.split(',');
+  if (peers.length > maxPeers) throw invalid(reportQuery.peers, `has ${peers.length} addresses, at most ${maxPeers} are taken`);
+  const strange = peers.find((peer) => isIP(peer) === 0);
+  if (strange !== undefined) throw invalid(reportQuery.peers, `has '${strange.slice(0, 50)}', which is not an IP address`);
+  return peers;
+}
+
+function ruleIn(text: string): AgreementRule {
+  const [name, limit = '', ...rest] = text.split(':');
+  const metric = metrics.find((known) => known === name);
+  if (metric === undefined || rest.length > 0) throw invalid(reportQuery.agreement, `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${metrics.join(', ')}`);
+  return { metric, limit: numberIn(reportQuery.agreement, limit, Number.MAX_VALUE) };
+}
+
+function numberIn(name: string, text: string, max: number): number {
+  if (!/^\d{1,17}(\.\d{1,17})?$/.test(text) || Number(text) > max) throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
+  return Number(text);
+}
+
+function invalid(name: string, what: string): AppError {
+  return new AppError('REQUEST_INVALID', { problem: `query parameter ${name} ${what}` });
+}

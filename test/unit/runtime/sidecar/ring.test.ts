@@ -1,0 +1,244 @@
+/** Which block a count belongs to, what is claimed to be known, and that nothing is counted twice or lost in between. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { parseReport } from '../../../../api/parse-report.ts';
+import type { BlockCount, Blocks, Traffic } from '../../../../api/report.ts';
+import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
+import { Counters } from '../../../../runtime/counters.ts';
+import { attributableMs, blocksOf, maxBlocks, nextRing, ringLimitBytes, withComparison, type Ring } from '../../../../runtime/sidecar/ring.ts';
+
+const blockMs = 20_000;
+/** A block of November 2023, and its beginning. */
+const first = 85_000_000;
+const begin = first * blockMs;
+
+/** A runtime that counts and a sidecar that reads it, on clocks of their own. */
+class Pod {
+  ring: Ring | undefined;
+  counters = new Counters();
+  bootId = 'boot-1';
+  wallMs = begin;
+  monotonicMs = 5_000;
+
+  wait(ms: number): this {
+    this.wallMs += ms;
+    this.monotonicMs += ms;
+    return this;
+  }
+
+  serve(requests: number, elements = 64): this {
+    for (let i = 0; i < requests; i += 1) this.counters.record({ is: 'Ok', elements, seconds: 0.01 * (1 + (i % 7)) });
+    return this;
+  }
+
+  fail(kind: 'bug' | 'overloaded'): this {
+    this.counters.record({ is: 'Error', elements: 64, kind });
+    return this;
+  }
+
+  restart(): this {
+    this.counters = new Counters();
+    this.bootId = `boot-${Number(this.bootId.slice(5)) + 1}`;
+    return this;
+  }
+
+  read(traffic: readonly Traffic[] = this.counters.snapshot()): this {
+    this.ring = nextRing(this.ring, { bootId: this.bootId, traffic }, { wallMs: this.wallMs, monotonicMs: this.monotonicMs });
+    return this;
+  }
+
+  get blocks(): Blocks | undefined {
+    return blocksOf(this.ring);
+  }
+}
+
+function sumOf(counts: readonly BlockCount[]): { requests: number; errors: number; bucketed: number } {
+  const cells = counts.flatMap(({ traffic }) => traffic);
+  const total = (maps: readonly Readonly<Record<string, number>>[]): number => maps.flatMap((map) => Object.values(map)).reduce((sum, n) => sum + n, 0);
+  return { requests: cells.reduce((sum, { ok }) => sum + ok, 0), errors: total(cells.map(({ errors }) => errors)), bucketed: total(cells.map(({ latency }) => latency.counts)) };
+}
+
+/** Blocks by index less `first`: requests answered. */
+function shape(blocks: Blocks | undefined): { since: number; until: number; ok: Record<number, number> } | undefined {
+  if (blocks === undefined) return undefined;
+  const ok = Object.fromEntries(blocks.counts.map(({ index, traffic }) => [index - first, traffic.reduce((sum, cell) => sum + cell.ok, 0)]));
+  return { since: blocks.since - first, until: blocks.until - first, ok };
+}
+
+type Row = { readonly name: string; readonly run: (pod: Pod) => Pod; readonly want: ReturnType<typeof shape> };
+
+const rows: readonly Row[] = [
+  { name: 'puts what was counted between two readings into the block of the later one', run: (pod) => pod.read().wait(1_000).serve(3).read().wait(20_000).read().wait(1_000).serve(4).read(), want: { since: 0, until: 1, ok: { 0: 3, 1: 4 } } },
+  { name: 'claims the block it begins in when the runtime has counted nothing yet', run: (pod) => pod.wait(7_000).read(), want: { since: 0, until: 0, ok: {} } },
+  { name: 'claims nothing of a block in which the runtime had counted before it came', run: (pod) => pod.serve(9).read().wait(1_000).serve(1).read(), want: undefined },
+  { name: 'begins at the next whole block beside a runtime that has counted', run: (pod) => pod.serve(9).wait(19_500).read().wait(1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
+  { name: 'has quiet blocks in its claim without an entry', run: (pod) => pod.read().wait(1_000).serve(1).read().wait(20_000).read().wait(20_000).read().wait(1_000).serve(1).read(), want: { since: 0, until: 2, ok: { 0: 1, 2: 1 } } },
+  { name: 'begins anew with another boot of the runtime', run: (pod) => pod.read().serve(5).wait(1_000).read().wait(20_000).restart().read().wait(1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
+  { name: 'still attributes what comes half a block after the reading before', run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs).read(), want: { since: 0, until: 1, ok: { 1: 6 } } },
+  { name: 'loses the blocks of a difference that may belong to either of two', run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs + 1).read().wait(20_000).serve(1).read(), want: undefined },
+  { name: 'loses the blocks of a silence in which something was counted, and goes on behind it', run: (pod) => pod.read().wait(1_000).serve(1).read().serve(50).wait(45_000).read().wait(19_000).read().wait(1_000).serve(3).read(), want: { since: 3, until: 3, ok: { 3: 3 } } },
+  { name: 'keeps its claim through a silence in which nothing was counted', run: (pod) => pod.read().wait(1_000).serve(1).read().wait(60_000).read(), want: { since: 0, until: 3, ok: { 0: 1 } } },
+  { name: 'attributes a long silence inside one block', run: (pod) => pod.read().serve(8).wait(19_000).read(), want: { since: 0, until: 0, ok: { 0: 8 } } },
+  { name: 'takes counters that went backwards for another boot', run: (pod) => pod.read().serve(5).wait(1_000).read().read([]).wait(20_000).read([]), want: { since: 1, until: 1, ok: {} } },
+  { name: 'stays in its block when the clock is set back by a moment', run: (pod) => { pod.wait(20_000).read().serve(1).wait(500).read(); pod.wallMs -= 1_000; return pod.serve(2).read(); }, want: { since: 1, until: 1, ok: { 1: 3 } } },
+  { name: 'loses its blocks when the clock is set by minutes', run: (pod) => { pod.read().serve(1).wait(500).read(); pod.wallMs += 300_000; return pod.serve(2).read().wait(20_000).read(); }, want: { since: 16, until: 16, ok: {} } },
+];
+
+describe('nextRing', () => {
+  for (const { name, run, want } of rows) it(name, () => assert.deepEqual(shape(run(new Pod()).blocks), want));
+
+  it('keeps errors by kind, and requests of every size class apart', () => {
+    const { blocks } = new Pod().read().serve(2).serve(3, 1000).fail('bug').fail('overloaded').fail('bug').wait(1_000).read();
+    assert.deepEqual(blocks?.counts.flatMap(({ traffic }) => traffic.map(({ tier, sizeClass, ok, errors }) => ({ tier, sizeClass, ok, errors }))), [
+      { tier: 'default', sizeClass: 64, ok: 2, errors: { bug: 2, overloaded: 1 } },
+      { tier: 'default', sizeClass: 1024, ok: 3, errors: {} },
+    ]);
+  });
+
+  it('numbers every change of a block higher, also after its claim began anew', () => {
+    const pod = new Pod().read().serve(1).wait(1_000).read();
+    const [one] = pod.blocks?.counts ?? [];
+    pod.serve(1).wait(1_000).read();
+    const [two] = pod.blocks?.counts ?? [];
+    pod.serve(1).wait(50_000).read().wait(20_000).read().serve(1).wait(1_000).read();
+    const [three] = pod.blocks?.counts ?? [];
+    assert.ok(one!.seq < two!.seq && two!.seq < three!.seq);
+    pod.wait(1_000).read();
+    assert.equal(pod.blocks?.counts[0]?.seq, three!.seq);
+  });
+
+  it('keeps half an hour', () => {
+    const pod = new Pod().read();
+    for (let i = 0; i < 200; i += 1) pod.serve(1).wait(10_000).read();
+    const { since, until, counts } = pod.blocks!;
+    assert.equal(until - since + 1, maxBlocks);
+    assert.equal(counts.length, maxBlocks);
+  });
+
+  it('drops its oldest blocks when they take too much room', () => {
+    const wide = (n: number): Traffic[] => Array.from({ length: 10 }, (_, i) => ({
+      tier: 'default', sizeClass: 2 ** i, latency: { base: 1e-4, growth: 1.02, counts: Object.fromEntries(Array.from({ length: 300 }, (_v, bucket) => [bucket, n])) }, ok: 300 * n, errors: {}, shed: 0,
+    }));
+    const pod = new Pod().read([]);
+    for (let n = 1; n <= 90; n += 1) pod.wait(10_000).read(wide(n)).wait(10_000).read(wide(n));
+    const { since, until, counts } = pod.blocks!;
+    assert.ok(until - since + 1 < maxBlocks);
+    assert.equal(counts[0]?.index, since);
+    assert.ok(JSON.stringify(pod.blocks).length <= ringLimitBytes);
+    assert.equal(parseReport({ schema: 1, bootId: 'b', seq: 1, revision: 'r', blocks: pod.blocks }).kind, 'report');
+  });
+
+  it('does not claim a block with more classes than a report may have', () => {
+    const many = (n: number): Traffic[] => Array.from({ length: 65 }, (_, i) => ({ tier: `t${i}`, sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: { 5: n } }, ok: n, errors: {}, shed: 0 }));
+    const pod = new Pod().read([]).wait(1_000).read(many(1));
+    assert.equal(pod.blocks, undefined);
+  });
+});
+
+describe('blocksOf', () => {
+  const pod = new Pod().read();
+  for (let i = 0; i < 6; i += 1) pod.serve(5).wait(10_000).read().wait(10_000).read();
+
+  it('gives only what was asked for', () => {
+    const blocks = blocksOf(pod.ring, first + 4);
+    assert.deepEqual([blocks?.since, blocks?.until, blocks?.counts.map(({ index }) => index)], [first + 4, first + 6, [first + 4, first + 5]]);
+  });
+
+  it('never claims more than it has', () => assert.equal(blocksOf(pod.ring, 0)?.since, first));
+  it('has nothing to say of what has not begun', () => assert.equal(blocksOf(pod.ring, first + 7), undefined));
+
+  it('keeps the newest that fit, and moves its claim with them', () => {
+    const whole = JSON.stringify(blocksOf(pod.ring)).length;
+    const some = blocksOf(pod.ring, 0, whole / 2);
+    assert.ok(JSON.stringify(some).length <= whole / 2);
+    assert.ok(some!.counts.length > 0);
+    assert.equal(some?.since, some!.counts[0]!.index);
+    assert.equal(some?.until, first + 6);
+  });
+
+  it('claims only the quiet end when not even the newest block fits', () => assert.deepEqual(blocksOf(pod.ring, 0, 10), { since: first + 6, until: first + 6, counts: [] }));
+});
+
+describe('withComparison', () => {
+  it('counts comparisons in the block of the last reading, under tier and size class', () => {
+    const pod = new Pod().read().serve(1).wait(1_000).read();
+    pod.ring = withComparison(pod.ring!, { tier: 'default', sizeClass: 64, agrees: true });
+    pod.ring = withComparison(pod.ring, { tier: 'default', sizeClass: 64, agrees: false });
+    pod.ring = withComparison(pod.ring, { tier: 'default', sizeClass: 128, agrees: false });
+    pod.serve(1).wait(1_000).read();
+    assert.deepEqual(pod.blocks?.counts[0]?.traffic.map(({ sizeClass, ok, compared, disagreed }) => ({ sizeClass, ok, compared, disagreed })), [
+      { sizeClass: 64, ok: 2, compared: 2, disagreed: 1 },
+      { sizeClass: 128, ok: 0, compared: 1, disagreed: 1 },
+    ]);
+  });
+
+  it('counts none before the first whole block', () => {
+    const pod = new Pod().serve(1).read();
+    assert.equal(withComparison(pod.ring!, { tier: 'default', sizeClass: 64, agrees: true }), pod.ring);
+  });
+});
+
+// ── properties ──
+
+type Step = { readonly waitMs: number; readonly requests: number; readonly elements: number; readonly fail: boolean; readonly pulled: boolean };
+
+const step = fc.record({
+  waitMs: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 300, max: 4_000 }) }, { weight: 1, arbitrary: fc.integer({ min: 9_000, max: 70_000 }) }),
+  requests: fc.integer({ min: 0, max: 5 }),
+  elements: fc.constantFrom(1, 60, 64, 5000),
+  fail: fc.boolean(),
+  pulled: fc.boolean(),
+});
+
+function play(steps: readonly Step[], each: (pod: Pod, step: Step) => void): Pod {
+  const pod = new Pod().read();
+  for (const one of steps) {
+    pod.serve(one.requests, one.elements).wait(one.waitMs);
+    if (one.fail) pod.fail('bug');
+    pod.read();
+    each(pod, one);
+  }
+  return pod;
+}
+
+describe('a ring of blocks', () => {
+  it('holds everything that was counted since its claim began, and nothing twice', () => {
+    fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      let [requests, errors, seqOfClaim] = [0, 0, first];
+      play(steps, (pod, one) => {
+        requests += one.requests;
+        errors += Number(one.fail);
+        const since = pod.ring!.since;
+        // The claim began anew, or its oldest blocks went.
+        if (since !== seqOfClaim) {
+          const left = sumOf(pod.ring!.held.map(({ count }) => count));
+          [requests, errors] = [left.requests, left.errors];
+        }
+        seqOfClaim = since;
+        if (since > pod.ring!.readBlock) [requests, errors] = [0, 0];
+        assert.deepEqual(sumOf(pod.blocks?.counts ?? []), { requests, errors, bucketed: requests });
+      });
+    }), { numRuns: 200 });
+  });
+
+  it('folds to the same ledger however often it is pulled, and from whichever block on, while no pause is longer than the ring', () => {
+    const slow = fc.array(step, { minLength: 1, maxLength: 60 });
+    fc.assert(fc.property(slow, (steps) => {
+      let [often, seldom, heardUntil]: [Ledger, Ledger, number | undefined] = [emptyLedger, emptyLedger, undefined];
+      const reportOf = (blocks: Blocks, pod: Pod) => ({ pod: 'p', bootId: pod.bootId, revision: 'r', since: blocks.since, until: blocks.until, blocks: blocks.counts });
+      let whole = true;
+      const end = play(steps, (pod, one) => {
+        if (pod.ring!.since !== first) whole = false;
+        const all = blocksOf(pod.ring);
+        if (all !== undefined) often = fold(often, reportOf(all, pod));
+        const some = one.pulled ? blocksOf(pod.ring, heardUntil === undefined ? undefined : heardUntil - 2) : undefined;
+        if (some === undefined) return;
+        seldom = fold(seldom, reportOf(some, pod));
+        heardUntil = some.until;
+      });
+      fc.pre(whole && end.blocks !== undefined);
+      seldom = fold(seldom, reportOf(blocksOf(end.ring, heardUntil === undefined ? undefined : heardUntil - 2)!, end));
+      assert.deepEqual(seldom, often);
+    }), { numRuns: 200 });
+  });
+});
