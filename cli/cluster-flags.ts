@@ -30,8 +30,12 @@ export function parseFlags<const O extends ParseArgsOptionsConfig>(command: stri
 
 /** The model's name: the only argument. What the kind's own rule refuses is refused here, before it is asked for. */
 export function onlyName(positionals: readonly string[]): string {
-  const [name] = positionals;
-  if (name === undefined || positionals.length > 1) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `needs one name of an OnnxModel, got ${positionals.length}` });
+  if (positionals.length !== 1) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `needs one name of an OnnxModel, got ${positionals.length}` });
+  return modelName(positionals[0]);
+}
+
+export function modelName(name: string | undefined): string {
+  if (name === undefined) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: 'needs one name of an OnnxModel, got 0' });
   if (name.length > 40 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `'${name.slice(0, 80)}' cannot be the name of an OnnxModel` });
   return name;
 }

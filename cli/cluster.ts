@@ -1,5 +1,5 @@
 /**
- * The API server that the user's kubeconfig names: one GET at a time, with the user's own credentials.
+ * The API server that the user's kubeconfig names: one request at a time, with the user's own credentials.
  *
  * Owns:   client-node's part in the CLI (kubeconfig, exec plugins, client certificates, proxies), loaded on first use.
  * Limits: a refusal of 64 KiB, a document of 8 MiB; an answer that is silent for longer than the caller allows.
@@ -26,6 +26,16 @@ export type Get = {
   readonly silentMs: number;
 };
 
+export type Patch = {
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** What the body is, which also says how it is put together with what is there. */
+  readonly type: 'application/merge-patch+json' | 'application/json-patch+json';
+  readonly body: unknown;
+  readonly signal?: AbortSignal | undefined;
+  readonly silentMs: number;
+};
+
 export interface Cluster {
   /** Of the context, or "default". */
   readonly namespace: string;
@@ -33,6 +43,8 @@ export interface Cluster {
   open(get: Get): Promise<IncomingMessage>;
   /** The JSON document of a 2xx answer. */
   document(get: Get): Promise<unknown>;
+  /** The object as it is after the patch. */
+  patch(patch: Patch): Promise<unknown>;
 }
 
 const refusalLimitBytes = 64 * 1024;
@@ -65,37 +77,43 @@ export async function openCluster(choice: ClusterChoice): Promise<Cluster> {
     }
     return options;
   };
-  const open = async (get: Get): Promise<IncomingMessage> => {
-    const answer = await send(server, get, await credentials());
+  const open = async (call: Call): Promise<IncomingMessage> => {
+    const answer = await send(server, call, await credentials());
     const { statusCode = 0 } = answer;
     if (statusCode >= 200 && statusCode <= 299) return answer;
-    throw refusal(statusCode, await textOf(answer, refusalLimitBytes).catch(() => ''), get.path);
+    throw refusal(statusCode, await textOf(answer, refusalLimitBytes).catch(() => ''), nameOf(call));
   };
-  return {
-    namespace: config.getContextObject(current)?.namespace ?? 'default',
-    open,
-    document: async (get) => {
-      try {
-        return JSON.parse(await textOf(await open(get), documentLimitBytes)) as unknown;
-      } catch (error) {
-        if (error instanceof AppError) throw error;
-        throw new AppError('KUBE_ANSWER_UNUSABLE', { request: `GET ${get.path}`, problem: messageOf(error) }, { cause: error });
-      }
-    },
+  const document = async (call: Call): Promise<unknown> => {
+    try {
+      return JSON.parse(await textOf(await open(call), documentLimitBytes)) as unknown;
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      throw new AppError('KUBE_ANSWER_UNUSABLE', { request: nameOf(call), problem: messageOf(error) }, { cause: error });
+    }
   };
+  return { namespace: config.getContextObject(current)?.namespace ?? 'default', open, document, patch: document };
 }
 
-function send(server: string, { path, query, signal, silentMs }: Get, options: RequestOptions): Promise<IncomingMessage> {
+type Call = Get | Patch;
+
+function nameOf(call: Call): string {
+  return `${'body' in call ? 'PATCH' : 'GET'} ${call.path}`;
+}
+
+function send(server: string, call: Call, options: RequestOptions): Promise<IncomingMessage> {
+  const { path, query, signal, silentMs } = call;
+  const body = 'body' in call ? JSON.stringify(call.body) : undefined;
   const url = new URL(`${server}${path}${query === undefined ? '' : `?${new URLSearchParams(query).toString()}`}`);
   const start = url.protocol === 'http:' ? overHttp : overHttps;
   return new Promise((resolve, reject) => {
     let answer: IncomingMessage | undefined;
-    const headers = { ...(options.headers as Readonly<Record<string, string>> | undefined), accept: 'application/json', 'user-agent': 'kubectl-onnx' };
-    const asked = start(url, { ...options, headers, timeout: silentMs, ...(signal === undefined ? {} : { signal }) });
+    const kind = 'body' in call ? { 'content-type': call.type } : {};
+    const headers = { ...(options.headers as Readonly<Record<string, string>> | undefined), ...kind, accept: 'application/json', 'user-agent': 'kubectl-onnx' };
+    const asked = start(url, { ...options, headers, method: body === undefined ? 'GET' : 'PATCH', timeout: silentMs, ...(signal === undefined ? {} : { signal }) });
     asked.once('response', (response) => resolve((answer = response)));
     asked.once('timeout', () => (answer ?? asked).destroy(new Error(`it said nothing for ${silentMs} ms`)));
     asked.on('error', (error) => reject(new AppError('KUBE_UNREACHABLE', { server, why: whyOf(error) }, { cause: error })));
-    asked.end();
+    asked.end(body);
   });
 }
 
@@ -117,28 +135,33 @@ async function textOf(answer: IncomingMessage, limitBytes: number): Promise<stri
 }
 
 /** Asking again helps against none of these; anything else may pass. */
-const kindByStatus: Readonly<Record<number, ErrorKind>> = { 400: 'invalid', 401: 'invalid', 403: 'invalid', 404: 'missing', 405: 'invalid', 406: 'invalid', 422: 'invalid', 429: 'overloaded' };
+const kindByStatus: Readonly<Record<number, ErrorKind>> = { 400: 'invalid', 401: 'invalid', 403: 'invalid', 404: 'missing', 405: 'invalid', 406: 'invalid', 409: 'conflict', 422: 'invalid', 429: 'overloaded' };
 
 /** @param text a Status; a proxy may have answered with anything */
-function refusal(status: number, text: string, path: string): AppError<'KUBE_STATUS'> {
+function refusal(status: number, text: string, request: string): AppError<'KUBE_STATUS'> {
   let said: unknown;
   try {
     said = JSON.parse(text);
   } catch {
     said = undefined;
   }
-  return statusError(said, { status, message: text.slice(0, 200).trim() || 'no explanation' }, path);
+  return statusError(said, { status, message: text.slice(0, 200).trim() || 'no explanation' }, request);
 }
 
 /** @param said a Status, of an answer or of a watch's ERROR event; what it does not say comes from `fallback` */
-export function statusError(said: unknown, fallback: { readonly status: number; readonly message: string }, path: string): AppError<'KUBE_STATUS'> {
+export function statusError(said: unknown, fallback: { readonly status: number; readonly message: string }, request: string): AppError<'KUBE_STATUS'> {
   const { code, reason, message } = isRecord(said) ? said : {};
   const status = typeof code === 'number' ? code : fallback.status;
   const words = { reason: typeof reason === 'string' ? reason : '', message: typeof message === 'string' ? message : fallback.message };
-  return new AppError('KUBE_STATUS', { status, ...words, request: `GET ${path}` }, { kind: kindByStatus[status] ?? 'transient' });
+  return new AppError('KUBE_STATUS', { status, ...words, request }, { kind: kindByStatus[status] ?? 'transient' });
 }
 
 /** The server no longer remembers the resourceVersion that a watch was to go on from. */
 export function isGone(error: unknown): boolean {
   return error instanceof AppError && error.code === 'KUBE_STATUS' && (error.params as { readonly status: number }).status === 410;
+}
+
+/** Somebody else wrote in between. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'KUBE_STATUS' && error.kind === 'conflict';
 }

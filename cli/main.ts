@@ -9,8 +9,10 @@ import '../scripts/node-guard.cjs';
 import { AppError } from '../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger } from '../lib/log.ts';
+import { intend, verbs, type VerbName } from './intend.ts';
 import { replay } from './replay.ts';
 import { status } from './status.ts';
+import { undo } from './undo.ts';
 import { wait } from './wait.ts';
 
 type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal) => Promise<ExitCode> };
@@ -18,6 +20,8 @@ type Command = { readonly about: string; readonly main: (argv: readonly string[]
 const commands: Readonly<Record<string, Command>> = {
   status: { about: 'what serves, what is to come, what is wrong, on one page', main: status },
   wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
+  ...Object.fromEntries((Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }])),
+  undo: { about: 'put the spec of an older revision back', main: undo },
   replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
 };
 

@@ -75,7 +75,8 @@ async function* listThenWatch(cluster: Cluster, ref: ModelRef, { signal, watchSe
   }
 }
 
-function pathOf(ref: ModelRef): string {
+/** Of all models of the namespace. */
+export function pathOf(ref: ModelRef): string {
   return `/apis/${api.groupVersion}/namespaces/${encodeURIComponent(ref.namespace)}/${api.plural}`;
 }
 
@@ -97,7 +98,7 @@ async function* watch(cluster: Cluster, ref: ModelRef, from: { readonly version:
     for await (const line of linesOf(answer, path)) {
       const event = parsed(line, path);
       const { object } = event;
-      if (event['type'] === 'ERROR') throw statusError(object, { status: 500, message: 'the watch failed' }, path);
+      if (event['type'] === 'ERROR') throw statusError(object, { status: 500, message: 'the watch failed' }, `GET ${path}`);
       if (event['type'] === 'DELETED') throw gone(ref, 'was deleted');
       if (event['type'] === 'BOOKMARK') yield { version: versionOf(object, path) };
       else yield { model: modelOf(object, path), version: versionOf(object, path) };

@@ -7,9 +7,10 @@
  */
 import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
-import { judge, stepVerdict, verdicts } from '../operator/analysis/judge.ts';
+import type { Evidence } from '../operator/analysis/judge.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale } from '../operator/analysis/log-histogram.ts';
-import type { Cell, Window } from '../operator/analysis/series.ts';
+import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
+import type { Cell } from '../operator/analysis/series.ts';
 import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
 import type { TraceRequest } from './trace.ts';
@@ -94,11 +95,9 @@ export class RecordedCanary {
     if (!this.#unseen) return [];
     this.#unseen = false;
     const { plan, require } = this.#model;
-    const evidence = { window: this.#window(at), loadIsEqual: true };
-    const decided = verdicts(plan, evidence);
+    const { decided, step } = lookAt(plan, this.#evidence(at), require);
     const changed = plan.gates.map((_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason);
     this.#last = decided;
-    const step = stepVerdict(plan, evidence, decided, require);
     if (this.#outcome === undefined && step !== 'Waiting') {
       this.#outcome = { verdict: step === 'Fail' ? 'Fail' : 'Pass', t: at, candidateRequests: this.#candidateRequests(), gates: this.#judgeAt(at) };
     }
@@ -108,12 +107,14 @@ export class RecordedCanary {
   }
 
   #judgeAt(at: number): readonly Look[] {
-    return judge(this.#model.plan, { window: this.#window(at), loadIsEqual: true }).map((result) => ({ t: at, ...result }));
+    return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: at, ...result }));
   }
 
-  #window(at: number): Window {
+  /** A trace has one window, and both revisions are known up to the same moment. */
+  #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? 0) / blockSeconds);
-    return { ...this.#cells, firstBlock, lastBlock: Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1) };
+    const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
+    return evidenceOf({ cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true });
   }
 
   #isNewMinute(at: number): boolean {

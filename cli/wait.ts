@@ -12,7 +12,7 @@ import { systemClock } from '../lib/clock.ts';
 import { startDeadline } from '../lib/deadline.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from './cluster-flags.ts';
-import { openCluster } from './cluster.ts';
+import { openCluster, type Cluster } from './cluster.ts';
 import { followModel, type ModelRef } from './models.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 import { plainLine } from './plain-text.ts';
@@ -36,6 +36,21 @@ const longestMs = 24 * 3_600_000;
 
 const flags = { ...clusterFlags, timeout: { type: 'string', default: '10m' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
 
+/** For commands that begin something and may wait for it. */
+export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
+export const waitHelpLines = `  --wait              then wait, as the command "wait" does
+  --timeout DURATION  with --wait: give up after so long (default: 10m)
+`;
+
+export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
+
+/** @returns undefined when no wait was asked for */
+export function waitPlanOf({ wait: asked, timeout }: { readonly wait: boolean; readonly timeout?: string | undefined }): WaitPlan | undefined {
+  if (!asked && timeout !== undefined) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'is only for --wait' });
+  if (timeout !== undefined) timeoutOf(timeout);
+  return asked ? { timeout: timeout ?? '10m', quiet: false } : undefined;
+}
+
 /** @param stop aborted by SIGTERM or SIGINT. @throws AppError for what the user has to mend */
 export async function wait(argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> {
   const { values, positionals } = parseFlags('wait', argv, flags);
@@ -44,19 +59,26 @@ export async function wait(argv: readonly string[], write: (text: string) => voi
     return exitCodes.ok;
   }
   const name = onlyName(positionals);
-  const timeoutMs = timeoutOf(values.timeout);
-  const deadline = startDeadline(systemClock, timeoutMs, stop);
+  timeoutOf(values.timeout);
+  const cluster = await openCluster(values);
+  return waitFor(cluster, { name, namespace: values.namespace ?? cluster.namespace }, values, { write, stop });
+}
+
+export type Io = { readonly write: (text: string) => void; readonly stop: AbortSignal };
+
+/** The wait itself, with its lines. */
+export async function waitFor(cluster: Cluster, ref: ModelRef, { timeout, quiet }: WaitPlan, io: Io): Promise<ExitCode> {
+  const { write, stop } = io;
+  const deadline = startDeadline(systemClock, timeoutOf(timeout), stop);
+  const say = (line: string, last: boolean): void => {
+    if (last || !quiet) write(`${line}\n`);
+  };
   try {
-    const cluster = await openCluster(values);
-    const ref = { name, namespace: values.namespace ?? cluster.namespace };
-    const say = (line: string, last: boolean): void => {
-      if (last || !values.quiet) write(`${line}\n`);
-    };
     const last = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
     if (last !== undefined && last.outcome !== 'Progressing') return waitCodes[last.outcome];
     if (stop.aborted) return exitCodes.interrupted;
     const so = last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}`;
-    say(`${ref.namespace}/${name}: Timeout: not decided within ${values.timeout}: ${so}`, true);
+    say(`${ref.namespace}/${ref.name}: Timeout: not decided within ${timeout}: ${so}`, true);
     return waitCodes.Timeout;
   } finally {
     deadline.dispose();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Claim } from '../../api/conditions.ts';
 import { claimConditions } from '../../api/conditions.ts';
 import { customResourceDefinition, type OnnxModelStatus } from '../../api/onnxmodel.ts';
+import type { Stage } from '../../api/schema-builder.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';
@@ -18,9 +19,10 @@ export class ModelApi {
   readonly kubeconfig: string;
   readonly #folder: string;
 
-  static async start(namespace: string): Promise<ModelApi> {
+  /** @param stage `whole`: with the fields that are planned */
+  static async start(namespace: string, stage: Stage = 'published'): Promise<ModelApi> {
     const api = new ModelApi(await startApiServer({ clock: systemClock, logger: silentLogger, bookmarkMs: 50 }));
-    api.server.objects.create({ apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' }, customResourceDefinition('published') as unknown as NewObject);
+    api.server.objects.create({ apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' }, customResourceDefinition(stage) as unknown as NewObject);
     api.server.objects.create({ apiVersion: 'v1', plural: 'namespaces' }, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     await eventually('the kind is served', () => api.server.objects.list(models) !== undefined);
     return api;

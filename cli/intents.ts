@@ -1,0 +1,141 @@
+/**
+ * What each intent writes into spec.rollout, and when it is refused.
+ *
+ * Rule:  an intent names the revision it means, so one that comes late hits nothing else. One that would change
+ *        nothing is no mistake; one that could only surprise is refused, with what to do instead.
+ * Pure:  a model as it is → a move.
+ */
+import type { OnnxModel } from '../api/onnxmodel.ts';
+import { standingOf, type Standing } from './standing.ts';
+import { ownRolloutFields } from './ownership.ts';
+
+/** Fields of spec.rollout; null takes one out. */
+export type IntentFields = {
+  readonly paused?: boolean | null;
+  readonly abortRevision?: string | null;
+  readonly promoteRevision?: string | null;
+  readonly pinRevision?: string | null;
+  readonly resumeStep?: string | null;
+  readonly retryToken?: string | null;
+};
+
+export type Move =
+  | { readonly do: 'Patch'; readonly set: IntentFields; readonly say: string }
+  /** It is so already. */
+  | { readonly do: 'Nothing'; readonly say: string }
+  | { readonly do: 'Refuse'; readonly why: string };
+
+/** @param asked what the command line adds: a revision, a token */
+export type Intent = (model: OnnxModel, asked: { readonly revision?: string | undefined; readonly token: string }) => Move;
+
+const refuse = (why: string): Move => ({ do: 'Refuse', why });
+const nothing = (say: string): Move => ({ do: 'Nothing', say });
+
+/** The candidate gets all the traffic, whatever its gates say. */
+export const promote: Intent = (model, { revision }) => {
+  const standing = standingOf(model);
+  const { rollout = {} } = model.spec;
+  const target = targetOf(standing, revision);
+  if (typeof target !== 'string') return target;
+  if (standing.stage === 'GivenUp' || standing.stage === 'Leaving') return refuse(`${target} was given up (${standing.message}): "retry" tries it again`);
+  if (rollout.promoteRevision === target) return nothing(`${target} is to be promoted already`);
+  const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
+  return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it${held}`);
+};
+
+/** The candidate is given up; stable serves. */
+export const abort: Intent = (model, { revision }) => {
+  const standing = standingOf(model);
+  const { rollout = {} } = model.spec;
+  const target = targetOf(standing, revision);
+  if (typeof target !== 'string') return target;
+  if (standing.stage === 'GivenUp') return nothing(`${target} was given up already: ${standing.message}`);
+  if (standing.stage === 'Leaving' || rollout.abortRevision === target) return nothing(`${target} is being taken back already`);
+  const set = { abortRevision: target, ...without(rollout, 'promoteRevision', target), ...(rollout.resumeStep?.startsWith(`${target}/`) === true ? { resumeStep: null } : {}) };
+  const serving = standing.stable === undefined ? 'nothing else serves' : `${standing.stable} serves`;
+  return patch(model, set, `${target} is given up, ${serving}; "retry" tries it again`);
+};
+
+/** A revision that was given up gets another try. */
+export const retry: Intent = (model, { revision, token }) => {
+  const { rollout = {} } = model.spec;
+  const { stage, candidate } = standingOf(model);
+  if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver') return refuse(`no revision was given up: there is nothing to try again`);
+  if (revision !== undefined && revision !== candidate) return refuse(`the revision that was given up is ${candidate}, not ${revision}`);
+  if (stage === 'UnderWay') return refuse(`${candidate} is on its way: there is nothing to try again`);
+  // A promotion that was asked for before would now skip the gates that it failed.
+  const set = { retryToken: token, ...without(rollout, 'abortRevision', candidate), ...without(rollout, 'promoteRevision', candidate) };
+  return patch(model, set, `${candidate} is tried again`);
+};
+
+export const pause: Intent = (model) => {
+  const { stage, candidate } = standingOf(model);
+  if (model.spec.rollout?.paused === true) return nothing('it is paused already');
+  const what = stage === 'UnderWay' ? `the rollout of ${candidate} is held where it is` : 'no rollout is under way: the next one will be held';
+  return patch(model, { paused: true }, `${what} until "resume"; a gate that fails still takes its traffic back`);
+};
+
+/** What ends each pause that nobody asked for. */
+const otherPauses: Readonly<Record<string, string>> = {
+  ReportsStale: 'the pods that were silent are to be heard again; it goes on by itself',
+  StableUnhealthy: 'the stable revision breaks an absolute limit: heal it, or "promote" the candidate',
+  WeightConflict: 'somebody else writes the weights of the route: end that, then "resume" goes on or "abort" gives up',
+  AwaitingCapacity: 'there is no room for its pods; it goes on by itself',
+};
+
+/** Ends a pause by hand, else that of a step or of an undecided gate. */
+export const resume: Intent = (model, { revision }) => {
+  const standing = standingOf(model);
+  const { candidate } = standing;
+  if (revision !== undefined && revision !== candidate) return refuse(candidate === undefined ? 'no rollout is under way' : `the candidate is ${candidate}, not ${revision}`);
+  if (model.spec.rollout?.paused === true) return patch(model, { paused: null }, candidate === undefined ? 'rollouts are not held any more' : `the rollout of ${candidate} goes on`);
+  return resumeStep(model, standing);
+};
+
+function resumeStep(model: OnnxModel, standing: Standing): Move {
+  const { candidate, pausedReason, step, stage, observed } = standing;
+  if (!observed) return refuse(notObserved(model));
+  if (pausedReason === undefined || stage !== 'UnderWay') return refuse('it is not paused');
+  const canResume = pausedReason === 'Step' || pausedReason === 'Undecided' || pausedReason === 'WeightConflict';
+  if (!canResume || step === undefined) return refuse(`it waits (${pausedReason}): ${otherPauses[pausedReason] ?? standing.message}`);
+  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on after step ${step + 1}`);
+}
+
+/** @param asked.revision one that is remembered; the caller has looked */
+export const pin: Intent = (model, { revision = '' }) => {
+  if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is pinned already`);
+  return patch(model, { pinRevision: revision }, `${revision} serves, whatever the rest of the spec says, until "unpin"`);
+};
+
+export const unpin: Intent = (model) => {
+  const pinned = model.spec.rollout?.pinRevision;
+  return pinned === undefined ? nothing('no revision is pinned') : patch(model, { pinRevision: null }, `${pinned} is not pinned any more: the spec says again what serves`);
+};
+
+/** The candidate, when it is the one that is meant; else why not. */
+function targetOf(standing: Standing, asked: string | undefined): string | Move {
+  const { candidate, stage, stable, retiring } = standing;
+  if (!standing.observed && asked !== undefined) return asked;
+  if (candidate !== undefined && stage !== 'AtRest') return asked === undefined || asked === candidate ? candidate : refuse(`the candidate is ${candidate}, not ${asked}`);
+  if (stage === 'TakingOver') return refuse(`${stable} has been promoted already${retiring === undefined ? '' : `: "undo --to ${retiring}" goes back`}`);
+  return refuse(`no rollout is under way${stable === undefined ? '' : `: ${stable} serves`}`);
+}
+
+function notObserved({ metadata }: OnnxModel): string {
+  return `the operator has not seen generation ${metadata.generation} yet: is it running?`;
+}
+
+function without(rollout: IntentFields, field: 'abortRevision' | 'promoteRevision', revision: string): IntentFields {
+  return rollout[field] === revision ? { [field]: null } : {};
+}
+
+/** Takes along what this command once wrote about other revisions: should one of them come back, it would still hold. */
+function patch(model: OnnxModel, set: IntentFields, say: string): Move {
+  const { rollout = {} } = model.spec;
+  const candidate = standingOf(model).candidate;
+  const stale = ownRolloutFields(model.metadata).filter((field) => {
+    if (field === 'abortRevision' || field === 'promoteRevision') return rollout[field] !== candidate;
+    return field === 'resumeStep' && rollout.resumeStep?.split('/')[0] !== candidate;
+  });
+  return { do: 'Patch', set: { ...Object.fromEntries(stale.map((field) => [field, null])), ...set }, say };
+}
