@@ -34,10 +34,14 @@ export function historyBefore(firstBlock: number, stable: readonly Cell[]): (qua
     const block = blocks[at];
     if (block !== undefined) addInto(block, cell.latency);
   }
-  const inOrder = [...pods].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, blocks]) => blocks);
+  return noiseOf([...pods].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, blocks]) => blocks));
+}
+
+/** @param pods for each pod of stable its blocks of the half hour before the window, in order */
+export function noiseOf(pods: readonly (readonly LogHistogram[])[]): (quantile: number) => NoiseHistory {
   const known = new Map<number, NoiseHistory>();
   return (quantile) => {
-    const learnt = known.get(quantile) ?? learnHistory(inOrder, quantile);
+    const learnt = known.get(quantile) ?? learnHistory(pods, quantile);
     known.set(quantile, learnt);
     return learnt;
   };

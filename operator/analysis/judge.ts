@@ -23,6 +23,8 @@ export type Evidence = {
   readonly history?: (quantile: number) => NoiseHistory;
   /** Pods of the two revisions carry about the same load each. Where not, their latencies are not compared. */
   readonly loadIsEqual: boolean;
+  /** The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts, limitsOf). */
+  readonly alone?: boolean;
 };
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
@@ -31,6 +33,7 @@ type Facts = {
   readonly alpha: number;
   readonly extent: Extent;
   readonly cells: Pair<readonly Cell[]>;
+  readonly pods: Pair<readonly Cell[]>;
   readonly firstBlock: number;
   readonly history: (quantile: number) => NoiseHistory;
   readonly loadIsEqual: boolean;
@@ -63,16 +66,17 @@ export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
  * Any Fail fails it at once. NoFail is done when both revisions have minRequests and three blocks have passed;
  * Pass when besides every gate passes.
  */
-export function stepVerdict(plan: Plan, { window }: Pick<Evidence, 'window'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
+export function stepVerdict(plan: Plan, { window, alone = false }: Pick<Evidence, 'window' | 'alone'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
   const cells = cellsInside(window);
-  const requests = Math.min(total(cells.candidate, requestsOf), total(cells.stable, requestsOf));
+  const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
   if (requests < plan.minRequests || extentOf(window).known < tuning.minBlocks) return 'Waiting';
   return require === 'NoFail' || gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
 }
 
 function factsOf(plan: Plan, { window, history, loadIsEqual }: Evidence): Facts {
-  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells: cellsInside(window), firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual };
+  const cells = cellsInside(window);
+  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells, pods: window.pods ?? cells, firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual };
 }
 
 function decisionOf(gate: TrafficGate, { loadIsEqual }: Facts, judgement: Judgement): Decided {
@@ -102,20 +106,21 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
 function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' }, facts: Facts): LatencyQuestion {
-  const { cells, extent, firstBlock, alpha, history } = facts;
+  const { cells, pods, extent, firstBlock, alpha, history } = facts;
+  const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
   const common = { quantile: gate.quantile, alpha, known: extent.known, history: history(gate.quantile) };
-  if (gate.kind === 'latency-limit') return { ...common, candidate: latencySeries(cells.candidate, span), against: { maxMs: gate.maxMs } };
+  if (gate.kind === 'latency-limit') return { ...common, candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
   const weights = classWeights(cells, answeredOf);
-  const candidate = latencySeries(cells.candidate, span, weights.candidate);
-  return { ...common, candidate, against: { stable: latencySeries(cells.stable, span, weights.stable), tolerance: gate.tolerance } };
+  const candidate = latencySeries(both('candidate'), span, weights.candidate);
+  return { ...common, candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
 }
 
 function rateQuestion(facts: Facts, what: { readonly events: Measure; readonly trials: Measure }, limit: { readonly increase: number } | { readonly max: number }): RateQuestion {
   const { cells, extent, firstBlock, alpha } = facts;
   const span = { firstBlock, positions: extent.positions };
-  const common = { alpha, known: extent.known, pods: { candidate: podsOf(cells.candidate), stable: podsOf(cells.stable) } };
+  const common = { alpha, known: extent.known, pods: { candidate: podsOf(facts.pods.candidate), stable: podsOf(facts.pods.stable) } };
   if ('max' in limit) return { ...common, candidate: countSeries(cells.candidate, span, what), against: limit };
   const weights = classWeights(cells, what.trials);
   const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });

@@ -22,7 +22,7 @@ export type BlockReport = {
   readonly blocks: readonly BlockCount[];
 };
 
-type Boot = {
+export type Boot = {
   readonly pod: string;
   readonly revision: string;
   /** Block ranges heard of, both ends included, in order, apart from each other. */
@@ -83,7 +83,12 @@ export function cellsOf(ledger: Ledger, revision: string): readonly Cell[] {
 /** A restarted pod counts as another one: its caches are cold and its node may be new. */
 function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[] {
   if (boot?.revision !== revision) return [];
-  return Object.values(boot.blocks).flatMap((block) => block.traffic.map((traffic) => cellOf(key, block.index, traffic)));
+  return Object.values(boot.blocks).flatMap((block) => cellsOfBlock(key, block));
+}
+
+/** What one pod counted in one block, a cell for each class. */
+export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): readonly Cell[] {
+  return traffic.map((row) => cellOf(pod, index, row));
 }
 
 /** Kinds of errors that a revision can be blamed for; what a client did wrong counts neither for nor against it. */

@@ -59,6 +59,16 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
   return { gates: traffic, alphaPerGate: alpha / Math.max(1, traffic.length * analyzeSteps), minRequests: gates.minRequests ?? defaults.minRequests, analyzeSteps };
 }
 
+/** The plan without what is compared with stable. */
+export function limitsOf(plan: Plan): Plan {
+  return { ...plan, gates: plan.gates.filter(isLimit) };
+}
+
+/** Whether a gate holds the candidate against a number of its own. */
+export function isLimit({ kind }: TrafficGate): boolean {
+  return kind === 'latency-limit' || kind === 'errors-limit' || kind === 'disagreement-limit';
+}
+
 function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: number): TrafficGate {
   const at = `spec.rollout.gates.latency[${index}]`;
   const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);

@@ -34,6 +34,8 @@ export type Window = Pair<readonly Cell[]> & {
   readonly lastBlock: number;
   /** Blocks that some pod served in and whose counts are gone for good: left out on both sides. */
   readonly lostBlocks?: readonly number[];
+  /** The same requests added up by pod, where the cells are added up by block (merged-cells.ts): none outside the window, none in a lost block. */
+  readonly pods?: Pair<readonly Cell[]>;
 };
 
 /** Events of so many trials, by position. */
@@ -119,22 +121,28 @@ function classOf(cell: Cell): string {
 type Span = { readonly firstBlock: number; readonly positions: number; readonly scale: Scale };
 
 /** @param weights from classWeights; absent: every request counts once */
-export function latencySeries(cells: readonly Cell[], span: Span, weights?: Weights): LatencySeries {
+export function latencySeries({ blocks: cells, pods: podCells }: BothWays, span: Span, weights?: Weights): LatencySeries {
   const blocks = Array.from({ length: span.positions }, (): Gathered => new Gathered(span.scale));
   const pods = new Map<string, Gathered>();
   const total = new Gathered(span.scale);
   for (const cell of inFixedOrder(cells)) {
     const weight = weightOf(cell, weights);
+    if (weight > 0 && cell.latency.total > 0) blocks[cell.block - span.firstBlock]?.add(cell.latency, weight);
+  }
+  for (const cell of inFixedOrder(podCells)) {
+    const weight = weightOf(cell, weights);
     if (weight === 0 || cell.latency.total === 0) continue;
     let pod = pods.get(cell.pod);
     if (pod === undefined) pods.set(cell.pod, (pod = new Gathered(span.scale)));
     pod.add(cell.latency, weight);
-    blocks[cell.block - span.firstBlock]?.add(cell.latency, weight);
   }
   const perPod = [...pods.values()].map((pod) => pod.histogram);
   for (const pod of perPod) total.add(pod, 1);
   return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
 }
+
+/** One revision's requests, to be added up by block and by pod: the same cells twice, or each already added up. */
+export type BothWays = { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] };
 
 function weightOf(cell: Cell, weights: Weights | undefined): number {
   return weights === undefined ? 1 : (weights.get(classOf(cell)) ?? 0);

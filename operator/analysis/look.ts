@@ -1,0 +1,54 @@
+/**
+ * One look at a window: what is known by now → the evidence, every gate's verdict, and whether the step is over.
+ *
+ * Owns:  how far a look sees: to the last block that both revisions were heard in, so that neither is judged on
+ *        minutes in which the other is not known. Live rollouts and `kubectl-onnx replay` both look through here.
+ * Pure.
+ */
+import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
+import type { NoiseHistory } from './noise.ts';
+import type { Plan } from './plan.ts';
+import type { Cell, Pair } from './series.ts';
+import type { Decided, GateResult } from './verdict.ts';
+
+/** What is known of both revisions since their weights were set. */
+export type Known = {
+  readonly cells: Pair<readonly Cell[]>;
+  /** Where the cells are added up by block: the same by pod (merged-cells.ts). */
+  readonly pods?: Pair<readonly Cell[]>;
+  readonly firstBlock: number;
+  /** The last block that anything was heard of, by revision. */
+  readonly heardUntil: Pair<number>;
+  readonly lostBlocks?: readonly number[];
+  readonly history?: (quantile: number) => NoiseHistory;
+  readonly loadIsEqual: boolean;
+  readonly alone?: boolean;
+};
+
+export type Look = { readonly decided: readonly Decided[]; readonly step: StepVerdict };
+
+/** The last block that a look sees. */
+export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<Known, 'heardUntil' | 'alone'>): number {
+  return alone === true ? candidate : Math.min(candidate, stable);
+}
+
+export function evidenceOf(known: Known): Evidence {
+  const { cells, pods, firstBlock, lostBlocks, history, loadIsEqual, alone } = known;
+  return {
+    window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
+    loadIsEqual,
+    ...(history === undefined ? {} : { history }),
+    ...(alone === undefined ? {} : { alone }),
+  };
+}
+
+/** @param require what the step asks for; a step that asks for nothing is failed by a Fail like any other */
+export function lookAt(plan: Plan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
+  const decided = verdicts(plan, evidence);
+  return { decided, step: stepVerdict(plan, evidence, decided, require) };
+}
+
+/** The same look with its numbers. */
+export function numbersAt(plan: Plan, evidence: Evidence): readonly GateResult[] {
+  return judge(plan, evidence);
+}

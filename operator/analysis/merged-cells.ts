@@ -1,0 +1,111 @@
+/**
+ * A ledger's cells with the pods of a block added up, and the blocks of a pod: all that the gates look at.
+ *
+ * Why:    a window of hours with many pods has tens of thousands of cells, two thousand blocks and twenty pods. The
+ *         gates need sums by block and sums by pod, never a cell of its own; counts are whole numbers, so that adding
+ *         them beforehand changes no bit of a verdict.
+ * Owns:   those sums. What is merged is told by the revision, the window and the blocks that were lost.
+ * Pure:   but for a cache beside each block's counts, which are never changed once they are in a ledger.
+ */
+import type { BlockCount } from '../../api/report.ts';
+import { cellsOfBlock, type Ledger } from './ledger.ts';
+import { emptyHistogram, reportScale, type LogHistogram } from './log-histogram.ts';
+import type { Cell } from './series.ts';
+
+export type MergedCells = {
+  /** One cell for each block, tier and size class; their pod is ''. */
+  readonly blocks: readonly Cell[];
+  /** One cell for each pod, tier and size class; their block is the span's first. */
+  readonly pods: readonly Cell[];
+};
+
+/** Both ends included. */
+export type BlockSpan = { readonly first: number; readonly last: number; readonly lost?: readonly number[] };
+
+/** What a histogram's cell holds, without the room for what it does not. */
+type Packed = Omit<Cell, 'latency'> & { readonly firstBucket: number; readonly counts: Uint32Array };
+type Sum = { -readonly [K in keyof Cell]: Cell[K] };
+
+const packedOf = new WeakMap<BlockCount, readonly Packed[]>();
+
+/** @returns cells in an order of their own: by block, or by pod, then by class */
+export function mergedCells(ledger: Ledger, revision: string, span: BlockSpan): MergedCells {
+  const lost = new Set(span.lost ?? []);
+  const blocks = new Map<string, Sum>();
+  const pods = new Map<string, Sum>();
+  for (const key of Object.keys(ledger).toSorted()) {
+    const boot = ledger[key];
+    if (boot?.revision !== revision) continue;
+    for (const count of Object.values(boot.blocks)) {
+      if (count.index < span.first || count.index > span.last || lost.has(count.index)) continue;
+      for (const part of packed(count)) {
+        const { tier, sizeClass } = part;
+        addPart(blocks, { pod: '', block: count.index, tier, sizeClass }, part);
+        addPart(pods, { pod: key, block: span.first, tier, sizeClass }, part);
+      }
+    }
+  }
+  return { blocks: [...blocks.values()].toSorted(inOrder), pods: [...pods.values()] };
+}
+
+function packed(count: BlockCount): readonly Packed[] {
+  const known = packedOf.get(count);
+  if (known !== undefined) return known;
+  const made = cellsOfBlock('', count).map(({ latency, ...rest }): Packed => {
+    const { first, last, counts } = latency;
+    return { ...rest, firstBucket: first, counts: last < first ? new Uint32Array(0) : Uint32Array.from(counts.subarray(first, last + 1)) };
+  });
+  packedOf.set(count, made);
+  return made;
+}
+
+function addPart(sums: Map<string, Sum>, place: Pick<Cell, 'pod' | 'block' | 'tier' | 'sizeClass'>, part: Packed): void {
+  const key = `${place.block} ${place.sizeClass} ${place.pod} ${place.tier}`;
+  let sum = sums.get(key);
+  if (sum === undefined) {
+    sum = { ...place, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    sums.set(key, sum);
+  }
+  addPacked(sum.latency, part);
+  sum.requests += part.requests;
+  sum.failures += part.failures;
+  sum.compared += part.compared;
+  sum.disagreed += part.disagreed;
+}
+
+function addPacked(into: LogHistogram, { firstBucket, counts }: Packed): void {
+  if (counts.length === 0) return;
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const count = counts[i] ?? 0;
+    into.counts[firstBucket + i] = (into.counts[firstBucket + i] ?? 0) + count;
+    total += count;
+  }
+  into.first = Math.min(into.first, firstBucket);
+  into.last = Math.max(into.last, firstBucket + counts.length - 1);
+  into.total += total;
+}
+
+function inOrder(a: Cell, b: Cell): number {
+  return a.block - b.block || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0) || a.sizeClass - b.sizeClass;
+}
+
+/** A revision's blocks pod by pod, in order and without gaps: what noise is learnt from. Pods that served nothing are left out. */
+export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LogHistogram[])[] {
+  return Object.keys(ledger)
+    .toSorted()
+    .flatMap((key) => {
+      const boot = ledger[key];
+      if (boot?.revision !== revision) return [];
+      const blocks = Array.from({ length: span.last - span.first + 1 }, () => emptyHistogram(reportScale));
+      let any = false;
+      for (const count of Object.values(boot.blocks)) {
+        const into = blocks[count.index - span.first];
+        if (into === undefined) continue;
+        any = true;
+        for (const part of packed(count)) addPacked(into, part);
+      }
+      return any ? [blocks] : [];
+    });
+}
+
