@@ -9,7 +9,7 @@
 
 import { cut } from './text.ts';
 
-export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'] as const;
+export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 

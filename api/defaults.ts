@@ -5,7 +5,7 @@
  *        frozen in its ControllerRevision: an upgrade that changes a default moves no running model.
  * Pure:  and idempotent.
  */
-import type { RevisionSpec } from './onnxmodel.ts';
+import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { EmbeddingConfig, ExecutionConfig } from './runtime-config.ts';
 
 /** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
@@ -53,4 +53,17 @@ function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): F
 }
 
 /** What an absent `spec.rollout` or a field of it means. Not part of a revision. */
-export const rolloutDefaults = { progressDeadline: '30m' } as const;
+export const rolloutDefaults = {
+  replicas: 1,
+  strategy: 'Immediate',
+  progressDeadline: '30m',
+  /** Of a Canary. */
+  steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
+  /** Of an analyze step. */
+  maxDuration: '30m',
+  onUndecided: 'Hold',
+  capacityMode: 'Surge',
+  /** Stable keeps all its pods while the candidate grows beside it: taking the traffic back overloads nobody. */
+  maxSurge: '100%',
+  retainStable: { Canary: '5m', BlueGreen: '5m', Immediate: '0s' },
+} as const satisfies { readonly steps: NonNullable<NonNullable<OnnxModelSpec['rollout']>['steps']>; readonly [field: string]: unknown };

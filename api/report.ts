@@ -32,6 +32,11 @@ export type Traffic = {
 /** Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a request's end. */
 export const blockSeconds = 20;
 
+/** The first block that lies wholly after a moment: where a window begins once its weight was verified. @param ms since 1970 */
+export function firstWholeBlockAfter(ms: number): number {
+  return Math.ceil(ms / 1000 / blockSeconds);
+}
+
 /** What one pod counted in one block, of one tier and size class. */
 export type BlockTraffic = {
   readonly tier: string;
@@ -68,6 +73,12 @@ export type GoldenResult = {
   readonly score: number | null;
   /** The worst single case's value; null before the first. */
   readonly worst: number | null;
+  /**
+   * Cases whose answer was held against a right one. Fewer than `n` when Done: stable was not there to give it, and the
+   * others were only asked for finite numbers; the run begins again once peers are named.
+   */
+  readonly compared?: number;
+  /** Waiting, Broken: why. Done: what is wrong with the worst case. */
   readonly problem?: string;
 };
 

@@ -12,19 +12,27 @@ const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
 
 const step = k
   .object({
-    weight: k.integer({ min: 0, max: 100 }).optional(),
-    analyze: k.object({ require: k.oneOf(['NoFail', 'Pass']), maxDuration: duration().optional() }).optional(),
-    pause: k.object({ duration: duration().optional() }).optional(),
+    weight: k.integer({ min: 0, max: 100 }).doc("Percent of the traffic that the candidate is to get.").optional(),
+    analyze: k
+      .object({
+        require: k.oneOf(['NoFail', 'Pass']).doc('NoFail: no gate fails over minRequests and a minute. Pass: every gate is proven good.'),
+        maxDuration: duration().doc('After that, what is still undecided is treated as onUndecided says.').defaultsTo('30m').optional(),
+      })
+      .doc('Judge both revisions under the weight that was reached.')
+      .optional(),
+    pause: k.object({ duration: duration().doc('Absent: until spec.rollout.resumeStep names the step.').optional() }).doc('Keep the weight for a while.').optional(),
   })
   .rule({ rule: '[has(self.weight), has(self.analyze), has(self.pause)].filter(x, x).size() == 1', message: 'a step is one of weight, analyze and pause' });
 
 const latencyGate = k
   .object({
     name: k.string({ max: 40, min: 1 }),
-    quantile: share(),
-    maxIncrease: percent().optional(),
-    max: duration().optional(),
+    quantile: share().doc('Above 0 and below 1, as text: "0.95".'),
+    maxIncrease: percent().doc('By how much it may be above stable.').optional(),
+    max: duration().doc('How much it may be, whatever stable does.').optional(),
   })
+  .rule({ rule: "double(self.quantile) > 0.0 && double(self.quantile) < 1.0", message: 'a quantile is above 0 and below 1', fieldPath: '.quantile' })
+  .rule({ rule: "!has(self.max) || duration(self.max) > duration('0s')", message: 'a limit is above 0', fieldPath: '.max' })
   .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' });
 
 const gates = k.object({
@@ -38,11 +46,27 @@ const gates = k.object({
       max: k.string({ max: 16, pattern: '^[0-9]+(\\.[0-9]+)?$' }).optional(),
     })
     .optional(),
-  latency: k.listMap('name', latencyGate, { max: 8 }).optional(),
-  errors: k.object({ maxIncrease: percent().optional(), max: percent().optional() }).optional(),
-  quality: k.object({ sampleRate: percent(), metric: k.oneOf(['Cosine', 'Top1Agreement', 'ExactMatch']), min: share() }).optional(),
-  alpha: share().optional(),
-  minRequests: k.integer({ min: 0, max: 10000000 }).optional(),
+  latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%.').optional(),
+  errors: k
+    .object({
+      maxIncrease: percent().doc("By how many points of percent the candidate's error rate may be above stable's.").optional(),
+      max: percent().doc('How high it may be, whatever stable does.').optional(),
+    })
+    .doc('Default: maxIncrease 0.5%.')
+    .optional(),
+  quality: k
+    .object({
+      sampleRate: percent().doc("Share of stable's requests that the candidate answers too, on its own time."),
+      metric: k.oneOf(['Cosine', 'Top1Agreement', 'ExactMatch']).doc('How two answers are compared. Cosine: one agrees from 0.99 on.'),
+      min: share().doc('Share of compared answers that has to agree.'),
+    })
+    .doc("Live requests replayed against stable's answers. Absent: not judged.")
+    .optional(),
+  alpha: share()
+    .doc('Chance of a wrong rollback over the whole rollout, for independent requests; every gate and analyze step gets an equal part of it.')
+    .defaultsTo('0.05')
+    .optional(),
+  minRequests: k.integer({ min: 0, max: 10000000 }).doc('Requests of each revision before a step may end. Holds back Pass, never Fail.').defaultsTo('200').optional(),
 });
 
 const steps = k
@@ -51,41 +75,72 @@ const steps = k
 
 const rollout = k
   .object({
-    strategy: k.oneOf(['Immediate'], ['Canary', 'BlueGreen']).doc('Immediate: a new revision takes all traffic once its pods are warm and ready.').defaultsTo('Immediate'),
-    progressDeadline: duration().doc('A new revision that is not ready by then is given up; the stable one keeps serving.').defaultsTo('30m'),
-    steps: steps.planned(),
-    gates: gates.planned(),
-    onUndecided: k.oneOf(['Hold', 'Promote', 'Rollback']).planned(),
+    strategy: k
+      .oneOf(['Canary', 'BlueGreen', 'Immediate'])
+      .doc('Canary: traffic by steps, each judged. BlueGreen: all traffic at once, with the old revision kept in full. Immediate: all traffic at once.')
+      .defaultsTo('Immediate')
+      .optional(),
+    steps: steps
+      .doc('What a Canary goes through, in order. After the last one all traffic goes to the new revision.')
+      .defaultsTo('weight 5, analyze NoFail, weight 50, analyze Pass, weight 100')
+      .optional(),
+    gates: gates.doc('What a new revision has to prove.').optional(),
+    onUndecided: k.oneOf(['Hold', 'Promote', 'Rollback']).doc('What to do when an analyze step is undecided after its maxDuration.').defaultsTo('Hold').optional(),
+    progressDeadline: duration().doc('A new revision whose pods are not ready by then is given up; the stable one keeps serving.').defaultsTo('30m').optional(),
     capacity: k
       .object({
-        mode: k.oneOf(['Surge', 'Borrow', 'Recreate']).optional(),
-        maxSurge: k.intOrString('^[0-9]{1,3}%$').optional(),
-        retainStable: duration().optional(),
+        mode: k
+          .oneOf(['Surge', 'Borrow', 'Recreate'])
+          .doc("Surge: the candidate's pods come on top. Borrow: they are taken from stable's, the number stays. Recreate: stable's go before the candidate's come; nothing serves in between.")
+          .defaultsTo('Surge')
+          .optional(),
+        maxSurge: k.intOrString('^[0-9]{1,3}%$').doc('Pods, or percent of replicas, that a rollout may have on top; at least one. Less than 100% takes pods from stable as its weight falls.').defaultsTo('100%').optional(),
+        retainStable: duration().doc('How long the replaced revision keeps its pods: until then going back is instant.').defaultsTo('5m, or 0s for Immediate').optional(),
       })
-      .planned(),
-    paused: k.boolean().planned(),
-    abortRevision: revisionName().planned(),
-    promoteRevision: revisionName().planned(),
-    pinRevision: revisionName().planned(),
-    resumeStep: k.string({ max: 13, pattern: '^[0-9a-f]{10}/[0-9]{1,2}$' }).planned(),
-    retryToken: k.string({ max: 63 }).planned(),
+      .doc('Where the pods of two revisions come from.')
+      .optional(),
+    paused: k.boolean().doc('Holds the rollout where it is; clocks stand still. A gate that fails still takes the traffic back.').optional(),
+    abortRevision: revisionName().doc('Gives this candidate up.').optional(),
+    promoteRevision: revisionName().doc('Gives this candidate all the traffic as soon as its pods can carry it, whatever its gates say.').optional(),
+    pinRevision: revisionName().doc('Serves this remembered revision whatever the rest of the spec says, until it is taken out.').optional(),
+    resumeStep: k.string({ max: 13, pattern: '^[0-9a-f]{10}/[0-9]{1,2}$' }).doc('Ends the pause of that step: revision/step, as status.rollout shows them.').optional(),
+    retryToken: k.string({ max: 63 }).doc('Any change of it tries a revision that was given up again.').optional(),
   })
   .rule({ rule: "!has(self.progressDeadline) || duration(self.progressDeadline) > duration('0s')", message: 'a revision needs time to come up', fieldPath: '.progressDeadline' })
-  .rule({ rule: "!has(self.steps) || (has(self.strategy) && self.strategy == 'Canary')", message: 'steps are for strategy Canary', fieldPath: '.steps' }, 'whole');
+  .rule({ rule: "!has(self.steps) || (has(self.strategy) && self.strategy == 'Canary')", message: 'steps are for strategy Canary', fieldPath: '.steps' })
+  .rule({
+    rule: "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.capacity) || ((!has(self.capacity.mode) || self.capacity.mode == 'Surge') && !has(self.capacity.maxSurge))",
+    message: 'strategy BlueGreen needs both revisions in full: capacity.mode Surge without a maxSurge',
+    fieldPath: '.capacity',
+  })
+  .rule({
+    rule: "!has(self.strategy) || self.strategy != 'Canary' || !has(self.capacity) || !has(self.capacity.mode) || self.capacity.mode != 'Recreate'",
+    message: 'with capacity.mode Recreate one revision serves at a time: use strategy Immediate',
+    fieldPath: '.capacity.mode',
+  });
 
 const parentRef = k.object({
-  group: k.string({ max: 253 }).optional(),
-  kind: k.string({ max: 63 }).optional(),
-  namespace: k.string({ max: 63 }).optional(),
+  group: k.string({ max: 253 }).doc('Default: gateway.networking.k8s.io.').optional(),
+  kind: k.string({ max: 63 }).doc('Default: Gateway.').optional(),
+  namespace: k.string({ max: 63, min: 1 }).doc("Default: the model's.").optional(),
   name: k.string({ max: 253, min: 1 }),
-  sectionName: k.string({ max: 253 }).optional(),
+  sectionName: k.string({ max: 253, min: 1 }).doc('One listener of it; absent: all that take the route.').optional(),
   port: k.integer({ min: 1, max: 65535 }).optional(),
 });
-const traffic = k.object({
-  router: k.oneOf(['Service', 'HTTPRoute']),
-  parentRefs: k.list(parentRef, { max: 8 }).optional(),
-  hostnames: k.list(k.string({ max: 253 }), { max: 16 }).optional(),
-});
+const hostname = k.string({ max: 253, min: 1, pattern: '^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$' });
+
+const traffic = k
+  .object({
+    router: k
+      .oneOf(['Service', 'HTTPRoute'])
+      .doc('Service: two revisions share the traffic by their numbers of ready pods. HTTPRoute: a Gateway sends each its exact weight; needs the Gateway API.')
+      .defaultsTo('Service')
+      .optional(),
+    parentRefs: k.list(parentRef, { max: 8, min: 1 }).doc('Gateways that the HTTPRoute attaches to, as in HTTPRoute.spec.parentRefs. The operator owns the route, named as the model.').optional(),
+    hostnames: k.list(hostname, { max: 16 }).doc("Hosts that the HTTPRoute answers to. Absent: whatever the Gateway's listeners take.").optional(),
+  })
+  .rule({ rule: "!has(self.router) || self.router != 'HTTPRoute' || has(self.parentRefs)", message: 'router HTTPRoute needs parentRefs: the Gateway that the route attaches to', fieldPath: '.parentRefs' })
+  .rule({ rule: "(has(self.router) && self.router == 'HTTPRoute') || (!has(self.parentRefs) && !has(self.hostnames))", message: 'parentRefs and hostnames are for router HTTPRoute', fieldPath: '.router' });
 
 const autoscaling = k
   .object({
@@ -104,6 +159,6 @@ export const rolloutFields = {
     .serverDefault(1),
   revisionHistoryLimit: k.integer({ min: 0, max: 50 }).doc('Old revisions that are kept to go back to.').serverDefault(5),
   rollout: rollout.doc('How a new revision takes over.').optional(),
-  traffic: traffic.planned(),
+  traffic: traffic.doc('How clients reach the model.').optional(),
   autoscaling: autoscaling.planned(),
 };

@@ -40,20 +40,56 @@ const condition = k.object({
   lastTransitionTime: k.string({ max: 32, format: 'date-time' }),
 });
 
+const number = () => k.string({ max: 24 });
+
+const evidence = {
+  candidateRequests: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).optional(),
+  stableRequests: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Absent where nothing is compared with stable.').optional(),
+  estimate: number().doc('As people write it: "+21%", "48ms", "0.7%".').optional(),
+  lower: number().doc('Lower confidence bound.').optional(),
+  upper: number().doc('Upper confidence bound.').optional(),
+  limit: number().doc('What the bounds are held against.').optional(),
+};
+
+const gate = k.object({
+  name: text(40),
+  verdict: k.oneOf(['Pass', 'Fail', 'Undecided']),
+  reason: text(64).doc('Why it is undecided.').optional(),
+  ...evidence,
+  requestsStillNeeded: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Candidate requests that a verdict needs at the present estimate; absent when no number would do.').optional(),
+});
+
 const rollout = k.object({
   phase: text(32).doc('Where the rollout is; the operator reads it back after a restart.'),
   since: k.string({ max: 32, format: 'date-time' }).optional(),
   retiring: text(10).doc('The revision that served before and still has its pods.').optional(),
+  attempt: k.integer({ min: 1, max: 1000000 }).doc('One more after each retry.').optional(),
+  step: k.integer({ min: 0, max: 1000 }).doc('Index of the step under way, from 0.').optional(),
+  steps: k.integer({ min: 0, max: 1000 }).doc('How many steps there are.').optional(),
+  desiredWeight: k.integer({ min: 0, max: 100 }).doc("Percent of the traffic that the step asks for the candidate.").optional(),
+  setWeight: k.integer({ min: 0, max: 100 }).doc('Percent that pods can carry so far, on the way to desiredWeight.').optional(),
+  actualWeight: k.integer({ min: 0, max: 100 }).doc('Percent that the candidate really gets; with router Service the share of its ready pods. Absent while it is not known.').optional(),
+  pausedReason: text(32).doc('Manual, Step, Undecided, ReportsStale, StableUnhealthy or WeightConflict.').optional(),
+  heldAt: k.string({ max: 32, format: 'date-time' }).doc('Since when spec.rollout.paused holds it.').optional(),
+  lostAt: k.string({ max: 32, format: 'date-time' }).doc('Since when the candidate has no ready pod.').optional(),
+  window: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('First 20 s block (unix seconds / 20) that the gates look at.').optional(),
+  floor: count().doc('Pods asked for when the rollout began; fewer only after it.').optional(),
+  alpha: number().doc('Chance of a wrong Fail that each gate may spend in this step.').optional(),
+  gates: k.listMap('name', gate, { max: 16 }).doc('Verdicts under traffic, with what they rest on; renewed every half a minute and with every new verdict.').optional(),
+  judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When these were written.').optional(),
+  handledRetryToken: text(63).optional(),
   reason: text(64).optional(),
   message: text(2048).optional(),
 });
 
 const outcome = k.object({
   revision: text(10),
-  outcome: k.oneOf(['Promoted', 'Failed', 'Superseded']),
+  outcome: k.oneOf(['Promoted', 'RolledBack', 'Failed', 'Superseded']).doc('RolledBack: it had traffic. Failed: it never had any.'),
   reason: text(64),
   message: text(1024).optional(),
   at: k.string({ max: 32, format: 'date-time' }),
+  weight: k.integer({ min: 0, max: 100 }).doc('Percent of the traffic that it had.').optional(),
+  gates: k.listMap('name', gate, { max: 16 }).doc('The verdicts that it ended on.').optional(),
 });
 
 export const statusSchema = k

@@ -22,14 +22,15 @@ export type Facts = {
 };
 
 export function claimsOf(facts: Facts): readonly Claim[] {
-  const speakers = [ready, reconciling, stalled, available, artifactReady, modelLoaded, providersActive, routeReady];
+  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady];
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
 /** The spec as it is now is the one that serves, with all its pods. */
 function isServedInFull(facts: Facts): boolean {
-  const { decision, seen, failure } = facts;
+  const { decision, seen, plan, failure } = facts;
   const { phase } = decision.next;
+  if (plan.pinRevision !== undefined) return false;
   return (phase === 'Stable' || phase === 'Settling') && seen.target === stableOf(decision.next) && failure === undefined && isFullyReady(facts);
 }
 
@@ -70,6 +71,12 @@ function available({ decision, seen }: Facts): Claim {
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
   if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${pods} ready pods`);
   return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+}
+
+/** A pause is expected, and no fault: Reconciling stays. */
+function paused({ decision }: Facts): Claim | undefined {
+  const { next, reason, message } = decision;
+  return next.phase === 'Paused' || 'heldAt' in next ? claim('Paused', 'True', reason, message) : undefined;
 }
 
 function artifactReady({ decision, seen, record }: Facts): Claim {

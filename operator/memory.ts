@@ -8,8 +8,9 @@
  */
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
+import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
-import type { Decision, Phase, Reason, RolloutState } from './rollout/state.ts';
+import type { Decision, PauseReason, Phase, Reason, RolloutState } from './rollout/state.ts';
 
 /** The schema's bound, with room to spare. */
 const messageLimit = 2000;
@@ -24,31 +25,89 @@ export function readState(status: OnnxModelStatus | undefined): RolloutState {
 
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
 
-/** A phase whose revisions are missing was not written by us: undefined. */
+/** A phase whose revisions or place are missing was not written by us: undefined. */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),
-  Preparing: (rollout, stable, candidate) => (candidate === null ? undefined : { phase: 'Preparing', stable, candidate, since: sinceOf(rollout) }),
-  Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, since: sinceOf(rollout) }),
-  Settling: (rollout, stable) =>
-    stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, since: sinceOf(rollout) },
+  Preparing: (rollout, stable, candidate) => (candidate === null ? undefined : { phase: 'Preparing', stable, candidate, ...courseOf(rollout) }),
+  Shifting: (rollout, stable, candidate) => {
+    const place = placeOf(rollout, stable, candidate);
+    return place === undefined ? undefined : { phase: 'Shifting', ...place, set: rollout.setWeight ?? 0 };
+  },
+  Analyzing: (rollout, stable, candidate) => {
+    const place = placeOf(rollout, stable, candidate);
+    return place === undefined ? undefined : { phase: 'Analyzing', ...place, window: rollout.window ?? 0 };
+  },
+  Paused: (rollout, stable, candidate) => {
+    const place = placeOf(rollout, stable, candidate);
+    const why = pauseReasons.find((reason) => reason === rollout.pausedReason);
+    return place === undefined || why === undefined ? undefined : { phase: 'Paused', ...place, window: rollout.window ?? 0, why };
+  },
+  Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, since: msOf(rollout.since) }),
+  Settling: (rollout, stable) => (stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, since: msOf(rollout.since) }),
   Stable: (_rollout, stable) => (stable === null ? undefined : { phase: 'Stable', stable }),
+  Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout) }),
   Failed: (rollout, stable, candidate) =>
-    candidate === null
-      ? undefined
-      : { phase: 'Failed', stable, rejected: candidate, cause: (rollout.reason ?? 'ProgressDeadlineExceeded') as Reason, detail: rollout.message ?? '', since: sinceOf(rollout) },
+    candidate === null ? undefined : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...present({ handledRetryToken: rollout.handledRetryToken }) },
 };
 
-function sinceOf(rollout: RolloutStatus): number {
-  const ms = Date.parse(rollout.since ?? '');
+const pauseReasons: readonly PauseReason[] = ['Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict'];
+
+function courseOf({ attempt = 1, floor = 0, since, heldAt }: RolloutStatus) {
+  return { attempt, floor, since: msOf(since), ...(heldAt === undefined ? {} : { heldAt: msOf(heldAt) }) };
+}
+
+function placeOf(rollout: RolloutStatus, stable: string | null, candidate: string | null) {
+  const { step, desiredWeight: weight, lostAt } = rollout;
+  if (stable === null || candidate === null || step === undefined || weight === undefined) return undefined;
+  return { stable, candidate, ...courseOf(rollout), step, weight, ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
+}
+
+function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
+  return { cause: (reason ?? 'ProgressDeadlineExceeded') as Reason, detail: message ?? '', attempt, since: msOf(since) };
+}
+
+function msOf(text: string | undefined): number {
+  const ms = Date.parse(text ?? '');
   return Number.isNaN(ms) ? 0 : ms;
 }
 
+/** What a state remembers, by the status's names. What the gates say beside it is operator/gate-status.ts's. */
 export function writeState({ next, reason, message }: Decision): RolloutStatus {
+  const ended = 'cause' in next ? next : undefined;
   return {
     phase: next.phase,
+    ...times(next),
+    ...kept(next),
+    ...placeStatus(next),
+    reason: ended?.cause ?? reason,
+    message: cut(ended?.detail ?? message, messageLimit),
+  };
+}
+
+function kept(next: RolloutState): Partial<RolloutStatus> {
+  return present({
+    retiring: 'retiring' in next && next.retiring !== null ? next.retiring : undefined,
+    attempt: 'attempt' in next ? next.attempt : undefined,
+    floor: 'floor' in next ? next.floor : undefined,
+    handledRetryToken: 'handledRetryToken' in next ? next.handledRetryToken : undefined,
+  });
+}
+
+function placeStatus(next: RolloutState): Partial<RolloutStatus> {
+  if (!('step' in next)) return {};
+  return {
+    step: next.step,
+    desiredWeight: next.weight,
+    ...('set' in next ? { setWeight: next.set } : {}),
+    ...('window' in next ? { window: next.window } : {}),
+    ...('why' in next ? { pausedReason: next.why } : {}),
+  };
+}
+
+function times(next: RolloutState): Partial<RolloutStatus> {
+  return {
     ...('since' in next ? { since: toApiTime(next.since) } : {}),
-    ...('retiring' in next && next.retiring !== null ? { retiring: next.retiring } : {}),
-    reason: next.phase === 'Failed' ? next.cause : reason,
-    message: cut(next.phase === 'Failed' ? next.detail : message, messageLimit),
+    ...('heldAt' in next ? { heldAt: toApiTime(next.heldAt) } : {}),
+    ...('lostAt' in next ? { lostAt: toApiTime(next.lostAt) } : {}),
   };
 }

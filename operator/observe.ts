@@ -3,19 +3,20 @@
  *
  * Owns:  which objects count as a model's, and what of them is a fact. Reads caches only: no request is made.
  */
-import { rolloutDefaults, withDefaults } from '../api/defaults.ts';
+import { withDefaults } from '../api/defaults.ts';
 import { parseLastWords, type Resolved } from '../api/last-words.ts';
 import { containers, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
-import { parseDurationMs } from '../api/units.ts';
 import { readState } from './memory.ts';
-import type { ConfigMap, ControllerRevision, Deployment, Pod, Service } from './kube-objects.ts';
-import type { KubeObject } from './kube/object.ts';
+import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type Gateway, type HttpRoute, type Pod, type Service } from './kube-objects.ts';
+import type { KubeObject, ObjectName } from './kube/object.ts';
+import type { Presence } from './optional-watch.ts';
 import { troubleOf, worstTrouble } from './pod-trouble.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
+import { rolloutPlanOf } from './rollout/plan.ts';
 import type { Observation, Revision, RevisionPods, RolloutPlan, RolloutState, Trouble } from './rollout/state.ts';
 
 /** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
@@ -27,6 +28,11 @@ export interface Caches {
   services(key: string): readonly Service[];
   configMaps(key: string): readonly ConfigMap[];
   controllerRevisions(key: string): readonly ControllerRevision[];
+  httpRoutes(key: string): readonly HttpRoute[];
+  /** Anybody's. */
+  gateway(name: ObjectName): Gateway | undefined;
+  /** Whether the cluster has HTTPRoutes. */
+  readonly gatewayApi: Presence;
 }
 
 export type Settings = {
@@ -67,12 +73,13 @@ export function observe(key: string, caches: Caches, settings: Settings, failure
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
   const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
+  const plan = rolloutPlanOf(model.spec, settings.settleMs);
   const entry = services.find((service) => service.metadata.name === model.metadata.name);
   return {
     model,
     memory: readState(model.status),
-    plan: planOf(model, settings),
-    rollout: { target, routed: entry?.spec?.selector?.[labels.revision] ?? null, pods: podFacts({ pods, present, records, deployments, ...(failure === undefined ? {} : { failure }) }) },
+    plan,
+    rollout: { target: wantedRevision(target, plan.pinRevision, records), proven: provenBy(model.status?.history), routed: entry?.spec?.selector?.[labels.revision] ?? null, pods: podFacts({ pods, present, records, deployments, ...(failure === undefined ? {} : { failure }) }) },
     records,
     pods,
     entry,
@@ -103,9 +110,15 @@ function revisionLabel(object: KubeObject): Revision | undefined {
   return object.metadata.labels?.[labels.revision];
 }
 
-function planOf(model: OnnxModel, settings: Settings): RolloutPlan {
-  const deadline = model.spec.rollout?.progressDeadline ?? rolloutDefaults.progressDeadline;
-  return { replicas: model.spec.replicas ?? 1, readyWithinMs: parseDurationMs(deadline) ?? 0, settleMs: settings.settleMs };
+/** A pin outweighs the spec, as long as what it names is remembered. */
+function wantedRevision(target: Revision, pin: Revision | undefined, records: ReadonlyMap<Revision, RevisionRecord>): Revision {
+  return pin !== undefined && records.has(pin) ? pin : target;
+}
+
+/** Revisions whose last word in the history is that they were promoted. */
+function provenBy(history: NonNullable<OnnxModel['status']>['history'] = []): readonly Revision[] {
+  const lastWords = new Map(history.toReversed().map(({ revision, outcome }) => [revision, outcome]));
+  return [...lastWords].flatMap(([revision, outcome]) => (outcome === 'Promoted' ? [revision] : []));
 }
 
 type RecordSources = {
@@ -186,7 +199,7 @@ function podFacts({ pods, present, records, deployments, failure }: PodSources):
       const notApplied = failure?.revision === revision ? failure.trouble : undefined;
       const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
       const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
-      const facts = { ready: mine.filter(isReady).length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
+      const facts = { ready: mine.filter(isReady).length, present: mine.length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
       return [revision, trouble === undefined ? facts : { ...facts, trouble }];
     }),
   );
@@ -196,10 +209,6 @@ function podFacts({ pods, present, records, deployments, failure }: PodSources):
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
   return failing === undefined ? undefined : { reason: 'PodsNotCreated', message: failing.message ?? 'pods cannot be created', fatal: false };
-}
-
-export function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
 }
 
 /** The latest report of each pod, by uid. Absent: no information. */

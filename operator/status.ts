@@ -5,10 +5,10 @@
  *        in: a status that says the same is the same object, so that the caller skips the write.
  * Pure.
  */
-import { claimConditions, toApiTime, type Condition } from '../api/conditions.ts';
+import { claimConditions, type Condition } from '../api/conditions.ts';
 import { labels, ports } from '../api/names.ts';
 import { present } from '../api/present.ts';
-import type { FailingPod, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import type { FailingPod, OnnxModelStatus, RevisionStatus } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
 import { cut } from '../api/text.ts';
 import { formatBytes } from '../api/units.ts';
@@ -18,10 +18,10 @@ import { isReady, type Reports, type Seen, type Settings } from './observe.ts';
 import type { Pod } from './kube-objects.ts';
 import { troubleOf } from './pod-trouble.ts';
 import { memoryPeakStep } from './reports.ts';
+import { historyAfter } from './rollout-history.ts';
 import type { RevisionRecord } from './resources/objects.ts';
-import { candidateOf, stableOf, type Decision, type Revision, type RolloutState, type Trouble } from './rollout/state.ts';
+import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from './rollout/state.ts';
 
-const historyLimit = 10;
 const failingPodsShown = 5;
 
 export type StatusInputs = {
@@ -42,9 +42,10 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
   const candidate = candidateOf(decision.next);
   const all = [...seen.pods.values()].flat();
   const message = cut(decision.message, 2000);
+  const history = historyAfter(seen.memory, decision, previous, now);
   return {
     observedGeneration: model.metadata.generation,
-    phase: decision.next.phase,
+    phase: 'heldAt' in decision.next ? 'Paused' : decision.next.phase,
     message,
     ...address(inputs),
     replicas: all.length,
@@ -53,7 +54,7 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     ...(stable === null ? {} : { stable: revisionStatus(stable, inputs, previous?.stable) }),
     ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
     rollout: writeState(decision),
-    ...history(seen.memory, decision, previous?.history ?? [], now),
+    ...(history.length === 0 ? {} : { history }),
     conditions: conditions(inputs, previous?.conditions ?? []),
   };
 }
@@ -131,18 +132,4 @@ function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { po
   return {
     pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({ name: pod.metadata.name, reason: trouble?.reason ?? '', lastWords: cut(trouble?.message ?? '', 1000) })),
   };
-}
-
-/** One line for each rollout that ended, latest first. */
-function history(before: RolloutState, decision: Decision, previous: readonly RolloutOutcome[], now: number): { history?: readonly RolloutOutcome[] } {
-  const outcome = outcomeOf(before, decision);
-  if (outcome === undefined) return previous.length === 0 ? {} : { history: previous };
-  return { history: [{ ...outcome, at: toApiTime(now) }, ...previous].slice(0, historyLimit) };
-}
-
-function outcomeOf(before: RolloutState, { next, reason, message }: Decision): Omit<RolloutOutcome, 'at'> | undefined {
-  if (next.phase === 'Promoting' && before.phase !== 'Promoting') return { revision: next.stable, outcome: 'Promoted', reason };
-  if (next.phase === 'Failed' && before.phase !== 'Failed') return { revision: next.rejected, outcome: 'Failed', reason: next.cause, message: cut(message, 1000) };
-  if (before.phase === 'Preparing' && candidateOf(next) !== before.candidate && next.phase !== 'Promoting') return { revision: before.candidate, outcome: 'Superseded', reason };
-  return undefined;
 }

@@ -1,67 +1,142 @@
 /**
  * The vocabulary of a rollout: what is remembered, what is seen, what is decided.
  *
- * Owns:   the types and the closed set of reasons; nothing here runs but two readers. Read this first, then
- *         decide.ts.
+ * Owns:   the types and the closed set of reasons; nothing here runs but a few readers. Read this first, then
+ *         plan.ts and decide.ts.
  * Words:  a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate*
- *         is to take over; a *retiring* one served until a moment ago and still has its pods.
+ *         is to take over and gets its traffic step by step; a *retiring* one served until a moment ago and
+ *         still has its pods. A *weight* is the candidate's share of the traffic in percent.
  */
+import type { RolloutPlan } from './plan.ts';
+
+export type { RolloutPlan } from './plan.ts';
 
 /** Ten hex digits: the hash of everything in the spec that changes the pods. */
 export type Revision = string;
 export type Millis = number;
+/** Index of a 20 s block: floor(unix seconds / 20). */
+export type Block = number;
+
+/** What a rollout has to remember as long as it lasts. */
+type Course = {
+  readonly stable: Revision;
+  readonly candidate: Revision;
+  /** 1 at first; one more after each retry. */
+  readonly attempt: number;
+  /** Pods that were asked for when it began: an autoscaler may raise the number during it, not lower it. */
+  readonly floor: number;
+  readonly since: Millis;
+  /** spec.rollout.paused holds the rollout since then; clocks stand still. */
+  readonly heldAt?: Millis;
+};
+
+/** Where in its steps a rollout is. */
+type Place = Course & {
+  /** Index into the plan's steps; their number: all are done. */
+  readonly step: number;
+  /** The weight that the last weight step asks for, 0 to 100. */
+  readonly weight: number;
+  /** The candidate has had no ready pod since then, and gets no traffic meanwhile. */
+  readonly lostAt?: Millis;
+};
+
+/** Why a rollout waits although nothing is being done. Every one has an exit: see docs/rollouts.md. */
+export type PauseReason = 'Step' | 'Undecided' | 'ReportsStale' | 'StableUnhealthy' | 'WeightConflict';
 
 /** What each phase has to remember. A field that a phase does not need is not there to be wrong. */
 export type Memory = {
   /** Nothing was ever served or tried. */
   New: Record<never, never>;
-  /** The candidate's pods come up; whoever is stable serves. */
-  Preparing: { stable: Revision | null; candidate: Revision; since: Millis };
-  /** The candidate is stable now by decision; the entry Service may not follow it yet. */
-  Promoting: { stable: Revision; retiring: Revision | null; since: Millis };
-  /** Traffic goes to the new stable; the old one's pods finish what they have. */
-  Settling: { stable: Revision; retiring: Revision; since: Millis };
+  /** The candidate's pods come up and are checked; whoever is stable serves. */
+  Preparing: Omit<Course, 'stable'> & { readonly stable: Revision | null };
+  /** The weight is on its way from `set`, which was reached, to `weight`. */
+  Shifting: Place & { readonly set: number };
+  /** Both revisions serve and are judged in the window that began with block `window`. */
+  Analyzing: Place & { readonly window: Block };
+  /** The weight stays until something happens. */
+  Paused: Place & { readonly window: Block; readonly why: PauseReason };
+  /** The candidate is stable now by decision; traffic at rest may not follow it yet. */
+  Promoting: { readonly stable: Revision; readonly retiring: Revision | null; readonly since: Millis };
+  /** Traffic goes to the new stable; the old one's pods finish what they have and stay for an instant way back. */
+  Settling: { readonly stable: Revision; readonly retiring: Revision; readonly since: Millis };
   /** One revision, nothing to do. */
-  Stable: { stable: Revision };
+  Stable: { readonly stable: Revision };
+  /** The candidate's weight goes to 0. Then it is given up, or another begins. */
+  Aborting: { readonly stable: Revision; readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
   /** The candidate was given up. Whoever was stable serves. */
-  Failed: { stable: Revision | null; rejected: Revision; cause: Reason; detail: string; since: Millis };
+  Failed: { readonly stable: Revision | null; readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis; readonly handledRetryToken?: string };
 };
 export type Phase = keyof Memory;
 export type StateIn<P extends Phase> = { readonly phase: P } & Readonly<Memory[P]>;
 export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
+/** Phases in which a candidate has its place among the steps. */
+export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 /** What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. */
 export type Trouble = { readonly reason: TroubleReason; readonly message: string; readonly fatal: boolean };
+
+/** Whether a revision may get traffic at all: signature, provider, golden set (operator/gates/before-traffic.ts). */
+export type Checks = { readonly verdict: 'Pass' | 'Fail' | 'Waiting'; readonly reason: CheckReason; readonly message: string };
 
 /** The pods of one revision, as read in this pass. */
 export type RevisionPods = {
   /** Pods that pass their readiness probe and are not going away. */
   readonly ready: number;
+  /** Pods that are not going away, ready or not. */
+  readonly present: number;
   /** Whether there is a Deployment for them. */
   readonly deployed: boolean;
   /** The worst trouble among them. */
   readonly trouble?: Trouble;
   /** Whether the first pod's `prepare` has said which bytes the revision is made of. */
   readonly resolved: boolean;
+  /** Of a candidate; absent: nothing is to be checked. */
+  readonly checks?: Checks;
+};
+
+/** What traffic really does, as far as the API tells (operator/traffic.ts). */
+export type TrafficSeen = {
+  /** Percent, 0 to 100, that each revision gets now; one that is absent gets none. Undefined while it is not known: the route is not accepted at its generation, the selector moves. */
+  readonly shares: Readonly<Record<Revision, number>> | undefined;
+  /** Why the shares are not known, or the route not accepted, in words. */
+  readonly problem?: string;
+  /** The same in one word: the condition's reason. */
+  readonly reason?: 'GatewayApiMissing' | 'RouteNotAccepted' | 'RouteMoving';
+  /** How often in the last ten minutes somebody else's weights were put back. */
+  readonly reverts: number;
+};
+
+/** What the gates say of the window that the state remembers (operator/gates). */
+export type GateReading = {
+  /** First block of the window. A reading of another window is none. */
+  readonly window: Block;
+  /** Whether the step may end, by all gates and what the step requires; NoFail where the step is no analyze step. */
+  readonly step: 'Done' | 'Fail' | 'Waiting';
+  /** Which kind of gate failed first, when step is Fail. */
+  readonly failed?: GateFailure;
+  /** One sentence with the numbers: what failed, or what is still needed. */
+  readonly message: string;
+  /** The candidate by its absolute limits alone; None: there are none. */
+  readonly absolute: 'Pass' | 'Fail' | 'Waiting' | 'None';
+  /** Stable itself breaks an absolute limit: which, in words. */
+  readonly stableSick?: string;
+  /** Revisions none of whose pods was heard for too long. */
+  readonly silent: readonly Revision[];
 };
 
 /** The world as read in this pass. Plain data: a test writes one by hand. */
 export type Observation = {
-  /** Revision of the spec as it is now. */
+  /** Revision of the spec as it is now, or the pinned one. */
   readonly target: Revision;
-  /** Revision that the entry Service selects; null: there is no entry Service. */
+  /** Revision that the entry Service selects; null: there is no entry Service, or it selects by the serving label. */
   readonly routed: Revision | null;
   /** Every revision that is remembered, deployed or has pods. One that is absent has nothing. */
   readonly pods: Readonly<Record<Revision, RevisionPods>>;
-};
-
-/** What the spec asks for beside the revision. */
-export type RolloutPlan = {
-  readonly replicas: number;
-  /** A candidate that is not ready after this long is given up. */
-  readonly readyWithinMs: Millis;
-  /** How long a replaced revision keeps its pods after traffic has left it. */
-  readonly settleMs: Millis;
+  /** Absent: nothing serves yet. */
+  readonly traffic?: TrafficSeen;
+  readonly gates?: GateReading;
+  /** Remembered revisions that were promoted once: going back to one needs no judging. */
+  readonly proven?: readonly Revision[];
 };
 
 /** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
@@ -70,16 +145,27 @@ export type TroubleReason =
   | 'PodsNotCreated' | 'PodFailed' | 'DigestMismatch' | 'InvalidModel' | 'SourceInvalid' | 'SourceMissing' | 'SourceUnavailable'
   | 'ModelTooLarge' | 'PrecisionMissing' | 'ProviderUnavailable' | 'LoadFailed' | 'WarmupTimeout' | 'PrepareFailed';
 
+/** Reasons of the checks before traffic. */
+export type CheckReason = 'ChecksPassed' | 'ReportMissing' | 'SignatureChanged' | 'ProviderFallback' | 'GoldenWaiting' | 'GoldenFailed' | 'GoldenSetMissing' | 'GoldenSetInvalid';
+
+/** Which kind of gate failed under traffic. */
+export type GateFailure = 'LatencyGateFailed' | 'ErrorsGateFailed' | 'QualityGateFailed';
+
 /** Shown, spelled just so, as the condition's reason, the Event's reason and the log's `reason`. */
 export type Reason =
-  | TroubleReason
+  | TroubleReason | CheckReason | GateFailure
   | 'RevisionCreated' | 'RevisionStarting' | 'RevisionWarming' | 'RevisionReady' | 'RevisionReverted' | 'RevisionSuperseded'
-  | 'RouteMoving' | 'Draining' | 'Promoted' | 'UpToDate' | 'ScaledToZero' | 'Scaling' | 'NoReadyPods' | 'LateRollback' | 'ProgressDeadlineExceeded' | 'ApplyFailed';
+  | 'WeightMoving' | 'RouteNotAccepted' | 'Analyzing' | 'StepDone' | 'StepsChanged'
+  | 'PausedManually' | 'PausedByStep' | 'Undecided' | 'ReportsStale' | 'StableUnhealthy' | 'WeightConflict' | 'Resumed'
+  | 'CandidateUnavailable' | 'Aborted' | 'RollingBack' | 'Retried' | 'PromotedByRequest' | 'Pinned'
+  | 'RouteMoving' | 'GatewayApiMissing' | 'WeightDrift' | 'Draining' | 'Promoted' | 'UpToDate' | 'ScaledToZero' | 'Scaling' | 'NoReadyPods' | 'LateRollback' | 'ProgressDeadlineExceeded' | 'ApplyFailed';
 
 export type Decision = {
   readonly next: RolloutState;
-  /** The revision that the entry Service is to select; null: none exists yet. */
+  /** The revision that gets the traffic, or what the canary leaves of it; null: none exists yet. */
   readonly serve: Revision | null;
+  /** Gets `weight` percent, 1 to 99, of the traffic. Absent: all of it goes to `serve`. */
+  readonly canary?: { readonly revision: Revision; readonly weight: number };
   /** Revisions that are to have children, with their pods. Children of any other revision are deleted. */
   readonly run: readonly { readonly revision: Revision; readonly replicas: number }[];
   readonly reason: Reason;
@@ -95,6 +181,9 @@ export function stableOf(state: RolloutState): Revision | null {
 
 /** The revision that is to take over, or that was refused. */
 export function candidateOf(state: RolloutState): Revision | null {
-  if (state.phase === 'Preparing') return state.candidate;
-  return state.phase === 'Failed' ? state.rejected : null;
+  if ('candidate' in state) return state.candidate;
+  return 'rejected' in state ? state.rejected : null;
 }
+
+/** A rule of one phase: undefined when it has nothing to say. */
+export type Rule<P extends Phase> = (state: StateIn<P>, seen: Observation, plan: RolloutPlan, now: Millis) => Decision | undefined;

@@ -6,19 +6,21 @@ import type { Observation, Phase, Reason, RevisionPods, RolloutPlan, RolloutStat
 
 const t0 = 1_700_000_000_000;
 const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
-const plan: RolloutPlan = { replicas: 2, readyWithinMs: 600_000, settleMs: 10_000 };
+const plan: RolloutPlan = {
+  replicas: 2, strategy: 'Immediate', steps: [], capacity: { mode: 'Surge', surge: 2 }, onUndecided: 'Hold', readyWithinMs: 600_000, settleMs: 10_000, retainMs: 0, router: 'Service', paused: false,
+};
 
-const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, deployed: true, resolved: ready > 0, ...more });
+const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, present: ready, deployed: true, resolved: ready > 0, ...more });
 const healthy: Observation = { target: a, routed: a, pods: { [a]: pods(2) } };
 const imageTrouble = { reason: 'ImagePullBackOff', message: 'no such image', fatal: false } as const;
 const digestTrouble = { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const;
 
-const preparing: RolloutState = { phase: 'Preparing', stable: a, candidate: b, since: t0 };
-const preparingFirst: RolloutState = { phase: 'Preparing', stable: null, candidate: a, since: t0 };
+const preparing: RolloutState = { phase: 'Preparing', stable: a, candidate: b, attempt: 1, floor: 2, since: t0 };
+const preparingFirst: RolloutState = { phase: 'Preparing', stable: null, candidate: a, attempt: 1, floor: 2, since: t0 };
 const promoting: RolloutState = { phase: 'Promoting', stable: b, retiring: a, since: t0 };
 const settling: RolloutState = { phase: 'Settling', stable: b, retiring: a, since: t0 };
-const failed: RolloutState = { phase: 'Failed', stable: a, rejected: b, cause: 'DigestMismatch', detail: 'other bytes', since: t0 };
-const failedFirst: RolloutState = { phase: 'Failed', stable: null, rejected: a, cause: 'ImagePullBackOff', detail: 'no such image', since: t0 };
+const failed: RolloutState = { phase: 'Failed', stable: a, rejected: b, cause: 'DigestMismatch', detail: 'other bytes', attempt: 1, since: t0 };
+const failedFirst: RolloutState = { phase: 'Failed', stable: null, rejected: a, cause: 'ImagePullBackOff', detail: 'no such image', attempt: 1, since: t0 };
 
 type Row = {
   name: string;

@@ -1,0 +1,65 @@
+/**
+ * One line for each rollout that ended, latest first.
+ *
+ * Owns:  which move ends a rollout, and as what. A rollback is told when it is decided, with the verdicts that it
+ *        rests on, not when the traffic has left.
+ * Pure.
+ */
+import { toApiTime } from '../api/conditions.ts';
+import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import { cut } from '../api/text.ts';
+import { candidateOf, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
+
+export const historyLimit = 10;
+const messageLimit = 1000;
+
+export type Ended = Omit<RolloutOutcome, 'at'>;
+
+/** @param before the status that the decision was made on */
+export function historyAfter(state: RolloutState, decision: Decision, before: OnnxModelStatus | undefined, now: number): readonly RolloutOutcome[] {
+  const previous = before?.history ?? [];
+  const ended = endedBy(state, decision);
+  return ended === undefined ? previous : [{ ...ended, at: toApiTime(now) }, ...previous].slice(0, historyLimit);
+}
+
+/** What a move ends; undefined when the rollout goes on or none was under way. */
+export function endedBy(before: RolloutState, decision: Decision): Ended | undefined {
+  const { next } = decision;
+  if (next.phase === before.phase) return replacedBy(before, decision);
+  return ending[next.phase]?.(next as never, before, decision) ?? replacedBy(before, decision);
+}
+
+type Ending = { readonly [P in Phase]?: (next: StateIn<P>, before: RolloutState, decision: Decision) => Ended | undefined };
+
+const ending: Ending = {
+  Promoting: (next, before, { reason }) => ({ revision: next.stable, outcome: 'Promoted', reason, ...weightOf(before) }),
+  Aborting: (next, before) => ({
+    revision: next.rejected,
+    outcome: isReplaced(next.cause) ? 'Superseded' : 'RolledBack',
+    reason: next.cause,
+    message: cut(next.detail, messageLimit),
+    ...weightOf(before),
+  }),
+  // From Aborting it was told already.
+  Failed: (next, before, { message }) =>
+    before.phase === 'Aborting' ? undefined : { revision: next.rejected, outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed', reason: next.cause, message: cut(message, messageLimit) },
+};
+
+/** A candidate that comes up when another is wanted. */
+function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {
+  if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting') return undefined;
+  return { revision: before.candidate, outcome: 'Superseded', reason };
+}
+
+function isReplaced(cause: Reason): boolean {
+  return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
+}
+
+function hadAllTraffic(before: RolloutState): boolean {
+  return before.phase === 'Promoting' || before.phase === 'Settling';
+}
+
+function weightOf(before: RolloutState): { readonly weight?: number } {
+  if (before.phase === 'Shifting') return { weight: before.set };
+  return 'weight' in before ? { weight: before.weight } : {};
+}

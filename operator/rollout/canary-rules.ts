@@ -1,0 +1,257 @@
+/**
+ * Rules of a candidate that has its place among the steps: Shifting, Analyzing, Paused.
+ *
+ * Owns:  what outweighs progress (a new spec, an intent, lost pods, a failed gate, a pause) and when a step is done.
+ * Rule:  a pause holds back progress, never the way back: gates go on failing while a rollout is held.
+ * Pure.
+ */
+import { fallAsleep } from './preparing-rules.ts';
+import { abort, fleetOf, keep, podsOf, stepsOf, type At, type Why } from './decisions.ts';
+import type { Step } from './plan.ts';
+import { carriedWeight, splitFor } from './replicas.ts';
+import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
+import { abortLost, enterStep, fitsPlan, followPlan, reach, reachedBy, setAnew, shift } from './steps.ts';
+
+/** How long a candidate may be without a ready pod; it gets no traffic meanwhile. */
+const lostForMs = 30_000;
+/** Somebody else's weights put back so often in ten minutes: no fight without end. */
+const revertLimit = 3;
+/** How often a pass looks at reports, besides when one says something new. */
+const lookMs = 5000;
+
+type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
+
+// ── what outweighs progress, in every canary phase ───────────────────────────────────────────────
+
+export function abortWhenSuperseded(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if (seen.target === state.candidate) return undefined;
+  const reverted = seen.target === state.stable;
+  const why: Why = reverted
+    ? { reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again` }
+    : { reason: 'RevisionSuperseded', message: `the spec is that of ${seen.target} now` };
+  return abort(state, why, { seen, plan, now });
+}
+
+export function abortOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if (plan.abortRevision !== state.candidate) return undefined;
+  return abort(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
+}
+
+/** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
+export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if (plan.promoteRevision !== state.candidate || (state.phase === 'Shifting' && state.weight === 100)) return undefined;
+  const why = { reason: 'PromotedByRequest', message: `spec.rollout.promoteRevision names ${state.candidate}` } as const;
+  return enterStep(reachedBy(state), 0, { seen, plan, now }, why);
+}
+
+/** Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given up. */
+export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  const at = { seen, plan, now };
+  const { lostAt, ...rest } = state;
+  if (podsOf(seen, state.candidate).ready > 0) {
+    if (lostAt === undefined) return undefined;
+    return setAnew(rest, 0, at, { reason: 'WeightMoving', message: `${state.candidate} has ready pods again` });
+  }
+  // Nobody is to blame for an outage that takes both.
+  if (podsOf(seen, state.stable).ready === 0) return keep(rest, { reason: 'NoReadyPods', message: `neither ${state.stable} nor ${state.candidate} has a ready pod` }, at, lookMs);
+  if (lostAt !== undefined && now - lostAt >= lostForMs) return abortLost(rest, at);
+  const next = { ...state, lostAt: lostAt ?? now };
+  return keep(next, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod: ${state.stable} serves alone` }, at, next.lostAt + lostForMs - now);
+}
+
+/** Stable is down: the candidate carries what there is. If its own limits clear it, it is the mend and goes on. */
+export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if (podsOf(seen, state.stable).ready > 0) return undefined;
+  const at = { seen, plan, now };
+  if (readingOf(state, seen)?.absolute === 'Pass') return hurry(state, `${state.stable} has no ready pod`, at);
+  if (state.phase === 'Paused' && state.why === 'StableUnhealthy') return undefined;
+  if (state.phase === 'Shifting' && state.weight === 100) return undefined;
+  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${state.stable} has no ready pod: ${state.candidate} serves until it has` }, at);
+}
+
+function hurry(state: CanaryState, because: string, at: At): Decision {
+  const why = { reason: 'StableUnhealthy', message: `${because}, and ${state.candidate} keeps its own limits: it goes on to all the traffic` } as const;
+  return shift(reachedBy(state), { step: stepsOf(state.candidate, at).length, weight: 100 }, at, why);
+}
+
+export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if ((seen.traffic?.reverts ?? 0) < revertLimit || (state.phase === 'Paused' && state.why === 'WeightConflict')) return undefined;
+  const message = `somebody else changed the weights of the route ${revertLimit} times in ten minutes; they were put back`;
+  return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
+}
+
+/** The heart of it. While stable itself breaks a limit, a candidate is held to its own limits only: a mend must be able to ship. */
+export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  const at = { seen, plan, now };
+  const reading = readingOf(state, seen);
+  if (reading === undefined) return undefined;
+  if (reading.stableSick !== undefined) return judgeBesideSickStable(state, reading, at);
+  return reading.step === 'Fail' ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at) : undefined;
+}
+
+function judgeBesideSickStable(state: CanaryState, reading: GateReading, at: At): Decision | undefined {
+  const because = `${state.stable} itself fails: ${reading.stableSick ?? ''}`;
+  if (reading.absolute === 'Fail') return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
+  if (reading.absolute === 'Pass') return state.weight === 100 ? undefined : hurry(state, because, at);
+  if (reading.step !== 'Fail' || (state.phase === 'Paused' && state.why === 'StableUnhealthy')) return undefined;
+  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}; nothing can be said of ${state.candidate} beside it` }, at);
+}
+
+/** There is nobody to serve and nothing to judge. With pods again the candidate begins anew. */
+export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  return plan.replicas === 0 ? fallAsleep(reachedBy(state), { seen, plan, now }) : undefined;
+}
+
+/** Weight, pods and clocks stand still. */
+export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  const { heldAt, ...rest } = state;
+  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate} at ${reachedBy(state).weight}% of the traffic` }, { seen, plan }, lookMs);
+  if (heldAt === undefined) return undefined;
+  const next = { ...rest, since: state.since + now - heldAt };
+  return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, { seen, plan }, 0);
+}
+
+export function followChangedSteps(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  return fitsPlan(state, { seen, plan }) || isOffSteps(state) ? undefined : followPlan(state, { seen, plan, now });
+}
+
+/** A pause of its own is no step; when it ends the weight is set anew, by the steps as they are then. */
+function isOffSteps(state: CanaryState): boolean {
+  return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
+}
+
+// ── Shifting ─────────────────────────────────────────────────────────────────────────────────────
+
+/** As far as ready pods carry it; and no further than what the route was seen to have taken. */
+export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
+  const at = { seen, plan, now };
+  const { ready } = podsOf(seen, state.candidate);
+  const carried = carriedWeight(state.set, state.weight, ready, fleetOf(state, plan));
+  if (carried === state.set) return undefined;
+  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} gets ${carried}% of the traffic with ${ready} ready pods` }, at, 1000);
+}
+
+export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
+  if (state.set !== state.weight || !isVerified(state, seen, plan)) return undefined;
+  return reach(state, { seen, plan, now });
+}
+
+/** By pods the share is what their numbers make it; a route has taken the very weight. */
+function isVerified(state: StateIn<'Shifting'>, seen: Observation, plan: RolloutPlan): boolean {
+  const shares = seen.traffic?.shares;
+  if (shares === undefined) return state.weight === 0;
+  const share = shares[state.candidate] ?? 0;
+  if (plan.router === 'HTTPRoute' || state.weight === 0 || state.weight === 100) return Math.abs(share - state.weight) < 0.5;
+  const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
+  const enough = mine >= splitFor(state.weight, fleetOf(state, plan)).candidate;
+  return enough && share > 0 && Math.abs(share - (100 * mine) / Math.max(1, mine + theirs)) <= 1;
+}
+
+export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
+  if (now - state.since < plan.readyWithinMs) return undefined;
+  const seconds = Math.round(plan.readyWithinMs / 1000);
+  const { problem } = seen.traffic ?? {};
+  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight}% was not taken within ${seconds} s: ${problem}` }, { seen, plan, now });
+  const { ready, trouble } = podsOf(seen, state.candidate);
+  const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
+  const message = `${ready} of ${needed} pods for ${state.weight}% of the traffic were ready after ${seconds} s${trouble === undefined ? '' : `: ${trouble.message}`}`;
+  return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
+}
+
+export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision {
+  const { ready } = podsOf(seen, state.candidate);
+  const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
+  const missing = ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
+  const next = state.set === 0 ? state.weight : state.set;
+  return keep(state, { reason: 'WeightMoving', message: `${state.candidate} is to get ${state.weight}% of the traffic${next === state.weight ? '' : `, has ${next}%`}: ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
+}
+
+// ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
+
+export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
+  const reading = readingOf(state, seen);
+  if (reading === undefined || reading.silent.length === 0) return undefined;
+  const message = `no pod of ${reading.silent.join(' and ')} has reported for a while: nothing can be judged`;
+  return pause(state, 'ReportsStale', { reason: 'ReportsStale', message }, { seen, plan, now });
+}
+
+export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
+  return readingOf(state, seen)?.step === 'Done' ? enterStep(reachedBy(state), state.step + 1, { seen, plan, now }) : undefined;
+}
+
+/** Too little traffic is no failure, and no success either: the spec says what it is. */
+export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
+  const at = { seen, plan, now };
+  const step = analyzeStep(state, at);
+  if (step === undefined || now - state.since < step.maxDurationMs) return undefined;
+  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${readingOf(state, seen)?.message ?? 'no report has come'}`;
+  if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
+  if (plan.onUndecided === 'Promote') return enterStep(reachedBy(state), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
+  return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
+}
+
+export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision {
+  const at = { seen, plan, now };
+  const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
+  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}`;
+  return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
+}
+
+function analyzeStep(state: CanaryState, at: At): (Step & { readonly kind: 'analyze' }) | undefined {
+  const step = stepsOf(state.candidate, at)[state.step];
+  return step?.kind === 'analyze' ? step : undefined;
+}
+
+// ── Paused ───────────────────────────────────────────────────────────────────────────────────────
+
+export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
+  if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
+  const why = { reason: 'Resumed', message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}` } as const;
+  return isOffSteps(state) ? setAnew(state, state.weight, { seen, plan, now }, why) : enterStep(reachedBy(state), state.step + 1, { seen, plan, now }, why);
+}
+
+type Ends = { readonly [W in PauseReason]: (state: StateIn<'Paused'>, at: At) => Decision | undefined };
+
+/** How each pause ends by itself. */
+const ends: Ends = {
+  Step: (state, at) => {
+    const step = stepsOf(state.candidate, at)[state.step];
+    const over = step?.kind === 'pause' && step.durationMs !== undefined && at.now - state.since >= step.durationMs;
+    return over ? enterStep(reachedBy(state), state.step + 1, at) : undefined;
+  },
+  Undecided: (state, at) => {
+    const reading = readingOf(state, at.seen);
+    return reading?.step === 'Done' ? enterStep(reachedBy(state), state.step + 1, at, { reason: 'Resumed', message: `decided after all: ${reading.message}` }) : undefined;
+  },
+  ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),
+  StableUnhealthy: (state, at) => {
+    const isWell = podsOf(at.seen, state.stable).ready > 0 && readingOf(state, at.seen)?.stableSick === undefined;
+    return isWell ? setAnew(state, state.weight, at, { reason: 'Resumed', message: `${state.stable} is well again` }) : undefined;
+  },
+  WeightConflict: (state, at) => ((at.seen.traffic?.reverts ?? 0) === 0 ? setAnew(state, state.weight, at, { reason: 'Resumed', message: 'nobody else has changed the weights for ten minutes' }) : undefined),
+};
+
+export function resumeWhenOver(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
+  return ends[state.why](state, { seen, plan, now });
+}
+
+const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
+  Step: 'PausedByStep', Undecided: 'Undecided', ReportsStale: 'ReportsStale', StableUnhealthy: 'StableUnhealthy', WeightConflict: 'WeightConflict',
+};
+
+export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision {
+  const step = stepsOf(state.candidate, { seen, plan })[state.step];
+  const durationMs = step?.kind === 'pause' ? step.durationMs : undefined;
+  const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
+  const message = `${state.candidate} stays at ${state.weight}% of the traffic (${state.why}); set spec.rollout.resumeStep to ${state.candidate}/${state.step} to go on`;
+  return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
+}
+
+function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
+  return keep({ phase: 'Paused', ...reachedBy(state), step: state.step, why, since: at.now }, words, at, lookMs);
+}
+
+/** A reading of the state's own window; none before it begins. */
+function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
+  return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
+}

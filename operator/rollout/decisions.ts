@@ -1,0 +1,140 @@
+/**
+ * How decisions are put together: who gets the traffic, who has how many pods, which phase is next.
+ *
+ * Owns:  the one place where traffic is shared out (`trafficFor`), so that no rule can give any to a revision
+ *        without ready pods while another has some.
+ * Pure.
+ */
+import { provenSteps } from './plan.ts';
+import { splitBetween, type Fleet } from './replicas.ts';
+import type { CanaryState, Decision, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
+import type { Step } from './plan.ts';
+
+export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
+export type Why = { readonly reason: Reason; readonly message: string };
+type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
+
+const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
+
+export function podsOf(seen: Observation, revision: Revision): RevisionPods {
+  return seen.pods[revision] ?? nothing;
+}
+
+/** Going back to what was promoted once takes three jumps and no judging; a request to promote takes one. */
+export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
+  if (plan.promoteRevision === candidate) return [];
+  return plan.steps.length > 0 && isProven(candidate, { seen, plan }) ? provenSteps : plan.steps;
+}
+
+/** A pinned revision is: a pin is the brake in an incident. */
+export function isProven(revision: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
+  return plan.pinRevision === revision || (seen.proven?.includes(revision) ?? false);
+}
+
+/** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. */
+export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
+  return { replicas: Math.max(plan.replicas, floor), capacity: plan.capacity };
+}
+
+/** Who gets traffic when the candidate is to have `weight` percent of it. */
+export function trafficFor({ stable, candidate }: { readonly stable: Revision; readonly candidate: Revision }, weight: number, seen: Observation): Omit<Serving, 'run'> {
+  if (podsOf(seen, candidate).ready === 0) return { serve: stable };
+  if (podsOf(seen, stable).ready === 0 || weight >= 100) return { serve: candidate };
+  return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
+}
+
+/** Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes. */
+export function withPods(revision: Revision, replicas: number, seen: Observation): Decision['run'][number] {
+  const { resolved, ready } = podsOf(seen, revision);
+  return { revision, replicas: resolved || ready > 0 ? replicas : Math.min(1, replicas) };
+}
+
+/** Traffic and pods of a candidate that has its place among the steps. */
+export function servingBoth(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
+  const { stable, candidate } = state;
+  const reached = state.phase === 'Shifting' ? state.set : state.weight;
+  const split = splitBetween(reached, state.weight, fleetOf(state, plan));
+  return {
+    ...trafficFor(state, reached, seen),
+    run: [withPods(stable, split.stable, seen), withPods(candidate, split.candidate, seen)],
+  };
+}
+
+/** Nothing moves: traffic and pods stay as the state has them. */
+export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
+  return { next, ...servingBoth(next, at), ...why, ...(recheckMs === undefined ? {} : { recheckMs: Math.max(0, recheckMs) }) };
+}
+
+export type Pair = { readonly stable: Revision | null; readonly candidate: Revision };
+
+/** `stable` gets all the traffic; the retiring one keeps what the capacity allows. */
+export function servingOne(stable: Revision, retiring: Revision | null, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
+  const kept = plan.capacity.mode === 'Surge' ? Math.min(plan.replicas, plan.capacity.surge) : 0;
+  const both = [withPods(stable, plan.replicas, seen), ...(retiring === null ? [] : [withPods(retiring, kept, seen)])];
+  return { serve: stable, run: both };
+}
+
+/** Weight 0 first: whatever was wrong, users feel it no longer. */
+export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
+  const { stable, candidate, attempt } = state;
+  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now } as const;
+  return rollingBack(next, { seen, plan }, reason);
+}
+
+export function rollingBack(next: StateIn<'Aborting'>, { seen, plan }: Pick<At, 'seen' | 'plan'>, reason: Reason = 'RollingBack'): Decision {
+  const { stable, rejected } = next;
+  const { present } = podsOf(seen, rejected);
+  return {
+    next,
+    ...trafficFor({ stable, candidate: rejected }, 0, seen),
+    run: [withPods(stable, plan.replicas, seen), { revision: rejected, replicas: Math.min(present, Math.max(1, plan.replicas)) }],
+    reason,
+    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod to go back to, so that ${rejected} serves until it has` : `traffic goes back to ${stable}: ${next.detail}`,
+    recheckMs: 1000,
+  };
+}
+
+export function promote(revision: Revision, retiring: Revision | null, at: At): Decision {
+  const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
+  return { next, ...servingOne(revision, retiring, at), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
+}
+
+type Rejected = Pair & { readonly attempt: number };
+
+/**
+ * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one, ready
+ * pods stay for a while, so that a retry finds them warm.
+ */
+export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At): Decision {
+  const { retryToken } = at.plan;
+  const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }) } as const;
+  return failed(next, at);
+}
+
+export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decision {
+  const { stable, rejected, cause, detail, since } = next;
+  const why = { reason: cause, message: failureMessage(rejected, stable, detail) };
+  if (stable === null) return { next, serve: rejected, run: [withPods(rejected, plan.replicas, seen)], ...why };
+  const warm = now - since < plan.retainMs ? Math.min(podsOf(seen, rejected).ready, plan.replicas) : 0;
+  const run = [withPods(stable, plan.replicas, seen), ...(warm === 0 ? [] : [{ revision: rejected, replicas: warm }])];
+  return { next, serve: stable, run, ...why, ...(warm === 0 ? {} : { recheckMs: since + plan.retainMs - now }) };
+}
+
+function failureMessage(rejected: Revision, stable: Revision | null, detail: string): string {
+  return stable === null ? `${rejected} was given up: ${detail}` : `${rejected} was given up, ${stable} serves; change the spec to try again: ${detail}`;
+}
+
+export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {
+  return { next: { phase: 'Stable', stable }, ...servingOne(stable, null, { seen, plan }), ...atRest(stable, { seen, plan }) };
+}
+
+/** How a revision does that serves alone. */
+export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Why {
+  const { ready, trouble } = podsOf(seen, stable);
+  if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
+  const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
+  if (plan.pinRevision === stable) return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
+  if (ready >= plan.replicas) return { reason: 'UpToDate', message };
+  const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');
+  return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
+}

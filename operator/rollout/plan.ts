@@ -1,0 +1,121 @@
+/**
+ * What the spec asks of a rollout, read into numbers.
+ *
+ * Owns:  the meaning of spec.rollout and replicas: strategy, steps and what holds where the spec is silent.
+ * Pure:  the CRD has let only valid text in; what it cannot check is AppError FIELD_INVALID, with the path.
+ */
+import { rolloutDefaults } from '../../api/defaults.ts';
+import { AppError } from '../../api/errors.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
+import { parseDurationMs } from '../../api/units.ts';
+
+export type Step =
+  | { readonly kind: 'weight'; readonly weight: number }
+  /** After maxDurationMs an undecided gate is treated as spec.rollout.onUndecided says. */
+  | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
+  /** Without a duration: until it is resumed. */
+  | { readonly kind: 'pause'; readonly durationMs?: number };
+
+export type Strategy = 'Canary' | 'BlueGreen' | 'Immediate';
+export type Capacity = {
+  readonly mode: 'Surge' | 'Borrow' | 'Recreate';
+  /** Pods beyond `replicas` that a rollout may have; Surge only. */
+  readonly surge: number;
+};
+
+/** What the spec asks for beside the revision. */
+export type RolloutPlan = {
+  readonly replicas: number;
+  readonly strategy: Strategy;
+  /** Of a Canary or a judged BlueGreen; empty: all traffic at once. */
+  readonly steps: readonly Step[];
+  readonly capacity: Capacity;
+  readonly onUndecided: 'Hold' | 'Promote' | 'Rollback';
+  /** A candidate whose pods are not ready after this long is given up. */
+  readonly readyWithinMs: number;
+  /** How long traffic is given to leave a replaced revision before its pods go. */
+  readonly settleMs: number;
+  /** How long a replaced revision keeps its pods for an instant way back; a refused one for a warm retry. */
+  readonly retainMs: number;
+  /** Exact weights by HTTPRoute, or shares by pods. */
+  readonly router: 'Service' | 'HTTPRoute';
+  /** Intents. Each names the revision that it means. */
+  readonly paused: boolean;
+  readonly abortRevision?: string;
+  readonly promoteRevision?: string;
+  readonly pinRevision?: string;
+  /** `<revision>/<step>` */
+  readonly resumeStep?: string;
+  readonly retryToken?: string;
+};
+
+/** Three jumps for a revision that was promoted once: capacity follows, nothing is judged. */
+export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
+
+/**
+ * @param settleMs how long the operator gives traffic to leave a pod
+ * @throws AppError FIELD_INVALID
+ */
+export function rolloutPlanOf(spec: Pick<OnnxModel['spec'], 'replicas' | 'rollout' | 'traffic'>, settleMs: number): RolloutPlan {
+  const { replicas = rolloutDefaults.replicas, traffic = {} } = spec;
+  const rollout = { ...rolloutDefaults, ...spec.rollout };
+  const capacity = capacityOf(rollout, replicas);
+  return {
+    replicas,
+    strategy: rollout.strategy,
+    steps: stepsOf(rollout, capacity, replicas),
+    capacity,
+    onUndecided: rollout.onUndecided,
+    readyWithinMs: milliseconds(rollout.progressDeadline, 'spec.rollout.progressDeadline'),
+    settleMs,
+    retainMs: milliseconds(rollout.capacity?.retainStable ?? rolloutDefaults.retainStable[rollout.strategy], 'spec.rollout.capacity.retainStable'),
+    router: traffic.router ?? 'Service',
+    paused: rollout.paused ?? false,
+    ...intentsOf(rollout),
+  };
+}
+
+type RolloutSpec = NonNullable<OnnxModel['spec']['rollout']>;
+
+function intentsOf({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken }: RolloutSpec): Partial<RolloutPlan> {
+  return present({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken });
+}
+
+function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): Capacity {
+  const { mode = rolloutDefaults.capacityMode, maxSurge = rolloutDefaults.maxSurge } = capacity;
+  const pods = typeof maxSurge === 'number' ? maxSurge : Math.ceil((replicas * Number(maxSurge.slice(0, -1))) / 100);
+  // At least one: a candidate needs somewhere to be.
+  return { mode, surge: Math.max(1, pods) };
+}
+
+/**
+ * A canary's are its own. A blue-green rollout has both revisions in full; under all the traffic the new one is held to
+ * its absolute limits, if it has any. Without room for both in full, traffic follows the pods in a few moves.
+ */
+function stepsOf(rollout: RolloutSpec & { readonly strategy: Strategy }, capacity: Capacity, replicas: number): readonly Step[] {
+  if (capacity.mode === 'Recreate') return [];
+  if (rollout.strategy === 'Canary') return (rollout.steps ?? rolloutDefaults.steps).map(stepOf);
+  if (rollout.strategy === 'BlueGreen') return hasLimits(rollout) ? [{ kind: 'weight', weight: 100 }, stepOf({ analyze: { require: 'NoFail' } }, 1)] : [];
+  return capacity.mode === 'Surge' && capacity.surge >= replicas ? [] : provenSteps;
+}
+
+function hasLimits({ gates }: RolloutSpec): boolean {
+  return gates?.errors?.max !== undefined || (gates?.latency ?? []).some((gate) => gate.max !== undefined);
+}
+
+function stepOf(step: NonNullable<RolloutSpec['steps']>[number], index: number): Step {
+  const at = `spec.rollout.steps[${index}]`;
+  if (step.weight !== undefined) return { kind: 'weight', weight: step.weight };
+  if (step.analyze !== undefined) {
+    const maxDurationMs = milliseconds(step.analyze.maxDuration ?? rolloutDefaults.maxDuration, `${at}.analyze.maxDuration`);
+    return { kind: 'analyze', require: step.analyze.require, maxDurationMs };
+  }
+  return { kind: 'pause', ...(step.pause?.duration === undefined ? {} : { durationMs: milliseconds(step.pause.duration, `${at}.pause.duration`) }) };
+}
+
+function milliseconds(text: string, field: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is no duration, such as 30m` });
+  return ms;
+}

@@ -1,0 +1,141 @@
+/**
+ * Rules before traffic: a candidate's pods come up, are checked, and begin.
+ *
+ * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
+ * Pure.
+ */
+import { fleetOf, giveUp, isProven, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
+import { splitBetween } from './replicas.ts';
+import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
+import { enterStep } from './steps.ts';
+
+type Preparing = StateIn<'Preparing'>;
+
+export function prepare({ stable, candidate, attempt }: Pair & { readonly attempt: number }, why: Why, at: At): Decision {
+  const next = { phase: 'Preparing', stable, candidate, attempt, floor: at.plan.replicas, since: at.now } as const;
+  return { next, ...servingWhile(next, at), ...why, recheckMs: at.plan.readyWithinMs };
+}
+
+/** Pods while a candidate comes up. What it needs for its first step is all it gets until then. */
+function servingWhile(state: Preparing, at: Pick<At, 'seen' | 'plan'>): Pick<Decision, 'serve' | 'run'> {
+  const { stable, candidate } = state;
+  const { seen, plan } = at;
+  if (stable === null) return { serve: candidate, run: [withPods(candidate, plan.replicas, seen)] };
+  const split = splitWhile(state, stable, at);
+  return { serve: stable, run: [withPods(stable, split.stable, seen), withPods(candidate, split.candidate, seen)] };
+}
+
+function splitWhile(state: Preparing, stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): { readonly stable: number; readonly candidate: number } {
+  if (plan.replicas === 0) return { stable: 0, candidate: 0 };
+  if (plan.capacity.mode === 'Recreate') return { stable: 0, candidate: podsOf(seen, stable).present > 0 ? 0 : plan.replicas };
+  if (plan.steps.length === 0) return { stable: plan.replicas, candidate: plan.replicas };
+  return splitBetween(0, firstWeight(state, { seen, plan }), fleetOf(state, plan));
+}
+
+function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
+  return stepsOf(state.candidate, at).find((step) => step.kind === 'weight')?.weight ?? 100;
+}
+
+export function returnToStable(state: Preparing | StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
+  if (state.stable === null || seen.target !== state.stable) return undefined;
+  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again, which serves` };
+}
+
+export function restartOnNewTarget(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (seen.target === state.candidate) return undefined;
+  const why = { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${state.candidate}` } as const;
+  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+}
+
+export function giveUpOnRequest(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (plan.abortRevision !== state.candidate) return undefined;
+  return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
+}
+
+/** A person who asks for this very revision by promoteRevision answers for what the checks say. */
+export function giveUpOnFailedChecks(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { checks } = podsOf(seen, state.candidate);
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isProven(state.candidate, { seen, plan })) return undefined;
+  return giveUp(state, checks, { seen, plan, now });
+}
+
+export function giveUpOnFatalTrouble(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { trouble } = podsOf(seen, state.candidate);
+  return trouble?.fatal ? giveUp(state, trouble, { seen, plan, now }) : undefined;
+}
+
+/** A rollout that is held, or of a model without pods, stands still with its clock. */
+export function standStill(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const asleep = plan.replicas === 0 && state.stable !== null && plan.strategy !== 'Immediate';
+  if (!plan.paused && !asleep) return resume(state, { seen, plan, now });
+  const next = { ...state, heldAt: state.heldAt ?? now };
+  const why = asleep
+    ? ({ reason: 'ScaledToZero', message: `spec.replicas is 0: ${state.candidate} waits until there are pods to judge` } as const)
+    : ({ reason: 'PausedManually', message: `spec.rollout.paused holds the rollout of ${state.candidate}` } as const);
+  return { next, ...servingWhile(next, { seen, plan }), ...why };
+}
+
+/** A candidate under way whose model was scaled to zero: it begins anew when there are pods again. */
+export function fallAsleep({ stable, candidate, attempt, floor }: Omit<Preparing, 'phase' | 'since' | 'stable'> & { readonly stable: Revision }, at: At): Decision {
+  const next = { phase: 'Preparing', stable, candidate, attempt, floor, since: at.now, heldAt: at.now } as const;
+  return { next, ...servingWhile(next, at), reason: 'ScaledToZero', message: `spec.replicas is 0: ${candidate} waits until there are pods to judge` };
+}
+
+function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
+  if (heldAt === undefined) return undefined;
+  const next = { ...state, since: state.since + at.now - heldAt };
+  return { next, ...servingWhile(next, at), reason: 'Resumed', message: `the rollout of ${state.candidate} goes on`, recheckMs: 0 };
+}
+
+/**
+ * A candidate begins when its first step's pods are ready and its checks have passed; one that takes all the traffic at
+ * once needs all its pods. A first revision harms nobody and serves from its first ready pod on.
+ */
+export function beginWhenReady(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const at = { seen, plan, now };
+  const { ready, resolved } = podsOf(seen, state.candidate);
+  if (ready < podsNeeded(state, at) || (plan.replicas > 0 && !resolved) || !checksDone(state, at)) return undefined;
+  const { stable, candidate, attempt, floor } = state;
+  if (stable === null || beginsWithAll(state, at)) return promote(candidate, stable, at);
+  return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
+}
+
+/** Without steps, and with the capacity for both in full or for one alone, traffic goes over in one move. */
+function beginsWithAll(state: Preparing, at: At): boolean {
+  return at.plan.replicas === 0 || stepsOf(state.candidate, at).length === 0 && (at.plan.steps.length === 0 || podsOf(at.seen, state.candidate).ready >= at.plan.replicas);
+}
+
+function podsNeeded(state: Preparing, at: At): number {
+  const { stable } = state;
+  if (stable === null) return Math.min(1, at.plan.replicas);
+  return at.plan.capacity.mode === 'Recreate' ? at.plan.replicas : splitWhile(state, stable, at).candidate;
+}
+
+function checksDone({ candidate }: Preparing, { seen, plan }: At): boolean {
+  const { checks } = podsOf(seen, candidate);
+  return checks === undefined || checks.verdict === 'Pass' || plan.promoteRevision === candidate || isProven(candidate, { seen, plan }) || plan.replicas === 0;
+}
+
+export function giveUpWhenLate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (now - state.since < plan.readyWithinMs) return undefined;
+  const { trouble, ready, checks } = podsOf(seen, state.candidate);
+  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${Math.round(plan.readyWithinMs / 1000)} s`;
+  if (trouble !== undefined) return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
+  const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;
+  return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, { seen, plan, now });
+}
+
+/** A first revision serves from its first pod on, but people have asked for all of them. */
+function podsShown({ stable }: Preparing, needed: number, plan: RolloutPlan): number {
+  return stable === null ? plan.replicas : needed;
+}
+
+export function waitForCandidate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  const { trouble, ready, resolved, checks } = podsOf(seen, state.candidate);
+  const needed = podsNeeded(state, { seen, plan, now });
+  const progress = `${ready} of ${podsShown(state, needed, plan)} pods of ${state.candidate} are ready`;
+  const base = { next: state, ...servingWhile(state, { seen, plan }), recheckMs: Math.max(0, state.since + plan.readyWithinMs - now) };
+  if (trouble !== undefined) return { ...base, reason: trouble.reason, message: `${progress}: ${trouble.message}` };
+  if (checks?.verdict === 'Waiting' && ready >= needed) return { ...base, reason: checks.reason, message: `${progress}: ${checks.message}` };
+  return { ...base, reason: resolved ? 'RevisionWarming' : 'RevisionStarting', message: progress };
+}

@@ -1,0 +1,83 @@
+/**
+ * Rules of a revision that has all the traffic and becomes stable: Promoting, Settling.
+ *
+ * Owns:  the way back while the old pods are still there, and when they may go.
+ * Pure.
+ */
+import { atRest, giveUp, podsOf, promote, servingOne, settled } from './decisions.ts';
+import { prepare } from './preparing-rules.ts';
+import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+
+/** The new stable lost every pod while the old one still has some: the old one serves again. */
+export function fallBackWhenLost(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  // Scaled to zero, both lose theirs, in any order.
+  if (state.retiring === null || plan.replicas === 0) return undefined;
+  if (podsOf(seen, state.stable).ready > 0 || podsOf(seen, state.retiring).ready === 0) return undefined;
+  const because = podsOf(seen, state.stable).trouble?.message ?? 'it has no ready pod left';
+  const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${because}` } as const;
+  return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+}
+
+/** The spec went back while the old pods are all there: they serve again at once. */
+export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas) return undefined;
+  return promote(state.retiring, state.stable, { seen, plan, now });
+}
+
+export function settleWhenRouted(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (!hasAll(state.stable, seen, plan)) return undefined;
+  if (state.retiring === null) return settled(state.stable, { seen, plan });
+  return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, seen, plan, now);
+}
+
+/** The entry Service selects it, and a route gives it everything. */
+function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
+  return seen.routed === stable && (plan.router === 'Service' || seen.traffic?.shares?.[stable] === 100);
+}
+
+export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan): Decision {
+  const message = seen.routed === state.stable ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}` : `the entry Service is to select ${state.stable}`;
+  return { next: state, ...servingOne(state.stable, state.retiring, { seen, plan }), reason: 'RouteMoving', message, recheckMs: 1000 };
+}
+
+/** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
+export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
+  const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
+  if (mine >= plan.replicas || theirs <= mine) return undefined;
+  const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${mine} of ${plan.replicas} pods stayed ready under traffic` } as const;
+  return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+}
+
+/** Another revision is wanted: it does not wait until the old pods' time is over. */
+export function startWhileRetaining(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (seen.target === state.stable || now - state.since < plan.settleMs || seen.routed !== state.stable) return undefined;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+}
+
+/** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
+export function finishWhenDrained(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (now - state.since < settlingMs(plan) || seen.routed !== state.stable) return undefined;
+  const enough = podsOf(seen, state.stable).ready >= plan.replicas;
+  return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs ? settled(state.stable, { seen, plan }) : undefined;
+}
+
+export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  return drain(state, seen, plan, now);
+}
+
+function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  const base = { next, ...servingOne(next.stable, next.retiring, { seen, plan }) };
+  const leftMs = next.since + settlingMs(plan) - now;
+  if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
+    const endMs = Math.min(leftMs, next.since + plan.settleMs - now);
+    return { ...base, reason: 'Draining', message: `${next.stable} serves; ${next.retiring} finishes its requests`, recheckMs: Math.max(1000, endMs) };
+  }
+  const { reason, message } = atRest(next.stable, { seen, plan });
+  return { ...base, reason, message: `${message}; ${next.retiring} keeps its pods for a quick way back`, recheckMs: Math.max(1000, leftMs) };
+}
+
+function settlingMs(plan: RolloutPlan): Millis {
+  return Math.max(plan.settleMs, plan.retainMs);
+}

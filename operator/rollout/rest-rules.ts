@@ -1,0 +1,88 @@
+/**
+ * Rules without a rollout under way: New, Stable, Aborting, Failed.
+ *
+ * Owns:  what begins a rollout, and what an ended one leaves.
+ * Pure.
+ */
+import { failed, giveUp, podsOf, promote, rollingBack, settled } from './decisions.ts';
+import { prepare } from './preparing-rules.ts';
+import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+
+/** A burst of changes under traffic becomes one rollout. */
+const debounceMs = 5000;
+
+/** The status was lost (a restored backup): the entry Service still says which revision serves, ready or not. */
+export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
+  const { routed } = seen;
+  if (routed === null || !podsOf(seen, routed).deployed) return undefined;
+  return settled(routed, { seen, plan });
+}
+
+export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  return prepare({ stable: null, candidate: seen.target, attempt: 1 }, { reason: 'RevisionCreated', message: `preparing ${seen.target}, the first revision` }, { seen, plan, now });
+}
+
+export function startOnNewTarget(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (seen.target === state.stable) return undefined;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+}
+
+export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan): Decision {
+  return settled(state.stable, { seen, plan });
+}
+
+// ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
+
+/** Only once no traffic is left on the candidate may its pods be touched or another revision begin. */
+export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const at = { seen, plan, now };
+  const { stable, rejected, cause, detail, attempt, since } = state;
+  if (!hasNoTraffic(rejected, seen)) return undefined;
+  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again, which serves` };
+  if (seen.target !== rejected) {
+    if (now - since < debounceMs) return undefined;
+    return prepare({ stable, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` }, at);
+  }
+  const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
+  if (cameBack) return prepare({ stable, candidate: rejected, attempt: attempt + 1 }, { reason: 'RevisionCreated', message: `the spec is that of ${rejected} again: it begins anew` }, at);
+  return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at);
+}
+
+function hasNoTraffic(revision: string, seen: Observation): boolean {
+  const shares = seen.traffic?.shares;
+  return podsOf(seen, revision).ready === 0 || (shares !== undefined && (shares[revision] ?? 0) === 0);
+}
+
+export function waitForWeightToGo(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan): Decision {
+  return rollingBack(state, { seen, plan });
+}
+
+// ── Failed ───────────────────────────────────────────────────────────────────────────────────────
+
+export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (seen.target === state.rejected) return undefined;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target} after ${state.rejected} was given up` } as const;
+  return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
+}
+
+/** A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very revision. */
+export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { retryToken, promoteRevision, abortRevision } = plan;
+  if (abortRevision === state.rejected) return undefined;
+  const asked = retryToken !== undefined && retryToken !== state.handledRetryToken;
+  if (!asked && promoteRevision !== state.rejected) return undefined;
+  const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
+  return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, { seen, plan, now });
+}
+
+/** With nothing stable to protect, a first revision goes on trying: its source or image may come back. */
+export function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;
+  const { ready, resolved, checks } = podsOf(seen, state.rejected);
+  return ready > 0 && resolved && checks?.verdict !== 'Fail' ? promote(state.rejected, null, { seen, plan, now }) : undefined;
+}
+
+export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  return failed(state, { seen, plan, now });
+}
