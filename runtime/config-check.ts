@@ -60,6 +60,14 @@ export function integer(least: number, most: number): Check<number> {
   };
 }
 
+/** A number that JSON can write, from `least` to `most`. */
+export function number(least: number, most: number): Check<number> {
+  return (value, where) => {
+    if (typeof value !== 'number' || !(value >= least && value <= most)) throw wrong(where, `${shown(value)} is no number from ${least} to ${most}`);
+    return value;
+  };
+}
+
 export const flag: Check<boolean> = (value, where) => {
   if (typeof value !== 'boolean') throw wrong(where, `${shown(value)} is neither true nor false`);
   return value;

@@ -5,8 +5,8 @@
  *        What a person writes for `serve` is in serve-config.ts.
  * Pure.
  */
-import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, RuntimeConfig, SourceConfig, WarmupConfig } from '../api/runtime-config.ts';
-import { flag, integer, list, object, oneOf, optional, text, textMap, wrong, type Check } from './config-check.ts';
+import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, GoldenConfig, MemoryConfig, RuntimeConfig, SourceConfig, WarmupConfig } from '../api/runtime-config.ts';
+import { flag, integer, list, number, object, oneOf, optional, text, textMap, wrong, type Check } from './config-check.ts';
 
 export const digest = text({ pattern: /^sha256:[0-9a-f]{64}$/, what: 'digest: sha256: and 64 hex digits' });
 export const precision = oneOf('Source', 'FP32', 'FP16', 'INT8', 'INT4');
@@ -60,6 +60,25 @@ const batching: Check<BatchingConfig> = object(batchingFields);
 const memory: Check<MemoryConfig> = object(memoryFields);
 const warmup: Check<WarmupConfig> = object(warmupFields);
 
+/** A key of the mounted ConfigMap; what is found there is read, so no path may lead elsewhere. */
+const mountedFile = text({ pattern: /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$/, what: "name of a file beside the config" });
+const goldenSources: { readonly [K in GoldenConfig['source']['kind']]: Check<Extract<GoldenConfig['source'], { kind: K }>> } = {
+  File: object({ kind: oneOf('File'), file: mountedFile }),
+  Uri: object({ kind: oneOf('Uri'), uri: text({ maxLength: 2048 }), digest }),
+  Generated: object({ kind: oneOf('Generated'), seed: integer(0, 2 ** 31 - 1), cases: integer(1, 1000) }),
+};
+const goldenSource: Check<GoldenConfig['source']> = (value, where) => {
+  const kind = oneOf('File', 'Uri', 'Generated')((value as { readonly kind?: unknown } | null)?.kind, `${where}.kind`);
+  return goldenSources[kind](value, where);
+};
+const golden: Check<GoldenConfig> = object({
+  id: text({ maxLength: 128 }),
+  metric: oneOf('MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'),
+  min: optional(number(-1, 1)),
+  max: optional(number(0, Number.MAX_VALUE)),
+  source: goldenSource,
+});
+
 const config: Check<RuntimeConfig> = object({
   schema: oneOf(1),
   name: text({ pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, what: 'name: lower-case letters, digits and dashes', maxLength: 40 }),
@@ -72,6 +91,7 @@ const config: Check<RuntimeConfig> = object({
   batching,
   memory,
   warmup,
+  golden: optional(golden),
 });
 
 /**

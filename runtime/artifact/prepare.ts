@@ -22,6 +22,7 @@ import { lockCache } from './cache-lock.ts';
 import { Cache } from './cache.ts';
 import { checkFits, chooseGraph } from './choose-graph.ts';
 import { engineEnvironment, npmMachine } from './config.ts';
+import { fetchGolden } from './fetch-golden.ts';
 import type { HttpOptions } from './http-client.ts';
 import type { NpmMachine } from './npm-settings.ts';
 import { openPart, type OpenPart } from './part-file.ts';
@@ -65,9 +66,10 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
     const cache = await Cache.open(cacheDir, { maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes, clock, logger });
     const acquired = await acquireWithRoom(config, { cache, cacheDir, options });
     const prepared = await makeReady(config, acquired, { cache, options });
+    const golden = await fetchGolden(config.golden, cacheDir, acquireOptions(cache, options));
     if (!(await lock.held())) throw new AppError('SOURCE_UNAVAILABLE', { uri: acquired.uri, why: 'another prepare took over the cache folder while this one stood still' });
     await writePrepared(cacheDir, prepared);
-    await cache.evict([prepared.graphPath, prepared.root]);
+    await cache.evict([prepared.graphPath, prepared.root, ...(golden === undefined ? [] : [golden])]);
     return prepared;
   } finally {
     await lock.release();

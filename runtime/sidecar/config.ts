@@ -1,8 +1,8 @@
 /**
  * What the sidecar has to know, from its environment.
  *
- * Owns:  which addresses it listens at and where it reads the runtime's counters. It needs no file: the revision's
- *        config gives only the revision's name for reports made before the runtime has spoken.
+ * Owns:  which addresses it listens at and where it reads the runtime's counters. It needs no file: without the
+ *        revision's config, reports made before the runtime has spoken lack a name, and no golden set is run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -17,6 +17,9 @@ export type SidecarConfig = {
   readonly countersPort: number;
   /** Ten hex digits, or `unknown` when no config is mounted. */
   readonly revision: string;
+  /** Where the revision's config is mounted, and where `prepare` keeps what it fetched. */
+  readonly configDir: string;
+  readonly cacheDir: string;
 };
 
 /** A config is a few KiB; whatever is larger is not one. */
@@ -28,7 +31,8 @@ export function sidecarConfig(environment: Readonly<Record<string, string | unde
   if (isIP(podIp) === 0) throw new AppError('BAD_CONFIG', { where: `environment variable ${env.podIp}`, problem: `'${podIp}' is not an IP address` });
   // In local mode every pod has a loopback address of its own and 127.0.0.1 belongs to the machine.
   const addresses: readonly [string, ...string[]] = isLoopback(podIp) ? [podIp] : [podIp, '127.0.0.1'];
-  return { addresses, reportPort: ports.sidecar, countersPort: ports.metrics, revision: revisionIn(environment[env.configDir] ?? paths.configDir) };
+  const configDir = environment[env.configDir] ?? paths.configDir;
+  return { addresses, reportPort: ports.sidecar, countersPort: ports.metrics, revision: revisionIn(configDir), configDir, cacheDir: environment[env.cacheDir] ?? paths.cacheDir };
 }
 
 function isLoopback(ip: string): boolean {

@@ -10,6 +10,7 @@ import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { openPart, type OpenPart } from '../../runtime/artifact/part-file.ts';
 import { prepare, type PrepareOptions } from '../../runtime/artifact/prepare.ts';
 import { readPrepared, type Prepared } from '../../runtime/artifact/prepared.ts';
+import { goldenPathIn } from '../../runtime/golden/fetched.ts';
 import { modelBytes, weight, type Model } from '../../runtime/onnx/build.ts';
 import { inspectModel } from '../../runtime/onnx/inspect.ts';
 import { hastyClock, keepingLogger, runtimeConfig, sha256 } from '../support/artifact.ts';
@@ -58,6 +59,31 @@ describe('prepare', () => {
     assert.match(signature, /^[0-9a-f]{64}$/);
     assert.ok(memoryEstimateBytes > 2 ** 20);
     assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU' });
+  });
+
+  describe('of a golden set', () => {
+    const line = '{"request":{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}}\n';
+    const golden = (uri: string, digest: string): RuntimeConfig => ({ ...runtimeConfig(folderUri()), golden: { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'Uri', uri, digest } } });
+
+    it('fetches it by its digest and leaves word of it for the sidecar', async () => {
+      await model(matmul());
+      await writeFile(join(folder, 'golden.jsonl'), line);
+      await run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line)));
+      const path = await goldenPathIn(join(folder, 'cache'), sha256(line));
+      assert.equal(await readFile(path, 'utf8'), line);
+      await assert.rejects(goldenPathIn(join(folder, 'cache'), sha256('another')), refusal('FILE_UNREADABLE', /it is not of the golden set sha256:/));
+    });
+
+    it('refuses another file than the spec names', async () => {
+      await model(matmul());
+      await writeFile(join(folder, 'golden.jsonl'), `${line}${line}`);
+      await assert.rejects(run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line))), refusal('DIGEST_MISMATCH', /golden\.jsonl/));
+    });
+
+    it('refuses a folder', async () => {
+      await model(matmul());
+      await assert.rejects(run(golden(folderUri(), (await run(runtimeConfig(folderUri()))).resolved.digest)), refusal('SOURCE_INVALID', /a golden set is one file/));
+    });
   });
 
   it('makes an optimised form that sessions share, once', async () => {

@@ -14,7 +14,17 @@ describe('checkRuntimeConfig', () => {
   const embedding = { tokenizer: 'tokenizer.json', pooling: 'Mean', normalize: true, maxTokens: 8, onTooLong: 'Refuse' };
   it('takes an embedding task', () => assert.equal(checkRuntimeConfig({ ...config, task: 'Embedding', embedding }, 'f').embedding?.pooling, 'Mean'));
 
+  const golden = { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'File', file: 'golden.jsonl' } };
+  it('takes a golden set from each of its sources', () => {
+    for (const source of [golden.source, { kind: 'Uri', uri: 'https://x/y', digest: `sha256:${'0'.repeat(64)}` }, { kind: 'Generated', seed: 7, cases: 16 }]) {
+      assert.deepEqual(checkRuntimeConfig({ ...config, golden: { ...golden, source } }, 'f').golden, { ...golden, source });
+    }
+  });
+
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
+    { name: 'a golden set from nowhere', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } }, says: /golden\.source\.kind: "Air" is none of File, Uri, Generated/ },
+    { name: 'a golden set outside of the mounted folder', value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } }, says: /golden\.source\.file: "\.\.\/x" is no name of a file/ },
+    { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } }, says: /golden\.min: 1\.5 is no number from -1 to 1/ },
     { name: 'what is no object', value: [], says: /^f: \[\] is no object$/ },
     { name: 'a missing field', value: { ...config, warmup: undefined }, says: /^f: warmup: is missing$/ },
     { name: 'a misspelt field', value: { ...config, batching: { ...config.batching, maxBatchsize: 3 } }, says: /^f: batching\.maxBatchsize: no such field; there are maxBatchSize/ },
