@@ -1,45 +1,34 @@
 /**
- * Reads the few protobuf bodies that clients insist on sending: what `kubectl create` and `kubectl auth` post.
+ * Reads the protobuf bodies that Go clients send for built-in types: `kubectl create`, `kubectl auth`, Helm's releases.
  *
- * Owns:   tables of field numbers (from the generated.proto files of Kubernetes) and a small wire reader. Answers are
- *         never protobuf. Envelope: `k8s\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: raw}.
+ * Owns:   a small wire reader and what its values are in JSON; the field numbers are in builtin/messages.json (see
+ *         scripts/kube-protobuf). Answers are never protobuf.
+ *         Envelope: `k8s\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: raw}.
  * Limits: types without a table are refused with 415 and the advice to apply a manifest.
  */
+import { readFileSync } from 'node:fs';
+import { isRecord, type JsonRecord } from '../../lib/json.ts';
 import { badRequest, StatusError } from './status.ts';
-import type { JsonRecord } from '../../lib/json.ts';
+import { toMicroTime } from './times.ts';
 
-type Scalar = 'string' | 'bytes' | 'integer' | 'boolean' | 'strings' | 'bytesByKey' | 'json' | 'time';
-/** Field number → name and type; a type that is no scalar is a message, with `*` a list of them. */
-type Table = Readonly<Record<number, readonly [name: string, type: string]>>;
+/**
+ * Field number → `name:type`. A type is a scalar or a message; `*` in front makes a list of it, `%` a map by strings, and
+ * `?` behind says that zero is not nothing. A message without a name is one whose fields are its parent's in JSON.
+ */
+type Table = Readonly<Record<string, string>>;
 
-const tables: Readonly<Record<string, Table>> = {
-  Unknown: { 1: ['typeMeta', 'TypeMeta'], 2: ['raw', 'raw'] },
-  TypeMeta: { 1: ['apiVersion', 'string'], 2: ['kind', 'string'] },
-  ObjectMeta: { 1: ['name', 'string'], 2: ['generateName', 'string'], 3: ['namespace', 'string'], 5: ['uid', 'string'], 6: ['resourceVersion', 'string'], 7: ['generation', 'integer'], 8: ['creationTimestamp', 'time'], 9: ['deletionTimestamp', 'time'], 10: ['deletionGracePeriodSeconds', 'integer'], 11: ['labels', 'strings'], 12: ['annotations', 'strings'], 13: ['ownerReferences', '*OwnerReference'], 14: ['finalizers', '*string'], 17: ['managedFields', '*ManagedFieldsEntry'] },
-  OwnerReference: { 1: ['kind', 'string'], 3: ['name', 'string'], 4: ['uid', 'string'], 5: ['apiVersion', 'string'], 6: ['controller', 'boolean'], 7: ['blockOwnerDeletion', 'boolean'] },
-  ManagedFieldsEntry: { 1: ['manager', 'string'], 2: ['operation', 'string'], 3: ['apiVersion', 'string'], 4: ['time', 'time'], 6: ['fieldsType', 'string'], 7: ['fieldsV1', 'json'], 8: ['subresource', 'string'] },
-  DeleteOptions: { 1: ['gracePeriodSeconds', 'integer'], 2: ['preconditions', 'Preconditions'], 3: ['orphanDependents', 'boolean'], 4: ['propagationPolicy', 'string'], 5: ['dryRun', '*string'] },
-  Preconditions: { 1: ['uid', 'string'], 2: ['resourceVersion', 'string'] },
-  Namespace: { 1: ['metadata', 'ObjectMeta'], 2: ['spec', 'NamespaceSpec'], 3: ['status', 'NamespaceStatus'] },
-  NamespaceSpec: { 1: ['finalizers', '*string'] },
-  NamespaceStatus: { 1: ['phase', 'string'] },
-  ConfigMap: { 1: ['metadata', 'ObjectMeta'], 2: ['data', 'strings'], 3: ['binaryData', 'bytesByKey'], 4: ['immutable', 'boolean'] },
-  Secret: { 1: ['metadata', 'ObjectMeta'], 2: ['data', 'bytesByKey'], 3: ['type', 'string'], 4: ['stringData', 'strings'], 5: ['immutable', 'boolean'] },
-  ServiceAccount: { 1: ['metadata', 'ObjectMeta'], 4: ['automountServiceAccountToken', 'boolean'] },
-  SelfSubjectAccessReview: { 1: ['metadata', 'ObjectMeta'], 2: ['spec', 'SelfSubjectAccessReviewSpec'] },
-  SelfSubjectAccessReviewSpec: { 1: ['resourceAttributes', 'ResourceAttributes'], 2: ['nonResourceAttributes', 'NonResourceAttributes'] },
-  ResourceAttributes: { 1: ['namespace', 'string'], 2: ['verb', 'string'], 3: ['group', 'string'], 4: ['version', 'string'], 5: ['resource', 'string'], 6: ['subresource', 'string'], 7: ['name', 'string'] },
-  NonResourceAttributes: { 1: ['path', 'string'], 2: ['verb', 'string'] },
-  SelfSubjectReview: { 1: ['metadata', 'ObjectMeta'] },
-};
+const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', import.meta.url), 'utf8')) as Readonly<Record<string, Table>>;
 
-/** A map is a list of entries. */
-const entryTables: Readonly<Record<string, Table>> = {
-  strings: { 1: ['key', 'string'], 2: ['value', 'string'] },
-  bytesByKey: { 1: ['key', 'string'], 2: ['value', 'bytes'] },
-};
-const timeTable: Table = { 1: ['seconds', 'integer'], 2: ['nanos', 'integer'] };
-const jsonTable: Table = { 1: ['raw', 'raw'] };
+/** Types that are no messages in JSON. */
+const wrapped = {
+  envelope: { 1: 'typeMeta:typeMeta', 2: 'raw:raw' },
+  typeMeta: { 1: 'apiVersion:string', 2: 'kind:string' },
+  time: { 1: 'seconds:integer', 2: 'nanos:integer' },
+  json: { 1: 'raw:raw' },
+  quantity: { 1: 'text:string' },
+  microTime: { 1: 'seconds:integer', 2: 'nanos:integer' },
+  intOrString: { 1: 'isText:integer', 2: 'number:integer', 3: 'text:string' },
+} as const satisfies Readonly<Record<string, Table>>;
 
 const magic = Buffer.from('k8s\0', 'latin1');
 
@@ -47,25 +36,26 @@ const magic = Buffer.from('k8s\0', 'latin1');
 export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!buffer.subarray(0, 4).equals(magic)) throw badRequest('the body is no Kubernetes protobuf message');
-  const envelope = readMessage(buffer.subarray(4), 'Unknown');
-  const type = (envelope['typeMeta'] ?? {}) as JsonRecord;
-  const kind = typeof type['kind'] === 'string' ? type['kind'] : '';
-  if (tables[kind] === undefined) {
+  const envelope = readFields(buffer.subarray(4), wrapped.envelope);
+  const { apiVersion = '', kind = '' } = readFields(bufferOf(envelope['typeMeta']), wrapped.typeMeta) as { apiVersion?: string; kind?: string };
+  // Options carry the version of what they are about.
+  const name = kind === 'DeleteOptions' ? 'meta/v1.DeleteOptions' : `${apiVersion}.${kind}`;
+  const table = Object.hasOwn(messages, name) ? messages[name] : undefined;
+  if (table === undefined || typeof table !== 'object') {
     throw new StatusError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read here; use kubectl apply -f, which sends JSON`);
   }
-  return { ...type, ...readMessage((envelope['raw'] as Buffer | undefined) ?? Buffer.alloc(0), kind) };
+  return { apiVersion, kind, ...readFields(bufferOf(envelope['raw']), table) };
 }
 
-function readMessage(buffer: Buffer, name: string): JsonRecord {
-  const table = tables[name];
-  return table === undefined ? {} : readFields(buffer, table);
+function bufferOf(value: unknown): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.alloc(0);
 }
 
 function readFields(buffer: Buffer, table: Table): JsonRecord {
   const out: JsonRecord = {};
   for (const { field, value } of wireFields(buffer)) {
-    const row = table[field];
-    if (row !== undefined) store(out, row[0], row[1], value);
+    const [, name = '', shape = '', type = '', optional = ''] = /^(\w*):([*%]?)([^?]+)(\??)$/.exec(table[field] ?? '') ?? [];
+    if (type !== '') store(out, { name, shape, type, isOptional: optional !== '' }, value);
   }
   return out;
 }
@@ -102,22 +92,28 @@ function* wireFields(buffer: Buffer): Generator<{ readonly field: number; readon
   }
 }
 
-/** Zero values are left out: Go encodes some that nobody set. */
-function store(out: JsonRecord, name: string, type: string, value: WireValue): void {
-  const entries = entryTables[type];
-  if (entries !== undefined) {
-    const { key = '', value: text = '' } = readFields(asBuffer(value), entries);
-    out[name] = { ...(out[name] as JsonRecord | undefined), [key as string]: text };
+type Row = { readonly name: string; readonly shape: string; readonly type: string; readonly isOptional: boolean };
+
+/** Zero values are left out where Go cannot tell them from nothing: it encodes some that nobody set. */
+function store(out: JsonRecord, row: Row, value: WireValue): void {
+  const { name, shape, type, isOptional } = row;
+  if (shape === '%') {
+    const { key = '', value: item = '' } = readFields(asBuffer(value), { 1: 'key:string', 2: `value:${type}?` });
+    out[name] = { ...(isRecord(out[name]) ? out[name] : {}), [String(key)]: item };
     return;
   }
-  const isList = type.startsWith('*');
-  const read = readValue(isList ? type.slice(1) : type, value);
-  if (isList) out[name] = [...((out[name] as unknown[] | undefined) ?? []), read];
-  else if (read !== undefined && read !== '' && read !== 0) out[name] = read;
+  const read = readValue(type, value);
+  if (shape === '*') out[name] = [...(Array.isArray(out[name]) ? (out[name] as unknown[]) : []), read];
+  else if (name === '') Object.assign(out, read);
+  else if (isOptional || !isZero(read)) out[name] = read;
+}
+
+function isZero(value: unknown): boolean {
+  return value === undefined || value === '' || value === 0 || value === false;
 }
 
 function readValue(type: string, value: WireValue): unknown {
-  switch (type as Scalar | 'raw') {
+  switch (type) {
     case 'string':
       return asBuffer(value).toString('utf8');
     case 'bytes':
@@ -127,31 +123,45 @@ function readValue(type: string, value: WireValue): unknown {
     case 'boolean':
       return asNumber(value) !== 0n;
     case 'raw':
+    case 'typeMeta':
       return asBuffer(value);
-    case 'json':
-      return readJson(asBuffer(value));
-    case 'time':
-      return readTime(asBuffer(value));
-    case 'strings':
-    case 'bytesByKey':
-      return undefined;
     default:
-      return readMessage(asBuffer(value), type);
+      return Object.hasOwn(wrapped, type) ? readWrapped(type, asBuffer(value)) : readFields(asBuffer(value), messages[type] ?? {});
+  }
+}
+
+function readWrapped(type: string, buffer: Buffer): unknown {
+  switch (type) {
+    case 'json':
+      return readJson(buffer);
+    case 'time':
+      return readTime(buffer)?.replace(/\.\d+Z$/, 'Z');
+    case 'microTime':
+      return readTime(buffer);
+    case 'quantity':
+      return readFields(buffer, wrapped.quantity)['text'];
+    default: {
+      const { isText, number = 0, text = '' } = readFields(buffer, wrapped.intOrString);
+      return isText === undefined ? number : text;
+    }
   }
 }
 
 function readJson(buffer: Buffer): unknown {
-  const raw = readFields(buffer, jsonTable)['raw'];
+  const raw = bufferOf(readFields(buffer, wrapped.json)['raw']);
   try {
-    return JSON.parse(Buffer.isBuffer(raw) ? raw.toString('utf8') : '{}');
+    return JSON.parse(raw.length === 0 ? '{}' : raw.toString('utf8'));
   } catch {
     throw badRequest('the protobuf body holds broken JSON');
   }
 }
 
+/** @returns as a MicroTime; undefined for the zero time */
 function readTime(buffer: Buffer): string | undefined {
-  const seconds = readFields(buffer, timeTable)['seconds'];
-  return typeof seconds === 'number' && Math.abs(seconds) < 8e12 ? new Date(seconds * 1000).toISOString().replace('.000Z', 'Z') : undefined;
+  const { seconds, nanos = 0 } = readFields(buffer, wrapped.time);
+  if (typeof seconds !== 'number' || typeof nanos !== 'number' || Math.abs(seconds) > 8e12 || seconds < 0) return undefined;
+  const micros = String(Math.floor(Math.abs(nanos) / 1000) % 1e6).padStart(6, '0');
+  return toMicroTime(seconds * 1000).replace(/\.\d+Z$/, `.${micros}Z`);
 }
 
 function asBuffer(value: WireValue): Buffer {

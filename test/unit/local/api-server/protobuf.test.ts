@@ -27,8 +27,39 @@ describe('decodeProtobuf', () => {
     assert.deepEqual(decodeProtobuf(envelope('v1', 'Secret', Buffer.concat([field(1, meta), field(2, entry)]))), { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { a: '/wA=' } });
   });
 
+  it('tells zero from nothing where a type does', () => {
+    const container = Buffer.concat([field(1, 'c'), field(2, ''), field(5, ''), field(8, Buffer.concat([field(1, Buffer.concat([field(1, 'cpu'), field(2, field(1, '100m'))]))]))]);
+    const volume = Buffer.concat([field(1, 'v'), field(2, field(6, field(1, 'settings')))]);
+    const template = field(2, Buffer.concat([field(1, volume), field(2, container)]));
+    const spec = Buffer.concat([field(1, 0), field(2, field(1, Buffer.concat([field(1, 'a'), field(2, '')]))), field(3, template), field(4, ''), field(5, 0)]);
+    assert.deepEqual(decodeProtobuf(envelope('apps/v1', 'Deployment', field(2, spec))), {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: { a: '' } },
+        template: { spec: { volumes: [{ name: 'v', secret: { secretName: 'settings' } }], containers: [{ name: 'c', resources: { limits: { cpu: '100m' } } }] } },
+        strategy: {},
+      },
+    });
+  });
+
+  it('reads what is a number or a text, and times to the microsecond', () => {
+    const port = (target: Buffer): Buffer => field(1, Buffer.concat([field(3, 80), field(4, target)]));
+    const ports = Buffer.concat([port(Buffer.concat([field(1, 0), field(2, 81), field(3, '')])), port(Buffer.concat([field(1, 1), field(2, 0), field(3, 'http')])), port(field(1, 0))]);
+    assert.deepEqual(decodeProtobuf(envelope('v1', 'Service', field(2, ports))), { apiVersion: 'v1', kind: 'Service', spec: { ports: [{ port: 80, targetPort: 81 }, { port: 80, targetPort: 'http' }, { port: 80 }] } });
+    const time = Buffer.concat([field(1, 60), field(2, 100)]);
+    assert.deepEqual(decodeProtobuf(envelope('coordination.k8s.io/v1', 'Lease', field(2, Buffer.concat([field(3, time), field(4, Buffer.concat([Buffer.from([8, 60, 16, 0xc0, 0x84, 0x3d])]))])))), {
+      apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', spec: { acquireTime: '1970-01-01T00:01:00.000000Z', renewTime: '1970-01-01T00:01:00.001000Z' },
+    });
+  });
+
+  it('takes options for options, whatever version they are about', () => {
+    assert.deepEqual(decodeProtobuf(envelope('apps/v1', 'DeleteOptions', Buffer.concat([field(1, 0), field(4, 'Orphan')]))), { apiVersion: 'apps/v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, propagationPolicy: 'Orphan' });
+  });
+
   it('refuses a kind that it has no table for, with advice', () => {
-    assert.throws(() => decodeProtobuf(envelope('apps/v1', 'Deployment', Buffer.alloc(0))), (error: unknown) => error instanceof StatusError && error.body.code === 415 && error.message.includes('kubectl apply -f'));
+    assert.throws(() => decodeProtobuf(envelope('batch/v1', 'Job', Buffer.alloc(0))), (error: unknown) => error instanceof StatusError && error.body.code === 415 && error.message.includes('kubectl apply -f'));
   });
 
   it('refuses anything broken without breaking', () => {

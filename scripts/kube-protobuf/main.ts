@@ -1,0 +1,103 @@
+/**
+ * Rewrites local/api-server/builtin/messages.json from the Go types of Kubernetes: which field number is which field.
+ *
+ * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero can
+ *       be told from nothing. Run by hand when local mode moves to a newer Kubernetes, with the folder that holds the Go
+ *       modules: `node scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Name in the tables → file below the modules, and what other files import it as. */
+const sources: readonly { readonly name: string; readonly module: string; readonly file: string; readonly aliases: readonly string[] }[] = [
+  { name: 'v1', module: 'api', file: 'core/v1/types.go', aliases: ['corev1', 'v1'] },
+  { name: 'apps/v1', module: 'api', file: 'apps/v1/types.go', aliases: ['apps'] },
+  { name: 'autoscaling/v1', module: 'api', file: 'autoscaling/v1/types.go', aliases: ['autoscaling'] },
+  { name: 'coordination.k8s.io/v1', module: 'api', file: 'coordination/v1/types.go', aliases: ['coordination'] },
+  { name: 'discovery.k8s.io/v1', module: 'api', file: 'discovery/v1/types.go', aliases: ['discovery'] },
+  { name: 'events.k8s.io/v1', module: 'api', file: 'events/v1/types.go', aliases: ['events'] },
+  { name: 'authentication.k8s.io/v1', module: 'api', file: 'authentication/v1/types.go', aliases: ['authentication'] },
+  { name: 'authorization.k8s.io/v1', module: 'api', file: 'authorization/v1/types.go', aliases: ['authorization'] },
+  { name: 'meta/v1', module: 'apimachinery', file: 'pkg/apis/meta/v1/types.go', aliases: ['metav1'] },
+];
+
+const roots = [
+  ...['Namespace', 'Pod', 'Service', 'ConfigMap', 'Secret', 'ServiceAccount', 'Event', 'PersistentVolumeClaim', 'Node', 'Endpoints'].map((kind) => `v1.${kind}`),
+  ...['Deployment', 'ReplicaSet', 'ControllerRevision'].map((kind) => `apps/v1.${kind}`),
+  'autoscaling/v1.Scale', 'coordination.k8s.io/v1.Lease', 'discovery.k8s.io/v1.EndpointSlice', 'events.k8s.io/v1.Event', 'authentication.k8s.io/v1.SelfSubjectReview',
+  ...['SelfSubjectAccessReview', 'SelfSubjectRulesReview', 'SubjectAccessReview'].map((kind) => `authorization.k8s.io/v1.${kind}`),
+  'meta/v1.DeleteOptions',
+];
+
+/** Go types that have a form of their own, on the wire or in JSON. */
+const special: Readonly<Record<string, string>> = {
+  'string': 'string', 'bool': 'boolean', 'int': 'integer', 'int32': 'integer', 'int64': 'integer', '[]byte': 'bytes',
+  'types.UID': 'string', 'types.NodeName': 'string', 'resource.Quantity': 'quantity', 'intstr.IntOrString': 'intOrString',
+  'metav1.Time': 'time', 'metav1.MicroTime': 'microTime', 'runtime.RawExtension': 'json', 'metav1.FieldsV1': 'json',
+};
+
+type GoField = { readonly number: string; readonly name: string; readonly type: string };
+type GoFile = { readonly structs: Map<string, readonly GoField[]>; readonly others: Map<string, string> };
+
+function parseGo(text: string): GoFile {
+  const structs = new Map<string, readonly GoField[]>();
+  const others = new Map<string, string>();
+  for (const [, name = '', body = ''] of text.matchAll(/^type (\w+) struct \{\n([\s\S]*?)^\}/gm)) structs.set(name, body.split('\n').flatMap(fieldOf));
+  for (const [, name = '', type = ''] of text.matchAll(/^type (\w+) ((?!struct|interface)\S+)$/gm)) others.set(name, type);
+  return { structs, others };
+}
+
+/** An inlined message has no name: its fields are its parent's in JSON. */
+function fieldOf(line: string): GoField[] {
+  const [, , type = '', tags = ''] = /^\t(\w+ +)?([^\s`]+)\s+`([^`]*)`/.exec(line) ?? [];
+  const [, json = ''] = /json:"([^",]*)/.exec(tags) ?? [];
+  const [, number = ''] = /protobuf:"\w+,(\d+),/.exec(tags) ?? [];
+  return number === '' ? [] : [{ number, name: json, type }];
+}
+
+const root = process.argv[2] ?? '';
+const version = process.argv[3] ?? '';
+const files = new Map(sources.map(({ name, module, file }) => [name, parseGo(readFileSync(join(root, `${module}@${version}`, file), 'utf8'))]));
+const homes = new Map(sources.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
+
+/** @returns a scalar's word, or `group/version.Type`; a list begins with `*`, a map with `%`; with `?` at the end zero is not nothing */
+function typeOf(go: string, home: string): string {
+  if (go.startsWith('*')) return `${typeOf(go.slice(1), home)}?`;
+  const known = special[go] ?? special[home === 'meta/v1' ? `metav1.${go}` : go];
+  if (known !== undefined) return known;
+  if (go.startsWith('map[')) return `%${typeOf(go.slice(go.indexOf(']') + 1), home)}`;
+  if (go.startsWith('[]')) return `*${typeOf(go.slice(2), home)}`;
+  return nameOf(go, home);
+}
+
+/** A type of some file by its name: a message, or what stands behind another name. */
+function nameOf(go: string, home: string): string {
+  const cut = go.indexOf('.');
+  const [place, bare] = cut < 0 ? [home, go] : [homes.get(go.slice(0, cut)) ?? '', go.slice(cut + 1)];
+  const file = files.get(place);
+  const other = file?.others.get(bare);
+  if (other !== undefined) return typeOf(other, place);
+  if (file?.structs.has(bare) !== true) throw new Error(`the type ${go} of ${home} is not known`);
+  return `${place}.${bare}`;
+}
+
+const messages: Record<string, Record<string, string>> = {};
+
+function add(name: string): void {
+  if (messages[name] !== undefined) return;
+  const cut = name.lastIndexOf('.');
+  const home = name.slice(0, cut);
+  const fields = files.get(home)?.structs.get(name.slice(cut + 1));
+  if (fields === undefined) throw new Error(`there is no type ${name}`);
+  const rows = fields.map((field) => [field.number, `${field.name}:${typeOf(field.type, home)}`] as const);
+  messages[name] = Object.fromEntries(rows);
+  for (const [, row] of rows) {
+    const type = row.slice(row.indexOf(':') + 1).replace(/^[*%]/, '').replace(/\?$/, '');
+    if (type.includes('.')) add(type);
+  }
+}
+
+for (const name of roots) add(name);
+const lines = Object.entries(messages).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, rows]) => `${JSON.stringify(name)}: ${JSON.stringify(rows)}`);
+const comment = `Field numbers of built-in types of Kubernetes ${version.replace('v0', 'v1')} (Apache-2.0), written by scripts/kube-protobuf`;
+writeFileSync(join(import.meta.dirname, '..', '..', 'local', 'api-server', 'builtin', 'messages.json'), `{\n"$comment": ${JSON.stringify(comment)},\n${lines.join(',\n')}\n}\n`);
