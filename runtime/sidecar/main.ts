@@ -1,29 +1,25 @@
 /**
  * The sidecar: a small process beside the runtime that says how the pod is doing.
  *
- * Owns:  wiring collector, golden run and server. It is a process of its own so that a report can be had of a runtime
+ * Owns:  wiring collector, golden run, replaying and server. It is a process of its own so that a report can be had of a runtime
  *        that hangs, is killed for its memory, or never came up.
  * Ends:  told to stop, it reports through the runtime's drain and ends when the runtime is gone.
  */
 import { Agent } from 'node:http';
+import type { GoldenResult, Report } from '../../api/report.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
-import { ports } from '../../api/names.ts';
-import type { GoldenResult, Report } from '../../api/report.ts';
-import { askRuntime } from './ask-runtime.ts';
 import type { Asked } from './asked.ts';
 import { Collector } from './collector.ts';
 import { sidecarConfig } from './config.ts';
 import { readCounters } from './counters-client.ts';
-import type { Ask } from './golden-pass.ts';
+import { goldenAsk } from './golden-ask.ts';
 import { PodGolden } from './pod-golden.ts';
 import { serveReports } from './server.ts';
 
 /** Half a second is ten times what a busy machine takes; two are the operator's own patience. */
 const readDeadlineMs = 2_000;
-/** A golden case may be the longest text a model takes, on a busy machine. */
-const questionDeadlineMs = 60_000;
 
 /**
  * @param environment POD_IP says where to listen and ask, ONNX_CONFIG_DIR where the revision's config is
@@ -36,7 +32,7 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const questions = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const collector = new Collector({ revision: config.revision, read: () => readCounters(source), clock: systemClock, random: Math.random });
-  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: asker(questions), ready: () => collector.report.ready === true, clock: systemClock, random: Math.random, logger });
+  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions), ready: () => collector.report.ready === true, clock: systemClock, random: Math.random, logger });
   const report = (): Report => withGolden(collector.report, golden.result());
   const onAsked = ({ peers }: Asked): void => golden.offer(peers);
   const endServing = await serveReports({ report, onAsked, blocks: (from, limitBytes) => collector.blocks(from, limitBytes), alive: () => collector.alive }, config.addresses, config.reportPort);
@@ -53,10 +49,6 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   }
   logger.info('sidecar ended', { bootId: collector.report.bootId, seq: collector.report.seq });
   return exitCodes.ok;
-}
-
-function asker(agent: Agent): Ask {
-  return (address, question, signal) => askRuntime(question, { address, port: ports.runtime, agent, deadlineMs: questionDeadlineMs, signal });
 }
 
 function withGolden(report: Report, golden: GoldenResult | undefined): Report {
