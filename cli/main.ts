@@ -13,6 +13,7 @@ import { intend, verbs, type VerbName } from './intend.ts';
 import { replay } from './replay.ts';
 import { status } from './status.ts';
 import { undo } from './undo.ts';
+import { validate } from './validate.ts';
 import { wait } from './wait.ts';
 
 type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal) => Promise<ExitCode> };
@@ -22,6 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
   wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
   ...Object.fromEntries((Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }])),
   undo: { about: 'put the spec of an older revision back', main: undo },
+  validate: { about: 'check manifests without a cluster, for pipelines', main: validate },
   replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
 };
 

@@ -1,0 +1,106 @@
+/**
+ * What only the operator, or the cluster behind it, would find in an OnnxModel that the API server takes.
+ *
+ * Owns:  the list of checks. Gates, steps, durations are read by the very code that reads them in the operator.
+ * Pure:  a spec that passed the schema → findings.
+ */
+import { AppError } from '../api/errors.ts';
+import { rolloutDefaults } from '../api/defaults.ts';
+import type { OnnxModelSpec } from '../api/onnxmodel.ts';
+import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.ts';
+import { planOf } from '../operator/analysis/plan.ts';
+import { rolloutPlanOf } from '../operator/rollout/plan.ts';
+import type { Finding } from './check-manifest.ts';
+
+type Check = (spec: OnnxModelSpec) => readonly Finding[];
+
+const error = (path: string, message: string, hint?: string): Finding => ({ severity: 'error', path, message, ...(hint === undefined ? {} : { hint }) });
+const warning = (path: string, message: string, hint?: string): Finding => ({ ...error(path, message, hint), severity: 'warning' });
+
+const checks: readonly Check[] = [readByTheOperator, requestsUnderLimits, podLabels, deadlines, stepsThatMeanSomething, intentsInFiles, localFiles];
+
+/** @param object with a spec that passed the schema */
+export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly Finding[] {
+  return checks.flatMap((check) => check(object['spec'] as OnnxModelSpec));
+}
+
+function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
+  return [() => planOf(spec.rollout?.gates, spec.rollout?.steps), () => rolloutPlanOf(spec, 0)].flatMap((read) => {
+    try {
+      read();
+      return [];
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || thrown.code !== 'FIELD_INVALID') throw thrown;
+      const { field, problem } = thrown.params as { readonly field: string; readonly problem: string };
+      return [error(field, problem)];
+    }
+  });
+}
+
+/** The API server would take the model and then refuse its pods. */
+function requestsUnderLimits({ resources = {} }: OnnxModelSpec): readonly Finding[] {
+  const { requests = {}, limits = {} } = resources;
+  return Object.entries(requests).flatMap(([name, request]) => {
+    const limit = limits[name];
+    const [asked, most] = [parseQuantity(String(request)), parseQuantity(String(limit ?? ''))];
+    const path = `spec.resources.requests.${name}`;
+    if (asked === undefined || limit === undefined || most === undefined) return [];
+    if (asked > most) return [error(path, `${request} is more than the limit, ${limit}: no pod could be made`)];
+    return name.includes('/') && asked !== most ? [error(path, `${request} is not the limit, ${limit}: a device is requested as often as it is limited`)] : [];
+  });
+}
+
+function podLabels({ template = {} }: OnnxModelSpec): readonly Finding[] {
+  const maps = [
+    { path: 'spec.template.metadata.labels', entries: template.metadata?.labels ?? {} },
+    { path: 'spec.template.spec.nodeSelector', entries: template.spec?.nodeSelector ?? {} },
+  ];
+  const ofMaps = maps.flatMap(({ path, entries }) =>
+    Object.entries(entries).flatMap(([key, value]) => [qualifiedNameProblem(key), labelValueProblem(value)].filter((problem) => problem !== undefined).map((problem) => error(`${path}.${key}`, `no pod could be made: ${problem}`))),
+  );
+  const annotations = Object.keys(template.metadata?.annotations ?? {}).flatMap((key) => {
+    const problem = qualifiedNameProblem(key.toLowerCase());
+    return problem === undefined ? [] : [error(`spec.template.metadata.annotations.${key}`, `no pod could be made: ${problem}`)];
+  });
+  return [...ofMaps, ...annotations];
+}
+
+function deadlines({ rollout, warmup }: OnnxModelSpec): readonly Finding[] {
+  const deadline = rollout?.progressDeadline ?? rolloutDefaults.progressDeadline;
+  const timeout = warmup?.timeout;
+  if (timeout === undefined || (parseDurationMs(timeout) ?? 0) < (parseDurationMs(deadline) ?? Infinity)) return [];
+  return [warning('spec.warmup.timeout', `${timeout} is no less than spec.rollout.progressDeadline, ${deadline}: a revision that warms up so long is given up before it is warm`, 'raise the deadline, or lower the timeout')];
+}
+
+type RolloutSpec = NonNullable<OnnxModelSpec['rollout']>;
+
+function isJudgedUnderTraffic({ gates }: RolloutSpec): boolean {
+  return (gates?.latency ?? gates?.errors ?? gates?.quality) !== undefined;
+}
+
+function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+  const { steps, strategy = rolloutDefaults.strategy } = rollout;
+  const at = 'spec.rollout.steps';
+  if (steps === undefined) return strategy === 'Immediate' && isJudgedUnderTraffic(rollout) ? [warning('spec.rollout.gates', 'with strategy Immediate, the default, nothing is judged under traffic', 'strategy: Canary')] : [];
+  if (rollout.capacity?.mode === 'Recreate') return [warning(at, 'with capacity.mode Recreate the old pods go first: there are no steps')];
+  const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => step.analyze !== undefined);
+  return [...(unasked ? [warning(at, 'no step is an analyze step: the gates are never asked')] : []), ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`))];
+}
+
+type StepSpec = NonNullable<RolloutSpec['steps']>[number];
+
+function oddStep({ analyze, pause }: StepSpec, before: readonly StepSpec[], at: string): readonly Finding[] {
+  if (analyze !== undefined && !before.some((step) => (step.weight ?? 0) > 0)) return [warning(at, 'the candidate has no traffic yet to be judged by', 'put a weight step before it')];
+  return pause !== undefined && pause.duration === undefined ? [warning(`${at}.pause`, 'it has no duration: the rollout waits for "kubectl-onnx resume"')] : [];
+}
+
+const intents = ['abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken'] as const;
+
+function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+  return intents.filter((name) => rollout[name] !== undefined).map((name) => warning(`spec.rollout.${name}`, `is said for one moment, and would be said again with every apply`, 'leave it out of files: kubectl-onnx writes it'));
+}
+
+function localFiles({ model }: OnnxModelSpec): readonly Finding[] {
+  return model.uri.startsWith('file:') ? [warning('spec.model.uri', 'file:// is served in local mode alone')] : [];
+}
