@@ -77,14 +77,17 @@ export function validateLabels(labels: unknown, path: string): Cause[] {
 
 function validateAnnotations(annotations: unknown): Cause[] {
   const causes: Cause[] = [];
-  let bytes = 0;
-  for (const [key, value] of Object.entries(recordOf(annotations))) {
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
+  for (const key of Object.keys(recordOf(annotations))) {
     const problem = qualifiedNameProblem(key.toLowerCase());
     if (problem !== undefined) causes.push(invalidValue('metadata.annotations', key, problem));
   }
-  if (bytes > maxAnnotationBytes) causes.push({ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxAnnotationBytes} bytes`, field: 'metadata.annotations' });
+  if (!isWithinAnnotationLimit(annotations)) causes.push({ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxAnnotationBytes} bytes`, field: 'metadata.annotations' });
   return causes;
+}
+
+export function isWithinAnnotationLimit(annotations: unknown): boolean {
+  const bytes = Object.entries(recordOf(annotations)).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)), 0);
+  return bytes <= maxAnnotationBytes;
 }
 
 function validateOwners(owners: unknown): Cause[] {

@@ -12,7 +12,8 @@ import { StatusError } from '../status.ts';
 import type { Subresource } from '../writes.ts';
 import { configProblems } from './check-config.ts';
 import { isSameManager, readEntries, type Entry } from './entries.ts';
-import { FieldSet, pathText } from './field-set.ts';
+import { pathText, type FieldSet } from './field-set.ts';
+import { excusedConflicts, renewLastApplied } from './last-applied.ts';
 import { mergeValue, removeGivenUp } from './merge.ts';
 import { lessened, notTracked, setEntries } from './track.ts';
 import { differenceOf, fieldsOf } from './walk.ts';
@@ -43,11 +44,12 @@ export function applyConfig(application: Application): Draft {
   const wanted = (own === undefined ? merged : removeGivenUp(merged, resource.schema, own.fields, owned)) as Draft;
   const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
   const changed = added.union(modified).without(untracked);
-  refuseConflicts(others, changed, application.force);
+  if (!application.force) refuseConflicts(others, changed, excusedConflicts(resource, live, manager));
   // As on the real server: only a change of the object is a time worth noting.
   const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
   const entry: Entry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
   const draft = copyOf(wanted);
+  renewLastApplied(draft, config, manager);
   setEntries(draft, [...others.map((other) => lessened(other, changed, removed)), entry]);
   return draft;
 }
@@ -71,10 +73,10 @@ function checkConfig(resource: Resource, config: Draft): void {
   throw new StatusError(500, '', `failed to create typed patch object (${name}; ${apiVersionOf(resource)}, Kind=${resource.kind}): ${list}`);
 }
 
-function refuseConflicts(others: readonly Entry[], changed: FieldSet, force: boolean): void {
-  if (force) return;
+/** An excuse counts for all conflicts or for none; those that have none are told. */
+function refuseConflicts(others: readonly Entry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {
-    const paths = [...entry.fields.intersection(changed).paths()].map(pathText);
+    const paths = [...entry.fields.intersection(changed).difference(excused).paths()].map(pathText);
     return paths.length === 0 ? [] : [{ who: ownerText(entry), paths }];
   });
   const count = conflicts.reduce((sum, { paths }) => sum + paths.length, 0);

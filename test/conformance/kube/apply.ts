@@ -1,5 +1,6 @@
 /** Server-side apply: creating, owning, conflicting, forcing, giving up. */
 import assert from 'node:assert/strict';
+import type { Answer, Json } from './api.ts';
 import { ok, ownedBy, refused, type World } from './world.ts';
 
 export function applyChapter(here: () => World): void {
@@ -146,6 +147,39 @@ export function applyChapter(here: () => World): void {
       ok(await here().api.patch(here().widgets('ssa-before'), 'merge', { metadata: { managedFields: [{}] } }));
       const status = refused(await here().apply('ssa-before', 'one', { size: 'small', replicas: 3 }), 409, 'Conflict');
       assert.match(status.message, /conflict with "before-first-apply" using/);
+    });
+
+    describe('by kubectl, of what it applied on the client before', () => {
+      const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
+      const config = (name: string, data: Json, annotations?: Json): Json => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...(annotations === undefined ? {} : { annotations }) }, data });
+      /** As `kubectl apply` without --server-side makes it. */
+      const applyOnClient = async (name: string, data: Json): Promise<Json> => {
+        const last = JSON.stringify(config(name, data));
+        return ok(await here().api.post(`${here().path('v1', 'configmaps')}?fieldManager=kubectl-client-side-apply`, config(name, data, { [annotation]: last })), 201);
+      };
+      const apply = (name: string, data: Json, manager = 'kubectl'): Promise<Answer> =>
+        here().api.patch(`${here().path('v1', 'configmaps', name)}?fieldManager=${manager}`, 'apply', config(name, data));
+
+      it('takes its own fields over without a conflict, and notes what it applied', async () => {
+        await applyOnClient('csa-own', { a: '1', b: '1' });
+        const changed = ok(await apply('csa-own', { a: '2', b: '<&>' }));
+        assert.deepEqual(changed.data, { a: '2', b: '<&>' });
+        assert.equal(changed.metadata.annotations[annotation], '{"apiVersion":"v1","data":{"a":"2","b":"\\u003c\\u0026\\u003e"},"kind":"ConfigMap","metadata":{"name":"csa-own"}}\n');
+      });
+
+      it('leaves a field to whoever changed it since', async () => {
+        await applyOnClient('csa-other', { a: '1', b: '1' });
+        ok(await here().api.patch(`${here().path('v1', 'configmaps', 'csa-other')}?fieldManager=editor`, 'merge', { data: { b: '3' } }));
+        const status = refused(await apply('csa-other', { a: '2', b: '2' }), 409, 'Conflict');
+        assert.equal(status.message, 'Apply failed with 1 conflict: conflict with "editor" using v1: .data.b');
+      });
+
+      it('is of no concern to another manager', async () => {
+        const made = await applyOnClient('csa-stranger', { a: '1' });
+        refused(await apply('csa-stranger', { a: '2' }, 'stranger'), 409, 'Conflict');
+        const shared = ok(await apply('csa-stranger', { a: '1' }, 'stranger'));
+        assert.equal(shared.metadata.annotations[annotation], made.metadata.annotations[annotation]);
+      });
     });
 
     it('knows the lists of a Deployment', async () => {

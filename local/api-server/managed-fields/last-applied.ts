@@ -1,0 +1,52 @@
+/**
+ * The way from `kubectl apply` to `kubectl apply --server-side` and back, as the real server paves it.
+ *
+ * Owns: which conflicts the annotation of client-side apply excuses, and keeping it true when kubectl applies on the
+ *       server, so that a later client-side apply finds what was applied last.
+ * Rule: all of it for the manager `kubectl` alone; any other is on its own.
+ */
+import { copyOf, isRecord, recordOf, sorted, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import { isWithinAnnotationLimit } from '../../../lib/schema/metadata.ts';
+import type { KubeObject } from '../../objects.ts';
+import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
+import { FieldSet } from './field-set.ts';
+import { differenceOf, fieldsOf } from './walk.ts';
+
+const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
+const manager = 'kubectl';
+
+/** Fields that client-side apply set last and that still have its value: kubectl may take them over without force. */
+export function excusedConflicts(resource: Resource, live: KubeObject | undefined, who: string): FieldSet {
+  const text = live?.metadata.annotations?.[annotation] ?? '';
+  if (who !== manager || live === undefined || text === '') return new FieldSet();
+  const applied = parse(text);
+  if (applied === undefined || applied['apiVersion'] !== apiVersionOf(resource)) return new FieldSet();
+  const { added, modified, removed } = differenceOf(applied, live, resource.schema);
+  return fieldsOf(applied, resource.schema).difference(modified).difference(added).difference(removed);
+}
+
+/** Writes the configuration into the annotation of an object that has one. @param draft is changed */
+export function renewLastApplied(draft: Draft, config: Draft, who: string): void {
+  const annotations = recordOf(draft.metadata['annotations']);
+  if (who !== manager || (stringAt(annotations, annotation) ?? '') === '') return;
+  const applied = copyOf(config);
+  const own = applied.metadata['annotations'];
+  if (isRecord(own)) delete own[annotation];
+  annotations[annotation] = goJson(applied);
+  if (!isWithinAnnotationLimit(annotations)) delete annotations[annotation];
+}
+
+function parse(text: string): JsonRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As Go's encoder writes it: fields in order, nothing that HTML would take for its own, a line's end. */
+function goJson(value: unknown): string {
+  const escaped = JSON.stringify(sorted(value)).replace(/[<>&\u2028\u2029]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `${escaped}\n`;
+}
