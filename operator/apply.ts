@@ -4,12 +4,14 @@
  * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
  * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
  *        left it. A manifest that is refused holds up its own revision only; the pass then fails and names it.
+ * Traffic: the entry Service selects by the serving mark only once the pods have it (serving-pods.ts); a route is
+ *        written only where the cluster has routes.
  */
 import { AppError, kindOf, messageOf } from '../api/errors.ts';
-import { fieldManager, labels } from '../api/names.ts';
+import { annotations, fieldManager, labels } from '../api/names.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isApplied, stamped } from './drift.ts';
-import { childTypes, configMaps, controllerRevisions, deployments, services } from './kube-objects.ts';
+import { childTypes } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
@@ -17,47 +19,102 @@ import type { ResourceType } from './kube/resource-type.ts';
 import type { ApplyFailure, Seen } from './observe.ts';
 import type { RecentWrites } from './recent-writes.ts';
 import type { Manifest } from './resources/objects.ts';
+import { markPods, selectsMarks, sharing, unmarkPods, type Marking } from './serving-pods.ts';
+import type { TrafficMemory } from './traffic-memory.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from './rollout/state.ts';
 
-const typeOfKind: Readonly<Record<string, ResourceType>> = { Service: services, Deployment: deployments, ConfigMap: configMaps, ControllerRevision: controllerRevisions };
-
-export type Applied = { readonly writes: number; readonly failure?: ApplyFailure; readonly error?: unknown };
+export type Applied = {
+  readonly writes: number;
+  /** Somebody had changed the weights of the route; they were put back. */
+  readonly hasReverted?: boolean;
+  /** Something is to be waited for. */
+  readonly recheckMs?: number;
+  readonly failure?: ApplyFailure;
+  readonly error?: unknown;
+};
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
-type Hands = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly clock: Clock };
+export type Hands = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly traffic: TrafficMemory; readonly clock: Clock };
 
-export async function apply({ client, call, recent, clock }: Hands, seen: Seen, want: Wanted): Promise<Applied> {
-  const { decision, manifests } = want;
+export async function apply(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+  const marking = await tryToMark(hands, seen, decision);
+  const put = await putAll(hands, seen, { decision, manifests: manifests.map(stamped).filter((manifest) => isDue(manifest, seen, { decision, marking })) });
+  const writes = marking.writes + put.writes;
+  const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
+  if (put.failure !== undefined) return { ...put, ...recheckMs, writes };
+  if (marking.error !== undefined) return { ...put, writes, failure: notMarked(marking.error), error: marking.error };
+  return { ...put, ...recheckMs, ...(await clearAway(hands, seen, { decision, writes })) };
+}
+
+async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+  const { recent, clock } = hands;
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   let writes = 0;
+  let hasReverted = false;
   let failed: { readonly error: unknown; readonly failure: ApplyFailure } | undefined;
-  for (const manifest of manifests.map(stamped)) {
+  for (const manifest of manifests) {
     // What belongs to a revision that was refused waits; the others and their traffic do not wait for it.
     if (failed !== undefined && concerns(failed.failure, manifest, decision)) continue;
     const identity = identityOf(manifest);
     const known = recent.newest(identity, live.get(identity), clock.monotonic());
     if (isApplied(manifest, known)) continue;
     try {
-      if (known === undefined) await assertFree(client, manifest, call);
-      recent.remember(identity, await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { ...call, fieldManager, force: true }), clock.monotonic());
+      await put(hands, manifest, known);
       writes += 1;
+      hasReverted ||= isRevert(manifest, known);
     } catch (error) {
       failed ??= { error, failure: failureOf(manifest, error) };
     }
   }
-  if (failed !== undefined) return { writes, ...failed };
-  for (const leftover of leftoversOf(seen, decision)) {
-    await remove(client, leftover, call);
-    recent.forget(identityOf(leftover));
-    writes += 1;
-  }
-  return { writes };
+  if (hasReverted) hands.traffic.noteRevert(clock.monotonic());
+  return { writes, ...(hasReverted ? { hasReverted } : {}), ...failed };
 }
 
-/** The rest of the refused revision, and the entry Service if that revision is to serve. */
+async function put({ client, call, recent, clock }: Hands, manifest: Manifest, known: KubeObject | undefined): Promise<void> {
+  if (known === undefined) await assertFree(client, manifest, call);
+  recent.remember(identityOf(manifest), await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { ...call, fieldManager, force: true }), clock.monotonic());
+}
+
+/** The route that we applied last is the one that is wanted, and yet it differs: somebody else has written it. */
+function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
+  return manifest.kind === 'HTTPRoute' && known?.metadata.annotations?.[annotations.applied] === manifest.metadata.annotations?.[annotations.applied];
+}
+
+async function clearAway(hands: Hands, seen: Seen, { decision, writes }: { readonly decision: Decision; readonly writes: number }): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
+  const unmarking = await unmarkPods(hands, seen, decision);
+  const leftovers = leftoversOf(seen, decision);
+  for (const leftover of leftovers) {
+    await remove(hands.client, leftover, hands.call);
+    hands.recent.forget(identityOf(leftover));
+  }
+  return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
+}
+
+/** Pods that may not be marked hold up the sharing of traffic, nothing else. */
+async function tryToMark(hands: Hands, seen: Seen, decision: Decision): Promise<Marking & { readonly error?: unknown }> {
+  try {
+    return await markPods(hands, seen, decision);
+  } catch (error) {
+    return { writes: 0, isSafe: false, error };
+  }
+}
+
+function notMarked(error: unknown): ApplyFailure {
+  return { trouble: { reason: 'PodsNotCreated', message: `pods cannot be marked to share the traffic: ${messageOf(error)}`, fatal: kindOf(error) === 'invalid' } };
+}
+
+/** Whether it may be written now. */
+function isDue(manifest: Manifest, seen: Seen, { decision, marking }: { readonly decision: Decision; readonly marking: Marking }): boolean {
+  if (manifest.kind === 'HTTPRoute') return seen.gatewayApi === 'Served';
+  const isEntry = manifest.kind === 'Service' && manifest.metadata.labels[labels.revision] === undefined;
+  return !isEntry || sharing(seen, decision).length === 0 || selectsMarks(seen) || marking.isSafe;
+}
+
+/** The rest of the refused revision, and what moves traffic if that revision is to get any. */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
-  const revision = manifest.metadata.labels[labels.revision] ?? decision.serve;
-  return failure.revision === undefined || failure.revision === revision;
+  const revision = manifest.metadata.labels[labels.revision];
+  const concerned = revision === undefined ? [decision.serve, decision.canary?.revision] : [revision];
+  return failure.revision === undefined || concerned.includes(failure.revision);
 }
 
 /**
@@ -86,13 +143,15 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
   return revision === undefined ? { trouble } : { revision, trouble };
 }
 
-/** Children of revisions that the decision does not run, and the oldest revisions past the limit. */
+/** Children of revisions that the decision does not run, the oldest revisions past the limit, and a route that is not asked for. */
 export function leftoversOf(seen: Seen, decision: Decision): readonly KubeObject[] {
   const running = new Set(decision.run.map((entry) => entry.revision));
   const remembered = revisionsToKeep(seen, decision, running);
   return seen.children.filter((object) => {
+    if (object.metadata.deletionTimestamp !== undefined) return false;
+    if (object.kind === 'HTTPRoute') return seen.plan.router !== 'HTTPRoute';
     const revision = object.metadata.labels?.[labels.revision];
-    if (revision === undefined || object.metadata.deletionTimestamp !== undefined) return false;
+    if (revision === undefined) return false;
     return object.kind === 'ControllerRevision' ? !remembered.has(revision) : !running.has(revision);
   });
 }
@@ -106,8 +165,7 @@ function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Re
 }
 
 async function remove(client: KubeClient, object: KubeObject, call: CallOptions): Promise<void> {
-  const type = childTypes.find((candidate) => candidate.kind === object.kind);
-  if (type === undefined) return;
+  const type = typeOf(object.kind);
   const { name, namespace, uid } = object.metadata;
   try {
     await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
@@ -118,7 +176,7 @@ async function remove(client: KubeClient, object: KubeObject, call: CallOptions)
 }
 
 function typeOf(kind: string): ResourceType {
-  const type = typeOfKind[kind];
+  const type = childTypes.find((one) => one.kind === kind);
   if (type === undefined) throw new AppError('KIND_UNKNOWN', { kind });
   return type;
 }

@@ -121,9 +121,21 @@ function provenBy(record: RevisionRecord | undefined): readonly string[] {
   return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid' ? [record.resolved.provider] : [];
 }
 
-function routeReady({ decision, seen }: Facts): Claim {
-  if (decision.serve !== null && seen.routed === decision.serve) return claim('RouteReady', 'True', 'Selected', `the entry Service selects ${seen.routed}`);
-  return claim('RouteReady', 'False', 'RouteMoving', seen.routed === null ? 'there is no entry Service yet' : `the entry Service still selects ${seen.routed}`);
+/** Whoever is to get traffic gets it, and a route has taken the very weights. */
+function routeReady({ decision, seen, plan }: Facts): Claim {
+  const { shares, reason, problem } = seen.traffic ?? {};
+  if (shares === undefined) return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
+  const now = Object.entries(shares).map(([revision, share]) => `${revision} ${Math.round(share)}%`).join(', ');
+  if (!isAsDecided(shares, decision, plan)) return claim('RouteReady', 'False', 'RouteMoving', `traffic is on its way; now: ${now}`);
+  const by = plan.router === 'HTTPRoute' ? 'the HTTPRoute gives' : 'the entry Service gives';
+  return claim('RouteReady', 'True', decision.canary === undefined ? 'Selected' : 'Shared', `${by} ${now}`);
+}
+
+/** By pods the share is what their numbers make it. */
+function isAsDecided(shares: Readonly<Record<string, number>>, { serve, canary }: Decision, { router }: RolloutPlan): boolean {
+  if (canary === undefined) return serve !== null && shares[serve] === 100;
+  const share = shares[canary.revision] ?? 0;
+  return router === 'HTTPRoute' ? Math.abs(share - canary.weight) < 0.5 : share > 0;
 }
 
 function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {

@@ -42,6 +42,23 @@ export type Deployment = KubeObject & {
 };
 export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };
 export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+
+/** Of the Gateway API, as far as it is read. */
+export type ParentRef = { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name: string; readonly sectionName?: string; readonly port?: number };
+export type RouteCondition = PodCondition & { readonly observedGeneration?: number };
+export type HttpRoute = KubeObject & {
+  readonly spec?: {
+    readonly parentRefs?: readonly ParentRef[];
+    readonly hostnames?: readonly string[];
+    readonly rules?: readonly { readonly backendRefs?: readonly { readonly name: string; readonly weight?: number }[] }[];
+  };
+  readonly status?: { readonly parents?: readonly { readonly parentRef: ParentRef; readonly conditions?: readonly RouteCondition[] }[] };
+};
+export type Gateway = KubeObject & {
+  readonly spec?: { readonly listeners?: readonly { readonly name: string; readonly port: number; readonly protocol: string; readonly hostname?: string }[] };
+  readonly status?: { readonly addresses?: readonly { readonly value?: string }[] };
+};
+
 export type ControllerRevision = KubeObject & { readonly revision?: number; readonly data?: unknown };
 
 export const onnxModels: ResourceType<OnnxModel> = { group: api.group, version: api.version, plural: api.plural, kind: api.kind, namespaced: true };
@@ -50,6 +67,12 @@ export const services: ResourceType<Service> = { group: '', version: 'v1', plura
 export const configMaps: ResourceType<ConfigMap> = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
 export const deployments: ResourceType<Deployment> = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment', namespaced: true };
 export const controllerRevisions: ResourceType<ControllerRevision> = { group: 'apps', version: 'v1', plural: 'controllerrevisions', kind: 'ControllerRevision', namespaced: true };
+export const httpRoutes: ResourceType<HttpRoute> = { group: 'gateway.networking.k8s.io', version: 'v1', plural: 'httproutes', kind: 'HTTPRoute', namespaced: true };
+export const gateways: ResourceType<Gateway> = { group: 'gateway.networking.k8s.io', version: 'v1', plural: 'gateways', kind: 'Gateway', namespaced: true };
 
 /** Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory last. */
-export const childTypes = [services, deployments, configMaps, controllerRevisions] as const;
+export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
+
+export function isReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+}

@@ -4,6 +4,7 @@
  * Owns:  which objects count as a model's, and what of them is a fact. Reads caches only: no request is made.
  */
 import { withDefaults } from '../api/defaults.ts';
+import { present } from '../api/present.ts';
 import { parseLastWords, type Resolved } from '../api/last-words.ts';
 import { containers, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -17,6 +18,7 @@ import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
 import { rolloutPlanOf } from './rollout/plan.ts';
+import { entryUrl, routedUrl, trafficSeen } from './traffic.ts';
 import type { Observation, Revision, RevisionPods, RolloutPlan, RolloutState, Trouble } from './rollout/state.ts';
 
 /** What the operator remembers of the cluster. `key` is `namespace/name` of a model. */
@@ -56,35 +58,61 @@ export type Seen = {
   /** Pods that are not going away, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
   readonly entry: Service | undefined;
+  /** Where clients call; undefined while it is not known. */
+  readonly url: string | undefined;
+  /** Whether the cluster has HTTPRoutes. */
+  readonly gatewayApi: Presence;
   /** Children as they are, to compare with what is wanted. */
   readonly children: readonly KubeObject[];
 };
 
+/** What the process remembers of the passes before. */
+export type Before = {
+  readonly failure?: ApplyFailure;
+  /** How often in the last ten minutes somebody else's weights were put back. */
+  readonly reverts: number;
+};
+
 /** @returns undefined when the model is gone or going: its children go by their owner references */
-export function observe(key: string, caches: Caches, settings: Settings, failure?: ApplyFailure): Seen | undefined {
+export function observe(key: string, caches: Caches, settings: Settings, { failure, reverts }: Before = { reverts: 0 }): Seen | undefined {
   const model = caches.model(key);
   if (model === undefined || model.metadata.deletionTimestamp !== undefined) return undefined;
   const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] => objects.filter((object) => ownedBy(object, model));
 
   const deployments = mine(caches.deployments(key));
   const services = mine(caches.services(key));
-  const present = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments));
-  const pods = groupByRevision(present.filter((pod) => !hasEnded(pod)));
+  const there = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments));
+  const pods = groupByRevision(there.filter((pod) => !hasEnded(pod)));
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
   const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
   const plan = rolloutPlanOf(model.spec, settings.settleMs);
-  const entry = services.find((service) => service.metadata.name === model.metadata.name);
+  const routes = mine(caches.httpRoutes(key));
+  const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined => objects.find((object) => object.metadata.name === model.metadata.name);
+  const entry = namesake(services);
+  const traffic = trafficSeen({ model, entry, route: namesake(routes), gatewayApi: caches.gatewayApi, pods, reverts });
   return {
     model,
     memory: readState(model.status),
     plan,
-    rollout: { target: wantedRevision(target, plan.pinRevision, records), proven: provenBy(model.status?.history), routed: entry?.spec?.selector?.[labels.revision] ?? null, pods: podFacts({ pods, present, records, deployments, ...(failure === undefined ? {} : { failure }) }) },
+    rollout: {
+      target: wantedRevision(target, plan.pinRevision, records),
+      proven: provenBy(model.status?.history),
+      routed: selectedBy(entry),
+      ...present({ traffic }),
+      pods: podFacts({ pods, present: there, records, deployments, ...present({ failure }) }),
+    },
     records,
     pods,
     entry,
-    children: [...services, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
+    url: plan.router === 'HTTPRoute' ? routedUrl(model, (name) => caches.gateway(name)) : entryUrl(model, entry, settings.serviceAddress),
+    gatewayApi: caches.gatewayApi,
+    children: [...services, ...routes, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
   };
+}
+
+function selectedBy(entry: Service | undefined): Revision | null {
+  return entry?.spec?.selector?.[labels.revision] ?? null;
 }
 
 /** A label is not enough: a child of a namesake that was deleted a moment ago is not ours. */

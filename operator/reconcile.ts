@@ -9,6 +9,7 @@
  */
 import { kindOf } from '../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../api/onnxmodel.ts';
+import { present } from '../api/present.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { apply } from './apply.ts';
@@ -22,6 +23,7 @@ import { decide } from './rollout/decide.ts';
 import type { Decision } from './rollout/state.ts';
 import { canonicalJson } from './revision.ts';
 import { statusOf } from './status.ts';
+import { TrafficMemory } from './traffic-memory.ts';
 
 export type World = {
   readonly client: KubeClient;
@@ -51,6 +53,7 @@ export class Reconciler {
   readonly #written = new Map<string, { readonly version: string; readonly atMs: number }>();
   /** Our last writes of a model's children. */
   readonly #recent = new Map<string, RecentWrites>();
+  readonly #traffic = new Map<string, TrafficMemory>();
 
   constructor(world: World) {
     this.#world = world;
@@ -59,8 +62,7 @@ export class Reconciler {
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
     const { caches, settings, clock } = this.#world;
-    const failure = this.#failures.get(key);
-    const seen = observe(key, caches, settings, failure);
+    const seen = observe(key, caches, settings, { ...present({ failure: this.#failures.get(key) }), reverts: this.#trafficOf(key).reverts(clock.monotonic()) });
     if (seen === undefined) {
       this.#forget(key);
       return {};
@@ -78,8 +80,8 @@ export class Reconciler {
       throw error;
     }
     this.#world.follow(key, seen, decision);
-    const refused = await this.#apply(key, seen, { decision, call });
-    const rechecks = [decision.recheckMs, refused, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
+    const waiting = await this.#apply(key, seen, { decision, call });
+    const rechecks = [decision.recheckMs, waiting, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
@@ -98,21 +100,35 @@ export class Reconciler {
   }
 
   /**
-   * @returns when to try again what the API server refuses as invalid: at once the first time, for the status to say
-   *          so, then rarely. Whatever else fails is thrown, and tried again with backoff.
+   * @returns when to look again at what takes a moment; and when to try again what the API server refuses as invalid: at
+   *          once the first time, for the status to say so, then rarely. Whatever else fails is thrown, and tried again
+   *          with backoff.
    */
   async #apply(key: string, seen: Seen, { decision, call }: { readonly decision: Decision; readonly call: CallOptions }): Promise<number | undefined> {
     const { client, clock, logger } = this.#world;
-    const applied = await apply({ client, clock, call, recent: this.#recentOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
+    const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
+    if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
     if (applied.failure === undefined) {
       this.#failures.delete(key);
-      return undefined;
+      return applied.recheckMs;
     }
     const known = this.#failures.get(key)?.trouble.message === applied.failure.trouble.message;
     this.#failures.set(key, applied.failure);
     if (kindOf(applied.error) !== 'invalid') throw applied.error;
     if (!known) logger.warn('manifest refused', { model: seen.model.metadata.name, namespace: seen.model.metadata.namespace, err: applied.error });
     return known ? refusedRecheckMs : 0;
+  }
+
+  #tellOfDrift(model: OnnxModel, decision: Decision): void {
+    const message = `somebody changed HTTPRoute ${model.metadata.name}; it is as the rollout wants it again`;
+    this.#world.logger.warn('route put back', { model: model.metadata.name, namespace: model.metadata.namespace });
+    this.#world.announce(model, { ...decision, reason: 'WeightDrift', message });
+  }
+
+  #trafficOf(key: string): TrafficMemory {
+    const traffic = this.#traffic.get(key) ?? new TrafficMemory();
+    this.#traffic.set(key, traffic);
+    return traffic;
   }
 
   #recentOf(key: string): RecentWrites {
@@ -131,6 +147,7 @@ export class Reconciler {
     this.#failures.delete(key);
     this.#written.delete(key);
     this.#recent.delete(key);
+    this.#traffic.delete(key);
     this.#world.follow(key, undefined, undefined);
   }
 }

@@ -6,7 +6,7 @@
  * Pure.
  */
 import { claimConditions, type Condition } from '../api/conditions.ts';
-import { labels, ports } from '../api/names.ts';
+import { labels } from '../api/names.ts';
 import { present } from '../api/present.ts';
 import type { FailingPod, OnnxModelStatus, RevisionStatus } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
@@ -14,8 +14,8 @@ import { cut } from '../api/text.ts';
 import { formatBytes } from '../api/units.ts';
 import { claimsOf } from './claims.ts';
 import { writeState } from './memory.ts';
-import { isReady, type Reports, type Seen, type Settings } from './observe.ts';
-import type { Pod } from './kube-objects.ts';
+import { isReady, type Pod } from './kube-objects.ts';
+import type { Reports, Seen, Settings } from './observe.ts';
 import { troubleOf } from './pod-trouble.ts';
 import { memoryPeakStep } from './reports.ts';
 import { historyAfter } from './rollout-history.ts';
@@ -47,7 +47,7 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     observedGeneration: model.metadata.generation,
     phase: 'heldAt' in decision.next ? 'Paused' : decision.next.phase,
     message,
-    ...address(inputs),
+    ...(seen.url === undefined ? {} : { address: { url: seen.url } }),
     replicas: all.length,
     readyReplicas: all.filter(isReady).length,
     selector: `${labels.model}=${model.metadata.name}`,
@@ -71,14 +71,6 @@ function conditions(inputs: StatusInputs, previous: readonly Condition[]): reado
     ...(failure === undefined ? {} : { failure }),
   });
   return claimConditions(previous, claims, { now, generation: seen.model.metadata.generation });
-}
-
-/** Where clients send requests. Local mode has no DNS, a cluster's Service addresses are nobody's business. */
-function address({ seen, settings }: StatusInputs): Pick<OnnxModelStatus, 'address'> {
-  const { name, namespace } = seen.model.metadata;
-  const clusterIp = seen.entry?.spec?.clusterIP;
-  if (settings.serviceAddress === 'DNS') return { address: { url: `http://${name}.${namespace}.svc:${ports.runtime}` } };
-  return clusterIp === undefined || clusterIp === '' ? {} : { address: { url: `http://${clusterIp}:${ports.runtime}` } };
 }
 
 function revisionStatus(revision: Revision, inputs: StatusInputs, previous: RevisionStatus | undefined): RevisionStatus {

@@ -23,7 +23,7 @@ export function announceTo(events: EventSink): (model: OnnxModel, decision: Deci
 const warnings: readonly string[] = [
   'ImagePullBackOff', 'InvalidImageName', 'ContainerConfigError', 'OOMKilled', 'CrashLoopBackOff', 'Unschedulable', 'PodsNotCreated', 'PodFailed',
   'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'ProviderUnavailable', 'LoadFailed',
-  'WarmupTimeout', 'PrepareFailed', 'NoReadyPods', 'ApplyFailed',
+  'WarmupTimeout', 'PrepareFailed', 'NoReadyPods', 'ApplyFailed', 'WeightDrift',
 ];
 
 export function followWith(puller: ReportPuller): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {

@@ -2,21 +2,23 @@
  * What the operator watches, and which change concerns which model.
  *
  * Owns:  one reflector a type, the index by model, and the rule from an object to the model's key. Children are
- *        selected by the managed-by label, so that the caches hold nothing that is not ours.
+ *        selected by the managed-by label, so that the caches hold nothing that is not ours. Gateways are other
+ *        people's: they are read for their addresses.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Registry } from '../lib/metrics.ts';
-import { configMaps, controllerRevisions, deployments, onnxModels, pods, services } from './kube-objects.ts';
-import type { ConfigMap, ControllerRevision, Deployment, Pod, Service } from './kube-objects.ts';
+import { configMaps, controllerRevisions, deployments, gateways, httpRoutes, onnxModels, pods, services } from './kube-objects.ts';
+import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from './kube-objects.ts';
 import type { Change } from './kube/cache.ts';
-import { keyOf, type KubeObject } from './kube/object.ts';
+import { keyOf, type KubeObject, type ObjectName } from './kube/object.ts';
 import type { KubeClient } from './kube/kube-client.ts';
-import { Reflector } from './kube/reflector.ts';
+import { Reflector, type ReflectorOptions } from './kube/reflector.ts';
 import type { ResourceType } from './kube/resource-type.ts';
 import type { Caches } from './observe.ts';
+import { OptionalWatch, type Presence } from './optional-watch.ts';
 
 export type WatchOptions = {
   readonly client: KubeClient;
@@ -38,6 +40,8 @@ export class Watches implements Caches {
   readonly #services: Reflector<Service>;
   readonly #configMaps: Reflector<ConfigMap>;
   readonly #controllerRevisions: Reflector<ControllerRevision>;
+  readonly #httpRoutes: OptionalWatch<HttpRoute>;
+  readonly #gateways: OptionalWatch<Gateway>;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -48,6 +52,11 @@ export class Watches implements Caches {
     this.#services = this.#children(services);
     this.#configMaps = this.#children(configMaps);
     this.#controllerRevisions = this.#children(controllerRevisions);
+    const tellRouted = (): void => this.#tellRouted(() => true);
+    this.#httpRoutes = new OptionalWatch({ ...this.#scopeOfChildren(), type: httpRoutes }, tellRouted);
+    this.#httpRoutes.cache.subscribe((change) => this.#tell(change, modelKeysOf));
+    this.#gateways = new OptionalWatch({ ...scopeOf(options), type: gateways }, tellRouted);
+    this.#gateways.cache.subscribe((change) => this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name));
   }
 
   /** Watches until the signal is aborted. */
@@ -93,14 +102,37 @@ export class Watches implements Caches {
     return this.#controllerRevisions.cache.byIndex(byModel, key);
   }
 
+  get gatewayApi(): Presence {
+    return this.#httpRoutes.presence;
+  }
+
+  httpRoutes(key: string): readonly HttpRoute[] {
+    return this.#httpRoutes.presence === 'Served' ? this.#httpRoutes.cache.byIndex(byModel, key) : [];
+  }
+
+  gateway(name: ObjectName): Gateway | undefined {
+    return this.#gateways.presence === 'Served' ? this.#gateways.cache.get(keyOf(name)) : undefined;
+  }
+
   #all(): readonly Pick<Reflector<KubeObject>, 'run' | 'whenSynced' | 'synced' | 'silentMs'>[] {
-    return [this.#models, this.#pods, this.#deployments, this.#services, this.#configMaps, this.#controllerRevisions];
+    return [this.#models, this.#pods, this.#deployments, this.#services, this.#configMaps, this.#controllerRevisions, this.#httpRoutes, this.#gateways];
   }
 
   #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
-    const reflector = new Reflector({ ...scopeOf(this.#options), type, labelSelector: `${labels.managedBy}=${fieldManager}`, indexes: { [byModel]: (object) => modelKeysOf(object) } });
+    const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), type });
     reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
     return reflector;
+  }
+
+  #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorOptions<T>, 'type'> {
+    return { ...scopeOf(this.#options), labelSelector: `${labels.managedBy}=${fieldManager}`, indexes: { [byModel]: (object) => modelKeysOf(object) } };
+  }
+
+  /** Models behind a Gateway whose name is meant. */
+  #tellRouted(isMeant: (gateway: string) => boolean): void {
+    for (const model of this.#models.cache.list()) {
+      if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true) this.#options.onChange(keyOf(model.metadata));
+    }
   }
 
   /** An object that changes hands concerns both. */

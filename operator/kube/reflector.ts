@@ -19,7 +19,7 @@ import { ReflectorMetrics } from './reflector-metrics.ts';
 import type { ResourceType } from './resource-type.ts';
 
 export type ReflectorOptions<T extends KubeObject> = {
-  readonly client: KubeClient;
+  readonly client: Pick<KubeClient, 'list' | 'watch'>;
   readonly type: ResourceType<T>;
   readonly clock: Clock;
   readonly registry: Registry;

@@ -1,8 +1,8 @@
 /**
  * Model + decision → every object that should exist.
  *
- * Owns:  the list and its order: a revision's record and config before its pods, the entry Service last, so
- *        that an apply that fails half-way has moved no traffic.
+ * Owns:  the list and its order: a revision's record and config before its pods, what moves traffic last, so
+ *        that an apply that fails half-way has moved none.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -10,6 +10,7 @@ import type { Decision, Revision } from '../rollout/state.ts';
 import { deployment } from './deployment.ts';
 import type { Manifest, RevisionRecord } from './objects.ts';
 import { configMap, controllerRevision } from './revisions.ts';
+import { httpRoute } from './route.ts';
 import { entryService, revisionService } from './services.ts';
 
 /**
@@ -22,5 +23,13 @@ export function desiredState(model: OnnxModel, decision: Decision, records: Read
     if (record === undefined) return [];
     return [controllerRevision(model, record), configMap(model, record), revisionService(model, revision), deployment(model, record, replicas)];
   });
-  return decision.serve === null ? children : [...children, entryService(model, decision.serve)];
+  return [...children, ...routing(model, decision, records)];
+}
+
+/** With a route the entry Service is for who does not come through the gateway: those get the revision that is proven. */
+function routing(model: OnnxModel, { serve, canary, run }: Decision, records: ReadonlyMap<Revision, RevisionRecord>): readonly Manifest[] {
+  if (serve === null) return [];
+  if (model.spec.traffic?.router !== 'HTTPRoute') return [entryService(model, canary === undefined ? serve : { kind: 'Shared' })];
+  const reachable = run.map(({ revision }) => revision).filter((revision) => records.has(revision));
+  return [entryService(model, serve), httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable)];
 }

@@ -2,19 +2,24 @@
  * The Services of a model: the entry that clients call, and one for each revision.
  *
  * Pure. At rest the entry Service selects by the revision label of the pod template, so that replaced pods
- * serve even while the operator is down.
+ * serve even while the operator is down. While two revisions share its traffic it selects by a label that the
+ * operator sets on their ready pods (operator/serving-pods.ts).
  */
-import { childName, ports } from '../../api/names.ts';
+import { childName, labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Revision } from '../rollout/state.ts';
 import { childMeta, selectorOf, type Manifest } from './objects.ts';
 
-/** Named as the model. @param serve the revision that gets the traffic */
-export function entryService(model: OnnxModel, serve: Revision): Manifest {
-  return service(childMeta(model, model.metadata.name), selectorOf(model.metadata.name, serve));
+/** Value of the serving label. */
+export const servingValue = 'true';
+
+/** Named as the model. @param serve the revision that gets the traffic; `Shared`: whichever pods carry the serving label */
+export function entryService(model: OnnxModel, serve: Revision | { readonly kind: 'Shared' }): Manifest {
+  const { name } = model.metadata;
+  return service(childMeta(model, name), typeof serve === 'string' ? selectorOf(name, serve) : { ...selectorOf(name), [labels.serving]: servingValue });
 }
 
-/** Named as the revision's other children: for looking at one revision, whoever serves. */
+/** Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share to. */
 export function revisionService(model: OnnxModel, revision: Revision): Manifest {
   return service(childMeta(model, childName(model.metadata.name, revision), revision), selectorOf(model.metadata.name, revision));
 }

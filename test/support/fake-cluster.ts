@@ -8,7 +8,7 @@
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
 import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
-import type { ConfigMap, ControllerRevision, ContainerStatus, Deployment, Pod, Service } from '../../operator/kube-objects.ts';
+import type { ConfigMap, ControllerRevision, ContainerStatus, Deployment, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
 import type { KubeClient } from '../../operator/kube/kube-client.ts';
 import { statusError } from '../../operator/kube/kube-error.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
@@ -54,6 +54,9 @@ export class FakeCluster {
     services: () => this.of<Service>('Service'),
     configMaps: () => this.of<ConfigMap>('ConfigMap'),
     controllerRevisions: () => this.of<ControllerRevision>('ControllerRevision'),
+    httpRoutes: () => this.of<HttpRoute>('HTTPRoute'),
+    gateway: () => undefined,
+    gatewayApi: 'Served',
   };
 
   of<T extends KubeObject>(kind: string): readonly T[] {

@@ -1,0 +1,34 @@
+/**
+ * The HTTPRoute of a model: exact weights, by the Gateway API (gateway.networking.k8s.io/v1).
+ *
+ * Owns:  the whole route. One rule without conditions; a backend for every revision that has a Service, so that a
+ *        gateway knows of it before it gets its first request. No timeout, no retry: a gateway that repeats requests
+ *        would hide a candidate's errors from the judge.
+ * Pure.
+ */
+import { childName, ports } from '../../api/names.ts';
+import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { Decision, Revision } from '../rollout/state.ts';
+import { childMeta, type Manifest } from './objects.ts';
+
+export const routeApiVersion = 'gateway.networking.k8s.io/v1';
+
+/**
+ * @param serve gets the rest of the traffic
+ * @param reachable revisions that have a Service
+ */
+export function httpRoute(model: OnnxModel, { serve, canary }: { readonly serve: Revision } & Pick<Decision, 'canary'>, reachable: readonly Revision[]): Manifest {
+  const { parentRefs = [], hostnames } = model.spec.traffic ?? {};
+  const weightOf = (revision: Revision): number => {
+    if (revision === canary?.revision) return canary.weight;
+    return revision === serve ? 100 - (canary?.weight ?? 0) : 0;
+  };
+  const revisions = [...new Set([serve, ...(canary === undefined ? [] : [canary.revision]), ...reachable])];
+  const backendRefs = revisions.map((revision) => ({ name: childName(model.metadata.name, revision), port: ports.runtime, weight: weightOf(revision) }));
+  return {
+    apiVersion: routeApiVersion,
+    kind: 'HTTPRoute',
+    metadata: childMeta(model, model.metadata.name),
+    spec: { parentRefs, ...(hostnames === undefined ? {} : { hostnames }), rules: [{ backendRefs }] },
+  };
+}
