@@ -60,6 +60,7 @@ export const codes = {
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
   REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
+  NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },
   BODIES_FULL: { kind: 'overloaded', say: (p: { limitBytes: number }) => `the bodies of requests under way hold their limit of ${p.limitBytes} bytes` },
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },

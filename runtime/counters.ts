@@ -17,7 +17,7 @@ export type Outcome =
 /** Kinds that mean: the request was fine, there was no room or time for it. */
 const shedKinds: ReadonlySet<ErrorKind> = new Set(['overloaded', 'deadline', 'waiting']);
 /** Until tiers exist every request is of this one. */
-const tier = 'default';
+export const tier = 'default';
 
 type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<ErrorKind, number>; shed: number };
 

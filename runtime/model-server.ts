@@ -7,6 +7,8 @@
  */
 import { AppError } from '../api/errors.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
+import { besideHeader } from './agreement/beside.ts';
+import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
 import { Counters } from './counters.ts';
 import type { Machine } from './engine/threads.ts';
@@ -54,6 +56,7 @@ export class ModelServer {
   readonly #metrics: RuntimeMetrics;
   readonly #counters = new Counters();
   readonly #tally: Tally;
+  readonly #sampler: Sampler;
   readonly #loop = new LoopLag();
   readonly #readiness: Readiness;
   readonly #guard: MemoryGuard;
@@ -70,6 +73,7 @@ export class ModelServer {
     this.#plan = planServing(config, prepared, { ...machine, memoryBytes: memoryLimitBytes, bodyBytes: bodyLimitBytes });
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
+    this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
     this.#readiness = new Readiness(clock, () => this.#workers);
     // Not while it warms: that counts on its workers, and with one that left it would fail.
     const recycle = (): void => { if (this.#readiness.startedUp) this.#model?.engine.recycle(); };
@@ -85,7 +89,12 @@ export class ModelServer {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
     this.#servers = await HttpServers.listen({ addresses, port, maxConnections }, (request, response) => serveRequest(world, request, response));
-    const debug = debugApp({ metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config() });
+    const uncounted = uncountedWorld(world);
+    const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
+    const debug = debugApp({
+      metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
+      sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+    });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
       queueDepth: () => this.#queue.depth,
@@ -142,6 +151,7 @@ export class ModelServer {
     await this.#servers?.close();
     await this.#model?.close();
     this.#watching.abort();
+    this.#sampler.ask(0);
     await this.#debug?.close();
   }
 
@@ -188,9 +198,20 @@ export class ModelServer {
       metrics: this.#metrics,
       counters: this.#counters,
       tally: this.#tally,
+      sampler: this.#sampler,
       clock,
       logger,
     };
+  }
+
+  /**
+   * Lets in what must not be in a user's way: only while nobody waits and, where there are several workers, one more is
+   * free. Tiers of the queue would do better; there are none yet.
+   */
+  #admitBeside(world: ExchangeWorld): void {
+    world.admit();
+    const { freeSlots = 0, workers } = this.#model?.engine ?? {};
+    if (this.#queue.depth > 0 || freeSlots < Math.min(2, workers?.ready ?? 1)) throw new AppError('NOT_IDLE', undefined);
   }
 
   #report(): unknown {
@@ -210,4 +231,16 @@ export class ModelServer {
     const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
     return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
   }
+}
+
+/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
+function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
+  const nothing = (): void => {};
+  return {
+    ...world,
+    metrics: { served: nothing, refused: nothing },
+    counters: { record: nothing },
+    tally: { answered: nothing, failed: nothing },
+    sampler: { on: false, choose: () => undefined },
+  };
 }

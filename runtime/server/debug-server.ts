@@ -1,10 +1,14 @@
 /**
- * Metrics and insight, on a port of their own: /metrics, /counters, /config.
+ * Metrics and insight, on a port of their own: /metrics, /counters, /config; and what sidecars do: /samples, and the
+ * inference protocols for requests that are nobody's.
  *
- * Owns:  those three routes. A scrape never stands in a queue with requests, and a NetworkPolicy can tell them apart.
+ * Owns:  those routes. A scrape never stands in a queue with requests, and a NetworkPolicy can tell them apart.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
 import type { Registry } from 'prom-client';
+import { printTaken } from '../agreement/sample.ts';
+import type { Sampler } from '../agreement/sampler.ts';
 
 export type DebugViews = {
   readonly metrics: Registry;
@@ -12,6 +16,9 @@ export type DebugViews = {
   readonly counters: () => unknown;
   /** The configuration in force. Holds no secrets. */
   readonly config: () => unknown;
+  readonly sampler: Pick<Sampler, 'ask' | 'take'>;
+  /** Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (agreement/beside.ts) only beside users. */
+  readonly answerUncounted: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 };
 
 export function debugApp(views: DebugViews): Express {
@@ -21,8 +28,21 @@ export function debugApp(views: DebugViews): Express {
   app.get('/metrics', async (_request, response) => {
     response.type(views.metrics.contentType).send(await views.metrics.metrics());
   });
-  app.get('/counters', (_request, response) => { response.json(views.counters()); });
+  // Whoever reads the counters also says which share of requests it wants to take samples of; who says nothing changes nothing.
+  app.get('/counters', (request, response) => {
+    const share = Number(request.query['sample'] ?? NaN);
+    if (share >= 0 && share <= 1) views.sampler.ask(share);
+    response.json(views.counters());
+  });
+  app.post('/samples', (request, response) => {
+    const max = Number(request.query['max'] ?? 1);
+    response.type('application/octet-stream').send(printTaken(views.sampler.take(max > 0 ? max : 1)));
+  });
   app.get('/config', (_request, response) => { response.json(views.config()); });
-  app.use((request, response) => { response.status(404).json({ error: `no such endpoint: ${request.method} ${request.path}; there are /metrics, /counters and /config` }); });
+  app.use((request, response, next) => {
+    if (/^\/v[12](\/|$)/.test(request.path)) void views.answerUncounted(request, response);
+    else next();
+  });
+  app.use((request, response) => { response.status(404).json({ error: `no such endpoint: ${request.method} ${request.path}; there are /metrics, /counters, /config and /samples` }); });
   return app;
 }

@@ -1,15 +1,16 @@
 /**
  * One request and its answer, from the first header to the last byte.
  *
- * Owns:  the order: find the route, let in or refuse, run the handler, write the answer, count it. Handlers only
- *        translate.
+ * Owns:  the order: find the route, let in or refuse, run the handler, write the answer, count it, keep it as a sample
+ *        if it was chosen. Handlers only translate.
  * Ends:  every request gets exactly one answer, unless its client is gone.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { Counters } from '../counters.ts';
+import type { Draft, Sampler } from '../agreement/sampler.ts';
+import { sizeClassOf, tier, type Counters } from '../counters.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, protocolErrorBody, type Answer } from './answer.ts';
 import { readBody, type BodyBudget, type Lease } from './body.ts';
@@ -27,9 +28,10 @@ export type ExchangeWorld = {
   readonly draining: () => boolean;
   readonly bodyLimitBytes: number;
   readonly budget: BodyBudget;
-  readonly metrics: RuntimeMetrics;
-  readonly counters: Counters;
-  readonly tally: Tally;
+  readonly metrics: Pick<RuntimeMetrics, 'served' | 'refused'>;
+  readonly counters: Pick<Counters, 'record'>;
+  readonly tally: Pick<Tally, 'answered' | 'failed'>;
+  readonly sampler: Pick<Sampler, 'on' | 'choose'>;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -59,15 +61,16 @@ export async function serveRequest(world: ExchangeWorld, request: IncomingMessag
   const gone = new AbortController();
   response.on('close', () => { if (!response.writableFinished) gone.abort(new ClientGone()); });
   const lease = world.budget.lease();
-  const live: Live = { request, response, lease, signal: gone.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request) };
+  const live: Live = { request, response, lease, signal: gone.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
   let route: Route | undefined;
   try {
     route = findRoute(world.routes(), request.method ?? 'GET', pathOf(request.url ?? '/'));
     if (route.needsRoom) world.admit();
-    succeed(world, live, { route, answer: await route.handle(exchangeOf(world, live)) });
+    succeed(world, live, { route, answer: await route.handle(exchangeOf(world, live, route)) });
   } catch (error) {
     fail(world, live, { route, error });
   } finally {
+    live.draft?.dropped();
     lease.end();
     // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays usable.
     if (!request.readableEnded) request.resume();
@@ -78,6 +81,18 @@ function succeed(world: ExchangeWorld, live: Live, { route, answer }: { readonly
   live.trace.encoded();
   write(world, live, answer);
   record(world, { route: route.name, trace: live.trace, status: answer.status });
+  if (answer.status === 200) live.draft?.answered(sampleOf(live, answer));
+}
+
+/** What the answer adds to a sample. A version in the path is ours: whoever is asked this next has another. */
+function sampleOf({ request, trace }: Live, { chunks, headers }: Answer): Parameters<Draft['answered']>[0] {
+  const body = new Uint8Array(Buffer.concat(chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk))));
+  return { path: pathOf(request.url ?? '/').replace(/\/versions\/[^/]*/, ''), answer: { body, jsonBytes: jsonBytesIn(headers) }, tier, sizeClass: sizeClassOf(trace.elements) };
+}
+
+function jsonBytesIn(headers: Readonly<Record<string, string | string[] | undefined>> = {}): number | undefined {
+  const header = headers['inference-header-content-length'];
+  return header === undefined ? undefined : Number(header);
 }
 
 function fail(world: ExchangeWorld, live: Live, { route, error }: { readonly route: Route | undefined; readonly error: unknown }): void {
@@ -99,9 +114,12 @@ type Live = {
   readonly signal: AbortSignal;
   readonly trace: RequestTrace;
   readonly requestId: string;
+  /** The request, when it was chosen as a sample. */
+  draft: Draft | undefined;
 };
 
-function exchangeOf(world: ExchangeWorld, { request, trace, signal, lease }: Live): Exchange {
+function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
+  const { request, trace, signal, lease } = live;
   const timeoutMs = timeoutOf(request.headers[timeoutHeader]);
   return {
     headers: headersOf(request),
@@ -112,6 +130,7 @@ function exchangeOf(world: ExchangeWorld, { request, trace, signal, lease }: Liv
     readBody: async (headBytes) => {
       const body = await readBody(request, { limitBytes: world.bodyLimitBytes, headBytes, lease });
       trace.received();
+      if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
       return body;
     },
   };
@@ -175,7 +194,11 @@ function record(world: ExchangeWorld, { route, trace, status, error }: Result): 
   const kind = status === abandoned ? 'abandoned' : error?.kind;
   world.metrics.served({ route, status, kind, times: trace.times });
   world.logger.debug('request answered', { route, status, ms: Math.round(trace.totalMs), code: error?.code });
-  if (route === 'infer' || route === 'task') recordInference(world, { route, trace, status, ...(error === undefined ? {} : { error }) });
+  if (isInference(route)) recordInference(world, { route, trace, status, ...(error === undefined ? {} : { error }) });
+}
+
+function isInference(route: RouteName): boolean {
+  return route === 'infer' || route === 'task';
 }
 
 function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, status, error }: Result): void {

@@ -8,6 +8,7 @@
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { messageOf } from '../../api/errors.ts';
+import { besideHeader } from '../agreement/beside.ts';
 
 export type Question = {
   readonly method: 'GET' | 'POST';
@@ -15,6 +16,8 @@ export type Question = {
   readonly body?: Uint8Array;
   /** How many of the body's bytes are JSON, when binary data follow. */
   readonly jsonBytes?: number;
+  /** At the port for sidecars: to be refused while it would be in the way of users. */
+  readonly besideUsers?: true;
 };
 
 export type Answered =
@@ -51,8 +54,8 @@ export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answe
   });
 }
 
-function headersOf({ body, jsonBytes }: Question, deadlineMs: number): Record<string, string> {
-  const deadline = { 'x-request-timeout-ms': String(deadlineMs) };
+function headersOf({ body, jsonBytes, besideUsers }: Question, deadlineMs: number): Record<string, string> {
+  const deadline = { 'x-request-timeout-ms': String(deadlineMs), ...(besideUsers === undefined ? {} : { [besideHeader]: '1' }) };
   if (body === undefined) return deadline;
   const type = jsonBytes === undefined ? 'application/json' : 'application/octet-stream';
   const form = jsonBytes === undefined ? undefined : { 'inference-header-content-length': String(jsonBytes) };

@@ -1,5 +1,5 @@
 /**
- * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`.
+ * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`, saying which share of requests is to be sampled.
  *
  * Owns:   the request, its deadline and the bound of its body. Every way to fail is a value: a runtime that is starting,
  *         busy or gone is what this process is there to report.
@@ -26,12 +26,12 @@ export type CountersSource = {
   readonly agent: Agent;
 };
 
-/** Never rejects. */
-export function readCounters(source: CountersSource): Promise<Reading> {
+/** @param sample share of requests of which the runtime is to keep samples, 0..1. Never rejects. */
+export function readCounters(source: CountersSource, sample = 0): Promise<Reading> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(source.deadlineMs);
     const fail = (error: Error): void => resolve(failureOf(error, source));
-    const request = get({ host: source.address, port: source.port, path: '/counters', agent: source.agent, signal }, (response) => {
+    const request = get({ host: source.address, port: source.port, path: `/counters?sample=${sample}`, agent: source.agent, signal }, (response) => {
       collect(response).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
     });
     request.on('error', fail);

@@ -1,12 +1,12 @@
 /**
  * The sidecar: a small process beside the runtime that says how the pod is doing.
  *
- * Owns:  wiring collector, golden run, replaying and server. It is a process of its own so that a report can be had of a runtime
- *        that hangs, is killed for its memory, or never came up.
+ * Owns:  wiring collector, golden run, replaying and server. It is a process of its own so that a report can be had of
+ *        a runtime that hangs, is killed for its memory, or never came up.
  * Ends:  told to stop, it reports through the runtime's drain and ends when the runtime is gone.
  */
 import { Agent } from 'node:http';
-import type { GoldenResult, Report } from '../../api/report.ts';
+import type { Agreement, GoldenResult, Report } from '../../api/report.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -16,7 +16,10 @@ import { sidecarConfig } from './config.ts';
 import { readCounters } from './counters-client.ts';
 import { goldenAsk } from './golden-ask.ts';
 import { PodGolden } from './pod-golden.ts';
+import { podReplayer } from './pod-replayer.ts';
+import { takeBytes } from './samples-client.ts';
 import { serveReports } from './server.ts';
+import { Standing } from './standing.ts';
 
 /** Half a second is ten times what a busy machine takes; two are the operator's own patience. */
 const readDeadlineMs = 2_000;
@@ -31,18 +34,31 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const questions = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
-  const collector = new Collector({ revision: config.revision, read: () => readCounters(source), clock: systemClock, random: Math.random });
-  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions), ready: () => collector.report.ready === true, clock: systemClock, random: Math.random, logger });
-  const report = (): Report => withGolden(collector.report, golden.result());
-  const onAsked = ({ peers }: Asked): void => golden.offer(peers);
-  const endServing = await serveReports({ report, onAsked, blocks: (from, limitBytes) => collector.blocks(from, limitBytes), alive: () => collector.alive }, config.addresses, config.reportPort);
+  const standing = new Standing(systemClock);
+  const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample), clock: systemClock, random: Math.random });
+  const ready = (): boolean => collector.report.ready === true;
+  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions), ready, clock: systemClock, random: Math.random, logger });
+  const { replayer, close: endReplaying } = podReplayer({ self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, compared: (comparison) => collector.compared(comparison) });
+  const onAsked = (asked: Asked): void => {
+    standing.hear(asked);
+    golden.offer(asked.peers);
+  };
+  const endServing = await serveReports({
+    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement }), onAsked,
+    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes(source, max), alive: () => collector.alive,
+  }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   // A report without it is better than no report.
-  const running = golden.run(stop).catch((error: unknown) => logger.error('golden run failed', { err: error }));
+  const running = [
+    golden.run(stop).catch((error: unknown) => logger.error('golden run failed', { err: error })),
+    replayer.run(stop).catch((error: unknown) => logger.error('replaying failed', { err: error })),
+  ];
+  stop.addEventListener('abort', endReplaying, { once: true });
   try {
     await collector.run(stop);
-    await running;
+    await Promise.all(running);
   } finally {
+    endReplaying();
     agent.destroy();
     questions.destroy();
     await endServing();
@@ -51,6 +67,8 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   return exitCodes.ok;
 }
 
-function withGolden(report: Report, golden: GoldenResult | undefined): Report {
-  return golden === undefined ? report : { ...report, golden };
+type Findings = { readonly golden: GoldenResult | undefined; readonly agreement: Agreement | undefined };
+
+function withFindings(report: Report, { golden, agreement }: Findings): Report {
+  return { ...report, ...(golden === undefined ? {} : { golden }), ...(agreement === undefined ? {} : { agreement }) };
 }

@@ -1,9 +1,9 @@
 /**
- * The sidecar's HTTP side: `GET /report` and `GET /healthz`.
+ * The sidecar's HTTP side: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
  *
- * Owns:   the routes and compression, and that a report stays within its bound. It answers from memory and never waits
- *         for the runtime.
- * Limits: 32 connections, no body is read. A pod has one operator and perhaps a person with curl.
+ * Owns:   the routes and compression, and that a report stays within its bound. A report is answered from memory and
+ *         never waits for the runtime; samples are passed on from it and kept nowhere.
+ * Limits: 32 connections, no body is read. A pod has one operator, a few candidates' pods and perhaps a person with curl.
  * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
  */
 import { gzip } from 'node:zlib';
@@ -12,6 +12,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import { AppError } from '../../api/errors.ts';
 import { serveHttp, type HttpServer } from '../../lib/http-serve.ts';
 import { reportLimitBytes, type Blocks, type Report } from '../../api/report.ts';
+import { maxTaken } from '../agreement/sample.ts';
 import { askedIn, type Asked } from './asked.ts';
 
 /** What is served; read anew at each request. */
@@ -22,6 +23,8 @@ export type Served = {
   readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
   /** Hears what every request for a report asks for beside it. */
   readonly onAsked?: (asked: Asked) => void;
+  /** Samples of the runtime, as they travel; undefined when there are none to be had. */
+  readonly takeSamples?: (max: number) => Promise<Uint8Array | undefined>;
   readonly alive: () => boolean;
 };
 
@@ -56,6 +59,7 @@ export function sidecarApp(served: Served): Express {
   app.disable('x-powered-by');
   app.set('etag', false);
   app.get('/report', (request, response) => answerReport(served, request, response));
+  app.post('/samples', (request, response) => answerSamples(served, request, response));
   app.get('/healthz', (_request, response) => {
     const alive = served.alive();
     response.status(alive ? 200 : 500).type('text/plain').send(alive ? 'ok\n' : 'the collector does not turn any more\n');
@@ -78,6 +82,13 @@ async function answerReport(served: Served, request: Request, response: Response
   }
   served.onAsked?.(asked);
   await send(reportText(served, asked), request, response);
+}
+
+async function answerSamples({ takeSamples }: Served, request: Request, response: Response): Promise<void> {
+  const max = Number(new URL(request.url, 'http://sidecar').searchParams.get('max') ?? 1);
+  const bytes = await takeSamples?.(Number.isSafeInteger(max) && max > 0 ? Math.min(max, maxTaken) : 1);
+  if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime gives no samples' } });
+  else response.set({ 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 
 /** The report with as many blocks as fit, which are what makes it long. */

@@ -1,0 +1,109 @@
+/**
+ * A request that a runtime answered, with its answer, for another revision to answer too; and how several travel.
+ *
+ * Owns:   the form: one line of JSON with what each sample is, then all their bytes in the same order.
+ * Limits: `takenLimitBytes` in one transfer. What comes from another pod is checked before it is believed.
+ * Pure.   Samples may be private data: nobody writes them anywhere.
+ */
+import { isRecord } from '../../api/record.ts';
+
+/** Bytes of a body; how many of them are JSON, when binary data follow. */
+export type Message = { readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number | undefined };
+
+export type Sample = {
+  /** Path without a version: that of the revision that answered would be another's for the one that is asked. */
+  readonly path: string;
+  readonly request: Message;
+  readonly answer: Message;
+  readonly tier: string;
+  readonly sizeClass: number;
+};
+
+/** What one taking gave: every sample is handed out once. */
+export type Taken = {
+  readonly samples: readonly Sample[];
+  /** Requests that were chosen since the last taking, and were too large to be kept. */
+  readonly tooLarge: number;
+};
+
+/** One sample always fits (sampler.ts). */
+export const takenLimitBytes = 4 * 2 ** 20;
+export const maxTaken = 16;
+const headLimitBytes = 64 * 1024;
+
+export function printTaken({ samples, tooLarge }: Taken): Buffer {
+  const heads = samples.map(({ path, request, answer, tier, sizeClass }) => ({ path, tier, sizeClass, request: headOf(request), answer: headOf(answer) }));
+  const bodies = samples.flatMap(({ request, answer }) => [request.body, answer.body]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify({ tooLarge, samples: heads })}\n`), ...bodies]);
+}
+
+/** @returns undefined when these are no samples */
+export function readTaken(bytes: Uint8Array<ArrayBuffer>): Taken | undefined {
+  const end = bytes.subarray(0, headLimitBytes).indexOf(0x0a);
+  const head = end < 0 ? undefined : parse(bytes.subarray(0, end));
+  if (!isRecord(head) || !isCount(head['tooLarge']) || !Array.isArray(head['samples']) || head['samples'].length > maxTaken) return undefined;
+  const rest = new Cutter(bytes.subarray(end + 1));
+  const samples: Sample[] = [];
+  for (const value of head['samples'] as readonly unknown[]) {
+    const sample = readSample(value, rest);
+    if (sample === undefined) return undefined;
+    samples.push(sample);
+  }
+  return rest.done ? { samples, tooLarge: head['tooLarge'] } : undefined;
+}
+
+type MessageHead = { readonly bytes: number; readonly jsonBytes?: number };
+
+function headOf({ body, jsonBytes }: Message): MessageHead {
+  return { bytes: body.length, ...(jsonBytes === undefined ? {} : { jsonBytes }) };
+}
+
+function readSample(value: unknown, rest: Cutter): Sample | undefined {
+  if (!isRecord(value)) return undefined;
+  const { path, tier, sizeClass } = value;
+  // A path goes into a request line of ours: nothing but a path, and of these two protocols.
+  if (typeof path !== 'string' || !/^\/v[12]\/[\w\-./%]{1,200}$/.test(path) || typeof tier !== 'string' || !isCount(sizeClass)) return undefined;
+  const request = readMessage(value['request'], rest);
+  const answer = readMessage(value['answer'], rest);
+  return request === undefined || answer === undefined ? undefined : { path, tier, sizeClass, request, answer };
+}
+
+function readMessage(value: unknown, rest: Cutter): Message | undefined {
+  if (!isRecord(value) || !isCount(value['bytes'])) return undefined;
+  const jsonBytes = value['jsonBytes'];
+  if (jsonBytes !== undefined && !isCount(jsonBytes)) return undefined;
+  const body = rest.cut(value['bytes']);
+  return body === undefined ? undefined : { body, jsonBytes };
+}
+
+/** Cuts bytes off the front, as copies that lie aligned. */
+class Cutter {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #at = 0;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+  }
+
+  get done(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  cut(length: number): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#at + length > this.#bytes.length) return undefined;
+    this.#at += length;
+    return this.#bytes.slice(this.#at - length, this.#at);
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

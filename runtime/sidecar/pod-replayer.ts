@@ -1,0 +1,55 @@
+/**
+ * The replaying of this pod: the sockets around the Replayer.
+ *
+ * Owns:  whom it talks to. Samples come from the sidecars of stable pods, answers from this pod's own runtime, at the
+ *        port where nothing is counted and nothing is in the way of users.
+ */
+import { Agent } from 'node:http';
+import { ports } from '../../api/names.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { Replayer, type ReplayerOptions, type ReplayWork } from '../agreement/replayer.ts';
+import { askRuntime } from './ask-runtime.ts';
+import type { Asked } from './asked.ts';
+import { takeSamples } from './samples-client.ts';
+
+export type PodReplayerOptions = {
+  /** The pod's own address. */
+  readonly self: string;
+  readonly clock: Clock;
+  readonly asked: () => Asked;
+  readonly ready: () => boolean;
+  readonly compared: ReplayerOptions['compared'];
+};
+
+/** A few MiB from another pod of the cluster. */
+const takeDeadlineMs = 5_000;
+/** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
+const answerDeadlineMs = 30_000;
+
+export function podReplayer({ self, clock, asked, ready, compared }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ended = new AbortController();
+  const replayer = new Replayer({
+    clock,
+    compared,
+    work: () => (ready() ? workIn(asked(), self) : undefined),
+    take: (address, max) => takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs }, max),
+    answer: ({ path, request: { body, jsonBytes } }) => {
+      const question = { method: 'POST', path, body, besideUsers: true, ...(jsonBytes === undefined ? {} : { jsonBytes }) } as const;
+      return askRuntime(question, { address: self, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, signal: ended.signal });
+    },
+  });
+  return {
+    replayer,
+    close: () => {
+      ended.abort();
+      agent.destroy();
+    },
+  };
+}
+
+/** A pod does not compare itself with itself. */
+function workIn({ peers, agreement }: Asked, self: string): ReplayWork | undefined {
+  const others = peers.filter((peer) => peer !== self);
+  return agreement === undefined || others.length === 0 ? undefined : { peers: others, rule: agreement };
+}
