@@ -1,0 +1,113 @@
+/**
+ * Whole pods, runtime and sidecar, and what the operator makes of their reports: every request of a user in its block,
+ * nothing that is not a user's; and a candidate that answers what stable answered.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { ports } from '../../api/names.ts';
+import type { BlockTraffic, Report } from '../../api/report.ts';
+import { cellsOf, emptyLedger, fold, type Ledger } from '../../operator/analysis/ledger.ts';
+import { createReportClient, type ReportAsk } from '../../operator/report-client.ts';
+import type { Model } from '../../runtime/onnx/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { ask, inputOf } from '../support/infer-client.ts';
+import { endServers, startServer } from '../support/model-server.ts';
+import { matmul } from '../support/onnx-models.ts';
+
+const program = fileURLToPath(new URL('../support/sidecar-process.ts', import.meta.url));
+const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
+const path = '/v2/models/m/versions/6c9f01ab2d/infer';
+let lastAddress = 0;
+
+type Pod = { readonly address: string; readonly serve: (requests: number, port?: number) => Promise<void>; readonly report: (asked?: ReportAsk) => Promise<Report> };
+
+describe('a pod', () => {
+  const sidecars: ChildProcess[] = [];
+  const client = createReportClient();
+
+  async function startPod(model: Model, revision = '6c9f01ab2d'): Promise<Pod> {
+    lastAddress += 1;
+    const address = `127.85.${process.pid % 250}.${lastAddress}`;
+    await startServer({ model, config: { revision }, options: { addresses: [address], port: ports.runtime, metricsPort: ports.metrics } });
+    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' }, stdio: 'ignore' });
+    sidecars.push(child);
+    const report = async (asked: ReportAsk = {}): Promise<Report> => {
+      const pulled = await client.fetch(address, AbortSignal.timeout(5_000), asked);
+      return pulled.kind === 'report' ? pulled.report : { schema: 1, bootId: 'none', seq: 0, revision: pulled.reason };
+    };
+    await eventually(`a ready pod at ${address}`, async () => (await report()).ready === true);
+    return {
+      address, report,
+      serve: async (requests, port = ports.runtime) => {
+        for (let i = 0; i < requests; i += 1) assert.equal((await ask(`http://${address}:${port}`, path, { body })).status, 200);
+      },
+    };
+  }
+
+  afterEach(async () => {
+    for (const child of sidecars.splice(0)) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    await endServers();
+  });
+  after(() => client.close());
+
+  it('has every request of a user in its blocks, warm-up and what sidecars ask in none', async () => {
+    const pod = await startPod(matmul());
+    await pod.serve(7);
+    await pod.serve(5, ports.metrics);
+    await ask(`http://${pod.address}:${ports.runtime}`, path, { body: '{"inputs": 3}' });
+    let ledger: Ledger = emptyLedger;
+    const cells = await eventually('all of them', async () => {
+      const { bootId, revision, blocks } = await pod.report();
+      if (blocks !== undefined) ledger = fold(ledger, { pod: 'p', bootId, revision, since: blocks.since, until: blocks.until, blocks: blocks.counts });
+      const now = cellsOf(ledger, revision);
+      return now.reduce((sum, cell) => sum + cell.requests, 0) >= 7 && cellsIn(await pod.report()).some(({ errors }) => errors['invalid'] === 1) ? now : undefined;
+    });
+    assert.equal(cells.reduce((sum, cell) => sum + cell.requests, 0), 7);
+    assert.equal(cells.reduce((sum, cell) => sum + cell.latency.total, 0), 7);
+    assert.ok(cells.every(({ sizeClass, requests }) => sizeClass === 4 || requests === 0));
+  });
+
+  for (const [name, candidateModel, wanted] of [
+    ['agrees with stable when it computes the same', matmul(2), { compared: 2, disagreed: 0 }],
+    ['disagrees with stable when it does not, and is found out without a user of its own', matmul(-1), { compared: 2, disagreed: 2 }],
+  ] as const) {
+    it(name, async () => {
+      const [stable, candidate] = await Promise.all([startPod(matmul()), startPod(candidateModel, 'bbbbbbbbbb')]);
+      const asked = { stable: { sample: 1 }, candidate: { peers: [stable.address], agreement: 'Cosine:0.98' } };
+      const report = await eventually('two comparisons', async () => {
+        await stable.report(asked.stable);
+        await stable.serve(1);
+        const now = await candidate.report(asked.candidate);
+        return (now.agreement?.compared ?? 0) >= wanted.compared && comparedIn(now).compared >= wanted.compared ? now : undefined;
+      }, 30_000);
+      const { compared, disagreed } = comparedIn(report);
+      assert.deepEqual([disagreed > 0, disagreed === 0 || disagreed === compared], [wanted.disagreed > 0, true]);
+      assert.equal(report.agreement?.disagreed, wanted.disagreed === 0 ? 0 : report.agreement?.compared);
+      // Its own counts are untouched: what it answered were no requests of users.
+      assert.deepEqual(report.traffic, []);
+      assert.ok(cellsIn(report).every(({ ok, sizeClass }) => ok === 0 && sizeClass === 4));
+    }).timeout(60_000);
+  }
+
+  it('keeps no samples when nobody asks for them', async () => {
+    const pod = await startPod(matmul());
+    await pod.serve(3);
+    const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '' });
+    assert.equal(taken.status, 200);
+    assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
+  });
+});
+
+function cellsIn(report: Report): readonly BlockTraffic[] {
+  return report.blocks?.counts.flatMap(({ traffic }) => traffic) ?? [];
+}
+
+function comparedIn(report: Report): { readonly compared: number; readonly disagreed: number } {
+  const cells = cellsIn(report);
+  return { compared: cells.reduce((sum, cell) => sum + (cell.compared ?? 0), 0), disagreed: cells.reduce((sum, cell) => sum + (cell.disagreed ?? 0), 0) };
+}
