@@ -6,7 +6,7 @@
  * Pure:  and idempotent.
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
-import type { EmbeddingConfig, ExecutionConfig } from './runtime-config.ts';
+import type { EmbeddingConfig, ExecutionConfig, GoldenMetric } from './runtime-config.ts';
 
 /** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
 export type FrozenSpec = {
@@ -27,7 +27,7 @@ const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: 'None', normal
 export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSpec {
   const { embedding, task = 'Tensor', ...model } = spec.model;
   return {
-    model: { ...model, task },
+    model: { schemaPolicy: 'Compatible', ...model, task },
     ...(task === 'Embedding' ? { embedding: { ...embeddingDefaults, ...embedding } } : {}),
     execution: executionDefaults(spec.execution ?? {}),
     batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
@@ -67,3 +67,16 @@ export const rolloutDefaults = {
   maxSurge: '100%',
   retainStable: { Canary: '5m', BlueGreen: '5m', Immediate: '0s' },
 } as const satisfies { readonly steps: NonNullable<NonNullable<OnnxModelSpec['rollout']>['steps']>; readonly [field: string]: unknown };
+
+/** How a new revision's answers are held against stable's where spec.rollout.gates.golden is absent. */
+export const generatedGolden = { metric: 'Cosine', min: 0.9, seed: 20, cases: 16 } as const;
+
+/** The limit of a golden gate that gives none, where one makes sense for every model. */
+export const goldenLimits = {
+  Cosine: { min: 0.99 },
+  Top1Agreement: { min: 0.98 },
+  ExactMatch: { min: 1 },
+  WordErrorRate: { max: 0.05 },
+  MaxAbsError: {},
+  Accuracy: {},
+} as const satisfies Record<GoldenMetric, { readonly min?: number; readonly max?: number }>;

@@ -55,7 +55,10 @@ const model = k
       .defaultsTo('model.onnx'),
     task: k.oneOf(['Tensor', 'Embedding'], ['Transcription', 'Generation']).doc('What the endpoint speaks: tensors (Open Inference Protocol), or also /v1/embeddings.').defaultsTo('Tensor'),
     embedding: embedding.doc('How text becomes a vector; only with task Embedding.').optional(),
-    schemaPolicy: k.oneOf(['Compatible', 'Exact', 'Any']).doc('I/O signature against the stable revision.').planned(),
+    schemaPolicy: k
+      .oneOf(['Compatible', 'Exact', 'Any'])
+      .doc('What a new revision may change in what it takes and gives. Compatible: it takes all that stable takes, and gives all that stable gives. Exact: nothing. Any: everything.')
+      .defaultsTo('Compatible'),
     credentialsSecretRef: k.object({ name: objectName() }).planned(),
   })
   .rule({ rule: "!self.uri.startsWith('http://') || has(self.digest)", message: 'an http:// source needs a digest, because anybody on the way could change it', fieldPath: '.digest' })

@@ -4,11 +4,14 @@
  * Owns:  the shape, bounds and rules of replicas, rollout, traffic and autoscaling. Most of rollout is planned.
  */
 import { k } from './schema-builder.ts';
-import { configMapRef, duration } from './schema-revision.ts';
+import { configMapRef, digest, duration } from './schema-revision.ts';
 
 const percent = () => k.string({ max: 8, pattern: '^[0-9]{1,3}(\\.[0-9]{1,4})?%$' });
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
 const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
+
+/** A file: the schemes of spec.model.uri, without a "/" at the end. */
+const goldenUriPattern = '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)[^/]$';
 
 const step = k
   .object({
@@ -35,16 +38,28 @@ const latencyGate = k
   .rule({ rule: "!has(self.max) || duration(self.max) > duration('0s')", message: 'a limit is above 0', fieldPath: '.max' })
   .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' });
 
+const goldenGate = k
+  .object({
+    configMapRef: configMapRef().doc('The set is its only key, or the key golden.jsonl or golden.bin. What it holds is frozen when the rollout begins.').optional(),
+    uri: k.string({ max: 2048, min: 1, pattern: goldenUriPattern }).doc('One file, fetched as a model is: https, npm, or a path in the claim of a pvc:// model. Needs a digest.').optional(),
+    digest: digest().doc('SHA-256 of the file at uri.').optional(),
+    metric: k
+      .oneOf(['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'])
+      .doc('MaxAbsError and Cosine: of the worst case. Top1Agreement, ExactMatch and Accuracy: shares over the set. WordErrorRate: wrong words a word. Accuracy takes expected labels.'),
+    min: share().doc('Score at least; for Cosine, Top1Agreement, ExactMatch and Accuracy. Accuracy has no default.').defaultsTo('0.99 for Cosine, 0.98 for Top1Agreement, 1 for ExactMatch'),
+    max: k.string({ max: 16, pattern: '^[0-9]+(\\.[0-9]+)?$' }).doc('Score at most; for MaxAbsError and WordErrorRate. MaxAbsError has no default.').defaultsTo('0.05 for WordErrorRate'),
+  })
+  .rule({ rule: '!(has(self.configMapRef) && has(self.uri))', message: 'a golden set comes from configMapRef or from uri, not from both', fieldPath: '.uri' })
+  .rule({ rule: 'has(self.uri) == has(self.digest)', message: 'uri and digest go together: the digest says which file is meant', fieldPath: '.digest' })
+  .rule({ rule: "!has(self.min) || !(self.metric in ['MaxAbsError', 'WordErrorRate'])", message: 'an error has a max, no min', fieldPath: '.min' })
+  .rule({ rule: "!has(self.max) || self.metric in ['MaxAbsError', 'WordErrorRate']", message: 'max is for errors (MaxAbsError, WordErrorRate); this metric has a min', fieldPath: '.max' })
+  .rule({ rule: "self.metric != 'MaxAbsError' || has(self.max)", message: 'MaxAbsError needs a max: how large an error may be only you know', fieldPath: '.max' })
+  .rule({ rule: "self.metric != 'Accuracy' || has(self.min)", message: 'Accuracy needs a min: how good the model is only you know', fieldPath: '.min' })
+  .rule({ rule: "self.metric in ['MaxAbsError', 'Cosine'] || has(self.configMapRef) || has(self.uri)", message: 'made-up inputs are compared by Cosine or MaxAbsError: for this metric give a set', fieldPath: '.metric' });
+
 const gates = k.object({
-  golden: k
-    .object({
-      configMapRef: configMapRef().optional(),
-      uri: k.string({ max: 2048 }).optional(),
-      digest: k.string({ max: 71 }).optional(),
-      metric: k.oneOf(['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy']),
-      min: share().optional(),
-      max: k.string({ max: 16, pattern: '^[0-9]+(\\.[0-9]+)?$' }).optional(),
-    })
+  golden: goldenGate
+    .doc("Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O signature, and its answers have to be stable's by Cosine 0.9.")
     .optional(),
   latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%.').optional(),
   errors: k

@@ -28,8 +28,17 @@ const good: readonly { name: string; spec: object }[] = [
   { name: 'http with a digest', spec: { model: { uri: 'http://models.example/m.onnx', digest } } },
   { name: 'a ready-made precision', spec: { model: { uri: 'pvc://m/x/', variants: [{ precision: 'INT8', path: 'i8.onnx' }] }, execution: { precision: 'INT8' } } },
   { name: 'durations and limits of every form', spec: { model: https, memory: { limit: '1.5Gi' }, warmup: { timeout: '1m30s' }, rollout: { progressDeadline: '1.5h' } } },
+  { name: 'any other signature', spec: { model: { ...https, schemaPolicy: 'Any' } } },
+  { name: 'a golden set in a ConfigMap', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', min: '0.99' }) },
+  { name: 'a golden set at a URI', spec: golden({ uri: 'https://x/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' }) },
+  { name: 'a golden set in the model\'s claim', spec: golden({ uri: 'pvc://models/golden.bin', digest, metric: 'WordErrorRate' }) },
+  { name: 'a limit for made-up inputs', spec: golden({ metric: 'Cosine', min: '0.5' }) },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
 ];
+
+function golden(gate: object): object {
+  return { model: https, rollout: { gates: { golden: gate } } };
+}
 
 const bad: readonly { name: string; spec: object; modelName?: string; says: RegExp }[] = [
   { name: 'no model', spec: {}, says: /spec\.model: Required value/ },
@@ -56,9 +65,20 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'text for a number', spec: { model: https, replicas: 'two' }, says: /spec\.replicas.*must be of type integer/ },
   { name: 'a negative number of replicas', spec: { model: https, replicas: -1 }, says: /spec\.replicas.*greater than or equal to 0/ },
   { name: 'a label of ours', spec: { model: https, template: { metadata: { labels: { 'onnx-operator.dev/revision': 'x' } } } }, says: /spec\.template\.metadata\.labels.*set by the operator/ },
+  { name: 'a golden set from two places', spec: golden({ configMapRef: { name: 'set' }, uri: 'https://x/y', digest, metric: 'Cosine' }), says: /gates\.golden\.uri.*not from both/ },
+  { name: 'a golden set at a URI without a digest', spec: golden({ uri: 'https://x/y', metric: 'Cosine' }), says: /gates\.golden\.digest.*go together/ },
+  { name: 'a digest of no golden set', spec: golden({ configMapRef: { name: 'set' }, digest, metric: 'Cosine' }), says: /gates\.golden\.digest.*go together/ },
+  { name: 'a golden set that is a folder', spec: golden({ uri: 'https://x/y/', digest, metric: 'Cosine' }), says: /gates\.golden\.uri/ },
+  { name: 'a golden set without a metric', spec: golden({ configMapRef: { name: 'set' } }), says: /gates\.golden\.metric: Required value/ },
+  { name: 'a min for an error', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError', min: '0.9', max: '1' }), says: /gates\.golden\.min.*an error has a max/ },
+  { name: 'a max for a share', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', max: '0.9' }), says: /gates\.golden\.max.*this metric has a min/ },
+  { name: 'an error without a max', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError' }), says: /gates\.golden\.max.*MaxAbsError needs a max/ },
+  { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }), says: /gates\.golden\.min.*Accuracy needs a min/ },
+  { name: 'made-up inputs with labels', spec: golden({ metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*give a set/ },
+  { name: 'a cosine above 1', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
   { name: 'a field that does not exist', spec: { model: https, batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
-  { name: 'a strategy that is only planned', spec: { model: https, rollout: { strategy: 'Canary' } }, says: /spec\.rollout\.strategy: Unsupported value: "Canary"/ },
+  { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } }, says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
 ];
