@@ -79,6 +79,8 @@ export type LogOptions = {
   readonly follow: boolean;
   readonly previous: boolean;
   readonly tailLines?: number;
+  /** Milliseconds since the epoch: nothing older. */
+  readonly sinceMs?: number;
   readonly timestamps: boolean;
   readonly signal: AbortSignal;
 };

@@ -60,6 +60,8 @@ export type Resource = {
   readonly verbs: readonly string[];
   /** Between what is stored and what this version shows, where they differ. */
   readonly conversion?: { readonly shown: (stored: KubeObject) => KubeObject; readonly stored: (draft: Draft) => Draft };
+  /** What everybody who uses it is warned of. */
+  readonly deprecation?: string;
   /** Name of the type in Kubernetes' OpenAPI documents; of built-in ones. */
   readonly definition?: string;
 };

@@ -90,6 +90,11 @@ export function unknownPath(): StatusError {
   return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
 }
 
+/** 404 of a type that a cluster may have and local mode has not: what people look for is in the sentence. */
+export function notServed(what: string): StatusError {
+  return new StatusError(404, 'NotFound', `the server could not find the requested resource: local mode serves no ${what}`, {});
+}
+
 /** 410: the events or the page that a client asks for are gone; it lists again. */
 export function expired(message: string): StatusError {
   return new StatusError(410, 'Expired', message);

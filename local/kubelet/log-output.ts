@@ -1,20 +1,21 @@
 /**
  * Turns kept log lines into what `kubectl logs` prints.
  *
- * Owns:  `tailLines` and `timestamps`. A line in parts is put together again.
+ * Owns:  `tailLines`, `sinceMs` and `timestamps`. A line in parts is put together again.
  * Limits: the tail is held in memory, at most what the log keeps.
  */
 import type { LogOptions } from '../objects.ts';
 import type { ContainerLog } from './container-log.ts';
 
 /** @returns the bytes, as LogSource promises them */
-export async function* readLog(log: ContainerLog, options: Pick<LogOptions, 'follow' | 'tailLines' | 'timestamps' | 'signal'>): AsyncGenerator<Uint8Array> {
-  const { tailLines, follow, signal } = options;
+export async function* readLog(log: ContainerLog, options: Pick<LogOptions, 'follow' | 'tailLines' | 'sinceMs' | 'timestamps' | 'signal'>): AsyncGenerator<Uint8Array> {
+  const { tailLines, sinceMs = 0, follow, signal } = options;
   let atLineStart = true;
   const print = (lines: readonly string[]): Uint8Array => {
     let text = '';
     for (const line of lines) {
       const [time = '', , flag = 'F'] = line.split(' ', 3);
+      if (Date.parse(time) < sinceMs) continue;
       text += `${options.timestamps && atLineStart ? `${time} ` : ''}${textOf(line)}${flag === 'F' ? '\n' : ''}`;
       atLineStart = flag === 'F';
     }

@@ -34,8 +34,8 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     nameColumn,
     column('Type', (object) => stringAt(object, 'spec', 'type')),
     column('Cluster-IP', (object) => stringAt(object, 'spec', 'clusterIP') ?? '<none>'),
-    column('External-IP', (object) => stringAt(object, 'spec', 'externalName') ?? '<none>'),
-    column('Port(s)', (object) => recordsOf(at(object, 'spec', 'ports')).map((port) => `${String(port['port'])}/${String(port['protocol'])}`).join(',') || '<none>'),
+    column('External-IP', externalAddress),
+    column('Port(s)', (object) => recordsOf(at(object, 'spec', 'ports')).map(portText).join(',') || '<none>'),
     ageColumn,
     column('Selector', (object) => pairs(at(object, 'spec', 'selector')), { wide: true }),
   ],
@@ -64,7 +64,18 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     ageColumn,
     column('VolumeMode', (object) => stringAt(object, 'spec', 'volumeMode'), { wide: true }),
   ],
-  '/Node': [nameColumn, column('Status', nodeStatus), column('Roles', () => '<none>'), ageColumn, column('Version', (node) => stringAt(node, 'status', 'nodeInfo', 'kubeletVersion') ?? '')],
+  '/Node': [
+    nameColumn,
+    column('Status', nodeStatus),
+    column('Roles', () => '<none>'),
+    ageColumn,
+    column('Version', (node) => stringAt(node, 'status', 'nodeInfo', 'kubeletVersion') ?? ''),
+    column('Internal-IP', (node) => nodeAddress(node, 'InternalIP'), { wide: true }),
+    column('External-IP', (node) => nodeAddress(node, 'ExternalIP'), { wide: true }),
+    column('OS-Image', (node) => nodeInfo(node, 'osImage'), { wide: true }),
+    column('Kernel-Version', (node) => nodeInfo(node, 'kernelVersion'), { wide: true }),
+    column('Container-Runtime', (node) => nodeInfo(node, 'containerRuntimeVersion'), { wide: true }),
+  ],
   '/Endpoints': [nameColumn, column('Endpoints', endpointsText), ageColumn],
   'apps/Deployment': [
     nameColumn,
@@ -93,6 +104,14 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
   'coordination.k8s.io/Lease': [nameColumn, column('Holder', (object) => stringAt(object, 'spec', 'holderIdentity') ?? ''), ageColumn],
   'apiextensions.k8s.io/CustomResourceDefinition': [nameColumn, column('Created At', (object) => object.metadata.creationTimestamp, { type: 'date' })],
 };
+
+/** Of the scale subresource of anything. */
+export const scaleColumns: readonly Column[] = [
+  nameColumn,
+  column('Desired', (scale) => numberAt(scale, 'spec', 'replicas') ?? 0, { type: 'integer' }),
+  column('Available', (scale) => numberAt(scale, 'status', 'replicas') ?? 0, { type: 'integer' }),
+  ageColumn,
+];
 
 /** Events of both APIs are stored alike, so both show the same. */
 export function columnsOf(group: string, kind: string): readonly Column[] {
@@ -145,6 +164,27 @@ function nodeStatus(node: KubeObject): string {
   const ready = recordsOf(at(node, 'status', 'conditions')).find((condition) => condition['type'] === 'Ready');
   const word = ready === undefined ? 'Unknown' : ready['status'] === 'True' ? 'Ready' : 'NotReady';
   return at(node, 'spec', 'unschedulable') === true ? `${word},SchedulingDisabled` : word;
+}
+
+function nodeAddress(node: KubeObject, type: string): string {
+  return stringAt(recordsOf(at(node, 'status', 'addresses')).find((one) => one['type'] === type), 'address') ?? '<none>';
+}
+
+function nodeInfo(node: KubeObject, field: string): string {
+  return stringAt(node, 'status', 'nodeInfo', field) || '<unknown>';
+}
+
+/** Nobody gives out load balancers here: a Service that wants one waits for it. */
+function externalAddress(service: KubeObject): string {
+  const type = stringAt(service, 'spec', 'type');
+  if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';
+  const given = listOf(at(service, 'spec', 'externalIPs')).map(String).join(',');
+  return given !== '' ? given : type === 'LoadBalancer' ? '<pending>' : '<none>';
+}
+
+function portText(port: JsonRecord): string {
+  const node = numberAt(port, 'nodePort') ?? 0;
+  return `${String(port['port'])}${node === 0 ? '' : `:${node}`}/${String(port['protocol'])}`;
 }
 
 function endpointsText(object: KubeObject): string {

@@ -3,6 +3,7 @@
  *
  * Owns: the table. What a kind does is in rules.ts, what `kubectl get` shows of it in columns.ts.
  */
+import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { definitionRules } from '../crd/definition-rules.ts';
 import { allVerbs, type Resource, type Rules, type ScalePaths } from '../resource.ts';
@@ -25,6 +26,7 @@ type Row = {
   readonly table?: string;
   readonly scale?: ScalePaths;
   readonly conversion?: Resource['conversion'];
+  readonly deprecation?: string;
   readonly verbs?: readonly string[];
 };
 
@@ -45,7 +47,7 @@ export function builtinResources(parts: { readonly serviceRange: string; readonl
     { definition: core, group: '', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events' },
     { definition: core, group: '', kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims', short: ['pvc'], status: true, rules: claimRules },
     { definition: core, group: '', kind: 'Node', plural: 'nodes', short: ['no'], cluster: true, status: true, rules: nodeRules },
-    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'], rules: endpointsRules },
+    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'], rules: endpointsRules, deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice' },
     { definition: apps, group: 'apps', kind: 'Deployment', plural: 'deployments', short: ['deploy'], all: true, status: true, rules: deploymentRules, scale: replicaScale },
     { definition: apps, group: 'apps', kind: 'ReplicaSet', plural: 'replicasets', short: ['rs'], all: true, status: true, rules: replicaSetRules, scale: replicaScale },
     { definition: apps, group: 'apps', kind: 'ControllerRevision', plural: 'controllerrevisions', rules: controllerRevisionRules },
@@ -73,10 +75,9 @@ function resourceOf(row: Row): Resource {
     definition: `${row.definition}.${row.kind}`,
     custom: false,
     hasStatus: row.status === true,
-    ...(row.scale === undefined ? {} : { scale: row.scale }),
     columns: columnsOf(row.group, row.kind),
     rules: row.rules ?? plainRules,
     verbs: row.verbs ?? allVerbs,
-    ...(row.conversion === undefined ? {} : { conversion: row.conversion }),
+    ...present({ scale: row.scale, conversion: row.conversion, deprecation: row.deprecation }),
   };
 }

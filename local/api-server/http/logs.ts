@@ -6,8 +6,10 @@
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
+import { present } from '../../../api/present.ts';
 import { at, recordsOf } from '../../../lib/json.ts';
-import { badRequest, notFound } from '../status.ts';
+import { forbiddenValue, invalidValue, type Cause } from '../../../lib/schema/cause.ts';
+import { badRequest, invalid, notFound } from '../status.ts';
 import { keyOf } from '../store.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { integerOf } from './read.ts';
@@ -18,19 +20,57 @@ export async function streamLog(core: Core, exchange: Exchange, target: Target, 
   if (pod === undefined) throw notFound(target.resource, name);
   const names = (field: string): string[] => recordsOf(at(pod, 'spec', field)).map((one) => String(one['name']));
   const container = chooseContainer(exchange.query.get('container') ?? '', { pod: name, containers: names('containers'), inits: names('initContainers') });
+  const bounds = boundsOf(exchange, name, core.clock.now());
   const gone = new AbortController();
   exchange.response.once('close', () => gone.abort());
-  const tailLines = integerOf(exchange.query.get('tailLines') ?? '');
   const is = (flag: string): boolean => exchange.query.get(flag) === 'true';
-  const lines = source?.read({ namespace, name }, { container, follow: is('follow'), previous: is('previous'), timestamps: is('timestamps'), signal: gone.signal, ...(tailLines === undefined ? {} : { tailLines }) });
+  const lines = source?.read({ namespace, name }, { container, follow: is('follow'), previous: is('previous'), timestamps: is('timestamps'), signal: gone.signal, ...present({ tailLines: bounds.tailLines, sinceMs: bounds.sinceMs }) });
   if (lines === undefined) {
     throw badRequest(is('previous') ? `previous terminated container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} not found` : `container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} is waiting to start: ContainerCreating`);
   }
   exchange.setCommonHeaders('text/plain');
   exchange.response.writeHead(200);
   exchange.response.flushHeaders();
-  await pump(lines, exchange, gone.signal);
+  await pump(limited(lines, bounds.limitBytes), exchange, gone.signal);
   exchange.response.end();
+}
+
+type Bounds = { readonly tailLines: number | undefined; readonly sinceMs: number | undefined; readonly limitBytes: number };
+
+/** @throws StatusError 400 and 422 for numbers that are none or make no sense */
+function boundsOf(exchange: Exchange, pod: string, nowMs: number): Bounds {
+  const asked = (name: string): string => exchange.query.get(name) ?? '';
+  const [tailLines, seconds, limitBytes] = [integerOf(asked('tailLines')), integerOf(asked('sinceSeconds')), integerOf(asked('limitBytes'))];
+  const time = timeOf(asked('sinceTime'));
+  const causes: Cause[] = [
+    ...tooLow('tailLines', tailLines, 0, 'must be greater than or equal to 0'),
+    ...tooLow('limitBytes', limitBytes, 1, 'must be greater than 0'),
+    ...tooLow('sinceSeconds', seconds, 1, 'must be greater than 0'),
+    ...(seconds !== undefined && time !== undefined ? [forbiddenValue('[]', 'at most one of `sinceTime` or `sinceSeconds` may be specified')] : []),
+  ];
+  if (causes.length > 0) throw invalid({ group: '', plural: '', kind: 'PodLogOptions' }, pod, causes);
+  return { tailLines, sinceMs: seconds === undefined ? time : nowMs - seconds * 1000, limitBytes: limitBytes ?? Number.POSITIVE_INFINITY };
+}
+
+function tooLow(field: string, value: number | undefined, least: number, why: string): Cause[] {
+  return value === undefined || value >= least ? [] : [invalidValue(field, value, why)];
+}
+
+/** @returns milliseconds since the epoch; undefined for no text */
+function timeOf(text: string): number | undefined {
+  if (text === '') return undefined;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw badRequest(`parsing time ${JSON.stringify(text)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(text)} as "2006"`);
+  return ms;
+}
+
+async function* limited(chunks: AsyncIterable<Uint8Array>, limitBytes: number): AsyncGenerator<Uint8Array> {
+  let left = limitBytes;
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left);
+    left -= chunk.byteLength;
+    if (left <= 0) return;
+  }
 }
 
 async function pump(lines: AsyncIterable<Uint8Array>, exchange: Exchange, gone: AbortSignal): Promise<void> {

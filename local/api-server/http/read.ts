@@ -38,7 +38,7 @@ function presented(core: Core, form: Form, resource: Resource, stored: KubeObjec
     case 'metadata':
       return metadataOf(object);
     case 'table':
-      return tableOf([{ stored, shown: object }], { resourceVersion: stored.metadata.resourceVersion }, { resource, nowMs: core.clock.now(), include: form.include, withColumns: true });
+      return tableOf([{ stored, shown: object }], { resourceVersion: stored.metadata.resourceVersion }, { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true });
   }
 }
 
@@ -59,7 +59,7 @@ function presentedList(core: Core, form: Form, resource: Resource, page: { reado
     case 'metadata':
       return { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata: page.metadata, items: objects.map((one) => metadataOf(one.shown)) };
     case 'table':
-      return tableOf(objects, page.metadata, { resource, nowMs: core.clock.now(), include: form.include, withColumns: true });
+      return tableOf(objects, page.metadata, { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true });
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
-import { methodNotAllowed, StatusError, unknownPath } from '../status.ts';
+import { forbidden, methodNotAllowed, notServed, StatusError, unknownPath } from '../status.ts';
 import { aggregated, aggregatedType, apiVersions, group, groupList, isAggregated, resourceList } from './discovery.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { streamLog } from './logs.ts';
@@ -28,6 +28,7 @@ export type Services = {
 const version = { major: '1', minor: '35', gitVersion: 'v1.35.0+onnx-local', gitCommit: '', gitTreeState: 'clean', buildDate: '1970-01-01T00:00:00Z', goVersion: '', compiler: '', platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}` };
 
 export async function route(services: Services, exchange: Exchange): Promise<void> {
+  refuseImpersonation(exchange);
   const segments = exchange.path.split('/').filter((segment) => segment !== '').map(decode);
   const [first, ...rest] = segments;
   switch (first) {
@@ -37,7 +38,7 @@ export async function route(services: Services, exchange: Exchange): Promise<voi
     case 'healthz':
     case 'livez':
     case 'readyz':
-      exchange.send(200, 'ok', 'text/plain; charset=utf-8');
+      serveHealth(exchange, first, rest);
       return;
     case 'openapi':
       serveOpenApi(services, exchange, rest);
@@ -49,6 +50,19 @@ export async function route(services: Services, exchange: Exchange): Promise<voi
     default:
       throw unknownPath();
   }
+}
+
+/** Whoever asks as somebody else wants to know what that one may do, and would be told what is not so. */
+function refuseImpersonation(exchange: Exchange): void {
+  const user = exchange.request.headers['impersonate-user'];
+  if (user === undefined) return;
+  throw forbidden({ group: '', plural: 'users', kind: 'User' }, String(user), 'local mode has one user, who may do everything: nobody can be impersonated');
+}
+
+function serveHealth(exchange: Exchange, name: string, checks: readonly string[]): void {
+  const isKnown = checks.length === 0 || (checks.length === 1 && checks[0] === 'ping');
+  const text = exchange.query.has('verbose') ? `[+]ping ok\n${name} check passed\n` : 'ok';
+  exchange.send(isKnown ? 200 : 404, isKnown ? text : '404 page not found\n', 'text/plain; charset=utf-8');
 }
 
 function decode(segment: string): string {
@@ -98,7 +112,9 @@ function found<T>(value: T | undefined): T {
 
 async function routeVersion(services: Services, exchange: Exchange, apiVersion: string, rest: readonly string[]): Promise<void> {
   if (rest.length === 0) {
-    exchange.sendJson(200, found(resourceList(services.core.catalog.all(), apiVersion)));
+    const list = resourceList(services.core.catalog.all(), apiVersion);
+    if (list === undefined) throw notServed(apiVersion);
+    exchange.sendJson(200, list);
     return;
   }
   const review = reviews.find((one) => `${one.group}/v1` === apiVersion && rest.length === 1 && rest[0] === one.plural);
@@ -112,7 +128,8 @@ function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Targ
   const ofNamespace = first === 'namespaces' && third !== undefined && !['status', 'finalize'].includes(third);
   const namespace = ofNamespace ? second : undefined;
   const [plural = '', name, subresource = '', ...tooDeep] = ofNamespace ? rest.slice(2) : rest;
-  const resource = found(core.catalog.find(apiVersion, plural));
+  const resource = core.catalog.find(apiVersion, plural);
+  if (resource === undefined) throw notServed(`${plural} of ${apiVersion}`);
   const target = { resource, namespace, name, subresource };
   if (!isInScope(target) || tooDeep.length > 0) throw unknownPath();
   return target;
@@ -125,6 +142,7 @@ function isInScope({ resource, namespace, name }: Target): boolean {
 
 async function serveTarget(services: Services, exchange: Exchange, target: Target): Promise<void> {
   const { core } = services;
+  if (target.resource.deprecation !== undefined) exchange.warn(target.resource.deprecation);
   switch (target.subresource) {
     case '':
       await serveObjects(services, exchange, target);
@@ -145,7 +163,7 @@ async function serveTarget(services: Services, exchange: Exchange, target: Targe
 async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
   if (target.resource.table !== 'pods') throw unknownPath();
   if (target.subresource === 'log' && exchange.method === 'GET') await streamLog(services.core, exchange, target, services.logs());
-  else if (['exec', 'attach', 'portforward'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `pods are processes of this machine here: ${target.subresource} is not served`);
+  else if (['exec', 'attach', 'portforward'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`);
   else throw unknownPath();
 }
 

@@ -13,12 +13,14 @@ import type { Draft, Resource } from '../resource.ts';
 import { invalidValue } from '../../../lib/schema/cause.ts';
 import { badRequest, invalid, methodNotAllowed, notFound, unsupportedMediaType } from '../status.ts';
 import { keyOf } from '../store.ts';
+import { scaleColumns } from '../builtin/columns.ts';
 import { writeQuery, type Exchange, type Target } from './exchange.ts';
+import { formOf, tableOf } from './table.ts';
 
 export async function serveScale(core: Core, exchange: Exchange, target: Target): Promise<void> {
   switch (exchange.method) {
     case 'GET':
-      exchange.sendJson(200, scaleOf(target.resource, storedObject(core, target)));
+      sendScale(core, exchange, scaleOf(target.resource, storedObject(core, target)));
       return;
     case 'PUT':
     case 'PATCH':
@@ -27,6 +29,14 @@ export async function serveScale(core: Core, exchange: Exchange, target: Target)
     default:
       throw methodNotAllowed();
   }
+}
+
+/** `kubectl get --subresource=scale` asks for a table. */
+function sendScale(core: Core, exchange: Exchange, scale: JsonRecord): void {
+  const form = formOf(exchange.accept, exchange.query.get('includeObject'));
+  const object = scale as KubeObject;
+  if (form.as !== 'table') exchange.sendJson(200, scale);
+  else exchange.sendJson(200, tableOf([{ stored: object, shown: object }], { resourceVersion: object.metadata.resourceVersion }, { columns: scaleColumns, nowMs: core.clock.now(), include: form.include, withColumns: true }));
 }
 
 function storedObject(core: Core, target: Target): KubeObject {
@@ -49,7 +59,7 @@ async function writeScale(core: Core, exchange: Exchange, target: Target): Promi
     return draft;
   };
   const stored = core.writes.update(resource, { namespace, name }, compute, { ...query, subresource: 'scale', strictVersion: false });
-  exchange.sendJson(200, scaleOf(resource, stored));
+  sendScale(core, exchange, scaleOf(resource, stored));
 }
 
 function wantedScale(exchange: Exchange, bytes: Uint8Array, live: JsonRecord): JsonRecord {

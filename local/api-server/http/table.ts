@@ -5,7 +5,7 @@
  */
 import type { KubeObject } from '../../objects.ts';
 import type { JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Resource } from '../resource.ts';
+import { apiVersionOf, type Column, type Resource } from '../resource.ts';
 
 export type Form =
   | { readonly as: 'object' }
@@ -35,17 +35,17 @@ function asInclude(text: string | null): 'None' | 'Metadata' | 'Object' {
   return text === 'None' || text === 'Object' ? text : 'Metadata';
 }
 
-export type TableOptions = { readonly resource: Resource; readonly nowMs: number; readonly include: 'None' | 'Metadata' | 'Object'; readonly withColumns: boolean };
+export type TableOptions = { readonly columns: readonly Column[]; readonly nowMs: number; readonly include: 'None' | 'Metadata' | 'Object'; readonly withColumns: boolean };
 
 export function tableOf(objects: readonly { readonly stored: KubeObject; readonly shown: KubeObject }[], metadata: JsonRecord, options: TableOptions): JsonRecord {
-  const { resource, nowMs } = options;
+  const { columns, nowMs } = options;
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
     metadata,
-    columnDefinitions: options.withColumns ? resource.columns.map(({ name, type, format = '', description = '', priority }) => ({ name, type, format, description, priority })) : null,
+    columnDefinitions: options.withColumns ? columns.map(({ name, type, format = '', description = '', priority }) => ({ name, type, format, description, priority })) : null,
     rows: objects.map(({ stored, shown }) => ({
-      cells: resource.columns.map((column) => column.cell(stored, nowMs) ?? null),
+      cells: columns.map((column) => column.cell(stored, nowMs) ?? null),
       ...included(shown, options.include),
     })),
   };

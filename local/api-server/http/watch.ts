@@ -177,7 +177,7 @@ class Watch {
 
   #table(objects: readonly { stored: KubeObject; shown: KubeObject }[], metadata: Record<string, unknown>): unknown {
     const include = this.#form.as === 'table' ? this.#form.include : 'None';
-    const table = tableOf(objects, metadata, { resource: this.#target.resource, nowMs: this.#core.clock.now(), include, withColumns: !this.#columnsSent });
+    const table = tableOf(objects, metadata, { columns: this.#target.resource.columns, nowMs: this.#core.clock.now(), include, withColumns: !this.#columnsSent });
     this.#columnsSent = true;
     return table;
   }

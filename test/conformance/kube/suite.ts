@@ -8,6 +8,7 @@ import { applyChapter } from './apply.ts';
 import { builtinChapter } from './builtins.ts';
 import { deletionChapter } from './deletion.ts';
 import { discoveryChapter } from './discovery.ts';
+import { kubectlChapter } from './kubectl.ts';
 import { listChapter } from './lists.ts';
 import { objectChapter } from './objects.ts';
 import { patchChapter } from './patches.ts';
@@ -49,5 +50,6 @@ export function kubeConformance(name: string, open: () => Promise<{ readonly kub
     deletionChapter(here);
     builtinChapter(here);
     discoveryChapter(here);
+    kubectlChapter(here);
   });
 }

@@ -12,9 +12,13 @@ describe('container log', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-  const open = (limitBytes?: number): ContainerLog => new ContainerLog(join(dir, '0'), () => Date.UTC(2026, 0, 1), limitBytes);
+  let nowMs = 0;
+  const open = (limitBytes?: number): ContainerLog => {
+    nowMs = Date.UTC(2026, 0, 1);
+    return new ContainerLog(join(dir, '0'), () => nowMs, limitBytes);
+  };
   const never = new AbortController().signal;
-  const textOf = async (log: ContainerLog, options: { tailLines?: number; timestamps?: boolean } = {}): Promise<string> => {
+  const textOf = async (log: ContainerLog, options: { tailLines?: number; sinceMs?: number; timestamps?: boolean } = {}): Promise<string> => {
     let text = '';
     for await (const bytes of readLog(log, { follow: false, timestamps: false, signal: never, ...options })) text += Buffer.from(bytes).toString();
     return text;
@@ -62,6 +66,17 @@ describe('container log', () => {
       assert.equal(await textOf(log, { tailLines }), want);
     });
   }
+
+  it('leaves out what is older than asked for', async () => {
+    const log = open();
+    log.write('stdout', 'old\n');
+    nowMs += 5_000;
+    log.write('stdout', 'new\nnewer\n');
+    log.end();
+    assert.equal(await textOf(log, { sinceMs: nowMs }), 'new\nnewer\n');
+    assert.equal(await textOf(log, { sinceMs: nowMs, tailLines: 3 }), 'new\nnewer\n');
+    assert.equal(await textOf(log, { sinceMs: nowMs + 1 }), '');
+  });
 
   it('keeps two files and gives their lines in order', async () => {
     const log = open(200);

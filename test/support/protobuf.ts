@@ -1,0 +1,30 @@
+/**
+ * Writes protobuf bodies as Go clients do, for tests of what reads them.
+ *
+ * Pure: a field is its number and a small number, or its number and bytes.
+ */
+
+/** `[field, number]`, or bytes that are fields already. */
+export type ProtobufField = readonly [number: number, value: number] | Buffer;
+
+/** A field of text, or of a message. */
+export function text(field: number, value: string | readonly ProtobufField[]): Buffer {
+  const bytes = typeof value === 'string' ? Buffer.from(value) : message(value);
+  return Buffer.concat([varint(field * 8 + 2), varint(bytes.length), bytes]);
+}
+
+function message(fields: readonly ProtobufField[]): Buffer {
+  return Buffer.concat(fields.map((field) => (Buffer.isBuffer(field) ? field : Buffer.concat([varint(field[0] * 8), varint(field[1])]))));
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
+  return Buffer.from([...bytes, rest]);
+}
+
+/** With the envelope of Kubernetes around it. */
+export function protobufBody(apiVersion: string, kind: string, fields: readonly ProtobufField[]): Buffer {
+  return Buffer.concat([Buffer.from('k8s\0'), text(1, [text(1, apiVersion), text(2, kind)]), text(2, fields)]);
+}
