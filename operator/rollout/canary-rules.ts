@@ -183,8 +183,9 @@ export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: 
 export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
   const step = analyzeStep(state, at);
-  if (step === undefined || now - state.since < step.maxDurationMs) return undefined;
-  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${readingOf(state, seen)?.message ?? 'no report has come'}`;
+  const reading = readingOf(state, seen);
+  if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
+  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote') return enterStep(reachedBy(state), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);

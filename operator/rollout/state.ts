@@ -112,6 +112,8 @@ export type GateReading = {
   readonly window: Block;
   /** Whether the step may end, by all gates and what the step requires; NoFail where the step is no analyze step. */
   readonly step: 'Done' | 'Fail' | 'Waiting';
+  /** Not every pod could be asked since this process began: what is undecided now may be decided in a moment. */
+  readonly pending?: boolean;
   /** Which kind of gate failed first, when step is Fail. */
   readonly failed?: GateFailure;
   /** One sentence with the numbers: what failed, or what is still needed. */

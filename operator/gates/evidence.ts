@@ -1,0 +1,71 @@
+/**
+ * From a model's ledger to what a look at its window sees.
+ *
+ * Owns:  which blocks count, the history that noise is learnt from, and when two revisions' pods carry the same load.
+ * Pure.
+ */
+import { historyBlocks, noiseOf } from '../analysis/history.ts';
+import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
+import { lastBlockOf, type Known } from '../analysis/look.ts';
+import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
+import type { Pair } from '../analysis/series.ts';
+import type { Block, Revision } from '../rollout/state.ts';
+
+export type Scene = {
+  readonly stable: Revision;
+  readonly candidate: Revision;
+  /** First block of the window. */
+  readonly window: Block;
+  /** Of the traffic that the candidate has, 0..100. */
+  readonly weight: number;
+  readonly router: 'Service' | 'HTTPRoute';
+  readonly ready: Pair<number>;
+  readonly ledger: Ledger;
+  /** First block that the ledger knows of on purpose. */
+  readonly from: Block;
+};
+
+/** ln of the ratio of two pods' loads from which on their latencies are not compared: about a third more. */
+const equalLoadLn = 0.3;
+
+export function knownOf(scene: Scene): Known {
+  const { stable, candidate, ledger } = scene;
+  const firstBlock = Math.max(scene.window, scene.from);
+  const heardUntil = { candidate: heardOf(ledger, candidate) ?? firstBlock - 1, stable: heardOf(ledger, stable) ?? firstBlock - 1 };
+  const alone = scene.weight >= 100;
+  const lost = lostBlocks(ledger, alone ? [candidate] : [stable, candidate]);
+  const span = { first: firstBlock, last: lastBlockOf({ heardUntil, alone }), lost };
+  const [own, other] = [mergedCells(ledger, candidate, span), mergedCells(ledger, stable, span)];
+  return {
+    cells: { candidate: own.blocks, stable: other.blocks },
+    pods: { candidate: own.pods, stable: other.pods },
+    firstBlock,
+    heardUntil,
+    lostBlocks: lost,
+    history: historyOf(scene),
+    loadIsEqual: isLoadEqual(scene),
+    alone,
+  };
+}
+
+/** The half hour before the window as it was set, also when its first blocks were left out since. */
+function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
+  let learnt: NonNullable<Known['history']> | undefined;
+  return (quantile) => {
+    learnt ??= noiseOf(blocksByPod(ledger, stable, { first: window - historyBlocks, last: window - 1 }));
+    return learnt(quantile);
+  };
+}
+
+function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
+  const ends = Object.values(ledger).flatMap((boot) => (boot.revision === revision ? boot.heard.map(([, to]) => to) : []));
+  return ends.length === 0 ? undefined : Math.max(...ends);
+}
+
+/** By a Service every pod gets the same; by a route each revision's share is spread over its own pods. */
+export function isLoadEqual({ router, weight, ready }: Pick<Scene, 'router' | 'weight' | 'ready'>): boolean {
+  if (router === 'Service') return true;
+  if (weight <= 0 || weight >= 100 || ready.candidate === 0 || ready.stable === 0) return false;
+  const [own, other] = [weight / ready.candidate, (100 - weight) / ready.stable];
+  return Math.abs(Math.log(own / other)) <= equalLoadLn;
+}

@@ -1,0 +1,245 @@
+/**
+ * The gates of every model that is in a rollout: reports in, readings for decisions out.
+ *
+ * Owns:  one ledger a model, from the moment a candidate is prepared beside a stable revision until the rollout ends;
+ *        how often is looked; which numbers are shown. They are renewed with every new verdict and else every half a
+ *        minute, so that a status is not written with every report.
+ * Rule:  nothing is said before every ready pod was heard by this process, or has been asked for a while: what a process
+ *        before this one knew is in the ConfigMap and in the sidecars, and both are read first.
+ */
+import { createHash } from 'node:crypto';
+import { toApiTime } from '../../api/conditions.ts';
+import { labels } from '../../api/names.ts';
+import { blockSeconds, type Report } from '../../api/report.ts';
+import type { Logger } from '../../lib/log.ts';
+import { historyBlocks } from '../analysis/history.ts';
+import { planOf, type Plan } from '../analysis/plan.ts';
+import type { GateResult } from '../analysis/verdict.ts';
+import { isReady, type ConfigMap, type Pod } from '../kube-objects.ts';
+import type { Seen } from '../observe.ts';
+import { childMeta, type Manifest } from '../resources/objects.ts';
+import { stepsOf } from '../rollout/decisions.ts';
+import type { Block, Decision, GateReading, Millis, Revision, RolloutState, StateIn } from '../rollout/state.ts';
+import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
+import { unpackLedger } from './kept-ledger.ts';
+import { ModelLedger, type Written } from './model-ledger.ts';
+import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding } from './reading.ts';
+
+/** Verdicts as they are shown, and when they were made. */
+export type Shown = { readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly GateResult[]; readonly message: string };
+export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
+
+/** What a pass needs of the gates. */
+export interface Gates {
+  /** Undefined where nothing is judged. */
+  judge(key: string, seen: Seen, now: Millis): Judged | undefined;
+  /** What is to be kept in the cluster beside the revisions' children. */
+  children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
+  forget(key: string): void;
+}
+
+export type Hearing = {
+  /** When a watched pod was heard last, or since when it is watched without an answer (ReportPuller.heardAtMs). */
+  readonly heardAtMs: (uid: string) => Millis | undefined;
+  /** Asks a model's pods for their whole rings once more. */
+  readonly hearAnew: (key: string) => void;
+};
+
+/** Shown numbers get no older than this while there are newer ones. */
+export const renewMs = 30_000;
+/** A revision none of whose ready pods was heard for so long is silent: two reports of a pod at rest. */
+export const silentMs = 60_000;
+/** How long the first report of a pod is waited for. */
+const firstReportMs = 15_000;
+
+type Followed = { readonly ledger: ModelLedger; window?: Block; look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding }; shown?: Shown & { readonly of: string; readonly step: Finding['step'] } };
+type Judging = StateIn<'Analyzing'> | StateIn<'Paused'>;
+
+export class Gatekeeper implements Gates {
+  readonly #hearing: Hearing;
+  readonly #logger: Logger;
+  readonly #models = new Map<string, Followed>();
+
+  constructor(hearing: Hearing, logger: Logger) {
+    this.#hearing = hearing;
+    this.#logger = logger;
+  }
+
+  /** Takes in a report that came with blocks. Of a model that is at rest nothing is kept. */
+  hear(key: string, podName: string, report: Report): void {
+    this.#models.get(key)?.ledger.hear(podName, report);
+  }
+
+  forget(key: string): void {
+    this.#models.delete(key);
+  }
+
+  judge(key: string, seen: Seen, now: Millis): Judged | undefined {
+    const revisions = comparedIn(seen.memory);
+    if (revisions === undefined) {
+      this.#models.delete(key);
+      return undefined;
+    }
+    const followed = this.#follow(key, revisions, seen);
+    const state = seen.memory;
+    if (!isJudging(state)) {
+      followed.ledger.forgetBefore(blockAt(now) - historyBlocks - blocksOfAMinute);
+      return undefined;
+    }
+    followed.window = state.window;
+    followed.ledger.forgetBefore(state.window - historyBlocks);
+    return this.#read(followed, state, seen, now);
+  }
+
+  children(key: string, seen: Seen, { next }: Decision, now: Millis): readonly Manifest[] {
+    const followed = this.#models.get(key);
+    if (followed === undefined || !hasTraffic(next)) return [];
+    const { ledger, window } = followed;
+    if (window !== undefined) ledger.keep({ window, present: namesOf([...seen.pods.values()].flat()), now });
+    return ledger.written === undefined ? [] : [keptManifest(seen, ledger.written)];
+  }
+
+  /** The ledger of these revisions; begun from what is kept in the cluster when this process has none. */
+  #follow(key: string, revisions: readonly Revision[], seen: Seen): Followed {
+    const known = this.#models.get(key);
+    if (known !== undefined && sameRevisions(known.ledger.revisions, revisions)) return known;
+    const written = hasTraffic(seen.memory) ? writtenIn(seen) : undefined;
+    const kept = written === undefined ? undefined : unpackLedger(written.text);
+    if (written !== undefined && kept === undefined) this.#logger.warn('kept gate data unreadable', { model: seen.model.metadata.name, namespace: seen.model.metadata.namespace });
+    const followed = { ledger: new ModelLedger(revisions, written === undefined || kept === undefined ? undefined : { ...kept, ...written }) };
+    this.#models.set(key, followed);
+    this.#hearing.hearAnew(key);
+    return followed;
+  }
+
+  #read(followed: Followed, state: Judging, seen: Seen, now: Millis): Judged {
+    const asked = askedIn(state, seen);
+    const listened = state.weight >= 100 ? [state.candidate] : [state.stable, state.candidate];
+    const silent = listened.filter((revision) => this.#isSilent(readyOf(seen, revision), now));
+    const awaited = listened.flatMap((revision) => readyOf(seen, revision)).filter((pod) => this.#isAwaited(followed.ledger, pod, now));
+    const of = identityOf(asked, state, seen);
+    if (awaited.length > 0) {
+      const shown = followed.shown?.window === state.window ? followed.shown : undefined;
+      const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
+      return { reading: { window: state.window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown === undefined ? {} : { shown }) };
+    }
+    const finding = look(followed, { of, asked, scene: sceneOf(followed.ledger, state, seen), now });
+    const shown = renewed(followed, { of, asked, finding, now });
+    return { reading: readingFrom(asked, finding, { message: shown.message, silent }), shown };
+  }
+
+  #isSilent(pods: readonly Pod[], now: Millis): boolean {
+    return pods.length > 0 && pods.every(({ metadata: { uid = '' } }) => now - (this.#hearing.heardAtMs(uid) ?? now) > silentMs);
+  }
+
+  #isAwaited(ledger: ModelLedger, { metadata: { uid = '', name } }: Pod, now: Millis): boolean {
+    return !ledger.heard.has(name) && now - (this.#hearing.heardAtMs(uid) ?? now) < firstReportMs;
+  }
+}
+
+const blocksOfAMinute = 60 / blockSeconds;
+
+function blockAt(ms: Millis): Block {
+  return Math.floor(ms / 1000 / blockSeconds);
+}
+
+/** The two revisions that are or will be compared. */
+function comparedIn(state: RolloutState): readonly Revision[] | undefined {
+  if (!('candidate' in state) || state.stable === null) return undefined;
+  return [state.stable, state.candidate];
+}
+
+function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean {
+  return a[0] === b[0] && a[1] === b[1];
+}
+
+/** A pause in the middle of a shift has no window yet. */
+function isJudging(state: RolloutState): state is Judging {
+  return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;
+}
+
+function hasTraffic({ phase }: RolloutState): boolean {
+  return phase === 'Shifting' || phase === 'Analyzing' || phase === 'Paused';
+}
+
+function readyOf(seen: Seen, revision: Revision): readonly Pod[] {
+  return (seen.pods.get(revision) ?? []).filter(isReady);
+}
+
+function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
+  return new Set(pods.map((pod) => pod.metadata.name));
+}
+
+function askedIn(state: Judging, seen: Seen): Asked {
+  const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
+  const step = steps[state.step];
+  return { window: state.window, plan: planIn(seen), require: step?.kind === 'analyze' ? step.require : 'NoFail' };
+}
+
+/** By the steps that there are, written or by default: α is shared among those that judge. */
+function planIn(seen: Seen): Plan {
+  const steps = seen.plan.steps.map((step) => (step.kind === 'analyze' ? { analyze: { require: step.require } } : {}));
+  return planOf(seen.model.spec.rollout?.gates, steps);
+}
+
+function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
+  const { stable, candidate, window, weight } = state;
+  const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
+  return { stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+}
+
+/** Everything but the ledger that a look depends on. */
+function identityOf(asked: Asked, state: Judging, seen: Seen): string {
+  const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
+  const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
+  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal])).digest('hex');
+}
+
+type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };
+
+/** Looks when there is something new to see, and not more often than a look is worth: one costs microseconds a cell. */
+function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
+  const { ledger, look: last } = followed;
+  const isSame = last?.of === of && (last.version === ledger.version || Math.abs(now - last.atMs) < cellsOf(ledger) / 10);
+  if (isSame) return last.finding;
+  const finding = find(asked, knownOf(scene));
+  followed.look = { of, version: ledger.version, atMs: now, finding };
+  return finding;
+}
+
+function cellsOf({ ledger }: ModelLedger): number {
+  return Object.values(ledger).reduce((sum, boot) => sum + Object.keys(boot.blocks).length, 0);
+}
+
+type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis };
+
+function renewed(followed: Followed, { of, asked, finding, now }: Renewing): Shown {
+  const { shown } = followed;
+  if (shown?.of === of && Math.abs(now - shown.atMs) < renewMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
+  const results = numbersOf(finding);
+  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: finding.plan.alphaPerGate, results, message: sentenceOf(asked, finding, results) };
+  followed.shown = made;
+  return made;
+}
+
+function saysTheSame(results: readonly GateResult[], { decided }: Finding): boolean {
+  return results.length === decided.length && results.every((result, i) => result.verdict === decided[i]?.verdict && result.reason === decided[i]?.reason);
+}
+
+const fields = { ledger: 'ledger', window: 'window', writtenAt: 'writtenAt' } as const;
+
+function keptName(seen: Seen): string {
+  return `${seen.model.metadata.name}-gates`;
+}
+
+function writtenIn(seen: Seen): Written | undefined {
+  const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen) && object.metadata.labels?.[labels.revision] === undefined);
+  const { [fields.ledger]: text, [fields.window]: window = '', [fields.writtenAt]: at = '' } = (found as ConfigMap | undefined)?.data ?? {};
+  const atMs = Date.parse(at);
+  return text === undefined || Number.isNaN(atMs) ? undefined : { text, window: Number(window), atMs };
+}
+
+function keptManifest(seen: Seen, { text, window, atMs }: Written): Manifest {
+  const data = { [fields.window]: String(window), [fields.writtenAt]: toApiTime(atMs), [fields.ledger]: text };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: childMeta(seen.model, keptName(seen)), data };
+}

@@ -1,0 +1,135 @@
+/**
+ * A ledger as text small enough for a ConfigMap, and back.
+ *
+ * Owns:   the form (gzip of JSON, base64) and its bound: what does not fit loses its oldest blocks, of all pods of both
+ *         revisions at once. Whoever keeps the text keeps the ledger that is in it, so that nothing else is judged after
+ *         a restart than before it.
+ * Pure:   the same ledger gives the same text. Text that is not ours is undefined, never an error.
+ * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON when it is read.
+ */
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { isRecord } from '../../api/record.ts';
+import type { BlockCount, BlockTraffic, Histogram } from '../../api/report.ts';
+import { blocksPerGroup } from '../analysis/constants.ts';
+import { forgetBefore, type Boot, type Ledger } from '../analysis/ledger.ts';
+import { fromReport } from '../analysis/log-histogram.ts';
+import type { Block } from '../rollout/state.ts';
+
+/** What is known, and the first block that anything is known of on purpose: what is older was left out. */
+export type Kept = { readonly from: Block; readonly ledger: Ledger };
+
+/** Well under the 1 MiB of a ConfigMap. */
+export const keptLimitChars = 700_000;
+const unpackedLimitBytes = 32 << 20;
+/** Of the report's histograms (log-histogram.ts, reportScale): kept counts are of this scale. */
+const scale = { base: 1e-4, growth: 1.02 } as const;
+const version = 1;
+
+/**
+ * The text, and what is in it.
+ *
+ * @param window the minutes of what is left go on beginning at a whole number of minutes after this block
+ */
+export function packLedger(kept: Kept, window: Block, limitChars = keptLimitChars): Kept & { readonly text: string } {
+  let { from, ledger } = kept;
+  for (;;) {
+    const text = textOf({ from, ledger });
+    if (text.length <= limitChars || Object.keys(ledger).length === 0) return { from, ledger, text };
+    const oldest = Math.max(from, firstBlockOf(ledger));
+    const span = lastBlockOf(ledger) - oldest + 1;
+    const next = oldest + Math.max(1, Math.ceil(span * (1 - (0.95 * limitChars) / text.length)));
+    from = window + Math.ceil((next - window) / blocksPerGroup) * blocksPerGroup;
+    ledger = forgetBefore(ledger, from);
+  }
+}
+
+function firstBlockOf(ledger: Ledger): Block {
+  return Math.min(...Object.values(ledger).flatMap((boot) => boot.heard.map(([from]) => from)));
+}
+
+function lastBlockOf(ledger: Ledger): Block {
+  return Math.max(...Object.values(ledger).flatMap((boot) => boot.heard.map(([, to]) => to)));
+}
+
+function textOf({ from, ledger }: Kept): string {
+  const boots = Object.keys(ledger).toSorted().map((key) => [key, bootRow(ledger[key])]);
+  return gzipSync(JSON.stringify([version, from, boots])).toString('base64');
+}
+
+function bootRow(boot: Boot | undefined): unknown {
+  if (boot === undefined) return undefined;
+  const blocks = Object.values(boot.blocks).map((block) => [block.index, block.seq, block.traffic.map(trafficRow)]);
+  return [boot.pod, boot.revision, boot.heard, blocks];
+}
+
+function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency }: BlockTraffic): unknown {
+  return [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(latency)];
+}
+
+/** From the first bucket with counts to the last, on the scale that is judged on; zeros are left out. */
+function countsRow(latency: Histogram): readonly [number, string] {
+  const { counts, first, last } = fromReport(latency);
+  if (last < first) return [0, ''];
+  return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];
+}
+
+/** @returns undefined for text that this version did not write */
+export function unpackLedger(text: string): Kept | undefined {
+  try {
+    const parsed: unknown = JSON.parse(gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: unpackedLimitBytes }).toString('utf8'));
+    const [known, from, boots] = listOf(parsed);
+    if (known !== version) return undefined;
+    const entries = listOf(boots).map((entry): [string, Boot] => {
+      const [key, row] = listOf(entry);
+      return [textIn(key), bootIn(listOf(row))];
+    });
+    return { from: wholeIn(from), ledger: Object.fromEntries(entries) };
+  } catch {
+    return undefined;
+  }
+}
+
+function bootIn([pod, revision, heard, blocks]: readonly unknown[]): Boot {
+  const ranges = listOf(heard).map((range) => {
+    const [from, to] = listOf(range);
+    return [wholeIn(from), wholeIn(to)] as const;
+  });
+  const counts = listOf(blocks).map((block): [number, BlockCount] => {
+    const [index, seq, traffic] = listOf(block);
+    return [wholeIn(index), { index: wholeIn(index), seq: wholeIn(seq), traffic: listOf(traffic).map((row) => trafficIn(listOf(row))) }];
+  });
+  return { pod: textIn(pod), revision: textIn(revision), heard: ranges, blocks: Object.fromEntries(counts) };
+}
+
+function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, counts]: readonly unknown[]): BlockTraffic {
+  if (!isRecord(errors)) throw new TypeError('errors are no object');
+  return {
+    tier: textIn(tier),
+    sizeClass: wholeIn(sizeClass),
+    latency: { ...scale, counts: countsIn(wholeIn(first), textIn(counts)) },
+    ok: wholeIn(ok),
+    errors: Object.fromEntries(Object.entries(errors).map(([kind, count]) => [kind, wholeIn(count)])),
+    ...(compared === null ? {} : { compared: wholeIn(compared) }),
+    ...(disagreed === null ? {} : { disagreed: wholeIn(disagreed) }),
+  };
+}
+
+function countsIn(first: number, text: string): Record<string, number> {
+  if (text === '') return {};
+  return Object.fromEntries(text.split(',').flatMap((count, i) => (count === '' ? [] : [[String(first + i), wholeIn(Number(count))]])));
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) throw new TypeError('no list');
+  return value;
+}
+
+function textIn(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('no text');
+  return value;
+}
+
+function wholeIn(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TypeError('no count');
+  return value;
+}

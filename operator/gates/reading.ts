@@ -1,0 +1,132 @@
+/**
+ * What the gates say of a rollout's window, for the decision and for people.
+ *
+ * Owns:  which gates count when (all of them; the limits alone where the candidate has all the traffic or stable is
+ *        sick), the reason that a failed gate gives, and the sentence.
+ * Pure:  a function of what pods counted. A restart, another order of reports or more looks change nothing.
+ */
+import type { Evidence } from '../analysis/judge.ts';
+import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
+import { isLimit, limitsOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
+import type { Cell } from '../analysis/series.ts';
+import type { Decided, GateResult } from '../analysis/verdict.ts';
+import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
+import { failure, openQuestion, progress } from './sentences.ts';
+
+export type Asked = {
+  readonly window: Block;
+  readonly plan: Plan;
+  /** What the step asks for; NoFail where it is no analyze step. */
+  readonly require: 'NoFail' | 'Pass';
+};
+
+/** The verdicts of a look, with all that is cheap to know. */
+export type Finding = {
+  /** The plan that was judged by. */
+  readonly plan: Plan;
+  readonly evidence: Evidence;
+  readonly decided: readonly Decided[];
+  readonly step: GateReading['step'];
+  readonly failed?: GateFailure;
+  readonly absolute: GateReading['absolute'];
+  readonly stableSick?: string;
+  /** The gate that the sentence is about; absent: the step as a whole. */
+  readonly speaks?: number;
+};
+
+/** Looks once. */
+export function find({ plan, require }: Asked, known: Known): Finding {
+  const evidence = evidenceOf(known);
+  const judged = known.alone === true ? limitsOf(plan) : plan;
+  const { decided, step } = lookAt(judged, evidence, require);
+  const sick = stableSick(plan, known);
+  const absolute = absoluteOf(judged, evidence, decided);
+  const speaks = speakerOf(judged, { decided, step, absolute, isSick: sick !== undefined, require });
+  const failing = speaks === undefined || decided[speaks]?.verdict !== 'Fail' ? undefined : judged.gates[speaks];
+  return {
+    plan: judged, evidence, decided, step, absolute,
+    ...(failing === undefined ? {} : { failed: failureOf[failing.kind] }),
+    ...(sick === undefined ? {} : { stableSick: sick }),
+    ...(speaks === undefined ? {} : { speaks }),
+  };
+}
+
+const failureOf: Readonly<Record<TrafficGate['kind'], GateFailure>> = {
+  'latency-increase': 'LatencyGateFailed',
+  'latency-limit': 'LatencyGateFailed',
+  'errors-increase': 'ErrorsGateFailed',
+  'errors-limit': 'ErrorsGateFailed',
+  'disagreement-limit': 'QualityGateFailed',
+};
+
+/** Limits of latency or errors: what a revision can be held to without another beside it. */
+function hasOwnLimits(plan: Plan): boolean {
+  return plan.gates.some(({ kind }) => kind === 'latency-limit' || kind === 'errors-limit');
+}
+
+/** The candidate by its limits alone: all of them passed, with the requests that the plan asks for; or one failed. */
+function absoluteOf(plan: Plan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
+  if (!hasOwnLimits(plan)) return 'None';
+  const limits = decided.filter((_, i) => isLimitAt(plan, i));
+  if (limits.some(({ verdict }) => verdict === 'Fail')) return 'Fail';
+  const { step } = lookAt(limitsOf(plan), { ...evidence, alone: true }, 'Pass');
+  return step === 'Done' ? 'Pass' : 'Waiting';
+}
+
+function isLimitAt(plan: Plan, index: number): boolean {
+  const gate = plan.gates[index];
+  return gate !== undefined && isLimit(gate);
+}
+
+/** Stable held to the limits as if it were the candidate. */
+function stableSick(plan: Plan, known: Known): string | undefined {
+  if (!hasOwnLimits(plan) || known.alone === true) return undefined;
+  const own = limitsOf(plan).gates.filter(({ kind }) => kind !== 'disagreement-limit');
+  const limits = { ...plan, gates: own };
+  const { cells, pods } = known;
+  const swapped = { candidate: cells.stable, stable: cells.candidate };
+  const evidence = evidenceOf({ ...known, cells: swapped, ...(pods === undefined ? {} : { pods: { candidate: pods.stable, stable: pods.candidate } }) });
+  const { decided } = lookAt(limits, evidence, 'NoFail');
+  const at = decided.findIndex(({ verdict }) => verdict === 'Fail');
+  const gate = own[at];
+  if (gate === undefined) return undefined;
+  const [result] = numbersAt({ ...limits, gates: [gate] }, evidence);
+  return result === undefined ? gate.name : failure(gate, result).replace('of the candidate', 'of stable');
+}
+
+type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & { readonly isSick: boolean; readonly require: 'NoFail' | 'Pass' };
+
+/** The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to be proven waiting. */
+function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
+  const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
+    const at = decided.findIndex(wanted);
+    return at < 0 ? undefined : at;
+  };
+  if (isSick && absolute === 'Fail') return first(({ verdict }, at) => verdict === 'Fail' && isLimitAt(plan, at));
+  if (step === 'Fail') return first(({ verdict }) => verdict === 'Fail');
+  return step === 'Waiting' && require === 'Pass' ? first(({ verdict }) => verdict === 'Undecided') : undefined;
+}
+
+/** The numbers behind a finding: dearer than the finding itself. */
+export function numbersOf({ plan, evidence }: Finding): readonly GateResult[] {
+  return numbersAt(plan, evidence);
+}
+
+/** One sentence with the numbers. @param results of the same finding */
+export function sentenceOf({ require }: Asked, finding: Finding, results: readonly GateResult[]): string {
+  const { plan, evidence, speaks, step } = finding;
+  const [gate, result] = speaks === undefined ? [] : [plan.gates[speaks], results[speaks]];
+  if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
+  const { window, alone = false } = evidence;
+  const requests = { candidate: total(window.candidate), stable: total(window.stable) };
+  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone });
+}
+
+function total(cells: readonly Cell[]): number {
+  return cells.reduce((sum, cell) => sum + cell.requests, 0);
+}
+
+export function readingFrom({ window }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent'] }): GateReading {
+  const { step, failed, absolute, stableSick: sick } = finding;
+  return { window, step, absolute, ...told, ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
+}

@@ -1,0 +1,86 @@
+/**
+ * What the gates say, in a person's words and numbers.
+ *
+ * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
+ * Pure.
+ */
+import type { TrafficGate } from '../analysis/plan.ts';
+import type { Pair } from '../analysis/series.ts';
+import type { GateResult } from '../analysis/verdict.ts';
+
+/** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
+export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
+  if (unit === 'ms') return `${rounded(value)}ms`;
+  const text = `${rounded(value * 100)}%`;
+  return stableRequests !== undefined && !text.startsWith('-') ? `+${text}` : text;
+}
+
+/** Two digits below 10, none behind the point from there on. */
+function rounded(value: number): string {
+  const text = Math.abs(value) < 10 ? String(Number(value.toPrecision(2))) : String(Math.round(value));
+  // What is nothing to two digits behind the point is nothing.
+  return Math.abs(value) < 0.005 ? '0' : text;
+}
+
+/** Without a sign: what comes after "above stable" or "allowed". */
+function bare(result: GateResult, value: number): string {
+  return written({ unit: result.unit }, value);
+}
+
+export function counted(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** "1,180 requests of the candidate and 11,020 of stable" */
+export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResult, 'candidateRequests' | 'stableRequests'>): string {
+  const own = `${counted(candidateRequests)} requests of the candidate`;
+  return stableRequests === undefined ? own : `${own} and ${counted(stableRequests)} of stable`;
+}
+
+/** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
+export function failure(gate: TrafficGate, result: GateResult): string {
+  const { estimate, lower, limit, candidateRequests } = result;
+  const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
+  const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
+  const much = estimate === null ? 'more' : bare(result, estimate);
+  if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${counted(candidateRequests)} comparisons`;
+  return `${subjectOf(gate)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
+}
+
+function subjectOf(gate: TrafficGate): string {
+  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit' ? 'the error rate is' : `${gate.name} is`;
+}
+
+function isRelative({ kind }: TrafficGate): boolean {
+  return kind === 'latency-increase' || kind === 'errors-increase';
+}
+
+/** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
+export function openQuestion(gate: TrafficGate, result: GateResult): string {
+  const { estimate, lower, upper, limit, reason } = result;
+  if (reason === 'LoadUnequal') return `${gate.name} not judged: pods of the two revisions carry unequal load at this weight`;
+  if (reason === 'TooFewRequests' || estimate === null) return `${gate.name} undecided: ${requestsOf(result)} are too few`;
+  const bound = (value: number | null): string => (value === null ? 'unknown' : written(result, value));
+  const bounds = lower === null && upper === null ? 'no bounds yet' : `${bound(lower)} to ${bound(upper)}`;
+  return `${gate.name} undecided: ${written(result, estimate)} (${bounds}, allowed ${bare(result, limit)}), ${needed(result)}`;
+}
+
+function needed({ reason, requestsStillNeeded }: GateResult): string {
+  if (reason === 'OneWindow') return 'it hangs on a stall or a few: a person should look';
+  if (requestsStillNeeded === null) return 'no number of requests would decide it as it is';
+  return `about ${counted(forecast(requestsStillNeeded))} more requests needed`;
+}
+
+/** A forecast is known to two digits. */
+export function forecast(count: number): number {
+  return count < 100 ? count : Number(count.toPrecision(2));
+}
+
+export type StepWords = { readonly require: 'NoFail' | 'Pass'; readonly step: 'Done' | 'Waiting'; readonly minRequests: number; readonly requests: Pair<number>; readonly alone: boolean };
+
+/** What holds a step up whose gates are not to blame, or that nothing does. */
+export function progress({ require, step, minRequests, requests, alone }: StepWords): string {
+  const seen = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+  if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : 'no gate fails'} after ${seen}`;
+  return `no gate fails so far: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
+}
