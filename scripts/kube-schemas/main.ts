@@ -23,7 +23,7 @@ const roots: Readonly<Record<string, readonly string[]>> = {
 const metaTypes = ['DeleteOptions', 'ObjectMeta', 'Status'].map((kind) => `io.k8s.apimachinery.pkg.apis.meta.v1.${kind}`);
 
 const prefix = '#/components/schemas/';
-const kept = new Set(['type', 'format', 'properties', 'items', 'additionalProperties', 'required', 'oneOf', '$ref']);
+const kept = new Set(['type', 'format', 'properties', 'items', 'additionalProperties', 'required', 'oneOf', 'enum', '$ref']);
 
 function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -12,6 +12,9 @@ import { apiVersionOf, type Resource } from '../resource.ts';
 const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
 
+/** What there is to read about built-in types: local mode holds their structure, not their prose. */
+const builtinPart = 'A type of Kubernetes itself. What its fields mean is said at https://kubernetes.io/docs/reference/kubernetes-api/';
+
 type Document = { readonly text: string; readonly hash: string };
 
 export class OpenApi {
@@ -77,7 +80,8 @@ function addDefinition(schemas: JsonRecord, name: string): void {
   const definition = definitions[name];
   if (schemas[name] !== undefined || definition === undefined) return;
   schemas[name] = {};
-  schemas[name] = linked(schemas, definition);
+  const linkedDefinition = linked(schemas, definition) as JsonRecord;
+  schemas[name] = isRecord(definition['properties']) ? { description: builtinPart, ...linkedDefinition } : linkedDefinition;
 }
 
 /** References as OpenAPI writes them; what they lead to is added. */
