@@ -7,6 +7,7 @@
  * Owns:  the two shapes and reading them back. Reading never throws: a container may have been killed
  *        in mid-sentence, or be somebody else's image.
  */
+import { readModelIo, type ModelIo } from './model-io.ts';
 import { isRecord } from './record.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
@@ -24,6 +25,8 @@ export type Resolved = {
   readonly provider: ProviderName;
   /** Bytes of anonymous memory that loading and one run needed; 0 when not measured. */
   readonly memoryEstimateBytes: number;
+  /** What it takes and gives; absent when that is too long to be said here. */
+  readonly io?: ModelIo;
 };
 
 export type LastWords =
@@ -35,8 +38,10 @@ export const lastWordsLimitBytes = 4096;
 
 export function printLastWords(words: LastWords): string {
   const text = JSON.stringify({ schema: 1, ...words });
-  if (words.kind === 'resolved' || new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
-  // Only a failure's message can be long. A character is at most 4 bytes, escaped at most 6.
+  if (new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
+  // Of what was resolved only the names of many inputs and outputs can be long; the signature stands for them.
+  if (words.kind === 'resolved') return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
+  // A character is at most 4 bytes, escaped at most 6.
   return JSON.stringify({ schema: 1, ...words, message: words.message.slice(0, 600) });
 }
 
@@ -58,12 +63,14 @@ export function parseLastWords(text: string): LastWords | undefined {
 
 const resolvedShape = {
   digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
-} as const satisfies Record<keyof Resolved, 'string' | 'number'>;
+} as const satisfies Record<Exclude<keyof Resolved, 'io'>, 'string' | 'number'>;
 
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
   // They go into a status, whose fields are as long as these.
   if (!/^sha256:[0-9a-f]{64}$/.test(String(value['digest'])) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
-  return { kind: 'resolved', resolved: value as Resolved };
+  const { io: said, ...resolved } = value as Resolved;
+  const io = readModelIo(said);
+  return { kind: 'resolved', resolved: io === undefined ? resolved : { ...resolved, io } };
 }

@@ -9,6 +9,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { AppError } from '../../api/errors.ts';
 import type { Resolved } from '../../api/last-words.ts';
+import { modelIo } from '../../api/model-io.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -152,6 +153,7 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
       precision: config.execution.precision,
       provider: built.providerChain[0] ?? 'CPU',
       memoryEstimateBytes: built.memoryEstimateBytes,
+      io: modelIo(info.inputs, info.outputs),
     },
     info,
     graphPath: built.optimisedPath ?? join(acquired.root, graph),

@@ -58,7 +58,7 @@ describe('prepare', () => {
     assert.match(digest, /^sha256:[0-9a-f]{64}$/);
     assert.match(signature, /^[0-9a-f]{64}$/);
     assert.ok(memoryEstimateBytes > 2 ** 20);
-    assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU' });
+    assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU', io: { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } } });
   });
 
   describe('of a golden set', () => {

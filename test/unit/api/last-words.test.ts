@@ -19,6 +19,15 @@ describe('last words', () => {
     }), { numRuns: 50 });
   });
 
+  it('say what the model takes and gives as long as that is short enough', () => {
+    const io = { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } };
+    assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved: { ...resolved, io } })), { kind: 'resolved', resolved: { ...resolved, io } });
+    const many = { inputs: Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`past_key_values.${index}.key`, 'float32[?,12,?,64]'])), outputs: {} };
+    const text = printLastWords({ kind: 'resolved', resolved: { ...resolved, io: many } });
+    assert.ok(Buffer.byteLength(text) <= lastWordsLimitBytes);
+    assert.deepEqual(parseLastWords(text), { kind: 'resolved', resolved });
+  });
+
   const notWords = ['', '{', '[]', 'null', '{"schema":2}', '{"schema":1,"kind":"failed"}', '{"schema":1,"kind":"resolved","resolved":{"digest":1}}', 'x'.repeat(5000), 'Killed'];
   for (const text of notWords) it(`are not ${JSON.stringify(text.slice(0, 40))}`, () => assert.equal(parseLastWords(text), undefined));
 
