@@ -120,6 +120,17 @@ export class ReportPuller {
     return entry?.latest?.receivedAtMs ?? entry?.watchedSinceMs;
   }
 
+  /** Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. */
+  hearAnew(modelKey: string): void {
+    for (const uid of this.#pods.get(modelKey) ?? []) {
+      const entry = this.#entries.get(uid);
+      if (entry === undefined) continue;
+      delete entry.heard;
+      entry.dueMs = this.#clock.monotonic();
+    }
+    this.#pump();
+  }
+
   /** @returns ends it */
   onReport(listener: ReportListener): () => void {
     this.#reportListeners.add(listener);
@@ -177,12 +188,16 @@ export class ReportPuller {
   async #pull(entry: Entry): Promise<void> {
     entry.inFlight = true;
     this.#inFlight += 1;
+    const { heard } = entry;
     const pulled = await this.#ask(entry);
     this.#inFlight -= 1;
     entry.inFlight = false;
+    // `hearAnew` came while it was asked: this answer is not from the start.
+    const stale = entry.heard !== heard;
     // The pod may have gone, or another begun in its name, while it was asked.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
-    entry.dueMs = this.#clock.monotonic() + pauseMs(entry);
+    if (stale) delete entry.heard;
+    entry.dueMs = this.#clock.monotonic() + (stale ? 0 : pauseMs(entry));
     this.#pump();
   }
 

@@ -249,6 +249,34 @@ describe('ReportPuller with blocks', () => {
     assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, 84_999_998, 84_999_998, undefined, 85_000_001]);
   });
 
+  it('asks a model\'s pods for everything again, at once, for who never heard it', async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    puller.watch('ranking/other', [{ uid: 'uid-2', ip: '10.0.0.2', name: 'other-1' }], 'rollout');
+    await clock.advance(1_000);
+    puller.hearAnew(model);
+    await clock.advance(1_000);
+    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, undefined, undefined]);
+    await clock.advance(paceMs.rollout);
+    assert.deepEqual(asks.slice(3).map(({ blocksFrom }) => blocksFrom).toSorted(), [84_999_998, 84_999_998]);
+  });
+
+  it('asks for everything also when it was about to hear the rest', async () => {
+    const { puller, clock, asks, answer } = started();
+    answer({ kind: 'report', report: withBlocks(1) });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    let say: (pulled: Pulled) => void = () => {};
+    answer(() => new Promise((resolve) => { say = resolve; }));
+    await clock.advance(paceMs.rollout);
+    puller.hearAnew(model);
+    answer({ kind: 'report', report: withBlocks(3) });
+    say({ kind: 'report', report: withBlocks(2) });
+    await clock.advance(1_000);
+    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, 84_999_998, undefined]);
+  });
+
   it('says to each pod what it is to do, and changes it with the next request', async () => {
     const { puller, clock, asks } = started();
     const stable = { ...pod, ask: { sample: 0.05 } };
