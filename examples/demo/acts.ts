@@ -4,15 +4,11 @@
  * Owns:  what is asked of the models and what must hold. An act prints only what it has just seen; it throws a
  *        `DemoFailure` with the facts where something did not hold.
  */
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { embed } from '../client/embeddings.ts';
 import { readGuides, type GuideSet } from '../models/guides.ts';
-import { readAlphabet } from '../ocr/ctc.ts';
-import { lineTensor } from '../ocr/line-image.ts';
-import { recogniseLine } from '../ocr/recognise.ts';
 import { rankGuides } from '../search/rank.ts';
 import type { Cluster } from './cluster.ts';
 import { isSettled, sentencesOf, whyStalled } from './progress.ts';
@@ -35,24 +31,30 @@ export type Stage = {
 const examples = fileURLToPath(new URL('..', import.meta.url));
 const readyWithinMs = 120_000;
 const lookEveryMs = 100;
-const lineOnPicture = 'Every change earns its traffic.';
 const questions = ['how do I make a dialog slide in', 'let people choose dark colours', 'tell a screen reader about a form error'];
 /** Texts of one run of the search check: what one request carries. */
 const textsAtOnce = 32;
 const roomOnLine = 80;
+const word = 'dialog';
+/** Between two requests of a lane: two cores serve, judge and send. */
+const pauseMs = 15;
 /** How far two revisions' vectors of one text may differ: they run the same weights. */
 const sameWithin = 1e-4;
+
+/** Applies a manifest, as one would by hand. */
+export async function applyFile({ cluster, say }: Stage, file: string): Promise<OnnxModel> {
+  say(`$ kubectl apply --server-side -f examples/${file}`);
+  return cluster.apply(`${examples}/${file}`);
+}
 
 /**
  * Applies a manifest and tells what its status says until it is served in full.
  *
- * @param before the model as it was served, where it was: what its status said then is no news
  * @returns the model as it is served now
  */
-export async function apply(stage: Stage, file: string, before?: OnnxModel): Promise<OnnxModel> {
-  const { metadata } = await stage.cluster.apply(`${examples}/${file}`);
-  stage.say(`$ kubectl apply --server-side -f examples/${file}`);
-  const told = new Set(before === undefined ? [] : sentencesOf(before));
+export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
+  const { metadata } = await applyFile(stage, file);
+  const told = new Set<string>();
   const endMs = stage.clock.monotonic() + readyWithinMs;
   for (;;) {
     stage.stop.throwIfAborted();
@@ -103,50 +105,31 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage): Promise<reado
   return ranks;
 }
 
-/** Changes the model while a client keeps sending. @returns how many requests failed */
-export async function change(stage: Stage, before: OnnxModel, file: string): Promise<number> {
-  stage.say('a client keeps sending while the spec changes:');
-  const traffic = await startTraffic(stage, addressOf(before));
-  try {
-    sayTakeover(stage, before, await apply(stage, file, before));
-  } finally {
-    await traffic.stop();
-  }
-  const { answered, failed, slowestMs, failures } = traffic.tally;
-  stage.say(`  ${answered + failed} requests were sent meanwhile: ${answered} answered with the same vector, ${failed} failed; the slowest took ${Math.round(slowestMs)} ms`);
-  for (const failure of failures) stage.say(`  failed: ${failure}`);
-  return failed;
-}
-
-/** Asks for the vector of one text over and over; another vector than at first counts as failed. */
-async function startTraffic({ clock, stop }: Stage, url: string): Promise<Traffic> {
-  const text = questions[0] ?? '';
-  const [wanted = new Float32Array()] = await embed(url, 'minilm', [text], stop);
+/**
+ * Begins to ask for the vector of one text over and over; another vector than at first counts as failed.
+ *
+ * One word: what a search box sends while somebody types. The shorter the text, the more a revision's fixed cost shows.
+ */
+export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Promise<Traffic> {
+  const url = addressOf(model);
+  const [wanted = new Float32Array()] = await embed(url, model.metadata.name, [word], stop);
   return new Traffic({
     lanes: 2,
+    rest: () => clock.sleep(pauseMs),
     monotonic: () => clock.monotonic(),
     send: async (signal) => {
-      const [vector = new Float32Array()] = await embed(url, 'minilm', [text], signal);
+      const [vector = new Float32Array()] = await embed(url, model.metadata.name, [word], signal);
       if (!isSame(vector, wanted)) throw new Error('another vector than before the change');
     },
   });
 }
 
-function sayTakeover(stage: Stage, before: OnnxModel, after: OnnxModel): void {
-  const from = before.status?.stable?.revision;
-  const to = after.status?.stable;
-  if (to === undefined || to.revision === from) throw new DemoFailure(`the changed spec started no new revision: ${from ?? 'none'} still serves`);
-  stage.say(`  revision ${to.revision} serves instead of ${from ?? 'none'}; its memory limit is ${to.memory?.limit ?? 'not set'}`);
-}
-
-/** Serves another kind of model and reads a picture with it. */
-export async function readPicture(stage: Stage): Promise<void> {
-  const model = await apply(stage, 'ocr.yaml');
-  const line = lineTensor(await readFile(`${examples}/ocr/line.png`));
-  const alphabet = readAlphabet(await readFile(`${stage.models}/ocr/keys.txt`, 'utf8'));
-  const { text, confidence } = await recogniseLine(line, alphabet, { url: addressOf(model), model: model.metadata.name });
-  stage.say(`  examples/ocr/line.png reads "${text}" (mean confidence of its characters ${confidence.toFixed(2)})`);
-  if (text !== lineOnPicture) throw new DemoFailure(`the picture says "${lineOnPicture}"`);
+/** Ends it. @returns how many requests failed */
+export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<number> {
+  const { answered, failed, slowestMs, failures } = await traffic.stop();
+  say(`${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} failed; the slowest took ${Math.round(slowestMs)} ms`);
+  for (const failure of failures) say(`  failed: ${failure}`);
+  return failed;
 }
 
 function addressOf({ metadata, status }: OnnxModel): string {

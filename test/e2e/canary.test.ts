@@ -1,0 +1,34 @@
+/** Changed specs earn their traffic, or do not, while clients keep sending. */
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import { smallSpec } from './given.ts';
+import { story } from './story.ts';
+import { claimName } from './target.ts';
+
+/** A minute of three whole blocks, a few pods, and a machine with two busy cores. */
+const judgedWithinMs = 300_000;
+
+const canary: NonNullable<OnnxModelSpec['rollout']> = {
+  strategy: 'Canary',
+  steps: [{ weight: 50 }, { analyze: { require: 'NoFail', maxDuration: '4m' } }, { weight: 100 }],
+  // Two pods on two busy cores differ by more than they would on nodes of their own.
+  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }], errors: { maxIncrease: '1%' } },
+  capacity: { retainStable: '2s' },
+};
+
+describe('a canary', () => {
+  story('is promoted, stopped by its answers, or taken back for its latency, and no request fails', async (given, when, then) => {
+    await given.servingModel('linear', smallSpec({ rollout: canary }));
+    await when.clientsSend('linear');
+    // The same model, warmed differently: another revision that is as good.
+    await when.specChanges('linear', { warmup: { requests: 3 } });
+    await then.newRevisionServes('linear', judgedWithinMs);
+    await then.historySays('linear', 'Promoted', {});
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/garbled/` } });
+    await then.changeWasRefused('linear', 'GoldenFailed', /golden/);
+    await then.historySays('linear', 'Failed', {});
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
+    await then.changeWasRefused('linear', 'LatencyGateFailed', /p95/, judgedWithinMs);
+    await then.historySays('linear', 'RolledBack', { p95: 'Fail' });
+    await then.noRequestFailed();
+  });
+});
