@@ -1,5 +1,5 @@
 /**
- * Everything in local mode that works on the API's objects: controllers, scheduler, kubelet and router.
+ * Everything in local mode that works on the API's objects: controllers, scheduler, kubelet, router and gateway.
  *
  * Owns:  the wiring and the order of its end: controllers stop first, so that nothing replaces the pods that then go.
  * Needs: an `Objects`; whether HTTP is in front of it is none of its business.
@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { GatewayController } from './gateway/gateway.ts';
 import { kubeletBackoff, type BackoffLimits } from './kubelet/backoff.ts';
 import { groupName, openCgroups } from './kubelet/cgroups.ts';
 import { imageKey, type Image } from './kubelet/images.ts';
@@ -20,6 +21,7 @@ import { writeNode } from './kubelet/node.ts';
 import { ProcessRecords } from './kubelet/process-records.ts';
 import type { Objects } from './objects.ts';
 import { Router } from './router/router.ts';
+import { ServiceSlices } from './router/service-slices.ts';
 import { createGivenClaims, syncClaim, type ClaimFolders } from './workloads/claims.ts';
 import { startController, type Controller, type Key } from './workloads/controller.ts';
 import { deploymentKeys, syncDeployment } from './workloads/deployment.ts';
@@ -77,13 +79,16 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
     machineEnv: options.machineEnv ?? {},
   });
   const controllers = startControllers(options);
-  const router = new Router({ objects, clock, logger, events: createEventRecorder(objects, clock, 'kube-proxy') });
+  const slices = new ServiceSlices(objects);
+  const router = new Router({ objects, slices, clock, logger, events: createEventRecorder(objects, clock, 'kube-proxy') });
+  const gateway = new GatewayController({ objects, slices, clock, logger });
   return {
     kubelet,
     processes,
     async close(graceMs) {
       for (const controller of controllers) controller.close();
-      await Promise.all([router.close(), kubelet.close(graceMs)]);
+      slices.close();
+      await Promise.all([gateway.close(), router.close(), kubelet.close(graceMs)]);
       memoryWatch.close();
       addresses.releaseAll();
       cgroups?.remove();

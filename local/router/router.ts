@@ -11,15 +11,15 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { KubeObject, Objects } from '../objects.ts';
+import type { Objects } from '../objects.ts';
 import { startController, type Controller, type Key } from '../workloads/controller.ts';
-import { serviceNameLabel, slicesOf } from '../workloads/endpoints.ts';
 import type { EventRecorder } from '../workloads/event-recorder.ts';
-import { endpointSlices, services, type EndpointSlice, type Service, type ServicePort } from '../workloads/resources.ts';
+import { gatewayNameLabel, services, type Service, type ServicePort } from '../workloads/resources.ts';
 import { backendsOf, tryOrder } from './backends.ts';
 import { carry } from './proxy.ts';
+import type { ServiceSlices } from './service-slices.ts';
 
-export type RouterDoors = { readonly objects: Objects; readonly clock: Clock; readonly logger: Logger; readonly events: EventRecorder };
+export type RouterDoors = { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly logger: Logger; readonly events: EventRecorder };
 
 type Entry = {
   readonly key: Key;
@@ -35,14 +35,10 @@ export class Router {
   readonly #doors: RouterDoors;
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
-  /** Read from the store once for each change, not once for each connection. */
-  readonly #slices = new Map<string, readonly EndpointSlice[]>();
   readonly #controller: Controller;
-  readonly #unwatch: () => void;
 
   constructor(doors: RouterDoors) {
     this.#doors = doors;
-    this.#unwatch = doors.objects.watch(endpointSlices, ({ object }) => this.#slices.delete(sliceKey(object)));
     this.#controller = startController({
       name: 'router', ...doors,
       watches: [{ type: services, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] }],
@@ -51,7 +47,6 @@ export class Router {
   }
 
   async close(): Promise<void> {
-    this.#unwatch();
     this.#controller.close();
     const closed = [...this.#entries.values()].map(({ server }) => new Promise((resolve) => server.close(resolve)));
     for (const socket of this.#sockets) socket.destroy();
@@ -94,7 +89,7 @@ export class Router {
 
   async #accept(entry: Entry, client: Socket): Promise<void> {
     this.#keep(client);
-    const order = tryOrder(backendsOf(entry.port, this.#slicesOf(entry.key)), Math.random());
+    const order = tryOrder(backendsOf(entry.port, this.#doors.slices.of(entry.key)), Math.random());
     const upstream = await carry(client, order);
     if (upstream !== undefined) this.#keep(upstream);
   }
@@ -103,24 +98,14 @@ export class Router {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
-
-  #slicesOf(key: Key): readonly EndpointSlice[] {
-    const id = `${key.namespace}/${key.name}`;
-    const known = this.#slices.get(id) ?? slicesOf(this.#doors.objects, key);
-    this.#slices.set(id, known);
-    return known;
-  }
 }
 
 type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
 
-/** Nothing for a Service that is gone, has no address of its own, or is only a name. */
+/** Nothing for a Service that is gone, has no address of its own, is only a name, or is a gateway's (local/gateway listens there). */
 function listeners(key: Key, service: Service | undefined): readonly Listener[] {
   const address = service?.spec.clusterIP ?? '';
-  if (service === undefined || address === '' || address === 'None' || service.spec.type === 'ExternalName') return [];
+  if (service === undefined || service.metadata.labels?.[gatewayNameLabel] !== undefined) return [];
+  if (address === '' || address === 'None' || service.spec.type === 'ExternalName') return [];
   return (service.spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP').map((port) => ({ key, address, port }));
-}
-
-function sliceKey({ metadata }: KubeObject): string {
-  return `${metadata.namespace}/${metadata.labels?.[serviceNameLabel]}`;
 }

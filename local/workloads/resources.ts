@@ -20,6 +20,9 @@ export const replicaSets = { apiVersion: 'apps/v1', plural: 'replicasets' } as c
 export const endpointSlices = { apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices' } as const satisfies ResourceType;
 export const customResources = { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' } as const satisfies ResourceType;
 
+/** On the Service that stands for a Gateway's address. */
+export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
+
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 export type IntOrPercent = number | string;
 export type Labels = Readonly<Record<string, string>>;

@@ -15,7 +15,7 @@ export type Lock = Readonly<Record<string, LockedPackage>>;
 /** What onnxruntime-node uses in its install script alone, which never runs here: it would download CUDA. */
 const onlyForInstalling: ReadonlySet<string> = new Set(['adm-zip', 'global-agent']);
 
-const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)(['"])([^'"\n]+)\1/g;
+const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)(['"])([^'"\s,]+)\1/g;
 
 /** Package names that the JavaScript under `dir` imports, sorted. */
 export function importedPackages(dir: string): readonly string[] {

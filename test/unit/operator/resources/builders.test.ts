@@ -54,6 +54,33 @@ describe('desiredState', () => {
   });
 });
 
+describe('what moves traffic', () => {
+  const model = given.model({ traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }], hostnames: ['ranker.example.com'] } });
+  const run = ['aaaaaaaaaa', 'bbbbbbbbbb'].map((revision) => ({ revision, replicas: 2 }));
+  const records = new Map(run.map(({ revision }) => [revision, given.record(model, { revision })]));
+  const base = { next: { phase: 'Stable', stable: 'aaaaaaaaaa' }, run, reason: 'UpToDate', message: '' } as const;
+  const rows: readonly { name: string; router: 'Service' | 'HTTPRoute'; decision: Decision }[] = [
+    { name: 'traffic-service-at-rest', router: 'Service', decision: { ...base, serve: 'aaaaaaaaaa' } },
+    { name: 'traffic-service-shared', router: 'Service', decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
+    { name: 'traffic-route-at-rest', router: 'HTTPRoute', decision: { ...base, serve: 'aaaaaaaaaa', run: run.slice(0, 1) } },
+    { name: 'traffic-route-both-there', router: 'HTTPRoute', decision: { ...base, serve: 'bbbbbbbbbb' } },
+    { name: 'traffic-route-shared', router: 'HTTPRoute', decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
+  ];
+  for (const { name, router, decision } of rows) {
+    it(`is what test/golden/${name}.yaml shows`, () => {
+      const asked = router === 'HTTPRoute' ? model : given.model();
+      const moving = desiredState(asked, decision, records).filter(({ metadata }) => metadata.labels['onnx-operator.dev/revision'] === undefined);
+      assertGolden(`golden/${name}.yaml`, moving.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'));
+    });
+  }
+
+  it('names no revision whose record is lost, for it has no Service', () => {
+    const [, route] = desiredState(model, { ...base, serve: 'aaaaaaaaaa' }, new Map([...records].slice(0, 1))).slice(-2);
+    const [rule] = (route?.['spec'] as { rules: { backendRefs: { name: string }[] }[] }).rules;
+    assert.deepEqual(rule?.backendRefs.map(({ name }) => name), ['ranker-aaaaaaaaaa']);
+  });
+});
+
 describe('readControllerRevision', () => {
   it('reads back what controllerRevision wrote', () => {
     const record = given.record(given.model(), { resolved });

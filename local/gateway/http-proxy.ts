@@ -1,0 +1,83 @@
+/**
+ * Carries one HTTP request to a pod and its answer back, as it comes.
+ *
+ * Owns:  which headers go on, and what is said when no pod can be reached. A client's connection is kept; to a pod each
+ *        request has one of its own, so that none is lost on a connection that its pod is just closing.
+ * Limits: nothing is held back but what the sockets hold. Whoever of the two goes away ends the other's side.
+ */
+import { request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { pipeline } from 'node:stream';
+import type { Backend } from '../router/backends.ts';
+
+/** A pod on this machine answers at once or not at all. */
+const connectTimeoutMs = 2000;
+
+/** Headers that speak of one connection only (RFC 9110 7.6.1). */
+const ofConnection = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
+/** @param order pods to try, first to last, until one takes the connection */
+export async function forward(incoming: IncomingMessage, answer: ServerResponse, order: readonly Backend[]): Promise<void> {
+  const socket = await openFirst(order);
+  if (socket === undefined) return refuse(answer, 503, 'no pod behind it takes connections');
+  if (answer.destroyed) {
+    socket.destroy();
+    return;
+  }
+  const { method, url: path } = incoming;
+  const chunked = incoming.headers['transfer-encoding'] === undefined ? [] : ['transfer-encoding', 'chunked'];
+  const headers = [...goOn(incoming.rawHeaders), ...chunked, 'x-forwarded-for', incoming.socket.remoteAddress ?? 'unknown', 'connection', 'close'];
+  const sent = request({ method, path, headers, createConnection: () => socket, setHost: false });
+  sent.on('response', (response) => {
+    answer.writeHead(response.statusCode ?? 502, response.statusMessage, goOn(response.rawHeaders));
+    answer.flushHeaders();
+    // An answer that broke off must not look whole: the client's connection is cut.
+    pipeline(response, answer, (error) => (error === null || error === undefined ? undefined : answer.destroy()));
+  });
+  sent.on('error', () => (answer.headersSent ? answer.destroy() : refuse(answer, 502, 'the pod ended the connection without an answer')));
+  answer.once('close', () => (answer.writableFinished ? undefined : sent.destroy()));
+  incoming.pipe(sent);
+}
+
+export function refuse(answer: ServerResponse, status: number, why: string): void {
+  if (answer.destroyed || answer.headersSent) return;
+  answer.writeHead(status, { 'content-type': 'text/plain' }).end(`${why}\n`);
+}
+
+/** Names and values in turn, as they came, without those that end here. */
+function goOn(raw: readonly string[]): string[] {
+  const named = new Set(listed(raw));
+  return raw.filter((_, index) => {
+    const name = raw[index - (index % 2)]?.toLowerCase() ?? '';
+    return !ofConnection.has(name) && !named.has(name);
+  });
+}
+
+/** What the Connection header names belongs to the connection too. */
+function listed(raw: readonly string[]): readonly string[] {
+  return raw.flatMap((value, index) => (index % 2 === 1 && raw[index - 1]?.toLowerCase() === 'connection' ? value.split(',').map((name) => name.trim().toLowerCase()) : []));
+}
+
+async function openFirst(order: readonly Backend[]): Promise<Socket | undefined> {
+  for (const backend of order) {
+    const socket = await open(backend);
+    if (socket !== undefined) return socket;
+  }
+  return undefined;
+}
+
+function open({ host, port }: Backend): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, noDelay: true, timeout: connectTimeoutMs });
+    const fail = (): void => {
+      socket.destroy();
+      resolve(undefined);
+    };
+    socket.once('error', fail).once('timeout', fail);
+    socket.once('connect', () => {
+      socket.setTimeout(0);
+      socket.off('error', fail).off('timeout', fail);
+      resolve(socket);
+    });
+  });
+}

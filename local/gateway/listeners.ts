@@ -1,0 +1,99 @@
+/**
+ * The open ports of Gateways: one HTTP server for each address and port, and the rules that it routes by now.
+ *
+ * Owns:  opening and closing them; the answer where no rule fits (404), no backend is to be had (500) or none is ready
+ *        (503), as the Gateway API has it.
+ * Ends:  `close` ends every server and connection.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Objects } from '../objects.ts';
+import { backendsOf, tryOrder } from '../router/backends.ts';
+import type { ServiceSlices } from '../router/service-slices.ts';
+import { services, type Service } from '../workloads/resources.ts';
+import { forward, refuse } from './http-proxy.ts';
+import { drawBackend, matchRequest, type Entry, type WeightedBackend } from './match.ts';
+
+/** Longer than most clients keep an idle connection, so that it is they who close it. */
+const keepAliveMs = 75_000;
+
+export type Door = { readonly host: string; readonly port: number };
+type State = 'Opening' | 'Open' | { readonly problem: string };
+type Opened = { readonly server: Server; entries: readonly Entry[]; state: State };
+
+export class Listeners {
+  readonly #objects: Objects;
+  readonly #slices: ServiceSlices;
+  readonly #onChange: () => void;
+  readonly #opened = new Map<string, Opened>();
+
+  /** @param onChange told when a port was opened, or cannot be */
+  constructor(parts: { readonly objects: Objects; readonly slices: ServiceSlices; readonly onChange: () => void }) {
+    this.#objects = parts.objects;
+    this.#slices = parts.slices;
+    this.#onChange = parts.onChange;
+  }
+
+  /** From the next request on these rules hold, and only these ports are open. */
+  set(wanted: ReadonlyMap<string, Door & { readonly entries: readonly Entry[] }>): void {
+    for (const [id, opened] of this.#opened) {
+      if (wanted.has(id)) continue;
+      opened.server.close();
+      opened.server.closeAllConnections();
+      this.#opened.delete(id);
+    }
+    for (const [id, { host, port, entries }] of wanted) {
+      const opened = this.#opened.get(id);
+      if (opened !== undefined && typeof opened.state === 'string') opened.entries = entries;
+      else this.#open(id, { host, port }, entries);
+    }
+  }
+
+  stateOf(id: string): State {
+    return this.#opened.get(id)?.state ?? 'Opening';
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#opened.values()];
+    this.#opened.clear();
+    await Promise.all(all.map(({ server }) => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      return closed;
+    }));
+  }
+
+  #open(id: string, { host, port }: Door, entries: readonly Entry[]): void {
+    const server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 });
+    const opened: Opened = { server, entries, state: 'Opening' };
+    this.#opened.set(id, opened);
+    server.on('request', (incoming, answer) => void this.#answer(opened, incoming, answer));
+    server.on('error', (error) => this.#settle(opened, { problem: `${host}:${port} cannot be listened on: ${error.message}` }));
+    server.listen({ host, port, exclusive: true }, () => this.#settle(opened, 'Open'));
+  }
+
+  #settle(opened: Opened, state: State): void {
+    opened.state = state;
+    this.#onChange();
+  }
+
+  async #answer({ entries }: Opened, incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const entry = matchRequest(entries, hostOf(incoming), (incoming.url ?? '/').split('?', 1)[0] ?? '/');
+    if (entry === undefined) return refuse(answer, 404, 'no route takes this host and path');
+    const backend = drawBackend(entry.backends, Math.random());
+    if (backend?.usable !== true) return refuse(answer, 500, 'the route has no backend for this request');
+    const order = tryOrder(this.#podsOf(backend), Math.random());
+    if (order.length === 0) return refuse(answer, 503, `Service ${backend.name} has no ready pod`);
+    await forward(incoming, answer, order);
+  }
+
+  #podsOf({ namespace, name, port }: WeightedBackend): ReturnType<typeof backendsOf> {
+    const service = this.#objects.get({ ...services, namespace, name }) as Service | undefined;
+    const found = service?.spec.ports?.find((one) => one.port === port);
+    return found === undefined ? [] : backendsOf(found, this.#slices.of({ namespace, name }));
+  }
+}
+
+/** Without its port; an address in brackets stays as it is. */
+function hostOf({ headers }: IncomingMessage): string {
+  return (headers.host ?? '').replace(/:\d+$/, '');
+}

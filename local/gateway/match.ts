@@ -1,0 +1,61 @@
+/**
+ * Which rule a request falls under, and which of its backends gets it.
+ *
+ * Owns:  the Gateway API's order: the more exact host first, then the more exact path, then the older route; and the
+ *        draw by weight, anew for every request.
+ * Pure:  chance comes in as a number.
+ */
+import { covers } from './attach.ts';
+import type { BackendRef, PathMatch } from './resources.ts';
+
+/** One rule of one route on one listener. */
+export type Entry = {
+  /** Absent: every host. */
+  readonly hostnames: readonly string[] | undefined;
+  readonly paths: readonly PathMatch[];
+  readonly backends: readonly WeightedBackend[];
+  /** Creation time, namespace and name of the route: the first in order wins a tie. */
+  readonly order: string;
+};
+
+/** `usable` is false when the reference leads nowhere: its share is answered with 500. */
+export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & { readonly namespace: string; readonly usable: boolean };
+
+/** @param host of the request, without a port. @param path without the query */
+export function matchRequest(entries: readonly Entry[], host: string, path: string): Entry | undefined {
+  const scored = entries.flatMap((entry) => {
+    const hostScore = hostScoreOf(entry.hostnames, host.toLowerCase());
+    const pathScore = Math.max(-1, ...entry.paths.map((match) => pathScoreOf(match, path)));
+    return hostScore < 0 || pathScore < 0 ? [] : [{ entry, hostScore, pathScore }];
+  });
+  scored.sort((a, b) => b.hostScore - a.hostScore || b.pathScore - a.pathScore || (a.entry.order < b.entry.order ? -1 : 1));
+  return scored[0]?.entry;
+}
+
+/** The more exact the higher; below 0: it does not fit. */
+function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
+  if (hostnames === undefined) return 0;
+  const fitting = hostnames.filter((pattern) => covers(pattern, host));
+  return Math.max(-1, ...fitting.map((pattern) => (pattern.startsWith('*') ? pattern.length : 10_000 + pattern.length)));
+}
+
+/** A prefix ends at a slash: /a takes in /a/b and not /ab. */
+function pathScoreOf({ type, value }: PathMatch, path: string): number {
+  if (type === 'Exact') return path === value ? 10_000 : -1;
+  const prefix = value.endsWith('/') ? value.slice(0, -1) : value;
+  return path === prefix || path.startsWith(`${prefix}/`) ? prefix.length : -1;
+}
+
+/**
+ * @param random in [0, 1)
+ * @returns undefined when nothing has any weight
+ */
+export function drawBackend(backends: readonly WeightedBackend[], random: number): WeightedBackend | undefined {
+  const total = backends.reduce((sum, { weight }) => sum + weight, 0);
+  let left = random * total;
+  for (const backend of backends) {
+    if (left < backend.weight) return backend;
+    left -= backend.weight;
+  }
+  return undefined;
+}

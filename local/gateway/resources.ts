@@ -1,0 +1,73 @@
+/**
+ * The kinds of the Gateway API, as far as local mode serves them, and the definitions that make the API server do so.
+ *
+ * Owns:  their paths and shapes. Fields with a default in definitions/ are always there.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
+import { customResources, type ConditionStatus } from '../workloads/resources.ts';
+
+const apiVersion = 'gateway.networking.k8s.io/v1';
+export const gatewayClasses = { apiVersion, plural: 'gatewayclasses' } as const satisfies ResourceType;
+export const gateways = { apiVersion, plural: 'gateways' } as const satisfies ResourceType;
+export const httpRoutes = { apiVersion, plural: 'httproutes' } as const satisfies ResourceType;
+
+/** Who serves Gateways here, and the class that is there from the start. */
+export const controllerName = 'onnx-operator.dev/local-gateway';
+export const className = 'local';
+
+export type Condition = {
+  readonly type: string;
+  readonly status: ConditionStatus;
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+};
+export type ParentRef = { readonly group: string; readonly kind: string; readonly namespace?: string; readonly name: string; readonly sectionName?: string; readonly port?: number };
+export type Listener = {
+  readonly name: string;
+  readonly port: number;
+  readonly hostname?: string;
+  readonly allowedRoutes?: { readonly namespaces?: { readonly from?: 'All' | 'Same' } };
+};
+export type BackendRef = { readonly group: string; readonly kind: string; readonly namespace?: string; readonly name: string; readonly port?: number; readonly weight: number };
+export type PathMatch = { readonly type: 'Exact' | 'PathPrefix'; readonly value: string };
+export type Rule = { readonly matches?: readonly { readonly path?: PathMatch }[]; readonly backendRefs?: readonly BackendRef[] };
+
+export type GatewayClass = KubeObject & { readonly spec: { readonly controllerName: string }; readonly status?: { readonly conditions?: readonly Condition[] } };
+export type ListenerStatus = { readonly name: string; readonly attachedRoutes: number; readonly supportedKinds: readonly object[]; readonly conditions: readonly Condition[] };
+export type Gateway = KubeObject & {
+  readonly spec: { readonly gatewayClassName: string; readonly listeners: readonly Listener[] };
+  readonly status?: { readonly conditions?: readonly Condition[]; readonly listeners?: readonly ListenerStatus[] };
+};
+export type ParentStatus = { readonly parentRef: ParentRef; readonly controllerName: string; readonly conditions: readonly Condition[] };
+export type HttpRoute = KubeObject & {
+  readonly spec: { readonly parentRefs?: readonly ParentRef[]; readonly hostnames?: readonly string[]; readonly rules?: readonly Rule[] };
+  readonly status?: { readonly parents?: readonly ParentStatus[] };
+};
+
+/** Makes the API serve these kinds, as a gateway controller's installation does, and the class `local`. */
+export function installGatewayApi(objects: Objects): void {
+  const dir = join(import.meta.dirname, 'definitions');
+  for (const file of readdirSync(dir).sort()) {
+    const wanted = parse(readFileSync(join(dir, file), 'utf8')) as NewObject;
+    const stored = objects.get({ ...customResources, name: wanted.metadata.name ?? '' });
+    if (stored === undefined) objects.create(customResources, wanted);
+    else objects.update(customResources, { ...stored, spec: wanted['spec'] });
+  }
+  if (objects.get({ ...gatewayClasses, name: className }) !== undefined) return;
+  objects.create(gatewayClasses, { apiVersion, kind: 'GatewayClass', metadata: { name: className }, spec: { controllerName, description: 'HTTP on a loopback address' } });
+}
+
+type Claim = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
+
+/** @returns the conditions with the time at which each last changed its status. @param now as the API writes times */
+export function conditionsOf(before: readonly Condition[] | undefined, claims: readonly Claim[], at: { readonly generation: number | undefined; readonly now: string }): readonly Condition[] {
+  return claims.map((claim) => {
+    const same = before?.find((one) => one.type === claim.type && one.status === claim.status);
+    return { ...claim, observedGeneration: at.generation ?? 0, lastTransitionTime: same?.lastTransitionTime ?? at.now };
+  });
+}

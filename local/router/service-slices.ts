@@ -1,0 +1,32 @@
+/**
+ * The EndpointSlices of each Service, read from the store once for each change, not once for each connection.
+ *
+ * Ends: `close` stops following.
+ */
+import type { KubeObject, Objects } from '../objects.ts';
+import type { Key } from '../workloads/controller.ts';
+import { serviceNameLabel, slicesOf } from '../workloads/endpoints.ts';
+import { endpointSlices, type EndpointSlice } from '../workloads/resources.ts';
+
+export class ServiceSlices {
+  readonly #objects: Objects;
+  readonly #known = new Map<string, readonly EndpointSlice[]>();
+  readonly close: () => void;
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+    this.close = objects.watch(endpointSlices, ({ object }) => this.#known.delete(serviceOf(object)));
+  }
+
+  /** @param key of the Service */
+  of(key: Key): readonly EndpointSlice[] {
+    const id = `${key.namespace}/${key.name}`;
+    const known = this.#known.get(id) ?? slicesOf(this.#objects, key);
+    this.#known.set(id, known);
+    return known;
+  }
+}
+
+function serviceOf({ metadata }: KubeObject): string {
+  return `${metadata.namespace}/${metadata.labels?.[serviceNameLabel]}`;
+}
