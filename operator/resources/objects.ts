@@ -8,6 +8,7 @@ import type { FrozenSpec } from '../../api/defaults.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import { api, fieldManager, labels } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
+import type { GoldenConfig } from '../../api/runtime-config.ts';
 import type { Revision } from '../rollout/state.ts';
 
 type OwnerReference = {
@@ -48,6 +49,15 @@ export type RevisionRecord = {
   readonly template?: PodTemplate;
   /** Once the first pod's `prepare` has said it. */
   readonly resolved?: Resolved;
+  /** What its answers are held against before it gets traffic; absent for what an earlier operator made. */
+  readonly golden?: FrozenGolden;
+};
+
+/** A golden gate as it was when the revision's rollout began, with the bytes that it was about. */
+export type FrozenGolden = {
+  readonly config: GoldenConfig;
+  /** Of a set from a ConfigMap: what goes into the revision's own one, as text or as base64. */
+  readonly file?: { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
 };
 
 /** Labels that select the pods of one revision, or with only a model those of all its revisions. */
