@@ -108,7 +108,7 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
       template: { ...spec.template, metadata: { ...spec.template.metadata, labels: labelled } },
     },
   });
-  doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`);
+  if (replicas > 0) doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`);
 }
 
 /** The Deployment and the set of its template carry the same revision; going back to an old template makes it the newest. */

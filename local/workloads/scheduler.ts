@@ -17,6 +17,8 @@ export type Amounts = Readonly<Record<string, number>>;
 
 export type PlacementFacts = {
   readonly nodeLabels: Labels;
+  /** By `kubectl cordon`: what is there may stay, nothing new comes. */
+  readonly cordoned: boolean;
   readonly allocatable: Amounts;
   /** What the pods on the node asked for. */
   readonly used: Amounts;
@@ -29,6 +31,7 @@ export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefin
     const name = volume.persistentVolumeClaim?.claimName;
     if (name !== undefined && !facts.claimExists(name)) return unschedulable(`persistentvolumeclaim "${name}" not found`, notHelpful);
   }
+  if (facts.cordoned) return unschedulable('1 node(s) were unschedulable', notHelpful);
   if (!Object.entries(pod.spec.nodeSelector ?? {}).every(([key, value]) => facts.nodeLabels[key] === value)) {
     return unschedulable("1 node(s) didn't match Pod's node affinity/selector", notHelpful);
   }
@@ -112,7 +115,8 @@ function placementFacts({ objects, nodeName }: SchedulerDoors, node: KubeObject,
   const there = (objects.list(pods) as readonly Pod[]).filter((pod) => pod.spec.nodeName === nodeName && !isFinished(pod));
   const used: Record<string, number> = { pods: there.length };
   for (const pod of there) add(used, podRequests(pod));
+  const spec = node['spec'] as { unschedulable?: boolean } | undefined;
   const status = node['status'] as { allocatable?: Labels } | undefined;
   const allocatable = Object.fromEntries(Object.entries(status?.allocatable ?? {}).map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
-  return { nodeLabels: node.metadata.labels ?? {}, allocatable, used, claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined };
+  return { nodeLabels: node.metadata.labels ?? {}, cordoned: spec?.unschedulable === true, allocatable, used, claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined };
 }

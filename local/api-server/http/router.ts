@@ -161,10 +161,10 @@ async function serveTarget(services: Services, exchange: Exchange, target: Targe
 }
 
 async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
-  if (target.resource.table !== 'pods') throw unknownPath();
+  if (target.resource.table !== 'pods') throw notServed(`${target.resource.plural}/${target.subresource}`);
   if (target.subresource === 'log' && exchange.method === 'GET') await streamLog(services.core, exchange, target, services.logs());
   else if (['exec', 'attach', 'portforward'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`);
-  else throw unknownPath();
+  else throw notServed(`pods/${target.subresource}`);
 }
 
 async function serveStatus(core: Core, exchange: Exchange, target: Target): Promise<void> {

@@ -4,7 +4,7 @@ import { planPlacement, podRequests, type PlacementFacts } from '../../../../loc
 
 const pod = (spec: Partial<PodSpec>): Pod => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', uid: 'p', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }, spec: { containers: [], ...spec } });
 const asking = (cpu: string, memory = '1Mi'): PodSpec['containers'][number] => ({ name: 'c', image: 'i', resources: { requests: { cpu, memory } } });
-const empty: PlacementFacts = { nodeLabels: { 'kubernetes.io/os': 'linux' }, allocatable: { cpu: 2, memory: 2 ** 30, pods: 110 }, used: {}, claimExists: () => false };
+const empty: PlacementFacts = { nodeLabels: { 'kubernetes.io/os': 'linux' }, cordoned: false, allocatable: { cpu: 2, memory: 2 ** 30, pods: 110 }, used: {}, claimExists: () => false };
 
 describe('planPlacement', () => {
   const rows: readonly { name: string; spec: Partial<PodSpec>; facts?: Partial<PlacementFacts>; want: RegExp | undefined }[] = [
@@ -15,6 +15,7 @@ describe('planPlacement', () => {
     { name: 'fills the node to the last millicore', spec: { containers: [asking('300m')] }, facts: { used: { cpu: 1.7 } }, want: undefined },
     { name: 'refuses a resource that the node does not have', spec: { containers: [{ name: 'c', image: 'i', resources: { limits: { 'nvidia.com/gpu': '1' } } }] }, want: /1 Insufficient nvidia\.com\/gpu\./ },
     { name: 'refuses one pod too many', spec: {}, facts: { used: { pods: 110 } }, want: /1 Too many pods\./ },
+    { name: 'sends nothing to a cordoned node', spec: {}, facts: { cordoned: true }, want: /^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
     { name: 'refuses a node selector that does not match', spec: { nodeSelector: { pool: 'gpu' } }, want: /1 node\(s\) didn't match Pod's node affinity\/selector/ },
     { name: 'takes a node selector that matches', spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } }, want: undefined },
     { name: 'refuses a claim that is not there', spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] }, want: /^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
