@@ -25,6 +25,13 @@ export const tuning = {
   /** Relative standard deviation of a rate from minute to minute, assumed until it is measured, and its weight in minutes. */
   assumedRateNoise: 0.3,
   assumedRateMinutes: 3,
+  /** A Fail without its worst 40 s is held against this share of the evidence C = ln(1/α) that it needs with them. */
+  stallEvidence: 0.4,
+  /** For a Fail the variance between minutes is raised by this over the minutes that it is known from. */
+  noiseDoubt: 3,
+  /** In a window's first blocks, as many as these, blocks that differ speak for minutes; each needs so many requests above the quantile. */
+  earlyBlocks: 15,
+  earlyTailRequests: 2,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
   /** Below this many requests of either revision nothing is said. */

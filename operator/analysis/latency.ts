@@ -4,13 +4,13 @@
  * Owns:   the verdict, its bounds and the forecast of requests still needed, for a limit relative to stable and
  *         for an absolute one.
  * Method: exact sampling widths (quantile-evidence.ts), the minute margin (noise.ts) added in quadrature, and a
- *         decided verdict must hold without its worst stalls (stalls.ts). docs/canary-analysis.md explains it.
+ *         decided verdict must hold without its worst stalls (stalls.ts), a Fail also if noise is doubted. docs/canary-analysis.md explains it.
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
 import { forecastRequests } from './forecast.ts';
 import { countAbove, emptyHistogram, addInto, lnQuantile, tailOf, type LogHistogram } from './log-histogram.ts';
-import { effectiveMinutes, minuteMargin, minuteNoise, podMargin, type Compared, type NoiseHistory } from './noise.ts';
+import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, podMargin, type Compared, type NoiseHistory } from './noise.ts';
 import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type QuantileTest, type Side } from './quantile-evidence.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
@@ -37,6 +37,8 @@ type Frame = {
   /** C = ln(1/α). */
   readonly bound: number;
   readonly variance: number;
+  /** Minutes that the variance is known from, history's among them. */
+  readonly knownMinutes: number;
   readonly podMargin: number;
   readonly minutes: number;
   readonly enough: boolean;
@@ -107,7 +109,7 @@ export class LatencyJudgement {
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
     if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return null;
-    return forecastRequests(now, (growth) => holds(frame, viewOf(frame), growth) !== undefined);
+    return forecastRequests(now, (growth) => holdsGrown(frame, growth));
   }
 }
 
@@ -115,13 +117,13 @@ function frameOf(question: LatencyQuestion): Frame {
   const { candidate, quantile } = question;
   const stable = stableOf(question);
   const enough = [candidate, stable].every((series) => series === undefined || series.total.total >= tuning.hardMinRequests);
-  const compared: Compared = { candidate, ...(stable === undefined ? {} : { stable }) };
+  const compared = comparedIn(question);
   const bound = Math.log(1 / question.alpha);
   const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
   const history = stable === undefined ? { minutes: 0, weightedVariance: 0 } : question.history;
-  const { variance } = minuteNoise(compared, quantile, history);
+  const { variance, minutes: measured } = minuteNoise(compared, quantile, history);
   const pods = enough ? podMargin(compared, quantile, { variance, minutes, bound }) : 0;
-  return { question, test: quantileTest(quantile), bound, variance, podMargin: pods, minutes, enough };
+  return { question, test: quantileTest(quantile), bound, variance, knownMinutes: measured + history.minutes, podMargin: pods, minutes, enough };
 }
 
 function settle(frame: Frame): Settled {
@@ -129,8 +131,22 @@ function settle(frame: Frame): Settled {
   const verdict = holds(frame, viewOf(frame));
   if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
   const cleaned = cleanedView(frame, verdict);
-  const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === verdict;
-  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, checked: { verdict, cleaned } };
+  const checked = { verdict, cleaned };
+  const asked = verdict === 'Fail' ? doubting(frame) : frame;
+  if (cleaned.requests >= tuning.hardMinRequests && holds(asked, cleaned.view) === verdict) return { decided: { verdict }, checked };
+  const byStall = holds(asked, viewOf(frame)) === verdict;
+  return { decided: { verdict: 'Undecided', reason: byStall ? 'OneWindow' : 'Uncertain' }, checked };
+}
+
+/**
+ * The frame in which a Fail has to stand once more, without its worst stalls.
+ *
+ * Noise is doubted there (noise.ts), and less evidence asked for: α is spent by the bounds already, and what is left
+ * without a window's worst 40 s is biased towards stable. A check can only take Fails away, so it costs no α.
+ */
+function doubting(frame: Frame): Frame {
+  const known = { variance: frame.variance, minutes: frame.knownMinutes };
+  return { ...frame, bound: frame.bound * tuning.stallEvidence, variance: doubtedVariance(comparedIn(frame.question), frame.question.quantile, known) };
 }
 
 function viewOf({ question, minutes }: Frame): View {
@@ -164,6 +180,12 @@ function holds(frame: Frame, view: View, growth = 1): 'Pass' | 'Fail' | undefine
   const width = contrast.width(side, Math.sqrt(room));
   if (width * width >= room) return undefined;
   return side === 'lower' ? 'Fail' : 'Pass';
+}
+
+/** Whether so many times the requests would decide, stalls apart. */
+function holdsGrown(frame: Frame, growth: number): boolean {
+  const verdict = holds(frame, viewOf(frame), growth);
+  return verdict === 'Pass' || (verdict === 'Fail' && holds(doubting(frame), viewOf(frame), growth) === 'Fail');
 }
 
 function boundOf({ contrast, margin }: Estimate, side: Side): number {
@@ -207,6 +229,11 @@ function withoutStalls(series: LatencySeries, level: number, known: number): { h
 function inUnits({ against }: LatencyQuestion, ln: number): number | null {
   if (!Number.isFinite(ln)) return null;
   return 'maxMs' in against ? Math.exp(ln) * against.maxMs : Math.expm1(ln);
+}
+
+function comparedIn(question: LatencyQuestion): Compared {
+  const stable = stableOf(question);
+  return { candidate: question.candidate, ...(stable === undefined ? {} : { stable }) };
 }
 
 function stableOf({ against }: LatencyQuestion): LatencySeries | undefined {

@@ -55,7 +55,7 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
-  const groups = minuteGroups(compared, p);
+  const groups = pairedGroups(compared, p, { blocks: blocksPerGroup, requests: groupRequests(p) });
   const { measured, minutes } = groups.length < 2 ? { measured: 0, minutes: 0 } : excessVariance(groups, assumed);
   const known = tuning.misalignment * minutes * measured + history.weightedVariance;
   const shrunk = (tuning.assumedMinutes * assumed + known) / (tuning.assumedMinutes + minutes + history.minutes);
@@ -73,31 +73,46 @@ function excessVariance(groups: readonly Group[], assumed: number): { measured: 
   return { measured: Math.max(0, spread - sampling), minutes: (count - 1) * information };
 }
 
-/** Consecutive whole minutes, taken together until each revision has the requests that its quantile needs. */
-function minuteGroups({ candidate, stable }: Compared, p: number): Group[] {
-  const needed = groupRequests(p);
+/**
+ * Variance to hold a Fail against: the measured one, raised while little is known of it.
+ *
+ * Two doubts. A variance from ν minutes is itself uncertain, by about its size times √(2/ν): it is raised by the
+ * factor 1 + doubt/ν. And before minutes can differ, blocks can: in the first five minutes the variance is at least
+ * that between blocks, method of moments as for minutes. Both only widen.
+ */
+export function doubtedVariance(compared: Compared, p: number, known: { readonly variance: number; readonly minutes: number }): number {
+  const raised = known.variance * (1 + tuning.noiseDoubt / (tuning.assumedMinutes + known.minutes));
+  if (compared.candidate.blocks.length > tuning.earlyBlocks) return raised;
+  const groups = pairedGroups(compared, p, { blocks: 1, requests: Math.ceil(tuning.earlyTailRequests / (1 - p) - 1e-9) });
+  if (groups.length < 2) return raised;
+  const { measured } = excessVariance(groups, assumedVariance(compared));
+  return Math.max(raised, (tuning.misalignment * measured * (groups.length - 1)) / (groups.length + 1));
+}
+
+/** Consecutive stretches of so many whole blocks, taken together until each revision has the requests. */
+function pairedGroups({ candidate, stable }: Compared, p: number, least: { readonly blocks: number; readonly requests: number }): Group[] {
   const perRequest = [candidate, ...(stable === undefined ? [] : [stable])].map((series) => samplingVariance(series.total, p));
   const sides = [candidate, ...(stable === undefined ? [] : [stable])];
   const groups: Group[] = [];
   const gathered = sides.map((series) => emptyHistogram(series.total.scale));
-  let minutes = 0;
-  const whole = Math.floor(candidate.blocks.length / blocksPerGroup);
-  for (let minute = 0; minute < whole; minute++) {
-    gathered.forEach((into, side) => addMinute(into, sides[side], minute));
-    minutes += 1;
-    if (gathered.some((histogram) => histogram.total < needed)) continue;
+  let weight = 0;
+  const whole = Math.floor(candidate.blocks.length / least.blocks);
+  for (let stretch = 0; stretch < whole; stretch++) {
+    gathered.forEach((into, side) => addStretch(into, sides[side], { from: stretch * least.blocks, blocks: least.blocks }));
+    weight += 1;
+    if (gathered.some((histogram) => histogram.total < least.requests)) continue;
     const [own = 0, other = 0] = gathered.map((histogram) => lnQuantileOf(histogram, 1 - p));
     const perGroup = gathered.map((histogram, side) => (perRequest[side] ?? 0) / histogram.total);
-    groups.push({ difference: own - other, weight: minutes, sampling: minutes * sum(perGroup, (variance) => variance) });
+    groups.push({ difference: own - other, weight, sampling: weight * sum(perGroup, (variance) => variance) });
     gathered.forEach(clear);
-    minutes = 0;
+    weight = 0;
   }
   return groups;
 }
 
-function addMinute(into: LogHistogram, series: LatencySeries | undefined, minute: number): void {
-  for (let i = 0; i < blocksPerGroup; i++) {
-    const block = series?.blocks[minute * blocksPerGroup + i];
+function addStretch(into: LogHistogram, series: LatencySeries | undefined, { from, blocks }: { from: number; blocks: number }): void {
+  for (let i = from; i < from + blocks; i++) {
+    const block = series?.blocks[i];
     if (block !== undefined) addInto(into, block);
   }
 }

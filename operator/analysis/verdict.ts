@@ -49,7 +49,7 @@ export type Evidence = {
   readonly stablePods?: number;
   /** Windows of 40 s left out to see whether the verdict still holds. */
   readonly windowsRemoved: number;
-  /** What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; absent when none were left out. */
+  /** What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left out. */
   readonly boundWithoutStalls?: number;
 };
 
