@@ -43,7 +43,7 @@ export async function apply(hands: Hands, seen: Seen, { decision, manifests }: W
   const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
   if (put.failure !== undefined) return { ...put, ...recheckMs, writes };
   if (marking.error !== undefined) return { ...put, writes, failure: notMarked(marking.error), error: marking.error };
-  return { ...put, ...recheckMs, ...(await clearAway(hands, seen, { decision, writes })) };
+  return { ...put, ...recheckMs, ...(await clearAway(hands, seen, { decision, manifests, writes })) };
 }
 
 async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
@@ -80,9 +80,9 @@ function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
   return manifest.kind === 'HTTPRoute' && known?.metadata.annotations?.[annotations.applied] === manifest.metadata.annotations?.[annotations.applied];
 }
 
-async function clearAway(hands: Hands, seen: Seen, { decision, writes }: { readonly decision: Decision; readonly writes: number }): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
+async function clearAway(hands: Hands, seen: Seen, { decision, manifests, writes }: Wanted & { readonly writes: number }): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
   const unmarking = await unmarkPods(hands, seen, decision);
-  const leftovers = leftoversOf(seen, decision);
+  const leftovers = leftoversOf(seen, { decision, manifests });
   for (const leftover of leftovers) {
     await remove(hands.client, leftover, hands.call);
     hands.recent.forget(identityOf(leftover));
@@ -143,15 +143,19 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
   return revision === undefined ? { trouble } : { revision, trouble };
 }
 
-/** Children of revisions that the decision does not run, the oldest revisions past the limit, and a route that is not asked for. */
-export function leftoversOf(seen: Seen, decision: Decision): readonly KubeObject[] {
+/**
+ * Children of revisions that the decision does not run, the oldest revisions past the limit, a route that is not asked
+ * for, and what was kept of a rollout (operator/gates) that is over.
+ */
+export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readonly KubeObject[] {
+  const wanted = new Set(manifests.map(identityOf));
   const running = new Set(decision.run.map((entry) => entry.revision));
   const remembered = revisionsToKeep(seen, decision, running);
   return seen.children.filter((object) => {
     if (object.metadata.deletionTimestamp !== undefined) return false;
     if (object.kind === 'HTTPRoute') return seen.plan.router !== 'HTTPRoute';
     const revision = object.metadata.labels?.[labels.revision];
-    if (revision === undefined) return false;
+    if (revision === undefined) return object.kind === 'ConfigMap' && !wanted.has(identityOf(object));
     return object.kind === 'ControllerRevision' ? !remembered.has(revision) : !running.has(revision);
   });
 }

@@ -17,17 +17,29 @@ type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt'>;
 
-/** @param shown what the gates say now; absent: nothing new, the status before keeps its word while the rollout lasts */
-export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: RolloutStatus | undefined): GatesShown {
+/** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
+export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
   if (shown !== undefined) return { alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
-  return present({ alpha: previous?.alpha, gates: previous?.gates, judgedAt: previous?.judgedAt });
+  const { alpha, gates, judgedAt } = previous?.rollout ?? {};
+  return present({ alpha, gates, judgedAt });
 }
 
-/** What a rollout that ends in this pass ended on. */
-export function gatesOfOutcome(shown: Shown | undefined, previous: RolloutStatus | undefined): Pick<RolloutStatus, 'gates'> {
-  if (shown !== undefined) return { gates: shown.results.map(gateStatus) };
-  return present({ gates: previous?.gates });
+/** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */
+export function gatesOfOutcome(before: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): Pick<RolloutStatus, 'gates'> {
+  if (!('step' in before)) return {};
+  return present({ gates: shown === undefined ? previous?.rollout?.gates : shown.results.map(gateStatus) });
+}
+
+/** Where a rollout under traffic is, for a line of the log: step, weights and every gate in a few words. */
+export function placeOf({ rollout }: OnnxModelStatus): Readonly<Record<string, unknown>> {
+  if (rollout?.step === undefined) return {};
+  const { step, desiredWeight, setWeight, gates } = rollout;
+  return present({ step, desiredWeight, setWeight, gates: gates?.map(inShort) });
+}
+
+function inShort({ name, verdict, estimate = '?', lower = '?', upper = '?', limit = '?', candidateRequests = 0 }: GateStatus): string {
+  return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${candidateRequests} requests`;
 }
 
 export function gateStatus(result: GateResult): GateStatus {

@@ -12,6 +12,7 @@ import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { collectProcess, createRegistry, type Registry } from '../lib/metrics.ts';
 import { help, readConfig, type OperatorConfig } from './config.ts';
+import { Gatekeeper } from './gates/gatekeeper.ts';
 import { loadAccess } from './kube/access.ts';
 import { Controller } from './kube/controller.ts';
 import { EventRecorder } from './kube/events.ts';
@@ -63,12 +64,15 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger });
   puller.onChange((key) => queue.add(key));
+  const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) }, logger);
+  puller.onReport((key, podName, report) => gates.hear(key, podName, report));
   const events = new EventRecorder({ client, clock, registry, logger, controller: 'onnx-operator.dev/operator', instance: config.identity });
   const reconciler = new Reconciler({
     client,
     caches: watches,
     reports: (uid) => puller.latest(uid)?.report,
     settings: config,
+    gates,
     clock,
     logger,
     announce: announceTo(events),

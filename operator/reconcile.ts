@@ -13,6 +13,8 @@ import { present } from '../api/present.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { apply } from './apply.ts';
+import { placeOf } from './gate-status.ts';
+import type { Gates, Shown } from './gates/gatekeeper.ts';
 import { onnxModels } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
@@ -34,9 +36,18 @@ export type World = {
   readonly logger: Logger;
   /** Tells people: an Event on the model. Never fails. */
   readonly announce: (model: OnnxModel, decision: Decision) => void;
+  /** The judge of candidates under traffic; absent: nothing is judged. */
+  readonly gates?: Gates;
+  /** Counts what a pass saw and wrote. Never fails. */
+  readonly measure?: (key: string, pass: Pass | undefined) => void;
   /** The pass's picture, for who follows the pods' reports. */
   readonly follow: (key: string, seen: Seen | undefined, decision: Decision | undefined) => void;
 };
+
+/** What is decided in a pass, and when. */
+type Turn = { readonly decision: Decision; readonly now: number; readonly call: CallOptions };
+/** What a pass saw, decided and wrote, or would have written. */
+export type Pass = { readonly seen: Seen; readonly decision: Decision; readonly status: OnnxModelStatus; readonly now: number };
 
 /** How long a pass waits for the cache to show our own last write before it looks again. */
 const staleRecheckMs = 1000;
@@ -62,41 +73,56 @@ export class Reconciler {
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
     const { caches, settings, clock } = this.#world;
-    const seen = observe(key, caches, settings, { ...present({ failure: this.#failures.get(key) }), reverts: this.#trafficOf(key).reverts(clock.monotonic()) });
-    if (seen === undefined) {
+    const observed = observe(key, caches, settings, { ...present({ failure: this.#failures.get(key) }), reverts: this.#trafficOf(key).reverts(clock.monotonic()) });
+    if (observed === undefined) {
       this.#forget(key);
       return {};
     }
-    if (this.#isBehind(key, seen.model)) return { recheckMs: staleRecheckMs };
+    if (this.#isBehind(key, observed.model)) return { recheckMs: staleRecheckMs };
 
     const now = clock.now();
+    const { seen, shown } = this.#judge(key, observed, now);
     const call = signal === undefined ? {} : { signal };
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
-      await this.#report(key, seen, { decision, now, call });
+      await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
     } catch (error) {
       // The model was deleted a moment ago; its going is watched.
       if (isNotFound(error)) return {};
       throw error;
     }
     this.#world.follow(key, seen, decision);
-    const waiting = await this.#apply(key, seen, { decision, call });
+    const waiting = await this.#apply(key, seen, { decision, now, call });
     const rechecks = [decision.recheckMs, waiting, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
+  /** What is seen, with what the gates say of it. */
+  #judge(key: string, seen: Seen, now: number): { readonly seen: Seen; readonly shown?: Shown } {
+    const judged = this.#world.gates?.judge(key, seen, now);
+    if (judged === undefined) return { seen };
+    return { seen: { ...seen, rollout: { ...seen.rollout, gates: judged.reading } }, ...present({ shown: judged.shown }) };
+  }
+
   /** One write, and only when the status says something new. */
-  async #report(key: string, seen: Seen, { decision, now, call }: { readonly decision: Decision; readonly now: number; readonly call: CallOptions }): Promise<void> {
-    const { client, reports, settings, logger, announce } = this.#world;
+  async #report(key: string, seen: Seen, { decision, now, call, shown }: Turn & { readonly shown?: Shown }): Promise<void> {
+    const { client, reports, settings } = this.#world;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
-    const status = statusOf({ seen, decision, reports, settings, now, ...(failure === undefined ? {} : { failure }) });
-    if (sameStatus(model.status, status)) return;
-    const stored = await client.replaceStatus(onnxModels, model, status, call);
-    this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#world.clock.monotonic() });
-    if (model.status?.rollout?.reason === status.rollout?.reason && model.status?.phase === status.phase) return;
-    logger.info('rollout moved', { model: model.metadata.name, namespace: model.metadata.namespace, phase: status.phase, reason: decision.reason, detail: decision.message });
-    announce(model, decision);
+    const status = statusOf({ seen, decision, reports, settings, now, ...present({ failure, shown }) });
+    const isNew = !sameStatus(model.status, status);
+    if (isNew) {
+      const stored = await client.replaceStatus(onnxModels, model, status, call);
+      this.#written.set(key, { version: stored.metadata.resourceVersion, atMs: this.#world.clock.monotonic() });
+    }
+    this.#world.measure?.(key, { seen, decision, status, now });
+    if (isNew && hasMoved(model.status, status)) this.#tell(model, decision, status);
+  }
+
+  #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {
+    const { name, namespace } = model.metadata;
+    this.#world.logger.info('rollout moved', { model: name, namespace, phase: status.phase, reason: decision.reason, detail: decision.message, ...placeOf(status) });
+    this.#world.announce(model, decision);
   }
 
   /**
@@ -104,9 +130,10 @@ export class Reconciler {
    *          once the first time, for the status to say so, then rarely. Whatever else fails is thrown, and tried again
    *          with backoff.
    */
-  async #apply(key: string, seen: Seen, { decision, call }: { readonly decision: Decision; readonly call: CallOptions }): Promise<number | undefined> {
-    const { client, clock, logger } = this.#world;
-    const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
+  async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
+    const { client, clock, logger, gates } = this.#world;
+    const manifests = [...desiredState(seen.model, decision, seen.records), ...(gates?.children(key, seen, decision, now) ?? [])];
+    const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests });
     if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
     if (applied.failure === undefined) {
       this.#failures.delete(key);
@@ -148,8 +175,14 @@ export class Reconciler {
     this.#written.delete(key);
     this.#recent.delete(key);
     this.#traffic.delete(key);
+    this.#world.gates?.forget(key);
+    this.#world.measure?.(key, undefined);
     this.#world.follow(key, undefined, undefined);
   }
+}
+
+function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
+  return before?.rollout?.reason !== after.rollout?.reason || before?.phase !== after.phase;
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

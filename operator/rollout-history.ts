@@ -15,11 +15,18 @@ const messageLimit = 1000;
 
 export type Ended = Omit<RolloutOutcome, 'at'>;
 
-/** @param before the status that the decision was made on */
-export function historyAfter(state: RolloutState, decision: Decision, before: OnnxModelStatus | undefined, now: number): readonly RolloutOutcome[] {
+export type Telling = {
+  /** The status that the decision was made on. */
+  readonly before: OnnxModelStatus | undefined;
+  readonly now: number;
+  /** The verdicts that a rollout which ends now ends on. */
+  readonly gates?: RolloutOutcome['gates'];
+};
+
+export function historyAfter(state: RolloutState, decision: Decision, { before, now, gates }: Telling): readonly RolloutOutcome[] {
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
-  return ended === undefined ? previous : [{ ...ended, at: toApiTime(now) }, ...previous].slice(0, historyLimit);
+  return ended === undefined ? previous : [{ ...ended, at: toApiTime(now), ...(gates === undefined ? {} : { gates }) }, ...previous].slice(0, historyLimit);
 }
 
 /** What a move ends; undefined when the rollout goes on or none was under way. */

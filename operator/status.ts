@@ -13,6 +13,8 @@ import type { Report } from '../api/report.ts';
 import { cut } from '../api/text.ts';
 import { formatBytes } from '../api/units.ts';
 import { claimsOf } from './claims.ts';
+import { gatesOfOutcome, gatesShown } from './gate-status.ts';
+import type { Shown } from './gates/gatekeeper.ts';
 import { writeState } from './memory.ts';
 import { isReady, type Pod } from './kube-objects.ts';
 import type { Reports, Seen, Settings } from './observe.ts';
@@ -20,6 +22,7 @@ import { troubleOf } from './pod-trouble.ts';
 import { memoryPeakStep } from './reports.ts';
 import { historyAfter } from './rollout-history.ts';
 import type { RevisionRecord } from './resources/objects.ts';
+import { stepsOf } from './rollout/decisions.ts';
 import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from './rollout/state.ts';
 
 const failingPodsShown = 5;
@@ -30,6 +33,8 @@ export type StatusInputs = {
   readonly reports: Reports;
   readonly settings: Settings;
   readonly failure?: Trouble;
+  /** What the gates say, as often as it is to be shown anew. */
+  readonly shown?: Shown;
   /** Milliseconds since the epoch. */
   readonly now: number;
 };
@@ -42,7 +47,7 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
   const candidate = candidateOf(decision.next);
   const all = [...seen.pods.values()].flat();
   const message = cut(decision.message, 2000);
-  const history = historyAfter(seen.memory, decision, previous, now);
+  const history = historyAfter(seen.memory, decision, { before: previous, now, ...gatesOfOutcome(seen.memory, inputs.shown, previous) });
   return {
     observedGeneration: model.metadata.generation,
     phase: 'heldAt' in decision.next ? 'Paused' : decision.next.phase,
@@ -53,10 +58,17 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     selector: `${labels.model}=${model.metadata.name}`,
     ...(stable === null ? {} : { stable: revisionStatus(stable, inputs, previous?.stable) }),
     ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
-    rollout: writeState(decision),
+    rollout: { ...writeState(decision), ...weights(inputs), ...gatesShown(decision.next, inputs.shown, previous) },
     ...(history.length === 0 ? {} : { history }),
     conditions: conditions(inputs, previous?.conditions ?? []),
   };
+}
+
+/** How many steps there are, and what the candidate really gets. */
+function weights({ seen: { rollout, plan }, decision: { next } }: StatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
+  if (!('step' in next)) return {};
+  const { shares } = rollout.traffic ?? {};
+  return { steps: stepsOf(next.candidate, { seen: rollout, plan }).length, ...(shares === undefined ? {} : { actualWeight: Math.round(shares[next.candidate] ?? 0) }) };
 }
 
 function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {

@@ -1,16 +1,20 @@
 /**
  * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
  *
- * Owns: which decision is a warning, and how closely a model's pods are followed.
+ * Owns: which decision is a warning, how closely a model's pods are followed, and what their sidecars are to do: a
+ *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { EventSink } from './kube/events.ts';
+import { isReady } from './kube-objects.ts';
 import type { Seen } from './observe.ts';
-import type { ReportPuller } from './reports.ts';
-import type { Decision, Phase } from './rollout/state.ts';
+import type { ReportPuller, WatchedPod } from './reports.ts';
+import type { Decision, Phase, Revision, RolloutState } from './rollout/state.ts';
 
 /** Phases in which the pods of a model are asked every few seconds. */
-const closelyFollowed: readonly Phase[] = ['New', 'Preparing', 'Promoting', 'Settling'];
+const closelyFollowed: readonly Phase[] = ['New', 'Preparing', 'Shifting', 'Analyzing', 'Paused', 'Aborting', 'Promoting', 'Settling'];
+/** Phases in which a candidate has or is about to have traffic. */
+const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
 
 export function announceTo(events: EventSink): (model: OnnxModel, decision: Decision) => void {
   return (model, { next, reason, message }) => {
@@ -24,12 +28,40 @@ const warnings: readonly string[] = [
   'ImagePullBackOff', 'InvalidImageName', 'ContainerConfigError', 'OOMKilled', 'CrashLoopBackOff', 'Unschedulable', 'PodsNotCreated', 'PodFailed',
   'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'ProviderUnavailable', 'LoadFailed',
   'WarmupTimeout', 'PrepareFailed', 'NoReadyPods', 'ApplyFailed', 'WeightDrift',
+  'SignatureChanged', 'ProviderFallback', 'GoldenFailed', 'GoldenSetMissing', 'GoldenSetInvalid',
+  'LatencyGateFailed', 'ErrorsGateFailed', 'QualityGateFailed', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'CandidateUnavailable', 'LateRollback',
+  'ProgressDeadlineExceeded', 'WeightConflict', 'RouteNotAccepted', 'GatewayApiMissing',
 ];
 
 export function followWith(puller: ReportPuller): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {
   return (key, seen, decision) => {
-    const pods = seen === undefined ? [] : [...seen.pods.values()].flat();
-    const reachable = pods.flatMap(({ metadata: { uid, name }, status }) => (uid === undefined || name === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP }]));
-    puller.watch(key, reachable, decision !== undefined && closelyFollowed.includes(decision.next.phase) ? 'rollout' : 'rest');
+    const isClose = decision !== undefined && closelyFollowed.includes(decision.next.phase);
+    puller.watch(key, seen === undefined || decision === undefined ? [] : watchedPods(seen, decision), isClose ? 'rollout' : 'rest');
   };
+}
+
+/** Every pod with an address, and what its sidecar is to do. */
+export function watchedPods(seen: Seen, { next }: Decision): readonly WatchedPod[] {
+  return [...seen.pods].flatMap(([revision, pods]) => {
+    const ask = askOf(revision, next, seen);
+    return pods.flatMap(({ metadata: { uid, name }, status }) => (uid === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP, ...(ask === undefined ? {} : { ask }) }]));
+  });
+}
+
+/** Reads as the sidecar does: api/report.ts, reportQuery. */
+function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
+  if (!('candidate' in next) || next.stable === null) return undefined;
+  const quality = underTraffic.includes(next.phase) ? seen.model.spec.rollout?.gates?.quality : undefined;
+  if (revision === next.stable) return quality === undefined ? undefined : { sample: Number(quality.sampleRate.slice(0, -1)) / 100 };
+  if (revision !== next.candidate) return undefined;
+  return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }) };
+}
+
+/** The value from which on two answers agree; how many have to is the gate's to say. */
+const agreesFrom = { Cosine: 0.99, Top1Agreement: 1, ExactMatch: 1 } as const;
+const maxPeers = 16;
+
+function peersIn(seen: Seen, stable: Revision): readonly string[] {
+  const ready = (seen.pods.get(stable) ?? []).filter(isReady).toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  return ready.flatMap(({ status }) => (status?.podIP === undefined ? [] : [status.podIP])).slice(0, maxPeers);
 }
