@@ -211,7 +211,7 @@ export class ModelServer {
   #admitBeside(world: ExchangeWorld): void {
     world.admit();
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};
-    if (this.#queue.depth > 0 || freeSlots < Math.min(2, workers?.ready ?? 1)) throw new AppError('NOT_IDLE', undefined);
+    if (this.#queue.depth > 0 || freeSlots < Math.max(1, Math.min(2, workers?.ready ?? 0))) throw new AppError('NOT_IDLE', undefined);
   }
 
   #report(): unknown {

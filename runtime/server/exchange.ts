@@ -85,8 +85,14 @@ function succeed(world: ExchangeWorld, live: Live, { route, answer }: { readonly
 }
 
 /** What the answer adds to a sample. A version in the path is ours: whoever is asked this next has another. */
-function sampleOf({ request, trace }: Live, { chunks, headers }: Answer): Parameters<Draft['answered']>[0] {
-  const body = new Uint8Array(Buffer.concat(chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk))));
+function sampleOf({ request, trace }: Live, { chunks, bytes, headers }: Answer): Parameters<Draft['answered']>[0] {
+  const body = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    const part = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    body.set(part, at);
+    at += part.length;
+  }
   return { path: pathOf(request.url ?? '/').replace(/\/versions\/[^/]*/, ''), answer: { body, jsonBytes: jsonBytesIn(headers) }, tier, sizeClass: sizeClassOf(trace.elements) };
 }
 

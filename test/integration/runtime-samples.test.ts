@@ -1,0 +1,104 @@
+/** What a server keeps of requests in each of their forms, that it answers them again alike, and whom it lets go first. */
+import assert from 'node:assert/strict';
+import { besideHeader } from '../../runtime/agreement/beside.ts';
+import { readTaken, type Sample } from '../../runtime/agreement/sample.ts';
+import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
+import { body, endAll, gated, infer } from '../support/gated-server.ts';
+import { endServers, makeServer, startServer, type RunningServer } from '../support/model-server.ts';
+import { matmul } from '../support/onnx-models.ts';
+import { tinyEncoder, writeTinyEncoder } from '../support/tiny-encoder.ts';
+
+const four = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
+const versioned = '/v2/models/m/versions/6c9f01ab2d/infer';
+
+async function sampleOf(running: RunningServer, path: string, request: Ask): Promise<Sample> {
+  await ask(running.debugUrl, '/counters?sample=1');
+  assert.equal((await ask(running.url, path, request)).status, 200);
+  const taken = await ask(running.debugUrl, '/samples?max=5', { body: '' });
+  const samples = readTaken(new Uint8Array(taken.body))?.samples;
+  assert.equal(samples?.length, 1);
+  return samples![0]!;
+}
+
+/** As a candidate's sidecar asks: at the other port, beside users. */
+function replay(running: RunningServer, { path, request }: Sample) {
+  const form: Record<string, string> = request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };
+  return ask(running.debugUrl, path, { body: request.body, headers: { [besideHeader]: '1', ...form } });
+}
+
+async function counted(running: RunningServer): Promise<number> {
+  const { traffic } = jsonOf(await ask(running.debugUrl, '/counters')) as { traffic: { ok: number; errors: Record<string, number> }[] };
+  return traffic.reduce((sum, { ok, errors }) => sum + ok + Object.values(errors).reduce((all, n) => all + n, 0), 0);
+}
+
+describe('samples of a server', () => {
+  afterEach(endAll);
+
+  const head = { inputs: [{ name: 'x', shape: [1, 4], datatype: 'FP32', parameters: { binary_data_size: 16 } }], parameters: { binary_data_output: true } };
+  const forms: readonly (readonly [string, Ask])[] = [
+    ['JSON', { body: JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] }) }],
+    ['JSON and binary data', binaryBody(head, four)],
+    ['raw bytes', { body: four, headers: { 'inference-header-content-length': '0' } }],
+  ];
+  for (const [name, request] of forms) {
+    it(`are whole when they came as ${name}, and answered again alike`, async () => {
+      const running = await startServer({ model: matmul() });
+      const sample = await sampleOf(running, versioned, request);
+      assert.deepEqual([sample.path, sample.sizeClass, sample.tier], [infer, 4, 'default']);
+      const again = await replay(running, sample);
+      assert.equal(again.status, 200);
+      assert.deepEqual(again.body, Buffer.from(sample.answer.body));
+      assert.equal(await counted(running), 1);
+    });
+  }
+
+  it('are kept of embeddings, too', async () => {
+    const embedding = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 16, onTooLong: 'Refuse' } as const;
+    const running = await makeServer({ model: tinyEncoder(), config: { name: 'tiny', task: 'Embedding', embedding } });
+    await writeTinyEncoder(running.folder);
+    await running.server.load();
+    const sample = await sampleOf(running, '/v1/embeddings', { body: JSON.stringify({ model: 'tiny', input: 'hello world' }) });
+    assert.equal(sample.path, '/v1/embeddings');
+    assert.deepEqual((await replay(running, sample)).body, Buffer.from(sample.answer.body));
+    assert.equal(await counted(running), 1);
+    await endServers();
+  });
+
+  it('are not kept of what was refused, nor of what sidecars ask, nor when nobody wants any', async () => {
+    const running = await startServer({ model: matmul() });
+    await ask(running.url, infer, { body });
+    await ask(running.debugUrl, '/counters?sample=1');
+    assert.equal((await ask(running.url, infer, { body: '{"inputs": []}' })).status, 400);
+    assert.equal((await ask(running.debugUrl, infer, { body })).status, 200);
+    const taken = await ask(running.debugUrl, '/samples', { body: '' });
+    assert.deepEqual(readTaken(new Uint8Array(taken.body)), { samples: [], tooLarge: 0 });
+  });
+});
+
+describe('a request of a sidecar', () => {
+  afterEach(endAll);
+
+  it('is refused while a user\'s runs, and answered when there is room again', async () => {
+    const { gate, running, call } = await gated();
+    const arrived = gate.arrival();
+    const user = call();
+    await arrived;
+    const refused = await ask(running.debugUrl, infer, { body, headers: { [besideHeader]: '1' } });
+    assert.deepEqual([refused.status, refused.headers['x-error-code']], [429, 'NOT_IDLE']);
+    gate.letGo();
+    assert.equal((await user).status, 200);
+    assert.equal((await ask(running.debugUrl, infer, { body, headers: { [besideHeader]: '1' } })).status, 200);
+    assert.equal(await counted(running), 1);
+  });
+
+  it('waits its turn like a user\'s when it does not say that it comes beside them', async () => {
+    const { gate, running, call } = await gated();
+    const arrived = gate.arrival();
+    const user = call();
+    await arrived;
+    const golden = ask(running.debugUrl, infer, { body });
+    gate.letGo();
+    assert.deepEqual([(await user).status, (await golden).status], [200, 200]);
+    assert.equal(await counted(running), 1);
+  });
+});
