@@ -51,12 +51,17 @@ const evidence = {
   limit: number().doc('What the bounds are held against.').optional(),
 };
 
+/** In milliseconds, as people write them. */
+const ownLatency = () => k.object({ estimate: number().optional(), lower: number().optional(), upper: number().optional() });
+
 const gate = k.object({
   name: text(40),
   verdict: k.oneOf(['Pass', 'Fail', 'Undecided']),
   reason: text(64).doc('Why it is undecided.').optional(),
   ...evidence,
   requestsStillNeeded: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Candidate requests that a verdict needs at the present estimate; absent when no number would do.').optional(),
+  stableLatency: ownLatency().doc("Of a latency gate: stable's own quantile with its bounds.").optional(),
+  candidateLatency: ownLatency().doc("Of a latency gate: the candidate's own quantile with its bounds.").optional(),
 });
 
 const rollout = k.object({

@@ -34,7 +34,7 @@ export const verbs = {
   promote: {
     intent: promote, revision: 'flag', needsStatus: true, canWait: true,
     about: 'give the candidate all the traffic, whatever its gates say',
-    text: 'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are skipped.',
+    text: 'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are skipped. One that was\ngiven up has to be named.',
   },
   abort: {
     intent: abort, revision: 'flag', needsStatus: true, canWait: false,
@@ -53,8 +53,8 @@ export const verbs = {
   },
   resume: {
     intent: resume, revision: 'flag', needsStatus: true, canWait: true,
-    about: 'end a pause: by hand, of a step, or of a gate that stays undecided',
-    text: 'Ends what holds the rollout: a pause by hand first, else the pause of its step, else the wait for a gate that stays undecided.',
+    about: 'end a pause, whatever it is for',
+    text: 'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that somebody else writes.',
   },
   pin: {
     intent: pin, revision: 'argument', needsStatus: false, canWait: false,

@@ -37,8 +37,10 @@ export const promote: Intent = (model, { revision }) => {
   const { rollout = {} } = model.spec;
   const target = targetOf(standing, revision);
   if (typeof target !== 'string') return target;
-  if (standing.stage === 'GivenUp' || standing.stage === 'Leaving') return refuse(`${target} was given up (${standing.message}): "retry" tries it again`);
-  if (rollout.promoteRevision === target) return nothing(`${target} is to be promoted already`);
+  const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
+  // It may have failed a moment ago, and whoever typed this not know it.
+  if (wasRefused && revision === undefined) return refuse(`${target} was given up (${standing.message}): "retry" tries it again; to promote it nevertheless name it with --revision ${target}`);
+  if (!wasRefused && rollout.promoteRevision === target) return nothing(`${target} is to be promoted already`);
   const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
   return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it${held}`);
 };
@@ -75,12 +77,13 @@ export const pause: Intent = (model) => {
   return patch(model, { paused: true }, `${what} until "resume"; a gate that fails still takes its traffic back`);
 };
 
-/** What ends each pause that nobody asked for. */
-const otherPauses: Readonly<Record<string, string>> = {
-  ReportsStale: 'the pods that were silent are to be heard again; it goes on by itself',
-  StableUnhealthy: 'the stable revision breaks an absolute limit: heal it, or "promote" the candidate',
-  WeightConflict: 'somebody else writes the weights of the route: end that, then "resume" goes on or "abort" gives up',
-  AwaitingCapacity: 'there is no room for its pods; it goes on by itself',
+/** What it means to go on from each pause. */
+const goingOn: Readonly<Record<string, string>> = {
+  Step: '',
+  Undecided: ', although its gates have not decided',
+  ReportsStale: ', although its pods have not reported',
+  StableUnhealthy: ', although stable is not well',
+  WeightConflict: ': its weight is set anew',
 };
 
 /** Ends a pause by hand, else that of a step or of an undecided gate. */
@@ -96,9 +99,8 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
   const { candidate, pausedReason, step, stage, observed } = standing;
   if (!observed) return refuse(notObserved(model));
   if (pausedReason === undefined || stage !== 'UnderWay') return refuse('it is not paused');
-  const canResume = pausedReason === 'Step' || pausedReason === 'Undecided' || pausedReason === 'WeightConflict';
-  if (!canResume || step === undefined) return refuse(`it waits (${pausedReason}): ${otherPauses[pausedReason] ?? standing.message}`);
-  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on after step ${step + 1}`);
+  if (step === undefined) return refuse(`it waits (${pausedReason}): ${standing.message}`);
+  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on from step ${step + 1}${goingOn[pausedReason] ?? ''}`);
 }
 
 /** @param asked.revision one that is remembered; the caller has looked */

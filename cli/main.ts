@@ -12,14 +12,17 @@ import { createLogger } from '../lib/log.ts';
 import { intend, verbs, type VerbName } from './intend.ts';
 import { replay } from './replay.ts';
 import { status } from './status.ts';
+import { coloured, plain, type Terminal } from './terminal.ts';
 import { undo } from './undo.ts';
 import { validate } from './validate.ts';
 import { wait } from './wait.ts';
+import { watch } from './watch.ts';
 
-type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal) => Promise<ExitCode> };
+type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal, terminal: Terminal) => Promise<ExitCode> };
 
 const commands: Readonly<Record<string, Command>> = {
   status: { about: 'what serves, what is to come, what is wrong, on one page', main: status },
+  watch: { about: 'a rollout as it goes: steps, traffic, gates; until it is decided', main: watch },
   wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
   ...Object.fromEntries((Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }])),
   undo: { about: 'put the spec of an older revision back', main: undo },
@@ -32,6 +35,13 @@ function help(): string {
   return `Usage: kubectl-onnx COMMAND [options]\n\n${list.join('\n')}\n\n"kubectl-onnx COMMAND --help" says more.\n`;
 }
 
+function terminal(): Terminal {
+  const { stdout } = process;
+  const isLive = stdout.isTTY === true && process.env['TERM'] !== 'dumb';
+  const { NO_COLOR: noColour = '' } = process.env;
+  return { isLive, paint: isLive && noColour === '' ? coloured : plain, columns: () => (isLive ? stdout.columns : Infinity), rows: () => (isLive ? stdout.rows : Infinity) };
+}
+
 async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
   const write = (text: string): void => void process.stdout.write(text);
   const [name, ...rest] = argv;
@@ -42,7 +52,7 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there is ${Object.keys(commands).join(', ')}` });
   try {
-    return await command.main(rest, write, stop);
+    return await command.main(rest, write, stop, terminal());
   } catch (error) {
     // Whatever the signal cut short is no failure of its own.
     if (stop.aborted) return exitCodes.interrupted;

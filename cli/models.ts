@@ -37,6 +37,8 @@ export type Following = {
   readonly signal: AbortSignal;
   /** How long one watch lasts. Absent: a minute. */
   readonly watchSeconds?: number;
+  /** Told when the server cannot be followed for the moment, and with undefined when it can again. */
+  readonly trouble?: (problem: string | undefined) => void;
 };
 
 /** How far the following has come. */
@@ -52,16 +54,21 @@ export async function* followModel(cluster: Cluster, ref: ModelRef, following: F
       yield* listThenWatch(cluster, ref, following, place);
     } catch (error) {
       if (signal.aborted) return;
-      if (!place.shown || kinds[kindOf(error)].retry !== 'backoff' || kindOf(error) === 'bug') throw error;
+      if (!place.shown || !mayPass(error)) throw error;
       if (isGone(error)) place.version = undefined;
+      else following.trouble?.(messageOf(error));
     }
     place.failures = clock.monotonic() - began < shortWatchMs ? place.failures + 1 : 0;
     if (place.failures > 0) await clock.sleep(backoffMs(backoff, place.failures, Math.random()), signal);
   }
 }
 
+function mayPass(error: unknown): boolean {
+  return kinds[kindOf(error)].retry === 'backoff' && kindOf(error) !== 'bug';
+}
+
 /** One watch, from the place on; a list before it where there is no place. */
-async function* listThenWatch(cluster: Cluster, ref: ModelRef, { signal, watchSeconds = 60 }: Following, place: Place): AsyncGenerator<OnnxModel, void> {
+async function* listThenWatch(cluster: Cluster, ref: ModelRef, { signal, watchSeconds = 60, trouble }: Following, place: Place): AsyncGenerator<OnnxModel, void> {
   if (place.version === undefined) {
     const { model, version } = await list(cluster, ref, signal);
     place.version = version;
@@ -71,6 +78,7 @@ async function* listThenWatch(cluster: Cluster, ref: ModelRef, { signal, watchSe
   for await (const { model, version } of watch(cluster, ref, { version: place.version, signal, watchSeconds })) {
     place.version = version;
     place.failures = 0;
+    trouble?.(undefined);
     if (model !== undefined) yield model;
   }
 }

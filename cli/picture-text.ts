@@ -3,29 +3,44 @@
  *
  * Rule:  a part that has nothing to say is left out. What others wrote (messages, last words) is stripped of
  *        control characters.
- * Pure:  the time comes in.
+ * Pure:  time and width come in.
  */
-import type { Condition } from '../api/conditions.ts';
 import type { FailingPod, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import { ago } from './ago.ts';
+import type { Outcome } from './outcome.ts';
 import { conditionsThatMatter, type Picture } from './picture.ts';
 import { plainLine, plainLines } from './plain-text.ts';
+import { evidenceOf } from './rollout-picture.ts';
+import { evidenceText, gateLines, latencyLines, stepLines, trafficLines, type Drawing } from './rollout-text.ts';
+import { plain, type Style } from './terminal.ts';
+import { table, wrapped } from './text-table.ts';
 
 const historyShown = 5;
 /** The last ones: that is where a program says why it ended. */
 const lastWordsShown = 8;
 
-/** @param now milliseconds since the epoch */
-export function pictureText(picture: Picture, now: number): string {
-  const parts = [head(picture), revisions(picture), troubledPods(picture), conditions(picture.conditions, now), history(picture.history, now)];
-  return `${parts.filter((lines) => lines.length > 0).map((lines) => lines.join('\n')).join('\n\n')}\n`;
+type Part = (picture: Picture, drawing: Drawing) => readonly string[];
+
+/** What a page has, and what there is of it while a rollout is watched. */
+const parts = {
+  page: [head, rollout, revisions, gates, latency, troubledPods, conditions, history],
+  live: [liveHead, rollout, revisions, gates, latency, troubledPods],
+} as const satisfies Readonly<Record<string, readonly Part[]>>;
+
+/** @param drawing.now milliseconds since the epoch. Absent: as wide as it is, and plain */
+export function pictureText(picture: Picture, drawing: Partial<Drawing> & Pick<Drawing, 'now'>, which: keyof typeof parts = 'page'): string {
+  const whole: Drawing = { width: Infinity, paint: plain, ...drawing };
+  const shown = parts[which].map((part: Part) => part(picture, whole)).filter((lines) => lines.length > 0);
+  return `${shown.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
-function head(picture: Picture): readonly string[] {
-  const { namespace, name, phase, outcome, reason, message, generation, observedGeneration, pods, url } = picture;
+const outcomeStyles: Readonly<Record<Outcome['outcome'], Style>> = { Ready: 'good', Stalled: 'bad', Progressing: 'strong' };
+
+function head(picture: Picture, drawing: Drawing): readonly string[] {
+  const { phase, generation, observedGeneration, pods, url } = picture;
   const wanted = pods.wanted === undefined ? '' : `, ${pods.wanted} wanted`;
   return [
-    `${namespace}/${name}: ${outcome}: ${reason}`,
-    ...plainLines(message).map((line) => `  ${line}`),
+    ...headline(picture, drawing),
     ...table([
       ['phase', phase],
       ['generation', generationText(generation, observedGeneration)],
@@ -33,6 +48,29 @@ function head(picture: Picture): readonly string[] {
       ...(url === undefined ? [] : [['url', plainLine(url)]]),
     ]),
   ];
+}
+
+/** Short: a window may have 24 lines. */
+function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
+  const { generation, observedGeneration } = picture;
+  return [...headline(picture, drawing), ...(observedGeneration < generation ? [`  generation ${generationText(generation, observedGeneration)}`] : [])];
+}
+
+function headline({ namespace, name, outcome, reason, message }: Picture, { width, paint }: Drawing): readonly string[] {
+  const lines = plainLines(message).flatMap((line) => wrapped(line.split(' '), width - 2)).map((line) => `  ${line}`);
+  return [`${paint('strong', `${namespace}/${name}`)}: ${paint(outcomeStyles[outcome], `${outcome}: ${reason}`)}`, ...lines];
+}
+
+function rollout({ rollout: of, stable, candidate }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined ? [] : [...stepLines(of, drawing), ...trafficLines(of, { ...(stable === undefined ? {} : { stable }), ...(candidate === undefined ? {} : { candidate }) }, drawing)];
+}
+
+function gates({ rollout: of }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined ? [] : gateLines(of, drawing);
+}
+
+function latency({ rollout: of }: Picture, drawing: Drawing): readonly string[] {
+  return of === undefined ? [] : latencyLines(of, drawing);
 }
 
 function generationText(generation: number, observed: number): string {
@@ -67,28 +105,18 @@ function podLines({ name, reason, lastWords = '' }: FailingPod): readonly string
   return [`  ${name}  ${plainLine(reason)}`, ...(left > 0 ? [`    (${left} lines before: -o json)`] : []), ...words.slice(-lastWordsShown).map((line) => `    ${line}`)];
 }
 
-function conditions(all: readonly Condition[], now: number): readonly string[] {
+function conditions({ conditions: all }: Picture, { now }: Drawing): readonly string[] {
   const rows = conditionsThatMatter(all).map(({ type, status, reason, message, lastTransitionTime }) => [type, status, ago(lastTransitionTime, now), plainLine(reason), plainLine(message)]);
   return rows.length === 0 ? [] : ['Conditions', ...table(rows)];
 }
 
-function history(all: readonly RolloutOutcome[], now: number): readonly string[] {
-  const rows = all.slice(0, historyShown).map(({ at, outcome, revision, reason, message = '' }) => [ago(at, now), outcome, revision, plainLine(reason), plainLine(message)]);
-  return rows.length === 0 ? [] : ['History, latest first', ...table(rows)];
+function history({ history: all }: Picture, { now }: Drawing): readonly string[] {
+  const shown = all.slice(0, historyShown);
+  const rows = table(shown.map(({ at, outcome, revision, reason, message = '' }) => [ago(at, now), outcome, revision, plainLine(reason), plainLine(message)]));
+  return rows.length === 0 ? [] : ['History, latest first', ...rows.flatMap((row, i) => [row, ...evidenceLines(shown[i])])];
 }
 
-/** Columns two spaces apart, the whole two spaces in. */
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = rows.reduce<readonly number[]>((so, row) => row.map((cell, i) => Math.max(so[i] ?? 0, cell.length)), []);
-  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd());
-}
-
-const spans: readonly (readonly [unit: string, ms: number])[] = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]];
-
-/** @param at an RFC 3339 time. @returns how long ago that was, in its largest unit: "4m" */
-export function ago(at: string, now: number): string {
-  const ms = now - Date.parse(at);
-  if (Number.isNaN(ms)) return '?';
-  const [unit, size] = spans.find(([, span]) => ms >= span) ?? ['s', 1000];
-  return `${Math.max(0, Math.floor(ms / size))}${unit}`;
+/** What a rollback rested on. */
+function evidenceLines(outcome: RolloutOutcome | undefined): readonly string[] {
+  return outcome === undefined ? [] : evidenceOf(outcome).map((gate) => `      ${evidenceText(gate)}${outcome.weight === undefined ? '' : `, at ${outcome.weight}% of the traffic`}`);
 }

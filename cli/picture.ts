@@ -8,6 +8,7 @@ import type { Condition } from '../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
+import { rolloutPictureOf, type RolloutPicture } from './rollout-picture.ts';
 
 export type Picture = Outcome & {
   readonly name: string;
@@ -21,6 +22,8 @@ export type Picture = Outcome & {
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
   readonly candidate?: RevisionStatus;
+  /** While a candidate is on its way, leaving or given up. */
+  readonly rollout?: RolloutPicture;
   readonly conditions: readonly Condition[];
   /** Latest first, as in the status. */
   readonly history: readonly RolloutOutcome[];
@@ -41,6 +44,7 @@ export function pictureOf(model: OnnxModel): Picture {
     pods: present({ all: status.replicas ?? 0, ready: status.readyReplicas ?? 0, wanted: spec.replicas }),
     stable: status.stable,
     candidate: status.candidate,
+    rollout: rolloutPictureOf(model),
     conditions: (status.conditions ?? []) as readonly Condition[],
     history: status.history ?? [],
   });

@@ -12,11 +12,12 @@ import { openCluster } from './cluster.ts';
 import { getModel } from './models.ts';
 import { pictureText } from './picture-text.ts';
 import { pictureOf } from './picture.ts';
+import { noTerminal, type Terminal } from './terminal.ts';
 
 export const statusHelp = `Usage: kubectl-onnx status NAME [-o json] [options]
 
-Shows what serves, what is to take over, pods in trouble with their last words, the conditions that matter and how the
-last rollouts ended.
+Shows what serves, what is to take over and how far it is - steps, traffic, gates with their bounds -, pods in trouble
+with their last words, the conditions that matter and how the last rollouts ended, with what a rollback rested on.
 
   -o, --output FORMAT  text (default) or json: one document, with everything
 ${clusterFlagsHelp}
@@ -27,7 +28,7 @@ Exit codes: 0 the model was read, however it fares; 2 wrong flags, or no such mo
 const flags = { ...clusterFlags, output: { type: 'string', short: 'o', default: 'text' } } as const;
 
 /** @throws AppError for what the user has to mend */
-export async function status(argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> {
+export async function status(argv: readonly string[], write: (text: string) => void, stop: AbortSignal, terminal: Terminal = noTerminal): Promise<ExitCode> {
   const { values, positionals } = parseFlags('status', argv, flags);
   if (values.help) {
     write(statusHelp);
@@ -38,6 +39,6 @@ export async function status(argv: readonly string[], write: (text: string) => v
   if (output !== 'text' && output !== 'json') throw new AppError('BAD_FLAG', { flag: '--output', problem: `'${output.slice(0, 80)}' is no format: there are text and json` });
   const cluster = await openCluster(values);
   const picture = pictureOf(await getModel(cluster, { name, namespace: values.namespace ?? cluster.namespace }, stop));
-  write(output === 'json' ? `${JSON.stringify(picture, undefined, 2)}\n` : pictureText(picture, systemClock.now()));
+  write(output === 'json' ? `${JSON.stringify(picture, undefined, 2)}\n` : pictureText(picture, { now: systemClock.now(), width: terminal.columns(), paint: terminal.paint }));
   return exitCodes.ok;
 }

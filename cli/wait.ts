@@ -31,7 +31,7 @@ Exit codes: 0 Ready; 1 Stalled: what serves is not what the spec asks for, and w
 4 the API server cannot be reached; 130 interrupted.
 `;
 
-const waitCodes = { Ready: 0, Stalled: 1, Timeout: 2 } as const satisfies Record<string, ExitCode>;
+export const waitCodes = { Ready: 0, Stalled: 1, Timeout: 2 } as const satisfies Record<string, ExitCode>;
 const longestMs = 24 * 3_600_000;
 
 const flags = { ...clusterFlags, timeout: { type: 'string', default: '10m' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
@@ -103,7 +103,7 @@ function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Out
   return `${namespace}/${name}: ${outcome}: ${reason}: ${plainLine(message)}`;
 }
 
-function timeoutOf(text: string): number {
+export function timeoutOf(text: string): number {
   const ms = parseDurationMs(text);
   if (ms === undefined || ms < 1000 || ms > longestMs) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: `'${text.slice(0, 80)}' is no duration from 1s to 24h, such as 90s or 10m` });
   return ms;

@@ -41,6 +41,7 @@ const rows: readonly Row[] = [
   { name: 'promote of another revision than the candidate is refused', intent: promote, status: analyzing, revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },
   { name: 'promote at rest is refused', intent: promote, status: stable, want: { refuse: /no rollout is under way: aaaaaaaaaa serves/ } },
   { name: 'promote of a revision that was given up points to retry', intent: promote, status: failed, want: { refuse: /was given up \(Failed it is\): "retry"/ } },
+  { name: 'promote of a revision that was given up is written where it is named', intent: promote, status: failed, revision: B, rollout: { promoteRevision: B }, want: { set: { promoteRevision: B } } },
   { name: 'promote of one that was promoted points to undo', intent: promote, status: settling, want: { refuse: /bbbbbbbbbb has been promoted already: "undo --to aaaaaaaaaa" goes back/ } },
   { name: 'promote of a named revision needs no status', intent: promote, status: { ...stable, observedGeneration: 2 }, revision: B, want: { set: { promoteRevision: B } } },
 
@@ -65,11 +66,12 @@ const rows: readonly Row[] = [
   { name: 'pause twice is one pause', intent: pause, status: analyzing, rollout: { paused: true }, want: { nothing: /paused already/ } },
 
   { name: 'resume ends a pause by hand first', intent: resume, status: paused('Step'), rollout: { paused: true }, want: { set: { paused: null }, say: /the rollout of bbbbbbbbbb goes on/ } },
-  { name: 'resume names the step that waits', intent: resume, status: paused('Step'), want: { set: { resumeStep: `${B}/2` }, say: /after step 3/ } },
+  { name: 'resume names the step that waits', intent: resume, status: paused('Step'), want: { set: { resumeStep: `${B}/2` }, say: /goes on from step 3$/ } },
   { name: 'resume ends the wait for an undecided gate', intent: resume, status: paused('Undecided'), want: { set: { resumeStep: `${B}/2` } } },
   { name: 'resume clears the step of another revision', intent: resume, status: paused('Step'), rollout: { promoteRevision: C }, managedFields: [owned('kubectl-onnx', 'Update', 'promoteRevision')], want: { set: { resumeStep: `${B}/2`, promoteRevision: null } } },
-  { name: 'resume cannot make silent pods speak', intent: resume, status: paused('ReportsStale'), want: { refuse: /it waits \(ReportsStale\): the pods that were silent/ } },
-  { name: 'resume cannot heal stable', intent: resume, status: paused('StableUnhealthy'), want: { refuse: /heal it, or "promote"/ } },
+  { name: 'resume says what it goes on without', intent: resume, status: paused('ReportsStale'), want: { set: { resumeStep: `${B}/2` }, say: /from step 3, although its pods have not reported/ } },
+  { name: 'resume goes on beside a stable that is not well', intent: resume, status: paused('StableUnhealthy'), want: { set: { resumeStep: `${B}/2` }, say: /although stable is not well/ } },
+  { name: 'resume of a wait without a step is refused', intent: resume, status: status('Preparing', { pausedReason: 'AwaitingCapacity' }), want: { refuse: /it waits \(AwaitingCapacity\): Preparing it is/ } },
   { name: 'resume of what moves is refused', intent: resume, status: analyzing, want: { refuse: /it is not paused/ } },
   { name: 'resume by a status of an older spec is refused', intent: resume, status: { ...paused('Step'), observedGeneration: 2 }, want: { refuse: /has not seen generation 3/ } },
   { name: 'resume of another revision is refused', intent: resume, status: paused('Step'), revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { claimConditions, type Claim, type Condition } from '../../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import { outcomeOf } from '../../../cli/outcome.ts';
-import { ago, pictureText } from '../../../cli/picture-text.ts';
+import { ago } from '../../../cli/ago.ts';
+import { pictureText } from '../../../cli/picture-text.ts';
 import { conditionsThatMatter, pictureOf } from '../../../cli/picture.ts';
 import { plainLine, plainLines } from '../../../cli/plain-text.ts';
 import { given } from '../../support/given.ts';
@@ -38,7 +39,7 @@ const failed: OnnxModelStatus = {
     { type: 'ModelLoaded', status: 'False', reason: 'OOMKilled', message: 'no pod loaded it' },
   ]),
 };
-const textOf = (status?: OnnxModelStatus): string => pictureText(pictureOf(given.model({}, status === undefined ? {} : { status })), now);
+const textOf = (status?: OnnxModelStatus): string => pictureText(pictureOf(given.model({}, status === undefined ? {} : { status })), { now });
 
 describe('the picture of a model', () => {
   it('of one that serves is short', () => assertGolden('golden/cli/status-healthy.txt', textOf(healthy)));

@@ -1,0 +1,55 @@
+/**
+ * A picture that is drawn over itself on a terminal.
+ *
+ * Owns:  the lines it drew last, and the cursor while it draws. `end` leaves the last picture and gives the cursor back.
+ * Limits: what does not fit the terminal's height is cut at its end, so that it never scrolls.
+ */
+import type { Terminal } from './terminal.ts';
+import { cutTo } from './text-table.ts';
+
+const escape = '\u001b[';
+
+export class LiveFrame {
+  readonly #write: (text: string) => void;
+  readonly #terminal: Terminal;
+  #lines = 0;
+  #begun = false;
+
+  constructor(write: (text: string) => void, terminal: Terminal) {
+    this.#write = write;
+    this.#terminal = terminal;
+  }
+
+  /** One write for the whole, so that nothing flickers. */
+  draw(text: string): void {
+    const lines = this.#fitting(text.trimEnd().split('\n'));
+    const home = this.#lines === 0 ? '' : `${escape}${this.#lines}A`;
+    const begin = this.#begun ? '' : `${escape}?25l`;
+    this.#begun = true;
+    this.#write(`${begin}${home}\r${escape}J${lines.join('\n')}\n`);
+    this.#lines = lines.length;
+  }
+
+  end(): void {
+    if (this.#begun) this.#write(`${escape}?25h`);
+    this.#begun = false;
+  }
+
+  #fitting(lines: readonly string[]): readonly string[] {
+    const [width, height] = [this.#terminal.columns(), this.#terminal.rows() - 1];
+    const shown = lines.length <= height ? lines : [...lines.slice(0, Math.max(1, height - 1)), `(${lines.length - height + 1} lines more: the window is too low)`];
+    return shown.map((line) => (line.includes(escape) ? cutPainted(line, width) : cutTo(line, width)));
+  }
+}
+
+/** Cuts by what is seen: colours take no room. */
+function cutPainted(line: string, width: number): string {
+  let seen = 0;
+  let kept = '';
+  // eslint-disable-next-line no-control-regex
+  for (const [piece] of line.matchAll(/\u001b\[\d+m|[^\u001b]/g)) {
+    if (piece.startsWith('\u001b')) kept += piece;
+    else if ((seen += 1) <= width) kept += piece;
+  }
+  return kept;
+}

@@ -1,0 +1,35 @@
+/**
+ * Text in columns and within a width.
+ * Pure: a character is a column; colour is put on afterwards.
+ */
+
+/** Columns two spaces apart, the whole two spaces in. */
+export function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = columnWidths(rows);
+  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd());
+}
+
+export function columnWidths(rows: readonly (readonly string[])[]): readonly number[] {
+  return rows.reduce<readonly number[]>((so, row) => Array.from({ length: Math.max(so.length, row.length) }, (_, i) => Math.max(so[i] ?? 0, row[i]?.length ?? 0)), []);
+}
+
+/** Words on lines of at most `width` columns; a word that is longer has a line of its own. */
+export function wrapped(words: readonly string[], width: number, gap = ' '): readonly string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + gap.length + word.length <= width) lines[lines.length - 1] = `${last}${gap}${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** A line of at most `width` columns; a mark shows where it was cut. */
+export function cutTo(line: string, width: number): string {
+  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
+}
+
+/** 1180 → "1,180" */
+export function counted(count: number): string {
+  return count.toLocaleString('en-US');
+}
