@@ -30,6 +30,10 @@ export const annotations = {
   resolved: 'onnx-operator.dev/resolved',
   /** Hash of what the operator applied last, on every child. */
   applied: 'onnx-operator.dev/applied',
+  /** The stable revision, on an entry Service whose selector does not say it. */
+  stable: 'onnx-operator.dev/stable',
+  /** Attempt of the rollout for which the golden set was frozen, on the revision's ConfigMap. */
+  goldenAttempt: 'onnx-operator.dev/golden-attempt',
 } as const;
 
 /** Field manager of everything the operator applies, and value of the managed-by label. */

@@ -42,8 +42,8 @@ const readers: { readonly [P in Phase]: Reader } = {
     const why = pauseReasons.find((reason) => reason === rollout.pausedReason);
     return place === undefined || why === undefined ? undefined : { phase: 'Paused', ...place, window: rollout.window ?? 0, why };
   },
-  Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, since: msOf(rollout.since) }),
-  Settling: (rollout, stable) => (stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, since: msOf(rollout.since) }),
+  Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, ...takingOf(rollout) }),
+  Settling: (rollout, stable) => (stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, ...takingOf(rollout) }),
   Stable: (_rollout, stable) => (stable === null ? undefined : { phase: 'Stable', stable }),
   Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout) }),
   Failed: (rollout, stable, candidate) =>
@@ -54,6 +54,10 @@ const pauseReasons: readonly PauseReason[] = ['Step', 'Undecided', 'ReportsStale
 
 function courseOf({ attempt = 1, floor = 0, since, heldAt }: RolloutStatus) {
   return { attempt, floor, since: msOf(since), ...(heldAt === undefined ? {} : { heldAt: msOf(heldAt) }) };
+}
+
+function takingOf({ since, lostAt }: RolloutStatus) {
+  return { since: msOf(since), ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
 }
 
 function placeOf(rollout: RolloutStatus, stable: string | null, candidate: string | null) {

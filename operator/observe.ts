@@ -6,7 +6,7 @@
 import { withDefaults } from '../api/defaults.ts';
 import { present } from '../api/present.ts';
 import { parseLastWords, type Resolved } from '../api/last-words.ts';
-import { containers, labels } from '../api/names.ts';
+import { annotations, containers, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
 import { readState } from './memory.ts';
@@ -99,7 +99,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
       target: wantedRevision(target, plan.pinRevision, records),
       proven: provenBy(model.status?.history),
       routed: selectedBy(entry),
-      ...present({ traffic }),
+      ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
       pods: podFacts({ pods, present: there, records, deployments, ...present({ failure }) }),
     },
     records,

@@ -6,7 +6,7 @@
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import type { Decision, Revision } from '../rollout/state.ts';
+import { stableOf, type Decision, type Revision } from '../rollout/state.ts';
 import { deployment } from './deployment.ts';
 import type { Manifest, RevisionRecord } from './objects.ts';
 import { configMap, controllerRevision } from './revisions.ts';
@@ -27,9 +27,9 @@ export function desiredState(model: OnnxModel, decision: Decision, records: Read
 }
 
 /** With a route the entry Service is for who does not come through the gateway: those get the revision that is proven. */
-function routing(model: OnnxModel, { serve, canary, run }: Decision, records: ReadonlyMap<Revision, RevisionRecord>): readonly Manifest[] {
+function routing(model: OnnxModel, { next, serve, canary, run }: Decision, records: ReadonlyMap<Revision, RevisionRecord>): readonly Manifest[] {
   if (serve === null) return [];
-  if (model.spec.traffic?.router !== 'HTTPRoute') return [entryService(model, canary === undefined ? serve : { kind: 'Shared' })];
+  if (model.spec.traffic?.router !== 'HTTPRoute') return [entryService(model, canary === undefined ? serve : { kind: 'Shared' }, stableOf(next))];
   const reachable = run.map(({ revision }) => revision).filter((revision) => records.has(revision));
-  return [entryService(model, serve), httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable)];
+  return [entryService(model, serve, stableOf(next)), httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable)];
 }

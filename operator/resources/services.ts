@@ -5,7 +5,7 @@
  * serve even while the operator is down. While two revisions share its traffic it selects by a label that the
  * operator sets on their ready pods (operator/serving-pods.ts).
  */
-import { childName, labels, ports } from '../../api/names.ts';
+import { annotations, childName, labels, ports } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Revision } from '../rollout/state.ts';
 import { childMeta, selectorOf, type Manifest } from './objects.ts';
@@ -13,10 +13,16 @@ import { childMeta, selectorOf, type Manifest } from './objects.ts';
 /** Value of the serving label. */
 export const servingValue = 'true';
 
-/** Named as the model. @param serve the revision that gets the traffic; `Shared`: whichever pods carry the serving label */
-export function entryService(model: OnnxModel, serve: Revision | { readonly kind: 'Shared' }): Manifest {
+/**
+ * Named as the model.
+ *
+ * @param serve the revision that gets the traffic; `Shared`: whichever pods carry the serving label
+ * @param stable noted where the selector does not say it: so that it is known even after the status was lost
+ */
+export function entryService(model: OnnxModel, serve: Revision | { readonly kind: 'Shared' }, stable: Revision | null = null): Manifest {
   const { name } = model.metadata;
-  return service(childMeta(model, name), typeof serve === 'string' ? selectorOf(name, serve) : { ...selectorOf(name), [labels.serving]: servingValue });
+  const metadata = stable === null || stable === serve ? childMeta(model, name) : { ...childMeta(model, name), annotations: { [annotations.stable]: stable } };
+  return service(metadata, typeof serve === 'string' ? selectorOf(name, serve) : { ...selectorOf(name), [labels.serving]: servingValue });
 }
 
 /** Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share to. */

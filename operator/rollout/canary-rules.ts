@@ -6,18 +6,19 @@
  * Pure.
  */
 import { fallAsleep } from './preparing-rules.ts';
-import { abort, fleetOf, keep, podsOf, stepsOf, type At, type Why } from './decisions.ts';
+import { firstWholeBlockAfter } from '../../api/report.ts';
+import { abort, fleetOf, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
-import { carriedWeight, splitFor } from './replicas.ts';
+import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, reach, reachedBy, setAnew, shift } from './steps.ts';
 
-/** How long a candidate may be without a ready pod; it gets no traffic meanwhile. */
-const lostForMs = 30_000;
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
 const revertLimit = 3;
 /** How often a pass looks at reports, besides when one says something new. */
 const lookMs = 5000;
+/** Whether stable keeps its limits again is asked in a new window after this long. */
+const lookAnewMs = 600_000;
 
 type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
 
@@ -59,23 +60,29 @@ export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args)
   return keep(next, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod: ${state.stable} serves alone` }, at, next.lostAt + lostForMs - now);
 }
 
-/** Stable is down: the candidate carries what there is. If its own limits clear it, it is the mend and goes on. */
+/**
+ * Stable is down: the candidate carries what there is. If its own limits clear it, or nothing of it is to be judged, it is
+ * the mend and goes on.
+ */
 export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  if (podsOf(seen, state.stable).ready > 0) return undefined;
+  // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
+  if (podsOf(seen, state.stable).ready > 0 || state.weight === 100) return undefined;
   const at = { seen, plan, now };
-  if (readingOf(state, seen)?.absolute === 'Pass') return hurry(state, `${state.stable} has no ready pod`, at);
+  const isJudged = stepsOf(state.candidate, at).some(({ kind }) => kind === 'analyze');
+  const because = `${state.stable} has no ready pod`;
+  if (!isJudged) return hurry(state, because, at);
+  if (readingOf(state, seen)?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
   if (state.phase === 'Paused' && state.why === 'StableUnhealthy') return undefined;
-  if (state.phase === 'Shifting' && state.weight === 100) return undefined;
-  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${state.stable} has no ready pod: ${state.candidate} serves until it has` }, at);
+  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` }, at);
 }
 
 function hurry(state: CanaryState, because: string, at: At): Decision {
-  const why = { reason: 'StableUnhealthy', message: `${because}, and ${state.candidate} keeps its own limits: it goes on to all the traffic` } as const;
+  const why = { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} goes on to all the traffic` } as const;
   return shift(reachedBy(state), { step: stepsOf(state.candidate, at).length, weight: 100 }, at, why);
 }
 
 export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  if ((seen.traffic?.reverts ?? 0) < revertLimit || (state.phase === 'Paused' && state.why === 'WeightConflict')) return undefined;
+  if ((seen.traffic?.reverts ?? 0) < revertLimit || isOffSteps(state)) return undefined;
   const message = `somebody else changed the weights of the route ${revertLimit} times in ten minutes; they were put back`;
   return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
 }
@@ -92,7 +99,7 @@ export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args
 function judgeBesideSickStable(state: CanaryState, reading: GateReading, at: At): Decision | undefined {
   const because = `${state.stable} itself fails: ${reading.stableSick ?? ''}`;
   if (reading.absolute === 'Fail') return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
-  if (reading.absolute === 'Pass') return state.weight === 100 ? undefined : hurry(state, because, at);
+  if (reading.absolute === 'Pass') return state.weight === 100 ? undefined : hurry(state, `${because}; ${state.candidate} keeps its own limits`, at);
   if (reading.step !== 'Fail' || (state.phase === 'Paused' && state.why === 'StableUnhealthy')) return undefined;
   return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}; nothing can be said of ${state.candidate} beside it` }, at);
 }
@@ -122,29 +129,37 @@ function isOffSteps(state: CanaryState): boolean {
 
 // ── Shifting ─────────────────────────────────────────────────────────────────────────────────────
 
-/** As far as ready pods carry it; and no further than what the route was seen to have taken. */
+/** What ready pods carry was asked for, and traffic has it: from there on stable's pods may follow. */
 export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
+  const carried = weightNow(state, at);
+  if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
-  const carried = carriedWeight(state.set, state.weight, ready, fleetOf(state, plan));
-  if (carried === state.set) return undefined;
-  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} gets ${carried}% of the traffic with ${ready} ready pods` }, at, 1000);
+  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} has ${carried}% of the traffic with ${ready} ready pods` }, at, 0);
 }
 
 export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
-  if (state.set !== state.weight || !isVerified(state, seen, plan)) return undefined;
-  return reach(state, { seen, plan, now });
+  const at = { seen, plan, now };
+  if (state.set !== state.weight || !hasTaken(state, state.weight, at) || !hasPodsFor(state, at)) return undefined;
+  return reach(state, at);
 }
 
-/** By pods the share is what their numbers make it; a route has taken the very weight. */
-function isVerified(state: StateIn<'Shifting'>, seen: Observation, plan: RolloutPlan): boolean {
+/** Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the very weight. */
+function hasTaken(state: StateIn<'Shifting'>, weight: number, { seen, plan }: At): boolean {
   const shares = seen.traffic?.shares;
-  if (shares === undefined) return state.weight === 0;
+  if (shares === undefined) return weight === 0;
   const share = shares[state.candidate] ?? 0;
-  if (plan.router === 'HTTPRoute' || state.weight === 0 || state.weight === 100) return Math.abs(share - state.weight) < 0.5;
-  const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
-  const enough = mine >= splitFor(state.weight, fleetOf(state, plan)).candidate;
-  return enough && share > 0 && Math.abs(share - (100 * mine) / Math.max(1, mine + theirs)) <= 1;
+  const { serve, canary } = trafficFor(state, weight, seen);
+  if (canary !== undefined && plan.router === 'Service') {
+    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
+    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
+  }
+  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
+}
+
+/** By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long as they may take. */
+function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
+  return state.weight === 0 || state.weight === 100 || podsOf(seen, state.candidate).ready >= splitFor(state.weight, fleetOf(state, plan)).candidate;
 }
 
 export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
@@ -162,8 +177,8 @@ export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const missing = ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
-  const next = state.set === 0 ? state.weight : state.set;
-  return keep(state, { reason: 'WeightMoving', message: `${state.candidate} is to get ${state.weight}% of the traffic${next === state.weight ? '' : `, has ${next}%`}: ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
+  const has = state.set === 0 || state.set === state.weight ? '' : `, has ${state.set}%`;
+  return keep(state, { reason: 'WeightMoving', message: `${state.candidate} is to get ${state.weight}% of the traffic${has}: ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
 }
 
 // ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
@@ -205,10 +220,13 @@ function analyzeStep(state: CanaryState, at: At): (Step & { readonly kind: 'anal
 
 // ── Paused ───────────────────────────────────────────────────────────────────────────────────────
 
+/** Only what waits for a person: a pause for a fault ends with the fault. */
 export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
+  const at = { seen, plan, now };
   const why = { reason: 'Resumed', message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}` } as const;
-  return isOffSteps(state) ? setAnew(state, state.weight, { seen, plan, now }, why) : enterStep(reachedBy(state), state.step + 1, { seen, plan, now }, why);
+  if (state.why === 'Step' || state.why === 'Undecided') return enterStep(reachedBy(state), state.step + 1, at, why);
+  return state.why === 'WeightConflict' && (seen.traffic?.reverts ?? 0) < revertLimit ? setAnew(state, state.weight, at, why) : undefined;
 }
 
 type Ends = { readonly [W in PauseReason]: (state: StateIn<'Paused'>, at: At) => Decision | undefined };
@@ -222,12 +240,16 @@ const ends: Ends = {
   },
   Undecided: (state, at) => {
     const reading = readingOf(state, at.seen);
-    return reading?.step === 'Done' ? enterStep(reachedBy(state), state.step + 1, at, { reason: 'Resumed', message: `decided after all: ${reading.message}` }) : undefined;
+    const message = reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
+    if (at.plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
+    return reading?.step === 'Done' || at.plan.onUndecided === 'Promote' ? enterStep(reachedBy(state), state.step + 1, at, { reason: 'Resumed', message }) : undefined;
   },
   ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),
   StableUnhealthy: (state, at) => {
-    const isWell = podsOf(at.seen, state.stable).ready > 0 && readingOf(state, at.seen)?.stableSick === undefined;
-    return isWell ? setAnew(state, state.weight, at, { reason: 'Resumed', message: `${state.stable} is well again` }) : undefined;
+    if (podsOf(at.seen, state.stable).ready === 0) return undefined;
+    const reading = readingOf(state, at.seen);
+    if (reading?.pending === true || (reading?.stableSick !== undefined && at.now - state.since < lookAnewMs)) return undefined;
+    return setAnew(state, state.weight, at, { reason: 'Resumed', message: reading?.stableSick === undefined ? `${state.stable} is well again` : `whether ${state.stable} is well again is looked at anew` });
   },
   WeightConflict: (state, at) => ((at.seen.traffic?.reverts ?? 0) === 0 ? setAnew(state, state.weight, at, { reason: 'Resumed', message: 'nobody else has changed the weights for ten minutes' }) : undefined),
 };
@@ -240,16 +262,27 @@ const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
   Step: 'PausedByStep', Undecided: 'Undecided', ReportsStale: 'ReportsStale', StableUnhealthy: 'StableUnhealthy', WeightConflict: 'WeightConflict',
 };
 
+/** What the way out is, for whoever reads the status. */
+const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => string } = {
+  Step: ({ candidate, step }) => `as its step asks for; spec.rollout.resumeStep ${candidate}/${step} goes on at once`,
+  Undecided: ({ candidate, step }) => `until its gates are decided or spec.rollout.resumeStep is ${candidate}/${step}`,
+  ReportsStale: () => 'until its pods and those of stable report again',
+  StableUnhealthy: ({ stable, candidate }) => `until ${stable} is well; spec.rollout.promoteRevision ${candidate} goes on without it`,
+  WeightConflict: ({ candidate, step }) => `until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ${candidate}/${step} goes on sooner`,
+};
+
 export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision {
   const step = stepsOf(state.candidate, { seen, plan })[state.step];
-  const durationMs = step?.kind === 'pause' ? step.durationMs : undefined;
+  const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
-  const message = `${state.candidate} stays at ${state.weight}% of the traffic (${state.why}); set spec.rollout.resumeStep to ${state.candidate}/${state.step} to go on`;
+  const message = `${state.candidate} stays at ${state.weight}% of the traffic ${wayOut[state.why](state)}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
 }
 
+/** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
 function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
-  return keep({ phase: 'Paused', ...reachedBy(state), step: state.step, why, since: at.now }, words, at, lookMs);
+  const { window, ...reached } = reachedBy(state);
+  return keep({ phase: 'Paused', ...reached, step: state.step, window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window, why, since: at.now }, words, at, lookMs);
 }
 
 /** A reading of the state's own window; none before it begins. */

@@ -13,7 +13,7 @@ import {
 } from './canary-rules.ts';
 import { beginWhenReady, giveUpOnFailedChecks, giveUpOnFatalTrouble, giveUpOnRequest, giveUpWhenLate, restartOnNewTarget, returnToStable, standStill, waitForCandidate } from './preparing-rules.ts';
 import { fallBackWhenLost, fallBackWhenTooWeak, finishWhenDrained, settleWhenRouted, startWhileRetaining, turnBackOnRevert, waitForDrain, waitForRoute } from './promotion-rules.ts';
-import { adoptWhatServes, leaveWhenWeightIsGone, recoverFirstRevision, retryOnNewTarget, retryOnRequest, startFirstRevision, startOnNewTarget, stayFailed, stayStable, waitForWeightToGo } from './rest-rules.ts';
+import { adoptWhatServes, leaveStableBehind, leaveWhenWeightIsGone, recoverFirstRevision, retryOnNewTarget, retryOnRequest, startFirstRevision, startOnNewTarget, stayFailed, stayStable, waitForWeightToGo } from './rest-rules.ts';
 import type { Decision, Millis, Observation, Phase, RolloutPlan, RolloutState, Rule, StateIn } from './state.ts';
 
 type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
@@ -30,7 +30,7 @@ const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } 
   Promoting: [fallBackWhenLost, turnBackOnRevert, settleWhenRouted, waitForRoute],
   Settling:  [fallBackWhenLost, turnBackOnRevert, startWhileRetaining, fallBackWhenTooWeak, finishWhenDrained, waitForDrain],
   Stable:    [startOnNewTarget, stayStable],
-  Aborting:  [leaveWhenWeightIsGone, waitForWeightToGo],
+  Aborting:  [leaveWhenWeightIsGone, leaveStableBehind, waitForWeightToGo],
   Failed:    [returnToStable, retryOnNewTarget, retryOnRequest, recoverFirstRevision, stayFailed],
 };
 

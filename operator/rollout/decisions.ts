@@ -6,13 +6,16 @@
  * Pure.
  */
 import { provenSteps } from './plan.ts';
-import { splitBetween, type Fleet } from './replicas.ts';
+import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
 import type { Step } from './plan.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 export type Why = { readonly reason: Reason; readonly message: string };
 type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
+
+/** How long a revision that has traffic may be without a ready pod before it is given up; it gets none meanwhile. */
+export const lostForMs = 30_000;
 
 const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
 
@@ -31,9 +34,17 @@ export function isProven(revision: Revision, { seen, plan }: Pick<At, 'seen' | '
   return plan.pinRevision === revision || (seen.proven?.includes(revision) ?? false);
 }
 
-/** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. */
-export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
-  return { replicas: Math.max(plan.replicas, floor), capacity: plan.capacity };
+/** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
+export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity }: RolloutPlan): Fleet {
+  const whole = Math.max(replicas, floor);
+  return { replicas: whole, capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
+}
+
+/** Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held, what was reached. */
+export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
+  if (state.phase !== 'Shifting') return state.weight;
+  if (state.heldAt !== undefined) return state.set;
+  return carriedWeight(state.set, state.weight, podsOf(seen, state.candidate).ready, fleetOf(state, plan));
 }
 
 /** Who gets traffic when the candidate is to have `weight` percent of it. */
@@ -49,15 +60,32 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
   return { revision, replicas: resolved || ready > 0 ? replicas : Math.min(1, replicas) };
 }
 
-/** Traffic and pods of a candidate that has its place among the steps. */
-export function servingBoth(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
+/**
+ * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen to
+ * have, never one that is only asked for: a route may be slow to take it.
+ */
+export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Serving {
   const { stable, candidate } = state;
-  const reached = state.phase === 'Shifting' ? state.set : state.weight;
-  const split = splitBetween(reached, state.weight, fleetOf(state, plan));
+  const split = splitNow(state, at);
   return {
-    ...trafficFor(state, reached, seen),
-    run: [withPods(stable, split.stable, seen), withPods(candidate, split.candidate, seen)],
+    ...trafficFor(state, weightNow(state, at), at.seen),
+    run: [withPods(stable, split.stable, at.seen), withPods(candidate, split.candidate, at.seen)],
   };
+}
+
+function splitNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): Split {
+  const fleet = fleetOf(state, plan);
+  const reached = state.phase === 'Shifting' ? state.set : state.weight;
+  // Without a ready pod the candidate has no share.
+  if (podsOf(seen, state.candidate).ready === 0) return splitBetween(0, state.weight, fleet);
+  const split = splitBetween(reached, state.weight, fleet);
+  return podsOf(seen, state.stable).ready > 0 ? split : carryingAll(split, fleet);
+}
+
+/** Stable has no ready pod: the candidate gets what there is room for. */
+function carryingAll({ stable, candidate }: Split, { replicas, capacity }: Fleet): Split {
+  const room = capacity.mode === 'Borrow' ? replicas - stable : replicas + capacity.surge - stable;
+  return { stable, candidate: Math.max(candidate, Math.min(replicas, room)) };
 }
 
 /** Nothing moves: traffic and pods stay as the state has them. */
@@ -67,11 +95,17 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
 
 export type Pair = { readonly stable: Revision | null; readonly candidate: Revision };
 
-/** `stable` gets all the traffic; the retiring one keeps what the capacity allows. */
-export function servingOne(stable: Revision, retiring: Revision | null, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
-  const kept = plan.capacity.mode === 'Surge' ? Math.min(plan.replicas, plan.capacity.surge) : 0;
-  const both = [withPods(stable, plan.replicas, seen), ...(retiring === null ? [] : [withPods(retiring, kept, seen)])];
-  return { serve: stable, run: both };
+/**
+ * `stable` gets all the traffic. Until that has left the retiring one for sure it keeps the pods that it has, and after
+ * that what the capacity allows.
+ */
+export function servingOne(stable: Revision, retiring: { readonly revision: Revision | null; readonly isDrained: boolean }, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
+  const { replicas, capacity } = plan;
+  if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
+  const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;
+  const kept = retiring.isDrained ? allowed : Math.max(allowed, Math.min(replicas, podsOf(seen, retiring.revision).present));
+  const own = capacity.mode === 'Borrow' ? Math.max(Math.min(1, replicas), replicas - kept) : replicas;
+  return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
@@ -96,14 +130,14 @@ export function rollingBack(next: StateIn<'Aborting'>, { seen, plan }: Pick<At, 
 
 export function promote(revision: Revision, retiring: Revision | null, at: At): Decision {
   const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
-  return { next, ...servingOne(revision, retiring, at), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
+  return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
 }
 
 type Rejected = Pair & { readonly attempt: number };
 
 /**
  * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one, ready
- * pods stay for a while, so that a retry finds them warm.
+ * pods stay for a while where there is room, so that a retry finds them warm.
  */
 export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At): Decision {
   const { retryToken } = at.plan;
@@ -115,7 +149,8 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
   const { stable, rejected, cause, detail, since } = next;
   const why = { reason: cause, message: failureMessage(rejected, stable, detail) };
   if (stable === null) return { next, serve: rejected, run: [withPods(rejected, plan.replicas, seen)], ...why };
-  const warm = now - since < plan.retainMs ? Math.min(podsOf(seen, rejected).ready, plan.replicas) : 0;
+  const room = plan.capacity.mode === 'Surge' ? Math.min(plan.capacity.surge, plan.replicas) : 0;
+  const warm = now - since < plan.retainMs ? Math.min(podsOf(seen, rejected).ready, room) : 0;
   const run = [withPods(stable, plan.replicas, seen), ...(warm === 0 ? [] : [{ revision: rejected, replicas: warm }])];
   return { next, serve: stable, run, ...why, ...(warm === 0 ? {} : { recheckMs: since + plan.retainMs - now }) };
 }
@@ -125,7 +160,7 @@ function failureMessage(rejected: Revision, stable: Revision | null, detail: str
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {
-  return { next: { phase: 'Stable', stable }, ...servingOne(stable, null, { seen, plan }), ...atRest(stable, { seen, plan }) };
+  return { next: { phase: 'Stable', stable }, ...servingOne(stable, { revision: null, isDrained: true }, { seen, plan }), ...atRest(stable, { seen, plan }) };
 }
 
 /** How a revision does that serves alone. */
@@ -134,6 +169,7 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
   const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
   if (plan.pinRevision === stable) return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
+  if (plan.pinRevision !== undefined) return { reason: 'Pinned', message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not remembered; ${message}` };
   if (ready >= plan.replicas) return { reason: 'UpToDate', message };
   const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');
   return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };

@@ -9,6 +9,7 @@ import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { parseDurationMs } from '../../api/units.ts';
+import { lentAhead } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
@@ -85,8 +86,8 @@ function intentsOf({ abortRevision, promoteRevision, pinRevision, resumeStep, re
 function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): Capacity {
   const { mode = rolloutDefaults.capacityMode, maxSurge = rolloutDefaults.maxSurge } = capacity;
   const pods = typeof maxSurge === 'number' ? maxSurge : Math.ceil((replicas * Number(maxSurge.slice(0, -1))) / 100);
-  // At least one: a candidate needs somewhere to be.
-  return { mode, surge: Math.max(1, pods) };
+  // A candidate needs somewhere to be, and its weight moves by whole percents.
+  return { mode, surge: Math.max(lentAhead(replicas), pods) };
 }
 
 /**

@@ -27,9 +27,15 @@ function servingWhile(state: Preparing, at: Pick<At, 'seen' | 'plan'>): Pick<Dec
 
 function splitWhile(state: Preparing, stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): { readonly stable: number; readonly candidate: number } {
   if (plan.replicas === 0) return { stable: 0, candidate: 0 };
-  if (plan.capacity.mode === 'Recreate') return { stable: 0, candidate: podsOf(seen, stable).present > 0 ? 0 : plan.replicas };
+  if (plan.capacity.mode === 'Recreate') return splitInTurn(podsOf(seen, stable).present, plan);
   if (plan.steps.length === 0) return { stable: plan.replicas, candidate: plan.replicas };
   return splitBetween(0, firstWeight(state, { seen, plan }), fleetOf(state, plan));
+}
+
+/** One after the other. A held rollout that has not taken stable's pods yet leaves them. */
+function splitInTurn(present: number, { replicas, paused }: RolloutPlan): { readonly stable: number; readonly candidate: number } {
+  if (present === 0) return { stable: 0, candidate: replicas };
+  return { stable: paused ? replicas : 0, candidate: 0 };
 }
 
 function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
@@ -81,9 +87,10 @@ export function fallAsleep({ stable, candidate, attempt, floor }: Omit<Preparing
   return { next, ...servingWhile(next, at), reason: 'ScaledToZero', message: `spec.replicas is 0: ${candidate} waits until there are pods to judge` };
 }
 
+/** Nothing was judged yet: the rollout's pods are those that are asked for now. */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
-  const next = { ...state, since: state.since + at.now - heldAt };
+  const next = { ...state, floor: at.plan.replicas, since: state.since + at.now - heldAt };
   return { next, ...servingWhile(next, at), reason: 'Resumed', message: `the rollout of ${state.candidate} goes on`, recheckMs: 0 };
 }
 

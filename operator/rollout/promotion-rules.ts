@@ -4,18 +4,39 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, podsOf, promote, servingOne, settled } from './decisions.ts';
+import { atRest, giveUp, lostForMs, podsOf, promote, servingOne, settled, type At } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
-import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
 
-/** The new stable lost every pod while the old one still has some: the old one serves again. */
-export function fallBackWhenLost(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
+
+/** The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that lasts. */
+export function fallBackWhenLost(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { lostAt, ...rest } = state;
   // Scaled to zero, both lose theirs, in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
-  if (podsOf(seen, state.stable).ready > 0 || podsOf(seen, state.retiring).ready === 0) return undefined;
-  const because = podsOf(seen, state.stable).trouble?.message ?? 'it has no ready pod left';
+  const { ready, trouble } = podsOf(seen, state.stable);
+  if (ready > 0) return lostAt === undefined ? undefined : { next: rest, ...serving(rest, seen, plan, now), reason: 'RouteMoving', message: `${state.stable} has ready pods again`, recheckMs: 0 };
+  if (podsOf(seen, state.retiring).ready === 0) return undefined;
+  const because = troubleIn(trouble);
+  const since = lostAt ?? now;
+  if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
   const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${because}` } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+}
+
+function troubleIn(trouble: Trouble | undefined): string {
+  return trouble?.message ?? 'it has no ready pod left';
+}
+
+function standIn(next: Taking & { readonly lostAt: Millis }, because: string, { seen, plan, now }: At): Decision {
+  const message = `${next.retiring} serves until ${next.stable} has ready pods again: ${because}`;
+  return { next, ...serving(next, seen, plan, now), serve: next.retiring, reason: 'CandidateUnavailable', message, recheckMs: next.lostAt + lostForMs - now };
+}
+
+function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Pick<Decision, 'serve' | 'run'> {
+  const isDrained = state.phase === 'Settling' && now - state.since >= plan.settleMs;
+  return servingOne(state.stable, { revision: state.retiring, isDrained }, { seen, plan });
 }
 
 /** The spec went back while the old pods are all there: they serve again at once. */
@@ -35,9 +56,9 @@ function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
   return seen.routed === stable && (plan.router === 'Service' || seen.traffic?.shares?.[stable] === 100);
 }
 
-export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan): Decision {
+export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
   const message = seen.routed === state.stable ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}` : `the entry Service is to select ${state.stable}`;
-  return { next: state, ...servingOne(state.stable, state.retiring, { seen, plan }), reason: 'RouteMoving', message, recheckMs: 1000 };
+  return { next: state, ...serving(state, seen, plan, now), reason: 'RouteMoving', message, recheckMs: 1000 };
 }
 
 /** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
@@ -51,14 +72,14 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observatio
 
 /** Another revision is wanted: it does not wait until the old pods' time is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (seen.target === state.stable || now - state.since < plan.settleMs || seen.routed !== state.stable) return undefined;
+  if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan)) return undefined;
   const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 /** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
 export function finishWhenDrained(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (now - state.since < settlingMs(plan) || seen.routed !== state.stable) return undefined;
+  if (now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan)) return undefined;
   const enough = podsOf(seen, state.stable).ready >= plan.replicas;
   return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs ? settled(state.stable, { seen, plan }) : undefined;
 }
@@ -68,7 +89,7 @@ export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan
 }
 
 function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  const base = { next, ...servingOne(next.stable, next.retiring, { seen, plan }) };
+  const base = { next, ...serving(next, seen, plan, now) };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
     const endMs = Math.min(leftMs, next.since + plan.settleMs - now);

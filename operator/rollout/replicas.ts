@@ -20,39 +20,51 @@ export type Fleet = { readonly replicas: number; readonly capacity: Capacity };
  * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
  */
 export function splitFor(weight: number, { replicas, capacity }: Fleet): Split {
-  if (weight >= 100) return { candidate: replicas, stable: Math.min(replicas, roomFor(replicas, capacity)) };
-  const share = weight / 100;
-  const least = Math.max(1, Math.ceil(replicas * share - 1e-9));
-  let best: Split | undefined;
-  for (let candidate = least; candidate <= Math.max(1, replicas); candidate++) {
-    const split = { candidate, stable: stableBeside(candidate, replicas, capacity) };
-    if (split.stable < leastStable(weight, replicas, capacity)) break;
-    if (best === undefined || imbalance(split, share) < imbalance(best, share) - 1e-9) best = split;
+  if (replicas === 0) return { stable: 0, candidate: 0 };
+  if (weight >= 100) return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
+  const most = mostBeside(replicas, capacity);
+  const least = Math.min(most, Math.max(1, podsFor(weight, replicas)));
+  let best: Split = { candidate: least, stable: stableBeside(least, { replicas, capacity }) };
+  for (let candidate = least + 1; candidate <= most; candidate++) {
+    const split = { candidate, stable: stableBeside(candidate, { replicas, capacity }) };
+    if (split.stable < leastStable(weight, { replicas, capacity })) break;
+    if (imbalance(split, weight) < imbalance(best, weight) - 1e-9) best = split;
   }
-  return best ?? { candidate: least, stable: leastStable(weight, replicas, capacity) };
+  return best;
 }
 
-/** Beside a candidate with all the pods that are asked for. */
-function roomFor(replicas: number, { mode, surge }: Capacity): number {
-  return mode === 'Surge' ? Math.min(surge, replicas) : 0;
+/**
+ * Pods for a share of the traffic. Weights are whole percents: what a third of three pods carries is 33 as well as 34,
+ * so that up to a percent of the traffic, and less than a pod's, asks for no further pod.
+ */
+function podsFor(percent: number, replicas: number): number {
+  return Math.max(0, Math.ceil((replicas * percent) / 100 - Math.min(1, replicas / 100) + 1e-9));
 }
 
-function stableBeside(candidate: number, replicas: number, { mode, surge }: Capacity): number {
-  const room = mode === 'Borrow' ? replicas - candidate : replicas + surge - candidate;
-  // One pod cannot be shared: borrowing from a single one would leave nobody to serve.
-  return Math.min(replicas, mode === 'Borrow' ? Math.max(1, room) : room);
+/** Of the candidate while stable serves too. One pod cannot be shared: borrowing from a single one would leave nobody to serve. */
+function mostBeside(replicas: number, { mode }: Capacity): number {
+  return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
 }
 
-/** What the rest of the traffic needs; lent pods may make it one fewer. */
-function leastStable(weight: number, replicas: number, { mode }: Capacity): number {
-  const needed = (replicas * (100 - weight)) / 100;
-  return Math.max(1, mode === 'Borrow' ? Math.floor(needed + 1e-9) : Math.ceil(needed - 1e-9));
+function stableBeside(candidate: number, { replicas, capacity: { mode, surge } }: Fleet): number {
+  return mode === 'Borrow' ? Math.max(1, replicas - candidate) : Math.min(replicas, replicas + surge - candidate);
+}
+
+/** What the rest of the traffic needs. Lent pods make it fewer, by what the next percent takes. */
+function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): number {
+  const needed = podsFor(100 - weight, replicas);
+  return Math.max(1, mode === 'Borrow' ? needed - lentAhead(replicas) : needed);
+}
+
+/** One pod; with more than a hundred as many as carry one percent, the least that a weight moves by. */
+export function lentAhead(replicas: number): number {
+  return Math.max(1, Math.ceil(replicas / 100));
 }
 
 /** |ln| of the ratio of the two revisions' loads per pod; 0 is equal. */
-function imbalance({ stable, candidate }: Split, share: number): number {
-  if (share === 0) return candidate;
-  return Math.abs(Math.log((share / candidate) * (stable / (1 - share))));
+function imbalance({ stable, candidate }: Split, weight: number): number {
+  if (weight === 0) return candidate;
+  return Math.abs(Math.log((weight / candidate) * (stable / (100 - weight))));
 }
 
 /**
@@ -62,21 +74,21 @@ function imbalance({ stable, candidate }: Split, share: number): number {
 export function splitBetween(reached: number, asked: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;
   const goal = splitFor(asked, fleet);
+  if (reached >= 100 || replicas === 0) return goal;
+  const needed = leastStable(reached, fleet);
   const limit = capacity.mode === 'Borrow' ? replicas : replicas + capacity.surge;
-  const needed = reached >= 100 ? 0 : leastStable(reached, replicas, capacity);
   const candidate = Math.max(1, Math.min(goal.candidate, limit - needed));
-  const stable = reached >= 100 ? goal.stable : Math.max(needed, stableBeside(candidate, replicas, capacity));
-  return { candidate, stable };
+  return { candidate, stable: Math.max(needed, stableBeside(candidate, fleet)) };
 }
 
 /**
  * How far the weight may go now, at least what was reached: all the way once the candidate has the pods for it, else
- * as far as its ready pods carry. Under Borrow one pod may be missing: it is stable's until the weight has moved.
+ * as far as its ready pods carry. Under Borrow the last of stable's pods are lent only when they have nothing to do.
  */
 export function carriedWeight(reached: number, asked: number, ready: number, fleet: Fleet): number {
   const { replicas, capacity } = fleet;
-  if (ready >= splitFor(asked, fleet).candidate) return asked;
-  const carrying = ready === 0 ? 0 : ready + (capacity.mode === 'Borrow' ? 1 : 0);
-  const carried = Math.floor((100 * carrying) / Math.max(1, replicas));
-  return Math.max(reached, Math.min(asked, carried));
+  const whole = splitFor(asked, fleet).candidate;
+  const enough = capacity.mode === 'Borrow' && asked >= 100 ? Math.max(1, replicas - lentAhead(replicas)) : whole;
+  if (ready >= enough) return asked;
+  return Math.max(reached, Math.min(asked, Math.floor((100 * ready) / Math.max(1, replicas))));
 }

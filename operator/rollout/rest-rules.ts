@@ -4,18 +4,24 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { failed, giveUp, podsOf, promote, rollingBack, settled } from './decisions.ts';
+import { failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
 
 /** A burst of changes under traffic becomes one rollout. */
 const debounceMs = 5000;
 
-/** The status was lost (a restored backup): the entry Service still says which revision serves, ready or not. */
-export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
-  const { routed } = seen;
-  if (routed === null || !podsOf(seen, routed).deployed) return undefined;
-  return settled(routed, { seen, plan });
+/**
+ * The status was lost (a restored backup): the entry Service still says which revision is stable, whether its pods are
+ * ready or not. Another one that may have traffic gives it back first, and then begins anew if the spec asks for it.
+ */
+export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const stable = [seen.marked, seen.routed].find((revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed);
+  if (stable === undefined || stable === null) return undefined;
+  const rejected = Object.keys(seen.pods).find((revision) => revision !== stable && !hasNoTraffic(revision, seen));
+  if (rejected === undefined) return settled(stable, { seen, plan });
+  const detail = `the status was lost while ${rejected} had a part of the traffic`;
+  return rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan });
 }
 
 export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
@@ -49,6 +55,18 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
   return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at);
 }
 
+/**
+ * Stable does not come back, the refused one serves in its place, and the spec is a third: that must not wait for what
+ * may never be.
+ */
+export function leaveStableBehind(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { stable, rejected, since } = state;
+  if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
+  if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
+  const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
+  return prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+}
+
 function hasNoTraffic(revision: string, seen: Observation): boolean {
   const shares = seen.traffic?.shares;
   return podsOf(seen, revision).ready === 0 || (shares !== undefined && (shares[revision] ?? 0) === 0);
@@ -66,12 +84,10 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, pl
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
-/** A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very revision. */
+/** A token that was there when it failed asks for nothing; a new one does. A request to promote does not: it would be tried without end. */
 export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  const { retryToken, promoteRevision, abortRevision } = plan;
-  if (abortRevision === state.rejected) return undefined;
-  const asked = retryToken !== undefined && retryToken !== state.handledRetryToken;
-  if (!asked && promoteRevision !== state.rejected) return undefined;
+  const { retryToken, abortRevision } = plan;
+  if (abortRevision === state.rejected || retryToken === undefined || retryToken === state.handledRetryToken) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
   return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, { seen, plan, now });
 }

@@ -49,16 +49,16 @@ export type Memory = {
   New: Record<never, never>;
   /** The candidate's pods come up and are checked; whoever is stable serves. */
   Preparing: Omit<Course, 'stable'> & { readonly stable: Revision | null };
-  /** The weight is on its way from `set`, which was reached, to `weight`. */
+  /** The weight is on its way from `set`, which traffic was seen to have, to `weight`. */
   Shifting: Place & { readonly set: number };
   /** Both revisions serve and are judged in the window that began with block `window`. */
   Analyzing: Place & { readonly window: Block };
   /** The weight stays until something happens. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
-  /** The candidate is stable now by decision; traffic at rest may not follow it yet. */
-  Promoting: { readonly stable: Revision; readonly retiring: Revision | null; readonly since: Millis };
+  /** The candidate is stable now by decision; traffic at rest may not follow it yet. `lostAt`: it has had no ready pod since then, and the retiring one serves. */
+  Promoting: { readonly stable: Revision; readonly retiring: Revision | null; readonly since: Millis; readonly lostAt?: Millis };
   /** Traffic goes to the new stable; the old one's pods finish what they have and stay for an instant way back. */
-  Settling: { readonly stable: Revision; readonly retiring: Revision; readonly since: Millis };
+  Settling: { readonly stable: Revision; readonly retiring: Revision; readonly since: Millis; readonly lostAt?: Millis };
   /** One revision, nothing to do. */
   Stable: { readonly stable: Revision };
   /** The candidate's weight goes to 0. Then it is given up, or another begins. */
@@ -132,6 +132,8 @@ export type Observation = {
   readonly target: Revision;
   /** Revision that the entry Service selects; null: there is no entry Service, or it selects by the serving label. */
   readonly routed: Revision | null;
+  /** Revision that the entry Service names as the stable one while it does not select it alone. */
+  readonly marked?: Revision;
   /** Every revision that is remembered, deployed or has pods. One that is absent has nothing. */
   readonly pods: Readonly<Record<Revision, RevisionPods>>;
   /** Absent: nothing serves yet. */
@@ -145,9 +147,10 @@ export type Observation = {
 export type TroubleReason =
   | 'ImagePullBackOff' | 'InvalidImageName' | 'ContainerConfigError' | 'OOMKilled' | 'CrashLoopBackOff' | 'Unschedulable'
   | 'PodsNotCreated' | 'PodFailed' | 'DigestMismatch' | 'InvalidModel' | 'SourceInvalid' | 'SourceMissing' | 'SourceUnavailable'
-  | 'ModelTooLarge' | 'PrecisionMissing' | 'ProviderUnavailable' | 'LoadFailed' | 'WarmupTimeout' | 'PrepareFailed';
+  | 'ModelTooLarge' | 'PrecisionMissing' | 'ProviderUnavailable' | 'LoadFailed' | 'WarmupTimeout' | 'PrepareFailed'
+  | 'GoldenSetMissing' | 'GoldenSetInvalid';
 
-/** Reasons of the checks before traffic. */
+/** Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate cannot be made for it. */
 export type CheckReason = 'ChecksPassed' | 'ReportMissing' | 'SignatureChanged' | 'ProviderFallback' | 'GoldenWaiting' | 'GoldenFailed' | 'GoldenSetMissing' | 'GoldenSetInvalid';
 
 /** Which kind of gate failed under traffic. */

@@ -69,7 +69,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
-  return state.weight === 0 ? enterStep(reached, 0, at, why) : shift(reached, { step: stepOfWeight(stepsOf(state.candidate, at), state.weight), weight: state.weight }, at, why);
+  const step = stepOfWeight(stepsOf(state.candidate, at), state.weight);
+  return state.weight === 0 || step < 0 ? enterStep(reached, 0, at, why) : shift(reached, { step, weight: state.weight }, at, why);
 }
 
 /** The last step that asks for at most this weight; -1 when none does. */
