@@ -266,7 +266,7 @@ export function memoryPeakStep(report: Report): number | undefined {
   return Math.ceil(report.memory.peakBytes / stepBytes) * stepBytes;
 }
 
-/** What status shows of a report, as one string to compare. */
+/** What status shows of a report, or a decision waits for, as one string to compare. */
 function shownOf(report: Report): string {
   return JSON.stringify([
     report.revision,
@@ -277,5 +277,8 @@ function shownOf(report: Report): string {
     report.providers?.actual.map((use) => use.provider),
     report.memory?.limitBytes,
     memoryPeakStep(report),
+    // What is to be known before a candidate gets traffic.
+    report.golden?.id,
+    report.golden?.state,
   ]);
 }

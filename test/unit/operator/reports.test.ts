@@ -128,6 +128,8 @@ type ChangeRow = { readonly name: string; readonly change: Partial<Report>; read
 const memory = fullReport.memory!;
 const stepBytes = (512 << 20) / 16;
 
+const golden = { id: 'sha256:0', n: 3, done: 3, passed: 3, score: null, worst: null } as const;
+
 const changeRows: readonly ChangeRow[] = [
   { name: 'traffic', change: { seq: 42, traffic: [] }, wakes: false },
   { name: 'queue and event loop', change: { queue: { depth: 9, oldestMs: 80 }, eventLoopLagMs: { p50: 1, p99: 9, max: 40 } }, wakes: false },
@@ -139,6 +141,7 @@ const changeRows: readonly ChangeRow[] = [
   { name: 'the share of a provider', change: { providers: { requested: ['CPU'], actual: [{ provider: 'CPU', nodes: 0.9, time: 0.8 }] } }, wakes: false },
   { name: 'the precision', change: { model: { digest: fullReport.model!.digest, precision: 'INT8' } }, wakes: true },
   { name: 'the digest', change: { model: { digest: 'sha256:cd', precision: 'Source' } }, wakes: true },
+  { name: 'a golden run that is done', change: { golden: { ...golden, state: 'Done', score: 1 } }, wakes: true },
   { name: 'a new boot', change: { bootId: 'boot-2' }, wakes: false },
 ];
 

@@ -180,7 +180,7 @@ describe('withComparison', () => {
 
 // ── properties ──
 
-type Step = { readonly waitMs: number; readonly requests: number; readonly elements: number; readonly fail: boolean; readonly pulled: boolean };
+type Step = { readonly waitMs: number; readonly requests: number; readonly elements: number; readonly fail: boolean; readonly pulled: boolean; readonly forgets: boolean };
 
 const step = fc.record({
   waitMs: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 300, max: 4_000 }) }, { weight: 1, arbitrary: fc.integer({ min: 9_000, max: 70_000 }) }),
@@ -188,6 +188,8 @@ const step = fc.record({
   elements: fc.constantFrom(1, 60, 64, 5000),
   fail: fc.boolean(),
   pulled: fc.boolean(),
+  /** The operator was started anew, and asks from the start. */
+  forgets: fc.boolean(),
 });
 
 function play(steps: readonly Step[], each: (pod: Pod, step: Step) => void): Pod {
@@ -231,6 +233,7 @@ describe('a ring of blocks', () => {
         if (pod.ring!.since !== first) whole = false;
         const all = blocksOf(pod.ring);
         if (all !== undefined) often = fold(often, reportOf(all, pod));
+        if (one.forgets) heardUntil = undefined;
         const some = one.pulled ? blocksOf(pod.ring, heardUntil === undefined ? undefined : heardUntil - 2) : undefined;
         if (some === undefined) return;
         seldom = fold(seldom, reportOf(some, pod));
