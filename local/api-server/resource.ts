@@ -35,6 +35,8 @@ export type Rules = {
   readonly validate?: (object: Draft, old: KubeObject | undefined) => readonly Cause[];
   /** Paths in `spec` and beside it that count for `metadata.generation`; absent: this resource has none. */
   readonly hasGeneration: boolean;
+  /** Whether annotations count for it as well, as a Deployment's do. */
+  readonly countsAnnotations?: boolean;
   /** Fields a field selector may name beside metadata.name and metadata.namespace, with their values. */
   readonly selectable?: (object: KubeObject) => Readonly<Record<string, string>>;
 };

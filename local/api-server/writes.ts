@@ -192,10 +192,11 @@ function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draf
   return next;
 }
 
-/** What counts for the generation: everything but metadata and status. */
+/** What counts for the generation: everything but metadata and status, as a rule. */
 function content(draft: Draft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
-  return resource.hasStatus || _status === undefined ? rest : { ...rest, status: _status };
+  const counted = resource.rules.countsAnnotations === true ? { ...rest, annotations: draft.metadata['annotations'] ?? {} } : rest;
+  return resource.hasStatus || _status === undefined ? counted : { ...counted, status: _status };
 }
 
 /** Pods wait out their grace period even without finalizers. */

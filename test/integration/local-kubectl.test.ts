@@ -1,7 +1,5 @@
 /** The kubectls that users have, against local mode's API server. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,57 +8,12 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';
 import type { LogSource } from '../../local/objects.ts';
-import { kubeTool, kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
+import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
 import { widgetDefinition } from '../conformance/kube/widget.ts';
 import { eventually } from '../support/eventually.ts';
+import { Kubectl, type Result } from '../support/kubectl.ts';
 
 const group = 'kubectl.example.com';
-
-type Result = { readonly code: number; readonly out: string; readonly err: string };
-
-class Kubectl {
-  readonly #program: string;
-  readonly #flags: readonly string[];
-  readonly folder: string;
-
-  constructor(version: KubeVersion, folder: string) {
-    this.#program = kubeTool('kubectl', version);
-    this.folder = folder;
-    this.#flags = ['--kubeconfig', join(folder, 'kubeconfig'), '--cache-dir', join(folder, 'cache'), '--namespace', 'work'];
-  }
-
-  /** @param stdin what it reads for `-f -` */
-  run(args: readonly string[], stdin?: string): Promise<Result> {
-    return new Promise((resolve) => {
-      const child = execFile(this.#program, [...this.#flags, ...args], { timeout: 30_000 }, (error, out, err) => {
-        resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err });
-      });
-      child.stdin?.end(stdin ?? '');
-    });
-  }
-
-  /** @returns stdout. Fails the test when the command fails */
-  async ok(args: readonly string[], stdin?: string): Promise<string> {
-    const { code, out, err } = await this.run(args, stdin);
-    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${err}`);
-    return out;
-  }
-
-  follow(args: readonly string[]): { readonly output: () => string; readonly end: () => Promise<void> } {
-    const child = spawn(this.#program, [...this.#flags, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => void (text += chunk.toString('utf8')));
-    return {
-      output: () => text,
-      async end() {
-        if (child.exitCode !== null) return;
-        const exited = once(child, 'exit');
-        child.kill();
-        await exited;
-      },
-    };
-  }
-}
 
 function widget(name: string, spec: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ apiVersion: `${group}/v1`, kind: 'Widget', metadata: { name, labels: { made: 'by-test' } }, spec });

@@ -43,7 +43,7 @@ function qosClassOf(spec: JsonRecord): string {
   return fixed ? 'Guaranteed' : 'Burstable';
 }
 
-export const deploymentRules: Rules = { hasGeneration: true, setDefaults: deploymentDefaults, validate: validateDeployment };
+export const deploymentRules: Rules = { hasGeneration: true, countsAnnotations: true, setDefaults: deploymentDefaults, validate: validateDeployment };
 
 export const replicaSetRules: Rules = {
   hasGeneration: true,

@@ -26,11 +26,12 @@ export type Write = {
 export function recordWrite(write: Write): void {
   const { resource, before, after, manager, subresource = '' } = write;
   const asked = askedEntries(after.metadata);
-  if (asked === 'reset' && before !== undefined) {
+  const known = knownEntries(asked, before);
+  // As on the real server: whose fields nobody keeps count of, a mere update does not begin to.
+  if (before !== undefined && known.length === 0) {
     delete after.metadata['managedFields'];
     return;
   }
-  const known = knownEntries(asked, before);
   const { added, modified, removed } = differenceOf(before ?? nothing(resource), after, resource.schema);
   const changed = added.union(modified).without(notTracked(resource, subresource));
   const who = { manager, operation: 'Update', apiVersion: apiVersionOf(resource), subresource } as const;

@@ -142,6 +142,15 @@ export function applyChapter(here: () => World): void {
       assert.equal(ok(await here().api.patch(`${here().widgets('ssa-yaml')}?fieldManager=one`, 'apply', text), 201).spec.size, 'small');
     });
 
+    it('is what begins to count fields that nobody counted', async () => {
+      const path = here().path('v1', 'configmaps', 'ssa-uncounted');
+      ok(await here().api.post(here().path('v1', 'configmaps'), { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ssa-uncounted' } }), 201);
+      const updated = ok(await here().api.patch(`${path}?fieldManager=editor`, 'merge', { data: { a: '1' } }));
+      assert.equal(updated.metadata.managedFields, undefined);
+      const applied = ok(await here().api.patch(`${path}?fieldManager=one`, 'apply', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ssa-uncounted' }, data: { b: '1' } }));
+      assert.deepEqual(applied.metadata.managedFields.map((entry: Json) => [entry.manager, entry.fieldsV1]), [['one', { 'f:data': { 'f:b': {} } }], ['before-first-apply', { 'f:data': { '.': {}, 'f:a': {} } }]]);
+    });
+
     it('meets fields of before it was used as those of a stand-in', async () => {
       await here().createWidget('ssa-before', { replicas: 2 });
       ok(await here().api.patch(here().widgets('ssa-before'), 'merge', { metadata: { managedFields: [{}] } }));

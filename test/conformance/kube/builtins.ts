@@ -140,6 +140,13 @@ export function builtinChapter(here: () => World): void {
       assert.deepEqual([volumes, pod], [[{ name: 'v', configMap: { name: 'm', defaultMode: 420 } }], { dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler', securityContext: {}, terminationGracePeriodSeconds: 30 }]);
     });
 
+    it('are a generation older for an annotation, and not for a label', async () => {
+      ok(await deployment('aged'), 201);
+      const path = here().path('apps/v1', 'deployments', 'aged');
+      const generation = async (metadata: Json): Promise<number> => ok(await here().api.patch(path, 'merge', { metadata })).metadata.generation;
+      assert.deepEqual([await generation({ labels: { l: '1' } }), await generation({ annotations: { a: '1' } }), await generation({ annotations: { a: '1' } })], [1, 2, 2]);
+    });
+
     it('keep their selector', async () => {
       ok(await deployment('selected'), 201);
       const status = refused(await here().api.patch(here().path('apps/v1', 'deployments', 'selected'), 'merge', { spec: { selector: { matchLabels: { a: 'c' } }, template: { metadata: { labels: { a: 'c' } } } } }), 422, 'Invalid');
