@@ -41,7 +41,7 @@ export type Deployment = KubeObject & {
   readonly status?: { readonly conditions?: readonly PodCondition[] };
 };
 export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };
-export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>>; readonly binaryData?: Readonly<Record<string, string>> };
 
 /** Of the Gateway API, as far as it is read. */
 export type ParentRef = { readonly group?: string; readonly kind?: string; readonly namespace?: string; readonly name: string; readonly sectionName?: string; readonly port?: number };

@@ -13,8 +13,10 @@ import { present } from '../api/present.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { apply } from './apply.ts';
+import { withChecks } from './checks.ts';
 import { placeOf } from './gate-status.ts';
 import type { Gates, Shown } from './gates/gatekeeper.ts';
+import { freezeGolden, goldenRecheckMs } from './golden-set.ts';
 import { onnxModels } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
@@ -22,7 +24,7 @@ import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type 
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { desiredState } from './resources/index.ts';
 import { decide } from './rollout/decide.ts';
-import type { Decision } from './rollout/state.ts';
+import type { Decision, Revision } from './rollout/state.ts';
 import { canonicalJson } from './revision.ts';
 import { statusOf } from './status.ts';
 import { TrafficMemory } from './traffic-memory.ts';
@@ -45,7 +47,7 @@ export type World = {
 };
 
 /** What is decided in a pass, and when. */
-type Turn = { readonly decision: Decision; readonly now: number; readonly call: CallOptions };
+type Turn = { readonly decision: Decision; readonly now: number; readonly call: CallOptions; /** A candidate that is not to be made yet. */ readonly held?: Revision };
 /** What a pass saw, decided and wrote, or would have written. */
 export type Pass = { readonly seen: Seen; readonly decision: Decision; readonly status: OnnxModelStatus; readonly now: number };
 
@@ -72,7 +74,7 @@ export class Reconciler {
 
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
-    const { caches, settings, clock } = this.#world;
+    const { caches, client, reports, settings, clock } = this.#world;
     const observed = observe(key, caches, settings, { ...present({ failure: this.#failures.get(key) }), reverts: this.#trafficOf(key).reverts(clock.monotonic()) });
     if (observed === undefined) {
       this.#forget(key);
@@ -81,8 +83,9 @@ export class Reconciler {
     if (this.#isBehind(key, observed.model)) return { recheckMs: staleRecheckMs };
 
     const now = clock.now();
-    const { seen, shown } = this.#judge(key, observed, now);
-    const call = signal === undefined ? {} : { signal };
+    const call = present({ signal });
+    const { seen: frozen, held } = await freezeGolden({ client, call }, observed);
+    const { seen, shown } = this.#judge(key, withChecks(frozen, reports), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
@@ -92,8 +95,8 @@ export class Reconciler {
       throw error;
     }
     this.#world.follow(key, seen, decision);
-    const waiting = await this.#apply(key, seen, { decision, now, call });
-    const rechecks = [decision.recheckMs, waiting, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
+    const waiting = await this.#apply(key, seen, { decision, now, call, ...present({ held }) });
+    const rechecks = [decision.recheckMs, waiting, held === undefined ? undefined : goldenRecheckMs, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
@@ -130,9 +133,9 @@ export class Reconciler {
    *          once the first time, for the status to say so, then rarely. Whatever else fails is thrown, and tried again
    *          with backoff.
    */
-  async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
+  async #apply(key: string, seen: Seen, { decision, now, call, held }: Turn): Promise<number | undefined> {
     const { client, clock, logger, gates } = this.#world;
-    const manifests = [...desiredState(seen.model, decision, seen.records), ...(gates?.children(key, seen, decision, now) ?? [])];
+    const manifests = [...desiredState(seen.model, decision, recordsBut(held, seen)), ...(gates?.children(key, seen, decision, now) ?? [])];
     const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests });
     if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
     if (applied.failure === undefined) {
@@ -183,6 +186,11 @@ export class Reconciler {
 
 function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {
   return before?.rollout?.reason !== after.rollout?.reason || before?.phase !== after.phase;
+}
+
+/** Without a record a revision gets no manifests, and what it has of them stays. */
+function recordsBut(held: Revision | undefined, { records }: Seen): Seen['records'] {
+  return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

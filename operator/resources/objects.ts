@@ -56,9 +56,13 @@ export type RevisionRecord = {
 /** A golden gate as it was when the revision's rollout began, with the bytes that it was about. */
 export type FrozenGolden = {
   readonly config: GoldenConfig;
+  /** For which attempt of the rollout it was frozen. */
+  readonly attempt: number;
   /** Of a set from a ConfigMap: what goes into the revision's own one, as text or as base64. */
-  readonly file?: { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
+  readonly file?: GoldenFile;
 };
+
+export type GoldenFile = { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
 
 /** Labels that select the pods of one revision, or with only a model those of all its revisions. */
 export function selectorOf(model: string, revision?: Revision): Readonly<Record<string, string>> {

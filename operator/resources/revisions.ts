@@ -9,8 +9,9 @@ import type { FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
+import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { podTemplate } from './deployment.ts';
-import { childMeta, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
+import { childMeta, type FrozenGolden, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
 
 export function controllerRevision(model: OnnxModel, record: RevisionRecord): Manifest {
@@ -43,15 +44,54 @@ export function readControllerRevision(object: {
 
 /** What every pod of the revision reads at its start. */
 export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
+  const metadata = childMeta(model, childName(model.metadata.name, record.revision), record.revision);
+  const { golden, resolved } = record;
+  const file = golden?.file;
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: childMeta(model, childName(model.metadata.name, record.revision), record.revision),
+    metadata: golden === undefined ? metadata : { ...metadata, annotations: { [annotations.goldenAttempt]: String(golden.attempt) } },
     data: {
       [paths.configFile]: `${JSON.stringify(runtimeConfig(model, record), undefined, 2)}\n`,
-      ...(record.resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(record.resolved, undefined, 2)}\n` }),
+      ...(resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(briefly(resolved), undefined, 2)}\n` }),
+      ...(file !== undefined && 'text' in file ? { [file.name]: file.text } : {}),
     },
+    ...(file !== undefined && 'base64' in file ? { binaryData: { [file.name]: file.base64 } } : {}),
   };
+}
+
+/** Pods compare bytes alone; what the model takes and gives may be long. */
+function briefly(resolved: Resolved): Resolved {
+  const { io: _io, ...rest } = resolved;
+  return rest;
+}
+
+/**
+ * The golden set that a revision's ConfigMap holds.
+ * @returns undefined when it holds none: it was made by an earlier operator, or for a revision that needs none
+ */
+export function readFrozenGolden({ metadata, data = {}, binaryData = {} }: {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly binaryData?: Readonly<Record<string, string>>;
+}): FrozenGolden | undefined {
+  const attempt = Number(metadata.annotations?.[annotations.goldenAttempt]);
+  const config = goldenIn(data[paths.configFile]);
+  if (config === undefined || !Number.isSafeInteger(attempt)) return undefined;
+  if (config.source.kind !== 'File') return { config, attempt };
+  const name = config.source.file;
+  const [text, base64] = [data[name], binaryData[name]];
+  if (text !== undefined) return { config, attempt, file: { name, text } };
+  return base64 === undefined ? undefined : { config, attempt, file: { name, base64 } };
+}
+
+/** The file is our own; whoever changed it is found out by its digest. */
+function goldenIn(text: string | undefined): GoldenConfig | undefined {
+  try {
+    return (JSON.parse(text ?? '{}') as { readonly golden?: GoldenConfig }).golden;
+  } catch {
+    return undefined;
+  }
 }
 
 function resolvedOf(text: string | undefined): Pick<RevisionRecord, 'resolved'> {

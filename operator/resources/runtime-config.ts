@@ -28,6 +28,7 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
     },
     memory: { arena: spec.memory.arena, ...limit(spec.memory.limit) },
     warmup: { requests: spec.warmup.requests, timeoutMs: milliseconds(spec.warmup.timeout) },
+    ...(record.golden === undefined ? {} : { golden: record.golden.config }),
   };
 }
 

@@ -15,7 +15,7 @@ type Step = { readonly atS: number; readonly say: string; readonly apply: OnnxMo
 
 function reconcilerOf(cluster: FakeCluster): Reconciler {
   return new Reconciler({
-    client: cluster.client, caches: cluster.caches, reports: () => undefined, clock: cluster.clock, logger: silentLogger,
+    client: cluster.client, caches: cluster.caches, reports: (uid) => cluster.reportOf(uid), clock: cluster.clock, logger: silentLogger,
     settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: () => {},
   });
 }

@@ -3,11 +3,14 @@
  * lets them come up, or not, as the model's URI says. Time is a hand clock's.
  *
  * What a pod does is told by its URI: `ok`, `slow` (a minute), `wrong-digest`, `oom`, `no-image` (the runtime
- * image says so), `crash`.
+ * image says so), `crash`; `odd` answers otherwise than its golden set wants.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
 import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
+import type { GoldenResult, Report } from '../../api/report.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { ConfigMap, ControllerRevision, ContainerStatus, Deployment, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
 import type { KubeClient } from '../../operator/kube/kube-client.ts';
 import { statusError } from '../../operator/kube/kube-error.ts';
@@ -83,6 +86,26 @@ export class FakeCluster {
     return this.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.revision] === revision && pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')).length;
   }
 
+  /** What a ready pod's sidecar tells: all is well, and its golden set was run to the end. */
+  reportOf(uid: string): Report | undefined {
+    const pod = this.of<Pod>('Pod').find((one) => one.metadata.uid === uid && one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'));
+    const revision = pod?.metadata.labels?.[labels.revision];
+    return revision === undefined ? undefined : { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...present({ golden: this.goldenOf(revision) }) };
+  }
+
+  /** The result of the golden set that a revision's ConfigMap names: a good one, or by its model's URI `odd` one far off. */
+  goldenOf(revision: string): GoldenResult | undefined {
+    const { golden, source } = this.#configOf(revision);
+    if (golden === undefined) return undefined;
+    const score = source?.uri?.includes('odd') === true ? 0.31 : golden.max ?? 1;
+    return { id: golden.id, state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score, worst: score };
+  }
+
+  #configOf(revision: string): Partial<RuntimeConfig> {
+    const stored = this.of<ConfigMap>('ConfigMap').find((one) => one.metadata.labels?.[labels.revision] === revision);
+    return JSON.parse(stored?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
+  }
+
   /** Controllers and kubelets do what they can at this moment. */
   tick(): void {
     for (const deployment of this.of<Deployment>('Deployment')) this.#scale(deployment);
@@ -111,16 +134,26 @@ export class FakeCluster {
       this.objects.delete(`Pod/${pod.metadata.name}`);
       return;
     }
-    const config = JSON.parse(this.of<ConfigMap>('ConfigMap').find((c) => c.metadata.labels?.[labels.revision] === revision)?.data?.[paths.configFile] ?? '{}') as { source?: { uri?: string } };
+    const config = this.#configOf(revision);
     const ageMs = this.clock.now() - (pod as unknown as { bornAt: number }).bornAt;
-    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(config.source?.uri ?? '', ageMs) } as Stored);
+    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(config.source?.uri ?? '', ageMs, `10.0.0.${pod.metadata.name.split('-').at(-1)}`) } as Stored);
   }
 
   async #write(verb: string, object: KubeObject): Promise<never> {
     this.#note(`${verb} ${object.kind}/${object.metadata.name}`);
+    if (verb === 'apply' && object.kind === 'Pod') return this.#mark(object) as never;
     const stored = { ...object, metadata: { ...object.metadata, resourceVersion: this.#next() } } as Stored;
     this.objects.set(`${object.kind}/${object.metadata.name}`, stored);
     return stored as never;
+  }
+
+  /** Of a pod the operator owns its mark alone. */
+  #mark(config: KubeObject): Stored {
+    const pod = this.#need('Pod', config.metadata.name);
+    const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
+    const stored = { ...pod, metadata: { ...pod.metadata, resourceVersion: this.#next(), labels: { ...others, ...config.metadata.labels } } };
+    this.objects.set(`Pod/${pod.metadata.name}`, stored);
+    return stored;
   }
 
   #note(what: string): void {
@@ -141,7 +174,7 @@ export class FakeCluster {
 }
 
 /** `resolved` after 10 s, ready after 20 s (`slow`: 60 s), unless the URI says otherwise. */
-function podStatus(uri: string, ageMs: number): Pod['status'] {
+function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
   const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
   const prepared: ContainerStatus = {
     name: containers.prepare, ready: true, restartCount: 0,
@@ -161,7 +194,7 @@ function podStatus(uri: string, ageMs: number): Pod['status'] {
   }
   const ready = ageMs >= readyAfterMs;
   return {
-    phase: 'Running', podIP: '10.0.0.1', initContainerStatuses: [prepared],
+    phase: 'Running', podIP, initContainerStatuses: [prepared],
     conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
     containerStatuses: [{ name: containers.runtime, ready, restartCount: 0, state: { running: {} } }],
   };

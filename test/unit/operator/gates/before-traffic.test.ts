@@ -29,7 +29,7 @@ type Wants = {
 function record({ policy, fallback, golden, ...rest }: Wants = {}): RevisionRecord {
   const written = { model: { uri: 'https://x/m.onnx', ...(policy === undefined ? {} : { schemaPolicy: policy }) }, execution: { providers: [{ name: 'CPU' as const }], ...(fallback === undefined ? {} : { fallbackPolicy: fallback }) } };
   const found = 'resolved' in rest ? rest.resolved : resolved;
-  return { revision: 'aaaaaaaaaa', generation: 2, written, spec: withDefaults(written, 'image'), ...(found === undefined ? {} : { resolved: found }), ...(golden === undefined ? {} : { golden: { config: golden } }) };
+  return { revision: 'aaaaaaaaaa', generation: 2, written, spec: withDefaults(written, 'image'), ...(found === undefined ? {} : { resolved: found }), ...(golden === undefined ? {} : { golden: { config: golden, attempt: 1 } }) };
 }
 
 function pod(golden: Partial<GoldenResult> | undefined, more: Partial<Report> = {}, name = 'pod-1'): ReadyPod {
