@@ -82,6 +82,7 @@ const rows: readonly Row[] = [
   { name: 'takes counters that went backwards for another boot', run: (pod) => pod.read().serve(5).wait(1_000).read().read([]).wait(20_000).read([]), want: { since: 1, until: 1, ok: {} } },
   { name: 'stays in its block when the clock is set back by a moment', run: (pod) => { pod.wait(20_000).read().serve(1).wait(500).read(); pod.wallMs -= 1_000; return pod.serve(2).read(); }, want: { since: 1, until: 1, ok: { 1: 3 } } },
   { name: 'loses its blocks when the clock is set by minutes', run: (pod) => { pod.read().serve(1).wait(500).read(); pod.wallMs += 300_000; return pod.serve(2).read().wait(20_000).read(); }, want: { since: 16, until: 16, ok: {} } },
+  { name: 'loses its blocks when the clock is set back by minutes', run: (pod) => { pod.wait(400_000).read().serve(1).wait(500).read(); pod.wallMs -= 300_000; return pod.serve(2).read().wait(20_000).read().serve(4).wait(1_000).read(); }, want: { since: 6, until: 6, ok: { 6: 4 } } },
 ];
 
 describe('nextRing', () => {
@@ -106,6 +107,20 @@ describe('nextRing', () => {
     pod.wait(1_000).read();
     assert.equal(pod.blocks?.counts[0]?.seq, three!.seq);
   });
+
+  for (const [name, change] of [
+    ['bucket', { latency: { base: 1e-4, growth: 1.02, counts: { 7: 3, 8: 9 } }, ok: 12 }],
+    ['kind of error', { errors: { bug: 1, transient: 9 } }],
+    ['width of buckets', { latency: { base: 1e-4, growth: 1.1, counts: { 7: 4 } } }],
+  ] as const) {
+    it(`takes counters for others when one ${name} is not as it was, whatever the rest says`, () => {
+      const before: Traffic = { tier: 'default', sizeClass: 4, latency: { base: 1e-4, growth: 1.02, counts: { 7: 4 } }, ok: 4, errors: { bug: 2 }, shed: 0 };
+      const pod = new Pod().read([]).wait(1_000).read([before]);
+      assert.equal(pod.blocks?.counts.length, 1);
+      pod.wait(1_000).read([{ ...before, ...change }]);
+      assert.equal(pod.blocks, undefined);
+    });
+  }
 
   it('keeps half an hour', () => {
     const pod = new Pod().read();
