@@ -54,7 +54,7 @@ function ruleIn(text: string): AgreementRule {
 }
 
 function numberIn(name: string, text: string, max: number): number {
-  if (!/^\d{1,17}(\.\d{1,17})?$/.test(text) || Number(text) > max) throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
+  if (!/^\d+(\.\d+)?(e-?\d+)?$/.test(text) || Number(text) > max) throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
   return Number(text);
 }
 

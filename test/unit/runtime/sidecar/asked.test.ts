@@ -6,6 +6,8 @@ import { askedIn, type Asked } from '../../../../runtime/sidecar/asked.ts';
 const rows: readonly (readonly [string, string, Asked | RegExp])[] = [
   ['asks for nothing beside the report when nothing is said', '', { peers: [], sample: 0 }],
   ['takes everything together', 'blocksFrom=85000000&peers=10.0.0.1,fd00::1&sample=0.05&agreement=Cosine:0.98', { blocksFrom: 85_000_000, peers: ['10.0.0.1', 'fd00::1'], sample: 0.05, agreement: { metric: 'Cosine', limit: 0.98 } }],
+  ['takes a share as a computer writes it', 'sample=1e-7', { peers: [], sample: 1e-7 }],
+  ['refuses numbers without end', 'agreement=Cosine:1e999', /agreement is '1e999', not a number/],
   ['lets be what it does not know', 'colour=blue', { peers: [], sample: 0 }],
   ['refuses a block that is no number', 'blocksFrom=-1', /blocksFrom is '-1', not a number/],
   ['refuses a share above all', 'sample=1.5', /sample is '1.5', not a number of 0 to 1/],
