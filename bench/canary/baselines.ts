@@ -1,14 +1,16 @@
 /**
  * How Argo Rollouts, Flagger and Kayenta would judge the same canary, by their documented rules and defaults.
  *
- * Owns:  three rules over minutes: each takes what its tool takes, a p95 per minute, and no more.
+ * Owns:  three rules over minutes: each takes what its tool takes, one number a minute, and no more.
  * Rule:  written from descriptions of their behaviour. Thresholds are set as fairly as a user could: the same 15 %
- *        that our gate has, and for Flagger's absolute range the true p95 of stable.
+ *        (or half a percent of errors) that our gate has, and for Flagger's absolute range stable's true value.
  */
-import { addCount, emptyHistogram, lnQuantileOf, reportScale, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
+/** What a rule looks at, and what stable really has: for thresholds in absolute numbers. */
+export type Watched = { readonly weight: number; readonly minutes: number; readonly metric: 'latency' | 'errors'; readonly stable: { readonly p95Ms: number; readonly errors: number } };
 export type BaselineName = 'argo-rollouts' | 'flagger' | 'kayenta';
 type Minute = { readonly candidate: number | undefined; readonly stable: number | undefined };
 /** Whether a rule would go back, seeing the minutes so far (the newest last). */
@@ -16,32 +18,48 @@ type Rule = (minutes: readonly Minute[]) => boolean;
 
 const quantile = 0.05;
 const tolerance = 1.15;
+const increase = 0.005;
 
-/** A canary of half an hour at one weight, looked at once a minute. */
-export function watchWith(name: BaselineName, world: World, { weight, minutes, stableP95Ms }: { weight: number; minutes: number; stableP95Ms: number }): Outcome {
-  const rule = { 'argo-rollouts': argoRollouts, flagger: flagger(stableP95Ms * tolerance), kayenta }[name];
+/** A canary at one weight, looked at once a minute. */
+export function watchWith(name: BaselineName, world: World, { weight, minutes, metric, stable }: Watched): Outcome {
+  const byErrors = metric === 'errors';
+  const limit = byErrors ? stable.errors + increase : stable.p95Ms * tolerance;
+  const rule = { 'argo-rollouts': argoRollouts(byErrors ? (own, other) => own > other + increase : (own, other) => own > tolerance * other), flagger: flagger(limit), kayenta }[name];
   const seen: Minute[] = [];
   let candidateRequests = 0;
   for (let minute = 0; minute < minutes; minute++) {
-    const sides = { candidate: emptyHistogram(reportScale), stable: emptyHistogram(reportScale) };
+    const sides = { candidate: new Minutely(), stable: new Minutely() };
     for (let i = 0; i < 60 / sliceSeconds; i++) {
       const slice = world.next(weight);
-      gather(sides.candidate, slice.candidate);
-      gather(sides.stable, slice.stable);
+      sides.candidate.add(slice.candidate);
+      sides.stable.add(slice.stable);
       candidateRequests += slice.candidate.reduce((sum, pod) => sum + pod.requests, 0);
     }
-    seen.push({ candidate: p95(sides.candidate), stable: p95(sides.stable) });
+    seen.push({ candidate: sides.candidate.value(metric), stable: sides.stable.value(metric) });
     if (rule(seen)) return { rolledBack: true, candidateRequests, minutes: minute + 1 };
   }
   return { rolledBack: false, candidateRequests, minutes };
 }
 
-function gather(into: LogHistogram, pods: readonly PodSlice[]): void {
-  for (const pod of pods) for (const bucket of pod.buckets) addCount(into, bucket, 1);
-}
+/** One revision's minute. */
+class Minutely {
+  readonly #latency = emptyHistogram(reportScale);
+  #requests = 0;
+  #failures = 0;
 
-function p95(histogram: LogHistogram): number | undefined {
-  return histogram.total === 0 ? undefined : Math.exp(lnQuantileOf(histogram, quantile));
+  add(pods: readonly PodSlice[]): void {
+    for (const pod of pods) {
+      for (const bucket of pod.buckets) addCount(this.#latency, bucket, 1);
+      this.#requests += pod.requests;
+      this.#failures += pod.failures;
+    }
+  }
+
+  /** p95 in ms, or the share of errors; undefined in a minute without requests. */
+  value(metric: 'latency' | 'errors'): number | undefined {
+    if (metric === 'errors') return this.#requests === 0 ? undefined : this.#failures / this.#requests;
+    return this.#latency.total === 0 ? undefined : Math.exp(lnQuantileOf(this.#latency, quantile));
+  }
 }
 
 /**
@@ -49,18 +67,20 @@ function p95(histogram: LogHistogram): number | undefined {
  * minute, failureLimit 0 and consecutiveErrorLimit 4, which are the defaults: the first failed measurement, or the
  * fifth error on end (a query without a value is one), aborts.
  */
-const argoRollouts: Rule = (minutes) => {
-  const last = minutes.at(-1);
-  if (last?.candidate !== undefined && last.stable !== undefined) return last.candidate > tolerance * last.stable;
-  return minutes.length >= 5 && minutes.slice(-5).every((minute) => minute.candidate === undefined || minute.stable === undefined);
-};
+function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Rule {
+  return (minutes) => {
+    const last = minutes.at(-1);
+    if (last?.candidate !== undefined && last.stable !== undefined) return isBad(last.candidate, last.stable);
+    return minutes.length >= 5 && minutes.slice(-5).every((minute) => minute.candidate === undefined || minute.stable === undefined);
+  };
+}
 
 /**
  * A metric with `thresholdRange.max` in milliseconds, interval 1m, threshold 5: checks outside the range, and those
  * without a value, are counted over the whole analysis; at the fifth the next tick goes back.
  */
-function flagger(maxMs: number): Rule {
-  return (minutes) => minutes.slice(0, -1).filter((minute) => minute.candidate === undefined || minute.candidate > maxMs).length >= 5;
+function flagger(limit: number): Rule {
+  return (minutes) => minutes.slice(0, -1).filter((minute) => minute.candidate === undefined || minute.candidate > limit).length >= 5;
 }
 
 /**

@@ -6,10 +6,9 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { planOf, type Plan } from '../../operator/analysis/plan.ts';
-import { normalQuantile } from './normal.ts';
 import { rollOut, watch, type Outcome, type Step } from './ours.ts';
 import { watchWith, type BaselineName } from './baselines.ts';
-import { disagreeing, failing, identical, isCorrelated, shapes, slower, type Scenario } from './scenarios.ts';
+import { disagreeing, failing, harmless, identical, isCorrelated, same, shapes, slower, slowerServices, type Scenario } from './scenarios.ts';
 import { World } from './world.ts';
 
 export type JudgeName = 'ours' | BaselineName;
@@ -33,7 +32,7 @@ export type Row = {
   readonly correlatedNoise: boolean;
   readonly requestsPerMinute: number;
   readonly runs: number;
-  /** Share of runs that went back though nothing was wrong; null where something was. */
+  /** Share of runs that went back though nothing was wrong, or all within the limits; null where something was. */
   readonly falseRollbackRate: number | null;
   /** Share of runs that found what was wrong, and the median of the candidate's requests and minutes it took them; null where nothing was. */
   readonly detectedRate: number | null;
@@ -44,6 +43,8 @@ export type Row = {
 };
 
 const rates = [20, 100, 1000, 10000] as const;
+/** Rates at which slower candidates of the other services are tried. */
+const serviceRates = [100, 1000, 10000] as const;
 const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta'];
 
 /** Rollouts of identical revisions go through the weights that the API's example has. */
@@ -68,17 +69,24 @@ const latencyCells: readonly { readonly rate: number; readonly share: number; re
   { rate: 10000, share: 0.5, noisy: false, history: 30 },
 ];
 
+/** Runs of a cell unless told: more where a small rate of false rollbacks has to be told from none. */
+export function usualRuns({ scenario }: Cell): number {
+  return harmless.has(scenario) ? 400 : 200;
+}
+
 export function allCells(): readonly Cell[] {
   const rollouts = identical.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'rollout' })));
   const slow = slower.flatMap((scenario) =>
     latencyCells
       .filter(({ noisy }) => noisy === scenario.revisionNoise > 0)
       .map(({ rate, share, history }): Cell => ({ judge: 'ours', scenario, requestsPerMinute: rate, share, historyMinutes: history, what: 'latency' })));
+  const unlike = slowerServices.flatMap((scenario) => serviceRates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'latency' })));
   const rateGates = ([['errors', failing], ['quality', disagreeing]] as const).flatMap(([what, scenarios]) =>
     scenarios.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what }))));
   const side = baselines.flatMap((judge) =>
-    [...identical, ...slower].flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'latency' }))));
-  return [...slow, ...rateGates, ...rollouts, ...side];
+    ([['latency', [...identical, ...slower, ...slowerServices]], ['errors', failing]] as const).flatMap(([what, scenarios]) =>
+      scenarios.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what })))));
+  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side];
 }
 
 /** Runs a cell. @param stop is looked at between runs @param number of options: the cell's place in allCells, for the seed */
@@ -95,18 +103,18 @@ function rowOf(cell: Cell, outcomes: readonly Outcome[]): Row {
   const runs = outcomes.length;
   const found = outcomes.filter((outcome) => outcome.rolledBack);
   const { scenario } = cell;
-  const same = identical.includes(scenario);
+  const isFalse = harmless.has(scenario);
   return {
     judge: cell.judge,
     scenario: scenario.name,
-    identical: same,
+    identical: same.has(scenario),
     correlatedNoise: isCorrelated(scenario),
     requestsPerMinute: cell.requestsPerMinute,
     runs,
-    falseRollbackRate: same ? found.length / runs : null,
-    detectedRate: same ? null : found.length / runs,
-    medianRequestsToDetect: same || found.length === 0 ? null : median(found.map((outcome) => outcome.candidateRequests)),
-    medianMinutesToDetect: same || found.length === 0 ? null : median(found.map((outcome) => outcome.minutes)),
+    falseRollbackRate: isFalse ? found.length / runs : null,
+    detectedRate: isFalse ? null : found.length / runs,
+    medianRequestsToDetect: isFalse || found.length === 0 ? null : median(found.map((outcome) => outcome.candidateRequests)),
+    medianMinutesToDetect: isFalse || found.length === 0 ? null : median(found.map((outcome) => outcome.minutes)),
     candidateShare: cell.what === 'rollout' ? null : cell.share,
     historyMinutes: cell.historyMinutes,
   };
@@ -114,8 +122,11 @@ function rowOf(cell: Cell, outcomes: readonly Outcome[]): Row {
 
 function runOnce(cell: Cell, seeds: readonly number[]): Outcome {
   const { scenario, requestsPerMinute, share, what } = cell;
-  const world = new World({ scenario, requestsPerMinute, candidatePods: 1, stablePods: 1, sampleRate: 0.05 }, ...seeds);
-  if (cell.judge !== 'ours') return watchWith(cell.judge, world, { weight: share, minutes: 30, stableP95Ms: 20 * Math.exp(shapes[scenario.shape](normalQuantile(0.95))) });
+  const world = new World({ scenario, requestsPerMinute, sampleRate: 0.05 }, ...seeds);
+  if (cell.judge !== 'ours') {
+    const stable = { p95Ms: scenario.baseMs * Math.exp(shapes[scenario.shape](0.95)), errors: scenario.stableErrors };
+    return watchWith(cell.judge, world, { weight: share, minutes: 30, stable, metric: what === 'errors' ? 'errors' : 'latency' });
+  }
   if (what === 'rollout') return rollOut(world, planOf(), steps);
   return watch(world, planFor(what), { weight: share, minutes: 60, historyMinutes: cell.historyMinutes });
 }

@@ -10,14 +10,14 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
-import { allCells, runCell, type Cell, type Row } from './cells.ts';
+import { allCells, runCell, usualRuns, type Cell, type Row } from './cells.ts';
 
 const help = `Usage: npm run bench:canary -- [options]
 
 Simulates canaries and counts what judges make of them: this project's, and the rules of Argo Rollouts, Flagger
 and Kayenta. docs/canary-analysis.md describes the scenarios. The whole bench takes about an hour of one core.
 
-  --runs N           runs of a cell (default: 400 for identical revisions, 200 for others)
+  --runs N           runs of a cell (default: 400 for candidates within their limits, 200 for others)
   --only TEXT        scenarios whose name begins with TEXT, such as independent or slower1.5; may be repeated
   --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
   --rate N           requests a minute: 20, 100, 1000 or 10000; may be repeated
@@ -75,7 +75,7 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
   if (!order.json) console.log(heading);
   const rows: Row[] = [];
   for (const { cell, number } of order.wanted) {
-    const row = await runCell(cell, { runs: order.runs ?? (cell.what === 'rollout' ? 400 : 200), seed: order.seed, number }, stop);
+    const row = await runCell(cell, { runs: order.runs ?? usualRuns(cell), seed: order.seed, number }, stop);
     if (stop.aborted) return exitCodes.interrupted;
     rows.push(row);
     if (order.append !== undefined) appendFileSync(order.append, `${JSON.stringify(row)}\n`);

@@ -4,14 +4,18 @@
  * Owns:  the list. docs/canary-analysis.md describes each; the rows of the bench carry these names.
  * Units: latency factors multiply, `share`s and rates are 0..1.
  */
+import { normalQuantile } from './normal.ts';
 
-/** ln(latency / 20 ms) of one request from a standard normal draw z; each shape is monotone in z. */
+/** ln(latency / base) that a share of requests is below; each shape grows with it. */
 export const shapes = {
-  lognormal: (z: number): number => 0.5 * z,
+  lognormal: (below: number): number => 0.5 * normalQuantile(below),
   /** A Student-like tail: p99.9 lies far out. */
-  heavy: (z: number): number => 0.5 * z + (z > 1 ? 0.35 * (z - 1) ** 2 : 0),
+  heavy: (below: number): number => 0.5 * normalQuantile(below) + 0.35 * Math.max(0, normalQuantile(below) - 1) ** 2,
+  /** Pareto's law with index 1.5: its variance is infinite. */
+  pareto: (below: number): number => -Math.log1p(-below) / 1.5,
   /** Cache hits and misses: seven in ten take a fifth of the time. */
-  twoModes: (z: number): number => 0.15 * z + (z > 0.524 ? 0 : Math.log(0.2)),
+  twoModes: (below: number): number => 0.15 * normalQuantile(below) + (below > 0.7 ? 0 : Math.log(0.2)),
+  constant: (): number => 0,
 } as const;
 
 export type Scenario = {
@@ -23,10 +27,21 @@ export type Scenario = {
   readonly commonNoise: number;
   /** A pod is four times as slow for 20 s, on average once in ten minutes. */
   readonly bursts: boolean;
-  /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. */
+  /** Standard deviation of ln(latency) of a pod for as long as it lives, and pods of each revision. */
+  readonly lastingPodNoise: number;
+  readonly pods: number;
+  /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. Requests a minute follow it where `busy`. */
   readonly drift: number;
-  /** The candidate's first two minutes are twice as slow, stable's caches being warm. */
-  readonly coldCaches: boolean;
+  readonly busy: boolean;
+  /** Share of requests that take a tenth of the time, each revision's cache hits: from 0.5 to 0.9 and back within half an hour. */
+  readonly changingModes: boolean;
+  /** How much slower the candidate is in its first requests, and the minutes in which that falls to a third; 1 is not at all. */
+  readonly cold: { readonly factor: number; readonly minutes: number };
+  /** No request at all in every third stretch of four minutes. */
+  readonly gaps: boolean;
+  /** Latency that the shape's 1 stands for, and whole multiples that latencies are recorded in (0: exactly). */
+  readonly baseMs: number;
+  readonly roundedToMs: number;
   /** How much slower the candidate is. */
   readonly slower: number;
   readonly stableErrors: number;
@@ -42,39 +57,72 @@ const quiet: Scenario = {
   podNoise: 0,
   commonNoise: 0,
   bursts: false,
+  lastingPodNoise: 0,
+  pods: 1,
   drift: 0,
-  coldCaches: false,
+  busy: false,
+  changingModes: false,
+  cold: { factor: 1, minutes: 1 },
+  gaps: false,
+  baseMs: 20,
+  roundedToMs: 0,
   slower: 1,
   stableErrors: 0.002,
   candidateErrors: 0.002,
   disagreement: 0.002,
 };
 
+/** Services unlike the lognormal one. Each is tried with identical revisions and with slower candidates. */
+const services: readonly Scenario[] = [
+  { ...quiet, name: 'heavyTail', shape: 'heavy' },
+  { ...quiet, name: 'pareto', shape: 'pareto' },
+  { ...quiet, name: 'twoModes', shape: 'twoModes' },
+  { ...quiet, name: 'changingModes', changingModes: true },
+  { ...quiet, name: 'drift', commonNoise: 0.1, drift: 0.2 },
+  { ...quiet, name: 'day', drift: 0.5, busy: true },
+  { ...quiet, name: 'bursts', bursts: true },
+  { ...quiet, name: 'podNoise10', podNoise: 0.1 },
+  { ...quiet, name: 'everything', podNoise: 0.1, bursts: true, drift: 0.2 },
+  { ...quiet, name: 'unlikePods', lastingPodNoise: 0.1, pods: 3 },
+  { ...quiet, name: 'coldCaches', cold: { factor: 2, minutes: 1 } },
+  { ...quiet, name: 'wholeMs', baseMs: 3, roundedToMs: 1 },
+  { ...quiet, name: 'constant', shape: 'constant', baseMs: 5 },
+  { ...quiet, name: 'timeouts', stableErrors: 0.02, candidateErrors: 0.02 },
+  { ...quiet, name: 'gaps', gaps: true },
+];
+
 /** Both revisions are the same: every rollback is a false one. */
 export const identical: readonly Scenario[] = [
   quiet,
   { ...quiet, name: 'noise10', revisionNoise: 0.1 },
   { ...quiet, name: 'noise20', revisionNoise: 0.2 },
-  { ...quiet, name: 'bursts', bursts: true },
-  { ...quiet, name: 'podNoise10', podNoise: 0.1 },
-  { ...quiet, name: 'drift', commonNoise: 0.1, drift: 0.2 },
-  { ...quiet, name: 'everything', podNoise: 0.1, bursts: true, drift: 0.2 },
-  { ...quiet, name: 'heavyTail', shape: 'heavy' },
-  { ...quiet, name: 'twoModes', shape: 'twoModes' },
-  { ...quiet, name: 'coldCaches', coldCaches: true },
+  ...services,
 ];
 
-/** The candidate is slower at every quantile. */
+/** The candidate is slower at every quantile: the table that slowdowns are held against. */
 export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
   { ...quiet, name: `slower${factor}`, slower: factor },
   { ...quiet, name: `slower${factor}-noise10`, slower: factor, revisionNoise: 0.1 },
 ]);
 
-/** The candidate fails more often than stable's 0.2 %. */
-export const failing: readonly Scenario[] = [0.01, 0.02, 0.05].map((rate) => ({ ...quiet, name: `errors${rate * 100}%`, candidateErrors: rate }));
+/** Slower candidates of every other service. */
+export const slowerServices: readonly Scenario[] = services.flatMap((service) => [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })));
 
-/** The candidate's answers disagree more often than the 2 % that are allowed. */
-export const disagreeing: readonly Scenario[] = [0.04, 0.08, 0.2].map((rate) => ({ ...quiet, name: `disagree${rate * 100}%`, disagreement: rate }));
+/** The candidate's error rate, stable's being 0.1 %; 0.5 % more is allowed. */
+const errors = [0.001, 0.002, 0.006, 0.01, 0.02, 0.05].map((rate): Scenario => ({ ...quiet, name: `errors${percent(rate)}`, stableErrors: 0.001, candidateErrors: rate }));
+/** Share of the candidate's answers that disagree with stable's; 2 % is allowed. */
+const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario => ({ ...quiet, name: `disagree${percent(rate)}`, disagreement: rate }));
+
+export const failing: readonly Scenario[] = errors;
+export const disagreeing: readonly Scenario[] = disagreements;
+/** Within their limits, the last of each at it: a rollback is a false one. */
+export const harmless: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 3), ...disagreements.slice(0, 3)]);
+/** Nothing differs between the revisions. */
+export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
+
+function percent(rate: number): string {
+  return `${Number((rate * 100).toPrecision(3))}%`;
+}
 
 export const isCorrelated = (scenario: Scenario): boolean =>
-  scenario.revisionNoise > 0 || scenario.podNoise > 0 || scenario.commonNoise > 0 || scenario.drift > 0 || scenario.bursts || scenario.coldCaches;
+  [scenario.revisionNoise, scenario.podNoise, scenario.commonNoise, scenario.drift, scenario.lastingPodNoise, scenario.cold.factor - 1].some((size) => size > 0) || scenario.bursts || scenario.changingModes;

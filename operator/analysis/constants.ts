@@ -32,6 +32,8 @@ export const tuning = {
   /** In a window's first blocks, as many as these, blocks that differ speak for minutes; each needs so many requests above the quantile. */
   earlyBlocks: 15,
   earlyTailRequests: 2,
+  /** Standard deviations by which the candidate has to get faster from block to block to count as warming up. */
+  warmingDeviations: 3,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
   /** Below this many requests of either revision nothing is said. */

@@ -15,6 +15,7 @@ import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type Quanti
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers } from './verdict.ts';
+import { isGettingFaster } from './warming.ts';
 
 export type LatencyQuestion = {
   readonly candidate: LatencySeries;
@@ -109,7 +110,8 @@ export class LatencyJudgement {
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
     if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return null;
-    return forecastRequests(now, (growth) => holdsGrown(frame, growth));
+    const needed = forecastRequests(now, (growth) => holdsGrown(frame, growth));
+    return needed === null ? null : Math.max(1, needed);
   }
 }
 
@@ -132,6 +134,8 @@ function settle(frame: Frame): Settled {
   if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
   const cleaned = cleanedView(frame, verdict);
   const checked = { verdict, cleaned };
+  const { quantile } = frame.question;
+  if (verdict === 'Fail' && isGettingFaster(comparedIn(frame.question), quantile)) return { decided: { verdict: 'Undecided', reason: 'Uncertain' }, checked };
   const asked = verdict === 'Fail' ? doubting(frame) : frame;
   if (cleaned.requests >= tuning.hardMinRequests && holds(asked, cleaned.view) === verdict) return { decided: { verdict }, checked };
   const byStall = holds(asked, viewOf(frame)) === verdict;

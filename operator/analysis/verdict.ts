@@ -12,7 +12,7 @@ export type Verdict = 'Pass' | 'Fail' | 'Undecided';
 export type UndecidedReason =
   /** Fewer requests of either revision than anything can be said about. */
   | 'TooFewRequests'
-  /** The bounds hold the limit between them: more requests or minutes are needed. */
+  /** The bounds hold the limit between them, noise is not known well enough yet, or the candidate is still getting faster: more requests or minutes are needed. */
   | 'Uncertain'
   /** The verdict hangs on one stall or a few: a person should look. */
   | 'OneWindow'

@@ -1,0 +1,49 @@
+/**
+ * Each revision's own quantile with its bounds, for people: what a latency gate's difference is made of.
+ *
+ * Why:   "52% above stable" says nothing of whether anybody minds; 95 ms against 62 ms does.
+ * Rule:  the mix of classes and the noise are those of the gate; no verdict rests on these numbers.
+ * Pure.
+ */
+import type { Evidence } from './judge.ts';
+import { tailOf, reportScale, type LogHistogram } from './log-histogram.ts';
+import { minuteMargin } from './noise.ts';
+import type { TrafficGate } from './plan.ts';
+import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.ts';
+import { cellsInside, classWeights, latencySeries, type Pair } from './series.ts';
+import type { GateResult } from './verdict.ts';
+
+/** Milliseconds; a bound that is not known is absent. */
+export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
+
+/** @returns what is known of either side; nothing for a gate over rates */
+export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, evidence: { noise, minutes } }: GateResult): Partial<Pair<OwnLatency>> {
+  if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
+  const cells = cellsInside(window);
+  const pods = window.pods ?? cells;
+  const isCompared = gate.kind === 'latency-increase';
+  const weights = isCompared ? classWeights(cells, (cell) => cell.latency.total) : {};
+  const span = { firstBlock: window.firstBlock, positions: 0, scale: (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale };
+  // The noise of a comparison is that of two revisions.
+  const variance = noise ** 2 / (isCompared ? 2 : 1);
+  const side = (which: keyof Pair<unknown>): OwnLatency | undefined => {
+    const { total } = latencySeries({ blocks: [], pods: pods[which] }, span, weights[which]);
+    return quantileWithBounds(total, gate.quantile, { bound: Math.log(1 / alpha), variance, minutes });
+  };
+  const [candidate, stable] = [side('candidate'), side('stable')];
+  return { ...(candidate === undefined ? {} : { candidate }), ...(stable === undefined ? {} : { stable }) };
+}
+
+type Precision = { readonly bound: number; readonly variance: number; readonly minutes: number };
+
+function quantileWithBounds(histogram: LogHistogram, quantile: number, { bound, variance, minutes }: Precision): OwnLatency | undefined {
+  if (histogram.total === 0) return undefined;
+  const contrast = contrastWithLimit(quantileTest(quantile), { tail: tailOf(histogram), n: histogram.total }, 0, bound);
+  const margin = minuteMargin(variance, Math.max(1, minutes), bound);
+  const at = (side: Side): number => {
+    const half = Math.sqrt(contrast.width(side) ** 2 + margin);
+    return Math.exp(contrast.difference + (side === 'lower' ? -half : half));
+  };
+  const [lower, upper] = [at('lower'), at('upper')];
+  return { estimate: Math.exp(contrast.difference), ...(lower > 0 ? { lower } : {}), ...(Number.isFinite(upper) ? { upper } : {}) };
+}
