@@ -33,6 +33,8 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const config = sidecarConfig(environment);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const questions = new Agent({ keepAlive: true, maxSockets: 1 });
+  // Of its own: megabytes of samples must not make a reading late.
+  const samples = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const standing = new Standing(systemClock);
   const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample), clock: systemClock, random: Math.random });
@@ -45,7 +47,7 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   };
   const endServing = await serveReports({
     report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement }), onAsked,
-    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes(source, max), alive: () => collector.alive,
+    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes({ ...source, agent: samples }, max), alive: () => collector.alive,
   }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   // A report without it is better than no report.
@@ -61,6 +63,7 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
     endReplaying();
     agent.destroy();
     questions.destroy();
+    samples.destroy();
     await endServing();
   }
   logger.info('sidecar ended', { bootId: collector.report.bootId, seq: collector.report.seq });
