@@ -53,8 +53,9 @@ export class ClusterApi {
     }
   }
 
+  /** @param namespace empty: of every namespace, or of what has none */
   async list(type: { readonly apiVersion: string; readonly kind: string }, namespace: string, labelSelector?: string): Promise<readonly Manifest[]> {
-    const answer = await this.#api.list<Manifest>(type.apiVersion, type.kind, namespace, undefined, undefined, undefined, undefined, labelSelector);
+    const answer = await this.#api.list<Manifest>(type.apiVersion, type.kind, namespace === '' ? undefined : namespace, undefined, undefined, undefined, undefined, labelSelector);
     return answer.items;
   }
 
@@ -66,6 +67,17 @@ export class ClusterApi {
       if (!isStatus(error, 404)) throw error;
     }
   }
+}
+
+/** Of an HTTPRoute. */
+export function rulesOf(route: Manifest | undefined): readonly { readonly backendRefs: readonly { readonly weight: number }[] }[] {
+  return (route?.spec as { readonly rules?: ReturnType<typeof rulesOf> } | undefined)?.rules ?? [];
+}
+
+/** Whether the object's status has the condition. */
+export function isTrue(object: Manifest | undefined, type: string): boolean {
+  const status = object?.status as { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
+  return status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
 }
 
 /** Polls until `look` gives something. @throws Error with what `otherwise` says when the time is over */

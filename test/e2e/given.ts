@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { claimName } from './target.ts';
-import type { Stage } from './stage.ts';
+import { eventually, isTrue } from './cluster-api.ts';
+import { patienceMs, type Stage } from './stage.ts';
 import { Then } from './then.ts';
 
 /** A small model of tensors that every machine can serve. Fields of `change` replace these. */
@@ -30,6 +31,17 @@ export class Given {
 
   constructor(stage: Stage) {
     this.#stage = stage;
+  }
+
+  /** A Gateway that takes requests: HTTP on port 8080. */
+  async gateway(name: string): Promise<void> {
+    const { world, namespace } = this.#stage;
+    const named = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace, name };
+    await world.api.apply({
+      apiVersion: named.apiVersion, kind: named.kind, metadata: { namespace, name },
+      spec: { gatewayClassName: world.gatewayClass, listeners: [{ name: 'http', port: 8080, protocol: 'HTTP' }] },
+    });
+    await eventually(`Gateway ${name} programmed`, patienceMs, async () => (isTrue(await world.api.get(named), 'Programmed') ? true : undefined), () => world.lastLines());
   }
 
   /** A model that is ready. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { send, type Conversation, type Tally } from './clients.ts';
-import { eventually, type Manifest } from './cluster-api.ts';
+import { eventually, rulesOf, type Manifest } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
 
 /** Kinds of everything that may belong to a model. */
@@ -46,6 +46,63 @@ export class Then {
     await eventually(`the end of the pods of ${before}`, patienceMs, async () => {
       const left = (await this.#stage.pods(name)).filter((pod) => pod.metadata?.labels?.[labels.revision] !== after);
       return left.length === 0 ? true : undefined;
+    });
+  }
+
+  /** The rollout rests where the candidate has this share, and so many answers from then on come from it. */
+  async candidateGets(name: string, weight: number, { requests = 1_500 } = {}): Promise<void> {
+    const candidate = await this.#stage.until(`${weight}% for the candidate`, name, (model) => {
+      const { status } = model;
+      const isThere = status?.phase === 'Paused' && status.rollout?.actualWeight === weight && conditionOf(model, 'RouteReady')?.status === 'True';
+      return isThere ? status.candidate?.revision : undefined;
+    });
+    await this.#sharesAre(new Map([[candidate, weight]]), requests);
+  }
+
+  /** The rollout rests while both revisions give answers; connections that were kept stay where they are. */
+  async bothRevisionsAnswer(name: string): Promise<void> {
+    const candidate = await this.#stage.until('a share for the candidate', name, (model) => {
+      const { status } = model;
+      return status?.phase === 'Paused' && (status.rollout?.actualWeight ?? 0) > 0 && conditionOf(model, 'RouteReady')?.status === 'True' ? status.candidate?.revision : undefined;
+    });
+    const stable = this.#stage.stable.get(name) ?? '';
+    const counts = (): readonly number[] => [stable, candidate].map((revision) => this.#stage.clients?.tally.byRevision[revision] ?? 0);
+    const [stableBefore = 0] = counts();
+    await eventually('answers of both', patienceMs, () => Promise.resolve((counts()[0] ?? 0) > stableBefore + 100 && (counts()[1] ?? 0) > 100 ? true : undefined), () => counts().join(' and '));
+  }
+
+  /** Every answer from now on comes from the revision that was stable before. */
+  async onlyStableAnswers(name: string): Promise<void> {
+    const stable = this.#stage.stable.get(name) ?? '';
+    await this.#stage.until('the way back', name, ({ status }) => (status?.phase === 'Failed' && status.stable?.revision === stable ? true : undefined));
+    await this.#sharesAre(new Map([[stable, 100]]), 300);
+  }
+
+  /** Proxies learn of new weights a moment after their controller has accepted them. Then chance alone is left: five standard deviations. */
+  async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
+    const { clients } = this.#stage;
+    assert.ok(clients, 'no clients send');
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const before = clients.tally;
+    const from = { answered: before.answered, byRevision: { ...before.byRevision } };
+    await eventually(`${requests} answers`, patienceMs, () => Promise.resolve(clients.tally.answered - from.answered >= requests ? true : undefined), () => JSON.stringify(clients.tally));
+    const answered = clients.tally.answered - from.answered;
+    for (const [revision, weight] of wanted) {
+      const share: number = ((clients.tally.byRevision[revision] ?? 0) - (from.byRevision[revision] ?? 0)) / answered;
+      const chance = 5 * Math.sqrt((weight / 100) * (1 - weight / 100) / answered);
+      process.stdout.write(`      ${(100 * share).toFixed(1)}% of ${answered} answers, asked for ${weight}%\n`);
+      assert.ok(Math.abs(share - weight / 100) <= chance, `${revision} gave ${(100 * share).toFixed(1)}% of ${answered} answers, not ${weight}% within ${(100 * chance).toFixed(1)}`);
+    }
+  }
+
+  /** The route has these weights again, and an Event says that they were put back. */
+  async driftIsPutBack(name: string, weights: readonly number[]): Promise<void> {
+    const { namespace, world } = this.#stage;
+    await eventually('the weights put back', patienceMs, async () => {
+      const route = await world.api.get({ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', namespace, name });
+      const events = await world.api.list({ apiVersion: 'events.k8s.io/v1', kind: 'Event' }, namespace);
+      const isSame = JSON.stringify(rulesOf(route)[0]?.backendRefs.map((ref) => ref.weight)) === JSON.stringify(weights);
+      return isSame && events.some((event) => event['reason'] === 'WeightDrift') ? true : undefined;
     });
   }
 

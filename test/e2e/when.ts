@@ -4,8 +4,10 @@ import { api, labels } from '../../api/names.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { Clients, isReachable, type Conversation } from './clients.ts';
 import { tensors } from './conversations.ts';
-import { eventually } from './cluster-api.ts';
+import { eventually, rulesOf } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
+
+const routeVersion = 'gateway.networking.k8s.io/v1';
 
 export class When {
   readonly #stage: Stage;
@@ -35,6 +37,31 @@ export class When {
     assert.ok(clients, 'no clients send');
     const done = (): boolean => clients.tally.answered + clients.tally.failed.length >= count;
     await eventually(`${count} requests`, patienceMs, () => Promise.resolve(done() ? true : undefined), () => JSON.stringify(clients.tally));
+  }
+
+  /** Somebody ends the pause of the step that the rollout is in. */
+  async pauseIsEnded(name: string): Promise<void> {
+    const resumeStep = await this.#stage.until('a pause', name, ({ status }) => (status?.phase === 'Paused' && status.candidate !== undefined ? `${status.candidate.revision}/${status.rollout?.step ?? 0}` : undefined));
+    await this.#changeRollout(name, { resumeStep });
+  }
+
+  /** Somebody gives the candidate up. */
+  async candidateIsAborted(name: string): Promise<void> {
+    const abortRevision = await this.#stage.until('a candidate', name, ({ status }) => status?.candidate?.revision);
+    await this.#changeRollout(name, { abortRevision });
+  }
+
+  /** Somebody else writes the route: everything to the first of its backends. */
+  async routeIsChangedByOthers(name: string): Promise<void> {
+    const { world, namespace } = this.#stage;
+    const route = await world.api.get({ apiVersion: routeVersion, kind: 'HTTPRoute', namespace, name });
+    const changed = rulesOf(route).map((rule) => ({ ...rule, backendRefs: rule.backendRefs.map((ref, index) => ({ ...ref, weight: index === 0 ? 100 : 0 })) }));
+    await world.api.apply({ apiVersion: routeVersion, kind: 'HTTPRoute', metadata: { namespace, name }, spec: { rules: changed } });
+  }
+
+  async #changeRollout(name: string, change: Partial<NonNullable<OnnxModelSpec['rollout']>>): Promise<void> {
+    const rollout = this.#stage.specs.get(name)?.rollout;
+    await this.specChanges(name, { rollout: { ...rollout, ...change } });
   }
 
   async operatorStops(): Promise<void> {

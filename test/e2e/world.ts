@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { api } from '../../api/names.ts';
 import { ChildProgram } from './child-program.ts';
-import { ClusterApi, eventually } from './cluster-api.ts';
+import { ClusterApi, eventually, isTrue } from './cluster-api.ts';
 import { openCluster } from './cluster-target.ts';
 import { openLocalMode } from './local-target.ts';
 import { fillModelsFolder } from './models-folder.ts';
@@ -23,14 +23,17 @@ export class World {
   readonly api: ClusterApi;
   /** Whether the real embedding model is in the claim. */
   readonly hasMiniLm: boolean;
+  /** A class of Gateways that somebody serves here. */
+  readonly gatewayClass: string | undefined;
   readonly #folder: string;
   #operator: ChildProgram;
   #namespaces = 0;
 
-  private constructor(parts: { target: Target; api: ClusterApi; hasMiniLm: boolean; folder: string; operator: ChildProgram }) {
+  private constructor(parts: { target: Target; api: ClusterApi; hasMiniLm: boolean; gatewayClass: string | undefined; folder: string; operator: ChildProgram }) {
     this.target = parts.target;
     this.api = parts.api;
     this.hasMiniLm = parts.hasMiniLm;
+    this.gatewayClass = parts.gatewayClass;
     this.#folder = parts.folder;
     this.#operator = parts.operator;
   }
@@ -50,7 +53,7 @@ export class World {
         return undefined;
       }
     });
-    return new World({ target, api: client, hasMiniLm, folder, operator: startOperator(target) });
+    return new World({ target, api: client, hasMiniLm, gatewayClass: await findGatewayClass(client), folder, operator: startOperator(target) });
   }
 
   /** A namespace with the claim of models in it. */
@@ -94,6 +97,16 @@ export class World {
       await this.target.close();
       await rm(this.#folder, { recursive: true, force: true });
     }
+  }
+}
+
+/** @returns undefined where there is no Gateway API, or nobody who serves it */
+async function findGatewayClass(client: ClusterApi): Promise<string | undefined> {
+  try {
+    const classes = await client.list({ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass' }, '');
+    return classes.find((one) => isTrue(one, 'Accepted'))?.metadata?.name;
+  } catch {
+    return undefined;
   }
 }
 
