@@ -8,8 +8,9 @@
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
-import type { GateResult } from './analysis/verdict.ts';
+import type { OwnLatency } from './analysis/own-latency.ts';
 import type { Shown } from './gates/gatekeeper.ts';
+import type { ShownResult } from './gates/reading.ts';
 import { forecast, written } from './gates/sentences.ts';
 import type { RolloutState } from './rollout/state.ts';
 
@@ -42,8 +43,8 @@ function inShort({ name, verdict, estimate = '?', lower = '?', upper = '?', limi
   return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${candidateRequests} requests`;
 }
 
-export function gateStatus(result: GateResult): GateStatus {
-  const { gate, verdict, reason, candidateRequests, stableRequests, estimate, lower, upper, limit, requestsStillNeeded } = result;
+export function gateStatus(result: ShownResult): GateStatus {
+  const { gate, own, verdict, reason, candidateRequests, stableRequests, estimate, lower, upper, limit, requestsStillNeeded } = result;
   const number = (value: number | null): string | undefined => (value === null ? undefined : written(result, value));
   return {
     name: gate,
@@ -51,5 +52,12 @@ export function gateStatus(result: GateResult): GateStatus {
     candidateRequests,
     ...present({ reason, stableRequests, estimate: number(estimate), lower: number(lower), upper: number(upper), requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded) }),
     limit: written(result, limit),
+    ...present({ stableLatency: latencyStatus(own.stable), candidateLatency: latencyStatus(own.candidate) }),
   };
+}
+
+function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {
+  if (own === undefined) return undefined;
+  const ms = (value: number | undefined): string | undefined => (value === undefined ? undefined : written({ unit: 'ms' }, value));
+  return present({ estimate: ms(own.estimate), lower: ms(own.lower), upper: ms(own.upper) });
 }

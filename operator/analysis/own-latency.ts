@@ -5,12 +5,13 @@
  * Rule:  the mix of classes and the noise are those of the gate; no verdict rests on these numbers.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import type { Evidence } from './judge.ts';
 import { tailOf, reportScale, type LogHistogram } from './log-histogram.ts';
 import { minuteMargin } from './noise.ts';
 import type { TrafficGate } from './plan.ts';
 import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.ts';
-import { cellsInside, classWeights, latencySeries, type Pair } from './series.ts';
+import { cellsInside, classWeights, latencySeries, type Pair, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
 /** Milliseconds; a bound that is not known is absent. */
@@ -19,19 +20,21 @@ export type OwnLatency = { readonly estimate: number; readonly lower?: number; r
 /** @returns what is known of either side; nothing for a gate over rates */
 export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, evidence: { noise, minutes } }: GateResult): Partial<Pair<OwnLatency>> {
   if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
+  const isCompared = gate.kind === 'latency-increase';
+  // The noise of a comparison is that of two revisions.
+  const precision = { bound: Math.log(1 / alpha), variance: noise ** 2 / (isCompared ? 2 : 1), minutes };
+  const totals = totalsOf(window, isCompared);
+  return present({ candidate: quantileWithBounds(totals.candidate, gate.quantile, precision), stable: quantileWithBounds(totals.stable, gate.quantile, precision) });
+}
+
+function totalsOf(window: Window, isCompared: boolean): Pair<LogHistogram> {
   const cells = cellsInside(window);
   const pods = window.pods ?? cells;
-  const isCompared = gate.kind === 'latency-increase';
   const weights = isCompared ? classWeights(cells, (cell) => cell.latency.total) : {};
-  const span = { firstBlock: window.firstBlock, positions: 0, scale: (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale };
-  // The noise of a comparison is that of two revisions.
-  const variance = noise ** 2 / (isCompared ? 2 : 1);
-  const side = (which: keyof Pair<unknown>): OwnLatency | undefined => {
-    const { total } = latencySeries({ blocks: [], pods: pods[which] }, span, weights[which]);
-    return quantileWithBounds(total, gate.quantile, { bound: Math.log(1 / alpha), variance, minutes });
-  };
-  const [candidate, stable] = [side('candidate'), side('stable')];
-  return { ...(candidate === undefined ? {} : { candidate }), ...(stable === undefined ? {} : { stable }) };
+  const scale = [...pods.candidate, ...pods.stable][0]?.latency.scale ?? reportScale;
+  const span = { firstBlock: window.firstBlock, positions: 0, scale };
+  const totalOf = (side: keyof Pair<unknown>): LogHistogram => latencySeries({ blocks: [], pods: pods[side] }, span, weights[side]).total;
+  return { candidate: totalOf('candidate'), stable: totalOf('stable') };
 }
 
 type Precision = { readonly bound: number; readonly variance: number; readonly minutes: number };

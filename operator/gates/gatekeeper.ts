@@ -23,10 +23,10 @@ import type { Block, Decision, GateReading, Millis, Revision, RolloutState, Stat
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
-import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding } from './reading.ts';
+import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
-export type Shown = { readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly GateResult[]; readonly message: string };
+export type Shown = { readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly ShownResult[]; readonly message: string };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
 /** What a pass needs of the gates. */

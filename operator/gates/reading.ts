@@ -8,7 +8,8 @@
 import type { Evidence } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
 import { isLimit, limitsOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
-import type { Cell } from '../analysis/series.ts';
+import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
+import type { Cell, Pair } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
 import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
 import { failure, openQuestion, progress } from './sentences.ts';
@@ -107,9 +108,15 @@ function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Spe
   return step === 'Waiting' && require === 'Pass' ? first(({ verdict }) => verdict === 'Undecided') : undefined;
 }
 
+/** A gate's result with each revision's own latencies, where it is about latencies. */
+export type ShownResult = GateResult & { readonly own: Partial<Pair<OwnLatency>> };
+
 /** The numbers behind a finding: dearer than the finding itself. */
-export function numbersOf({ plan, evidence }: Finding): readonly GateResult[] {
-  return numbersAt(plan, evidence);
+export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
+  return numbersAt(plan, evidence).map((result, i) => {
+    const gate = plan.gates[i];
+    return { ...result, own: gate === undefined ? {} : ownLatencies(gate, evidence, result) };
+  });
 }
 
 /** One sentence with the numbers. @param results of the same finding */

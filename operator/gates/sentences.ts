@@ -11,8 +11,9 @@ import type { GateResult } from '../analysis/verdict.ts';
 /** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
   if (unit === 'ms') return `${rounded(value)}ms`;
-  const text = `${rounded(value * 100)}%`;
-  return stableRequests !== undefined && !text.startsWith('-') ? `+${text}` : text;
+  // A tenth of a percent is nothing for a latency, much for a rate.
+  const text = `${rounded(unit === 'ratio' && Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : value * 100)}%`;
+  return stableRequests === undefined || text.startsWith('-') || text === '0%' ? text : `+${text}`;
 }
 
 /** Two digits below 10, none behind the point from there on. */

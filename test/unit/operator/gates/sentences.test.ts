@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
+import type { GateResult } from '../../../../operator/analysis/verdict.ts';
+import { gateStatus } from '../../../../operator/gate-status.ts';
+import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
+
+const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };
+const evidence = { minutes: 3, noise: 0.1, candidatePods: 1, stablePods: 3, windowsRemoved: 0 };
+const slow: GateResult = { gate: 'p95', verdict: 'Fail', candidateRequests: 1180, stableRequests: 11_020, unit: 'ratio', estimate: 0.5234, lower: 0.211, upper: 0.9, limit: 0.15, requestsStillNeeded: 0, alpha: 0.0125, evidence };
+const open: GateResult = { ...slow, verdict: 'Undecided', reason: 'Uncertain', estimate: 0.041, lower: -0.0604, upper: 0.132, requestsStillNeeded: 912 };
+const errors: TrafficGate = { kind: 'errors-increase', name: 'errors', increase: 0.005 };
+const failing: GateResult = { ...slow, gate: 'errors', unit: 'share', estimate: 0.032, lower: 0.011, upper: 0.08, limit: 0.005 };
+const alone = { candidateRequests: 400, unit: 'ms', estimate: 83.4, lower: 71.2, upper: 99, limit: 60 } as const;
+
+describe('numbers are written', () => {
+  const rows: readonly (readonly [string, Parameters<typeof written>[0], number])[] = [
+    ['+21%', slow, 0.2149], ['+4.1%', slow, 0.0412], ['-6%', slow, -0.0604], ['0%', slow, 0.0001], ['+15%', slow, 0.15], ['+0.1%', slow, 0.0012],
+    ['48ms', { unit: 'ms' }, 48.2], ['3.2ms', { unit: 'ms' }, 3.21], ['0ms', { unit: 'ms' }, 0.001],
+    ['0.7%', { unit: 'share' }, 0.007], ['0.52%', { unit: 'share' }, 0.00523], ['+0.52%', failing, 0.00523], ['12%', { unit: 'share' }, 0.1234],
+  ];
+  for (const [text, unit, value] of rows) it(`${value} as ${text}`, () => assert.equal(written(unit, value), text));
+});
+
+describe('a gate says', () => {
+  const quality: TrafficGate = { kind: 'disagreement-limit', name: 'quality', max: 0.02 };
+  const { stableRequests: _, ...own } = failing;
+  const rows: readonly (readonly [string, string])[] = [
+    [failure(p95, slow), 'p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
+    [failure({ kind: 'latency-limit', name: 'slo', quantile: 0.99, maxMs: 60 }, { ...slow, ...alone, gate: 'slo', stableRequests: 1 } as GateResult), 'slo is 83ms (at least 71ms, allowed 60ms) after 400 requests of the candidate and 1 of stable'],
+    [failure(errors, failing), 'the error rate is 3.2% above stable (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate and 11,020 of stable'],
+    [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own), 'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
+    [failure(quality, { ...own, limit: 0.02 }), "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
+    [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
+    [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), it hangs on a stall or a few: a person should look'],
+    [openQuestion(p95, { ...open, requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
+    [openQuestion(p95, { ...open, lower: null, upper: null }), 'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
+    [openQuestion(p95, { ...open, reason: 'TooFewRequests', candidateRequests: 12, estimate: null }), 'p95 undecided: 12 requests of the candidate and 11,020 of stable are too few'],
+    [openQuestion(p95, { ...open, reason: 'LoadUnequal' }), 'p95 not judged: pods of the two revisions carry unequal load at this weight'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 2011 }, alone: false }), 'no gate fails so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 0 }, alone: true }), 'no gate fails so far: 117 requests of the candidate, 200 are needed, over a minute'],
+    [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
+  ];
+  for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
+});
+
+describe('a gate in the status', () => {
+  it('has its numbers as people write them, and no bound that is not known', () => {
+    assert.deepEqual(gateStatus({ ...open, lower: null, own: { candidate: { estimate: 62.3, lower: 58.1 } } }), {
+      name: 'p95', verdict: 'Undecided', reason: 'Uncertain', candidateRequests: 1180, stableRequests: 11_020, estimate: '+4.1%', upper: '+13%', limit: '+15%', requestsStillNeeded: 910,
+      candidateLatency: { estimate: '62ms', lower: '58ms' },
+    });
+    assert.equal('requestsStillNeeded' in gateStatus({ ...open, requestsStillNeeded: null, own: {} }), false);
+  });
+});
