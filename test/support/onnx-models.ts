@@ -80,6 +80,28 @@ export function slow(layers = 1000, width = 1024): Model {
   };
 }
 
+/**
+ * x[batch, 8] → y[batch, 8] = x + tanh(x · A · factor) · B: a layer beside a path around it. What its scale is off by
+ * (`factor`) changes the direction of y: it loads, it is finite, and it is wrong on every machine.
+ */
+export function residual(factor = 1): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'residual',
+      nodes: [
+        { op: 'MatMul', inputs: ['x', 'A'], outputs: ['hidden'] },
+        { op: 'Tanh', inputs: ['hidden'], outputs: ['bent'] },
+        { op: 'MatMul', inputs: ['bent', 'B'], outputs: ['added'] },
+        { op: 'Add', inputs: ['x', 'added'], outputs: ['y'] },
+      ],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 8] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', 8] }],
+      weights: [weight('A', 'float32', [8, 8], noise(64, 0.5).map((value) => value * factor)), weight('B', 'float32', [8, 8], noise(64, 1).toReversed())],
+    },
+  };
+}
+
 /** x[batch, side] · W[side, side] with `megabytes` of float32 weights, for memory tests. */
 export function heavy(megabytes = 64): Model {
   const side = Math.floor(Math.sqrt((megabytes * 2 ** 20) / 4));
