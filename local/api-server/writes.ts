@@ -145,10 +145,12 @@ function generateName(metadata: JsonRecord): void {
   if (prefix !== '' && !isNamed) metadata['name'] = prefix.slice(0, maxGeneratedPrefix) + randomSuffix();
 }
 
-/** 409 for a stale version or another uid. */
+/** 409 for a stale version or another uid, 422 for another uid in a patch. */
 function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
   const { name, uid, resourceVersion } = old.metadata;
   const asked = { uid: '', resourceVersion: '', ...draft.metadata };
+  // In a patch the uid is a field like any other, that may not change; in an update it is a precondition.
+  if (asked.uid !== '' && asked.uid !== uid && options.strictVersion === false) throw invalid(resource, name, [invalidValue('metadata.uid', asked.uid, 'field is immutable')]);
   if (asked.uid !== '' && asked.uid !== uid) throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked.uid}, UID in object meta: ${uid}`);
   const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
   if (asked.resourceVersion === '' && needsVersion) throw invalid({ ...resource, kind: resource.plural }, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);

@@ -12,6 +12,7 @@ import { kubectlChapter } from './kubectl.ts';
 import { listChapter } from './lists.ts';
 import { objectChapter } from './objects.ts';
 import { patchChapter } from './patches.ts';
+import { routeChapter } from './routes.ts';
 import { validationChapter } from './validation.ts';
 import { watchChapter } from './watches.ts';
 import { World } from './world.ts';
@@ -50,6 +51,7 @@ export function kubeConformance(name: string, open: () => Promise<{ readonly kub
     deletionChapter(here);
     builtinChapter(here);
     discoveryChapter(here);
+    routeChapter(here);
     kubectlChapter(here);
   });
 }
