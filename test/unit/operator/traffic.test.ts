@@ -60,9 +60,9 @@ describe('trafficSeen tells', () => {
   }
 });
 
-const gateway = (listeners: NonNullable<Gateway['spec']>['listeners'], addresses = ['10.0.0.7']): Gateway => ({
+const gateway = (listeners: NonNullable<NonNullable<Gateway['spec']>['listeners']>, addresses = ['10.0.0.7']): Gateway => ({
   apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', metadata: { name: 'public', namespace: 'ml' },
-  spec: { ...(listeners === undefined ? {} : { listeners }) }, status: { addresses: addresses.map((value) => ({ value })) },
+  spec: { listeners }, status: { addresses: addresses.map((value) => ({ value })) },
 });
 const http = { name: 'http', port: 80, protocol: 'HTTP' };
 
