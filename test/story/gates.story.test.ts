@@ -1,0 +1,138 @@
+/** Canaries from end to end, judged by what their pods tell: what the status said, and on which numbers. */
+import assert from 'node:assert/strict';
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import type { ConfigMap } from '../../operator/kube-objects.ts';
+import { CanaryWorld } from '../support/canary-world.ts';
+import { assertGolden } from '../support/golden.ts';
+
+const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({ model: { uri: `https://models.example/${uri}` }, replicas: 2, revisionHistoryLimit: 5, rollout: { strategy: 'Canary' }, ...more });
+
+type Told = { readonly world: CanaryWorld; readonly lines: string[]; readonly names: Map<string, string>; seconds: number; last: string };
+
+const begin = async (perMinute: number, seed: number, { first = spec('ok-first'), ringBlocks = 90 } = {}): Promise<Told> => {
+  const told = { world: new CanaryWorld({ perMinute, seed, ringBlocks }), lines: [], names: new Map<string, string>(), seconds: 0, last: '' };
+  told.world.cluster.put(first);
+  await live(told, 300);
+  told.lines.length = 0;
+  told.seconds = 0;
+  return told;
+};
+
+/** Lives for so long; a line for each change of where the rollout is. */
+async function live(told: Told, seconds: number, until: () => boolean = () => false): Promise<void> {
+  for (const end = told.seconds + seconds; told.seconds < end && !until(); told.seconds += 5) {
+    await told.world.tick();
+    note(told);
+  }
+}
+
+function note(told: Told): void {
+  const { phase, rollout, message } = told.world.cluster.status;
+  nameRevisions(told);
+  const where = `${phase} ${asked(rollout?.desiredWeight)} asked, ${asked(rollout?.actualWeight)} got`;
+  if (where === told.last) return;
+  told.last = where;
+  let line = `${String(told.seconds).padStart(5)}s  ${where}  ${rollout?.reason}: ${message}`;
+  for (const [revision, name] of told.names) line = line.replaceAll(revision, name);
+  told.lines.push(line);
+}
+
+/** v1, v2: in order of their first appearance. */
+function nameRevisions({ world: { cluster: { status } }, names }: Told): void {
+  for (const revision of [status.stable?.revision, status.candidate?.revision]) if (revision !== undefined && !names.has(revision)) names.set(revision, `v${names.size + 1}`);
+}
+
+function asked(weight: number | undefined): string {
+  return weight === undefined ? '-' : `${weight}%`;
+}
+
+function gateLines({ world }: Told): string[] {
+  const [latest] = world.cluster.status.history ?? [];
+  return [`history: ${latest?.outcome} ${latest?.reason} at ${latest?.weight}%`, ...(latest?.gates ?? []).map((gate) => `  ${JSON.stringify(gate)}`)];
+}
+
+/** Shown numbers are up to half a minute old, and do not have the last five seconds' requests. */
+function assertCounted(world: CanaryWorld): void {
+  const { gates = [], judgedAt = '' } = world.cluster.status.rollout ?? {};
+  const { window, stable, candidate } = comparedIn(world);
+  const [p95] = gates;
+  assert.ok(p95 !== undefined);
+  const missing = (((world.cluster.clock.now() - Date.parse(judgedAt)) / 1000 + 10) * perMinute) / 60;
+  for (const [count = NaN, revision] of [[p95.candidateRequests, candidate], [p95.stableRequests, stable]] as const) {
+    const served = world.requestsSince(revision, window);
+    assert.ok(count <= served && count >= served - missing, `${count} of ${served} requests of ${revision} were counted`);
+  }
+}
+
+function comparedIn({ cluster: { status } }: CanaryWorld): { readonly window: number; readonly stable: string; readonly candidate: string } {
+  return { window: status.rollout?.window ?? NaN, stable: status.stable?.revision ?? '', candidate: status.candidate?.revision ?? '' };
+}
+const perMinute = 400;
+
+const kept = (world: CanaryWorld): ConfigMap | undefined => world.cluster.objects.get('ConfigMap/ranker-gates') as ConfigMap | undefined;
+
+describe('Canaries under traffic', () => {
+  it('promote a revision that serves as stable does', async () => {
+    const told = await begin(12_000, 5);
+    told.world.cluster.put(spec('ok-second'));
+    await live(told, 3600, () => told.world.cluster.status.phase === 'Stable' && told.lines.length > 3);
+    assertGolden('story/gates-promote-an-equal-revision.golden', `${[...told.lines, ...gateLines(told)].join('\n')}\n`);
+    assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Promoted');
+    assert.equal(kept(told.world), undefined, 'nothing is kept at rest');
+  }).timeout(60_000);
+
+  it('take back a slow revision and say on which numbers', async () => {
+    const told = await begin(3000, 6);
+    told.world.cluster.put(spec('ok-x1.6'));
+    await live(told, 3600, () => told.world.cluster.status.phase === 'Failed');
+    assertGolden('story/gates-take-back-a-slow-revision.golden', `${[...told.lines, ...gateLines(told)].join('\n')}\n`);
+    assert.equal(told.world.cluster.status.history?.[0]?.reason, 'LatencyGateFailed');
+    assert.equal(kept(told.world), undefined);
+  }).timeout(60_000);
+
+  it('wait while a revision\'s sidecars are silent, and go on when they are heard again', async () => {
+    const told = await begin(3000, 7);
+    told.world.cluster.put(spec('ok-second'));
+    await live(told, 100, () => told.world.cluster.status.phase === 'Analyzing');
+    told.world.mute = [`ranker-${told.world.cluster.status.candidate?.revision}`];
+    await live(told, 120);
+    told.world.mute = [];
+    await live(told, 60);
+    assertGolden('story/gates-wait-for-silent-sidecars.golden', `${told.lines.join('\n')}\n`);
+  }).timeout(60_000);
+
+  const long = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] } });
+
+  it('lose nothing of a long window, whatever pods go away and however often the operator begins anew', async () => {
+    // Six minutes in the rings: more than passes between two writes, less than the window lasts.
+    const told = await begin(perMinute, 8, { first: long('ok-first'), ringBlocks: 18 });
+    const { world } = told;
+    world.cluster.put(long('ok-x1.15'));
+    await live(told, 200, () => world.cluster.status.phase === 'Analyzing');
+    const { window, stable, candidate } = comparedIn(world);
+    for (let round = 0; round < 3; round += 1) {
+      await live(told, 250);
+      world.lose(round % 2 === 0 ? stable : candidate);
+      await live(told, 30);
+      world.restart();
+    }
+    await live(told, 60);
+    assert.equal(world.cluster.status.phase, 'Analyzing');
+    assert.equal(kept(world)?.data?.['window'], String(window));
+    assertCounted(world);
+  }).timeout(60_000);
+
+  it('write little while they judge', async () => {
+    const told = await begin(perMinute, 9, { first: long('ok-first') });
+    told.world.cluster.put(long('ok-x1.15'));
+    await live(told, 200, () => told.world.cluster.status.phase === 'Analyzing');
+    const before = told.world.cluster.writes.length;
+    await live(told, 600);
+    const writes = told.world.cluster.writes.slice(before);
+    const count = (what: string): number => writes.filter((write) => write === what).length;
+    assert.ok(count('apply ConfigMap/ranker-gates') <= 3, `${count('apply ConfigMap/ranker-gates')} writes of what is kept`);
+    // One every half a minute, and one for every verdict.
+    assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
+    assert.deepEqual(writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'), []);
+  }).timeout(60_000);
+});

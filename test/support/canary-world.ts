@@ -1,0 +1,152 @@
+/**
+ * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service says, and every pod's sidecar
+ * tells of them when it is asked, as a real one does. The operator is whole but for its connections.
+ *
+ * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail). A pod whose name begins
+ * as one in `mute` gives no report.
+ */
+import { labels, paths } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
+import { blockSeconds, type BlockCount, type BlockTraffic, type Report } from '../../api/report.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { Random } from '../../bench/canary/random.ts';
+import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
+import type { ConfigMap, Pod, Service } from '../../operator/kube-objects.ts';
+import { isReady } from '../../operator/kube-objects.ts';
+import { Reconciler, type World } from '../../operator/reconcile.ts';
+import type { FetchReport } from '../../operator/report-client.ts';
+import { ReportPuller } from '../../operator/reports.ts';
+import { followWith } from '../../operator/telling.ts';
+import type { KubeObject } from '../../operator/kube/object.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import { HandClock } from './hand-clock.ts';
+
+const key = 'ml/ranker';
+
+type Sidecar = { readonly revision: string; readonly blocks: Map<number, BlockCount>; readonly since: number; seq: number };
+type Operator = { readonly reconciler: Reconciler; readonly puller: ReportPuller };
+
+export class CanaryWorld {
+  readonly cluster = new FakeCluster(new HandClock());
+  /** Names, or beginnings of names, of pods whose sidecars are silent. */
+  mute: readonly string[] = [];
+  /** Told of every pass of the operator. */
+  readonly more: Partial<World>;
+  readonly #random: Random;
+  readonly #perSecond: number;
+  readonly #ringBlocks: number;
+  readonly #sidecars = new Map<string, Sidecar>();
+  #operator: Operator;
+
+  /** @param options.ringBlocks how much a sidecar remembers */
+  constructor({ perMinute, seed, ringBlocks = 90, more = {} }: { readonly perMinute: number; readonly seed: number; readonly ringBlocks?: number; readonly more?: Partial<World> }) {
+    this.#ringBlocks = ringBlocks;
+    this.#random = new Random(seed);
+    this.#perSecond = perMinute / 60;
+    this.more = more;
+    this.#operator = this.#start();
+  }
+
+  /** Another process takes over: nothing in memory is left. */
+  restart(): void {
+    this.#operator.puller.close();
+    this.#operator = this.#start();
+  }
+
+  /** Five seconds: the cluster lives, clients send, reports are pulled, the operator passes. */
+  async tick(): Promise<void> {
+    this.cluster.tick();
+    this.#serve();
+    // A pass for each change, as the watches would ask for.
+    for (let pass = 0; pass < 4; pass += 1) await this.#operator.reconciler.reconcile(key).catch(() => this.restart());
+    await this.cluster.clock.advance(5000);
+  }
+
+  /** What pods of a revision answered since a block, those that are gone included. */
+  requestsSince(revision: string, block: number): number {
+    return [...this.#sidecars.values()]
+      .filter((sidecar) => sidecar.revision === revision)
+      .flatMap((sidecar) => [...sidecar.blocks.values()])
+      .reduce((sum, { index, traffic }) => sum + (index < block ? 0 : traffic.reduce((total, row) => total + row.ok + (row.errors['bug'] ?? 0), 0)), 0);
+  }
+
+  /** A pod goes away, and its sidecar with it; its Deployment makes another. */
+  lose(revision: string): void {
+    const pod = this.cluster.of<Pod>('Pod').find((one) => revisionOf(one) === revision && isReady(one));
+    if (pod !== undefined) this.cluster.objects.delete(`Pod/${pod.metadata.name}`);
+  }
+
+  #start(): Operator {
+    const { cluster } = this;
+    const puller = new ReportPuller({ fetch: this.#fetch, clock: cluster.clock, logger: silentLogger });
+    const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) }, silentLogger);
+    puller.onReport((model, pod, report) => gates.hear(model, pod, report));
+    const reconciler = new Reconciler({
+      client: cluster.client, caches: cluster.caches, reports: (uid) => puller.latest(uid)?.report, clock: cluster.clock, logger: silentLogger, gates,
+      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: followWith(puller), ...this.more,
+    });
+    return { reconciler, puller };
+  }
+
+  readonly #fetch: FetchReport = (ip, _signal, { blocksFrom = 0 } = {}) => {
+    const pod = this.cluster.of<Pod>('Pod').find((one) => one.status?.podIP === ip);
+    const sidecar = pod === undefined ? undefined : this.#sidecars.get(pod.metadata.name);
+    if (pod === undefined || sidecar === undefined || this.mute.some((name) => pod.metadata.name.startsWith(name))) return Promise.resolve({ kind: 'nothing', reason: 'no answer' });
+    const until = this.#blockNow();
+    const since = Math.max(sidecar.since, blocksFrom, until - this.#ringBlocks + 1);
+    const counts = [...sidecar.blocks.values()].filter(({ index }) => index >= since);
+    return Promise.resolve({ kind: 'report', report: this.#reportOf(pod, { since, until, counts }, sidecar.seq) });
+  };
+
+  #reportOf(pod: Pod, blocks: NonNullable<Report['blocks']>, seq: number): Report {
+    const revision = revisionOf(pod);
+    return { schema: 1, bootId: `boot-${pod.metadata.name}`, seq, revision, ready: isReady(pod), blocks, ...present({ golden: this.cluster.goldenOf(revision) }) };
+  }
+
+  #blockNow(): number {
+    return Math.floor(this.cluster.clock.now() / 1000 / blockSeconds);
+  }
+
+  #serve(): void {
+    const pods = this.cluster.of<Pod>('Pod').filter(isReady);
+    for (const pod of pods) if (!this.#sidecars.has(pod.metadata.name)) this.#sidecars.set(pod.metadata.name, { revision: revisionOf(pod), blocks: new Map(), since: this.#blockNow(), seq: 0 });
+    const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
+    const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
+    for (const pod of serving) this.#count(pod, this.#random.poisson((this.#perSecond * 5) / serving.length));
+  }
+
+  #count(pod: Pod, requests: number): void {
+    const sidecar = this.#sidecars.get(pod.metadata.name);
+    if (sidecar === undefined || requests === 0) return;
+    const index = this.#blockNow();
+    sidecar.seq += 1;
+    sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [this.#answered(pod, requests, sidecar.blocks.get(index)?.traffic[0])] });
+  }
+
+  #answered(pod: Pod, requests: number, before: BlockTraffic = { tier: 'interactive', sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {} }): BlockTraffic {
+    const uri = this.#configOf(pod).source?.uri ?? '';
+    const failed = Math.min(requests, this.#random.poisson((requests * numberAfter('errors', uri, 0)) / 100));
+    const counts: Record<string, number> = { ...before.latency.counts };
+    for (let i = failed; i < requests; i += 1) {
+      const bucket = Math.ceil(Math.log((20 * numberAfter('x', uri, 1) * Math.exp(0.5 * this.#random.normal())) / 0.1) / Math.log(1.02));
+      counts[bucket] = (counts[bucket] ?? 0) + 1;
+    }
+    return { ...before, latency: { ...before.latency, counts }, ok: before.ok + requests - failed, errors: { bug: (before.errors['bug'] ?? 0) + failed } };
+  }
+
+  #configOf(pod: Pod): Config {
+    const config = this.cluster.of<ConfigMap>('ConfigMap').find((one) => revisionOf(one) === revisionOf(pod) && revisionOf(pod) !== '');
+    return JSON.parse(config?.data?.[paths.configFile] ?? '{}') as Config;
+  }
+}
+
+type Config = { readonly source?: { readonly uri?: string } };
+
+function revisionOf(object: KubeObject): string {
+  return object.metadata.labels?.[labels.revision] ?? '';
+}
+
+/** `x1.6` → 1.6 */
+function numberAfter(word: string, uri: string, otherwise: number): number {
+  return Number(new RegExp(`-${word}([0-9.]+)`).exec(uri)?.[1] ?? otherwise);
+}
