@@ -14,7 +14,7 @@ import { clusterFlags, clusterFlagsHelp, modelName, parseFlags } from './cluster
 import { openCluster, type Cluster } from './cluster.ts';
 import { abort, pause, pin, promote, resume, retry, unpin, type Intent, type IntentFields, type Move } from './intents.ts';
 import type { ModelRef } from './models.ts';
-import { manifestOwners } from './ownership.ts';
+import { cliManager, manifestOwners } from './ownership.ts';
 import { plainLine } from './plain-text.ts';
 import { namedRevision, rememberedRevisions } from './remembered-revisions.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
@@ -76,7 +76,7 @@ ${verb.text}
 ${revision}${verb.canWait ? waitHelpLines : ''}${clusterFlagsHelp}
 
 A revision is its ten hex digits or their beginning, four at the least. What is written is a field of spec.rollout, under
-the field manager kubectl-onnx, and names the revision it means.
+the field manager ${cliManager}, and names the revision it means.
 
 Exit codes: 0 written, or so already; 2 refused, wrong flags, or no such model; 4 the API server cannot be reached${verb.canWait ? ';\nwith --wait those of "wait"' : ''}.
 `;

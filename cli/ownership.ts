@@ -6,8 +6,8 @@
  */
 import { isRecord } from '../api/record.ts';
 
-/** Everything that this command writes is written under this name. */
-export const cliManager = 'kubectl-onnx';
+/** Everything that this command writes is written under this name. Flux takes back what any name that begins with "kubectl" wrote. */
+export const cliManager = 'onnx-cli';
 
 type Meta = { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>>; readonly managedFields?: unknown };
 type Owned = { readonly manager: string; readonly operation: string; readonly fields: unknown };

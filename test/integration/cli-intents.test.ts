@@ -53,7 +53,7 @@ describe('kubectl-onnx intents', () => {
     const name = newModel();
     assert.equal(await ran('promote', name), `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it\n`);
     assert.deepEqual(rollout(name), { promoteRevision: B });
-    assert.ok(managers(name).includes('kubectl-onnx'));
+    assert.ok(managers(name).includes('onnx-cli'));
     api.say('ml', name, { ...underWay, claims: busy });
     assert.match(await ran('promote', name), /promote \(nothing to do\): bbbbbbbbbb is to be promoted already/);
   });
@@ -200,7 +200,7 @@ describe('kubectl-onnx intents', () => {
         `ml/${name}: undo: written`, '',
       ].join('\n'));
       assert.deepEqual(model(name).spec, { model: { uri: uri(B) }, replicas: 2, revisionHistoryLimit: 5, rollout: { progressDeadline: '5m' } });
-      assert.ok(managers(name).includes('kubectl-onnx'));
+      assert.ok(managers(name).includes('onnx-cli'));
     });
 
     it('undo from a promoted revision goes to the one before it', async () => {

@@ -36,7 +36,7 @@ const rows: readonly Row[] = [
   { name: 'promote names the candidate', intent: promote, status: analyzing, want: { set: { promoteRevision: B }, say: /bbbbbbbbbb gets all the traffic/ } },
   { name: 'promote takes an abort of the same revision away', intent: promote, status: analyzing, rollout: { abortRevision: B }, want: { set: { promoteRevision: B, abortRevision: null } } },
   { name: 'promote leaves an abort of another revision to whoever wrote it', intent: promote, status: analyzing, rollout: { abortRevision: C }, want: { set: { promoteRevision: B } } },
-  { name: 'promote clears an abort of another revision that this command wrote', intent: promote, status: analyzing, rollout: { abortRevision: C, paused: true }, managedFields: [owned('kubectl-onnx', 'Update', 'abortRevision', 'paused')], want: { set: { promoteRevision: B, abortRevision: null }, say: /spec.rollout.paused holds it/ } },
+  { name: 'promote clears an abort of another revision that this command wrote', intent: promote, status: analyzing, rollout: { abortRevision: C, paused: true }, managedFields: [owned('onnx-cli', 'Update', 'abortRevision', 'paused')], want: { set: { promoteRevision: B, abortRevision: null }, say: /spec.rollout.paused holds it/ } },
   { name: 'promote twice is one promotion', intent: promote, status: analyzing, rollout: { promoteRevision: B }, want: { nothing: /to be promoted already/ } },
   { name: 'promote of another revision than the candidate is refused', intent: promote, status: analyzing, revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },
   { name: 'promote at rest is refused', intent: promote, status: stable, want: { refuse: /no rollout is under way: aaaaaaaaaa serves/ } },
@@ -68,7 +68,7 @@ const rows: readonly Row[] = [
   { name: 'resume ends a pause by hand first', intent: resume, status: paused('Step'), rollout: { paused: true }, want: { set: { paused: null }, say: /the rollout of bbbbbbbbbb goes on/ } },
   { name: 'resume names the step that waits', intent: resume, status: paused('Step'), want: { set: { resumeStep: `${B}/2` }, say: /goes on from step 3$/ } },
   { name: 'resume ends the wait for an undecided gate', intent: resume, status: paused('Undecided'), want: { set: { resumeStep: `${B}/2` } } },
-  { name: 'resume clears the step of another revision', intent: resume, status: paused('Step'), rollout: { promoteRevision: C }, managedFields: [owned('kubectl-onnx', 'Update', 'promoteRevision')], want: { set: { resumeStep: `${B}/2`, promoteRevision: null } } },
+  { name: 'resume clears the step of another revision', intent: resume, status: paused('Step'), rollout: { promoteRevision: C }, managedFields: [owned('onnx-cli', 'Update', 'promoteRevision')], want: { set: { resumeStep: `${B}/2`, promoteRevision: null } } },
   { name: 'resume says what it goes on without', intent: resume, status: paused('ReportsStale'), want: { set: { resumeStep: `${B}/2` }, say: /from step 3, although its pods have not reported/ } },
   { name: 'resume goes on beside a stable that is not well', intent: resume, status: paused('StableUnhealthy'), want: { set: { resumeStep: `${B}/2` }, say: /although stable is not well/ } },
   { name: 'resume of a wait without a step is refused', intent: resume, status: status('Preparing', { pausedReason: 'AwaitingCapacity' }), want: { refuse: /it waits \(AwaitingCapacity\): Preparing it is/ } },
@@ -103,7 +103,7 @@ describe('an intent', () => {
 });
 
 describe('who else writes a model', () => {
-  it('is whoever applies the field', () => assert.deepEqual(manifestOwners({ managedFields: [owned('flux', 'Apply', 'paused'), owned('kubectl-edit', 'Update', 'paused'), owned('kubectl-onnx', 'Update', 'paused')] }, 'paused'), ['flux']));
+  it('is whoever applies the field', () => assert.deepEqual(manifestOwners({ managedFields: [owned('flux', 'Apply', 'paused'), owned('kubectl-edit', 'Update', 'paused'), owned('onnx-cli', 'Update', 'paused')] }, 'paused'), ['flux']));
   it('is kubectl apply where its own note has the field', () => {
     const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"spec":{"rollout":{"paused":true}}}' };
     assert.deepEqual(manifestOwners({ annotations }, 'paused'), ['kubectl apply']);

@@ -1,0 +1,31 @@
+/**
+ * How Flux, Helm 4 and others that use kstatus read an object, reduced to what an OnnxModel can show.
+ *
+ * Why: the order of the rules matters (deletion, observedGeneration, abnormal conditions in the order of the list, Ready).
+ */
+import { isRecord } from '../../api/record.ts';
+
+export type KStatus = 'Terminating' | 'InProgress' | 'Failed' | 'Current';
+
+export type Readable = { readonly metadata: { readonly generation: number; readonly deletionTimestamp?: string }; readonly status?: unknown };
+
+/** @throws TypeError where kstatus itself would break off: an observedGeneration that is no whole number */
+export function kstatusOf({ metadata, status }: Readable): KStatus {
+  if (metadata.deletionTimestamp !== undefined) return 'Terminating';
+  if (!isRecord(status)) return 'Current';
+  return isOutdated(status['observedGeneration'], metadata.generation) ? 'InProgress' : byConditions(status['conditions']);
+}
+
+function isOutdated(observed: unknown, generation: number): boolean {
+  if (observed === undefined) return false;
+  if (!Number.isInteger(observed)) throw new TypeError(`observedGeneration is ${JSON.stringify(observed)}`);
+  return observed !== generation;
+}
+
+function byConditions(conditions: unknown): KStatus {
+  const all = Array.isArray(conditions) ? conditions.filter(isRecord) : [];
+  const abnormal = all.find(({ type, status }) => status === 'True' && (type === 'Reconciling' || type === 'Stalled'));
+  if (abnormal !== undefined) return abnormal['type'] === 'Reconciling' ? 'InProgress' : 'Failed';
+  const ready = all.find(({ type }) => type === 'Ready');
+  return ready === undefined || ready['status'] === 'True' ? 'Current' : 'InProgress';
+}
