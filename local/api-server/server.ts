@@ -17,6 +17,7 @@ import { createCore, type Core } from './core.ts';
 import { expireEvents } from './event-expiry.ts';
 import { Exchange } from './http/exchange.ts';
 import { Faults } from './http/faults.ts';
+import { PortForwards, wantsPortForward } from './http/port-forward.ts';
 import { OpenApi } from './http/openapi.ts';
 import { route, type Services } from './http/router.ts';
 import { Watches } from './http/watch.ts';
@@ -72,9 +73,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
   let logs = options.logs;
   const services: Services = { core, openApi: new OpenApi(core.catalog), watches, watchOptions: { bookmarkMs: options.bookmarkMs ?? defaultBookmarkMs }, logs: () => logs };
   const { certificate, privateKey } = selfSigned([host], clock.now());
-  const server = createServer({ cert: certificate, key: privateKey, maxHeaderSize: maxHeaderBytes, requestTimeout: 60_000, keepAliveTimeout: 120_000 }, (request, response) => {
+  const server = createServer({ cert: certificate, key: privateKey, maxHeaderSize: maxHeaderBytes, requestTimeout: 60_000, keepAliveTimeout: 120_000, shouldUpgradeCallback: wantsPortForward }, (request, response) => {
     void answer({ services, faults, token, logger }, request, response);
   });
+  const forwards = new PortForwards();
+  server.on('upgrade', (request, socket, head) => forwards.start(core, { request, socket, head }, () => mustBeAllowed(request, token)));
   server.maxConnections = 1_024;
   const bound = await listen(server, host, port);
   const stopExpiring = expireEvents(core);
@@ -90,6 +93,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
     kubeconfig: () => kubeconfigFor({ server: url, token, certificate }),
     close: () => {
       stopExpiring();
+      forwards.closeAll();
       return end({ server, core, watches, journal });
     },
   };
@@ -122,7 +126,7 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
   let exchange: Exchange | undefined;
   try {
     exchange = new Exchange(request, response);
-    if (!isAllowed(exchange, context.token)) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+    if (!openPaths.has(exchange.path)) mustBeAllowed(request, context.token);
     if (await context.faults.pass(exchange)) await route(context.services, exchange);
   } catch (error) {
     refuse(context, exchange, response, error);
@@ -141,8 +145,7 @@ function refuse(context: Context, exchange: Exchange | undefined, response: Serv
   }
 }
 
-function isAllowed(exchange: Exchange, token: string): boolean {
-  if (openPaths.has(exchange.path)) return true;
-  const [shown, wanted] = [Buffer.from(exchange.request.headers.authorization ?? ''), Buffer.from(`Bearer ${token}`)];
-  return shown.length === wanted.length && timingSafeEqual(shown, wanted);
+function mustBeAllowed(request: IncomingMessage, token: string): void {
+  const [shown, wanted] = [Buffer.from(request.headers.authorization ?? ''), Buffer.from(`Bearer ${token}`)];
+  if (shown.length !== wanted.length || !timingSafeEqual(shown, wanted)) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
 }

@@ -147,14 +147,21 @@ function generateName(metadata: JsonRecord): void {
 
 /** 409 for a stale version or another uid, 422 for another uid in a patch. */
 function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
-  const { name, uid, resourceVersion } = old.metadata;
-  const asked = { uid: '', resourceVersion: '', ...draft.metadata };
-  // In a patch the uid is a field like any other, that may not change; in an update it is a precondition.
-  if (asked.uid !== '' && asked.uid !== uid && options.strictVersion === false) throw invalid(resource, name, [invalidValue('metadata.uid', asked.uid, 'field is immutable')]);
-  if (asked.uid !== '' && asked.uid !== uid) throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked.uid}, UID in object meta: ${uid}`);
+  const { name, resourceVersion } = old.metadata;
+  checkUid(resource, draft, old, options);
+  const asked = stringAt(draft.metadata, 'resourceVersion') ?? '';
   const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
-  if (asked.resourceVersion === '' && needsVersion) throw invalid({ ...resource, kind: resource.plural }, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
-  if (asked.resourceVersion !== '' && asked.resourceVersion !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
+  if (asked === '' && needsVersion) throw invalid({ ...resource, kind: resource.plural }, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
+  if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
+}
+
+/** In a patch the uid is a field like any other, that may not change; in an update it is a precondition. */
+function checkUid(resource: Resource, draft: Draft, old: KubeObject, options: WriteOptions): void {
+  const { name, uid } = old.metadata;
+  const asked = stringAt(draft.metadata, 'uid') ?? '';
+  if (asked === '' || asked === uid) return;
+  if (options.strictVersion === false) throw invalid(resource, name, [invalidValue('metadata.uid', asked, 'field is immutable')]);
+  throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${uid}`);
 }
 
 /** The metadata that only the server writes: put back without a word. */

@@ -1,7 +1,10 @@
 /** The verbs that people type, each against local mode's API server, by kubectl 1.34 and 1.35; and Helm. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -32,6 +35,17 @@ async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[
   await kubectl.ok(['create', '-f', '-'], definition);
   await kubectl.ok(['wait', '--for=condition=Established', 'crd/onnxmodels.onnx-operator.dev', '--timeout=10s']);
   return { server, kubectl, version };
+}
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 describe('the verbs that people type', function () {
@@ -177,6 +191,34 @@ describe('the verbs that people type', function () {
     assert.match(await kubectl.ok(['api-versions']), /^apps\/v1$[\s\S]*^v1$/m);
     assert.match(await kubectl.ok(['version']), new RegExp(`Client Version: v1\\.${version}\\.[\\s\\S]*Server Version: v1\\.35\\.\\d+\\+onnx-local`));
     assert.match(await kubectl.ok(['cluster-info']), /is running at .*https:\/\/127\.0\.0\.1:/);
+  });
+
+  each('port-forward carries connections to a pod, and says what goes wrong', async ({ kubectl, server }) => {
+    const web = createServer((request, response) => void request.pipe(response));
+    ends.push(() => void web.close());
+    web.listen(0, '127.0.0.1');
+    await once(web, 'listening');
+    const { port } = web.address() as AddressInfo;
+    await kubectl.ok(['run', 'forwarded', '--image=a:1']);
+    const ref = { apiVersion: 'v1', plural: 'pods', namespace: 'work', name: 'forwarded' };
+    const pod = server.objects.get(ref);
+    assert.ok(pod !== undefined);
+    server.objects.updateStatus(ref, { ...pod, status: { phase: 'Running', podIP: '127.0.0.1' } });
+    const forward = async (to: number): Promise<{ readonly url: string; readonly output: () => string; readonly end: () => Promise<void> }> => {
+      const running = kubectl.follow(['port-forward', 'pod/forwarded', `:${to}`, '--address=127.0.0.1']);
+      const from = await eventually('the port', () => /Forwarding from 127\.0\.0\.1:(\d+)/.exec(running.output())?.[1], 20_000);
+      return { ...running, url: `http://127.0.0.1:${from}/` };
+    };
+    const good = await forward(port);
+    const body = Buffer.alloc(300_000, 'x');
+    const answers = await Promise.all([1, 2, 3].map(async () => (await fetch(good.url, { method: 'POST', body })).arrayBuffer()));
+    for (const answer of answers) assert.ok(body.equals(Buffer.from(answer)));
+    await good.end();
+    const bad = await forward(await freePort());
+    await assert.rejects(fetch(bad.url));
+    await eventually('what went wrong', () => /error forwarding port \d+ to 127\.0\.0\.1: connect ECONNREFUSED/.test(bad.output()), 20_000);
+    await bad.end();
+    assert.match((await kubectl.run(['exec', 'forwarded', '--', 'ls'])).err, /exec is not served by local mode/);
   });
 
   each('auth says that one may do everything, and of nobody else what they may', async ({ kubectl }) => {

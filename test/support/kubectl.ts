@@ -40,9 +40,9 @@ export class Kubectl {
   }
 
   follow(args: readonly string[]): { readonly output: () => string; readonly end: () => Promise<void> } {
-    const child = spawn(this.#program, [...this.#flags, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(this.#program, [...this.#flags, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
-    child.stdout.on('data', (chunk: Buffer) => void (text += chunk.toString('utf8')));
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void (text += chunk.toString('utf8')));
     return {
       output: () => text,
       async end() {

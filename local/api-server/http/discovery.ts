@@ -70,11 +70,16 @@ const subresourceVerbs = ['get', 'patch', 'update'];
 
 type Subresource = { readonly name: string; readonly kind: JsonRecord; readonly verbs: readonly string[] };
 
+const podSubresources: readonly Subresource[] = [
+  { name: 'log', kind: { group: '', version: 'v1', kind: 'Pod' }, verbs: ['get'] },
+  { name: 'portforward', kind: { group: '', version: 'v1', kind: 'PodPortForwardOptions' }, verbs: ['create', 'get'] },
+];
+
 function subresourcesOf(resource: Resource): readonly Subresource[] {
   return [
     ...(resource.hasStatus ? [{ name: 'status', kind: kindOf(resource), verbs: subresourceVerbs }] : []),
     ...(resource.scale === undefined ? [] : [{ name: 'scale', kind: scaleKind, verbs: subresourceVerbs }]),
-    ...(resource.table === 'pods' ? [{ name: 'log', kind: kindOf(resource), verbs: ['get'] }] : []),
+    ...(resource.table === 'pods' ? podSubresources : []),
   ];
 }
 
@@ -132,6 +137,6 @@ function plainResources(resource: Resource): JsonRecord[] {
     ...(resource.shortNames.length === 0 ? {} : { shortNames: resource.shortNames }),
     ...(resource.categories.length === 0 ? {} : { categories: resource.categories }),
   };
-  const below = subresourcesOf(resource).map((one) => ({ name: `${plural}/${one.name}`, singularName: '', namespaced, ...(one.name === 'scale' ? scaleKind : { kind }), verbs: one.verbs }));
+  const below = subresourcesOf(resource).map((one) => ({ name: `${plural}/${one.name}`, singularName: '', namespaced, ...(one.name === 'scale' ? scaleKind : { kind: one.kind['kind'] ?? kind }), verbs: one.verbs }));
   return [own, ...below];
 }

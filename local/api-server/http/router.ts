@@ -5,7 +5,7 @@
  */
 import type { LogSource } from '../../objects.ts';
 import type { Core } from '../core.ts';
-import { forbidden, methodNotAllowed, notServed, StatusError, unknownPath } from '../status.ts';
+import { badRequest, forbidden, methodNotAllowed, notServed, StatusError, unknownPath } from '../status.ts';
 import { aggregated, aggregatedType, apiVersions, group, groupList, isAggregated, resourceList } from './discovery.ts';
 import type { Exchange, Target } from './exchange.ts';
 import { streamLog } from './logs.ts';
@@ -163,7 +163,8 @@ async function serveTarget(services: Services, exchange: Exchange, target: Targe
 async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
   if (target.resource.table !== 'pods') throw notServed(`${target.resource.plural}/${target.subresource}`);
   if (target.subresource === 'log' && exchange.method === 'GET') await streamLog(services.core, exchange, target, services.logs());
-  else if (['exec', 'attach', 'portforward'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`);
+  else if (target.subresource === 'portforward') throw badRequest('ports are forwarded over SPDY/3.1 only');
+  else if (['exec', 'attach'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`);
   else throw notServed(`pods/${target.subresource}`);
 }
 

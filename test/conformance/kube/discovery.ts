@@ -19,7 +19,7 @@ export function discoveryChapter(here: () => World): void {
       assert.deepEqual(new Set(widgets.verbs), new Set(['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']));
       assert.deepEqual(resources.map((one: Json) => one.name), ['widgets', 'widgets/status', 'widgets/scale']);
       const core = ok(await here().api.get('/api/v1')).resources.map((one: Json) => one.name);
-      for (const name of ['pods', 'pods/log', 'services', 'configmaps', 'events', 'namespaces']) assert.ok(core.includes(name), name);
+      for (const name of ['pods', 'pods/log', 'pods/portforward', 'services', 'configmaps', 'events', 'namespaces']) assert.ok(core.includes(name), name);
     });
 
     it('comes in one piece when asked', async () => {

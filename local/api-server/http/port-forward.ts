@@ -1,0 +1,177 @@
+/**
+ * `POST …/pods/NAME/portforward`: connections from kubectl to a pod's ports, many over one SPDY connection.
+ *
+ * Owns:   the handshake, pairing each connection's stream of data with its stream for errors, and the sockets to the pod.
+ *         kubectl asks over WebSockets first and comes back over SPDY when that is refused.
+ * Limits: 256 connections at a time over one. Back pressure is the sockets' own.
+ * Ends:   with kubectl's connection, and with the server.
+ */
+import type { IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { messageOf } from '../../../api/errors.ts';
+import { stringAt } from '../../../lib/json.ts';
+import type { Core } from '../core.ts';
+import { dataFrame, FrameReader, pingFrame, replyFrame, type Frame } from '../spdy/frames.ts';
+import { HeaderReader, HeaderWriter } from '../spdy/header-blocks.ts';
+import { badRequest, notFound, StatusError } from '../status.ts';
+import { keyOf } from '../store.ts';
+
+const protocol = 'portforward.k8s.io';
+const maxConnections = 256;
+
+/** Whether a request is for this file; any other that wants to upgrade is answered as if it did not. */
+export function wantsPortForward(request: IncomingMessage): boolean {
+  return targetOf(request) !== undefined && (request.headers.upgrade ?? '').toLowerCase() === 'spdy/3.1';
+}
+
+type PodTarget = { readonly namespace: string; readonly name: string };
+
+function targetOf(request: IncomingMessage): PodTarget | undefined {
+  const [, namespace, name] = /^\/api\/v1\/namespaces\/([a-z0-9-]+)\/pods\/([a-z0-9.-]+)\/portforward(?:\?|$)/.exec(request.url ?? '') ?? [];
+  return namespace === undefined || name === undefined ? undefined : { namespace, name };
+}
+
+/** Every kubectl that forwards; the server ends them when it ends. */
+export class PortForwards {
+  readonly #open = new Set<Duplex>();
+
+  /** Answers an upgrade. @param head what came after the request already. @param check throws for whoever may not */
+  start(core: Core, upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer }, check: () => void): void {
+    const { request, socket, head } = upgrade;
+    socket.on('error', () => socket.destroy());
+    try {
+      check();
+      const host = hostOf(core, request);
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`);
+      socket.unshift(head);
+      this.#open.add(socket);
+      socket.once('close', () => this.#open.delete(socket));
+      void new Forwarding(socket, host).run();
+    } catch (error) {
+      refuse(socket, error instanceof StatusError ? error : new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`));
+    }
+  }
+
+  closeAll(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+function refuse(socket: Duplex, { body }: StatusError): void {
+  const text = JSON.stringify(body);
+  socket.end(`HTTP/1.1 ${body.code ?? 500} ${body.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
+}
+
+/** @returns the pod's address. @throws StatusError 404, 400 for a pod that does not run or a client that speaks otherwise */
+function hostOf(core: Core, request: IncomingMessage): string {
+  const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
+  const offered = String(request.headers['x-stream-protocol-version'] ?? '').split(',').map((one) => one.trim());
+  if (!offered.includes(protocol)) throw badRequest(`unable to negotiate protocol: client supports [${offered.join(' ')}], server supports [${protocol}]`);
+  const pod = core.store.get('pods', keyOf(namespace, name));
+  if (pod === undefined) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, name);
+  const host = stringAt(pod, 'status', 'podIP');
+  if (host === undefined || stringAt(pod, 'status', 'phase') !== 'Running') throw badRequest(`pod ${JSON.stringify(name)} is not running`);
+  return host;
+}
+
+/** One connection to a port of the pod: a stream that carries it, and one that says what went wrong. */
+type Connection = { readonly data: number; readonly errors: number; readonly socket: Socket };
+
+class Forwarding {
+  readonly #client: Duplex;
+  readonly #host: string;
+  readonly #reader = new HeaderReader();
+  readonly #writer = new HeaderWriter();
+  /** Streams for errors that wait for their stream of data, by the id that both name. */
+  readonly #waiting = new Map<string, number>();
+  readonly #connections = new Map<number, Connection>();
+
+  constructor(client: Duplex, host: string) {
+    this.#client = client;
+    // Every connection that is too fast for it waits for it.
+    client.setMaxListeners(maxConnections + 10);
+    this.#host = host;
+  }
+
+  /** Never rejects: a client that breaks the protocol loses its connection. */
+  async run(): Promise<void> {
+    const frames = new FrameReader();
+    try {
+      for await (const chunk of this.#client as AsyncIterable<Buffer>) for (const frame of frames.push(chunk)) await this.#take(frame);
+    } catch {
+      // There is nobody to tell: kubectl says that it lost its connection.
+    }
+    for (const { socket } of this.#connections.values()) socket.destroy();
+    this.#reader.close();
+    this.#writer.close();
+    this.#client.destroy();
+  }
+
+  async #take(frame: Frame): Promise<void> {
+    switch (frame.kind) {
+      case 'open':
+        await this.#opened(frame.stream, await this.#reader.read(frame.block));
+        return;
+      case 'data':
+        await this.#carry(frame.stream, frame.bytes, frame.isLast);
+        return;
+      case 'reset':
+        this.#connections.get(frame.stream)?.socket.destroy();
+        return;
+      case 'ping':
+        this.#client.write(pingFrame(frame.bytes));
+        return;
+      case 'other':
+        return;
+    }
+  }
+
+  async #opened(stream: number, headers: ReadonlyMap<string, string>): Promise<void> {
+    this.#client.write(replyFrame(stream, await this.#writer.empty()));
+    const id = headers.get('requestid') ?? '';
+    if (headers.get('streamtype') === 'error') {
+      if (this.#waiting.size >= maxConnections) throw new Error('too many streams for errors');
+      this.#waiting.set(id, stream);
+      return;
+    }
+    const errors = this.#waiting.get(id);
+    const port = Number(headers.get('port'));
+    this.#waiting.delete(id);
+    if (errors === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) throw new Error('a stream names no port or has none for errors');
+    if (this.#connections.size >= maxConnections) this.#finish({ data: stream, errors }, `more than ${maxConnections} connections at a time`);
+    else this.#connect({ data: stream, errors, port });
+  }
+
+  #connect({ data, errors, port }: { readonly data: number; readonly errors: number; readonly port: number }): void {
+    const socket = connect({ host: this.#host, port, allowHalfOpen: true, noDelay: true });
+    this.#connections.set(data, { data, errors, socket });
+    let problem: string | undefined;
+    socket.on('data', (bytes: Buffer) => {
+      if (this.#client.write(dataFrame(data, bytes, false))) return;
+      socket.pause();
+      this.#client.once('drain', () => socket.resume());
+    });
+    socket.on('error', (error) => void (problem = `error forwarding port ${port} to ${this.#host}: ${messageOf(error)}`));
+    socket.once('end', () => this.#client.write(dataFrame(data, Buffer.alloc(0), true)));
+    socket.once('close', () => {
+      this.#connections.delete(data);
+      this.#finish({ data, errors }, problem);
+    });
+  }
+
+  /** Ends both streams of a connection; what is said twice does no harm. */
+  #finish({ data, errors }: Pick<Connection, 'data' | 'errors'>, problem: string | undefined): void {
+    if (!this.#client.writable) return;
+    this.#client.write(dataFrame(data, Buffer.alloc(0), true));
+    this.#client.write(dataFrame(errors, Buffer.from(problem ?? ''), true));
+  }
+
+  async #carry(stream: number, bytes: Buffer, isLast: boolean): Promise<void> {
+    const socket = this.#connections.get(stream)?.socket;
+    if (socket === undefined || socket.destroyed) return;
+    if (bytes.length > 0 && !socket.write(bytes)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
+    if (isLast) socket.end();
+  }
+}
