@@ -2,14 +2,17 @@
  * A recorded canary brought before the judge, look by look, as the operator would have looked at it.
  *
  * Owns:   the fold of requests into blocks, the times of the looks, and the first decision, which stands.
- * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision.
- * Limits: a trace spans at most 24 hours, so memory does not grow with its requests.
+ * Rule:   the verdicts are operator/analysis's own. A trace is one window with one pod a revision; it begins with the
+ *         candidate's first request, and what stable did in the half hour before says how noisy it is.
+ * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
  */
 import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
+import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
 import type { Evidence } from '../operator/analysis/judge.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale } from '../operator/analysis/log-histogram.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale, type Scale } from '../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
+import type { NoiseHistory } from '../operator/analysis/noise.ts';
 import type { Cell } from '../operator/analysis/series.ts';
 import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
@@ -31,19 +34,24 @@ export type LookPlan = {
   readonly everySeconds?: number;
   /** Every look is shown, not only changes and one a minute. */
   readonly all: boolean;
-  /** Seconds at the trace's start that are left out, for caches to fill. */
+  /** Seconds after the candidate's first request that are left out, for caches to fill. */
   readonly settleSeconds: number;
 };
 
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
+/** The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to the bucket. */
+const traceScale: Scale = { lnLow: reportScale.lnLow - 233 * reportScale.lnStep, lnStep: reportScale.lnStep, buckets: reportScale.buckets + 233 + 340 };
+
 export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
-  #traceBegan: number | undefined;
+  #candidateBegan: number | undefined;
+  /** Where the window begins. */
   #began: number | undefined;
+  #history: ((quantile: number) => NoiseHistory) | undefined;
   #ends = 0;
   #nextLook = 0;
   #unseen = false;
@@ -58,14 +66,10 @@ export class RecordedCanary {
 
   /** Takes the next request in order of time. @returns what the looks before it are to show */
   add(request: TraceRequest): readonly Look[] {
-    this.#traceBegan ??= request.t;
-    if (request.t < this.#traceBegan + this.#looks.settleSeconds) return [];
-    if (this.#began === undefined) {
-      this.#began = request.t;
-      this.#nextLook = this.#lookAfter(request.t);
-    }
-    if (request.t - this.#began > spanLimitSeconds) {
-      throw new AppError('BAD_CONFIG', { where: `line ${request.line}`, problem: `the trace spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it` });
+    if (!this.#isInWindow(request)) return [];
+    const began = (this.#began ??= this.#begin(request.t));
+    if (request.t - began > spanLimitSeconds) {
+      throw new AppError('BAD_CONFIG', { where: `line ${request.line}`, problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it` });
     }
     const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
     if (request.t >= this.#nextLook) this.#nextLook = this.#lookAfter(request.t);
@@ -75,9 +79,27 @@ export class RecordedCanary {
     return shown;
   }
 
+  /** Stable alone is remembered for half an hour; what settles is forgotten. */
+  #isInWindow(request: TraceRequest): boolean {
+    if (this.#began !== undefined) return true;
+    if (request.revision === 'candidate') this.#candidateBegan ??= request.t;
+    if (this.#candidateBegan !== undefined) return request.t >= this.#candidateBegan + this.#looks.settleSeconds;
+    const { stable } = this.#cells;
+    count(stable, request);
+    this.#ends = request.t;
+    while ((stable[0]?.block ?? Infinity) < Math.floor(request.t / blockSeconds) - historyBlocks) stable.shift();
+    return false;
+  }
+
+  #begin(t: number): number {
+    this.#nextLook = this.#lookAfter(t);
+    this.#history = historyBefore(Math.floor(t / blockSeconds), this.#cells.stable);
+    return t;
+  }
+
   /** The last look, with every gate, and how it all ended. */
   end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
-    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: 0, candidateRequests: 0, gates: [] } };
+    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: this.#ends, candidateRequests: 0, gates: this.#judgeAt(this.#ends) } };
     const looks = this.#unseen ? this.#look(this.#nextLook, true) : [];
     const gates = this.#judgeAt(this.#ends);
     return { looks, outcome: this.#outcome ?? { verdict: 'Undecided', t: this.#ends, candidateRequests: this.#candidateRequests(), gates } };
@@ -112,9 +134,10 @@ export class RecordedCanary {
 
   /** A trace has one window, and both revisions are known up to the same moment. */
   #evidence(at: number): Evidence {
-    const firstBlock = Math.floor((this.#began ?? 0) / blockSeconds);
+    const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
-    return evidenceOf({ cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true });
+    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
+    return evidenceOf(this.#history === undefined ? known : { ...known, history: this.#history });
   }
 
   #isNewMinute(at: number): boolean {
@@ -133,11 +156,11 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
   const block = Math.floor(t / blockSeconds);
   let cell = cells.at(-1);
   if (cell?.block !== block) {
-    cell = { pod: revision, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    cell = { pod: revision, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(traceScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
     cells.push(cell);
   }
   cell.requests += 1;
-  if (ok) addCount(cell.latency, bucketOf(reportScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
+  if (ok) addCount(cell.latency, bucketOf(traceScale, Math.log(Math.max(latencyMs, Number.MIN_VALUE))), 1);
   else cell.failures += 1;
   if (agree === undefined) return;
   cell.compared += 1;

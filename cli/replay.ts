@@ -17,7 +17,8 @@ export const replayHelp = `Usage: kubectl-onnx replay TRACE --model MANIFEST [op
 
 Judges a recorded or made-up canary by the gates of an OnnxModel, as the operator would have judged it live: a look
 at every report, the first decision stands. Every verdict is printed with its time, request counts and bounds, when
-it changes and once a minute.
+it changes and once a minute. The window begins with the candidate's first request; stable's requests before it
+tell how noisy stable is. A trace is judged as one window: cut it where the candidate's share of traffic changes.
 
 TRACE is a file of JSON lines in order of time ("-" is standard input):
   {"t": 12.5, "revision": "candidate", "latencyMs": 23.1, "ok": true, "agree": true}
@@ -30,7 +31,7 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several
   --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m)
-  --settle DURATION  leave out so much of the trace's start, for caches to fill (default: 0s)
+  --settle DURATION  leave out so much after the candidate's first request, for caches to fill (default: 0s)
   --all              print every look
   --json             one JSON document: {"model", "require", "plan", "verdicts": [...], "outcome"}
   --help

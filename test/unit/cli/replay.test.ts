@@ -100,6 +100,29 @@ describe('replay', () => {
     assert.equal((await run([path, '--model', file('one.yaml', oneGate), '--settle', '2m'])).code, 0);
   });
 
+  it('begins its window with the candidate, whatever stable did in the hours before', async () => {
+    const random = new Random(9);
+    const alone = Array.from({ length: 30_000 }, (_, i) => JSON.stringify({ t: i * 3, revision: 'stable', latencyMs: 500 * Math.exp(0.5 * random.normal()), ok: true })).join('\n');
+    const canary = trace({ seconds: 240, perSecond: 20, factor: 2 }).replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${90_000 + Number(t)}`);
+    const { outcome, verdicts } = document((await run([file('later.jsonl', `${alone}\n${canary}`), '--model', file('one.yaml', oneGate), '--json'])).text);
+    assert.equal(outcome.verdict, 'Fail');
+    assert.ok(outcome.t > 90_040 && outcome.t < 90_240, String(outcome.t));
+    assert.ok((verdicts[0]?.t ?? 0) > 90_000);
+  });
+
+  it('is undecided about stable alone', async () => {
+    const { code, text } = await run([file('alone.jsonl', '{"t":5,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)]);
+    assert.equal(code, 6);
+    assert.match(text, /Undecided at 5 s, after 0 requests of the candidate: p95 TooFewRequests/);
+  });
+
+  it('tells latencies apart that are shorter than a sidecar measures, or longer', async () => {
+    for (const times of [1e-3, 1e4]) {
+      const scaled = trace({ seconds: 240, perSecond: 20, factor: 2 }).replaceAll(/"latencyMs":([0-9.e+-]+)/g, (_, ms: string) => `"latencyMs":${times * Number(ms)}`);
+      assert.equal((await run([file('scaled.jsonl', scaled), '--model', file('one.yaml', oneGate)])).code, 5, String(times));
+    }
+  });
+
   it('prints a table that a person can read', async () => {
     const { text } = await run([file('slow.jsonl', trace({ seconds: 240, perSecond: 20, factor: 2 })), '--model', file('one.yaml', oneGate)]);
     assert.match(text, /^ranker: 1 gates, 1 analyze steps, alpha 0\.05 each/);
@@ -120,7 +143,7 @@ describe('replay', () => {
     { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'], says: /--every: '5' is no duration/ },
     { name: 'a settling time that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'], says: /--settle: 'long' is no duration/ },
     { name: 'a trace that is not there', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)], says: /cannot read .*none\.jsonl/ },
-    { name: 'a trace longer than a day', argv: () => [file('long.jsonl', '{"t":0,"revision":"stable","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)], says: /line 2: the trace spans more than 24 hours/ },
+    { name: 'a trace longer than a day', argv: () => [file('long.jsonl', '{"t":0,"revision":"candidate","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)], says: /line 2: the canary spans more than 24 hours/ },
   ];
   for (const { name, argv, says } of refusals) it(`refuses ${name}`, () => assert.rejects(run(argv()), says));
 });
