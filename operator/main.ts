@@ -26,6 +26,7 @@ import { WorkQueue } from './kube/workqueue.ts';
 import { Reconciler } from './reconcile.ts';
 import { createReportClient } from './report-client.ts';
 import { ReportPuller } from './reports.ts';
+import { RolloutMetrics } from './rollout-metrics.ts';
 import { announceTo, followWith } from './telling.ts';
 import { Watches } from './watches.ts';
 
@@ -65,7 +66,11 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger });
   puller.onChange((key) => queue.add(key));
   const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) }, logger);
-  puller.onReport((key, podName, report) => gates.hear(key, podName, report));
+  const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);
+  puller.onReport((key, podName, report) => {
+    gates.hear(key, podName, report);
+    metrics.reportReceived();
+  });
   const events = new EventRecorder({ client, clock, registry, logger, controller: 'onnx-operator.dev/operator', instance: config.identity });
   const reconciler = new Reconciler({
     client,
@@ -77,6 +82,7 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
     logger,
     announce: announceTo(events),
     follow: followWith(puller),
+    measure: (key, pass) => metrics.measure(key, pass),
   });
   const controller = new Controller({ name: 'onnxmodel', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock, registry, logger, workers: config.workers });
   await controller.run(AbortSignal.any([stop, term.lost]));
