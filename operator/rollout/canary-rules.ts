@@ -7,7 +7,7 @@
  */
 import { fallAsleep } from './preparing-rules.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
-import { abort, fleetOf, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
+import { abort, fleetOf, isFought, isOffSteps, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
@@ -40,7 +40,7 @@ export function abortOnRequest(state: CanaryState, ...[seen, plan, now]: Args): 
 
 /** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
 export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  if (plan.promoteRevision !== state.candidate || (state.phase === 'Shifting' && state.weight === 100)) return undefined;
+  if (plan.promoteRevision !== state.candidate || isFought(state) || (state.phase === 'Shifting' && state.weight === 100)) return undefined;
   const why = { reason: 'PromotedByRequest', message: `spec.rollout.promoteRevision names ${state.candidate}` } as const;
   return enterStep(reachedBy(state), 0, { seen, plan, now }, why);
 }
@@ -66,7 +66,7 @@ export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args)
  */
 export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
-  if (podsOf(seen, state.stable).ready > 0 || state.weight === 100) return undefined;
+  if (podsOf(seen, state.stable).ready > 0 || state.weight === 100 || isFought(state)) return undefined;
   const at = { seen, plan, now };
   const isJudged = stepsOf(state.candidate, at).some(({ kind }) => kind === 'analyze');
   const because = `${state.stable} has no ready pod`;
@@ -99,8 +99,8 @@ export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args
 function judgeBesideSickStable(state: CanaryState, reading: GateReading, at: At): Decision | undefined {
   const because = `${state.stable} itself fails: ${reading.stableSick ?? ''}`;
   if (reading.absolute === 'Fail') return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
-  if (reading.absolute === 'Pass') return state.weight === 100 ? undefined : hurry(state, `${because}; ${state.candidate} keeps its own limits`, at);
-  if (reading.step !== 'Fail' || (state.phase === 'Paused' && state.why === 'StableUnhealthy')) return undefined;
+  if (reading.absolute === 'Pass') return state.weight === 100 || isFought(state) ? undefined : hurry(state, `${because}; ${state.candidate} keeps its own limits`, at);
+  if (reading.step !== 'Fail' || isOffSteps(state)) return undefined;
   return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}; nothing can be said of ${state.candidate} beside it` }, at);
 }
 
@@ -120,11 +120,6 @@ export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args):
 
 export function followChangedSteps(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   return fitsPlan(state, { seen, plan }) || isOffSteps(state) ? undefined : followPlan(state, { seen, plan, now });
-}
-
-/** A pause of its own is no step; when it ends the weight is set anew, by the steps as they are then. */
-function isOffSteps(state: CanaryState): boolean {
-  return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
 }
 
 // ── Shifting ─────────────────────────────────────────────────────────────────────────────────────

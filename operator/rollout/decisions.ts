@@ -73,19 +73,38 @@ export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): 
   };
 }
 
-function splitNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): Split {
-  const fleet = fleetOf(state, plan);
-  const reached = state.phase === 'Shifting' ? state.set : state.weight;
-  // Without a ready pod the candidate has no share.
-  if (podsOf(seen, state.candidate).ready === 0) return splitBetween(0, state.weight, fleet);
-  const split = splitBetween(reached, state.weight, fleet);
-  return podsOf(seen, state.stable).ready > 0 ? split : carryingAll(split, fleet);
+/** While somebody else writes the weights none is moved. */
+export function isFought(state: CanaryState): boolean {
+  return state.phase === 'Paused' && state.why === 'WeightConflict';
 }
 
-/** Stable has no ready pod: the candidate gets what there is room for. */
-function carryingAll({ stable, candidate }: Split, { replicas, capacity }: Fleet): Split {
+/** A pause of its own is no step; when it ends the weight is set anew, by the steps as they are then. */
+export function isOffSteps(state: CanaryState): boolean {
+  return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
+}
+
+function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
+  const fleet = fleetOf(state, at.plan);
+  const { ready, present } = podsOf(at.seen, state.candidate);
+  // Without a ready pod the candidate has no share.
+  if (ready === 0) return splitBetween(0, state.weight, fleet);
+  const reached = state.phase === 'Shifting' ? state.set : state.weight;
+  if (podsOf(at.seen, state.stable).ready === 0) return carryingAll(splitBetween(reached, state.weight, fleet), present, fleet);
+  const { stable, candidate } = splitBetween(reached, state.weight, fleet);
+  return { stable, candidate: mayHaveMore(state, at) ? Math.max(candidate, Math.min(fleet.replicas, present)) : candidate };
+}
+
+/** Whether the candidate may have more of the traffic than it is to have now: a weight that was taken back is on its way. By pods only a whole share is more. */
+function mayHaveMore(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
+  const shares = at.seen.traffic?.shares;
+  const limit = at.plan.router === 'Service' ? 99 : weightNow(state, at);
+  return shares === undefined || (shares[state.candidate] ?? 0) > limit + 0.5;
+}
+
+/** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
+function carryingAll({ stable, candidate }: Split, present: number, { replicas, capacity }: Fleet): Split {
   const room = capacity.mode === 'Borrow' ? replicas - stable : replicas + capacity.surge - stable;
-  return { stable, candidate: Math.max(candidate, Math.min(replicas, room)) };
+  return { stable, candidate: Math.max(candidate, Math.min(replicas, Math.max(room, present))) };
 }
 
 /** Nothing moves: traffic and pods stay as the state has them. */
@@ -104,7 +123,7 @@ export function servingOne(stable: Revision, retiring: { readonly revision: Revi
   if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
   const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;
   const kept = retiring.isDrained ? allowed : Math.max(allowed, Math.min(replicas, podsOf(seen, retiring.revision).present));
-  const own = capacity.mode === 'Borrow' ? Math.max(Math.min(1, replicas), replicas - kept) : replicas;
+  const own = capacity.mode === 'Borrow' ? Math.min(replicas, Math.max(1, replicas - kept, podsOf(seen, stable).present)) : replicas;
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 

@@ -4,7 +4,7 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, lostForMs, podsOf, promote, servingOne, settled, type At } from './decisions.ts';
+import { atRest, giveUp, lostForMs, podsOf, promote, rollingBack, servingOne, settled, type At } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
 
@@ -16,13 +16,17 @@ export function fallBackWhenLost(state: Taking, seen: Observation, plan: Rollout
   // Scaled to zero, both lose theirs, in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
   const { ready, trouble } = podsOf(seen, state.stable);
-  if (ready > 0) return lostAt === undefined ? undefined : { next: rest, ...serving(rest, seen, plan, now), reason: 'RouteMoving', message: `${state.stable} has ready pods again`, recheckMs: 0 };
+  if (ready > 0) return lostAt === undefined ? undefined : takeOverAgain({ ...rest, since: now }, { seen, plan, now });
   if (podsOf(seen, state.retiring).ready === 0) return undefined;
   const because = troubleIn(trouble);
   const since = lostAt ?? now;
   if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
   const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${because}` } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+}
+
+function takeOverAgain(next: Taking, { seen, plan, now }: At): Decision {
+  return { next, ...serving(next, seen, plan, now), reason: 'RouteMoving', message: `${next.stable} has ready pods again`, recheckMs: 0 };
 }
 
 function troubleIn(trouble: Trouble | undefined): string {
@@ -35,7 +39,7 @@ function standIn(next: Taking & { readonly lostAt: Millis }, because: string, { 
 }
 
 function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Pick<Decision, 'serve' | 'run'> {
-  const isDrained = state.phase === 'Settling' && now - state.since >= plan.settleMs;
+  const isDrained = state.phase === 'Settling' && state.lostAt === undefined && now - state.since >= plan.settleMs;
   return servingOne(state.stable, { revision: state.retiring, isDrained }, { seen, plan });
 }
 
@@ -66,8 +70,8 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observatio
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (mine >= plan.replicas || theirs <= mine) return undefined;
-  const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${mine} of ${plan.replicas} pods stayed ready under traffic` } as const;
-  return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
+  const detail = `${mine} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
+  return rollingBack({ phase: 'Aborting', stable: state.retiring, rejected: state.stable, cause: 'LateRollback', detail, attempt: 1, since: now }, { seen, plan }, 'LateRollback');
 }
 
 /** Another revision is wanted: it does not wait until the old pods' time is over. */

@@ -40,11 +40,11 @@ export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: Ro
 
 // ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
 
-/** Only once no traffic is left on the candidate may its pods be touched or another revision begin. */
+/** Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or another revision begin. */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const at = { seen, plan, now };
   const { stable, rejected, cause, detail, attempt, since } = state;
-  if (!hasNoTraffic(rejected, seen)) return undefined;
+  if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
   if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again, which serves` };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
