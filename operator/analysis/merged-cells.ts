@@ -8,7 +8,7 @@
  * Pure:   but for a cache beside each block's counts, which are never changed once they are in a ledger.
  */
 import type { BlockCount } from '../../api/report.ts';
-import { cellsOfBlock, type Ledger } from './ledger.ts';
+import { cellsOfBlock, type Boot, type Ledger } from './ledger.ts';
 import { emptyHistogram, reportScale, type LogHistogram } from './log-histogram.ts';
 import type { Cell } from './series.ts';
 
@@ -23,29 +23,37 @@ export type MergedCells = {
 export type BlockSpan = { readonly first: number; readonly last: number; readonly lost?: readonly number[] };
 
 /** What a histogram's cell holds, without the room for what it does not. */
-type Packed = Omit<Cell, 'latency'> & { readonly firstBucket: number; readonly counts: Uint32Array };
+type Packed = Omit<Cell, 'latency'> & { readonly classKey: string; readonly firstBucket: number; readonly counts: Uint32Array };
 type Sum = { -readonly [K in keyof Cell]: Cell[K] };
 
 const packedOf = new WeakMap<BlockCount, readonly Packed[]>();
 
+type Sums = Map<string, Sum>;
+
 /** @returns cells in an order of their own: by block, or by pod, then by class */
 export function mergedCells(ledger: Ledger, revision: string, span: BlockSpan): MergedCells {
-  const lost = new Set(span.lost ?? []);
-  const blocks = new Map<string, Sum>();
-  const pods = new Map<string, Sum>();
+  const blocks = new Map<number, Sums>();
+  const pods: Sum[] = [];
   for (const key of Object.keys(ledger).toSorted()) {
     const boot = ledger[key];
     if (boot?.revision !== revision) continue;
-    for (const count of Object.values(boot.blocks)) {
-      if (count.index < span.first || count.index > span.last || lost.has(count.index)) continue;
+    const own: Sums = new Map();
+    for (const count of countsInside(boot, span)) {
+      const all = blocks.get(count.index) ?? new Map<string, Sum>();
+      blocks.set(count.index, all);
       for (const part of packed(count)) {
-        const { tier, sizeClass } = part;
-        addPart(blocks, { pod: '', block: count.index, tier, sizeClass }, part);
-        addPart(pods, { pod: key, block: span.first, tier, sizeClass }, part);
+        addPart(all, { pod: '', block: count.index }, part);
+        addPart(own, { pod: key, block: span.first }, part);
       }
     }
+    pods.push(...own.values());
   }
-  return { blocks: [...blocks.values()].toSorted(inOrder), pods: [...pods.values()] };
+  return { blocks: [...blocks.values()].flatMap((sums) => [...sums.values()]).toSorted(inOrder), pods };
+}
+
+function countsInside({ blocks }: Boot, { first, last, lost = [] }: BlockSpan): readonly BlockCount[] {
+  const gone = new Set(lost);
+  return Object.values(blocks).filter(({ index }) => index >= first && index <= last && !gone.has(index));
 }
 
 function packed(count: BlockCount): readonly Packed[] {
@@ -53,18 +61,17 @@ function packed(count: BlockCount): readonly Packed[] {
   if (known !== undefined) return known;
   const made = cellsOfBlock('', count).map(({ latency, ...rest }): Packed => {
     const { first, last, counts } = latency;
-    return { ...rest, firstBucket: first, counts: last < first ? new Uint32Array(0) : Uint32Array.from(counts.subarray(first, last + 1)) };
+    return { ...rest, classKey: `${rest.sizeClass} ${rest.tier}`, firstBucket: first, counts: last < first ? new Uint32Array(0) : Uint32Array.from(counts.subarray(first, last + 1)) };
   });
   packedOf.set(count, made);
   return made;
 }
 
-function addPart(sums: Map<string, Sum>, place: Pick<Cell, 'pod' | 'block' | 'tier' | 'sizeClass'>, part: Packed): void {
-  const key = `${place.block} ${place.sizeClass} ${place.pod} ${place.tier}`;
-  let sum = sums.get(key);
+function addPart(sums: Sums, place: Pick<Cell, 'pod' | 'block'>, part: Packed): void {
+  let sum = sums.get(part.classKey);
   if (sum === undefined) {
-    sum = { ...place, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
-    sums.set(key, sum);
+    sum = { ...place, tier: part.tier, sizeClass: part.sizeClass, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    sums.set(part.classKey, sum);
   }
   addPacked(sum.latency, part);
   sum.requests += part.requests;
