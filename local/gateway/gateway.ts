@@ -12,7 +12,7 @@ import { ServiceSlices } from '../router/service-slices.ts';
 import { startController, type Controller } from '../workloads/controller.ts';
 import { gatewayNameLabel, services, toApiTime, type Service } from '../workloads/resources.ts';
 import { attach, problemOf, resolveRefs, type Attachment, type Verdict } from './attach.ts';
-import { Listeners, type Door } from './listeners.ts';
+import { bindRetryMs, Listeners, type Door } from './listeners.ts';
 import type { Entry } from './match.ts';
 import {
   conditionsOf, controllerName, gatewayClasses, gateways, httpRoutes, installGatewayApi, type Condition, type Gateway, type GatewayClass, type HttpRoute, type Listener, type ListenerStatus, type ParentRef,
@@ -20,8 +20,6 @@ import {
 
 export type GatewayDoors = { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly logger: Logger };
 
-/** A port that could not be bound is tried again. */
-const bindRetryMs = 5000;
 const whole = [{ namespace: '', name: 'gateways' }] as const;
 type Attached = { readonly gateway: Gateway; readonly route: HttpRoute; readonly attachment: Attachment };
 
@@ -36,7 +34,7 @@ export class GatewayController {
     this.#objects = objects;
     this.#clock = clock;
     installGatewayApi(objects);
-    this.#listeners = new Listeners({ objects, slices, onChange: () => this.#controller.enqueue(whole[0]) });
+    this.#listeners = new Listeners({ objects, slices, clock, onChange: () => this.#controller.enqueue(whole[0]) });
     this.#controller = startController({
       name: 'gateway', ...doors,
       watches: [gatewayClasses, gateways, httpRoutes, services].map((type) => ({ type, keys: () => whole })),

@@ -6,6 +6,7 @@
  * Ends:  `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Clock } from '../../lib/clock.ts';
 import type { Objects } from '../objects.ts';
 import { backendsOf, tryOrder } from '../router/backends.ts';
 import type { ServiceSlices } from '../router/service-slices.ts';
@@ -13,23 +14,27 @@ import { services, type Service } from '../workloads/resources.ts';
 import { forward, refuse } from './http-proxy.ts';
 import { drawBackend, matchRequest, type Entry, type WeightedBackend } from './match.ts';
 
+/** A port that could not be bound is tried again after this long. */
+export const bindRetryMs = 2000;
 /** Longer than most clients keep an idle connection, so that it is they who close it. */
 const keepAliveMs = 75_000;
 
 export type Door = { readonly host: string; readonly port: number };
-type State = 'Opening' | 'Open' | { readonly problem: string };
+type State = 'Opening' | 'Open' | { readonly problem: string; readonly atMs: number };
 type Opened = { readonly server: Server; entries: readonly Entry[]; state: State };
 
 export class Listeners {
   readonly #objects: Objects;
   readonly #slices: ServiceSlices;
+  readonly #clock: Clock;
   readonly #onChange: () => void;
   readonly #opened = new Map<string, Opened>();
 
   /** @param onChange told when a port was opened, or cannot be */
-  constructor(parts: { readonly objects: Objects; readonly slices: ServiceSlices; readonly onChange: () => void }) {
+  constructor(parts: { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly onChange: () => void }) {
     this.#objects = parts.objects;
     this.#slices = parts.slices;
+    this.#clock = parts.clock;
     this.#onChange = parts.onChange;
   }
 
@@ -43,13 +48,18 @@ export class Listeners {
     }
     for (const [id, { host, port, entries }] of wanted) {
       const opened = this.#opened.get(id);
-      if (opened !== undefined && typeof opened.state === 'string') opened.entries = entries;
+      if (opened !== undefined && !this.#isDue(opened)) opened.entries = entries;
       else this.#open(id, { host, port }, entries);
     }
   }
 
   stateOf(id: string): State {
     return this.#opened.get(id)?.state ?? 'Opening';
+  }
+
+  /** It failed long enough ago to be tried again. */
+  #isDue({ state }: Opened): boolean {
+    return typeof state === 'object' && this.#clock.monotonic() - state.atMs >= bindRetryMs;
   }
 
   async close(): Promise<void> {
@@ -67,7 +77,7 @@ export class Listeners {
     const opened: Opened = { server, entries, state: 'Opening' };
     this.#opened.set(id, opened);
     server.on('request', (incoming, answer) => void this.#answer(opened, incoming, answer));
-    server.on('error', (error) => this.#settle(opened, { problem: `${host}:${port} cannot be listened on: ${error.message}` }));
+    server.on('error', (error) => this.#settle(opened, { problem: `${host}:${port} cannot be listened on: ${error.message}`, atMs: this.#clock.monotonic() }));
     server.listen({ host, port, exclusive: true }, () => this.#settle(opened, 'Open'));
   }
 
