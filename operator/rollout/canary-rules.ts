@@ -7,7 +7,7 @@
  */
 import { fallAsleep } from './preparing-rules.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
-import { abort, fleetOf, isFought, isOffSteps, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
+import { abort, fleetOf, isFought, isOffSteps, isProven, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
@@ -79,6 +79,14 @@ export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): 
 function hurry(state: CanaryState, because: string, at: At): Decision {
   const why = { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} goes on to all the traffic` } as const;
   return shift(reachedBy(state), { step: stepsOf(state.candidate, at).length, weight: 100 }, at, why);
+}
+
+/** A pod that came up under way fails its checks: a model can be right on one CPU and wrong on another. */
+export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  const at = { seen, plan, now };
+  const { checks } = podsOf(seen, state.candidate);
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isProven(state.candidate, at)) return undefined;
+  return abort(state, checks, at);
 }
 
 export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {

@@ -8,7 +8,7 @@
  *         always speaks. Words are in state.ts, rules in the files beside it.
  */
 import {
-  abortOnFailedGate, abortOnRequest, abortWhenLate, abortWhenSuperseded, carryForStable, endWhenUndecided, followChangedSteps, goOnWhenDone, holdWhilePaused, moveWeight, pauseOnConflict,
+  abortOnFailedChecks, abortOnFailedGate, abortOnRequest, abortWhenLate, abortWhenSuperseded, carryForStable, endWhenUndecided, followChangedSteps, goOnWhenDone, holdWhilePaused, moveWeight, pauseOnConflict,
   pauseWhenSilent, promoteOnRequest, reachWhenVerified, resumeOnRequest, resumeWhenOver, sleepWhenScaledToZero, stayPaused, waitForEvidence, waitForWeight, withdrawWhenLost,
 } from './canary-rules.ts';
 import { beginWhenReady, giveUpOnFailedChecks, giveUpOnFatalTrouble, giveUpOnRequest, giveUpWhenLate, restartOnNewTarget, returnToStable, standStill, waitForCandidate } from './preparing-rules.ts';
@@ -21,11 +21,11 @@ type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
 const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } = {
   New:       [adoptWhatServes, startFirstRevision],
   Preparing: [returnToStable, restartOnNewTarget, giveUpOnRequest, giveUpOnFailedChecks, giveUpOnFatalTrouble, standStill, beginWhenReady, giveUpWhenLate, waitForCandidate],
-  Shifting:  [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Shifting:  [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, pauseOnConflict, holdWhilePaused, followChangedSteps,
               moveWeight, reachWhenVerified, abortWhenLate, waitForWeight],
-  Analyzing: [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Analyzing: [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
               pauseWhenSilent, goOnWhenDone, endWhenUndecided, waitForEvidence],
-  Paused:    [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Paused:    [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
               resumeOnRequest, resumeWhenOver, stayPaused],
   Promoting: [fallBackWhenLost, turnBackOnRevert, settleWhenRouted, waitForRoute],
   Settling:  [fallBackWhenLost, turnBackOnRevert, startWhileRetaining, fallBackWhenTooWeak, finishWhenDrained, waitForDrain],
