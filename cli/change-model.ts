@@ -3,7 +3,8 @@
  *
  * Owns:   that what was decided on is what is changed (the resourceVersion guards it), and that a decision which
  *         rests on the status rests on one of the spec as it is now.
- * Limits: `tries` conflicts, then the last one is thrown; `observedWithinMs` for the operator to see the newest spec.
+ * Limits: `tries` conflicts, then the last one is thrown; five seconds for the operator to see the newest spec, or as
+ *         long as the caller gives it.
  * Errors: as the cluster's; INTENT_REFUSED from `decide`.
  */
 import { AppError } from '../api/errors.ts';
@@ -14,23 +15,32 @@ import { backoffMs } from '../lib/retry.ts';
 import { isConflict, type Cluster, type Patch } from './cluster.ts';
 import { followModel, getModel, pathOf, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
-import { standingOf } from './standing.ts';
+import { standingOf, type Standing } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
 const answerWithinMs = 30_000;
-const observedWithinMs = 5_000;
+/** How long a status is waited for that a decision can rest on. */
+const settledWithinMs = 5_000;
 
 /** What is to be written. `undefined` from the decider: nothing. */
 export type Change = { readonly type: Patch['type']; readonly body: unknown };
 
-export type Changing = { readonly clock: Clock; readonly signal: AbortSignal; /** The decision needs a status of the newest spec. */ readonly needsStatus: boolean };
+export type Changing = {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as it is. */
+  readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
+};
+
+/** The status speaks of the spec as it is now. */
+export const observed = { is: (standing: Standing): boolean => standing.observed };
 
 /** @param decide may throw, and is asked again after each conflict. @returns whether anything was written */
 export async function changeModel(cluster: Cluster, ref: ModelRef, changing: Changing, decide: (model: OnnxModel) => Change | undefined): Promise<boolean> {
-  const { clock, signal, needsStatus } = changing;
+  const { clock, signal, settled } = changing;
   for (let failures = 1; ; failures += 1) {
-    const model = needsStatus ? await observedModel(cluster, ref, changing) : await getModel(cluster, ref, signal);
+    const model = settled === undefined ? await getModel(cluster, ref, signal) : await settledModel(cluster, ref, changing, settled);
     const change = decide(model);
     if (change === undefined) return false;
     try {
@@ -43,19 +53,19 @@ export async function changeModel(cluster: Cluster, ref: ModelRef, changing: Cha
   }
 }
 
-/** The model once the operator has seen its newest spec, or as it is when that takes too long. */
-async function observedModel(cluster: Cluster, ref: ModelRef, { clock, signal }: Changing): Promise<OnnxModel> {
-  const deadline = startDeadline(clock, observedWithinMs, signal);
+/** The model once its status is such that it can be decided on, or as it is when that takes too long. */
+async function settledModel(cluster: Cluster, ref: ModelRef, { clock, signal }: Changing, { is, withinMs = settledWithinMs }: NonNullable<Changing['settled']>): Promise<OnnxModel> {
+  const deadline = startDeadline(clock, withinMs, signal);
   let last: OnnxModel | undefined;
   try {
     for await (const model of followModel(cluster, ref, { clock, signal: deadline.signal })) {
       last = model;
-      if (standingOf(model).observed) break;
+      if (is(standingOf(model))) break;
     }
   } finally {
     deadline.dispose();
   }
   signal.throwIfAborted();
-  if (last === undefined) throw new AppError('KUBE_UNREACHABLE', { server: ref.name, why: `it said nothing for ${observedWithinMs} ms` });
+  if (last === undefined) throw new AppError('KUBE_UNREACHABLE', { server: ref.name, why: `it said nothing for ${withinMs} ms` });
   return last;
 }

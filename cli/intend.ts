@@ -9,7 +9,7 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
-import { changeModel, type Change } from './change-model.ts';
+import { changeModel, observed, type Change, type Changing } from './change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName, parseFlags } from './cluster-flags.ts';
 import { openCluster, type Cluster } from './cluster.ts';
 import { abort, pause, pin, promote, resume, retry, unpin, type Intent, type IntentFields, type Move } from './intents.ts';
@@ -17,6 +17,7 @@ import type { ModelRef } from './models.ts';
 import { cliManager, manifestOwners } from './ownership.ts';
 import { plainLine } from './plain-text.ts';
 import { namedRevision, rememberedRevisions } from './remembered-revisions.ts';
+import type { Standing } from './standing.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
 type Verb = {
@@ -25,43 +26,47 @@ type Verb = {
   readonly text: string;
   /** Where the revision is said: by --revision, as the second argument, or nowhere. */
   readonly revision?: 'flag' | 'argument';
-  readonly needsStatus: boolean;
+  /** What its decision rests on. Absent: nothing but the spec. */
+  readonly settled?: NonNullable<Changing['settled']>;
   /** Something begins that can be waited for. */
   readonly canWait: boolean;
 };
 
+/** While its traffic goes back a revision is not given up yet; a token that comes then asks for nothing later. */
+const trafficIsBack = { is: (standing: Standing): boolean => standing.observed && standing.stage !== 'Leaving', withinMs: 120_000 };
+
 export const verbs = {
   promote: {
-    intent: promote, revision: 'flag', needsStatus: true, canWait: true,
+    intent: promote, revision: 'flag', settled: observed, canWait: true,
     about: 'give the candidate all the traffic, whatever its gates say',
     text: 'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are skipped. One that was\ngiven up has to be named.',
   },
   abort: {
-    intent: abort, revision: 'flag', needsStatus: true, canWait: false,
+    intent: abort, revision: 'flag', settled: observed, canWait: false,
     about: 'give the candidate up; what serves goes on serving',
     text: 'Takes the traffic of the candidate back at once and gives it up. It is not tried again until "retry" or a new spec.',
   },
   retry: {
-    intent: retry, revision: 'flag', needsStatus: true, canWait: true,
+    intent: retry, revision: 'flag', settled: trafficIsBack, canWait: true,
     about: 'try a revision again that was given up',
-    text: 'Tries the revision that was given up once more, from its first step. An abort of it is taken back.',
+    text: 'Tries the revision that was given up once more, from its first step. An abort of it is taken back.\nWhile its traffic still goes back that is waited for, up to two minutes.',
   },
   pause: {
-    intent: pause, needsStatus: false, canWait: false,
+    intent: pause, canWait: false,
     about: 'hold a rollout where it is',
     text: 'Holds the rollout at its weight; its clocks stand still. A gate that fails still takes the traffic back.',
   },
   resume: {
-    intent: resume, revision: 'flag', needsStatus: true, canWait: true,
+    intent: resume, revision: 'flag', settled: observed, canWait: true,
     about: 'end a pause, whatever it is for',
     text: 'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that somebody else writes.',
   },
   pin: {
-    intent: pin, revision: 'argument', needsStatus: false, canWait: false,
+    intent: pin, revision: 'argument', canWait: false,
     about: 'serve a remembered revision, whatever the spec says',
     text: 'Serves REVISION, one that is remembered, whatever the rest of the spec says, until "unpin". For the middle of an incident.',
   },
-  unpin: { intent: unpin, needsStatus: false, canWait: true, about: 'let the spec say again what serves', text: 'Ends "pin": the spec says again what serves.' },
+  unpin: { intent: unpin, canWait: true, about: 'let the spec say again what serves', text: 'Ends "pin": the spec says again what serves.' },
 } as const satisfies Readonly<Record<string, Verb>>;
 
 export type VerbName = keyof typeof verbs;
@@ -135,7 +140,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
     warnings = warningsOf(model, move.set);
     return { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } } };
   };
-  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, needsStatus: verb.needsStatus }, decide);
+  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, settled: verb.settled }, decide);
   for (const warning of warnings) write(`warning: ${warning}\n`);
   write(`${ref.namespace}/${ref.name}: ${name}${written ? '' : ' (nothing to do)'}: ${said}\n`);
   return written;

@@ -65,6 +65,7 @@ export const retry: Intent = (model, { revision, token }) => {
   if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver') return refuse(`no revision was given up: there is nothing to try again`);
   if (revision !== undefined && revision !== candidate) return refuse(`the revision that was given up is ${candidate}, not ${revision}`);
   if (stage === 'UnderWay') return refuse(`${candidate} is on its way: there is nothing to try again`);
+  if (stage === 'Leaving') return refuse(`the traffic of ${candidate} is still going back: try again in a moment`);
   // A promotion that was asked for before would now skip the gates that it failed.
   const set = { retryToken: token, ...without(rollout, 'abortRevision', candidate), ...without(rollout, 'promoteRevision', candidate) };
   return patch(model, set, `${candidate} is tried again`);

@@ -93,7 +93,8 @@ function stepText(step: Step): string {
   }
 }
 
-/** What a rollout that is over rested on: the gates that failed it; of a promotion none. */
-export function evidenceOf({ outcome, gates = [] }: RolloutOutcome): readonly GatePicture[] {
-  return outcome === 'RolledBack' ? gates.filter(({ verdict }) => verdict !== 'Pass') : [];
+/** What the end of a rollout rested on: the gates that failed it, or that stayed undecided for too long. A person's word needs none. */
+export function evidenceOf({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
+  const failed = gates.filter(({ verdict }) => verdict === 'Fail');
+  return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');
 }

@@ -9,7 +9,7 @@ import { AppError } from '../api/errors.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
-import { changeModel, type Change } from './change-model.ts';
+import { changeModel, observed, type Change } from './change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from './cluster-flags.ts';
 import { openCluster } from './cluster.ts';
 import { gitOwner } from './ownership.ts';
@@ -54,7 +54,7 @@ export async function undo(argv: readonly string[], write: (text: string) => voi
     said = back.lines;
     return values['dry-run'] ? undefined : back.change;
   };
-  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, needsStatus: values.to === undefined }, decide);
+  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, settled: values.to === undefined ? observed : undefined }, decide);
   const last = written ? 'written' : values['dry-run'] ? 'not written (--dry-run)' : 'nothing to do';
   write([...said, `${ref.namespace}/${name}: undo: ${last}`].map((line) => `${line}\n`).join(''));
   return plan === undefined || !written ? exitCodes.ok : waitFor(cluster, ref, plan, { write, stop });

@@ -130,6 +130,16 @@ describe('kubectl-onnx intents', () => {
     assert.equal(rollout(name)?.abortRevision, B);
   });
 
+  it('retry waits until the traffic has gone back', async () => {
+    const name = newModel({ ...underWay, rollout: { phase: 'Aborting' } });
+    const { code } = start('retry', name);
+    await eventually('it watches', () => api.server.faults.openWatches === 1);
+    assert.equal(rollout(name)?.retryToken, undefined);
+    api.say('ml', name, { ...underWay, rollout: { phase: 'Failed' }, claims: stalled });
+    assert.equal(await code, 0);
+    assert.notEqual(rollout(name)?.retryToken, undefined);
+  });
+
   it('is refused in words', async () => {
     const name = newModel({ stable: { revision: A }, rollout: { phase: 'Stable' } }, ready);
     await assert.rejects(start('promote', name).code, { code: 'INTENT_REFUSED', kind: 'invalid', message: `ml/${name}: promote is refused: no rollout is under way: ${A} serves` });

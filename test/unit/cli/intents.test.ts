@@ -56,7 +56,7 @@ const rows: readonly Row[] = [
 
   { name: 'retry changes the token', intent: retry, status: failed, rollout: { retryToken: '1' }, want: { set: { retryToken: token } } },
   { name: 'retry takes the abort of that revision away, and a promotion that would skip its gates', intent: retry, status: failed, rollout: { abortRevision: B, promoteRevision: B }, want: { set: { retryToken: token, abortRevision: null, promoteRevision: null } } },
-  { name: 'retry of one that is leaving is written', intent: retry, status: status('Aborting'), want: { set: { retryToken: token } } },
+  { name: 'retry of one that is leaving comes too soon', intent: retry, status: status('Aborting'), want: { refuse: /still going back/ } },
   { name: 'retry of one on its way is refused', intent: retry, status: analyzing, want: { refuse: /bbbbbbbbbb is on its way/ } },
   { name: 'retry at rest is refused', intent: retry, status: stable, want: { refuse: /no revision was given up/ } },
   { name: 'retry of another revision is refused', intent: retry, status: failed, revision: C, want: { refuse: /is bbbbbbbbbb, not cccccccccc/ } },
