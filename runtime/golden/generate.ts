@@ -21,14 +21,9 @@ export function tensorCases(signature: Signature, model: string, { seed, count, 
   }).filter((one) => one !== undefined);
 }
 
-/** Only numbers with fractions are compared: a label that differs says nothing about how much. */
-function comparable({ outputs }: Signature): readonly string[] {
+/** Names of what is compared: only numbers with fractions, for a label that differs says nothing about how much. */
+export function comparable({ outputs }: Signature): readonly string[] {
   return outputs.filter(({ type }) => type === 'float32' || type === 'float64' || type === 'float16').map(({ name }) => name);
-}
-
-/** Whether anything that the model gives can be compared, or checked for being finite. */
-export function isComparable(signature: Signature): boolean {
-  return comparable(signature).length > 0;
 }
 
 function elementsOf(inputs: NonNullable<ReturnType<typeof trialInputs>>): number {

@@ -11,7 +11,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { GoldenConfig, TaskName } from '../../api/runtime-config.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { GoldenCase } from '../golden/case.ts';
-import { isComparable, sizes, tensorCases, textCases } from '../golden/generate.ts';
+import { comparable, sizes, tensorCases, textCases } from '../golden/generate.ts';
 import { openSet, setLimits } from '../golden/set.ts';
 import { goldenPathIn } from '../golden/fetched.ts';
 import { decodeMetadata } from '../protocol/oip/client.ts';
@@ -54,9 +54,17 @@ async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
   const theirs = await signatureAt(world, peer);
   if (typeof theirs === 'string') return { kind: 'later', why: `stable did not say what it takes: ${theirs}` };
   // What stable takes, a compatible revision takes, too.
-  if (sameInputs(own, theirs)) return fitting(world, { ...made, signature: theirs, peers: world.peers });
+  const difference = differenceOf(own, theirs);
+  if (difference === undefined) return fitting(world, { ...made, signature: theirs, peers: world.peers });
   const found = await fitting(world, { ...made, signature: own, peers: [] });
-  return found.kind === 'set' ? { note: "its inputs are not stable's, so that no answers can be compared", ...found } : found;
+  return found.kind === 'set' ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...found } : found;
+}
+
+/** Only where schemaPolicy lets them differ it comes to this. */
+function differenceOf(own: Signature, theirs: Signature): 'inputs' | 'outputs' | undefined {
+  if (!sameInputs(own, theirs)) return 'inputs';
+  const mine = comparable(own);
+  return comparable(theirs).every((name) => mine.includes(name)) ? undefined : 'outputs';
 }
 
 function sameInputs(a: Signature, b: Signature): boolean {
@@ -68,7 +76,7 @@ type Wanted = Made & { readonly signature: Signature; readonly peers: readonly s
 
 /** Cases of the first size that the model takes; none when it takes no size, or gives nothing that can be compared. */
 async function fitting(world: SourceWorld, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
-  if (!isComparable(signature)) return setOf([], peers, 'the model gives no numbers that could be compared');
+  if (comparable(signature).length === 0) return setOf([], peers, 'the model gives no numbers that could be compared');
   let refusal = 'its shapes are too large to be made up';
   for (const size of sizes) {
     const cases = tensorCases(signature, world.model, { seed, count, size });

@@ -172,6 +172,13 @@ describe('GoldenRunner', () => {
       assert.match(result.problem ?? '', /its inputs are not stable's/);
     });
 
+    it('compares nothing with a stable that gives other outputs', async () => {
+      const other: Runtime = (question) => (question.method === 'GET' ? answer({ inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'z', datatype: 'FP32', shape: [-1, 2] }] }) : turning(1)(question));
+      const result = await ended(start({ golden: cosine(generated), runtimes: { me: turning(0), stable: other }, peers: ['stable'] }));
+      assert.deepEqual([result.state, result.passed, result.compared, result.score], ['Done', 4, 0, null]);
+      assert.match(result.problem ?? '', /its outputs are not stable's/);
+    });
+
     it('tries sizes until the model takes one, and asks nothing of one that takes none', async () => {
       const picky = (takes: readonly number[]): Runtime => (question) => {
         if (question.method === 'GET') return answer({ inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, -1] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] });
