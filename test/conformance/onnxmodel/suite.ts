@@ -33,6 +33,8 @@ const good: readonly { name: string; spec: object }[] = [
   { name: 'a golden set at a URI', spec: golden({ uri: 'https://x/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' }) },
   { name: 'a golden set in the model\'s claim', spec: golden({ uri: 'pvc://models/golden.bin', digest, metric: 'WordErrorRate' }) },
   { name: 'a limit for made-up inputs', spec: golden({ metric: 'Cosine', min: '0.5' }) },
+  { name: 'traffic by a route', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }], hostnames: ['ranker.example.com', '*.example.org'] } } },
+  { name: 'traffic by pods, said or not', spec: { model: https, traffic: {} } },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
 ];
 
@@ -57,6 +59,11 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } }, says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
   { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } }, says: /spec\.resources\.limits.*spec\.memory\.limit/ },
   { name: 'a memory limit in thousandths of a byte', spec: { model: https, memory: { limit: '512m' } }, says: /spec\.memory\.limit.*not m/ },
+  { name: 'a route without a Gateway', spec: { model: https, traffic: { router: 'HTTPRoute' } }, says: /spec\.traffic\.parentRefs.*needs parentRefs/ },
+  { name: 'a Gateway without a route', spec: { model: https, traffic: { parentRefs: [{ name: 'public' }] } }, says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
+  { name: 'hostnames by pods', spec: { model: https, traffic: { router: 'Service', hostnames: ['a.example.com'] } }, says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
+  { name: 'no Gateway at all in the list', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [] } }, says: /spec\.traffic\.parentRefs.*at least 1 items/ },
+  { name: 'a hostname that is none', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
   { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } }, says: /spec\.warmup\.timeout.*time to warm up/ },
   { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } }, says: /spec\.rollout\.progressDeadline.*time to come up/ },
   { name: 'fewer than no cores', spec: { model: https, resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
