@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import type { OnnxModel } from '../../../../api/onnxmodel.ts';
+import type { Report } from '../../../../api/report.ts';
+import { labels } from '../../../../api/names.ts';
+import type { Logger } from '../../../../lib/log.ts';
+import { silentLogger } from '../../../../lib/log.ts';
+import { Gatekeeper, renewMs, silentMs } from '../../../../operator/gates/gatekeeper.ts';
+import type { Pod } from '../../../../operator/kube-objects.ts';
+import type { Seen } from '../../../../operator/observe.ts';
+import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
+import type { Manifest } from '../../../../operator/resources/objects.ts';
+import type { Decision, RolloutState } from '../../../../operator/rollout/state.ts';
+import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
+
+const key = 'ml/ranker';
+const window = 90_000;
+const atMs = (block: number): number => block * 20_000;
+const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
+const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window };
+const preparing: RolloutState = { phase: 'Preparing', ...course };
+const shifting: RolloutState = { phase: 'Shifting', ...course, step: 0, weight: 50, set: 0 };
+const atRest: RolloutState = { phase: 'Stable', stable: 'stable' };
+const spec = { model: { uri: 'https://models.example/m' }, replicas: 2, rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }] } } as const;
+
+const podNames = ['stable-0', 'stable-1', 'candidate-0', 'candidate-1'];
+
+function podOf(name: string): Pod {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, uid: name, namespace: 'ml' }, status: { conditions: [{ type: 'Ready', status: 'True' }] } };
+}
+
+/** What a pass of that state sees; of the world only what the gatekeeper looks at. */
+function seenIn(memory: RolloutState, more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {}): Seen {
+  const there = (more.pods ?? podNames).map(podOf);
+  const of = (revision: string): Pod[] => there.filter((pod) => pod.metadata.name.startsWith(revision));
+  const model = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'ranker', namespace: 'ml', uid: 'u' }, spec } as unknown as OnnxModel;
+  const pods = new Map([['stable', of('stable')], ['candidate', of('candidate')]]);
+  return { model, memory, plan: rolloutPlanOf(spec, 1000), rollout: { target: 'candidate', routed: null, pods: {} }, pods, children: more.children ?? [] } as unknown as Seen;
+}
+
+class Kept {
+  readonly heardAt = new Map<string, number>();
+  readonly anew: string[] = [];
+  readonly warnings: string[] = [];
+  keeper = this.begin();
+
+  begin(): Gatekeeper {
+    const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
+    this.keeper = new Gatekeeper({ heardAtMs: (uid) => this.heardAt.get(uid), hearAnew: (model) => this.anew.push(model) }, logger);
+    return this.keeper;
+  }
+
+  /** All pods tell of the window up to a block. */
+  hear(until: number, candidate: Partial<Shape> = {}): void {
+    const shape = { first: window - 3, blocks: until - window + 4, pods: 2, perBlock: 100, factor: 1, failures: 0 };
+    for (const { pod, bootId, revision, since, until: to, blocks } of [...reportsOfPods('stable', { ...shape, seed: 1 }), ...reportsOfPods('candidate', { ...shape, seed: 2, ...candidate })]) {
+      this.heardAt.set(pod, atMs(until + 1));
+      this.keeper.hear(key, pod, { schema: 1, bootId, seq: to, revision, blocks: { since, until: to, counts: blocks } } satisfies Report);
+    }
+  }
+
+  judge(memory: RolloutState, block: number, more: Parameters<typeof seenIn>[1] = {}) {
+    return this.keeper.judge(key, seenIn(memory, more), atMs(block));
+  }
+
+  children(next: RolloutState, block: number, more: Parameters<typeof seenIn>[1] = {}): readonly Manifest[] {
+    return this.keeper.children(key, seenIn(next, more), { next } as Decision, atMs(block));
+  }
+}
+
+const fromTheStart = (): Kept => {
+  const kept = new Kept();
+  kept.judge(preparing, window - 6);
+  kept.judge(shifting, window - 3);
+  return kept;
+};
+
+describe('the gatekeeper', () => {
+  it('asks for everything that pods hold once a candidate is prepared, and keeps nothing at rest', () => {
+    const kept = new Kept();
+    assert.equal(kept.judge(atRest, window - 9), undefined);
+    assert.deepEqual(kept.anew, []);
+    kept.judge(preparing, window - 6);
+    kept.judge(preparing, window - 5);
+    assert.deepEqual(kept.anew, [key]);
+    assert.equal(kept.judge({ ...preparing, stable: null }, window), undefined, 'a first revision is compared with nothing');
+    kept.judge({ ...preparing, candidate: 'other' }, window);
+    assert.deepEqual(kept.anew, [key, key], 'another candidate is another rollout');
+  });
+
+  it('says nothing before the weight is set', () => {
+    const kept = fromTheStart();
+    kept.hear(window);
+    assert.equal(kept.judge(shifting, window + 1), undefined);
+    assert.equal(kept.judge({ phase: 'Paused', ...course, step: 0, weight: 0, window: 0, why: 'StableUnhealthy' }, window + 1), undefined);
+  });
+
+  it('fails a slow candidate, with its numbers', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 17, { factor: 1.6 });
+    const judged = kept.judge(analyzing, window + 18);
+    assert.ok(judged?.shown !== undefined);
+    const { reading, shown } = judged;
+    assert.deepEqual([reading.step, reading.window, reading.pending], ['Fail', window, undefined]);
+    assert.deepEqual(shown.results.map(({ gate, verdict }) => `${gate} ${verdict}`), ['p95 Fail', 'errors Pass']);
+    assert.deepEqual([shown.message, shown.alpha], [reading.message, 0.025]);
+  });
+
+  it('waits for the first report of every ready pod, and not for long', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 17, { factor: 1.6 });
+    const more = { pods: [...podNames, 'stable-9'] };
+    kept.heardAt.set('stable-9', atMs(window + 18));
+    const waiting = kept.judge(analyzing, window + 18, more)?.reading;
+    assert.deepEqual([waiting?.step, waiting?.pending, waiting?.message], ['Waiting', true, 'waiting for the first report of stable-9']);
+    assert.equal(kept.judge(analyzing, window + 19, more)?.reading.step, 'Fail');
+  });
+
+  it('calls a revision silent when none of its ready pods was heard for a minute', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 5);
+    const late = window + 6 + silentMs / 20_000;
+    assert.deepEqual(kept.judge(analyzing, late)?.reading.silent, []);
+    assert.deepEqual(kept.judge(analyzing, late + 1)?.reading.silent, ['stable', 'candidate']);
+    kept.heardAt.set('candidate-1', atMs(late));
+    assert.deepEqual(kept.judge(analyzing, late + 1)?.reading.silent, ['stable']);
+    assert.deepEqual(kept.judge(analyzing, late + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.silent, [], 'without ready pods it is not for its sidecars to speak');
+    assert.deepEqual(kept.judge({ ...analyzing, weight: 100 }, late + 1)?.reading.silent, [], 'with all the traffic nobody asks stable');
+  });
+
+  it('renews the numbers that are shown every half a minute, and with a new verdict at once', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 2);
+    const first = kept.judge(analyzing, window + 3)?.shown;
+    kept.hear(window + 3);
+    assert.equal(kept.judge(analyzing, window + 4)?.shown, first);
+    kept.hear(window + 4);
+    const later = kept.judge(analyzing, window + 3 + renewMs / 20_000 + 1)?.shown;
+    assert.notEqual(later, first);
+    kept.hear(window + 17, { factor: 1.6 });
+    assert.notEqual(kept.judge(analyzing, window + 5)?.shown, later);
+  });
+
+  const written = (): { readonly kept: Kept; readonly before: ReturnType<Kept['judge']>; readonly children: readonly Manifest[] } => {
+    const kept = fromTheStart();
+    kept.hear(window + 17, { factor: 1.6 });
+    return { kept, before: kept.judge(analyzing, window + 18), children: kept.children(analyzing, window + 18) };
+  };
+
+  it('keeps what it knows in a ConfigMap of the model, that goes with the traffic', () => {
+    const { kept, children } = written();
+    const metadata = children[0]?.metadata;
+    assert.deepEqual([metadata?.name, metadata?.labels[labels.revision], metadata?.ownerReferences[0]?.uid], ['ranker-gates', undefined, 'u']);
+    assert.deepEqual(kept.children(analyzing, window + 19), children, 'without news it is the same');
+    assert.deepEqual(kept.children(atRest, window + 19), []);
+    assert.deepEqual(fromTheStart().children(shifting, window - 3), [], 'before the first window there is nothing to lose');
+  });
+
+  it('goes on from what another process kept', () => {
+    const { kept, before, children } = written();
+    kept.begin();
+    for (const pod of podNames) kept.heardAt.set(pod, atMs(window + 18) - 60_000);
+    const after = kept.judge(analyzing, window + 18, { children });
+    assert.deepEqual(after, { reading: before?.reading, shown: { ...before?.shown } });
+    assert.deepEqual(kept.children(analyzing, window + 18, { children }), children, 'what is there already is not written again');
+  });
+
+  it('goes on from nothing when what is kept cannot be read', () => {
+    const kept = new Kept();
+    const children = [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ranker-gates', labels: {} }, data: { ledger: 'x', window: '1', writtenAt: '2026-01-01T00:00:00Z' } } as unknown as Manifest];
+    assert.equal(kept.judge(analyzing, window + 1, { children })?.reading.step, 'Waiting');
+    assert.deepEqual(kept.warnings, ['kept gate data unreadable']);
+  });
+
+  it('forgets a model that is gone', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 17, { factor: 1.6 });
+    kept.keeper.forget(key);
+    assert.equal(kept.judge(analyzing, window + 18)?.reading.step, 'Waiting');
+  });
+});

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
+import { planOf, type GatesSpec } from '../../../../operator/analysis/plan.ts';
+import { isLoadEqual, knownOf, type Scene } from '../../../../operator/gates/evidence.ts';
+import { find, numbersOf, readingFrom, sentenceOf } from '../../../../operator/gates/reading.ts';
+import type { GateReading } from '../../../../operator/rollout/state.ts';
+import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
+
+const window = 700;
+const even: Omit<Shape, 'seed'> = { first: window, blocks: 18, pods: 2, perBlock: 120, factor: 1, failures: 0 };
+
+function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledger {
+  return [...reportsOfPods('candidate', { ...even, seed: 1, ...candidate }), ...reportsOfPods('stable', { ...even, seed: 2, ...stable })].reduce(fold, emptyLedger);
+}
+
+type Given = { readonly gates?: GatesSpec; readonly require?: 'NoFail' | 'Pass'; readonly scene?: Partial<Scene>; readonly candidate?: Partial<Shape>; readonly stable?: Partial<Shape> };
+
+function read({ gates = {}, require = 'Pass', scene = {}, candidate = {}, stable = {} }: Given): GateReading {
+  const asked = { window, plan: planOf(gates, [{ analyze: { require } }]), require };
+  const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: ledgerOf(candidate, stable), from: 0, ...scene });
+  const finding = find(asked, known);
+  return readingFrom(asked, finding, { message: sentenceOf(asked, finding, numbersOf(finding)), silent: [] });
+}
+
+const limits: GatesSpec = { latency: [{ name: 'slo', quantile: '0.95', max: '70ms' }], errors: { max: '2%' } };
+const agreement: GatesSpec = { latency: [], errors: {}, quality: { min: '0.95' } };
+
+type Row = { readonly name: string; readonly given: Given; readonly reads: Partial<GateReading>; readonly says: RegExp };
+const rows: readonly Row[] = [
+  { name: 'a slow candidate fails by latency', given: { candidate: { factor: 1.6 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'None' }, says: /^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} requests of the candidate and/ },
+  { name: 'one that breaks its limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'Fail' }, says: /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\)/ },
+  { name: 'one that fails requests fails by errors', given: { candidate: { failures: 0.08 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'None' }, says: /^the error rate is [0-9.]+% above stable/ },
+  { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } }, reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' }, says: /of the answers that were compared disagree with stable's/ },
+  { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' }, reads: { step: 'Done', absolute: 'None' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
+  { name: 'what is not proven keeps a step waiting that asks for proof', given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' }, says: /^p95 undecided: .* more requests needed$/ },
+  { name: 'few requests keep any step waiting', given: { require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate fails so far: .*, 200 of each are needed, over a minute$/ },
+  { name: 'a candidate within its limits has passed them', given: { gates: limits }, reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
+  {
+    name: 'a stable revision over a limit is sick, and the candidate clears its own', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p50', quantile: '0.5', maxIncrease: '5%' }] }, stable: { failures: 0.1 } },
+    reads: { step: 'Waiting', absolute: 'Pass', stableSick: 'x' }, says: /^p50 undecided/,
+  },
+  {
+    name: 'beside a sick stable revision the broken limit is what is told', given: { gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } }, candidate: { factor: 2, failures: 0.1 }, stable: { failures: 0.1 } },
+    reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail', stableSick: 'x' }, says: /^the error rate is/,
+  },
+  { name: 'one with all the traffic is held to its limits', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p95', quantile: '0.95', maxIncrease: '5%' }] }, require: 'NoFail', scene: { weight: 100 }, stable: { perBlock: 0 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate$/ },
+  { name: 'one with all the traffic fails by its limits', given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 }, stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail' }, says: /^the error rate is/ },
+  { name: 'latencies under unequal load are not compared', given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } }, candidate: { factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: .* unequal load/ },
+];
+
+describe('a reading of the gates', () => {
+  for (const { name, given, reads, says } of rows) {
+    it(name, () => {
+      const { message, stableSick, ...reading } = read(given);
+      const { stableSick: isSick, ...rest } = reads;
+      assert.deepEqual({ ...reading, ...rest }, reading, message);
+      assert.equal('failed' in reading, 'failed' in reads);
+      assert.equal(stableSick !== undefined, isSick !== undefined);
+      assert.match(message, says);
+    });
+  }
+
+  it('says what stable breaks in words', () => {
+    assert.match(read({ gates: limits, stable: { failures: 0.1 } }).stableSick ?? '', /^the error rate is [0-9.]+% \(at least [0-9.]+%, allowed 2%\) after [0-9,]+ requests of stable$/);
+    assert.match(read({ gates: limits, stable: { factor: 3 } }).stableSick ?? '', /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\) after [0-9,]+ requests of stable$/);
+  });
+
+  it('looks at nothing before the window, nor at what only one revision was heard in', () => {
+    const cold = ledgerOf({ first: window - 30, blocks: 30, factor: 3 }, { first: window - 30, blocks: 30 });
+    const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: cold, from: 0 });
+    assert.deepEqual([known.cells.candidate.length, known.heardUntil], [0, { candidate: window - 1, stable: window - 1 }]);
+    const ahead = ledgerOf({ blocks: 18 }, { blocks: 6 });
+    const seen = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: ahead, from: 0 });
+    assert.equal(Math.max(...seen.cells.candidate.map((cell) => cell.block)), window + 5);
+  });
+});
+
+describe('loads are equal', () => {
+  const loads: readonly (readonly [boolean, Parameters<typeof isLoadEqual>[0]])[] = [
+    [true, { router: 'Service', weight: 5, ready: { candidate: 1, stable: 3 } }],
+    [true, { router: 'HTTPRoute', weight: 25, ready: { candidate: 1, stable: 3 } }],
+    [true, { router: 'HTTPRoute', weight: 30, ready: { candidate: 1, stable: 3 } }],
+    [false, { router: 'HTTPRoute', weight: 33, ready: { candidate: 1, stable: 3 } }],
+    [false, { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } }],
+    [false, { router: 'HTTPRoute', weight: 50, ready: { candidate: 0, stable: 3 } }],
+    [false, { router: 'HTTPRoute', weight: 100, ready: { candidate: 3, stable: 3 } }],
+  ];
+  for (const [equal, given] of loads) it(`${equal ? '' : 'not '}with ${given.router}, ${given.weight}% on ${given.ready.candidate} pods, the rest on ${given.ready.stable}`, () => assert.equal(isLoadEqual(given), equal));
+});

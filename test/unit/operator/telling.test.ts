@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import type { OnnxModelSpec } from '../../../api/onnxmodel.ts';
+import { askedIn } from '../../../runtime/sidecar/asked.ts';
+import type { Pod } from '../../../operator/kube-objects.ts';
+import type { Seen } from '../../../operator/observe.ts';
+import type { Decision, RolloutState } from '../../../operator/rollout/state.ts';
+import { watchedPods } from '../../../operator/telling.ts';
+
+const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
+const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
+const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
+
+function pod(name: string, ip?: string, ready = true): Pod {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, uid: `uid-${name}` }, status: { ...(ip === undefined ? {} : { podIP: ip }), conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } };
+}
+
+function asksIn(next: RolloutState, gates: NonNullable<OnnxModelSpec['rollout']>['gates'] = { quality }, stablePods: readonly Pod[] = [pod('s1', '10.0.0.2'), pod('s0', '10.0.0.1'), pod('s2', '10.0.0.3', false)]) {
+  const pods = new Map([['stable', stablePods], ['candidate', [pod('c0', '10.0.1.1')]], ['old', [pod('o0', '10.0.2.1'), pod('o1')]]]);
+  const seen = { pods, model: { spec: { rollout: { gates } } } } as unknown as Seen;
+  return Object.fromEntries(watchedPods(seen, { next } as Decision).map(({ name, ask }) => [name, ask]));
+}
+
+describe('what sidecars are asked to do', () => {
+  it('under traffic: stable\'s keep samples, the candidate\'s replay them; a pod without an address is not asked', () => {
+    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99' };
+    assert.deepEqual(asksIn(analyzing), { s0: { sample: 0.05 }, s1: { sample: 0.05 }, s2: { sample: 0.05 }, c0: candidate, o0: undefined });
+  });
+
+  const rows: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], unknown, unknown])[] = [
+    ['before traffic the candidate\'s pods know whom to ask for golden answers', { phase: 'Preparing', ...course }, { quality }, { peers: ['10.0.0.1', '10.0.0.2'] }, undefined],
+    ['without a gate for quality nothing is sampled', analyzing, {}, { peers: ['10.0.0.1', '10.0.0.2'] }, undefined],
+    ['a first revision has nobody to ask', { phase: 'Preparing', ...course, stable: null }, { quality }, undefined, undefined],
+    ['at rest nobody does anything', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
+    ['after a rollback nobody does anything', { phase: 'Failed', stable: 'stable', rejected: 'candidate', cause: 'LatencyGateFailed', detail: '', attempt: 1, since: 0 }, { quality }, undefined, undefined],
+    ['answers agree as a whole or not at all by the other metrics', analyzing, { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } }, { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1' }, { sample: 0.005 }],
+  ];
+  for (const [name, next, gates, candidate, stable] of rows) {
+    it(name, () => {
+      const { c0, s0 } = asksIn(next, gates);
+      assert.deepEqual([c0, s0], [candidate, stable]);
+    });
+  }
+
+  it('names sixteen peers at most', () => {
+    const many = Array.from({ length: 20 }, (_, i) => pod(`s${i}`, `10.0.0.${i}`));
+    assert.equal(asksIn(analyzing, { quality }, many)['c0']?.peers?.length, 16);
+  });
+
+  it('speaks the language of the sidecar', () => {
+    const { c0 } = asksIn(analyzing);
+    const asked = askedIn(new URLSearchParams({ peers: c0?.peers?.join(',') ?? '', agreement: c0?.agreement ?? '' }));
+    assert.deepEqual(asked, { peers: ['10.0.0.1', '10.0.0.2'], sample: 0, agreement: { metric: 'Cosine', limit: 0.99 } });
+  });
+});
