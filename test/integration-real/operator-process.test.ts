@@ -79,7 +79,8 @@ describe('the operator against a real API server', function () {
   it('makes the children of a revision', async () => {
     const revision = await candidate('ranker');
     for (const path of [`/apis/apps/v1/namespaces/default/controllerrevisions/ranker-${revision}`, `/api/v1/namespaces/default/configmaps/ranker-${revision}`, `/api/v1/namespaces/default/services/ranker-${revision}`, '/api/v1/namespaces/default/services/ranker']) {
-      assert.equal((await api('GET', path)).status, 200, path);
+      // The status comes first, then the children, one after the other.
+      await eventually(path, async () => (await api('GET', path)).status === 200, waitMs);
     }
   });
 
