@@ -6,19 +6,35 @@
  * Pure:  the same seed gives the same cases, in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
+import type { NamedTensors } from '../engine/tensor.ts';
 import { fills, trialInputs } from '../engine/trial-inputs.ts';
-import { caseLimits, tensorQuestion, textQuestion, type GoldenCase } from './case.ts';
+import { tensorQuestion, textQuestion, type GoldenCase } from './case.ts';
+
+/** Of all inputs of a case: a colour picture of a thousand by a thousand. */
+const maxElements = 2 ** 22;
 
 /** Sizes that a free dimension of an input may have; a model that takes none of them is asked nothing. */
 export const sizes = fills;
 
-/** @param count how many. Their number of rows alternates: kernels differ between one row and several. */
-export function tensorCases(signature: Signature, model: string, { seed, count, size }: { readonly seed: number; readonly count: number; readonly size: number }): readonly GoldenCase[] {
-  return Array.from({ length: count }, (_, index) => {
-    const inputs = trialInputs(signature.inputs, { fill: size, rows: 1 + (index % 2), seed: seed + index });
-    if (inputs === undefined || elementsOf(inputs) > caseLimits.tensors.maxElements) return undefined;
-    return { where: `case ${index + 1}`, question: tensorQuestion(inputs, comparable(signature), model), form: 'tensors' } as const;
-  }).filter((one) => one !== undefined);
+/** The seed, how many cases, and which of `sizes` the free dimensions have. */
+export type MadeUp = { readonly seed: number; readonly count: number; readonly size: number };
+
+/**
+ * One at a time, for a picture's may be megabytes. Their number of rows alternates where two are not too large: kernels
+ * differ between one row and several.
+ * @returns all of them, or nothing where the shapes are too large to be made up
+ */
+export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
+  for (let index = 0; index < made.count; index += 1) {
+    const inputs = inputsOf(signature, made, index, 1 + (index % 2)) ?? inputsOf(signature, made, index, 1);
+    if (inputs === undefined) return;
+    yield { where: `case ${index + 1}`, question: tensorQuestion(inputs, comparable(signature), model), form: 'tensors' };
+  }
+}
+
+function inputsOf({ inputs }: Signature, { seed, size }: MadeUp, index: number, rows: number): NamedTensors | undefined {
+  const made = trialInputs(inputs, { fill: size, rows, seed: seed + index });
+  return made === undefined || elementsOf(made) > maxElements ? undefined : made;
 }
 
 /** Names of what is compared: only numbers with fractions, for a label that differs says nothing about how much. */
@@ -26,7 +42,7 @@ export function comparable({ outputs }: Signature): readonly string[] {
   return outputs.filter(({ type }) => type === 'float32' || type === 'float64' || type === 'float16').map(({ name }) => name);
 }
 
-function elementsOf(inputs: NonNullable<ReturnType<typeof trialInputs>>): number {
+function elementsOf(inputs: NamedTensors): number {
   return Object.values(inputs).reduce((sum, { data }) => sum + data.length, 0);
 }
 

@@ -40,13 +40,14 @@ export async function findSet(world: SourceWorld): Promise<FoundSet> {
   switch (source.kind) {
     case 'File': return { kind: 'set', set: { ...openSet(await readBounded(join(configDir, source.file)), model), generated: false }, peers };
     case 'Uri': return { kind: 'set', set: { ...openSet(await readBounded(await goldenPathIn(cacheDir, source.digest)), model), generated: false }, peers };
-    case 'Generated': return world.task === 'Embedding' ? setOf(textCases(model, { seed: source.seed, count: source.cases }), peers) : generate(world, { seed: source.seed, count: source.cases });
+    case 'Generated': return generate(world, { seed: source.seed, count: source.cases });
   }
 }
 
 type Made = { readonly seed: number; readonly count: number };
 
 async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
+  if (world.task === 'Embedding') return found({ n: made.count, cases: () => textCases(world.model, made), generated: true }, world.peers);
   const own = await signatureAt(world, world.self);
   if (typeof own === 'string') return { kind: 'later', why: `this pod's runtime did not say what it takes: ${own}` };
   const [peer] = world.peers;
@@ -56,8 +57,8 @@ async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
   // What stable takes, a compatible revision takes, too.
   const difference = differenceOf(own, theirs);
   if (difference === undefined) return fitting(world, { ...made, signature: theirs, peers: world.peers });
-  const found = await fitting(world, { ...made, signature: own, peers: [] });
-  return found.kind === 'set' ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...found } : found;
+  const alone = await fitting(world, { ...made, signature: own, peers: [] });
+  return alone.kind === 'set' ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...alone } : alone;
 }
 
 /** Only where schemaPolicy lets them differ it comes to this. */
@@ -76,22 +77,26 @@ type Wanted = Made & { readonly signature: Signature; readonly peers: readonly s
 
 /** Cases of the first size that the model takes; none when it takes no size, or gives nothing that can be compared. */
 async function fitting(world: SourceWorld, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
-  if (comparable(signature).length === 0) return setOf([], peers, 'the model gives no numbers that could be compared');
+  if (comparable(signature).length === 0) return nothing(peers, 'the model gives no numbers that could be compared');
   let refusal = 'its shapes are too large to be made up';
   for (const size of sizes) {
-    const cases = tensorCases(signature, world.model, { seed, count, size });
-    const [first] = cases;
+    const cases = (): Iterable<GoldenCase> => tensorCases(signature, world.model, { seed, count, size });
+    const [first] = cases();
     if (first === undefined) continue;
     const answered = await world.ask(peers[0] ?? world.self, first.question, world.stop);
     if (answered.kind === 'unavailable') return { kind: 'later', why: answered.why };
-    if (answered.kind === 'answer') return setOf(cases, peers);
+    if (answered.kind === 'answer') return found({ n: count, cases, generated: true }, peers);
     refusal = answered.why;
   }
-  return setOf([], peers, `no inputs could be made up that the model takes: ${refusal}`);
+  return nothing(peers, `no inputs could be made up that the model takes: ${refusal}`);
 }
 
-function setOf(cases: readonly GoldenCase[], peers: readonly string[], note?: string): FoundSet {
-  return { kind: 'set', set: { n: cases.length, cases: () => cases, generated: true }, peers, ...(note === undefined ? {} : { note }) };
+function nothing(peers: readonly string[], note: string): FoundSet {
+  return { ...found({ n: 0, cases: () => [], generated: true }, peers), note };
+}
+
+function found(set: PassSet, peers: readonly string[]): FoundSet & { readonly kind: 'set' } {
+  return { kind: 'set', set, peers };
 }
 
 async function signatureAt({ ask, model, stop }: SourceWorld, address: string): Promise<Signature | string> {
@@ -109,7 +114,7 @@ async function readBounded(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const { size } = await stat(path);
     if (size > setLimits.bytes) throw new AppError('GOLDEN_SET_INVALID', { where: 'the file', problem: `has ${size} bytes, at most ${setLimits.bytes} are taken` });
-    return new Uint8Array(await readFile(path));
+    return await readFile(path);
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
