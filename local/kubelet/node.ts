@@ -3,6 +3,7 @@
  *
  * Owns:  the node's labels, capacity and conditions. Written once at start: a quiet cluster sees no heartbeat.
  */
+import { release } from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
 import type { NewObject, Objects } from '../objects.ts';
 import { nodes, toApiTime } from '../workloads/resources.ts';
@@ -39,7 +40,7 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
       allocatable: amounts,
       addresses: [{ type: 'InternalIP', address: hostIp }, { type: 'Hostname', address: nodeName }],
       nodeInfo: {
-        kubeletVersion: 'v1.35.0-local', operatingSystem: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch, containerRuntimeVersion: 'process://1', osImage: 'local', kernelVersion: '',
+        kubeletVersion: 'v1.35.0-local', operatingSystem: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch, containerRuntimeVersion: 'process://1', osImage: 'local', kernelVersion: release(),
         machineID: '', systemUUID: '', bootID: '', kubeProxyVersion: '',
       },
       conditions: [
