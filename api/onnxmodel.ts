@@ -54,13 +54,14 @@ const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 export function openApiSchema(stage: Stage): JsonSchema {
   return {
     type: 'object',
+    description: 'An ONNX model that is served, and how a change of it earns its traffic.',
     required: ['spec'],
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
       metadata: { type: 'object' },
       spec: { ...specSchema.json(stage), description: 'What should be served, and how.' },
-      status: statusSchema.json(stage),
+      status: { ...statusSchema.json(stage), description: 'What the operator sees and does. It alone writes it.' },
     },
     'x-kubernetes-validations': [
       {
