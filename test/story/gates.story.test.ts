@@ -9,10 +9,10 @@ const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => 
 
 type Told = { readonly world: CanaryWorld; readonly lines: string[]; readonly names: Map<string, string>; seconds: number; last: string };
 
-const begin = async (perMinute: number, seed: number, { first = spec('ok-first'), ringBlocks = 90 } = {}): Promise<Told> => {
+const begin = async (perMinute: number, seed: number, { first = spec('ok-first'), ringBlocks = 90, settleS = 300 } = {}): Promise<Told> => {
   const told = { world: new CanaryWorld({ perMinute, seed, ringBlocks }), lines: [], names: new Map<string, string>(), seconds: 0, last: '' };
   told.world.cluster.put(first);
-  await live(told, 300);
+  await live(told, settleS);
   told.lines.length = 0;
   told.seconds = 0;
   return told;
@@ -135,4 +135,26 @@ describe('Canaries under traffic', () => {
     assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
     assert.deepEqual(writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'), []);
   }).timeout(60_000);
+
+  it('come to the same end when the operator dies in the place of any write', async () => {
+    const endOf = async (crashAt: number): Promise<{ readonly writes: readonly string[]; readonly outcome: string | undefined }> => {
+      const told = await begin(1500, 6, { settleS: 60 });
+      const { cluster } = told.world;
+      const before = cluster.writes.length;
+      let count = 0;
+      cluster.beforeWrite = (what) => {
+        count += 1;
+        if (count === crashAt) throw new Error(`crash before ${what}`);
+      };
+      cluster.put(spec('ok-x2.5'));
+      await live(told, 900, () => cluster.status.phase === 'Failed' && kept(told.world) === undefined);
+      return { writes: cluster.writes.slice(before), outcome: cluster.status.history?.[0]?.reason };
+    };
+    const whole = await endOf(0);
+    assert.equal(whole.outcome, 'LatencyGateFailed');
+    // Every write of what is kept, the writes around them, and every tenth of the others.
+    const places = whole.writes.flatMap((what, i) => (what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0 ? [i + 1] : []));
+    assert.ok(places.length > 5);
+    for (const place of places) assert.equal((await endOf(place)).outcome, 'LatencyGateFailed', `after a crash before ${whole.writes[place - 1]}, write ${place}`);
+  }).timeout(120_000);
 });
