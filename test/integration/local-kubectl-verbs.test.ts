@@ -162,6 +162,7 @@ describe('the verbs that people type', function () {
   });
 
   each('explain knows fields by their paths, all of them and their values', async ({ kubectl }) => {
+    assert.match(await kubectl.ok(['explain', 'om']), /DESCRIPTION:\n +An ONNX model that is served/);
     assert.match(await kubectl.ok(['explain', 'onnxmodel.spec.rollout.strategy']), /FIELD: strategy <string>\nENUM:\n( +\w+\n)+\nDESCRIPTION:\n +\S/);
     assert.match(await kubectl.ok(['explain', 'om', '--recursive']), /^ {2}spec\t<Object> -required-\n( {4}.*\n)* {4}model\t<Object> -required-/m);
     assert.match(await kubectl.ok(['explain', 'pod.spec.restartPolicy']), /ENUM:\n +Always\n +Never\n +OnFailure/);
