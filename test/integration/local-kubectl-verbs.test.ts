@@ -34,6 +34,8 @@ async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[
   await kubectl.ok(['create', 'namespace', 'work']);
   await kubectl.ok(['create', '-f', '-'], definition);
   await kubectl.ok(['wait', '--for=condition=Established', 'crd/onnxmodels.onnx-operator.dev', '--timeout=10s']);
+  // Reads what there is anew; other commands go by what they read before the definition was there.
+  await kubectl.ok(['api-resources', '-o', 'name']);
   return { server, kubectl, version };
 }
 
