@@ -1,0 +1,85 @@
+/** What the command line writes, held against a Kubernetes API: fields set and taken out, conflicts, whose fields they are. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
+import { openCluster, type Patch } from '../../cli/cluster.ts';
+import { intend } from '../../cli/intend.ts';
+import { cliManager } from '../../cli/ownership.ts';
+import { undo } from '../../cli/undo.ts';
+import { labels } from '../../api/names.ts';
+import { kubeTool, kubeToolsRunHere } from '../../scripts/kubectl.ts';
+
+export type Api = { readonly kubeconfig: string; readonly close: () => Promise<void> };
+
+const namespace = 'cli-writes';
+const definition = customResourceDefinition('published');
+const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
+
+/** @param connect gives a server that knows nothing of OnnxModels or may have their definition, or says why there is none */
+export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
+  describe(`what kubectl-onnx writes, on ${where}`, function () {
+    this.timeout(60_000);
+    let api: Api | undefined;
+    let madeDefinition = false;
+    const kubectl = async (args: readonly string[], stdin?: object): Promise<string> => {
+      const running = promisify(execFile)(kubeTool('kubectl'), ['--kubeconfig', api?.kubeconfig ?? '', ...args], { timeout: 30_000 });
+      running.child.stdin?.end(stdin === undefined ? '' : JSON.stringify(stdin));
+      return (await running).stdout;
+    };
+    const model = async (): Promise<OnnxModel> => JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', 'ranker', '-o', 'json', '--show-managed-fields'])) as OnnxModel;
+    const run = (main: ReturnType<typeof intend>, ...argv: readonly string[]): Promise<number> => main([...argv, '-n', namespace, '--kubeconfig', api?.kubeconfig ?? ''], () => {}, new AbortController().signal);
+    const say = async (status: object): Promise<void> => {
+      const { generation } = (await model()).metadata;
+      await kubectl(['-n', namespace, 'patch', 'onnxmodel', 'ranker', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status: { observedGeneration: generation, ...status } })]);
+    };
+
+    before(async function () {
+      const connected = kubeToolsRunHere ? await connect() : 'kubectl does not run here';
+      if (typeof connected === 'string') {
+        console.log(`      skipped: ${connected}`);
+        this.skip();
+      } else api = connected;
+      madeDefinition = (await kubectl(['get', 'crd', definition.metadata.name, '--ignore-not-found'])) === '';
+      if (madeDefinition) await kubectl(['create', '-f', '-'], definition);
+      await kubectl(['wait', '--for=condition=Established', `crd/${definition.metadata.name}`, '--timeout=30s']);
+      await kubectl(['create', 'namespace', namespace]);
+      await kubectl(['-n', namespace, 'apply', '-f', '-'], { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'ranker' }, spec: { model: { uri: 'https://models.example/b.onnx' }, execution: { workers: 2 }, replicas: 3 } });
+      await kubectl(['-n', namespace, 'create', '-f', '-'], { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: `ranker-${A}`, labels: { [labels.model]: 'ranker', [labels.revision]: A } }, revision: 1, data: { schema: 1, written: { model: { uri: 'https://models.example/a.onnx' } } } });
+    });
+    after(async () => {
+      if (api === undefined) return;
+      await kubectl(['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false']);
+      if (madeDefinition) await kubectl(['delete', 'crd', definition.metadata.name]);
+      await api.close();
+    });
+
+    it('sets an intent and takes the one away that it contradicts, as its own', async () => {
+      await say({ candidate: { revision: B }, rollout: { phase: 'Analyzing', step: 1 } });
+      assert.equal(await run(intend('promote'), 'ranker'), 0);
+      await say({});
+      assert.equal(await run(intend('abort'), 'ranker'), 0);
+      const { spec, metadata } = await model();
+      assert.deepEqual(spec.rollout, { abortRevision: B });
+      assert.ok((metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.some(({ manager }) => manager === cliManager));
+    });
+
+    it('puts an older spec back to the field, and touches nothing else', async () => {
+      assert.equal(await run(undo, 'ranker', '--to', A), 0);
+      const { spec } = await model();
+      assert.deepEqual(spec, { model: { uri: 'https://models.example/a.onnx' }, replicas: 3, revisionHistoryLimit: 5, rollout: { abortRevision: B } });
+    });
+
+    const stale: readonly Pick<Patch, 'type' | 'body'>[] = [
+      { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } } },
+      { type: 'application/json-patch+json', body: [{ op: 'replace', path: '/metadata/resourceVersion', value: '1' }, { op: 'replace', path: '/spec/replicas', value: 4 }] },
+    ];
+    for (const patch of stale) {
+      it(`meets a conflict when it decided on an older version (${patch.type})`, async () => {
+        const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
+        const path = `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels/ranker`;
+        await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), { code: 'KUBE_STATUS', kind: 'conflict' });
+      });
+    }
+  });
+}
