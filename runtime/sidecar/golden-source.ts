@@ -5,14 +5,15 @@
  *         tensors by the signature for any other. Of two revisions with different inputs nothing can be compared.
  * Throws: AppError GOLDEN_SET_INVALID, FILE_UNREADABLE.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { GoldenConfig, TaskName } from '../../api/runtime-config.ts';
 import type { Signature } from '../engine/signature.ts';
+import { bytesOfFile, type Bytes } from '../golden/bytes.ts';
 import type { GoldenCase } from '../golden/case.ts';
 import { comparable, sizes, tensorCases, textCases } from '../golden/generate.ts';
-import { openSet, setLimits } from '../golden/set.ts';
+import { openSet } from '../golden/set.ts';
 import { goldenPathIn } from '../golden/fetched.ts';
 import { decodeMetadata } from '../protocol/oip/client.ts';
 import type { Answered } from './ask-runtime.ts';
@@ -38,8 +39,8 @@ export type FoundSet =
 export async function findSet(world: SourceWorld): Promise<FoundSet> {
   const { golden: { source }, model, configDir, cacheDir, peers } = world;
   switch (source.kind) {
-    case 'File': return { kind: 'set', set: { ...openSet(await readBounded(join(configDir, source.file)), model), generated: false }, peers };
-    case 'Uri': return { kind: 'set', set: { ...openSet(await readBounded(await goldenPathIn(cacheDir, source.digest)), model), generated: false }, peers };
+    case 'File': return { kind: 'set', set: { ...openSet(await fileAt(join(configDir, source.file)), model), generated: false }, peers };
+    case 'Uri': return { kind: 'set', set: { ...openSet(await fileAt(await goldenPathIn(cacheDir, source.digest)), model), generated: false }, peers };
     case 'Generated': return generate(world, { seed: source.seed, count: source.cases });
   }
 }
@@ -110,13 +111,11 @@ async function signatureAt({ ask, model, stop }: SourceWorld, address: string): 
   }
 }
 
-async function readBounded(path: string): Promise<Uint8Array<ArrayBuffer>> {
+async function fileAt(path: string): Promise<Bytes> {
   try {
     const { size } = await stat(path);
-    if (size > setLimits.bytes) throw new AppError('GOLDEN_SET_INVALID', { where: 'the file', problem: `has ${size} bytes, at most ${setLimits.bytes} are taken` });
-    return await readFile(path);
+    return bytesOfFile(path, size);
   } catch (error) {
-    if (error instanceof AppError) throw error;
     throw new AppError('FILE_UNREADABLE', { path, why: messageOf(error) }, { cause: error });
   }
 }

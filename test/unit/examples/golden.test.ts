@@ -8,10 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { linesOf, withAnswer } from '../../../examples/golden/set.ts';
 import { pickGoldenFile } from '../../../operator/golden-file.ts';
+import { bytesInMemory, type Bytes } from '../../../runtime/golden/bytes.ts';
 import { openSet } from '../../../runtime/golden/set.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
-const bytes = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(new TextEncoder().encode(text));
+const bytes = (text: string): Bytes => bytesInMemory(new Uint8Array(new TextEncoder().encode(text)));
 
 describe('the examples\' golden sets', () => {
   for (const file of ['golden/minilm.yaml']) {

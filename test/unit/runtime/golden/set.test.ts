@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Tensor } from '../../../../runtime/engine/tensor.ts';
-import { frameMagic, openSet, setLimits } from '../../../../runtime/golden/set.ts';
+import { bytesInMemory, bytesOfFile } from '../../../../runtime/golden/bytes.ts';
+import { frameMagic, openSet as open, setLimits, type GoldenSet } from '../../../../runtime/golden/set.ts';
 import { decodeInfer, defaultDecodeLimits } from '../../../../runtime/protocol/oip/decode.ts';
 
+const openSet = (bytes: Uint8Array<ArrayBuffer>, model: string): GoldenSet => open(bytesInMemory(bytes), model);
 const utf8 = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(new TextEncoder().encode(text));
 const lines = (...values: readonly unknown[]): Uint8Array<ArrayBuffer> => utf8(values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join('\n'));
 
@@ -89,6 +94,25 @@ describe('a golden set of JSON lines', () => {
       for (const { where } of openSet(lines({ request }, { request: 7 }), 'm').cases()) seen.push(where);
     }, /line 2/);
     assert.deepEqual(seen, ['line 1']);
+  });
+});
+
+describe('a golden set in a file', () => {
+  it('is read where it is needed, also across the pieces that it is looked through in', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'golden-set-'));
+    try {
+      const path = join(folder, 'golden.jsonl');
+      const long = JSON.stringify({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [50_000], data: Array.from({ length: 50_000 }, (_, index) => index / 8) }] } });
+      const content = Buffer.from([long, JSON.stringify({ request, expected }), '', long].join('\n'));
+      writeFileSync(path, content);
+      const fromFile = open(bytesOfFile(path, content.length), 'm');
+      const fromMemory = openSet(new Uint8Array(content), 'm');
+      assert.ok(long.length > 2 ** 18 && fromFile.n === 3);
+      assert.deepEqual([...fromFile.cases()], [...fromMemory.cases()]);
+      assert.deepEqual([...fromFile.cases()].map(({ where }) => where), ['line 1', 'line 2', 'line 4']);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
