@@ -45,14 +45,31 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
   const revisions = sharing(seen, decision);
   if (revisions.length === 0) return { writes: 0, isSafe: false };
   const those = podsNow(hands, seen);
-  const unmarked = those.filter((pod) => revisions.includes(revisionOf(pod)) && isReady(pod) && !isMarked(pod));
-  const strangers = those.filter((pod) => !revisions.includes(revisionOf(pod)) && isMarked(pod));
+  const wanted = toMark(those, decision);
+  const unmarked = wanted.filter((pod) => !isMarked(pod));
+  const strangers = those.filter((pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOf(pod))));
   const writes = (await writeMarks(hands, unmarked, true)) + (await writeMarks(hands, strangers, false));
   const stable = those.filter((pod) => revisionOf(pod) === decision.serve && isReady(pod));
   const isDone = writes === 0 && unmarked.length + strangers.length === 0 && stable.length > 0;
   const heldMs = hands.traffic.heldMs('marked', isDone, hands.clock.monotonic());
   const isSafe = isDone && heldMs >= markedForMs;
   return { writes, isSafe, ...(isSafe ? {} : { recheckMs: markedForMs }) };
+}
+
+/**
+ * All ready pods of whoever serves. Of the candidate as many as are decided: one that comes back to a lower weight may
+ * still have those of before. A Deployment that shrinks lets its youngest go first, so the oldest are taken.
+ */
+function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
+  const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
+  const readyOf = (revision: Revision | null | undefined): readonly Pod[] => those.filter((pod) => revisionOf(pod) === revision && isReady(pod));
+  return [...readyOf(serve), ...[...readyOf(canary?.revision)].sort(byAge).slice(0, decided)];
+}
+
+function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
+  const [born, otherBorn] = [one.creationTimestamp ?? '', other.creationTimestamp ?? ''];
+  if (born !== otherBorn) return born < otherBorn ? -1 : 1;
+  return one.name < other.name ? -1 : 1;
 }
 
 /** After everything else of a pass was applied: marks that nobody selects by go. */

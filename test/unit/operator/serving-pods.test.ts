@@ -134,9 +134,21 @@ describe('pods that share the traffic', () => {
 
   it('are joined by a pod that becomes ready later', async () => {
     const stage = await until(share(a, b));
-    stage.addPod(b, 'late', true);
+    stage.addPod(a, 'late', true);
     await stage.pass(share(a, b));
-    assert.deepEqual(stage.served, { [a]: 3, [b]: 2, [c]: 0 });
+    assert.deepEqual(stage.served, { [a]: 4, [b]: 1, [c]: 0 });
+  });
+
+  it('are of the candidate no more than were decided, the oldest', async () => {
+    const stage = await until(share(a, b));
+    stage.addPod(b, 'left over', true);
+    await stage.pass(share(a, b));
+    assert.deepEqual([stage.served[b], stage.marked.filter((name) => name.startsWith(b))], [1, [`${b}-0`]]);
+    const more = { ...share(a, b), run: run.map((one) => (one.revision === b ? { ...one, replicas: 2 } : one)) };
+    await stage.pass(more);
+    assert.equal(stage.served[b], 2);
+    await stage.pass(share(a, b));
+    assert.deepEqual([stage.served[b], stage.marked.filter((name) => name.startsWith(b))], [1, [`${b}-0`]]);
   });
 
   it('keep their mark while they are not ready, and get nothing', async () => {
