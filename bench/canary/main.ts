@@ -18,7 +18,7 @@ Simulates canaries and counts what judges make of them: this project's, and the 
 and Kayenta. docs/canary-analysis.md describes the scenarios. The whole bench takes about an hour of one core.
 
   --runs N           runs of a cell (default: 400 for candidates within their limits, 200 for others)
-  --only TEXT        scenarios whose name begins with TEXT, such as independent or slower1.5; may be repeated
+  --only NAME        the scenario NAME, or those whose names begin so if none is called that; may be repeated
   --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
   --rate N           requests a minute: 20, 100, 1000 or 10000; may be repeated
   --seed N           another set of canaries (default: 1)
@@ -85,10 +85,12 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
   return exitCodes.ok;
 }
 
+const scenarioNames: ReadonlySet<string> = new Set(allCells().map((cell) => cell.scenario.name));
+
 function isWanted(cell: Cell, { only, judges, rates }: { readonly only: readonly string[]; readonly judges: readonly string[]; readonly rates: readonly number[] }): boolean {
   const { name } = cell.scenario;
   return (
-    (only.length === 0 || only.some((text) => name === text || name.startsWith(text))) &&
+    (only.length === 0 || only.some((text) => name === text || (!scenarioNames.has(text) && name.startsWith(text)))) &&
     (judges.length === 0 || judges.includes(cell.judge)) &&
     (rates.length === 0 || rates.includes(cell.requestsPerMinute))
   );

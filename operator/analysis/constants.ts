@@ -33,7 +33,9 @@ export const tuning = {
   earlyBlocks: 15,
   earlyTailRequests: 2,
   /** Standard deviations by which the candidate has to get faster from block to block to count as warming up. */
-  warmingDeviations: 3,
+  warmingDeviations: 2.5,
+  /** Blocks without such a trend after which a warm-up counts as over. */
+  settledBlocks: 6,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
   /** Below this many requests of either revision nothing is said. */

@@ -9,13 +9,13 @@
  */
 import { tuning } from './constants.ts';
 import { forecastRequests } from './forecast.ts';
-import { countAbove, emptyHistogram, addInto, lnQuantile, tailOf, type LogHistogram } from './log-histogram.ts';
+import { countAbove, emptyHistogram, addInto, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
 import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, podMargin, type Compared, type NoiseHistory } from './noise.ts';
 import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type QuantileTest, type Side } from './quantile-evidence.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers } from './verdict.ts';
-import { isGettingFaster } from './warming.ts';
+import { settledSince } from './warming.ts';
 
 export type LatencyQuestion = {
   readonly candidate: LatencySeries;
@@ -134,12 +134,33 @@ function settle(frame: Frame): Settled {
   if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
   const cleaned = cleanedView(frame, verdict);
   const checked = { verdict, cleaned };
-  const { quantile } = frame.question;
-  if (verdict === 'Fail' && isGettingFaster(comparedIn(frame.question), quantile)) return { decided: { verdict: 'Undecided', reason: 'Uncertain' }, checked };
-  const asked = verdict === 'Fail' ? doubting(frame) : frame;
-  if (cleaned.requests >= tuning.hardMinRequests && holds(asked, cleaned.view) === verdict) return { decided: { verdict }, checked };
-  const byStall = holds(asked, viewOf(frame)) === verdict;
-  return { decided: { verdict: 'Undecided', reason: byStall ? 'OneWindow' : 'Uncertain' }, checked };
+  if (verdict === 'Fail') return { decided: confirmed(settledPart(frame)), checked };
+  const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === 'Pass';
+  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, checked };
+}
+
+/** A Fail, if it stands under doubt and without stalls; the rest of the window is what the candidate is warm in. */
+function confirmed(frame: Frame | undefined): Decided {
+  if (frame?.enough !== true) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const asked = doubting(frame);
+  const cleaned = cleanedView(frame, 'Fail');
+  if (cleaned.requests >= tuning.hardMinRequests && holds(asked, cleaned.view) === 'Fail') return { verdict: 'Fail' };
+  return { verdict: 'Undecided', reason: holds(asked, viewOf(frame)) === 'Fail' ? 'OneWindow' : 'Uncertain' };
+}
+
+/** The window less the candidate's warm-up (warming.ts); undefined while it goes on. */
+function settledPart(frame: Frame): Frame | undefined {
+  const { question } = frame;
+  const from = settledSince(question.candidate.blocks, stableOf(question)?.blocks, Math.ceil(tuning.earlyTailRequests / frame.test.share - 1e-9));
+  if (from === undefined || from === 0) return from === 0 ? frame : undefined;
+  const { against, candidate } = question;
+  const rest = 'stable' in against ? { ...against, stable: partFrom(against.stable, from) } : against;
+  return frameOf({ ...question, candidate: partFrom(candidate, from), against: rest, known: Math.max(1, question.known - from) });
+}
+
+function partFrom(series: LatencySeries, from: number): LatencySeries {
+  const blocks = series.blocks.slice(from);
+  return { ...series, blocks, total: sumOf(series.total.scale, blocks) };
 }
 
 /**

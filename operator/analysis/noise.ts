@@ -44,14 +44,7 @@ export function samplingVariance(total: LogHistogram, p: number): number {
   return size * ((high - low) / 2) ** 2;
 }
 
-type Group = {
-  readonly difference: number;
-  /** Stretches gathered, and which stretch it ends before. */
-  readonly weight: number;
-  readonly end: number;
-  /** Sampling variance of one stretch's difference. */
-  readonly sampling: number;
-};
+type Group = { readonly difference: number; readonly weight: number; readonly sampling: number };
 
 /**
  * Variance of the difference between minutes, from minute groups in which both revisions were seen.
@@ -90,15 +83,10 @@ function excessVariance(groups: readonly Group[], assumed: number): { measured: 
 export function doubtedVariance(compared: Compared, p: number, known: { readonly variance: number; readonly minutes: number }): number {
   const raised = known.variance * (1 + tuning.noiseDoubt / (tuning.assumedMinutes + known.minutes));
   if (compared.candidate.blocks.length > tuning.earlyBlocks) return raised;
-  const groups = earlyGroups(compared, p);
+  const groups = pairedGroups(compared, p, { blocks: 1, requests: Math.ceil(tuning.earlyTailRequests / (1 - p) - 1e-9) });
   if (groups.length < 2) return raised;
   const { measured } = excessVariance(groups, assumedVariance(compared));
   return Math.max(raised, (tuning.misalignment * measured * (groups.length - 1)) / (groups.length + 1));
-}
-
-/** Blocks, or as many together as have the least of requests that says something about a quantile. */
-export function earlyGroups(compared: Compared, p: number): readonly Group[] {
-  return pairedGroups(compared, p, { blocks: 1, requests: Math.ceil(tuning.earlyTailRequests / (1 - p) - 1e-9) });
 }
 
 /** Consecutive stretches of so many whole blocks, taken together until each revision has the requests. */
@@ -115,7 +103,7 @@ function pairedGroups({ candidate, stable }: Compared, p: number, least: { reado
     if (gathered.some((histogram) => histogram.total < least.requests)) continue;
     const [own = 0, other = 0] = gathered.map((histogram) => lnQuantileOf(histogram, 1 - p));
     const perGroup = gathered.map((histogram, side) => (perRequest[side] ?? 0) / histogram.total);
-    groups.push({ difference: own - other, weight, end: stretch + 1, sampling: weight * sum(perGroup, (variance) => variance) });
+    groups.push({ difference: own - other, weight, sampling: weight * sum(perGroup, (variance) => variance) });
     gathered.forEach(clear);
     weight = 0;
   }
