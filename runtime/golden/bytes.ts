@@ -44,15 +44,22 @@ export function* lineRanges(bytes: Bytes): Generator<{ readonly from: number; re
   let blank = true;
   for (let start = 0; start < bytes.length; start += chunkBytes) {
     const chunk = bytes.slice(start, Math.min(start + chunkBytes, bytes.length));
-    for (const [index, byte] of chunk.entries()) {
-      if (byte > space) blank = false;
-      if (byte !== lineFeed) continue;
-      yield { from, to: start + index, blank };
-      from = start + index + 1;
+    let at = 0;
+    for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, at)) {
+      yield { from, to: start + end, blank: blank && isBlank(chunk, at, end) };
+      at = end + 1;
+      from = start + at;
       blank = true;
     }
+    blank = blank && isBlank(chunk, at, chunk.length);
   }
   if (from < bytes.length) yield { from, to: bytes.length, blank };
+}
+
+/** Ends at the first byte that is not. */
+function isBlank(chunk: Uint8Array, from: number, to: number): boolean {
+  for (let index = from; index < to; index += 1) if ((chunk[index] ?? 0) > space) return false;
+  return true;
 }
 
 const lineFeed = 0x0a;
