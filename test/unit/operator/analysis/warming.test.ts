@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { Random } from '../../../../bench/canary/random.ts';
+import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale, sumOf, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
+import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.ts';
+import type { LatencySeries } from '../../../../operator/analysis/series.ts';
+import { settledSince } from '../../../../operator/analysis/warming.ts';
+
+/** @param shift ln of the factor in block t */
+function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LogHistogram[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, (_, t) => {
+    const histogram = emptyHistogram(reportScale);
+    for (let i = 0; i < n; i++) addCount(histogram, bucketOf(reportScale, Math.log(20) + shift(t) + 0.5 * random.normal()), 1);
+    return histogram;
+  });
+}
+
+function series(own: readonly LogHistogram[]): LatencySeries {
+  const total = sumOf(reportScale, own);
+  return { blocks: own, total, pods: [total] };
+}
+
+function verdictOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): string {
+  const judgement = new LatencyJudgement({ candidate: series(candidate), against: { stable: series(stable), tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: candidate.length, history: noHistory });
+  const { verdict, reason } = judgement.decide();
+  return reason ?? verdict;
+}
+
+const cold = (t: number): number => Math.log(4) * Math.exp(-t / 3);
+
+describe('a candidate that is getting faster', () => {
+  const stable = blocks(1, 30, 200);
+  it('is not settled while it does', () => assert.equal(settledSince(blocks(2, 5, 200, cold), stable.slice(0, 5), 40), undefined));
+  it('is settled once two minutes show no trend', () => {
+    const from = settledSince(blocks(3, 30, 200, cold), stable, 40) ?? NaN;
+    assert.ok(from >= 8 && from <= 24, String(from));
+  });
+  it('is not one that is slow for good', () => assert.equal(settledSince(blocks(4, 30, 200, () => Math.LN2), stable, 40), 0));
+  it('is not one whose load falls like that of stable', () => {
+    const falling = (t: number): number => -0.05 * t;
+    assert.equal(settledSince(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), 40), 0);
+  });
+  it('is not known with hardly any requests', () => assert.equal(settledSince(blocks(7, 3, 10, cold), blocks(8, 3, 10), 40), 0));
+  it('is seen without stable too', () => assert.equal(settledSince(blocks(9, 5, 200, cold), undefined, 40), undefined));
+});
+
+describe('a verdict about a candidate with cold caches', () => {
+  const stable = blocks(10, 36, 400);
+  it('is no Fail, then or later, if it is equal once they are warm', () => {
+    const candidate = blocks(11, 36, 400, cold);
+    for (let until = 3; until <= 36; until++) assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
+  });
+  it('is a Fail in the end if it stays slow', () => {
+    const candidate = blocks(12, 36, 400, (t) => cold(t) + Math.log(1.5));
+    assert.equal(verdictOf(candidate, stable), 'Fail');
+  });
+  it('is a Fail within a minute if it is slow without warming up', () => assert.equal(verdictOf(blocks(13, 3, 400, () => Math.LN2), stable.slice(0, 3)), 'Fail'));
+});
+
+describe('doubt about noise', () => {
+  const compared = (shift: (t: number) => number, count: number) => ({ candidate: series(blocks(14, count, 200, shift)), stable: series(blocks(15, count, 200)) });
+  const assumed = { variance: 0.0098, minutes: 0 };
+  it('doubles what is assumed before anything is measured', () => assert.ok(Math.abs(doubtedVariance(compared(() => 0, 1), 0.95, assumed) - 2 * 0.0098) < 1e-12));
+  it('is gone once noise is known from many minutes', () => assert.ok(doubtedVariance(compared(() => 0, 30), 0.95, { variance: 0.01, minutes: 57 }) < 0.0106));
+  it('takes blocks that differ in the first minutes for noise', () => assert.ok(doubtedVariance(compared((t) => (t === 1 ? 0 : Math.log(4)), 3), 0.95, assumed) > 0.3));
+  it('keeps two stalls in a window of a minute from being a Fail', () => {
+    const candidate = blocks(16, 3, 400, (t) => (t === 1 ? 0 : Math.log(4)));
+    assert.equal(verdictOf(candidate, blocks(17, 3, 400)), 'Uncertain');
+  });
+});
