@@ -63,14 +63,15 @@ export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
 /**
  * Whether a step may end.
  *
- * Any Fail fails it at once. NoFail is done when both revisions have minRequests and three blocks have passed;
+ * Any Fail fails it at once. NoFail is done when both revisions have minRequests and three whole blocks have passed;
  * Pass when besides every gate passes.
  */
 export function stepVerdict(plan: Plan, { window, alone = false }: Pick<Evidence, 'window' | 'alone'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
   const cells = cellsInside(window);
   const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
-  if (requests < plan.minRequests || extentOf(window).known < tuning.minBlocks) return 'Waiting';
+  // The last block is still being counted.
+  if (requests < plan.minRequests || extentOf(window).known - 1 < tuning.minBlocks) return 'Waiting';
   return require === 'NoFail' || gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
 }
 

@@ -101,6 +101,24 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-wait-for-silent-sidecars.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
+  const blueGreen = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'BlueGreen', gates: { errors: { max: '2%' }, latency: [{ name: 'slo', quantile: '0.95', max: '100ms' }] } } });
+  const ends: readonly (readonly [string, string, string, string])[] = [
+    ['that keeps its limits', 'ok-second', 'Promoted', 'Promoted'],
+    ['that fails requests', 'ok-errors8', 'RolledBack', 'ErrorsGateFailed'],
+    ['that is too slow', 'ok-x4', 'RolledBack', 'LatencyGateFailed'],
+  ];
+  for (const [what, uri, outcome, reason] of ends) {
+    it(`hold a revision ${what} to them under all the traffic`, async () => {
+      const told = await begin(3000, 10, { first: blueGreen('ok-first'), settleS: 60 });
+      const { cluster } = told.world;
+      cluster.put(blueGreen(uri));
+      await live(told, 900, () => cluster.status.history?.length === 2);
+      const [latest] = cluster.status.history ?? [];
+      assert.deepEqual([latest?.outcome, latest?.reason, latest?.weight], [outcome, reason, 100], told.lines.join('\n'));
+      assert.ok(latest?.gates?.some((gate) => gate.name === 'errors-max' && gate.stableRequests === undefined));
+    }).timeout(60_000);
+  }
+
   const long = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] } });
 
   it('lose nothing of a long window, whatever pods go away and however often the operator begins anew', async () => {
