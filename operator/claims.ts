@@ -100,9 +100,15 @@ function artifactTrouble(decision: Decision, seen: Observation): Trouble | undef
 
 function modelLoaded({ decision, seen, record }: Facts): Claim {
   const revision = record?.revision ?? '';
-  if ((seen.pods[revision]?.ready ?? 0) > 0) return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed`);
+  if ((seen.pods[revision]?.ready ?? 0) > 0) return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed${passedChecks(seen, revision)}`);
   if (decision.next.phase === 'Failed') return claim('ModelLoaded', 'False', decision.next.cause, decision.next.detail);
   return claim('ModelLoaded', 'Unknown', 'NotReady', `no pod of ${revision} is ready yet`);
+}
+
+/** What a candidate has shown before its traffic. */
+function passedChecks(seen: Observation, revision: string): string {
+  const checks = seen.pods[revision]?.checks;
+  return checks?.verdict === 'Pass' ? `; ${checks.message}` : '';
 }
 
 /** The provider that pods say they run on, against the first that was asked for. */

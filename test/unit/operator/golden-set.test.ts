@@ -42,8 +42,8 @@ class World {
     });
   }
 
-  apply(uri: string, golden: Gate | undefined, more: Partial<NonNullable<OnnxModelSpec['rollout']>> = {}): void {
-    this.cluster.put({ model: { uri: `https://models.example/${uri}` }, replicas: 1, revisionHistoryLimit: 5, rollout: { ...more, ...(golden === undefined ? {} : { gates: { golden } }) } });
+  apply(uri: string, golden: Gate | undefined, more: Partial<NonNullable<OnnxModelSpec['rollout']>> = {}, replicas = 1): void {
+    this.cluster.put({ model: { uri: `https://models.example/${uri}` }, replicas, revisionHistoryLimit: 5, rollout: { ...more, ...(golden === undefined ? {} : { gates: { golden } }) } });
   }
 
   userSet(content: Pick<ConfigMap, 'data' | 'binaryData'>, name = 'set'): void {
@@ -195,6 +195,16 @@ describe('a golden set', () => {
     world.apply('ok-2', fromMap, { progressDeadline: '1m' });
     await world.live(70);
     assert.match(world.says, /^Failed GoldenSetMissing/);
+  });
+
+  it('that the model passes is told of while its other pods come up', async () => {
+    world.apply('ok', undefined, {}, 2);
+    await world.live(60);
+    world.apply('ok-2', { metric: 'Cosine', min: '0.5' }, {}, 2);
+    await world.live(30);
+    assert.match(world.says, /^Preparing RevisionWarming: 1 of 2 pods/);
+    const loaded = world.cluster.status.conditions?.find(({ type }) => type === 'ModelLoaded');
+    assert.match(loaded?.message ?? '', /is loaded and warmed; golden set: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/);
   });
 
   it('that the model fails stops the rollout before it has traffic, with the numbers', async () => {
