@@ -278,7 +278,8 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
   const step = stepsOf(state.candidate, { seen, plan })[state.step];
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
-  const message = `${state.candidate} stays at ${state.weight}% of the traffic ${wayOut[state.why](state)}`;
+  const has = podsOf(seen, state.stable).ready === 0 && state.weight < 100 ? 'serves alone' : `stays at ${state.weight}% of the traffic`;
+  const message = `${state.candidate} ${has} ${wayOut[state.why](state)}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
 }
 

@@ -100,7 +100,8 @@ function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, 
     return { ...base, reason: 'Draining', message: `${next.stable} serves; ${next.retiring} finishes its requests`, recheckMs: Math.max(1000, endMs) };
   }
   const { reason, message } = atRest(next.stable, { seen, plan });
-  return { ...base, reason, message: `${message}; ${next.retiring} keeps its pods for a quick way back`, recheckMs: Math.max(1000, leftMs) };
+  const kept = podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a quick way back`;
+  return { ...base, reason, message: `${message}${kept}`, recheckMs: Math.max(1000, leftMs) };
 }
 
 function settlingMs(plan: RolloutPlan): Millis {

@@ -96,7 +96,7 @@ export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan
 export function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;
   const { ready, resolved, checks } = podsOf(seen, state.rejected);
-  return ready > 0 && resolved && checks?.verdict !== 'Fail' ? promote(state.rejected, null, { seen, plan, now }) : undefined;
+  return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass') ? promote(state.rejected, null, { seen, plan, now }) : undefined;
 }
 
 export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {

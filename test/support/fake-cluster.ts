@@ -27,6 +27,10 @@ export class FakeCluster {
   readonly writes: string[] = [];
   /** Throws in the place of a write: crash injection. */
   beforeWrite: (what: string) => void = () => {};
+  /** Words in the URIs of models whose pods are not ready although they run. */
+  readonly sick = new Set<string>();
+  /** Whether the Gateway takes routes as they are now. */
+  gatewayTakes = true;
   #version = 0;
   #pods = 0;
 
@@ -101,6 +105,10 @@ export class FakeCluster {
     return { id: golden.id, state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score, worst: score };
   }
 
+  #isSick(uri: string): boolean {
+    return [...this.sick].some((word) => uri.includes(word));
+  }
+
   #configOf(revision: string): Partial<RuntimeConfig> {
     const stored = this.of<ConfigMap>('ConfigMap').find((one) => one.metadata.labels?.[labels.revision] === revision);
     return JSON.parse(stored?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
@@ -110,6 +118,14 @@ export class FakeCluster {
   tick(): void {
     for (const deployment of this.of<Deployment>('Deployment')) this.#scale(deployment);
     for (const pod of this.of<Pod>('Pod')) this.#live(pod);
+    if (this.gatewayTakes) for (const route of this.of<HttpRoute>('HTTPRoute')) this.#take(route);
+  }
+
+  #take(route: HttpRoute): void {
+    const observedGeneration = route.metadata.generation ?? 0;
+    const conditions = ['Accepted', 'ResolvedRefs'].map((type) => ({ type, status: 'True', reason: type, observedGeneration }));
+    const parents = (route.spec?.parentRefs ?? []).map((parentRef) => ({ parentRef, conditions }));
+    this.objects.set(`HTTPRoute/${route.metadata.name}`, { ...route, status: { parents } } as Stored);
   }
 
   #scale(deployment: Deployment): void {
@@ -136,15 +152,25 @@ export class FakeCluster {
     }
     const config = this.#configOf(revision);
     const ageMs = this.clock.now() - (pod as unknown as { bornAt: number }).bornAt;
-    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(config.source?.uri ?? '', ageMs, `10.0.0.${pod.metadata.name.split('-').at(-1)}`) } as Stored);
+    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(this.#isSick(config.source?.uri ?? '') ? 'sick' : (config.source?.uri ?? ''), ageMs, `10.0.0.${pod.metadata.name.split('-').at(-1)}`) } as Stored);
   }
 
   async #write(verb: string, object: KubeObject): Promise<never> {
     this.#note(`${verb} ${object.kind}/${object.metadata.name}`);
     if (verb === 'apply' && object.kind === 'Pod') return this.#mark(object) as never;
-    const stored = { ...object, metadata: { ...object.metadata, resourceVersion: this.#next() } } as Stored;
+    const stored = this.#afterWrite(object as Stored);
     this.objects.set(`${object.kind}/${object.metadata.name}`, stored);
     return stored as never;
+  }
+
+  /** A route that says something else is a new generation, of which the Gateway has yet to speak. */
+  #afterWrite(object: Stored): Stored {
+    const metadata = { ...object.metadata, resourceVersion: this.#next() };
+    if (object.kind !== 'HTTPRoute') return { ...object, metadata };
+    const before = this.objects.get(`HTTPRoute/${object.metadata.name}`);
+    const isSame = JSON.stringify(before?.['spec']) === JSON.stringify(object['spec']);
+    const generation = (before?.metadata.generation ?? 0) + (isSame ? 0 : 1);
+    return { ...object, metadata: { ...metadata, generation }, ...(before?.['status'] === undefined ? {} : { status: before['status'] }) };
   }
 
   /** Of a pod the operator owns its mark alone. */
@@ -192,7 +218,7 @@ function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
     const runtime: ContainerStatus = { name: containers.runtime, ready: false, restartCount: kills - 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } };
     return { phase: 'Running', initContainerStatuses: [prepared], containerStatuses: [runtime] };
   }
-  const ready = ageMs >= readyAfterMs;
+  const ready = ageMs >= readyAfterMs && uri !== 'sick';
   return {
     phase: 'Running', podIP, initContainerStatuses: [prepared],
     conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],

@@ -52,7 +52,7 @@ const event: fc.Arbitrary<{ readonly say: string; readonly does: Event }> = fc.o
   fc.nat(3).map((token) => ({ say: `retry ${token}`, does: intend({ retryToken: String(token) }) })),
   fc.boolean().map((paused) => ({ say: `paused ${paused}`, does: intend({ paused }) })),
   fc.constantFrom(0, 1, 2, 3, 7).map((replicas) => ({ say: `${replicas} replicas`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, replicas }; } })),
-  shape.map((more) => ({ say: `shape ${JSON.stringify(more)}`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, rollout: { ...intentsOf(world), ...more.rollout }, ...(more.traffic === undefined ? {} : { traffic: more.traffic }) }; } })),
+  shape.map((more) => ({ say: `rollout ${JSON.stringify(more.rollout)}`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, rollout: { ...intentsOf(world), ...more.rollout } }; } })),
   fc.boolean().map((moves) => ({ say: `route moves ${moves}`, does: (world: RolloutWorld) => { world.routeMoves = moves; } })),
   fc.constantFrom(0, 3).map((reverts) => ({ say: `${reverts} reverts`, does: (world: RolloutWorld) => { world.reverts = reverts; } })),
   fc.constantFrom(1000, 31_000, 120_000, 700_000, 3_600_000).map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),

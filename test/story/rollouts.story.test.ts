@@ -1,0 +1,85 @@
+/** Whole rollouts as text that a person can review; then the same with a process that dies in the place of a write. */
+import assert from 'node:assert/strict';
+import { assertGolden } from '../support/golden.ts';
+import { Stage } from '../support/stage.ts';
+import { stories, type Story } from './rollouts.ts';
+
+/** @param before is called at the beginning of each step, with its seconds */
+async function tell({ seconds, events }: Story, before: (stage: Stage, atS: number) => void = () => {}): Promise<Stage> {
+  const stage = new Stage();
+  for (let atS = 0; atS <= seconds; atS += 5) {
+    for (const event of events.filter((one) => one.atS === atS)) {
+      stage.say(event.say);
+      event.does(stage);
+    }
+    before(stage, atS);
+    await stage.step();
+  }
+  return stage;
+}
+
+describe('the story in which', () => {
+  for (const story of stories) {
+    it(story.name, async () => {
+      const { lines } = await tell(story);
+      assertGolden(`story/rollouts/${story.name.replaceAll(' ', '-')}.golden`, `${lines.join('\n')}\n`);
+    });
+  }
+});
+
+/** Where a story ends, whatever its pods are called. */
+function endOf({ status, cluster }: Stage): unknown {
+  const { phase, stable, candidate, rollout, history } = status;
+  const deployments = cluster.of('Deployment').map(({ metadata }) => metadata.name).toSorted();
+  return { phase, stable: stable?.revision, candidate: candidate?.revision, reason: rollout?.reason, deployments, history: history?.map(({ revision, outcome, reason }) => [revision, outcome, reason]) };
+}
+
+/** Between them they go through most transitions; each is told anew for many of its writes. */
+const dangerous = [
+  { name: 'a slow candidate is taken back at its first step', every: 1 },
+  { name: 'a canary by a route goes through the default steps', every: 2 },
+  { name: 'a canary goes through the default steps', every: 4 },
+  { name: 'a third spec comes in the middle of a rollout', every: 4 },
+  { name: 'pods are borrowed for a canary', every: 4 },
+];
+/** Time enough for whatever was put off by a failure. */
+const longer = 60;
+
+describe('the story in which', () => {
+  for (const { name, every } of dangerous) {
+    it(`${name} ends the same when the process dies in the place of a write`, async function () {
+      this.timeout(60_000);
+      const story = stories.find((one) => one.name === name) ?? assert.fail(name);
+      const long = { ...story, seconds: story.seconds + longer };
+      const whole = await tell(long);
+      assert.ok(whole.cluster.writes.length > 30);
+      for (let at = 0; at < whole.cluster.writes.length; at += every) {
+        const stage = await tell(long, dieAt(at));
+        assert.deepEqual(endOf(stage), endOf(whole), `at write ${at}: ${whole.cluster.writes[at]}`);
+      }
+    });
+  }
+
+  it('every process lives for ten seconds only, each rollout ends the same', async function () {
+    this.timeout(60_000);
+    for (const story of stories) {
+      // Only the process itself knows how often weights were put back.
+      if (story.name.startsWith('somebody else')) continue;
+      const whole = await tell({ ...story, seconds: story.seconds + longer });
+      const stage = await tell({ ...story, seconds: story.seconds + longer }, (one, atS) => { if (atS % 10 === 0) one.restart(); });
+      assert.deepEqual(endOf(stage), endOf(whole), story.name);
+    }
+  });
+});
+
+/** Once, in the place of a write: of the one before it the process knows nothing any more. */
+function dieAt(at: number): (stage: Stage) => void {
+  let isOver = false;
+  return ({ cluster }) => {
+    cluster.beforeWrite = (what) => {
+      if (isOver || cluster.writes.length !== at) return;
+      isOver = true;
+      throw new Error(`dies at ${what}`);
+    };
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * A stage for stories of rollouts: a cluster in memory, the operator, gates that say what the story wants, and a line
+ * for every change that a person would see.
+ */
+import assert from 'node:assert/strict';
+import { labels } from '../../api/names.ts';
+import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
+import { silentLogger } from '../../lib/log.ts';
+import type { Gates } from '../../operator/gates/gatekeeper.ts';
+import type { HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
+import { Reconciler } from '../../operator/reconcile.ts';
+import type { GateReading } from '../../operator/rollout/state.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import { HandClock } from './hand-clock.ts';
+
+type Said = Partial<Omit<GateReading, 'window' | 'silent'>>;
+type Intents = Partial<NonNullable<OnnxModelSpec['rollout']>>;
+
+export class Stage {
+  readonly cluster = new FakeCluster(new HandClock());
+  readonly lines: string[] = [];
+  /** What the gates say of every window; undefined: nothing. */
+  gates: Said | undefined = { step: 'Waiting', message: '120 of 200 requests' };
+  /** Whether the candidate's pods have reported lately. */
+  isSilent = false;
+  #operator: Reconciler;
+  readonly #names = new Map<string, string>();
+  #atS = 0;
+  #last = '';
+
+  constructor() {
+    this.#operator = this.#begin();
+  }
+
+  get status(): OnnxModelStatus {
+    return this.cluster.status;
+  }
+
+  say(line: string): void {
+    this.lines.push(`# ${line}`);
+  }
+
+  apply(spec: OnnxModelSpec): void {
+    const held = (this.cluster.objects.get('OnnxModel/ranker') as { spec?: OnnxModelSpec } | undefined)?.spec?.rollout ?? {};
+    const { paused, abortRevision, promoteRevision, pinRevision, retryToken, resumeStep } = held;
+    const intents = JSON.parse(JSON.stringify({ paused, abortRevision, promoteRevision, pinRevision, retryToken, resumeStep })) as Intents;
+    const rollout = { ...spec.rollout, ...intents };
+    this.cluster.put(Object.keys(rollout).length === 0 ? spec : { ...spec, rollout });
+    this.#last = '';
+  }
+
+  /** What the command line would write. */
+  intend(intents: (status: OnnxModelStatus) => Intents, without: readonly (keyof Intents)[] = []): void {
+    const { spec } = this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
+    const rollout = Object.fromEntries(Object.entries({ ...spec.rollout, ...intents(this.status) }).filter(([field]) => !without.includes(field as keyof Intents)));
+    this.cluster.put({ ...spec, rollout });
+  }
+
+  /** Another process takes over, which knows only what the cluster says. */
+  restart(): void {
+    this.#operator = this.#begin();
+  }
+
+  /** Five seconds: others do what they can, and the operator looks as often as the watches would ask it to. */
+  async step(): Promise<void> {
+    this.cluster.tick();
+    for (let pass = 0; pass < 3; pass += 1) {
+      // A process that dies is followed by another one.
+      await this.#operator.reconcile('ml/ranker').catch(() => this.restart());
+      this.#assertInvariants();
+    }
+    const line = this.#describe();
+    if (line !== this.#last) this.lines.push(`${String(this.#atS).padStart(4)}s  ${line}`);
+    this.#last = line;
+    this.#atS += 5;
+    await this.cluster.clock.advance(5000);
+  }
+
+  #begin(): Reconciler {
+    const { client, caches, clock } = this.cluster;
+    const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
+    return new Reconciler({ client, caches, reports: (uid) => this.cluster.reportOf(uid), clock, logger: silentLogger, settings, announce: () => {}, follow: () => {}, gates: this.#gates() });
+  }
+
+  #gates(): Gates {
+    return {
+      judge: (_key, { memory }) => {
+        if (this.gates === undefined || !('window' in memory) || memory.window === 0) return undefined;
+        return { reading: { window: memory.window, step: 'Waiting', absolute: 'None', message: '', ...this.gates, silent: this.isSilent ? [memory.candidate] : [] } };
+      },
+      children: () => [],
+      forget: () => {},
+    };
+  }
+
+  /** Who gets which part of the traffic, by what the cluster says. */
+  shares(): ReadonlyMap<string, number> {
+    const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
+    return route === undefined ? this.#sharesByPods() : new Map((route.spec?.rules?.[0]?.backendRefs ?? []).flatMap(({ name, weight = 1 }) => (weight > 0 ? [[name.slice('ranker-'.length), weight] as const] : [])));
+  }
+
+  #sharesByPods(): ReadonlyMap<string, number> {
+    const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? {};
+    const chosen = selector[labels.revision];
+    if (chosen !== undefined) return new Map([[chosen, 100]]);
+    if (selector[labels.serving] === undefined) return new Map();
+    const marked = this.cluster.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.serving] !== undefined && isReady(pod)).map(revisionOf);
+    return new Map([...new Set(marked)].map((revision) => [revision, Math.round((100 * marked.filter((one) => one === revision).length) / marked.length)]));
+  }
+
+  /** Nobody without ready pods gets traffic while another one that serves has some; and conditions are what kstatus reads. */
+  #assertInvariants(): void {
+    const { status } = this.cluster;
+    if (status?.conditions === undefined) return;
+    const truths = status.conditions.filter((condition) => condition.status === 'True').map((condition) => condition.type);
+    assert.ok(['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1, `conditions ${truths.join(', ')}`);
+    const shares = [...this.shares()];
+    const dead = shares.filter(([revision]) => this.cluster.readyPods(revision) === 0);
+    const living = shares.filter(([revision]) => this.cluster.readyPods(revision) > 0);
+    const { phase } = status.rollout ?? {};
+    if (phase === 'Analyzing' || phase === 'Paused') assert.ok(dead.length === 0 || living.length === 0, `${dead.map(([revision]) => revision).join(', ')} gets traffic without ready pods`);
+  }
+
+  #describe(): string {
+    const { status } = this.cluster;
+    for (const revision of [status.stable?.revision, status.candidate?.revision]) this.#nameOf(revision);
+    const traffic = [...this.shares()].map(([revision, share]) => `${this.#nameOf(revision)} ${share}%`).join(' ');
+    const revisions = [...new Set(this.cluster.of<Pod>('Pod').map(revisionOf))];
+    const pods = revisions.map((revision) => `${this.#nameOf(revision)} ${this.cluster.readyPods(revision)}/${this.cluster.of<Pod>('Pod').filter((pod) => revisionOf(pod) === revision).length}`).join(' ');
+    const truths = (status.conditions ?? []).filter(({ type, status: truth }) => ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused'].includes(type) && truth === 'True').map(({ type }) => type);
+    const text = `${(status.phase ?? '').padEnd(9)} ${(traffic || 'nobody').padEnd(13)} pods ${pods.padEnd(13)} [${truths.join(',')}] ${status.rollout?.reason}: ${status.message}`;
+    return [...this.#names].reduce((line, [revision, name]) => line.replaceAll(revision, name), text);
+  }
+
+  #nameOf(revision: string | undefined): string {
+    if (revision === undefined) return '-';
+    const name = this.#names.get(revision) ?? `v${this.#names.size + 1}`;
+    this.#names.set(revision, name);
+    return name;
+  }
+}
+
+function isReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+}
+
+function revisionOf(pod: Pod): string {
+  return pod.metadata.labels?.[labels.revision] ?? '';
+}
