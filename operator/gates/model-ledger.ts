@@ -32,6 +32,7 @@ export class ModelLedger {
   readonly heard = new Set<string>();
   #kept: Kept;
   #version = 0;
+  #forgotten: Block = 0;
   #written: Written | undefined;
   #keptVersion = -1;
   /** Boots of which everything that will ever be known is written down. */
@@ -68,12 +69,15 @@ export class ModelLedger {
     this.heard.add(pod);
     const { from, ledger } = this.#kept;
     const folded = fold(ledger, { pod, bootId, revision, since: blocks.since, until: blocks.until, blocks: blocks.counts });
-    this.#kept = { from, ledger: from > blocks.since ? forgetBefore(folded, from) : folded };
+    const floor = Math.max(from, this.#forgotten);
+    this.#kept = { from, ledger: floor > blocks.since ? forgetBefore(folded, floor) : folded };
     this.#version += 1;
   }
 
   /** Nothing before this block will be asked for again. */
   forgetBefore(block: Block): void {
+    if (block <= this.#forgotten) return;
+    this.#forgotten = block;
     this.#kept = { from: this.#kept.from, ledger: forgetBefore(this.#kept.ledger, block) };
   }
 

@@ -108,6 +108,15 @@ describe('a model\'s ledger', () => {
   });
 
   const windowMs = window * 20_000;
+  it('takes back nothing of what nobody will ask for again', () => {
+    const ledger = new ModelLedger(revisions);
+    ledger.forgetBefore(begin + 20);
+    ledger.hear('stable-0', told(whole[0]!, begin + 30).report);
+    const [boot] = Object.values(ledger.ledger);
+    assert.deepEqual(boot?.heard, [[begin + 20, begin + 30]]);
+    assert.ok(Object.values(boot?.blocks ?? {}).every(({ index }) => index >= begin + 20));
+  });
+
   const filled = (): ModelLedger => {
     const ledger = new ModelLedger(revisions);
     for (const pod of whole) ledger.hear(pod.pod, told(pod, begin + 30).report);
