@@ -36,11 +36,11 @@ function endOf({ status, cluster }: Stage): unknown {
 
 /** Between them they go through most transitions; each is told anew for many of its writes. */
 const dangerous = [
-  { name: 'a slow candidate is taken back at its first step', every: 1 },
-  { name: 'a canary by a route goes through the default steps', every: 2 },
-  { name: 'a canary goes through the default steps', every: 4 },
-  { name: 'a third spec comes in the middle of a rollout', every: 4 },
-  { name: 'pods are borrowed for a canary', every: 4 },
+  { name: 'a slow candidate is taken back at its first step', every: 2 },
+  { name: 'a canary by a route goes through the default steps', every: 3 },
+  { name: 'a canary goes through the default steps', every: 8 },
+  { name: 'a third spec comes in the middle of a rollout', every: 8 },
+  { name: 'pods are borrowed for a canary', every: 8 },
 ];
 /** Time enough for whatever was put off by a failure. */
 const longer = 60;
