@@ -94,7 +94,7 @@ export class OptionalWatch<T extends KubeObject> {
     if (presence !== 'Served' && presence !== 'Unknown') this.#asked.resolve();
     if (presence === this.#presence) return;
     this.#presence = presence;
-    this.#logger.info('optional type', { type: this.#options.type.plural, presence });
+    this.#logger.info('presence of a type changed', { type: this.#options.type.plural, presence });
     this.#onPresence();
   }
 
