@@ -77,7 +77,7 @@ const blockTraffic = shape({ tier: text, sizeClass: amount, latency: histogram, 
 const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
 const golden = shape(
   { id: text, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
-  { problem: text },
+  { compared: whole, problem: text },
 );
 const agreement = shape({ compared: whole, disagreed: whole, skipped: mapOf(whole), worst: numberOrNull });
 const reportShape = shape(

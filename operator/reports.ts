@@ -280,5 +280,7 @@ function shownOf(report: Report): string {
     // What is to be known before a candidate gets traffic.
     report.golden?.id,
     report.golden?.state,
+    // Done twice: stable was named after the first time.
+    report.golden?.score,
   ]);
 }

@@ -32,6 +32,7 @@ const rows: readonly Row[] = [
   { name: 'refuses half a request', change: { blocks: { ...blocks, counts: [{ ...block, traffic: [{ ...cell, ok: 0.5 }] }] } }, want: /ok is not a whole number/ },
   { name: 'refuses a histogram whose buckets have no width', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1, counts: {} } }] }, want: /growth is not a number above 1/ },
   { name: 'refuses a bucket without a number', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1.02, counts: { high: 1 } } }] }, want: /counts has a key that does not belong there: "high"/ },
+  { name: 'refuses a golden run that compared a part of a case', change: { golden: { ...golden, compared: 1.5 } }, want: /^golden\.compared is not a whole number/ },
   { name: 'refuses a golden run in an unknown state', change: { golden: { ...golden, state: 'Perhaps' } }, want: /^golden\.state is not one of Waiting/ },
   { name: 'refuses an unknown precision', change: { model: { digest: 'sha256:0', precision: 'INT3' } }, want: /^model\.precision/ },
 ];

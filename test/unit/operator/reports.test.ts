@@ -159,6 +159,18 @@ describe('ReportPuller.onChange', () => {
   }
 });
 
+describe('ReportPuller.onChange, of a golden run', () => {
+  it('tells of one that is done a second time, once stable was there to compare with', async () => {
+    const { puller, clock, changes, answer } = pullerWorld();
+    answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Done' } } });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Done', score: 0.99 } } });
+    await clock.advance(paceMs.rollout);
+    assert.equal(changes.length, 2);
+  });
+});
+
 describe('memoryPeakStep', () => {
   it('rounds up to a sixteenth of the limit', () => assert.equal(memoryPeakStep(fullReport), 6 * stepBytes));
 
