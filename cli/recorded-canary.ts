@@ -30,7 +30,7 @@ export type Outcome = {
 };
 
 export type LookPlan = {
-  /** Absent: every 5 s in the first hour, then and once decided every minute. */
+  /** Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs what the window is long. */
   readonly everySeconds?: number;
   /** Every look is shown, not only changes and one a minute. */
   readonly all: boolean;
@@ -107,8 +107,9 @@ export class RecordedCanary {
 
   /** The next time to look: a whole multiple of the interval. */
   #lookAfter(t: number): number {
-    const often = this.#outcome === undefined && t - (this.#began ?? t) < 3600;
-    const every = this.#looks.everySeconds ?? (often ? 5 : 60);
+    const hours = (t - (this.#began ?? t)) / 3600;
+    const seldom = hours < 4 ? 60 : 300;
+    const every = this.#looks.everySeconds ?? (this.#outcome === undefined && hours < 1 ? 5 : seldom);
     return (Math.floor(t / every) + 1) * every;
   }
 

@@ -30,7 +30,8 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
 
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several
-  --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m)
+  --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m,
+                     5m after four hours)
   --settle DURATION  leave out so much after the candidate's first request, for caches to fill (default: 0s)
   --all              print every look
   --json             one JSON document: {"model", "require", "plan", "verdicts": [...], "outcome"}
