@@ -119,6 +119,24 @@ describe('Canaries under traffic', () => {
     }).timeout(60_000);
   }
 
+  const limited = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '2h' } }], gates: { errors: { max: '2%' } } } });
+  const mends: readonly (readonly [string, string, string, string])[] = [
+    ['let a mend ship at once while stable breaks a limit', 'ok-second', 'Promoted', 'Promoted'],
+    ['take back a revision that breaks the limit that stable breaks', 'ok-second-errors9', 'RolledBack', 'ErrorsGateFailed'],
+  ];
+  for (const [what, uri, outcome, reason] of mends) {
+    it(what, async () => {
+      const told = await begin(3000, 11, { first: limited('ok-first-errors8'), settleS: 60 });
+      const { cluster } = told.world;
+      cluster.put(limited(uri));
+      await live(told, 1800, () => cluster.status.history?.length === 2);
+      const [latest] = cluster.status.history ?? [];
+      assert.deepEqual([latest?.outcome, latest?.reason], [outcome, reason], told.lines.join('\n'));
+      // Beside stable it had proven nothing yet.
+      assert.equal(latest?.gates?.find((gate) => gate.name === 'p95')?.verdict, 'Undecided');
+    }).timeout(60_000);
+  }
+
   const long = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] } });
 
   it('lose nothing of a long window, whatever pods go away and however often the operator begins anew', async () => {
