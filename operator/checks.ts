@@ -29,5 +29,5 @@ function readyPods(seen: Seen, revision: Revision, reports: Reports): Parameters
 }
 
 function stableSide(seen: Seen, stable: Revision | null): Pick<Parameters<typeof checkBeforeTraffic>[0], 'stable'> {
-  return stable === null ? {} : { stable: { record: seen.records.get(stable), present: seen.pods.get(stable)?.length ?? 0 } };
+  return stable === null ? {} : { stable: { record: seen.records.get(stable), ready: seen.rollout.pods[stable]?.ready ?? 0 } };
 }

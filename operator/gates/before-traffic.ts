@@ -20,8 +20,8 @@ export type ReadyPod = { readonly name: string; /** The latest; undefined: it wa
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /** The revision that serves; absent: this is the first. `present`: its pods that are not going away. */
-  readonly stable?: { readonly record: RevisionRecord | undefined; readonly present: number };
+  /** The revision that serves; absent: this is the first. `ready`: its pods that could answer. */
+  readonly stable?: { readonly record: RevisionRecord | undefined; readonly ready: number };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
@@ -120,9 +120,12 @@ function doneWith(result: GoldenResult, { config, candidate, name }: Held): Chec
   return lacksTruth(result, candidate) ? waiting('GoldenWaiting', `golden set: pod ${name} is to compare its answers with stable's`) : undefined;
 }
 
-/** Stable's answers are to be had, and were not asked for yet. With policy Any its inputs may be others: then there are none to compare. */
+/**
+ * Stable's answers are to be had, and were not asked for yet. A stable that is down has none, and the candidate may be
+ * its mend. With policy Any its inputs may be others: then there are none to compare.
+ */
 function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candidate): boolean {
-  return compared < n && (stable?.present ?? 0) > 0 && record.spec.model.schemaPolicy !== 'Any';
+  return compared < n && (stable?.ready ?? 0) > 0 && record.spec.model.schemaPolicy !== 'Any';
 }
 
 /** The worst pod's. */

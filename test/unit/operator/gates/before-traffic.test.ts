@@ -36,7 +36,7 @@ function pod(golden: Partial<GoldenResult> | undefined, more: Partial<Report> = 
   return { name, report: { schema: 1, bootId: 'b', seq: 1, revision: 'aaaaaaaaaa', ...(golden === undefined ? {} : { golden: { ...done, ...golden } }), ...more } };
 }
 
-const stable = (of: Wants = {}, present = 1): NonNullable<Candidate['stable']> => ({ record: record(of), present });
+const stable = (of: Wants = {}, ready = 1): NonNullable<Candidate['stable']> => ({ record: record(of), ready });
 const uses = (...actual: readonly (readonly ['CPU' | 'CUDA', number])[]): Partial<Report> => ({ providers: { requested: ['CPU'], actual: actual.map(([provider, nodes]) => ({ provider, nodes, time: nodes })) } });
 
 type Row = { readonly it: string; readonly candidate: Candidate; readonly verdict: Checks['verdict']; readonly reason: Checks['reason']; readonly says: RegExp };
@@ -80,9 +80,9 @@ const rows: readonly Row[] = [
   { it: 'tells a mean as one', candidate: { record: record({ golden: { id: 'set-1', metric: 'Top1Agreement', min: 0.9, source: config.source } }), pods: [pod({ score: 0.8 })] }, verdict: 'Fail', reason: 'GoldenFailed', says: /Top1Agreement 0\.8 over 32 cases, at least 0\.9/ },
   { it: 'tells who failed made-up inputs how to give better ones', candidate: { record: record({ golden: made }), pods: [pod({ score: 0.3 })], stable: stable() }, verdict: 'Fail', reason: 'GoldenFailed', says: /give spec\.rollout\.gates\.golden a set of your own/ },
   { it: 'passes a first revision whose numbers are finite', candidate: { record: record({ golden: made }), pods: [pod({ score: null, compared: 0 })] }, verdict: 'Pass', reason: 'ChecksPassed', says: /^golden set: all numbers of 32 cases are finite, nothing was compared$/ },
-  { it: 'waits for stable\'s answers while stable has pods', candidate: { record: record({ golden: made }), pods: [pod({ score: null, compared: 0 })], stable: stable() }, verdict: 'Waiting', reason: 'GoldenWaiting', says: /is to compare its answers with stable's/ },
+  { it: 'waits for stable\'s answers while stable has ready pods', candidate: { record: record({ golden: made }), pods: [pod({ score: null, compared: 0 })], stable: stable() }, verdict: 'Waiting', reason: 'GoldenWaiting', says: /is to compare its answers with stable's/ },
   { it: 'fails before that what is wrong already', candidate: { record: record({ golden: made }), pods: [pod({ score: -1, compared: 1, problem: "case 1: output 'y' is NaN at element 0" })], stable: stable() }, verdict: 'Fail', reason: 'GoldenFailed', says: /NaN/ },
-  { it: 'does not wait for a stable that was taken down', candidate: { record: record({ golden: made }), pods: [pod({ score: null, compared: 0 })], stable: stable({}, 0) }, verdict: 'Pass', reason: 'ChecksPassed', says: /nothing was compared/ },
+  { it: 'does not wait for a stable that is down: this may be its mend', candidate: { record: record({ golden: made }), pods: [pod({ score: null, compared: 0 })], stable: stable({}, 0) }, verdict: 'Pass', reason: 'ChecksPassed', says: /nothing was compared/ },
   { it: 'does not wait for answers to inputs that stable has not, with policy Any', candidate: { record: record({ golden: made, policy: 'Any' }), pods: [pod({ score: null, compared: 0, problem: "its inputs are not stable's" })], stable: stable() }, verdict: 'Pass', reason: 'ChecksPassed', says: /nothing was compared; its inputs are not stable's/ },
   { it: 'passes a model that nothing can be asked', candidate: { record: record({ golden: made }), pods: [pod({ n: 0, done: 0, passed: 0, compared: 0, score: null, problem: 'no inputs could be made up that the model takes: 500' })], stable: stable() }, verdict: 'Pass', reason: 'ChecksPassed', says: /^golden set: no inputs could be made up/ },
 ];
