@@ -11,14 +11,17 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { allCells, runCell, usualRuns, type Cell, type Row } from './cells.ts';
+import { usual } from './scenarios.ts';
 
 const help = `Usage: npm run bench:canary -- [options]
 
 Simulates canaries and counts what judges make of them: this project's, and the rules of Argo Rollouts, Flagger
-and Kayenta. docs/canary-analysis.md describes the scenarios. The whole bench takes about an hour of one core.
+and Kayenta. docs/canary-analysis.md describes the scenarios. It takes about half an hour of one core, with --all
+about an hour and a half.
 
   --runs N           runs of a cell (default: 400 for candidates within their limits, 200 for others)
   --only NAME        the scenario NAME, or those whose names begin so if none is called that; may be repeated
+  --all              also heavy tails, drift, cold caches and other services
   --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
   --rate N           requests a minute: 20, 100, 1000 or 10000; may be repeated
   --seed N           another set of canaries (default: 1)
@@ -30,6 +33,7 @@ and Kayenta. docs/canary-analysis.md describes the scenarios. The whole bench ta
 const options = {
   runs: { type: 'string' },
   only: { type: 'string', multiple: true },
+  all: { type: 'boolean', default: false },
   judge: { type: 'string', multiple: true },
   rate: { type: 'string', multiple: true },
   seed: { type: 'string', default: '1' },
@@ -60,7 +64,7 @@ function orderOf(flags: ReturnType<typeof parse>): Order {
   const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
   if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
   const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
-  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
+  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], all: flags.all, judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
   if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag: '--only, --judge, --rate', problem: 'no cell of the bench has these' });
   return { wanted, runs, seed: wholeNumber('--seed', flags.seed), append: flags.append, json: flags.json };
 }
@@ -87,10 +91,13 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 
 const scenarioNames: ReadonlySet<string> = new Set(allCells().map((cell) => cell.scenario.name));
 
-function isWanted(cell: Cell, { only, judges, rates }: { readonly only: readonly string[]; readonly judges: readonly string[]; readonly rates: readonly number[] }): boolean {
+type Wanted = { readonly only: readonly string[]; readonly all: boolean; readonly judges: readonly string[]; readonly rates: readonly number[] };
+
+function isWanted(cell: Cell, { only, all, judges, rates }: Wanted): boolean {
   const { name } = cell.scenario;
+  const named = only.some((text) => name === text || (!scenarioNames.has(text) && name.startsWith(text)));
   return (
-    (only.length === 0 || only.some((text) => name === text || (!scenarioNames.has(text) && name.startsWith(text)))) &&
+    (only.length === 0 ? all || usual.has(cell.scenario) : named) &&
     (judges.length === 0 || judges.includes(cell.judge)) &&
     (rates.length === 0 || rates.includes(cell.requestsPerMinute))
   );

@@ -120,6 +120,9 @@ export const harmless: ReadonlySet<Scenario> = new Set([...identical, ...errors.
 /** Nothing differs between the revisions. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
+/** What the bench runs unless told otherwise: the tables that the judge is held against. The other services are for --all. */
+export const usual: ReadonlySet<Scenario> = new Set([...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)), ...slower, ...errors, ...disagreements]);
+
 function percent(rate: number): string {
   return `${Number((rate * 100).toPrecision(3))}%`;
 }
