@@ -119,6 +119,20 @@ describe('Canaries under traffic', () => {
     }).timeout(60_000);
   }
 
+  const compared = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }], gates: { latency: [], errors: {}, quality: { sampleRate: '10%', metric: 'Cosine', min: '0.95' } } } });
+  const agreements: readonly (readonly [string, string, string])[] = [['promote a revision whose answers agree with stable\'s', 'ok-differs1', 'Promoted'], ['take back a revision whose answers do not agree with stable\'s', 'ok-differs20', 'QualityGateFailed']];
+  for (const [what, uri, reason] of agreements) {
+    it(what, async () => {
+      const told = await begin(1500, 12, { first: compared('ok-first'), settleS: 60 });
+      const { cluster } = told.world;
+      cluster.put(compared(uri));
+      await live(told, 1800, () => cluster.status.history?.length === 2);
+      const [latest] = cluster.status.history ?? [];
+      assert.equal(latest?.reason, reason, told.lines.join('\n'));
+      assert.deepEqual(latest?.gates?.map(({ name, limit }) => [name, limit]), [['quality', '5%']]);
+    }).timeout(60_000);
+  }
+
   const limited = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '2h' } }], gates: { errors: { max: '2%' } } } });
   const mends: readonly (readonly [string, string, string, string])[] = [
     ['let a mend ship at once while stable breaks a limit', 'ok-second', 'Promoted', 'Promoted'],

@@ -2,8 +2,8 @@
  * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service says, and every pod's sidecar
  * tells of them when it is asked, as a real one does. The operator is whole but for its connections.
  *
- * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail). A pod whose name begins
- * as one in `mute` gives no report.
+ * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20`
+ * (20 % of its answers disagree with stable's). A pod whose name begins as one in `mute` gives no report.
  */
 import { labels, paths } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
@@ -14,7 +14,7 @@ import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
 import type { ConfigMap, Pod, Service } from '../../operator/kube-objects.ts';
 import { isReady } from '../../operator/kube-objects.ts';
 import { Reconciler, type World } from '../../operator/reconcile.ts';
-import type { FetchReport } from '../../operator/report-client.ts';
+import type { FetchReport, ReportAsk } from '../../operator/report-client.ts';
 import { ReportPuller } from '../../operator/reports.ts';
 import { followWith } from '../../operator/telling.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
@@ -23,7 +23,7 @@ import { HandClock } from './hand-clock.ts';
 
 const key = 'ml/ranker';
 
-type Sidecar = { readonly revision: string; readonly blocks: Map<number, BlockCount>; readonly since: number; seq: number };
+type Sidecar = { readonly revision: string; readonly blocks: Map<number, BlockCount>; readonly since: number; seq: number; ask: ReportAsk };
 type Operator = { readonly reconciler: Reconciler; readonly puller: ReportPuller };
 
 export class CanaryWorld {
@@ -88,10 +88,12 @@ export class CanaryWorld {
     return { reconciler, puller };
   }
 
-  readonly #fetch: FetchReport = (ip, _signal, { blocksFrom = 0 } = {}) => {
+  readonly #fetch: FetchReport = (ip, _signal, ask = {}) => {
+    const { blocksFrom = 0 } = ask;
     const pod = this.cluster.of<Pod>('Pod').find((one) => one.status?.podIP === ip);
     const sidecar = pod === undefined ? undefined : this.#sidecars.get(pod.metadata.name);
     if (pod === undefined || sidecar === undefined || this.mute.some((name) => pod.metadata.name.startsWith(name))) return Promise.resolve({ kind: 'nothing', reason: 'no answer' });
+    sidecar.ask = ask;
     const until = this.#blockNow();
     const since = Math.max(sidecar.since, blocksFrom, until - this.#ringBlocks + 1);
     const counts = [...sidecar.blocks.values()].filter(({ index }) => index >= since);
@@ -109,7 +111,7 @@ export class CanaryWorld {
 
   #serve(): void {
     const pods = this.cluster.of<Pod>('Pod').filter(isReady);
-    for (const pod of pods) if (!this.#sidecars.has(pod.metadata.name)) this.#sidecars.set(pod.metadata.name, { revision: revisionOf(pod), blocks: new Map(), since: this.#blockNow(), seq: 0 });
+    for (const pod of pods) if (!this.#sidecars.has(pod.metadata.name)) this.#sidecars.set(pod.metadata.name, { revision: revisionOf(pod), blocks: new Map(), since: this.#blockNow(), seq: 0, ask: {} });
     const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
     const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
     for (const pod of serving) this.#count(pod, this.#random.poisson((this.#perSecond * 5) / serving.length));
@@ -131,7 +133,16 @@ export class CanaryWorld {
       const bucket = Math.ceil(Math.log((20 * numberAfter('x', uri, 1) * Math.exp(0.5 * this.#random.normal())) / 0.1) / Math.log(1.02));
       counts[bucket] = (counts[bucket] ?? 0) + 1;
     }
-    return { ...before, latency: { ...before.latency, counts }, ok: before.ok + requests - failed, errors: { bug: (before.errors['bug'] ?? 0) + failed } };
+    return { ...before, latency: { ...before.latency, counts }, ok: before.ok + requests - failed, errors: { bug: (before.errors['bug'] ?? 0) + failed }, ...this.#compared(pod, before) };
+  }
+
+  /** Answers that a candidate's sidecar compared with those that stable's kept for it: what both were asked to do. */
+  #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
+    const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};
+    const kept = this.cluster.of<Pod>('Pod').filter((one) => peers.includes(one.status?.podIP ?? '')).reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0);
+    if (agreement === undefined || kept === 0) return {};
+    const more = this.#random.poisson(kept * this.#perSecond);
+    return { compared: compared + more, disagreed: disagreed + Math.min(more, this.#random.poisson((more * numberAfter('differs', this.#configOf(pod).source?.uri ?? '', 0)) / 100)) };
   }
 
   #configOf(pod: Pod): Config {
