@@ -74,8 +74,8 @@ export type GoldenResult = {
   /** The worst single case's value; null before the first. */
   readonly worst: number | null;
   /**
-   * Cases whose answer was held against a right one. Fewer than `n` when Done: stable was not there to give it, and the
-   * others were only asked for finite numbers; the run begins again once peers are named.
+   * Cases whose answer was held against a right one, or for which stable failed to give one. Fewer than `n` when Done:
+   * stable was not there, and the others were only asked for finite numbers; the run begins again once peers are named.
    */
   readonly compared?: number;
   /** Waiting, Broken: why. Done: what is wrong with the worst case. */

@@ -110,7 +110,7 @@ export class GoldenPass {
     const theirs = await this.#askStable(one.question);
     if (theirs.kind === 'unavailable') return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
     if (theirs.kind === 'refused') {
-      if (theirs.status >= 500) return { kind: 'later', why: `stable fails on ${one.where}: ${theirs.why}` };
+      if (theirs.status >= 500) return this.#stableFails(one, got, theirs.why);
       return { kind: 'broken', why: `golden set, ${one.where}: it has no expected answer, and stable does not take it: ${theirs.why}` };
     }
     const want = read(one, theirs);
@@ -124,6 +124,14 @@ export class GoldenPass {
     if (comparison.kind === 'unfit') return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
     this.#count(one, comparison);
     return undefined;
+  }
+
+  /** A stable model that fails has no right answer, and waiting brings none: the candidate may be its mend. */
+  #stableFails(one: GoldenCase, got: NamedTensors, why: string): undefined {
+    this.#checkFinite(one, got);
+    if (notFiniteIn(got) !== undefined) return;
+    this.#compared += 1;
+    this.#problem ??= `${one.where}: stable fails on it: ${why}`;
   }
 
   #checkFinite(one: GoldenCase, got: NamedTensors): undefined {

@@ -118,6 +118,13 @@ describe('GoldenRunner', () => {
     assert.equal((await ended(runner)).score, 1);
   });
 
+  it('waits for nothing where stable itself fails, for the candidate may be its mend', async () => {
+    write(line([1, 0]), line([0, 1], [0, 1]));
+    const failing: Runtime = () => ({ kind: 'refused', status: 500, why: '500: ONNX Runtime failed on a batch' });
+    const result = await ended(start({ golden: cosine(file), runtimes: { me: turning(0), stable: failing }, peers: ['stable'] }));
+    assert.deepEqual([result.state, result.passed, result.compared, result.score, result.problem], ['Done', 2, 2, 1, 'line 1: stable fails on it: 500: ONNX Runtime failed on a batch']);
+  });
+
   it('counts a case that the model fails on as the worst, and goes on', async () => {
     write(line([1, 0], [1, 0]), line([2, 0], [1, 0]));
     let asked = 0;
