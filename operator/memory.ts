@@ -19,7 +19,7 @@ export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 
 export function readState(status: OnnxModelStatus | undefined): RolloutState {
   const { rollout, stable, candidate } = status ?? {};
-  if (rollout?.phase === undefined || !(rollout.phase in readers)) return { phase: 'New' };
+  if (rollout?.phase === undefined || !Object.hasOwn(readers, rollout.phase)) return { phase: 'New' };
   return readers[rollout.phase as Phase](rollout, stable?.revision ?? null, candidate?.revision ?? null) ?? { phase: 'New' };
 }
 
