@@ -3,7 +3,7 @@
  *
  * Owns:  one ledger a model, from the moment a candidate is prepared beside a stable revision until the rollout ends;
  *        how often is looked; which numbers are shown. They are renewed with every new verdict and else every half a
- *        minute, so that a status is not written with every report.
+ *        minute, in a pause every five, so that a status is not written with every report.
  * Rule:  nothing is said before every ready pod was heard by this process, or has been asked for a while: what a process
  *        before this one knew is in the ConfigMap and in the sidecars, and both are read first.
  */
@@ -47,6 +47,8 @@ export type Hearing = {
 
 /** Shown numbers get no older than this while there are newer ones. */
 export const renewMs = 30_000;
+/** In a pause, which may last for days. */
+export const pausedRenewMs = 300_000;
 /** A revision none of whose ready pods was heard for so long is silent: two reports of a pod at rest. */
 export const silentMs = 60_000;
 /** How long the first report of a pod is waited for. */
@@ -124,7 +126,7 @@ export class Gatekeeper implements Gates {
       return { reading: { window: state.window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown === undefined ? {} : { shown }) };
     }
     const finding = look(followed, { of, asked, scene: sceneOf(followed.ledger, state, seen), now });
-    const shown = renewed(followed, { of, asked, finding, now });
+    const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs });
     return { reading: readingFrom(asked, finding, { message: shown.message, silent }), shown };
   }
 
@@ -211,11 +213,11 @@ function cellsOf({ ledger }: ModelLedger): number {
   return Object.values(ledger).reduce((sum, boot) => sum + Object.keys(boot.blocks).length, 0);
 }
 
-type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis };
+type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis; readonly everyMs: Millis };
 
-function renewed(followed: Followed, { of, asked, finding, now }: Renewing): Shown {
+function renewed(followed: Followed, { of, asked, finding, now, everyMs }: Renewing): Shown {
   const { shown } = followed;
-  if (shown?.of === of && Math.abs(now - shown.atMs) < renewMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
+  if (shown?.of === of && Math.abs(now - shown.atMs) < everyMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
   const results = numbersOf(finding);
   const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: finding.plan.alphaPerGate, results, message: sentenceOf(asked, finding, results) };
   followed.shown = made;

@@ -4,7 +4,7 @@ import type { Report } from '../../../../api/report.ts';
 import { labels } from '../../../../api/names.ts';
 import type { Logger } from '../../../../lib/log.ts';
 import { silentLogger } from '../../../../lib/log.ts';
-import { Gatekeeper, renewMs, silentMs } from '../../../../operator/gates/gatekeeper.ts';
+import { Gatekeeper, pausedRenewMs, renewMs, silentMs } from '../../../../operator/gates/gatekeeper.ts';
 import type { Pod } from '../../../../operator/kube-objects.ts';
 import type { Seen } from '../../../../operator/observe.ts';
 import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
@@ -145,6 +145,16 @@ describe('the gatekeeper', () => {
     kept.hear(window + 17, { factor: 1.6 });
     return { kept, before: kept.judge(analyzing, window + 18), children: kept.children(analyzing, window + 18) };
   };
+
+  it('renews them every five minutes in a pause', () => {
+    const kept = fromTheStart();
+    const paused: RolloutState = { ...analyzing, phase: 'Paused', why: 'Undecided' };
+    kept.hear(window + 2);
+    const first = kept.judge(paused, window + 3)?.shown;
+    kept.hear(window + 4);
+    assert.equal(kept.judge(paused, window + 2 + pausedRenewMs / 20_000)?.shown, first);
+    assert.notEqual(kept.judge(paused, window + 3 + pausedRenewMs / 20_000)?.shown, first);
+  });
 
   it('keeps what it knows in a ConfigMap of the model, that goes with the traffic', () => {
     const { kept, children } = written();
