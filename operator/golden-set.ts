@@ -5,7 +5,7 @@
  *        is said while it cannot be. From then on the revision's own ConfigMap holds the bytes, and a change of the
  *        user's, or of the gate, counts from the next rollout on.
  * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of the
- *        model waits for it. One that was promoted before needs no set.
+ *        model waits for it. One that was promoted before, is pinned or promoted by request needs no set.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden, goldenLimits } from '../api/defaults.ts';
@@ -65,11 +65,15 @@ function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {
 }
 
 function isNeeded(seen: Seen, record: RevisionRecord): boolean {
-  const { memory, rollout } = seen;
-  const { target, proven = [] } = rollout;
-  if (stableOf(memory) === target || proven.includes(target)) return false;
+  const { memory, rollout: { target } } = seen;
+  if (stableOf(memory) === target || isExempt(seen)) return false;
   if (record.golden === undefined) return !wasMadeWithout(seen, target) && (memory.phase !== 'Failed' || isRetried(seen));
   return record.golden.attempt !== attemptOf(memory, target);
+}
+
+/** Promoted before, or somebody answers for it: a brake in an incident must not wait for a ConfigMap. */
+function isExempt({ plan, rollout: { target, proven = [] } }: Seen): boolean {
+  return proven.includes(target) || plan.pinRevision === target || plan.promoteRevision === target;
 }
 
 /** Its ConfigMap is there and says nothing of a set: an earlier operator made it, or it was proven then. Its pods run. */
@@ -80,7 +84,7 @@ function wasMadeWithout(seen: Seen, revision: Revision): boolean {
 
 function isRetried({ memory, plan, rollout }: Seen): boolean {
   if (memory.phase !== 'Failed' || memory.rejected !== rollout.target) return true;
-  return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || plan.promoteRevision === memory.rejected || memory.stable === null;
+  return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || memory.stable === null;
 }
 
 /** Of the rollout under way; of one that is about to begin, the first. A refused candidate keeps what it was refused by until it is tried again. */

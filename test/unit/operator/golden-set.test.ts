@@ -246,6 +246,18 @@ describe('a golden set', () => {
     assert.equal(world.frozenText(), 'one');
   });
 
+  it('is not waited for when somebody answers for the revision', async () => {
+    world.apply('ok', undefined);
+    await world.live(60);
+    world.apply('ok-2', fromMap);
+    await world.live(10);
+    assert.match(world.says, /GoldenSetMissing/);
+    world.apply('ok-2', fromMap, { promoteRevision: world.candidate });
+    await world.live(60);
+    assert.match(world.says, /^Stable UpToDate/);
+    assert.equal(world.goldenOf(world.candidate), undefined);
+  });
+
   it('is not asked of a revision that was promoted before', async () => {
     world.apply('ok', undefined);
     await world.live(60);
