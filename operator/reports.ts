@@ -38,6 +38,8 @@ export type PulledReport = {
 export type ReportPullerOptions = { readonly fetch: FetchReport; readonly clock: Clock; readonly logger: Logger };
 
 export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<Pace, number>;
+/** How soon a ready pod is asked again while its golden run is under way in a rollout. */
+const soonMs = 1_500;
 export const deadlineMs = 2_000;
 export const maxInFlight = 8;
 /** Memory is shown rounded up to this share of the limit, so that it changes by steps. */
@@ -255,7 +257,13 @@ function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | unde
 
 /** A pod that has not said that it is ready is about to say something new, whatever its model is at. */
 function pauseMs({ pace, latest }: Entry): number {
-  return latest?.report.ready === true && latest.silence === undefined ? paceMs[pace] : paceMs.rollout;
+  if (latest?.report.ready !== true || latest.silence !== undefined) return paceMs.rollout;
+  return pace === 'rollout' && isAnswering(latest.report) ? soonMs : paceMs[pace];
+}
+
+/** Its golden run takes a second or two, and a rollout waits for nothing else. */
+function isAnswering({ golden }: Report): boolean {
+  return golden?.state === 'Waiting' || golden?.state === 'Running';
 }
 
 /** Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of. */

@@ -159,7 +159,22 @@ describe('ReportPuller.onChange', () => {
   }
 });
 
-describe('ReportPuller.onChange, of a golden run', () => {
+describe('ReportPuller, of a golden run', () => {
+  it('asks again soon while a rollout waits for it, and at the usual pace once it is done', async () => {
+    const { puller, clock, changes, answer } = pullerWorld();
+    answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Running' } } });
+    puller.watch(model, [pod], 'rollout');
+    await settle();
+    answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Done', score: 1 } } });
+    await clock.advance(1_500);
+    assert.equal(changes.length, 2);
+    answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Broken' } } });
+    await clock.advance(paceMs.rollout - 1);
+    assert.equal(changes.length, 2);
+    await clock.advance(1);
+    assert.equal(changes.length, 3);
+  });
+
   it('tells of one that is done a second time, once stable was there to compare with', async () => {
     const { puller, clock, changes, answer } = pullerWorld();
     answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Done' } } });
