@@ -101,7 +101,7 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
 /** @returns how many requests failed */
 async function tell(stage: Stage): Promise<number> {
   await applyFile(stage, 'rollout/gateway.yaml');
-  await applyFile(stage, 'rollout/golden-set.yaml');
+  await applyFile(stage, 'golden/minilm.yaml');
   const served = await serve(stage, 'rollout/1-stable.yaml');
   stage.say('searching 146 guides to web development by meaning, through /v1/embeddings:');
   await search(stage, served);
