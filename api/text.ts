@@ -10,3 +10,8 @@ export function cut(text: string, limit: number): string {
   // A lone first half of a pair would be stored as another character than was written.
   return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
 }
+
+/** "1 pod", "2 pods", "11,020 requests". */
+export function plural(count: number, one: string): string {
+  return `${count.toLocaleString('en-US')} ${one}${count === 1 ? '' : 's'}`;
+}

@@ -7,6 +7,7 @@
  */
 import type { Claim, ConditionStatus, ConditionType } from '../api/conditions.ts';
 import type { Report } from '../api/report.ts';
+import { plural } from '../api/text.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { candidateOf, stableOf, type Decision, type Observation, type Reason, type RolloutPlan, type Trouble } from './rollout/state.ts';
 
@@ -69,7 +70,7 @@ function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Rea
 function available({ decision, seen }: Facts): Claim {
   const { serve } = decision;
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
-  if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${pods} ready pods`);
+  if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
   return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
 }
 

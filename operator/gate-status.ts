@@ -8,6 +8,7 @@
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
+import { plural } from '../api/text.ts';
 import type { OwnLatency } from './analysis/own-latency.ts';
 import type { Shown } from './gates/gatekeeper.ts';
 import type { ShownResult } from './gates/reading.ts';
@@ -40,7 +41,7 @@ export function placeOf({ rollout }: OnnxModelStatus): Readonly<Record<string, u
 }
 
 function inShort({ name, verdict, estimate = '?', lower = '?', upper = '?', limit = '?', candidateRequests = 0 }: GateStatus): string {
-  return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${candidateRequests} requests`;
+  return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${plural(candidateRequests, 'request')}`;
 }
 
 export function gateStatus(result: ShownResult): GateStatus {

@@ -9,7 +9,7 @@ import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { ResourceType } from './kube/resource-type.ts';
 
-export type Terminated = { readonly exitCode: number; readonly signal?: number; readonly reason?: string; readonly message?: string };
+export type Terminated = { readonly exitCode: number; readonly signal?: number; readonly reason?: string; readonly message?: string; readonly finishedAt?: string };
 type ContainerState = { readonly waiting?: { readonly reason?: string; readonly message?: string }; readonly running?: object; readonly terminated?: Terminated };
 export type ContainerStatus = {
   readonly name: string;

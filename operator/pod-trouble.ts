@@ -27,10 +27,11 @@ export function troubleOf(pod: Pod): Trouble | undefined {
   return undefined;
 }
 
-/** The worst of several: a fatal one first, else the first. */
+/** The worst of several: the latest fatal one first, for an older may be of an earlier attempt; else the first. */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
-  const worst = found.find((trouble) => trouble.fatal) ?? found[0];
+  const fatal = found.filter((trouble) => trouble.fatal).toSorted((one, other) => (other.at ?? Infinity) - (one.at ?? Infinity) || 0);
+  const worst = fatal[0] ?? found[0];
   // Of schedulers, registries and admission comes text of any length; a status has room for some of it.
   return worst === undefined ? undefined : { ...worst, message: cut(worst.message, messageLimit) };
 }
@@ -58,7 +59,7 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
   if (known !== undefined) return { reason: known.reason, message: sentence(status.name, message ?? known.reason), fatal: known.fatal };
   const ended = lastEndOf(status);
   if (ended === undefined) return undefined;
-  if (ended.exitCode !== 0) return troubleOfEnd(status, ended);
+  if (ended.exitCode !== 0) return { ...troubleOfEnd(status, ended), ...timeOf(ended) };
   return reason === 'CrashLoopBackOff' ? endedTooSoon(status) : undefined;
 }
 
@@ -82,6 +83,11 @@ const waitingTroubles: Readonly<Record<string, { readonly reason: TroubleReason;
 /** How a container that is not up ended last. One that is up again, and ready, is no trouble any more. */
 function lastEndOf(status: ContainerStatus): Terminated | undefined {
   return status.ready ? undefined : (status.state?.terminated ?? status.lastState?.terminated);
+}
+
+function timeOf({ finishedAt }: Terminated): { readonly at?: number } {
+  const at = Date.parse(finishedAt ?? '');
+  return Number.isNaN(at) ? {} : { at };
 }
 
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {

@@ -4,6 +4,7 @@
  * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
  * Pure.
  */
+import { plural } from '../../api/text.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
@@ -34,7 +35,7 @@ export function counted(count: number): string {
 
 /** "1,180 requests of the candidate and 11,020 of stable" */
 export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResult, 'candidateRequests' | 'stableRequests'>): string {
-  const own = `${counted(candidateRequests)} requests of the candidate`;
+  const own = `${plural(candidateRequests, 'request')} of the candidate`;
   return stableRequests === undefined ? own : `${own} and ${counted(stableRequests)} of stable`;
 }
 
@@ -44,7 +45,7 @@ export function failure(gate: TrafficGate, result: GateResult): string {
   const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
-  if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${counted(candidateRequests)} comparisons`;
+  if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
   return `${subjectOf(gate)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
 }
 
@@ -69,7 +70,7 @@ export function openQuestion(gate: TrafficGate, result: GateResult): string {
 function needed({ reason, requestsStillNeeded }: GateResult): string {
   if (reason === 'OneWindow') return 'it hangs on a stall or a few: a person should look';
   if (requestsStillNeeded === null) return 'no number of requests would decide it as it is';
-  return `about ${counted(forecast(requestsStillNeeded))} more requests needed`;
+  return `about ${plural(forecast(requestsStillNeeded), 'more request')} needed`;
 }
 
 /** A forecast is known to two digits. */

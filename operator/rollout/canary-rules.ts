@@ -6,6 +6,7 @@
  * Pure.
  */
 import { fallAsleep } from './preparing-rules.ts';
+import { plural } from '../../api/text.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, fleetOf, isFought, isOffSteps, isProven, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
@@ -138,7 +139,7 @@ export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Arg
   const carried = weightNow(state, at);
   if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
-  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} has ${carried}% of the traffic with ${ready} ready pods` }, at, 0);
+  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} has ${carried}% of the traffic with ${plural(ready, 'ready pod')}` }, at, 0);
 }
 
 export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {

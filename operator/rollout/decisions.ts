@@ -175,7 +175,8 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
 }
 
 function failureMessage(rejected: Revision, stable: Revision | null, detail: string): string {
-  return stable === null ? `${rejected} was given up: ${detail}` : `${rejected} was given up, ${stable} serves; change the spec to try again: ${detail}`;
+  if (stable === null) return `${rejected} was given up, but its pods go on trying: ${detail}`;
+  return `${rejected} was given up, ${stable} serves; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {

@@ -65,9 +65,11 @@ export function giveUpOnFailedChecks(state: Preparing, seen: Observation, plan: 
   return giveUp(state, checks, { seen, plan, now });
 }
 
+/** What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in back-off. */
 export function giveUpOnFatalTrouble(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const { trouble } = podsOf(seen, state.candidate);
-  return trouble?.fatal ? giveUp(state, trouble, { seen, plan, now }) : undefined;
+  const isOld = state.attempt > 1 && trouble?.at !== undefined && trouble.at + 1000 <= state.since;
+  return trouble?.fatal && !isOld ? giveUp(state, trouble, { seen, plan, now }) : undefined;
 }
 
 /** A rollout that is held, or of a model without pods, stands still with its clock. */

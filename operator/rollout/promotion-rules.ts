@@ -21,7 +21,7 @@ export function fallBackWhenLost(state: Taking, seen: Observation, plan: Rollout
   const because = troubleIn(trouble);
   const since = lostAt ?? now;
   if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
-  const why = { reason: 'LateRollback', message: `${state.retiring} serves again: ${because}` } as const;
+  const why = { reason: 'LateRollback', message: because } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
 }
 

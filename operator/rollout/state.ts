@@ -72,8 +72,8 @@ export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
 /** Phases in which a candidate has its place among the steps. */
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
-/** What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. */
-export type Trouble = { readonly reason: TroubleReason; readonly message: string; readonly fatal: boolean };
+/** What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. `at`: when a container ended by it, to the second. */
+export type Trouble = { readonly reason: TroubleReason; readonly message: string; readonly fatal: boolean; readonly at?: Millis };
 
 /** Whether a revision may get traffic at all: signature, provider, golden set (operator/gates/before-traffic.ts). */
 export type Checks = { readonly verdict: 'Pass' | 'Fail' | 'Waiting'; readonly reason: CheckReason; readonly message: string };

@@ -59,5 +59,11 @@ describe('worstTrouble', () => {
     assert.deepEqual(worstTrouble([undefined, mild, bad]), bad);
     assert.deepEqual(worstTrouble([mild, undefined]), mild);
     assert.equal(worstTrouble([undefined]), undefined);
+    assert.deepEqual(worstTrouble([{ ...bad, at: 1000 }, { ...bad, at: 2000 }])?.at, 2000);
+  });
+
+  it('knows when a container ended, where the kubelet says it', () => {
+    const end = { exitCode: 2, message: said('DIGEST_MISMATCH', 'other bytes'), finishedAt: '2026-01-02T03:04:05Z' };
+    assert.equal(troubleOf(pod(prepare({ lastState: { terminated: end } })))?.at, Date.parse(end.finishedAt));
   });
 });

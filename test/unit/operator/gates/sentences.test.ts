@@ -36,6 +36,7 @@ describe('a gate says', () => {
     [openQuestion(p95, { ...open, lower: null, upper: null }), 'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, reason: 'TooFewRequests', candidateRequests: 12, estimate: null }), 'p95 undecided: 12 requests of the candidate and 11,020 of stable are too few'],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal' }), 'p95 not judged: pods of the two revisions carry unequal load at this weight'],
+    [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null }), 'p95 undecided: 1 request of the candidate and 11,020 of stable are too few'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 2011 }, alone: false }), 'no gate fails so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 0 }, alone: true }), 'no gate fails so far: 117 requests of the candidate, 200 are needed, over a minute'],
     [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],

@@ -48,6 +48,8 @@ const rows: Row[] = [
   { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
   { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
   { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
+  { name: 'does not take what a pod said before a retry for a word about it', state: { ...preparingFirst, attempt: 2 }, seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 - 1000 } }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
+  { name: 'gives a retry up on what a pod said since', state: { ...preparingFirst, attempt: 2 }, seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 } }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
   { name: 'gives up at the deadline with the trouble as the reason', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ImagePullBackOff' } },
   { name: 'gives up at the deadline without a trouble', state: preparing, seen: { target: b }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ProgressDeadlineExceeded' } },
   { name: 'waits a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
@@ -99,9 +101,14 @@ describe('decide', () => {
     assert.equal(recheckMs, 599_000);
   });
 
+  it('does not ask for another spec while a first revision goes on trying', () => {
+    const { message } = decide(preparingFirst, { ...healthy, pods: { [a]: pods(0, { trouble: digestTrouble }) } }, plan, t0);
+    assert.equal(message, `${a} was given up, but its pods go on trying: other bytes`);
+  });
+
   it('keeps the reason of a failure when asked again', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
-    assert.equal(message, `${b} was given up, ${a} serves; change the spec to try again: other bytes`);
+    assert.equal(message, `${b} was given up, ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
   });
 });
 
