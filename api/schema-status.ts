@@ -83,6 +83,7 @@ const rollout = k.object({
   gates: k.listMap('name', gate, { max: 16 }).doc('Verdicts under traffic, with what they rest on; renewed with every new verdict and else every half a minute, in a pause every five.').optional(),
   judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When these were written.').optional(),
   handledRetryToken: text(63).optional(),
+  handledPromoteRevision: text(10).doc('That it was to be promoted was known when it failed: it is not tried again for that.').optional(),
   reason: text(64).optional(),
   message: text(2048).optional(),
 });

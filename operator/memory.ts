@@ -47,7 +47,7 @@ const readers: { readonly [P in Phase]: Reader } = {
   Stable: (_rollout, stable) => (stable === null ? undefined : { phase: 'Stable', stable }),
   Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout) }),
   Failed: (rollout, stable, candidate) =>
-    candidate === null ? undefined : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...present({ handledRetryToken: rollout.handledRetryToken }) },
+    candidate === null ? undefined : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) },
 };
 
 const pauseReasons: readonly PauseReason[] = ['Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict'];
@@ -68,6 +68,10 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
   return { cause: (reason ?? 'ProgressDeadlineExceeded') as Reason, detail: message ?? '', attempt, since: msOf(since) };
+}
+
+function handledOf({ handledRetryToken, handledPromoteRevision }: RolloutStatus) {
+  return { ...present({ handledRetryToken }), ...(handledPromoteRevision === undefined ? {} : { handledPromote: true as const }) };
 }
 
 function msOf(text: string | undefined): number {
@@ -94,6 +98,7 @@ function kept(next: RolloutState): Partial<RolloutStatus> {
     attempt: 'attempt' in next ? next.attempt : undefined,
     floor: 'floor' in next ? next.floor : undefined,
     handledRetryToken: 'handledRetryToken' in next ? next.handledRetryToken : undefined,
+    handledPromoteRevision: 'handledPromote' in next ? next.rejected : undefined,
   });
 }
 

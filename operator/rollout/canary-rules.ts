@@ -224,13 +224,13 @@ function analyzeStep(state: CanaryState, at: At): (Step & { readonly kind: 'anal
 
 // ── Paused ───────────────────────────────────────────────────────────────────────────────────────
 
-/** Only what waits for a person: a pause for a fault ends with the fault. */
+/** Weights that are fought over are set anew only once the fight is over: else it would wait again in the next pass. */
 export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
   const at = { seen, plan, now };
   const why = { reason: 'Resumed', message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}` } as const;
-  if (state.why === 'Step' || state.why === 'Undecided') return enterStep(reachedBy(state), state.step + 1, at, why);
-  return state.why === 'WeightConflict' && (seen.traffic?.reverts ?? 0) < revertLimit ? setAnew(state, state.weight, at, why) : undefined;
+  if (!isFought(state)) return enterStep(reachedBy(state), state.step + 1, at, why);
+  return (seen.traffic?.reverts ?? 0) < revertLimit ? setAnew(state, state.weight, at, why) : undefined;
 }
 
 type Ends = { readonly [W in PauseReason]: (state: StateIn<'Paused'>, at: At) => Decision | undefined };
@@ -270,8 +270,8 @@ const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
 const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => string } = {
   Step: ({ candidate, step }) => `as its step asks for; spec.rollout.resumeStep ${candidate}/${step} goes on at once`,
   Undecided: ({ candidate, step }) => `until its gates are decided or spec.rollout.resumeStep is ${candidate}/${step}`,
-  ReportsStale: () => 'until its pods and those of stable report again',
-  StableUnhealthy: ({ stable, candidate }) => `until ${stable} is well; spec.rollout.promoteRevision ${candidate} goes on without it`,
+  ReportsStale: ({ candidate, step }) => `until its pods and those of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
+  StableUnhealthy: ({ stable, candidate, step }) => `until ${stable} is well, or spec.rollout.resumeStep is ${candidate}/${step}`,
   WeightConflict: ({ candidate, step }) => `until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ${candidate}/${step} goes on sooner`,
 };
 

@@ -159,8 +159,9 @@ type Rejected = Pair & { readonly attempt: number };
  * pods stay for a while where there is room, so that a retry finds them warm.
  */
 export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At): Decision {
-  const { retryToken } = at.plan;
-  const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }) } as const;
+  const { retryToken, promoteRevision } = at.plan;
+  const handled = { ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }), ...(promoteRevision === candidate ? { handledPromote: true as const } : {}) };
+  const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...handled } as const;
   return failed(next, at);
 }
 

@@ -84,10 +84,15 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, pl
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
-/** A token that was there when it failed asks for nothing; a new one does. A request to promote does not: it would be tried without end. */
+/**
+ * A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very
+ * revision that was not there: else it would be tried without end.
+ */
 export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  const { retryToken, abortRevision } = plan;
-  if (abortRevision === state.rejected || retryToken === undefined || retryToken === state.handledRetryToken) return undefined;
+  const { retryToken, promoteRevision, abortRevision } = plan;
+  if (abortRevision === state.rejected) return undefined;
+  const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
+  if (!isAsked && (promoteRevision !== state.rejected || state.handledPromote === true)) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
   return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, { seen, plan, now });
 }
@@ -99,6 +104,7 @@ export function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation
   return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass') ? promote(state.rejected, null, { seen, plan, now }) : undefined;
 }
 
-export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return failed(state, { seen, plan, now });
+export function stayFailed({ handledPromote, ...state }: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  const isKnown = handledPromote === true && plan.promoteRevision === state.rejected;
+  return failed({ ...state, ...(isKnown ? { handledPromote } : {}) }, { seen, plan, now });
 }

@@ -64,7 +64,17 @@ export type Memory = {
   /** The candidate's weight goes to 0. Then it is given up, or another begins. */
   Aborting: { readonly stable: Revision; readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
   /** The candidate was given up. Whoever was stable serves. */
-  Failed: { readonly stable: Revision | null; readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis; readonly handledRetryToken?: string };
+  Failed: {
+    readonly stable: Revision | null;
+    readonly rejected: Revision;
+    readonly cause: Reason;
+    readonly detail: string;
+    readonly attempt: number;
+    readonly since: Millis;
+    /** Intents that were there when it failed: they ask for no other attempt. */
+    readonly handledRetryToken?: string;
+    readonly handledPromote?: true;
+  };
 };
 export type Phase = keyof Memory;
 export type StateIn<P extends Phase> = { readonly phase: P } & Readonly<Memory[P]>;

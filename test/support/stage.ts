@@ -7,7 +7,9 @@ import { labels } from '../../api/names.ts';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
-import type { HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
+import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
+import type { KubeObject } from '../../operator/kube/object.ts';
+import type { Caches } from '../../operator/observe.ts';
 import { Reconciler } from '../../operator/reconcile.ts';
 import type { GateReading } from '../../operator/rollout/state.ts';
 import { FakeCluster } from './fake-cluster.ts';
@@ -28,7 +30,13 @@ export class Stage {
   #atS = 0;
   #last = '';
 
-  constructor() {
+  readonly #isBehind: (() => boolean) | undefined;
+  /** The children as they were before others did what they could in this step. */
+  #before: ReadonlyMap<string, KubeObject> = new Map();
+
+  /** @param isBehind asked for each read of a cache: whether it shows the moment before */
+  constructor(isBehind?: () => boolean) {
+    this.#isBehind = isBehind;
     this.#operator = this.#begin();
   }
 
@@ -63,6 +71,7 @@ export class Stage {
 
   /** Five seconds: others do what they can, and the operator looks as often as the watches would ask it to. */
   async step(): Promise<void> {
+    this.#before = new Map(this.cluster.objects);
     this.cluster.tick();
     for (let pass = 0; pass < 3; pass += 1) {
       // A process that dies is followed by another one.
@@ -77,9 +86,20 @@ export class Stage {
   }
 
   #begin(): Reconciler {
-    const { client, caches, clock } = this.cluster;
+    const { client, clock } = this.cluster;
+    const caches = this.#caches();
     const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
     return new Reconciler({ client, caches, reports: (uid) => this.cluster.reportOf(uid), clock, logger: silentLogger, settings, announce: () => {}, follow: () => {}, gates: this.#gates() });
+  }
+
+  #caches(): Caches {
+    const { caches } = this.cluster;
+    const of = <T extends KubeObject>(kind: string): readonly T[] => [...(this.#isBehind?.() === true ? this.#before : this.cluster.objects).values()].filter((object) => object.kind === kind) as unknown as readonly T[];
+    return {
+      ...caches,
+      pods: () => of<Pod>('Pod'), deployments: () => of<Deployment>('Deployment'), services: () => of<Service>('Service'), httpRoutes: () => of<HttpRoute>('HTTPRoute'),
+      configMaps: () => of<ConfigMap>('ConfigMap'), controllerRevisions: () => of<ControllerRevision>('ControllerRevision'),
+    };
   }
 
   #gates(): Gates {
@@ -114,6 +134,8 @@ export class Stage {
     if (status?.conditions === undefined) return;
     const truths = status.conditions.filter((condition) => condition.status === 'True').map((condition) => condition.type);
     assert.ok(['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1, `conditions ${truths.join(', ')}`);
+    // What was not seen cannot be minded.
+    if (this.#isBehind !== undefined) return;
     const shares = [...this.shares()];
     const dead = shares.filter(([revision]) => this.cluster.readyPods(revision) === 0);
     const living = shares.filter(([revision]) => this.cluster.readyPods(revision) > 0);

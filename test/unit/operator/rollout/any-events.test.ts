@@ -105,7 +105,8 @@ function assertCarried(world: RolloutWorld, before: RolloutState, decision: Deci
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  else for (const revision of [a, b, c]) assertCarriedBy(revision, world, decision, seen);
+  // Any other revision has traffic only because a route stands still, which nobody waits for without end.
+  else for (const revision of new Set([before.stable, ...admittedIn(before)])) if (revision !== null) assertCarriedBy(revision, world, decision, seen);
 }
 
 function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }: Decision, seen: Observation): void {
@@ -205,7 +206,8 @@ describe('a rollout, over any run of events', () => {
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
-      { numRuns: Number(process.env['ROLLOUT_RUNS'] ?? 500) },
+      // The same runs each time; others with ROLLOUT_RUNS.
+      process.env['ROLLOUT_RUNS'] === undefined ? { numRuns: 500, seed: 1 } : { numRuns: Number(process.env['ROLLOUT_RUNS']) },
     );
   });
 });

@@ -99,7 +99,9 @@ const rows: readonly Row[] = [
   { name: 'ends it when the spec lets it go on', state: paused('Undecided'), rollout: { onUndecided: 'Promote' }, want: { phase: 'Shifting', step: 2 } },
   { name: 'ends it when the spec takes it back', state: paused('Undecided'), rollout: { onUndecided: 'Rollback' }, want: { phase: 'Aborting', cause: 'Undecided' } },
   { name: 'goes on judging when the pods report again', state: paused('ReportsStale'), want: { phase: 'Analyzing', step: 1, window } },
-  { name: 'waits for reports whatever is asked for', state: paused('ReportsStale'), seen: { gates: reading({ silent: [a] }) }, rollout: { resumeStep: `${b}/1` }, want: { phase: 'Paused', why: 'ReportsStale' } },
+  { name: 'waits for reports', state: paused('ReportsStale'), seen: { gates: reading({ silent: [a] }) }, want: { phase: 'Paused', why: 'ReportsStale' } },
+  { name: 'goes on without reports on request', state: paused('ReportsStale'), seen: { gates: reading({ silent: [a] }) }, rollout: { resumeStep: `${b}/1` }, want: { phase: 'Shifting', step: 2, weight: 50 } },
+  { name: 'goes on beside a sick stable on request', state: paused('StableUnhealthy'), seen: { gates: reading({ stableSick: 'errors 9%' }) }, rollout: { resumeStep: `${b}/1` }, want: { phase: 'Shifting', step: 2, weight: 50 } },
   { name: 'sets the weight anew when stable is well again', state: paused('StableUnhealthy'), want: { phase: 'Shifting', step: 0, weight: 5, set: 5 } },
   { name: 'waits as long as it is not', state: paused('StableUnhealthy'), seen: { gates: reading({ stableSick: 'errors 9%' }) }, afterMs: 599_999, want: { phase: 'Paused' } },
   { name: 'looks anew after ten minutes', state: paused('StableUnhealthy'), seen: { gates: reading({ stableSick: 'errors 9%' }) }, afterMs: 600_000, want: { phase: 'Shifting', weight: 5 } },
@@ -134,7 +136,10 @@ const rows: readonly Row[] = [
   { name: 'tries again when the token is another', state: { ...failed, handledRetryToken: '1' }, rollout: { retryToken: '2' }, want: { phase: 'Preparing', candidate: b, attempt: 2, reason: 'Retried' } },
   { name: 'does not try again for a token that it knows', state: { ...failed, handledRetryToken: '1' }, rollout: { retryToken: '1' }, want: { phase: 'Failed' } },
   { name: 'does not try again what is aborted', state: failed, rollout: { retryToken: '2', abortRevision: b }, want: { phase: 'Failed' } },
-  { name: 'does not try again what is only to be promoted', state: failed, rollout: { promoteRevision: b }, want: { phase: 'Failed' } },
+  { name: 'tries again what is to be promoted', state: failed, rollout: { promoteRevision: b }, want: { phase: 'Preparing', candidate: b, attempt: 2 } },
+  { name: 'does not try it again when that was known as it failed', state: { ...failed, handledPromote: true }, rollout: { promoteRevision: b }, want: { phase: 'Failed', handledPromote: true } },
+  { name: 'forgets that once it is taken out', state: { ...failed, handledPromote: true }, want: { phase: 'Failed', handledPromote: undefined } },
+  { name: 'remembers it as it fails', state: { ...preparing }, rollout: { promoteRevision: b }, seen: { pods: { [a]: pods(4), [b]: pods(0, { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } }) } }, want: { phase: 'Failed', handledPromote: true } },
 
   // New
   { name: 'takes a candidate back whose rollout was forgotten', state: { phase: 'New' }, seen: { routed: null, marked: a }, want: { phase: 'Aborting', stable: a, rejected: b, serve: a, canary: null } },
