@@ -7,10 +7,16 @@
 import { checkBeforeTraffic } from './gates/before-traffic.ts';
 import { isReady } from './kube-objects.ts';
 import type { Reports, Seen } from './observe.ts';
-import { candidateOf, stableOf, type Revision } from './rollout/state.ts';
+import { candidateOf, stableOf, type Checks, type Revision } from './rollout/state.ts';
 
-/** The same, with `checks` at the pods of the spec's revision and of the one that a rollout is about, as long as they are not stable. */
-export function withChecks(seen: Seen, reports: Reports): Seen {
+/** Pods of an earlier attempt may be there, and speak of that one's set. */
+const setAwaited: Checks = { verdict: 'Waiting', reason: 'GoldenWaiting', message: 'golden set: that of this attempt cannot be had yet' };
+
+/**
+ * The same, with `checks` at the pods of the spec's revision and of the one that a rollout is about, as long as they are not stable.
+ * @param held the candidate whose golden set could not be frozen
+ */
+export function withChecks(seen: Seen, reports: Reports, held?: Revision): Seen {
   const stable = stableOf(seen.memory);
   const candidates = new Set([candidateOf(seen.memory), seen.rollout.target].filter((revision) => revision !== null && revision !== stable));
   const pods = { ...seen.rollout.pods };
@@ -18,7 +24,8 @@ export function withChecks(seen: Seen, reports: Reports): Seen {
     if (revision === null) continue;
     const [record, facts] = [seen.records.get(revision), pods[revision]];
     if (record === undefined || facts === undefined) continue;
-    pods[revision] = { ...facts, checks: checkBeforeTraffic({ record, pods: readyPods(seen, revision, reports), ...stableSide(seen, stable) }) };
+    const checks = revision === held ? setAwaited : checkBeforeTraffic({ record, pods: readyPods(seen, revision, reports), ...stableSide(seen, stable) });
+    pods[revision] = { ...facts, checks };
   }
   return { ...seen, rollout: { ...seen.rollout, pods } };
 }

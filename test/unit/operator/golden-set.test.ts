@@ -236,6 +236,25 @@ describe('a golden set', () => {
     assert.equal(world.frozenText(), 'two');
   });
 
+  for (const [how, break_] of [['is gone', (at: World) => at.cluster.objects.delete('ConfigMap/set')], ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })]] as const) {
+    it(`that ${how} when a refused rollout is tried again is waited for: what the older set said is no word about it`, async () => {
+      // What is refused keeps its pods, which speak of the set that they have.
+      const capacity = { retainStable: '5m' };
+      world.userSet({ data: { 'golden.jsonl': 'one' } });
+      world.apply('ok', fromMap);
+      await world.live(60);
+      const stable = world.candidate;
+      world.apply('odd', fromMap, { capacity });
+      await world.live(40);
+      assert.match(world.says, /^Failed GoldenFailed/);
+      break_(world);
+      world.apply('odd', fromMap, { capacity, retryToken: '2' });
+      await world.live(40);
+      assert.match(world.says, /^Preparing GoldenSet(Missing|Invalid): .*golden set: /);
+      assert.equal(world.cluster.routed, stable);
+    });
+  }
+
   it('is read again when somebody changed the revision\'s own copy', async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
