@@ -164,4 +164,36 @@ describe('a rollout', () => {
     assert.equal(podsOfStable(decide(state, seen(5), plan, t0)), 10);
     assert.equal(podsOfStable(decide(state, seen(30), plan, t0)), 7);
   });
+
+  const podsOf = (state: RolloutState, seen: Partial<Observation>, rollout: NonNullable<OnnxModelSpec['rollout']> = {}): Readonly<Record<string, number>> => {
+    const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary', ...rollout }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    return Object.fromEntries(decide(state, { ...healthy, ...seen }, plan, t0).run.map(({ revision, replicas }) => [revision, replicas]));
+  };
+
+  it('keeps the pods of a candidate whose weight was taken back until that was seen', () => {
+    assert.deepEqual(podsOf(analyzing, { traffic: at(100) }), { [a]: 4, [b]: 4 });
+    assert.deepEqual(podsOf(analyzing, { traffic: { shares: undefined, reverts: 0 } }), { [a]: 4, [b]: 4 });
+    assert.deepEqual(podsOf(analyzing, { traffic: at(5) }), { [a]: 4, [b]: 1 });
+  });
+
+  it('keeps the pods of the old revision until traffic has left it, also where none may be kept then', () => {
+    const seen = { pods: { [a]: pods(4), [b]: pods(4) } };
+    const borrowed = { capacity: { mode: 'Borrow' } } as const;
+    assert.deepEqual(podsOf({ phase: 'Promoting', stable: b, retiring: a, since: t0 - 60_000 }, seen, borrowed), { [b]: 4, [a]: 4 });
+    assert.deepEqual(podsOf({ phase: 'Settling', stable: b, retiring: a, since: t0 }, seen, borrowed), { [b]: 4, [a]: 4 });
+    assert.deepEqual(podsOf({ phase: 'Settling', stable: b, retiring: a, since: t0 - 60_000 }, seen, borrowed), { [b]: 4, [a]: 0 });
+  });
+
+  it('keeps a refused candidate warm only where there is room', () => {
+    const seen = { pods: { [a]: pods(4), [b]: pods(2) } };
+    assert.deepEqual(podsOf(failed, seen), { [a]: 4, [b]: 2 });
+    assert.deepEqual(podsOf(failed, seen, { capacity: { maxSurge: 1 } }), { [a]: 4, [b]: 1 });
+    assert.deepEqual(podsOf(failed, seen, { capacity: { mode: 'Borrow' } }), { [a]: 4 });
+  });
+
+  it('lets the candidate have what there is room for while stable has no ready pod', () => {
+    const seen = { pods: { [a]: pods(0, { resolved: true, present: 4 }), [b]: pods(1) } };
+    assert.deepEqual(podsOf(paused('StableUnhealthy'), seen), { [a]: 4, [b]: 4 });
+    assert.deepEqual(podsOf(paused('StableUnhealthy'), seen, { capacity: { maxSurge: 2 } }), { [a]: 4, [b]: 2 });
+  });
 });
