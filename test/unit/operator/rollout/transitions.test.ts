@@ -196,4 +196,23 @@ describe('a rollout', () => {
     assert.deepEqual(podsOf(paused('StableUnhealthy'), seen), { [a]: 4, [b]: 4 });
     assert.deepEqual(podsOf(paused('StableUnhealthy'), seen, { capacity: { maxSurge: 2 } }), { [a]: 4, [b]: 2 });
   });
+
+  it('moves no weight while it is held', () => {
+    const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary', paused: true }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    assert.equal(decide(shifting, healthy, plan, t0).canary?.weight, 5);
+    assert.equal(decide({ ...shifting, heldAt: t0 }, { ...healthy, traffic: at(50) }, plan, t0).canary?.weight, 5);
+  });
+
+  it('sets a weight anew that no step asks for', () => {
+    const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary', promoteRevision: b }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    const { next } = decide({ ...shifting, step: 0, weight: 100, lostAt: t0 }, healthy, plan, t0 + 10_000);
+    assert.deepEqual([next.phase, 'step' in next && next.step, 'weight' in next && next.weight], ['Shifting', 0, 100]);
+  });
+
+  it('takes no pods from stable while a rollout by turns is held, and goes on with one that has begun', () => {
+    const turns = { strategy: 'Immediate', capacity: { mode: 'Recreate' }, paused: true } as const;
+    assert.deepEqual(podsOf(preparing, { pods: { [a]: pods(4) } }, turns), { [a]: 4, [b]: 0 });
+    assert.deepEqual(podsOf(preparing, { pods: { [a]: pods(0, { resolved: true }), [b]: pods(0, { resolved: true }) } }, turns), { [a]: 0, [b]: 4 });
+    assert.deepEqual(podsOf(preparing, { pods: { [a]: pods(4) } }, { ...turns, paused: false }), { [a]: 0, [b]: 0 });
+  });
 });
