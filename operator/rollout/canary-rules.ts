@@ -213,7 +213,9 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
 export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision {
   const at = { seen, plan, now };
   const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
-  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}`;
+  // Whoever sees no request come wants to know of a Gateway that is gone.
+  const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
+  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 

@@ -156,6 +156,13 @@ describe('a rollout', () => {
     });
   }
 
+  it('says beside the counts that nothing may come', () => {
+    const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    const { next, message } = decide(analyzing, { ...healthy, traffic: { shares: undefined, problem: 'the Gateway is gone', reverts: 0 } }, plan, t0);
+    assert.equal(next.phase, 'Analyzing');
+    assert.equal(message, `${b} at 5% of the traffic: 120 of 200 requests; its traffic is in doubt: the Gateway is gone`);
+  });
+
   it('keeps the pods of stable as long as a route has not taken the weight', () => {
     const plan = rolloutPlanOf({ replicas: 10, rollout: { strategy: 'Canary', capacity: { maxSurge: 3 } }, traffic: { router: 'HTTPRoute' } }, 10_000);
     const seen = (share: number): Observation => ({ ...healthy, pods: { [a]: pods(10), [b]: pods(3) }, traffic: at(share) });
