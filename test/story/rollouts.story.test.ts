@@ -35,11 +35,11 @@ function endOf({ status, cluster }: Stage): unknown {
 
 /** Between them they go through most transitions; each is told anew for many of its writes. */
 const dangerous = [
-  { name: 'a slow candidate is taken back at its first step', every: 2 },
-  { name: 'a canary by a route goes through the default steps', every: 3 },
-  { name: 'a canary goes through the default steps', every: 8 },
+  { name: 'a slow candidate is taken back at its first step', every: 3 },
+  { name: 'a canary by a route goes through the default steps', every: 5 },
+  { name: 'a canary goes through the default steps', every: 12 },
   { name: 'a third spec comes in the middle of a rollout', every: 12 },
-  { name: 'pods are borrowed for a canary', every: 8 },
+  { name: 'pods are borrowed for a canary', every: 12 },
 ];
 /** Time enough for whatever was put off by a failure. */
 const longer = 60;
