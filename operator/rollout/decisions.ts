@@ -91,14 +91,14 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   const reached = state.phase === 'Shifting' ? state.set : state.weight;
   if (podsOf(at.seen, state.stable).ready === 0) return carryingAll(splitBetween(reached, state.weight, fleet), present, fleet);
   const { stable, candidate } = splitBetween(reached, state.weight, fleet);
-  return { stable, candidate: mayHaveMore(state, at) ? Math.max(candidate, Math.min(fleet.replicas, present)) : candidate };
+  return { stable, candidate: mayHaveMore(state.candidate, reached, at) ? Math.max(candidate, Math.min(fleet.replicas, present)) : candidate };
 }
 
-/** Whether the candidate may have more of the traffic than it is to have now: a weight that was taken back is on its way. By pods only a whole share is more. */
-function mayHaveMore(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
-  const shares = at.seen.traffic?.shares;
-  const limit = at.plan.router === 'Service' ? 99 : weightNow(state, at);
-  return shares === undefined || (shares[state.candidate] ?? 0) > limit + 0.5;
+/** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole share is more. */
+function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
+  const shares = seen.traffic?.shares;
+  const limit = plan.router === 'Service' ? 99 : reached;
+  return shares === undefined || (shares[candidate] ?? 0) > limit + 0.5;
 }
 
 /** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
