@@ -45,7 +45,7 @@ const readers: { readonly [P in Phase]: Reader } = {
   Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, ...takingOf(rollout) }),
   Settling: (rollout, stable) => (stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, ...takingOf(rollout) }),
   Stable: (_rollout, stable) => (stable === null ? undefined : { phase: 'Stable', stable }),
-  Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout) }),
+  Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) }),
   Failed: (rollout, stable, candidate) =>
     candidate === null ? undefined : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) },
 };

@@ -7,7 +7,7 @@
  */
 import { provenSteps } from './plan.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
-import type { CanaryState, Decision, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
+import type { CanaryState, Decision, Handled, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
 import type { Step } from './plan.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
@@ -130,7 +130,7 @@ export function servingOne(stable: Revision, retiring: { readonly revision: Revi
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
 export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
-  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now } as const;
+  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now, ...handledIn(plan, candidate) } as const;
   return rollingBack(next, { seen, plan }, reason);
 }
 
@@ -157,12 +157,16 @@ type Rejected = Pair & { readonly attempt: number };
 /**
  * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one, ready
  * pods stay for a while where there is room, so that a retry finds them warm.
+ *
+ * @param handled what was asked for before the refusal, where that was not just now
  */
-export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At): Decision {
-  const { retryToken, promoteRevision } = at.plan;
-  const handled = { ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }), ...(promoteRevision === candidate ? { handledPromote: true as const } : {}) };
+export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At, handled: Handled = handledIn(at.plan, candidate)): Decision {
   const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...handled } as const;
   return failed(next, at);
+}
+
+function handledIn({ retryToken, promoteRevision }: RolloutPlan, candidate: Revision): Handled {
+  return { ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }), ...(promoteRevision === candidate ? { handledPromote: true as const } : {}) };
 }
 
 export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decision {

@@ -43,7 +43,7 @@ export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: Ro
 /** Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or another revision begin. */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const at = { seen, plan, now };
-  const { stable, rejected, cause, detail, attempt, since } = state;
+  const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
   if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
   if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again, which serves` };
   if (seen.target !== rejected) {
@@ -52,7 +52,7 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
   }
   const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
   if (cameBack) return prepare({ stable, candidate: rejected, attempt: attempt + 1 }, { reason: 'RevisionCreated', message: `the spec is that of ${rejected} again: it begins anew` }, at);
-  return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at);
+  return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at, handled);
 }
 
 /**

@@ -30,6 +30,11 @@ type Course = {
   readonly heldAt?: Millis;
 };
 
+/** Intents that were there when a candidate was refused: they ask for no other attempt. One that comes later does. */
+export type Handled = { readonly handledRetryToken?: string; readonly handledPromote?: true };
+
+type Refusal = Handled & { readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
+
 /** Where in its steps a rollout is. */
 type Place = Course & {
   /** Index into the plan's steps; their number: all are done. */
@@ -62,19 +67,9 @@ export type Memory = {
   /** One revision, nothing to do. */
   Stable: { readonly stable: Revision };
   /** The candidate's weight goes to 0. Then it is given up, or another begins. */
-  Aborting: { readonly stable: Revision; readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
+  Aborting: Refusal & { readonly stable: Revision };
   /** The candidate was given up. Whoever was stable serves. */
-  Failed: {
-    readonly stable: Revision | null;
-    readonly rejected: Revision;
-    readonly cause: Reason;
-    readonly detail: string;
-    readonly attempt: number;
-    readonly since: Millis;
-    /** Intents that were there when it failed: they ask for no other attempt. */
-    readonly handledRetryToken?: string;
-    readonly handledPromote?: true;
-  };
+  Failed: Refusal & { readonly stable: Revision | null };
 };
 export type Phase = keyof Memory;
 export type StateIn<P extends Phase> = { readonly phase: P } & Readonly<Memory[P]>;

@@ -126,6 +126,8 @@ const rows: readonly Row[] = [
   { name: 'waits until traffic has left', state: aborting, afterMs: 60_000, want: { phase: 'Aborting', canary: null, serve: a } },
   { name: 'waits until what it had is through', state: aborting, seen: { traffic: at(0) }, afterMs: 9_999, want: { phase: 'Aborting' } },
   { name: 'gives up then', state: aborting, seen: { traffic: at(0) }, afterMs: 10_000, want: { phase: 'Failed', cause: 'LatencyGateFailed', detail: 'slow' } },
+  { name: 'remembers what was asked for before it failed', state: { ...analyzing }, rollout: { retryToken: '1' }, seen: { gates: reading({ step: 'Fail', failed: 'LatencyGateFailed' }) }, want: { phase: 'Aborting', handledRetryToken: '1' } },
+  { name: 'has not answered a retry that is asked for while traffic leaves', state: { ...aborting, handledRetryToken: '1' }, seen: { traffic: at(0) }, rollout: { retryToken: '2' }, afterMs: 10_000, want: { phase: 'Failed', handledRetryToken: '1' } },
   { name: 'prepares a third spec then', state: aborting, seen: { traffic: at(0), target: c }, afterMs: 10_000, want: { phase: 'Preparing', candidate: c, stable: a } },
   { name: 'is well then if the spec went back', state: aborting, seen: { traffic: at(0), target: a }, afterMs: 10_000, want: { phase: 'Stable', stable: a, reason: 'RevisionReverted' } },
   { name: 'begins the same one anew that came back', state: { ...aborting, cause: 'RevisionSuperseded' }, seen: { traffic: at(0) }, afterMs: 10_000, want: { phase: 'Preparing', candidate: b, attempt: 2 } },
