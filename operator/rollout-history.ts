@@ -47,9 +47,9 @@ const ending: Ending = {
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
   }),
-  // From Aborting it was told already.
-  Failed: (next, before, { message }) =>
-    before.phase === 'Aborting' ? undefined : { revision: next.rejected, outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed', reason: next.cause, message: cut(message, messageLimit) },
+  // From Aborting it was told already. What to do now is the status's to say: history has the cause alone.
+  Failed: (next, before) =>
+    before.phase === 'Aborting' ? undefined : { revision: next.rejected, outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed', reason: next.cause, message: cut(next.detail, messageLimit) },
 };
 
 /** A candidate that comes up when another is wanted. */

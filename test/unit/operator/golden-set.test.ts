@@ -217,6 +217,7 @@ describe('a golden set', () => {
     assert.match(world.says, /^Failed GoldenFailed: .*golden set: Cosine 0\.31 in the worst of 16 cases, at least 0\.95 is asked for/);
     assert.equal(world.cluster.routed, stable);
     assert.equal(world.cluster.status.history?.[0]?.reason, 'GoldenFailed');
+    assert.match(world.cluster.status.history?.[0]?.message ?? '', /^golden set: Cosine 0\.31/);
   });
 
   it('is read anew when the rollout is tried again', async () => {
