@@ -84,5 +84,7 @@ export type StepWords = { readonly require: 'NoFail' | 'Pass'; readonly step: 'D
 export function progress({ require, step, minRequests, requests, alone }: StepWords): string {
   const seen = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
   if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : 'no gate fails'} after ${seen}`;
+  const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
+  if (fewest >= minRequests) return `no gate fails so far: ${seen}; over a minute of them is needed`;
   return `no gate fails so far: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
 }

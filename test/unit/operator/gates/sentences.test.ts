@@ -39,6 +39,7 @@ describe('a gate says', () => {
     [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null }), 'p95 undecided: 1 request of the candidate and 11,020 of stable are too few'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 2011 }, alone: false }), 'no gate fails so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 0 }, alone: true }), 'no gate fails so far: 117 requests of the candidate, 200 are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0, requests: { candidate: 1, stable: 0 }, alone: false }), 'no gate fails so far: 1 request of the candidate and 0 of stable; over a minute of them is needed'],
     [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
   ];
   for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
