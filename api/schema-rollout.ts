@@ -57,7 +57,8 @@ const goldenGate = k
   .rule({ rule: "self.metric != 'Accuracy' || has(self.min)", message: 'Accuracy needs a min: how good the model is only you know', fieldPath: '.min' })
   .rule({ rule: "self.metric in ['MaxAbsError', 'Cosine'] || has(self.configMapRef) || has(self.uri)", message: 'made-up inputs are compared by Cosine or MaxAbsError: for this metric give a set', fieldPath: '.metric' });
 
-const gates = k.object({
+const gates = k
+  .object({
   golden: goldenGate
     .doc("Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O signature, and its answers have to be stable's by Cosine 0.9.")
     .optional(),
@@ -82,7 +83,8 @@ const gates = k.object({
     .defaultsTo('0.05')
     .optional(),
   minRequests: k.integer({ min: 0, max: 10000000 }).doc('Requests of each revision before a step may end. Holds back Pass, never Fail.').defaultsTo('200').optional(),
-});
+})
+  .rule({ rule: "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) < 1.0)", message: 'a chance is above 0 and below 1', fieldPath: '.alpha' });
 
 const steps = k
   .list(step, { max: 20 })

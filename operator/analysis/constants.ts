@@ -26,9 +26,9 @@ export const tuning = {
   assumedRateNoise: 0.3,
   assumedRateMinutes: 3,
   /** A Fail without its worst 40 s is held against this share of the evidence C = ln(1/α) that it needs with them. */
-  stallEvidence: 0.4,
+  stallEvidence: 0.265,
   /** For a Fail the variance between minutes is raised by this over the minutes that it is known from. */
-  noiseDoubt: 3,
+  noiseDoubt: 5,
   /** In a window's first blocks, as many as these, blocks that differ speak for minutes; each needs so many requests above the quantile. */
   earlyBlocks: 15,
   earlyTailRequests: 2,

@@ -61,8 +61,8 @@ describe('a verdict about a candidate with cold caches', () => {
 describe('doubt about noise', () => {
   const compared = (shift: (t: number) => number, count: number) => ({ candidate: series(blocks(14, count, 200, shift)), stable: series(blocks(15, count, 200)) });
   const assumed = { variance: 0.0098, minutes: 0 };
-  it('doubles what is assumed before anything is measured', () => assert.ok(Math.abs(doubtedVariance(compared(() => 0, 1), 0.95, assumed) - 2 * 0.0098) < 1e-12));
-  it('is gone once noise is known from many minutes', () => assert.ok(doubtedVariance(compared(() => 0, 30), 0.95, { variance: 0.01, minutes: 57 }) < 0.0106));
+  it('raises what is assumed for three minutes by five thirds', () => assert.ok(Math.abs(doubtedVariance(compared(() => 0, 1), 0.95, assumed) - (1 + 5 / 3) * 0.0098) < 1e-12));
+  it('is gone once noise is known from many minutes', () => assert.ok(doubtedVariance(compared(() => 0, 30), 0.95, { variance: 0.01, minutes: 97 }) < 0.0106));
   it('takes blocks that differ in the first minutes for noise', () => assert.ok(doubtedVariance(compared((t) => (t === 1 ? 0 : Math.log(4)), 3), 0.95, assumed) > 0.3));
   it('keeps two stalls in a window of a minute from being a Fail', () => {
     const candidate = blocks(16, 3, 400, (t) => (t === 1 ? 0 : Math.log(4)));
