@@ -11,8 +11,9 @@ import { promisify } from 'node:util';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';
-import { kubeTool, kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
+import { kubeTool, type KubeVersion } from '../../scripts/kubectl.ts';
 import { eventually } from '../support/eventually.ts';
+import { onBothKubectls, type Ends } from '../support/both-kubectls.ts';
 import { Kubectl } from '../support/kubectl.ts';
 
 const definition = readFileSync(new URL('../../crds/onnxmodels.yaml', import.meta.url), 'utf8');
@@ -25,7 +26,7 @@ const model = (name: string, spec: object = {}): string =>
 
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl; readonly version: KubeVersion };
 
-async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[]): Promise<Target> {
+async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger });
   const folder = mkdtempSync(join(tmpdir(), 'local-verbs-'));
   ends.push(() => server.close(), () => rmSync(folder, { recursive: true, force: true }));
@@ -52,19 +53,7 @@ async function freePort(): Promise<number> {
 
 describe('the verbs that people type', function () {
   this.timeout(60_000);
-  const targets: Target[] = [];
-  const ends: (() => void | Promise<void>)[] = [];
-  before(async function () {
-    // The npm packages hold programs for Linux on x86-64 alone.
-    if (!kubeToolsRunHere) this.skip();
-    targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
-  });
-  after(async () => {
-    for (const end of ends) await end();
-  });
-  const each = (name: string, test: (target: Target) => Promise<void>): void => {
-    it(name, async () => void (await Promise.all(targets.map(test))));
-  };
+  const { each, targets, ends } = onBothKubectls(prepare);
 
   each('apply goes from the client to the server and back', async ({ kubectl }) => {
     const env = (): Promise<string> => kubectl.ok(['get', 'deploy', 'web', '-o', 'jsonpath={range .spec.template.spec.containers[*]}{.name}:{.env[*].value};{end}']);

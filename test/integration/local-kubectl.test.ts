@@ -8,7 +8,8 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer, type LocalApiServer } from '../../local/api-server/server.ts';
 import type { LogSource } from '../../local/objects.ts';
-import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
+import type { KubeVersion } from '../../scripts/kubectl.ts';
+import { onBothKubectls, type Ends } from '../support/both-kubectls.ts';
 import { widgetDefinition } from '../conformance/kube/widget.ts';
 import { eventually } from '../support/eventually.ts';
 import { Kubectl, type Result } from '../support/kubectl.ts';
@@ -34,7 +35,7 @@ const logs: LogSource = {
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl };
 
 /** @param ends what has to be ended, noted as soon as it is there */
-async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[]): Promise<Target> {
+async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger, logs });
   const folder = mkdtempSync(join(tmpdir(), 'local-kubectl-'));
   ends.push(() => server.close(), () => rmSync(folder, { recursive: true, force: true }));
@@ -48,22 +49,7 @@ async function prepare(version: KubeVersion, ends: (() => void | Promise<void>)[
 
 describe('kubectl 1.34 and 1.35 on local mode', function () {
   this.timeout(60_000);
-  const targets: Target[] = [];
-  const ends: (() => void | Promise<void>)[] = [];
-
-  before(async function () {
-    // The npm packages hold programs for Linux on x86-64 alone.
-    if (!kubeToolsRunHere) this.skip();
-    targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
-  });
-  after(async () => {
-    for (const end of ends) await end();
-  });
-
-  /** Both at once: they mostly wait. */
-  const each = (name: string, test: (target: Target) => Promise<void>): void => {
-    it(name, async () => void (await Promise.all(targets.map(test))));
-  };
+  const { each } = onBothKubectls(prepare);
 
   each('applies a manifest on the server: new, the same, changed', async ({ kubectl, server }) => {
     const apply = (spec: Readonly<Record<string, unknown>>): Promise<string> => kubectl.ok(['apply', '--server-side', '-f', '-'], widget('ssa', spec));

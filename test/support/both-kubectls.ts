@@ -1,0 +1,35 @@
+/**
+ * Tests that run by kubectl 1.34 and 1.35 at once: they mostly wait.
+ *
+ * Owns: preparing a server for each, and ending all that was prepared, also where preparing broke off.
+ * Use:  inside a `describe`; the tests are skipped on machines that the npm packages hold no program for.
+ */
+import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
+
+/** What is to be ended after the tests, noted as soon as it is there. */
+export type Ends = (() => void | Promise<void>)[];
+
+export type BothKubectls<T> = {
+  /** Defines a test that is run against both targets. */
+  readonly each: (name: string, test: (target: T) => Promise<void>) => void;
+  /** Filled before the first test. */
+  readonly targets: readonly T[];
+  readonly ends: Ends;
+};
+
+export function onBothKubectls<T>(prepare: (version: KubeVersion, ends: Ends) => Promise<T>): BothKubectls<T> {
+  const targets: T[] = [];
+  const ends: Ends = [];
+  before(async function () {
+    // Linux on x86-64 alone.
+    if (!kubeToolsRunHere) this.skip();
+    targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
+  });
+  after(async () => {
+    for (const end of ends) await end();
+  });
+  const each = (name: string, test: (target: T) => Promise<void>): void => {
+    it(name, async () => void (await Promise.all(targets.map(test))));
+  };
+  return { each, targets, ends };
+}
