@@ -1,23 +1,17 @@
 /**
- * What is known of a model's noise before a window begins, and when a window begins.
+ * What is known of a model's noise before a window begins.
  *
  * Owns:  which blocks of stable are history: the half hour before the window, pod by pod.
  * Why:   knowing the noise lets a verdict come minutes sooner; it spends no α, because it says nothing about the
  *        difference of the revisions.
  * Pure.
  */
-import { blockSeconds } from './constants.ts';
 import { addInto, emptyHistogram, type LogHistogram } from './log-histogram.ts';
 import { learnHistory, type NoiseHistory } from './noise.ts';
 import type { Cell } from './series.ts';
 
 /** Blocks before the window that noise is learnt from: 30 minutes. */
 export const historyBlocks = 90;
-
-/** The first block that lies wholly after a moment: where a window begins once its weight was verified. @param ms since 1970 */
-export function firstWholeBlockAfter(ms: number): number {
-  return Math.ceil(ms / 1000 / blockSeconds);
-}
 
 /**
  * Stable's noise in the half hour before a window, by quantile; each quantile is worked out once.

@@ -4,6 +4,7 @@
  * Owns:   the reading of spec.rollout.gates and steps, the defaults of what is left out, the split of α.
  * Pure:   a plan is data. A value outside its grammar is the user's mistake: AppError FIELD_INVALID, with its path.
  */
+import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import { parseDurationMs } from '../../api/units.ts';
 
@@ -40,7 +41,7 @@ const defaults = {
   minRequests: 200,
   latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }],
   errors: { maxIncrease: '0.5%' },
-  steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
+  steps: rolloutDefaults.steps,
 } as const satisfies GatesSpec | Record<string, unknown>;
 
 /**

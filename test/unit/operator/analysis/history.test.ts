@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Random } from '../../../../bench/canary/random.ts';
-import { firstWholeBlockAfter, historyBefore, historyBlocks } from '../../../../operator/analysis/history.ts';
+import { firstWholeBlockAfter } from '../../../../api/report.ts';
+import { historyBefore, historyBlocks } from '../../../../operator/analysis/history.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import type { Cell } from '../../../../operator/analysis/series.ts';
