@@ -60,9 +60,11 @@ function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
   return seen.routed === stable && (plan.router === 'Service' || seen.traffic?.shares?.[stable] === 100);
 }
 
+/** A route is always in doubt for a moment; one that stays so is worth its own word. */
 export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  const reason = now - state.since < plan.settleMs ? 'RouteMoving' : (seen.traffic?.reason ?? 'RouteMoving');
   const message = seen.routed === state.stable ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}` : `the entry Service is to select ${state.stable}`;
-  return { next: state, ...serving(state, seen, plan, now), reason: 'RouteMoving', message, recheckMs: 1000 };
+  return { next: state, ...serving(state, seen, plan, now), reason, message, recheckMs: 1000 };
 }
 
 /** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */

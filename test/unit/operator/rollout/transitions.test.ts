@@ -143,6 +143,10 @@ const rows: readonly Row[] = [
   { name: 'forgets that once it is taken out', state: { ...failed, handledPromote: true }, want: { phase: 'Failed', handledPromote: undefined } },
   { name: 'remembers it as it fails', state: { ...preparing }, rollout: { promoteRevision: b }, seen: { pods: { [a]: pods(4), [b]: pods(0, { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } }) } }, want: { phase: 'Failed', handledPromote: true } },
 
+  // Promoting
+  { name: 'waits for a route without alarm at first', state: { phase: 'Promoting', stable: b, retiring: null, since: t0 }, seen: { routed: b, traffic: { shares: undefined, reason: 'RouteNotAccepted', problem: 'no such Gateway', reverts: 0 } }, afterMs: 9_999, want: { phase: 'Promoting', reason: 'RouteMoving' } },
+  { name: 'says what is wrong with a route that stays away', state: { phase: 'Promoting', stable: b, retiring: null, since: t0 }, seen: { routed: b, traffic: { shares: undefined, reason: 'RouteNotAccepted', problem: 'no such Gateway', reverts: 0 } }, afterMs: 10_000, want: { phase: 'Promoting', reason: 'RouteNotAccepted' } },
+
   // New
   { name: 'takes a candidate back whose rollout was forgotten', state: { phase: 'New' }, seen: { routed: null, marked: a }, want: { phase: 'Aborting', stable: a, rejected: b, serve: a, canary: null } },
   { name: 'adopts what the entry Service selects, by a route too', state: { phase: 'New' }, seen: { traffic: at(0) }, want: { phase: 'Stable', stable: a } },
