@@ -32,6 +32,11 @@ export type Traffic = {
 /** Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a request's end. */
 export const blockSeconds = 20;
 
+/** The block that a moment lies in. @param ms since 1970 */
+export function blockAt(ms: number): number {
+  return Math.floor(ms / (blockSeconds * 1000));
+}
+
 /** The first block that lies wholly after a moment: where a window begins once its weight was verified. @param ms since 1970 */
 export function firstWholeBlockAfter(ms: number): number {
   return Math.ceil(ms / 1000 / blockSeconds);

@@ -10,6 +10,11 @@ export const durationPattern = '^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$';
 /** The grammar of a quantity, also used by the CRD: "2Gi", "500m", "1e9", "1.5". */
 export const quantityPattern = '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]{1,2})?$';
 
+/** @returns the share that a percentage of the CRD's grammar stands for, "15%" → 0.15, or undefined */
+export function parsePercent(text: string): number | undefined {
+  return /^[0-9]{1,3}(\.[0-9]{1,4})?%$/.test(text) ? Number(text.slice(0, -1)) / 100 : undefined;
+}
+
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** @returns milliseconds, or undefined when the text is no duration */

@@ -5,6 +5,7 @@
  *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
+import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
 import { isReady } from './kube-objects.ts';
 import type { Seen } from './observe.ts';
@@ -52,9 +53,14 @@ export function watchedPods(seen: Seen, { next }: Decision): readonly WatchedPod
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
   const quality = underTraffic.includes(next.phase) ? seen.model.spec.rollout?.gates?.quality : undefined;
-  if (revision === next.stable) return quality === undefined ? undefined : { sample: Number(quality.sampleRate.slice(0, -1)) / 100 };
+  if (revision === next.stable) return quality === undefined ? undefined : { sample: shareOf(quality.sampleRate) };
   if (revision !== next.candidate) return undefined;
   return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }) };
+}
+
+/** The CRD has let only percentages in. */
+function shareOf(percentage: string): number {
+  return parsePercent(percentage) ?? 0;
 }
 
 /** The value from which on two answers agree; how many have to is the gate's to say. */

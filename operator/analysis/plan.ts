@@ -6,7 +6,7 @@
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
-import { parseDurationMs } from '../../api/units.ts';
+import { parseDurationMs, parsePercent } from '../../api/units.ts';
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
 export type GatesSpec = {
@@ -98,8 +98,9 @@ function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
 
 /** "15%" → 0.15 */
 function percent(text: string, field: string): number {
-  if (typeof text !== 'string' || !/^[0-9]{1,3}(\.[0-9]{1,4})?%$/.test(text)) throw wrong(field, `'${text}' is no percentage, such as 15%`);
-  return Number(text.slice(0, -1)) / 100;
+  const share = typeof text === 'string' ? parsePercent(text) : undefined;
+  if (share === undefined) throw wrong(field, `'${text}' is no percentage, such as 15%`);
+  return share;
 }
 
 function between(text: string, field: string, [low, high]: readonly [number, number]): number {

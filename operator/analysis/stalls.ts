@@ -6,6 +6,7 @@
  * Pure:  a function of the counts by block.
  */
 import { tuning } from './constants.ts';
+import { total } from './rate-evidence.ts';
 
 export type StallCounts = {
   /** By position: events (requests over a level, errors) and all requests. */
@@ -68,8 +69,3 @@ function windowSum(values: readonly number[], at: number): number {
   return sum;
 }
 
-function total(values: readonly number[]): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum;
-}

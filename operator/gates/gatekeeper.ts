@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
 import { labels } from '../../api/names.ts';
-import { blockSeconds, type Report } from '../../api/report.ts';
+import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
 import { planOf, type Plan } from '../analysis/plan.ts';
@@ -140,10 +140,6 @@ export class Gatekeeper implements Gates {
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
-
-function blockAt(ms: Millis): Block {
-  return Math.floor(ms / 1000 / blockSeconds);
-}
 
 /** The two revisions that are or will be compared. */
 function comparedIn(state: RolloutState): readonly Revision[] | undefined {

@@ -7,6 +7,7 @@
  * Why:    node:http, not fetch, as everywhere in the sidecar: fetch's client would double what the process holds.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
+import { readBounded } from '../../lib/bounded-body.ts';
 import { messageOf } from '../../api/errors.ts';
 import { besideHeader } from '../agreement/beside.ts';
 
@@ -47,7 +48,7 @@ export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answe
   return new Promise((resolve) => {
     const fail = (error: Error): void => resolve({ kind: 'unavailable', why: whyOf(error, door) });
     const asked = request({ host: address, port, method: question.method, path: question.path, agent, signal, headers: headersOf(question, deadlineMs) }, (response) => {
-      collect(response).then((body) => resolve(answeredOf(response, body)), fail);
+      readBounded(response, answerLimitBytes).then((body) => resolve(answeredOf(response, body)), fail);
     });
     asked.on('error', fail);
     asked.end(question.body);
@@ -60,27 +61,6 @@ function headersOf({ body, jsonBytes, besideUsers }: Question, deadlineMs: numbe
   const type = jsonBytes === undefined ? 'application/json' : 'application/octet-stream';
   const form = jsonBytes === undefined ? undefined : { 'inference-header-content-length': String(jsonBytes) };
   return { ...deadline, 'content-type': type, 'content-length': String(body.length), ...form };
-}
-
-/** @returns undefined when there is more than an answer may have */
-async function collect(response: IncomingMessage): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > answerLimitBytes) {
-      response.destroy();
-      return undefined;
-    }
-    chunks.push(chunk);
-  }
-  const body = new Uint8Array(sizeBytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }
 
 /** Statuses that speak of the moment, not of the question. */

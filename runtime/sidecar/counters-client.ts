@@ -6,7 +6,8 @@
  * Limits: the body has at most `reportLimitBytes`; the answer is there within `deadlineMs` or is none.
  * Why:    node:http, not fetch: the sidecar sits in every pod and fetch's client would double what it holds.
  */
-import { get, type Agent, type IncomingMessage } from 'node:http';
+import { get, type Agent } from 'node:http';
+import { readBounded } from '../../lib/bounded-body.ts';
 import { messageOf } from '../../api/errors.ts';
 import { parseReport } from '../../api/parse-report.ts';
 import { reportLimitBytes, type Report } from '../../api/report.ts';
@@ -32,30 +33,18 @@ export function readCounters(source: CountersSource, sample = 0): Promise<Readin
     const signal = AbortSignal.timeout(source.deadlineMs);
     const fail = (error: Error): void => resolve(failureOf(error, source));
     const request = get({ host: source.address, port: source.port, path: `/counters?sample=${sample}`, agent: source.agent, signal }, (response) => {
-      collect(response).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
+      readBounded(response, reportLimitBytes).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
     });
     request.on('error', fail);
   });
 }
 
-/** @returns undefined when there is more than a report may have */
-async function collect(response: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > reportLimitBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function readingOf(status: number, body: string | undefined): Reading {
+function readingOf(status: number, body: Uint8Array | undefined): Reading {
   if (body === undefined) return { kind: 'silent', why: `its counters have more than ${reportLimitBytes} bytes` };
   if (status !== 200) return { kind: 'silent', why: `it answered ${status} when asked for its counters` };
   let value: unknown;
   try {
-    value = JSON.parse(body);
+    value = JSON.parse(Buffer.from(body).toString('utf8'));
   } catch {
     return { kind: 'silent', why: 'its counters are not JSON' };
   }

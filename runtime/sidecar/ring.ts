@@ -7,7 +7,7 @@
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
 import { maxBlockClasses } from '../../api/parse-report.ts';
-import { blockSeconds, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type Report, type Traffic } from '../../api/report.ts';
+import { blockAt, blockSeconds, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type Report, type Traffic } from '../../api/report.ts';
 import { base, growth } from '../histogram.ts';
 
 /** When a reading came: by the clock that people share, and by the one that only grows. */
@@ -38,11 +38,6 @@ export const ringLimitBytes = (reportLimitBytes * 3) / 4;
  * half a block, so that what is attributed to a block is mostly its own.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
-
-/** The block that a time lies in. @param wallMs since the epoch */
-export function blockAt(wallMs: number): number {
-  return Math.floor(wallMs / (blockSeconds * 1000));
-}
 
 /** The ring with one more reading of the runtime's counters in it. */
 export function nextRing(before: Ring | undefined, { bootId, traffic = [] }: Pick<Report, 'bootId' | 'traffic'>, at: ReadAt): Ring {

@@ -5,6 +5,7 @@ import { judge, stepVerdict, verdicts } from '../../../../operator/analysis/judg
 import { cellsOf, emptyLedger, fold, forgetBefore, lostBlocks, type BlockReport, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import type { GateResult } from '../../../../operator/analysis/verdict.ts';
+import { blockOf } from '../../../support/block-reports.ts';
 import type { Window } from '../../../../operator/analysis/series.ts';
 
 const first = 1000;
@@ -26,19 +27,6 @@ function reportsOf(revision: string, shape: Shape): BlockReport[] {
     });
   }
   return made;
-}
-
-function blockOf(random: Random, index: number, { perBlock, factor, failures, classes = [[64, perBlock]] }: Shape) {
-  const traffic = classes.map(([sizeClass, mean]) => {
-    const counts: Record<string, number> = {};
-    const ok = random.poisson(mean);
-    for (let i = 0; i < ok; i++) {
-      const bucket = Math.ceil(Math.log((20 * factor * (sizeClass / 64) * Math.exp(0.5 * random.normal())) / 0.1) / Math.log(1.02));
-      counts[bucket] = (counts[bucket] ?? 0) + 1;
-    }
-    return { tier: 'interactive', sizeClass, latency: { base: 1e-4, growth: 1.02, counts }, ok, errors: { bug: random.poisson(ok * failures), invalid: 3 } };
-  });
-  return { index, seq: 2, traffic };
 }
 
 function windowOf(ledger: Ledger, blocks: number): Window {
