@@ -20,7 +20,7 @@ import { isReady, type Pod } from './kube-objects.ts';
 import type { Reports, Seen, Settings } from './observe.ts';
 import { troubleOf } from './pod-trouble.ts';
 import { memoryPeakStep } from './reports.ts';
-import { historyAfter } from './rollout-history.ts';
+import { historyAfter, lastWordsOf } from './rollout-history.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { stepsOf } from './rollout/decisions.ts';
 import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from './rollout/state.ts';
@@ -56,12 +56,18 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     replicas: all.length,
     readyReplicas: all.filter(isReady).length,
     selector: `${labels.model}=${model.metadata.name}`,
-    ...(stable === null ? {} : { stable: revisionStatus(stable, inputs, previous?.stable) }),
+    ...(stable === null ? {} : { stable: { ...revisionStatus(stable, inputs, previous?.stable), ...provenanceOf(stable, inputs) } }),
     ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
     rollout: { ...writeState(decision), ...weights(inputs), ...gatesShown(decision.next, inputs.shown, previous) },
     ...(history.length === 0 ? {} : { history }),
     conditions: conditions(inputs, previous?.conditions ?? []),
   };
+}
+
+/** How a revision became stable: by this decision, or as it is known. */
+function provenanceOf(stable: Revision, { seen: { model, rollout }, decision: { became } }: StatusInputs): Pick<RevisionStatus, 'provenance'> {
+  if (became?.revision === stable) return { provenance: became.provenance };
+  return present({ provenance: rollout.provenance?.[stable] ?? lastWordsOf(model.status).provenance[stable] ?? (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined) });
 }
 
 /** How many steps there are, and what the candidate really gets. */

@@ -20,8 +20,8 @@ export type ReadyPod = { readonly name: string; /** The latest; undefined: it wa
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /** The revision that serves; absent: this is the first. `ready`: its pods that could answer. */
-  readonly stable?: { readonly record: RevisionRecord | undefined; readonly ready: number };
+  /** The revision that serves; absent: this is the first. `canAnswer`: it has ready pods, or is expected to have some in a moment. */
+  readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
@@ -54,7 +54,7 @@ function signatureChanged({ record, stable }: Candidate): Checks | undefined {
 
 function changeBetween(theirs: Resolved, mine: Resolved, policy: SchemaPolicy): string | undefined {
   if (policy === 'Any' || mine.signature === theirs.signature) return undefined;
-  return mine.io === undefined || theirs.io === undefined ? "the I/O signature is not stable's, and it is not known in what they differ" : ioChange(theirs.io, mine.io, policy);
+  return mine.io === undefined || theirs.io === undefined ? "the I/O signature differs from the stable revision's; the difference is unknown" : ioChange(theirs.io, mine.io, policy);
 }
 
 // ── pods ──
@@ -125,7 +125,7 @@ function doneWith(result: GoldenResult, { config, candidate, name }: Held): Chec
  * its mend. With policy Any its inputs may be others: then there are none to compare.
  */
 function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candidate): boolean {
-  return compared < n && (stable?.ready ?? 0) > 0 && record.spec.model.schemaPolicy !== 'Any';
+  return compared < n && stable?.canAnswer === true && record.spec.model.schemaPolicy !== 'Any';
 }
 
 /** The worst pod's. */

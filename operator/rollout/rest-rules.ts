@@ -4,7 +4,7 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
+import { becomes, failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
 
@@ -19,9 +19,10 @@ export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan:
   const stable = [seen.marked, seen.routed].find((revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed);
   if (stable === undefined || stable === null) return undefined;
   const rejected = Object.keys(seen.pods).find((revision) => revision !== stable && !hasNoTraffic(revision, seen));
-  if (rejected === undefined) return settled(stable, { seen, plan });
+  const became = becomes(stable, 'Adopted', { seen });
+  if (rejected === undefined) return { ...settled(stable, { seen, plan }), became };
   const detail = `the status was lost while ${rejected} had a part of the traffic`;
-  return rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan });
+  return { ...rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan }), became };
 }
 
 export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
@@ -64,7 +65,8 @@ export function leaveStableBehind(state: StateIn<'Aborting'>, seen: Observation,
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
   const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
-  return prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+  const begun = prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+  return { ...begun, became: becomes(rejected, 'StoodIn', { seen }) };
 }
 
 function hasNoTraffic(revision: string, seen: Observation): boolean {

@@ -5,10 +5,12 @@
  *        changed list of steps leaves it in.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
-import type { Block, CanaryState, Decision, Revision } from './state.ts';
+import type { Skip } from './provenance.ts';
+import type { Block, CanaryState, Decision, PauseReason, Revision } from './state.ts';
 
 /** A rollout between two steps: what was reached, and since which block the weight is what it is. */
 export type Reached = {
@@ -18,13 +20,19 @@ export type Reached = {
   readonly floor: number;
   readonly weight: number;
   readonly window: Block;
-};
+} & Pick<CanaryState, 'stableLostAt' | 'skipped'>;
 
 /** What a state has reached so far. A weight on its way has reached what was set. */
 export function reachedBy(state: CanaryState): Reached {
-  const { stable, candidate, attempt, floor } = state;
+  const { stable, candidate, attempt, floor, stableLostAt, skipped } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
-  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0 };
+  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0, ...present({ stableLostAt, skipped }) };
+}
+
+/** The first judgement that an attempt goes on without is the one that counts. */
+export function without(state: CanaryState, skip: Skip): Reached {
+  const reached = reachedBy(state);
+  return { ...reached, skipped: reached.skipped ?? skip };
 }
 
 /** Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the candidate's. */
@@ -35,7 +43,7 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   const step = steps[index];
   const { weight, window, ...course } = reached;
   const place = { ...course, step: index, since: at.now };
-  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at) : shift(reached, { step: index, weight: 100 }, at, why);
+  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached.skipped) : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
   const message = `step ${index + 1} of ${steps.length}: ${reached.candidate} is judged under ${weight}% of the traffic`;
@@ -100,4 +108,13 @@ export function followPlan(state: CanaryState, at: At): Decision {
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abort(state, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod left: ${trouble?.message ?? 'its pods are not ready'}` }, at);
+}
+
+/** How often a pass looks at reports, besides when one says something new. */
+export const lookMs = 5000;
+
+/** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
+export function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
+  const { window, ...reached } = reachedBy(state);
+  return keep({ phase: 'Paused', ...reached, step: state.step, window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window, why, since: at.now }, words, at, lookMs);
 }

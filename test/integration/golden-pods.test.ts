@@ -87,7 +87,7 @@ describe('a candidate of whole pods', () => {
     return eventually('a verdict', async () => {
       const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
       if (report === undefined) return undefined;
-      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, ready: 1 } }) });
+      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }) });
       return checks.verdict === 'Waiting' ? undefined : checks;
     }, 30_000);
   }
