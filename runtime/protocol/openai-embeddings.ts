@@ -8,7 +8,7 @@
  * Source: OpenAI's OpenAPI description of /v1/embeddings and of its error object.
  */
 import { AppError } from '../../api/errors.ts';
-import { isRecord } from '../../api/record.ts';
+import { isRecord, ownValue } from '../../api/record.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { parseJson } from './json.ts';
 
@@ -103,7 +103,7 @@ const codeNames: Readonly<Record<string, string>> = { MODEL_UNKNOWN: 'model_not_
 /** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
-  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: codeNames[code] ?? code.toLowerCase() } };
+  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: ownValue(codeNames, code) ?? code.toLowerCase() } };
 }
 
 function typeOf(status: number): string {
