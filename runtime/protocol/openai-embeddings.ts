@@ -66,6 +66,8 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
 function checkText(input: unknown, field: string): void {
   if (typeof input !== 'string') throw wrong(field, 'must be text, as the first entry is');
   if (input === '') throw wrong(field, 'is empty');
+  // JSON can spell half of a surrogate pair; a tokenizer would read it as another character.
+  if (!input.isWellFormed()) throw wrong(field, 'is not text: it has half of a surrogate pair');
 }
 
 function checkIds(input: unknown, field: string): void {
