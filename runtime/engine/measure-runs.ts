@@ -47,23 +47,27 @@ type Measured = { readonly bytes: number; readonly ms: number; readonly elements
 
 /** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
-  const { clock, budgetMs, maxRows, independent } = options;
+  const { clock, budgetMs, independent } = options;
   const baseBytes = await options.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
   const world = { ...options, baseBytes, endMs: clock.monotonic() + budgetMs };
   const points: RunPoint[] = [];
   let before: Measured | undefined;
   for (const fill of fillsOf(options)) {
-    if (before !== undefined && !affords(world, before, 4)) break;
-    const one = await measure(world, fill, 1);
-    if (one === undefined) break;
-    const several = maxRows > 1 && affords(world, one, maxRows) ? await measure(world, fill, maxRows) : undefined;
-    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: several === undefined ? one.bytes : several.bytes / maxRows });
+    const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
     // A model whose shapes are fixed has one size.
-    if (before?.elements === one.elements) break;
+    if (one === undefined || before?.elements === one.elements) break;
+    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
     before = one;
   }
   return runMemory(points, independent ? undefined : await rowGrowth(world));
+}
+
+/** Memory for each row of a run with several; that of one row where several are too many to be tried. */
+async function bytesOfRow(world: World, fill: number, one: Measured): Promise<number> {
+  const { maxRows } = world;
+  const several = maxRows > 1 && affords(world, one, maxRows) ? await measure(world, fill, maxRows) : undefined;
+  return several === undefined ? one.bytes : several.bytes / maxRows;
 }
 
 function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[] {

@@ -6,6 +6,7 @@
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
+import { formatBytes } from '../../api/units.ts';
 
 export type JsonRules = {
   readonly maxDepth: number;
@@ -32,15 +33,15 @@ export type JsonParts = {
   readonly wide: boolean;
 };
 
-const kinds = { other: 0, open: 1, close: 2, quote: 3, comma: 4, colon: 5, wide: 6 } as const;
+const kinds = { list: 1, object: 2, close: 3, quote: 4, comma: 5, colon: 6 } as const;
 const kindOf = new Uint8Array(256);
-for (const [chars, kind] of [['[{', kinds.open], [']}', kinds.close], ['"', kinds.quote], [',', kinds.comma], [':', kinds.colon]] as const) {
+for (const [chars, kind] of [['[', kinds.list], ['{', kinds.object], [']}', kinds.close], ['"', kinds.quote], [',', kinds.comma], [':', kinds.colon]] as const) {
   for (const char of chars) kindOf[char.charCodeAt(0)] = kind;
 }
-kindOf.fill(kinds.wide, 0x80);
+/** What each kind adds to the depth. */
+const stepOf = Int8Array.of(0, 1, 1, -1, 0, 0, 0, 0);
 const quote = 0x22;
 const backslash = 0x5c;
-const bracket = 0x5b;
 
 const strictText = new TextDecoder('utf-8', { fatal: true });
 
@@ -63,8 +64,8 @@ function checkParts(parts: JsonParts, { maxDepth, memoryBytes = Infinity, advice
   const need = parsedBytes(parts);
   if (need <= memoryBytes) return;
   throw new AppError('REQUEST_TOO_LARGE', {
-    what: `the memory to parse ${what}, about ${need} bytes for JSON of ${parts.bytes} bytes with ${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
-    limit: memoryBytes, ...(advice === undefined ? {} : { advice }),
+    what: `the memory to parse ${what}, about ${formatBytes(need)} for JSON of ${parts.bytes} bytes with ${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
+    limit: formatBytes(memoryBytes), ...(advice === undefined ? {} : { advice }),
   });
 }
 
@@ -81,35 +82,30 @@ export function parsedBytes({ bytes, lists, objects, keys, texts, entries, wide 
 
 /** Counts without parsing, in one pass; stops at the first bracket that opens deeper than `maxDepth`. */
 export function countParts(bytes: Uint8Array, maxDepth: number): JsonParts {
-  const count = { depth: 0, lists: 0, objects: 0, keys: 0, texts: 0, entries: 1, wide: false };
+  const counts = new Uint32Array(8);
+  const text = { wide: false };
   let depth = 0;
-  for (let at = 0; at < bytes.length; at += 1) {
-    const kind = kindOf[bytes[at] ?? 0];
-    if (kind === kinds.other) continue;
-    if (kind === kinds.comma) count.entries += 1;
-    else if (kind === kinds.quote) at = endOfText(bytes, at + 1, count);
-    else if (kind === kinds.open) {
-      count[bytes[at] === bracket ? 'lists' : 'objects'] += 1;
-      count.entries += 1;
-      depth += 1;
-      if (depth > count.depth) count.depth = depth;
-      if (depth > maxDepth) break;
-    } else if (kind === kinds.close) depth -= 1;
-    else if (kind === kinds.colon) count.keys += 1;
+  let deepest = 0;
+  for (let at = 0; at < bytes.length && depth <= maxDepth; at += 1) {
+    const kind = kindOf[bytes[at] as number] as number;
+    counts[kind] = (counts[kind] as number) + 1;
+    depth += stepOf[kind] as number;
+    if (depth > deepest) deepest = depth;
+    if (kind === kinds.quote) at = endOfText(bytes, at + 1, text);
   }
-  return { bytes: bytes.length, ...count };
+  const [, lists, objects, , texts, commas, keys] = counts as unknown as readonly [number, number, number, number, number, number, number];
+  return { bytes: bytes.length, depth: deepest, lists, objects, keys, texts, entries: 1 + commas + lists + objects, wide: text.wide };
 }
 
 /** @returns where the text ends, its closing quote */
-function endOfText(bytes: Uint8Array, from: number, count: { texts: number; wide: boolean }): number {
-  count.texts += 1;
+function endOfText(bytes: Uint8Array, from: number, state: { wide: boolean }): number {
   let at = from;
   for (; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
     if (byte === quote) break;
     // An escape may stand for any character, an escaped quote does not end the text.
     if (byte === backslash) at += 1;
-    if (byte === backslash || byte >= 0x80) count.wide = true;
+    if (byte === backslash || byte >= 0x80) state.wide = true;
   }
   return at;
 }

@@ -8,6 +8,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
+import { formatBytes } from '../../api/units.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { decodeInfer, type DecodeLimits, type InferRequest } from '../protocol/oip/decode.ts';
@@ -23,7 +24,7 @@ const hugeJsonBytes = 8 * 2 ** 20;
 export interface Codec {
   /** @throws AppError as decodeInfer does */
   decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest>;
-  /** @throws AppError as encodeInfer does */
+  /** @throws AppError as encodeInfer does; REQUEST_TOO_LARGE for more values than can be printed */
   encode(response: InferResponse): Promise<Encoded>;
   close(): Promise<void>;
 }
@@ -164,7 +165,7 @@ function tooLargeToPrint(elements: number, limit: number): AppError {
 
 function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
   if (task.do === 'encode') return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
-  return new AppError('REQUEST_TOO_LARGE', { what: 'the memory to parse the request', limit: memoryBytes, advice: 'send fewer values, or tensors as binary data' });
+  return new AppError('REQUEST_TOO_LARGE', { what: 'the memory to parse the request', limit: formatBytes(memoryBytes), advice: 'send fewer values, or tensors as binary data' });
 }
 
 function jsonElements(outputs: readonly { readonly tensor: Tensor; readonly binary: boolean }[]): number {
