@@ -32,27 +32,28 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
  * Runs a program until it returns or a signal comes.
  *
  * @param main gets a signal that is aborted by SIGTERM or SIGINT; it then ends what it began and returns
+ * @param quit ends the process; another one where `process.exit` could wait for ever
  */
-export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>): Promise<never> {
+export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>, quit: (code: ExitCode) => never = (code) => process.exit(code)): Promise<never> {
   const stop = new AbortController();
   const onSignal = (name: string): void => {
-    if (stop.signal.aborted) process.exit(exitCodes.interrupted);
+    if (stop.signal.aborted) quit(exitCodes.interrupted);
     stop.abort(new Error(`received ${name}`));
   };
   process.on('SIGTERM', () => onSignal('SIGTERM'));
   process.on('SIGINT', () => onSignal('SIGINT'));
   process.on('unhandledRejection', (err) => {
     logger.error('promise rejected with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   process.on('uncaughtException', (err) => {
     logger.error('exception with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   try {
-    process.exit(await main(stop.signal));
+    quit(await main(stop.signal));
   } catch (error) {
-    process.exit(sayAndChoose(error, logger));
+    quit(sayAndChoose(error, logger));
   }
 }
 

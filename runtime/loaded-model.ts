@@ -12,6 +12,7 @@ import { Batcher } from './batching/batcher.ts';
 import type { Engine } from './engine/port.ts';
 import { sessionOptions, type SessionOptions } from './engine/session-options.ts';
 import { isBatchable, signatureOf, type Signature } from './engine/signature.ts';
+import type { RunWatch } from './engine/run-watch.ts';
 import { fittingWorkers, planThreads, type Machine, type Threads } from './engine/threads.ts';
 import { warmUp } from './engine/warmup.ts';
 import { planLimits, type ServerLimits } from './limits.ts';
@@ -63,6 +64,7 @@ export type LoadingWorld = {
   readonly sourceFile: (path: string) => string;
   readonly metrics: RuntimeMetrics;
   readonly tally: Tally;
+  readonly runs: RunWatch;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -94,7 +96,7 @@ export class ServedModel implements LoadedModel {
   static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
-    const engine = await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice });
+    const engine = world.runs.watched(await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice }));
     const batcher = makeBatcher(plan, world, engine);
     const codec = new ThreadedCodec({
       limits: { ...defaultDecodeLimits, maxElements: limits.requestElements }, nice: workerNice, heapMb: limits.codecHeapMb, jsonLimitBytes: limits.jsonBytes, logger,
@@ -116,6 +118,7 @@ export class ServedModel implements LoadedModel {
     const { clock, logger } = this.#world;
     const onProgress = (done: number): void => { this.#warmed = done; };
     const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
+    this.#world.runs.warmed();
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (batching.maxBatchSize > 1 && !result.batches) {
       logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });
