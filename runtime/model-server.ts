@@ -13,6 +13,7 @@ import type { Prepared } from './artifact/prepared.ts';
 import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
+import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import { BodyBudget } from './server/body.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
@@ -137,7 +138,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs });
+    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
@@ -190,7 +191,7 @@ export class ModelServer {
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
-    return this.#model?.inference.queue ?? nothingQueued;
+    return this.#model?.batcher.queue ?? nothingQueued;
   }
 
   get #workers(): { readonly ready: number; readonly wanted: number } {
@@ -207,7 +208,7 @@ export class ModelServer {
       clock, logger, model: config.name, onHopeless: onStuck,
       // Until it is warm nobody has asked, and the warm-up has its own time-out.
       runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
-      giveUp: (which, error) => this.#model?.inference.giveUp(which, error),
+      giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
     });
   }
 
@@ -225,18 +226,20 @@ export class ModelServer {
 
   #exchangeWorld(): ExchangeWorld {
     const { clock, logger } = this.#options;
-    const { bodyBytes, bodiesBytes } = this.#plan.limits;
+    const { memoryBytes, limits: { bodyBytes } } = this.#plan;
+    const unloaded = shareMemory(memoryBytes, 0);
+    const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
     return {
       routes: () => this.#routes,
       admit: () => {
         this.#readiness.admit();
         this.#guard.admit();
       },
-      expectedWaitMs: () => this.#model?.inference.expectedWaitMs ?? 0,
+      expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
       ownDeadlineMs: () => this.#runs.limitMs,
       open: this.#open,
       draining: () => this.#readiness.state === 'Draining',
-      bodyLimitBytes: bodyBytes,
+      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
       budget: new BodyBudget(bodiesBytes),
       metrics: this.#metrics,
       counters: this.#counters,

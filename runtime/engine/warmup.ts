@@ -30,6 +30,8 @@ export type WarmupResult = {
   readonly done: number;
   /** Whether rows of several requests may share a run. */
   readonly batches: boolean;
+  /** The size of free dimensions that the generated inputs have; absent when none suits the model. */
+  readonly fill?: number;
   /** Why the model could not be warmed, in ONNX Runtime's words: no generated input suits it. */
   readonly problem?: string;
 };
@@ -63,13 +65,13 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
     done += lanes;
     options.onProgress(done);
   }
-  return { done, batches };
+  return { done, batches, fill: found.fill };
 }
 
-type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
+export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
 
 /** The engine, whose runs fail at the deadline or when the warm-up is called off, though they go on. */
-function boundedEngine({ engine, clock, timeoutMs, stop }: WarmupOptions, deadlineMs: number): WarmEngine {
+export function boundedEngine({ engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>, deadlineMs: number): WarmEngine {
   return {
     get freeSlots() { return engine.freeSlots; },
     run: async (batch) => {
@@ -89,7 +91,7 @@ function boundedEngine({ engine, clock, timeoutMs, stop }: WarmupOptions, deadli
 type Make = (seed: number) => NamedTensors;
 
 /** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
-async function findInputs(engine: WarmEngine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make } | { readonly problem: string }> {
+async function findInputs(engine: WarmEngine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a made-up input would be too large';
   for (const fill of fills) {
     // Neighbouring seeds give neighbouring first values: spread them.
@@ -98,7 +100,7 @@ async function findInputs(engine: WarmEngine, signature: Signature, outputs: rea
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done') return { make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
+    if (part?.is === 'Done') return { fill, make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
     problem = part?.why ?? problem;
   }
   return { problem };

@@ -32,7 +32,8 @@ export type ExchangeWorld = {
   readonly open: Set<ClientDeadline>;
   /** Answers then say `Connection: close`. */
   readonly draining: () => boolean;
-  readonly bodyLimitBytes: number;
+  /** Of one body, also after decompression. */
+  readonly bodyLimitBytes: () => number;
   readonly budget: BodyBudget;
   readonly metrics: Pick<RuntimeMetrics, 'served' | 'refused'>;
   readonly counters: Pick<Counters, 'record'>;
@@ -157,7 +158,7 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
     deadlineMs,
     endBy: (earlierMs) => deadline.endBy(earlierMs),
     readBody: async (headBytes) => {
-      const body = await readBody(request, { limitBytes: world.bodyLimitBytes, headBytes, lease }).catch((error: unknown) => {
+      const body = await readBody(request, { limitBytes: world.bodyLimitBytes(), headBytes, lease }).catch((error: unknown) => {
         // The connection broke off in mid-body: nothing of ours failed.
         throw request.errored === null || request.errored === undefined || error instanceof AppError ? error : new ClientGone();
       });
