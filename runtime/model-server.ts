@@ -14,7 +14,6 @@ import { Counters } from './counters.ts';
 import type { Machine } from './engine/threads.ts';
 import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
-import { BodyBudget } from './server/body.ts';
 import { debugApp } from './server/debug-server.ts';
 import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
@@ -26,6 +25,7 @@ import { Readiness } from './server/readiness.ts';
 import type { Route, RouteTable } from './server/routes.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
+import { Transfers } from './server/transfers.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
@@ -89,21 +89,22 @@ export class ModelServer {
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
-    this.#servers = await HttpServers.listen({ addresses, port, maxConnections }, (request, response) => serveRequest(world, request, response));
+    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
     const uncounted = uncountedWorld(world);
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
       sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
-    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections }, async (request, response) => debug(request, response));
+    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.#servers?.connections ?? 0,
+      connections: () => this.connections,
+      transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
     });
     void this.#guard.watch(this.#watching.signal);
@@ -111,6 +112,11 @@ export class ModelServer {
 
   get port(): number {
     return this.#servers?.port ?? 0;
+  }
+
+  /** Open client connections. */
+  get connections(): number {
+    return this.#servers?.connections ?? 0;
   }
 
   get metricsPort(): number {
@@ -141,7 +147,7 @@ export class ModelServer {
     const { clock, drainMs, logger } = this.#options;
     const served = this.#readiness.startedUp;
     this.#readiness.moveTo('Draining');
-    logger.info('draining', { queued: this.#queue.depth, connections: this.#servers?.connections ?? 0 });
+    logger.info('draining', { queued: this.#queue.depth, connections: this.connections });
     if (served) await clock.sleep(drainMs, hurry);
     await this.close();
   }
@@ -197,7 +203,7 @@ export class ModelServer {
       expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
       draining: () => this.#readiness.state === 'Draining',
       bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
-      budget: new BodyBudget(bodiesBytes),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock }),
       metrics: this.#metrics,
       counters: this.#counters,
       tally: this.#tally,
