@@ -6,7 +6,7 @@
  *         connections (lib/connections.ts says which go first), 16 requests under way on each; idle ones are kept for
  *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use. A client that
  *         breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in transfers.ts.
- * Ends:   drain() answers what comes for a while, telling clients to close; close() waits for what is under way.
+ * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -14,10 +14,18 @@ import { AppError } from '../../api/errors.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
 import { Connections } from '../../lib/connections.ts';
 import { ownValue } from '../../api/record.ts';
+import { Arrivals } from './arrivals.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience; /** Asked for room when every connection has a request under way. */ readonly onFull?: () => void };
+export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience;
+  /** For what `quiet` measures; the machine's unless given. */
+  readonly clock?: Clock;
+  /** Requests with these URLs do not keep a draining server awake. None unless given. */
+  readonly isProbe?: (url: string) => boolean;
+  /** Asked for room when every connection has a request under way. */
+  readonly onFull?: () => void;
+};
 
 /** With clients that do not keep to the rules; other ones in tests. */
 export type Patience = {
@@ -41,12 +49,17 @@ const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
 export class HttpServers {
   readonly #servers: readonly Server[];
   readonly #connections: Connections;
+  readonly #clock: Clock;
+  readonly #arrivals: Arrivals;
   #closing = false;
 
-  private constructor(servers: readonly Server[], connections: Connections) {
+  private constructor(servers: readonly Server[], connections: Connections, { clock = systemClock, isProbe = () => false }: Listen) {
     this.#servers = servers;
     this.#connections = connections;
+    this.#clock = clock;
+    this.#arrivals = new Arrivals(clock, isProbe);
     for (const server of servers) {
+      this.#arrivals.listenTo(server);
       // A connection that was busy when closing began is idle now, and would be kept for its 75 s.
       server.on('request', (_request, response: ServerResponse) => response.on('close', () => {
         if (this.#closing) setImmediate(() => server.closeIdleConnections());
@@ -72,7 +85,7 @@ export class HttpServers {
       for (const server of servers) server.close();
       throw error;
     }
-    return new HttpServers(servers, connections);
+    return new HttpServers(servers, connections, where);
   }
 
   get port(): number {
@@ -82,6 +95,20 @@ export class HttpServers {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /**
+   * Goes on serving until no request and no connection has come for `quietMs`, but for `mostMs` at most.
+   * @param hurry aborted when there is no time for that
+   */
+  async quiet({ quietMs, mostMs }: { readonly quietMs: number; readonly mostMs: number }, hurry?: AbortSignal): Promise<void> {
+    const beganMs = this.#clock.monotonic();
+    for (;;) {
+      const untilMs = Math.min(Math.max(this.#arrivals.lastMs, beganMs) + quietMs, beganMs + mostMs);
+      const leftMs = untilMs - this.#clock.monotonic();
+      if (leftMs <= 0 || hurry?.aborted === true) return;
+      await this.#clock.sleep(leftMs, hurry);
+    }
   }
 
   /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
