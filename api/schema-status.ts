@@ -16,7 +16,8 @@ const failingPod = k.object({
 const revisionStatus = k.object({
   revision: text(10).doc('Ten hex digits; the suffix of its children.'),
   generation: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Generation of the spec it was made from.').optional(),
-  digest: text(71).doc('What its pods serve; later pods refuse anything else.').optional(),
+  digest: text(71).doc('Of the file that its pods serve, or of a list of that file and its weights where they are files of their own.').optional(),
+  sourceDigest: text(71).doc('Of the whole source, as spec.model.digest would name it; later pods refuse anything else.').optional(),
   provider: text(32).doc('Execution provider that is really used.').optional(),
   precision: text(16).optional(),
   replicas: count().optional(),
@@ -112,6 +113,7 @@ export const statusSchema = k
     address: k.object({ url: text(512).doc('Where clients send requests.') }).optional(),
     replicas: count().doc('All pods of the model.').optional(),
     readyReplicas: count().optional(),
+    ready: text(16).doc('Ready pods, and how many all revisions are to have now, such as "2/3".').optional(),
     selector: text(512).doc('Label selector of all pods, for autoscalers.').optional(),
     stable: revisionStatus.doc('The revision that serves.').optional(),
     candidate: revisionStatus.doc('The revision that is to take over, or that was given up.').optional(),

@@ -14,7 +14,7 @@ import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type
 import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { troubleOf, worstTrouble } from './pod-trouble.ts';
-import { lastWordsOf } from './rollout-history.ts';
+import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';

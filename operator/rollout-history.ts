@@ -9,8 +9,7 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
-import { readProvenance } from './rollout/provenance.ts';
-import { candidateOf, type Decision, type Observation, type Phase, type Provenance, type Reason, type Revision, type RolloutState, type StateIn } from './rollout/state.ts';
+import { candidateOf, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
 
 export const historyLimit = 10;
 const messageLimit = 1000;
@@ -28,7 +27,10 @@ export type Telling = {
 export function historyAfter(state: RolloutState, decision: Decision, { before, now, gates }: Telling): readonly RolloutOutcome[] {
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
-  return ended === undefined ? previous : [{ ...ended, at: toApiTime(now), ...(gates === undefined ? {} : { gates }) }, ...previous].slice(0, historyLimit);
+  if (ended === undefined) return previous;
+  // By pods a candidate gets another share than it was to get.
+  const had = ended.weight === undefined ? {} : { weight: before?.rollout?.actualWeight ?? ended.weight };
+  return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
 }
 
 /** What a move ends; undefined when the rollout goes on or none was under way. */
@@ -77,30 +79,4 @@ function hadAllTraffic(before: RolloutState): boolean {
 function weightOf(before: RolloutState): { readonly weight?: number } {
   if (before.phase === 'Shifting') return { weight: before.set };
   return 'weight' in before ? { weight: before.weight } : {};
-}
-
-/**
- * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new one.
- * A rollout that was superseded says nothing about its revision.
- */
-export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<Pick<Observation, 'provenance' | 'refused'>> {
-  const last = new Map<Revision, Provenance | 'Refused'>();
-  for (const entry of history.toReversed()) {
-    if (entry.outcome === 'Promoted') last.set(entry.revision, provenanceIn(entry));
-    else if (entry.outcome !== 'Superseded') last.set(entry.revision, 'Refused');
-  }
-  // The history has an end, and does not tell of a revision that stands in for another.
-  if (stable?.provenance !== undefined) last.set(stable.revision, readProvenance(stable.provenance));
-  const known = [...last];
-  const provenance = Object.fromEntries(known.flatMap(([revision, word]) => (word === 'Refused' ? [] : [[revision, word] as const])));
-  return { provenance, refused: known.flatMap(([revision, word]) => (word === 'Refused' ? [revision] : [])) };
-}
-
-/**
- * Operators up to 0.1.0 did not record how a revision was promoted. Gates are asked only of a candidate that has passed its
- * checks and was neither forced nor pinned: where all of them passed, it is proven. Of anything else it is not known.
- */
-function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {
-  if (provenance !== undefined) return readProvenance(provenance);
-  return gates.length > 0 && gates.every(({ verdict }) => verdict === 'Pass') ? 'GatesPassed' : 'Unrecorded';
 }

@@ -10,6 +10,7 @@ import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostFor
 import type { Step } from './plan.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
+import { secondsWords, shareWords } from './words.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
@@ -75,7 +76,7 @@ export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args):
 /** Weight, pods and clocks stand still. */
 export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   const { heldAt, ...rest } = state;
-  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate} at ${reachedBy(state).weight}% of the traffic` }, { seen, plan }, lookMs);
+  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate}: ${shareWords(state.candidate, reachedBy(state).weight, seen)}` }, { seen, plan }, lookMs);
   if (heldAt === undefined) return undefined;
   const next = { ...rest, since: state.since + now - heldAt };
   return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, { seen, plan }, 0);
@@ -93,7 +94,7 @@ export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Arg
   const carried = weightNow(state, at);
   if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
-  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} has ${carried}% of the traffic with ${plural(ready, 'ready pod')}` }, at, 0);
+  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} with ${plural(ready, 'ready pod')}: ${shareWords(state.candidate, carried, seen)}` }, at, 0);
 }
 
 export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
@@ -109,12 +110,12 @@ function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
 
 export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
-  const seconds = Math.round(plan.readyWithinMs / 1000);
+  const within = secondsWords(plan.readyWithinMs);
   const { problem } = seen.traffic ?? {};
-  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight}% was not taken within ${seconds} s: ${problem}` }, { seen, plan, now });
+  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}` }, { seen, plan, now });
   const { ready, trouble } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
-  const message = `${ready} of ${needed} pods for ${state.weight}% of the traffic were ready after ${seconds} s${trouble === undefined ? '' : `: ${trouble.message}`}`;
+  const message = `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
   return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
 }
 
@@ -122,8 +123,7 @@ export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const missing = ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
-  const has = state.set === 0 || state.set === state.weight ? '' : `, has ${state.set}%`;
-  return keep(state, { reason: 'WeightMoving', message: `${state.candidate} is to get ${state.weight}% of the traffic${has}: ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
+  return keep(state, { reason: 'WeightMoving', message: `${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
 }
 
 // ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +145,7 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const step = analyzeStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
-  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${reading?.message ?? 'no report has come'}`;
+  const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote') return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
@@ -156,7 +156,7 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
   // Whoever sees no request come wants to know of a Gateway that is gone.
   const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
+  const message = `analysing ${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 
@@ -224,7 +224,8 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
   const step = stepsOf(state.candidate, { seen, plan })[state.step];
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
-  const has = podsOf(seen, state.stable).ready === 0 && state.weight < 100 ? 'serves alone' : `stays at ${state.weight}% of the traffic`;
-  const message = `${state.candidate} ${has} ${wayOut[state.why](state)}`;
+  const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
+  const has = isAlone ? `${state.candidate} serves alone` : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
+  const message = `${has} ${wayOut[state.why](state)}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
 }

@@ -7,6 +7,7 @@
 import { fleetOf, giveUp, isExempt, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
 import { splitBetween } from './replicas.ts';
 import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
+import { secondsWords } from './words.ts';
 import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
@@ -130,7 +131,7 @@ function checksDone({ candidate }: Preparing, { seen, plan }: At): boolean {
 export function giveUpWhenLate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
   const { trouble, ready, checks } = podsOf(seen, state.candidate);
-  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${Math.round(plan.readyWithinMs / 1000)} s`;
+  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${secondsWords(plan.readyWithinMs)}`;
   if (trouble !== undefined) return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
   const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;
   return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, { seen, plan, now });

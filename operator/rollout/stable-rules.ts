@@ -8,6 +8,7 @@
  */
 import { abort, hasTaken, isFought, isOffSteps, keep, lostForMs, podsOf, promote, readingOf, stepsOf, windowFrom, type At, type Why } from './decisions.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
+import { secondsWords } from './words.ts';
 import { enterStep, pause, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 type Args = readonly [seen: Observation, plan: RolloutPlan, now: Millis];
@@ -25,7 +26,7 @@ export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): 
   const because = `${state.stable} has no ready pod`;
   const leftMs = lostAt + lostForMs - now;
   if (leftMs > 0) {
-    const message = `${because}: ${state.candidate} carries the traffic, and the rollout stands still for up to ${lostForMs / 1000} s`;
+    const message = `${because}: ${state.candidate} carries the traffic, and the rollout stands still for up to ${secondsWords(lostForMs)}`;
     return keep({ ...state, stableLostAt: lostAt }, { reason: 'StableUnhealthy', message }, at, leftMs);
   }
   return mayGoOn(state, plan) ? goOnAlone(state, because, at) : undefined;

@@ -9,6 +9,7 @@ import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
+import { secondsWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
 import type { Block, CanaryState, Decision, PauseReason, Revision } from './state.ts';
 
@@ -46,7 +47,7 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached.skipped) : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
-  const message = `step ${index + 1} of ${steps.length}: ${reached.candidate} is judged under ${weight}% of the traffic`;
+  const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${shareWords(reached.candidate, weight, at.seen)}`;
   return keep({ phase: 'Analyzing', ...place, weight, window }, why ?? { reason: 'Analyzing', message }, at, step.maxDurationMs);
 }
 
@@ -55,15 +56,15 @@ function asksForReachedWeight(step: Step | undefined, weight: number): boolean {
 }
 
 function pauseAt(next: CanaryState & { readonly phase: 'Paused' }, step: Step & { readonly kind: 'pause' }, at: At): Decision {
-  const until = step.durationMs === undefined ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}` : `for ${Math.round(step.durationMs / 1000)} s`;
-  return keep(next, { reason: 'PausedByStep', message: `step ${next.step + 1} keeps ${next.candidate} at ${next.weight}% of the traffic ${until}` }, at, step.durationMs);
+  const until = step.durationMs === undefined ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}` : `for ${secondsWords(step.durationMs)}`;
+  return keep(next, { reason: 'PausedByStep', message: `step ${next.step + 1} pauses ${next.candidate} ${until}: ${shareWords(next.candidate, next.weight, at.seen)}` }, at, step.durationMs);
 }
 
 /** Moves the weight; the window begins anew once the new one is verified. */
 export function shift(reached: Reached, { step, weight }: { readonly step: number; readonly weight: number }, at: At, why?: Why): Decision {
   const { weight: set, window: _, ...course } = reached;
   const next = { phase: 'Shifting', ...course, step, weight, set, since: at.now } as const;
-  return keep(next, why ?? { reason: 'WeightMoving', message: `${course.candidate} is to get ${weight}% of the traffic` }, at, 1000);
+  return keep(next, why ?? { reason: 'WeightMoving', message: `${course.candidate}: ${shareWords(course.candidate, weight, at.seen)}` }, at, 1000);
 }
 
 /** Everything that was asked for is there: the next step, in a window of its own. */
@@ -100,7 +101,7 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
   const index = stepOfWeight(stepsOf(state.candidate, at), reached.weight) + 1;
-  const why = { reason: 'StepsChanged', message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${reached.weight}% of the traffic` } as const;
+  const why = { reason: 'StepsChanged', message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${shareWords(state.candidate, reached.weight, at.seen)}` } as const;
   return enterStep(reached, index, at, why);
 }
 

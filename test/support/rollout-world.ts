@@ -4,7 +4,8 @@
  */
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/memory.ts';
-import { historyAfter, lastWordsOf } from '../../operator/rollout-history.ts';
+import { historyAfter } from '../../operator/rollout-history.ts';
+import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 import { candidateOf, stableOf, type Decision, type GateReading, type Observation, type Revision, type RevisionPods, type RolloutPlan, type RolloutState, type TrafficSeen } from '../../operator/rollout/state.ts';

@@ -1,7 +1,7 @@
 /** What a status says of how its revisions became stable, and what follows from it. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../api/onnxmodel.ts';
-import { lastWordsOf } from '../../../operator/rollout-history.ts';
+import { lastWordsOf } from '../../../operator/rollout/last-words.ts';
 import { isExempt } from '../../../operator/rollout/decisions.ts';
 import { promotionReason, provenanceNames, proves, skippedBy } from '../../../operator/rollout/provenance.ts';
 

@@ -197,7 +197,7 @@ describe('a rollout', () => {
     const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
     const { next, message } = decide(analyzing, { ...healthy, traffic: { shares: undefined, problem: 'the Gateway is gone', reverts: 0 } }, plan, t0);
     assert.equal(next.phase, 'Analyzing');
-    assert.equal(message, `${b} at 5% of the traffic: 120 of 200 requests; its traffic is in doubt: the Gateway is gone`);
+    assert.equal(message, `analysing ${b}: target 5 %, actual share of the traffic unknown; 120 of 200 requests; its traffic is in doubt: the Gateway is gone`);
   });
 
   it('keeps the pods of stable as long as a route has not taken the weight', () => {
