@@ -13,6 +13,7 @@ import type {
   Became, CanaryState, Decision, GateReading, Handled, Millis, Observation, Provenance, Reason, Revision, RevisionPods, RolloutPlan, StateIn,
 } from './state.ts';
 import type { Step } from './plan.ts';
+import { servesWords } from './words.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
@@ -154,7 +155,7 @@ export function rollingBack(next: StateIn<'Aborting'>, { seen, plan }: Pick<At, 
     ...trafficFor({ stable, candidate: rejected }, 0, seen),
     run: [withPods(stable, plan.replicas, seen), { revision: rejected, replicas: Math.min(present, Math.max(1, plan.replicas)) }],
     reason,
-    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod to go back to, so that ${rejected} serves until it has` : `traffic goes back to ${stable}: ${next.detail}`,
+    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod; ${rejected} keeps serving until it does` : `traffic goes back to ${stable}: ${next.detail}`,
     recheckMs: 1000,
   };
 }
@@ -207,7 +208,7 @@ function handledIn({ retryToken, promoteRevision }: RolloutPlan, candidate: Revi
 
 export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decision {
   const { stable, rejected, cause, since } = next;
-  const why = { reason: cause, message: failureMessage(next, plan) };
+  const why = { reason: cause, message: failureMessage(next, seen, plan) };
   if (stable === null) return { next, serve: rejected, run: [withPods(rejected, plan.replicas, seen)], ...why };
   const room = plan.capacity.mode === 'Surge' ? Math.min(plan.capacity.surge, plan.replicas) : 0;
   const warm = now - since < plan.retainMs ? Math.min(podsOf(seen, rejected).ready, room) : 0;
@@ -216,13 +217,13 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
 }
 
 /** A pin does not serve a revision that was given up; a person who pinned it has to read why. */
-function failureMessage({ rejected, stable, detail }: StateIn<'Failed'>, { pinRevision }: RolloutPlan): string {
+function failureMessage({ rejected, stable, detail }: StateIn<'Failed'>, seen: Observation, { pinRevision }: RolloutPlan): string {
   if (pinRevision === rejected && stable !== null) {
-    return `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${stable} serves. ` +
+    return `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
       `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`;
   }
   if (stable === null) return `${rejected} was given up, but its pods go on trying: ${detail}`;
-  return `${rejected} was given up, ${stable} serves; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
+  return `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {

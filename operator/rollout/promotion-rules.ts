@@ -7,6 +7,7 @@
 import { atRest, giveUp, isExempt, lostForMs, podsOf, promote, rollingBack, servingOne, settled, type At } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
+import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
@@ -83,7 +84,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observatio
 /** Another revision is wanted: it does not wait until the old pods' time is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan)) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 

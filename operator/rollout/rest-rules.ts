@@ -7,6 +7,7 @@
 import { becomes, failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+import { servesWords } from './words.ts';
 
 /** A burst of changes under traffic becomes one rollout. */
 const debounceMs = 5000;
@@ -31,7 +32,7 @@ export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, pl
 
 export function startOnNewTarget(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (seen.target === state.stable) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
@@ -46,7 +47,7 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
   const at = { seen, plan, now };
   const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
   if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
-  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again, which serves` };
+  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again; ${servesWords(stable, seen)}` };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
     return prepare({ stable, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` }, at);

@@ -16,6 +16,11 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
   return actual === weight ? `${weight} % of the traffic` : `target ${weight} %, actual ${actual} % of the traffic`;
 }
 
+/** "a serves", or that it is stable without a pod that could. */
+export function servesWords(revision: Revision, { pods }: Pick<Observation, 'pods'>): string {
+  return (pods[revision]?.ready ?? 0) > 0 ? `${revision} serves` : `${revision} is stable and has no ready pod`;
+}
+
 /** Whole seconds, as in "for 600 s". */
 export function secondsWords(ms: number): string {
   return `${Math.round(ms / 1000)} s`;

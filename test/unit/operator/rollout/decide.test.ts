@@ -109,7 +109,7 @@ describe('decide', () => {
 
   it('keeps the reason of a failure when asked again', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
-    assert.equal(message, `${b} was given up, ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
+    assert.equal(message, `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
   });
 });
 

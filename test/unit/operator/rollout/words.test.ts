@@ -1,6 +1,6 @@
 /** A message never gives a share of the traffic that was only asked for. */
 import assert from 'node:assert/strict';
-import { secondsWords, shareWords } from '../../../../operator/rollout/words.ts';
+import { secondsWords, servesWords, shareWords } from '../../../../operator/rollout/words.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
 
 describe('a share of the traffic', () => {
@@ -30,6 +30,13 @@ describe('a share of the traffic', () => {
       assert.doesNotMatch(message, /at \d+% of the traffic/);
     }
     assert.equal(world.state.phase, 'Settling');
+  });
+
+  it('is not said to be served by who has no ready pod', () => {
+    const pods = { ready: 1, present: 1, deployed: true, resolved: true };
+    assert.equal(servesWords(a, { pods: { [a]: pods } }), `${a} serves`);
+    assert.equal(servesWords(a, { pods: { [a]: { ...pods, ready: 0 } } }), `${a} is stable and has no ready pod`);
+    assert.equal(servesWords(a, { pods: {} }), `${a} is stable and has no ready pod`);
   });
 
   it('and a time are round', () => assert.equal(secondsWords(299_900.0000000003), '300 s'));
