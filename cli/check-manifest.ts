@@ -69,11 +69,17 @@ function ofCause({ message, field = '' }: Cause, object: Readonly<Record<string,
 }
 
 function hintFor(path: string, message: string, value: unknown): string | undefined {
-  if (message.includes('must be of type string') && (typeof value === 'number' || typeof value === 'boolean')) return `write it in quotes: "${value}"`;
   const schema = schemaAt(published, path);
+  if (/must be of type (integer,)?string/.test(message) && isRightInQuotes(value, schema)) return `write it in quotes: "${value}"`;
   if (message.startsWith('Unsupported value')) return nearestOf(value, schema);
   const patternIsAllItSays = /should match|Too long|must be of type|^Required value$/.test(message);
   return patternIsAllItSays ? schema?.description : undefined;
+}
+
+/** Whether the value as text is what the field takes: "0.5" of CPU is, "15" where a percentage is asked for is not. */
+function isRightInQuotes(value: unknown, schema: Schema | undefined): value is number | boolean {
+  if (typeof value !== 'number' && typeof value !== 'boolean') return false;
+  return schema?.pattern === undefined || new RegExp(schema.pattern).test(String(value));
 }
 
 function nearestOf(value: unknown, schema: Schema | undefined): string | undefined {
