@@ -28,9 +28,14 @@ type Parts = { readonly sign: string; readonly digits: string; /** Power of 1024
 
 function partsOf(text: string): Parts | undefined {
   const [, sign = '', digits = '', unit = ''] = (text.length > maxLength ? null : grammar.exec(text)) ?? [];
-  if (digits === '') return undefined;
-  const exponent = decimal[unit] ?? (/^[eE]./.test(unit) && !unit.endsWith('i') ? Number(unit.slice(1)) : 0);
-  return Math.abs(exponent) > maxExponent ? undefined : { sign, digits, kibi: Math.max(0, binary.indexOf(unit)), exponent };
+  const kibi = Math.max(0, binary.indexOf(unit));
+  const exponent = kibi > 0 ? 0 : exponentOf(unit);
+  return digits === '' || Math.abs(exponent) > maxExponent ? undefined : { sign, digits, kibi, exponent };
+}
+
+/** Of a decimal suffix, or of one such as "e-3". */
+function exponentOf(unit: string): number {
+  return decimal[unit] ?? Number(unit.slice(1));
 }
 
 /**

@@ -25,7 +25,7 @@ export function applierOf(metadata: Meta): Entry | undefined {
   const others = entriesOf(metadata).filter((entry) => !isMine(entry) && isWriter(entry));
   const ranks: readonly ((entry: Entry) => boolean)[] = [({ operation }) => operation === 'Apply', ownsAnnotation, () => true];
   for (const fits of ranks) {
-    const [last] = others.filter(fits).sort((a, b) => String(b.time ?? '').localeCompare(String(a.time ?? '')));
+    const [last] = others.filter(fits).sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
     if (last !== undefined) return last;
   }
   return undefined;
@@ -49,6 +49,7 @@ export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | unde
   });
 }
 
+const timeOf = ({ time }: Entry): string => (typeof time === 'string' ? time : '');
 const isMine = ({ manager, operation, subresource }: Entry): boolean => manager === cliManager && operation === 'Update' && isMain(subresource);
 const isMain = (subresource: unknown): boolean => subresource === undefined || subresource === '';
 

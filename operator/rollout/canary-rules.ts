@@ -10,6 +10,7 @@ import { plural } from '../../api/text.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, fleetOf, isFought, isOffSteps, isProven, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
+import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, reach, reachedBy, setAnew, shift } from './steps.ts';
@@ -204,7 +205,7 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const step = analyzeStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
-  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${reading?.message ?? 'no report has come'}`;
+  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote') return enterStep(reachedBy(state), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
@@ -215,7 +216,8 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
   // Whoever sees no request come wants to know of a Gateway that is gone.
   const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
+  const reading = readingOf(state, seen);
+  const message = `${state.candidate} at ${state.weight}% of the traffic: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports'}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 
