@@ -8,7 +8,7 @@
  * Source: OpenAI's OpenAPI description of /v1/embeddings and of its error object.
  */
 import { AppError } from '../../api/errors.ts';
-import { isRecord } from '../../api/record.ts';
+import { isRecord, ownValue } from '../../api/record.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { parseJson } from './json.ts';
 
@@ -63,6 +63,8 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
 function checkText(input: unknown, field: string): void {
   if (typeof input !== 'string') throw wrong(field, 'must be text, as the first entry is');
   if (input === '') throw wrong(field, 'is empty');
+  // JSON can spell half of a surrogate pair; a tokenizer would read it as another character.
+  if (!input.isWellFormed()) throw wrong(field, 'is not text: it has half of a surrogate pair');
 }
 
 function checkIds(input: unknown, field: string): void {
@@ -101,7 +103,7 @@ const codeNames: Readonly<Record<string, string>> = { MODEL_UNKNOWN: 'model_not_
 /** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
-  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: codeNames[code] ?? code.toLowerCase() } };
+  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: ownValue(codeNames, code) ?? code.toLowerCase() } };
 }
 
 function typeOf(status: number): string {

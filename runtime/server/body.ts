@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { AppError } from '../../api/errors.ts';
+import { ownValue } from '../../api/record.ts';
 
 /** What one request's body holds of the budget. */
 export type Lease = {
@@ -62,7 +63,7 @@ export type BodyRules = {
  */
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  const expand = expanders[encoding];
+  const expand = ownValue(expanders, encoding);
   if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is none of ${Object.keys(expanders).join(', ')}` });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);

@@ -11,6 +11,7 @@ import { createServer, STATUS_CODES, type IncomingMessage, type Server, type Ser
 import type { Socket } from 'node:net';
 import { AppError } from '../../api/errors.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
+import { ownValue } from '../../api/record.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -144,7 +145,7 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 function faultOf(error: NodeJS.ErrnoException): string {
-  const [status, message] = reasons[error.code ?? ''] ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
   const body = JSON.stringify({ error: message });
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }

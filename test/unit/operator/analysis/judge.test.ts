@@ -178,6 +178,21 @@ describe('the end of a step', () => {
   for (const { name, gates, require, verdict } of rows) it(name, () => assert.equal(stepVerdict(plan, { window }, gates.map((gate) => ({ verdict: gate })), require), verdict));
 
   it('waits for minRequests of both revisions', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window }, [], 'NoFail'), 'Waiting'));
+  describe('with minRequests of 1000', () => {
+    const enough = (perBlock: number, revision: string) => reportsOf(revision, { ...base, pods: 1, perBlock, seed: 4 });
+    const inWindow = (stable: number, candidate: number) => windowOf(foldAll([...enough(stable, 'stable'), ...enough(candidate, 'candidate')]), base.blocks);
+    const sides = [
+      { name: 'waits for stable when only the candidate has them', stable: 10, candidate: 120, alone: false, verdict: 'Waiting' },
+      { name: 'waits for the candidate when only stable has them', stable: 120, candidate: 10, alone: false, verdict: 'Waiting' },
+      { name: 'is done when both have them', stable: 120, candidate: 120, alone: false, verdict: 'Done' },
+      { name: 'asks nothing of stable once the candidate has all the traffic', stable: 10, candidate: 120, alone: true, verdict: 'Done' },
+      { name: 'asks them of a candidate that has all the traffic', stable: 120, candidate: 10, alone: true, verdict: 'Waiting' },
+    ] as const;
+    for (const { name, stable, candidate, alone, verdict } of sides) {
+      it(name, () => assert.equal(stepVerdict({ ...plan, minRequests: 1000 }, { window: inWindow(stable, candidate), alone }, [], 'NoFail'), verdict));
+    }
+  });
+
   it('waits for three blocks', () => assert.equal(stepVerdict(plan, { window: { ...window, lastBlock: first + 1 } }, [], 'NoFail'), 'Waiting'));
   it('does not wait to fail', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window: { ...window, lastBlock: first } }, [{ verdict: 'Fail' }], 'NoFail'), 'Fail'));
 });
