@@ -96,7 +96,7 @@ export class HttpServers {
 }
 
 function makeServer(handler: Handler, { maxConnections, patience = usualPatience }: Listen): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true, requireHostHeader: false });
   server.maxConnections = maxConnections + reservedConnections;
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -105,7 +105,12 @@ function makeServer(handler: Handler, { maxConnections, patience = usualPatience
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
+    // Node itself would refuse this, and without a word.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) return refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
     void handler(request, response);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -115,6 +120,12 @@ function makeServer(handler: Handler, { maxConnections, patience = usualPatience
     endBroken(error, socket, latest.get(socket), patience.clock);
   });
   return server;
+}
+
+/** The body may still come: the connection is not used again. */
+function refuse(response: ServerResponse, status: number, problem: string): void {
+  const body = JSON.stringify({ error: problem });
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'connection': 'close' }).end(body);
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { errorBody, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';
-import type { Judgement, Wanted } from './reference.ts';
+import type { Judgement, Wanted } from './judgement.ts';
 import { valuesOfBytes } from './tensor-bytes.ts';
 
 const refusals = [400, 413];

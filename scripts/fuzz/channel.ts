@@ -128,13 +128,13 @@ type Parsed = { readonly is: 'Answer'; readonly answer: Answer; readonly bytes: 
 
 /** @param closed whether no more bytes come */
 export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Parsed {
-  if (bytes.length === 0) return { is: 'More' };
   const end = bytes.indexOf('\r\n\r\n');
-  if (end < 0) return bytes.length > 65_536 ? { is: 'Bad', why: 'a head without an end' } : { is: 'More' };
+  if (end < 0) return { is: 'More' };
   const { status, headers, line } = parseHead(bytes.subarray(0, end).toString('latin1'));
   if (status === undefined) return { is: 'Bad', why: `a status line ${JSON.stringify(line.slice(0, 100))}` };
   const body = (to: number): Parsed => ({ is: 'Answer', answer: { status, headers, body: bytes.subarray(end + 4, to) }, bytes: to });
   const length = lengthOf(status, headers, head);
+  // Without a length the answer ends with the connection.
   if (length === undefined) return closed ? body(bytes.length) : { is: 'More' };
   const whole = end + 4 + length;
   if (!Number.isSafeInteger(whole)) return { is: 'Bad', why: `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding '${headers.get('transfer-encoding') ?? ''}'` };

@@ -5,31 +5,8 @@
  *        protocol leaves it open. Statuses 400 and 413 are refusals. Pure.
  */
 import type { Datatype, RefTensor, TensorModel, Values } from './models.ts';
+import { fields, flag, isCount, list, nameOf, parametersOf, present, refuse, Stop, unsure, type Fields, type Judgement, type Wanted } from './judgement.ts';
 import { textOf, valuesOfBytes, widths } from './tensor-bytes.ts';
-
-export type Wanted = RefTensor & { readonly binary: boolean };
-export type Judgement =
-  | { readonly is: 'Answer'; readonly outputs: readonly Wanted[]; readonly id: string | undefined; readonly largest: number; readonly mayExpire: boolean }
-  | { readonly is: 'Refused'; readonly why: string }
-  | { readonly is: 'Unsure' };
-
-class Stop extends Error {
-  readonly judgement: Judgement;
-  constructor(judgement: Judgement) {
-    super(judgement.is);
-    this.judgement = judgement;
-  }
-}
-
-function refuse(why: string): never {
-  throw new Stop({ is: 'Refused', why });
-}
-
-function unsure(): never {
-  throw new Stop({ is: 'Unsure' });
-}
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** @param header the Inference-Header-Content-Length; undefined without one */
 export function judge(model: TensorModel, body: Buffer, header: string | undefined): Judgement {
@@ -185,7 +162,7 @@ const ranges: Readonly<Partial<Record<Datatype, readonly [bigint, bigint]>>> = {
 function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
   switch (datatype) {
     case 'BYTES': return isText(value) ? value : refuse('text');
-    case 'BOOL': return typeof value === 'boolean' || value === 1 || value === 0 ? Number(value) : refuse('flag');
+    case 'BOOL': return bitOf(value);
     case 'FP16': return refuse('FP16 as JSON');
     case 'FP32': return floatOf(typeof value === 'number' ? Math.fround(value) : value);
     case 'FP64': return floatOf(value);
@@ -196,6 +173,10 @@ function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
 /** NUL would end it in the binding; half a surrogate pair is not UTF-8. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
+}
+
+function bitOf(value: unknown): number {
+  return typeof value === 'boolean' || value === 1 || value === 0 ? Number(value) : refuse('flag');
 }
 
 function floatOf(value: unknown): number {
@@ -268,36 +249,4 @@ function checkSignature({ inputs: specs }: TensorModel, inputs: ReadonlyMap<stri
     if (tensor.datatype !== spec.datatype || tensor.dims.length !== spec.dims.length) refuse('type or rank');
     if (spec.dims.some((dim, axis) => dim !== null && dim !== tensor.dims[axis])) refuse('dimension');
   }
-}
-
-// ── small readers ──
-
-function present(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
-function parametersOf(holder: Fields): Fields {
-  return present(holder['parameters']) ? fields(holder['parameters'], 'parameters') : {};
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
-}
-
-function fields(value: unknown, what: string): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : refuse(what);
-}
-
-function list(value: unknown, what: string): readonly unknown[] {
-  return Array.isArray(value) && value.length <= 256 ? value : refuse(what);
-}
-
-function nameOf(holder: Fields): string {
-  const name = holder['name'];
-  return typeof name === 'string' && name !== '' && name.length <= 512 ? name : refuse('name');
-}
-
-function flag(value: unknown): boolean | undefined {
-  if (!present(value)) return undefined;
-  return typeof value === 'boolean' ? value : refuse('flag');
 }
