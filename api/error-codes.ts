@@ -58,7 +58,7 @@ export const codes = {
   INPUT_TOO_LONG: { kind: 'invalid', say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) => `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: spec.model.embedding.onTooLong: Truncate)` },
   MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
-  REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
+  REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number | string; advice?: string }) => `${p.what} is over the limit of ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },

@@ -57,7 +57,7 @@ const tuning = `Environment:
 const exits = `Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not be reached.`;
 
 const helps = {
-  main: `Usage: node runtime/main.ts COMMAND [options]
+  main: `Usage: node /app/runtime/main.js COMMAND [options]
 
   serve MODEL   serves a model from here, without Kubernetes
   prepare       fetches and checks a revision's model (a pod's init container)
@@ -83,7 +83,7 @@ ${tuning}
 
 ${exits}
 `,
-  run: `Usage: node runtime/main.ts run
+  run: `Usage: node /app/runtime/main.js run
 
 Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. Listens at ${env.podIp}
 (default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it fails it writes its last words to
@@ -93,14 +93,14 @@ ${tuning}
 
 ${exits}
 `,
-  prepare: `Usage: node runtime/main.ts prepare
+  prepare: `Usage: node /app/runtime/main.js prepare
 
 Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and leaves it in
 ${env.cacheDir}. Says what it found in ${env.terminationLog}.
 
 ${exits}
 `,
-  sidecar: `Usage: node runtime/main.ts sidecar
+  sidecar: `Usage: node /app/runtime/main.js sidecar
 
 Serves /report at ${env.podIp}, port ${ports.sidecar}: how the runtime beside it is doing.
 

@@ -12,6 +12,7 @@ import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
 import { Counters } from './counters.ts';
 import type { Machine } from './engine/threads.ts';
+import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import { BodyBudget } from './server/body.ts';
 import { debugApp } from './server/debug-server.ts';
@@ -122,7 +123,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally });
+    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
@@ -163,7 +164,7 @@ export class ModelServer {
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
-    return this.#model?.inference.queue ?? nothingQueued;
+    return this.#model?.batcher.queue ?? nothingQueued;
   }
 
   get #workers(): { readonly ready: number; readonly wanted: number } {
@@ -184,16 +185,18 @@ export class ModelServer {
 
   #exchangeWorld(): ExchangeWorld {
     const { clock, logger } = this.#options;
-    const { bodyBytes, bodiesBytes } = this.#plan.limits;
+    const { memoryBytes, limits: { bodyBytes } } = this.#plan;
+    const unloaded = shareMemory(memoryBytes, 0);
+    const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
     return {
       routes: () => this.#routes,
       admit: () => {
         this.#readiness.admit();
         this.#guard.admit();
       },
-      expectedWaitMs: () => this.#model?.inference.expectedWaitMs ?? 0,
+      expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
       draining: () => this.#readiness.state === 'Draining',
-      bodyLimitBytes: bodyBytes,
+      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
       budget: new BodyBudget(bodiesBytes),
       metrics: this.#metrics,
       counters: this.#counters,

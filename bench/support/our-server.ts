@@ -1,7 +1,7 @@
 /**
  * The runtime's server on one model file, without fetching and preparing it. The benchmark's other side.
  *
- * Use: `node our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
+ * Use: `our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
  */
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../../lib/clock.ts';

@@ -29,6 +29,8 @@ export type WarmupResult = {
   readonly done: number;
   /** Whether rows of several requests may share a run. */
   readonly batches: boolean;
+  /** The size of free dimensions that the generated inputs have; absent when none suits the model. */
+  readonly fill?: number;
   /** Why the model could not be warmed, in ONNX Runtime's words: no generated input suits it. */
   readonly problem?: string;
 };
@@ -61,13 +63,13 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
     done += lanes;
     options.onProgress(done);
   }
-  return { done, batches };
+  return { done, batches, fill: found.fill };
 }
 
 type Make = (seed: number) => NamedTensors;
 
 /** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
-async function findInputs(engine: Engine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make } | { readonly problem: string }> {
+async function findInputs(engine: Engine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a made-up input would be too large';
   for (const fill of fills) {
     // Neighbouring seeds give neighbouring first values: spread them.
@@ -76,7 +78,7 @@ async function findInputs(engine: Engine, signature: Signature, outputs: readonl
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done') return { make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
+    if (part?.is === 'Done') return { fill, make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
     problem = part?.why ?? problem;
   }
   return { problem };

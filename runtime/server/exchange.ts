@@ -26,7 +26,8 @@ export type ExchangeWorld = {
   readonly expectedWaitMs: () => number;
   /** Answers then say `Connection: close`. */
   readonly draining: () => boolean;
-  readonly bodyLimitBytes: number;
+  /** Of one body, also after decompression. */
+  readonly bodyLimitBytes: () => number;
   readonly budget: BodyBudget;
   readonly metrics: Pick<RuntimeMetrics, 'served' | 'refused'>;
   readonly counters: Pick<Counters, 'record'>;
@@ -134,7 +135,7 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
     nowMs: () => world.clock.monotonic(),
     deadlineMs: timeoutMs === undefined ? undefined : world.clock.monotonic() + timeoutMs,
     readBody: async (headBytes) => {
-      const body = await readBody(request, { limitBytes: world.bodyLimitBytes, headBytes, lease });
+      const body = await readBody(request, { limitBytes: world.bodyLimitBytes(), headBytes, lease });
       trace.received();
       if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
       return body;

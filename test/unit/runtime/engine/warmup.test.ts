@@ -21,7 +21,7 @@ function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
 describe('warmUp', () => {
   it('runs as many requests as were asked for', async () => {
     const { progress, options } = given(doubled, {}, 2);
-    assert.deepEqual(await warmUp(options), { done: 5, batches: true });
+    assert.deepEqual(await warmUp(options), { done: 5, batches: true, fill: 8 });
     assert.deepEqual(progress, [2, 4, 5]);
   });
 
@@ -48,7 +48,7 @@ describe('warmUp', () => {
   it('does not ask about rows where the first dimension is fixed', async () => {
     const fixed: Signature = { inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }], outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }] };
     const { engine, options } = given(doubled, { signature: fixed });
-    assert.deepEqual(await warmUp(options), { done: 5, batches: false });
+    assert.deepEqual(await warmUp(options), { done: 5, batches: false, fill: 8 });
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
   });
 
