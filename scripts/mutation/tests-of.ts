@@ -26,7 +26,7 @@ export class TestFinder {
 
   /** @throws MutantError when no test file is found */
   testsOf(mutant: Mutant, path: string): readonly string[] {
-    const found = mutant.tests === undefined ? this.#importing(path) : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root })))].toSorted();
+    const found = mutant.tests === undefined ? this.#importing(path) : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
     if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file ${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`);
     return found;
   }

@@ -1,7 +1,7 @@
 /** Mutants of the decision: rules, steps, replicas (operator/rollout). */
 import { group } from '../mutant.ts';
 
-export const rolloutMutants = group(['test/unit/operator/rollout/*.test.ts', 'test/story/*.story.test.ts'], [
+export const rolloutMutants = group(['test/unit/operator/rollout/*.test.ts'], [
   // ── what outweighs progress ──
   { name: 'a candidate whose spec was replaced goes on', of: 'abortWhenSuperseded', from: 'if (seen.target === state.candidate) return undefined;', to: 'return undefined;' },
   { name: 'a spec that is stable again counts as superseded', of: 'abortWhenSuperseded', from: 'seen.target === state.stable;', to: 'seen.target !== state.stable;' },
