@@ -55,27 +55,28 @@ export function signalHandler({ clock, end, endNow }: SignalDoors): (name: strin
  * Runs a program until it returns or a signal comes.
  *
  * @param main gets a signal that is aborted by SIGTERM or SIGINT; it then ends what it began and returns
+ * @param quit ends the process; another one where `process.exit` could wait for ever
  */
-export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>): Promise<never> {
+export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>, quit: (code: ExitCode) => never = (code) => process.exit(code)): Promise<never> {
   const stop = new AbortController();
   const onSignal = signalHandler({
     clock: systemClock,
     end: (name) => stop.abort(new Error(`received ${name}`)),
-    endNow: () => process.exit(exitCodes.interrupted),
+    endNow: () => quit(exitCodes.interrupted),
   });
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   process.on('unhandledRejection', (err) => {
     logger.error('promise rejected with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   process.on('uncaughtException', (err) => {
     logger.error('exception with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   try {
-    process.exit(await main(stop.signal));
+    quit(await main(stop.signal));
   } catch (error) {
-    process.exit(sayAndChoose(error, logger));
+    quit(sayAndChoose(error, logger));
   }
 }
 

@@ -14,10 +14,11 @@ import { RowSplitter } from './batching/split.ts';
 import type { Engine } from './engine/port.ts';
 import { sessionOptions, type SessionOptions } from './engine/session-options.ts';
 import { isBatchable, signatureOf, type Signature } from './engine/signature.ts';
+import type { RunWatch } from './engine/run-watch.ts';
 import { fittingWorkers, planThreads, type Machine, type Threads } from './engine/threads.ts';
 import { measureRuns } from './engine/measure-runs.ts';
 import { unknownRunMemory, type RunMemory } from './engine/run-memory.ts';
-import { warmUp } from './engine/warmup.ts';
+import { boundedEngine, warmUp } from './engine/warmup.ts';
 import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from './limits.ts';
 import { defaultDecodeLimits } from './protocol/oip/decode.ts';
 import { ThreadedCodec } from './server/codec.ts';
@@ -69,6 +70,7 @@ export type LoadingWorld = {
   readonly sourceFile: (path: string) => string;
   readonly metrics: RuntimeMetrics;
   readonly tally: Tally;
+  readonly runs: RunWatch;
   /** Anonymous memory of this process; undefined when it cannot be read. */
   readonly readAnonymous: () => Promise<number | undefined>;
   readonly clock: Clock;
@@ -114,7 +116,7 @@ export class ServedModel implements LoadedModel {
   static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
-    const engine = await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice });
+    const engine = world.runs.watched(await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice }));
     const batcher = makeBatcher(plan, world, engine);
     const splitter = new RowSplitter(batcher, isBatchable(signature));
     // What the model takes shows when it is warmed; no request is taken before.
@@ -140,6 +142,7 @@ export class ServedModel implements LoadedModel {
     const { clock, logger } = this.#world;
     const onProgress = (done: number): void => { this.#warmed = done; };
     const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
+    this.#world.runs.warmed();
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (batching.maxBatchSize > 1 && !result.batches) {
       logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });
@@ -147,7 +150,7 @@ export class ServedModel implements LoadedModel {
     }
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
-    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits);
+    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
     await this.#shareMemory();
   }
 
@@ -161,12 +164,14 @@ export class ServedModel implements LoadedModel {
     return this.#runMemory;
   }
 
-  async #measure(fill: number, independent: boolean): Promise<RunMemory> {
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
     const { config: { warmup, embedding, batching }, memoryBytes } = this.#plan;
     const { clock, readAnonymous } = this.#world;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
-      engine: this.engine, inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock,
+      // A size that was not tried before may be one that does not end.
+      engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
+      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock,
       maxRows: isBatchable(this.signature) ? Math.min(measuredRows, batching.maxBatchSize) : 1,
       ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
       budgetBytes: runBytes * measuringRoom,

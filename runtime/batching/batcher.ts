@@ -48,6 +48,7 @@ type Ticket = Waiting & {
 export class Batcher implements Inference {
   readonly #options: BatcherOptions;
   #queue: Ticket[] = [];
+  readonly #runs = new Set<{ readonly beganMs: number; readonly tickets: readonly Ticket[] }>();
   #running = 0;
   #maxRows: number;
   #room: RunRoom = unlimitedRoom;
@@ -121,6 +122,18 @@ export class Batcher implements Inference {
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
   }
 
+  /**
+   * Fails the requests of every run that is older than `ranMs`, and with `queued` those that wait, too. The runs go on: they
+   * cannot be stopped.
+   */
+  giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
+    const now = this.#options.clock.monotonic();
+    for (const { beganMs, tickets } of this.#runs) {
+      if (now - beganMs > ranMs) for (const ticket of tickets) ticket.reject(error);
+    }
+    if (queued) for (const ticket of this.#queue.splice(0)) ticket.reject(error);
+  }
+
   /** Resolves once nothing waits and nothing runs. */
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
@@ -168,6 +181,8 @@ export class Batcher implements Inference {
     const beganMs = clock.monotonic();
     const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
     this.#running += 1;
+    const run = { beganMs, tickets };
+    this.#runs.add(run);
     this.#runningBytes += bytes;
     try {
       const result = await engine.run({ parts: tickets.map(({ request }) => request.inputs), outputs: tickets[0]?.request.outputs ?? [] });
@@ -177,6 +192,7 @@ export class Batcher implements Inference {
       for (const ticket of tickets) ticket.reject(error);
     } finally {
       this.#running -= 1;
+      this.#runs.delete(run);
       this.#runningBytes -= bytes;
       this.#pump();
     }

@@ -15,7 +15,7 @@ import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
 
 export type MeasureOptions = {
-  readonly engine: Engine;
+  readonly engine: Pick<Engine, 'run'>;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly string[];
   /** Size of free dimensions that the model is known to take: the first to be measured. */

@@ -71,6 +71,21 @@ describe('warmUp', () => {
     await assert.rejects(warmUp(given(doubled, { engine, clock }).options), (error: unknown) => error instanceof AppError && error.code === 'WARMUP_TIMEOUT');
   });
 
+  const endless: readonly { readonly name: string; readonly code: string; readonly turn: (clock: HandClock, stop: AbortController) => Promise<void> }[] = [
+    { name: 'gives up a run that does not end', code: 'WARMUP_TIMEOUT', turn: (clock) => clock.advance(1000) },
+    { name: 'does not wait for a run when nobody wants the model any more', code: 'DRAINING', turn: async (_clock, stop) => stop.abort() },
+  ];
+  for (const { name, code, turn } of endless) {
+    it(name, async () => {
+      const clock = new HandClock();
+      const stop = new AbortController();
+      const { options } = given(doubled, { clock, stop: stop.signal, engine: new FakeEngine({ model: doubled, gate: () => new Promise(() => {}) }) });
+      const refused = assert.rejects(warmUp(options), { code });
+      await turn(clock, stop);
+      await refused;
+    });
+  }
+
   it('stops when nobody wants the model any more', async () => {
     await assert.rejects(warmUp(given(doubled, { stop: AbortSignal.abort() }).options), (error: unknown) => error instanceof AppError && error.code === 'DRAINING');
   });
