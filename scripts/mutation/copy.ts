@@ -14,6 +14,8 @@ export type TestRun = { readonly is: 'Passed' | 'Failed' | 'Late'; readonly outp
 export class TreeCopy {
   readonly root: string;
   readonly #from: string;
+  /** Ends the tests under way. */
+  #kill: () => void = () => {};
 
   private constructor(from: string, root: string) {
     this.#from = from;
@@ -51,18 +53,21 @@ export class TreeCopy {
     const hear = (bytes: Buffer): void => { output = (output + bytes.toString()).slice(-20_000); };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    const kill = (): void => { if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); };
+    // A group of its own, with whatever the tests started.
+    this.#kill = (): void => { if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL'); };
     return new Promise((resolve) => {
       let late = false;
-      const timer = setTimeout(() => { late = true; kill(); }, limitMs);
+      const timer = setTimeout(() => { late = true; this.#kill(); }, limitMs);
       child.on('close', (code) => {
         clearTimeout(timer);
+        this.#kill = () => {};
         resolve({ is: late ? 'Late' : code === 0 ? 'Passed' : 'Failed', output, ms: performance.now() - beganMs });
       });
     });
   }
 
   remove(): void {
+    this.#kill();
     rmSync(this.root, { recursive: true, force: true });
   }
 }

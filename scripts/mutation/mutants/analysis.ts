@@ -24,8 +24,13 @@ export const analysisMutants = [
     { name: 'alpha is not shared among gates and steps', of: 'planOf', from: 'alpha / Math.max(1, traffic.length * analyzeSteps)', to: 'alpha' },
     { name: 'a late report replaces a newer one', of: 'fold', from: 'before.seq < block.seq', to: 'before.seq > block.seq' },
     { name: 'blocks that nobody has are taken for quiet ones', of: 'lostBlocks', from: 'block < from; block++) lost.add(block)', to: 'block < from; block++) lost.delete(block)' },
-    { name: 'what a client did wrong counts against the candidate', of: 'cellsOfBlock', within: 'blamed', from: "'bug', ", to: "'bug', 'invalid', " },
     { name: 'blocks of before a window are kept without end', of: 'forgetBefore', from: 'to < block ? []', to: 'to < 0 ? []' },
+  ]),
+  ...group(['test/unit/api/outcomes.test.ts', ...judging], [
+    { name: 'what a client did wrong counts against the candidate', of: 'countsAgainstRevision', from: "fault === 'Revision' || fault === 'Capacity'", to: 'fault !== undefined' },
+    { name: 'a full queue does not count against the candidate', of: 'countsAgainstRevision', from: " || fault === 'Capacity'", to: '' },
+    { name: 'a short deadline of a client counts against the candidate', of: 'outcomeKindOf', from: 'clientDeadlineMs < ownDeadlineMs', to: 'false' },
+    { name: 'a full budget of bodies counts against the candidate', of: 'faults', from: "clientBody: 'Client'", to: "clientBody: 'Capacity'" },
   ]),
   ...group([...gates, ...judging], [
     { name: 'a failed golden set lets a candidate have traffic', of: 'checkBeforeTraffic', within: 'looks', from: ', goldenSet]', to: ']' },

@@ -32,10 +32,20 @@ export const runtimeMutants = [
   ...group(['test/unit/runtime/server/readiness.test.ts'], [
     { name: 'a server without workers calls itself ready', of: 'Readiness', from: ' && this.#workers().ready > 0', to: '' },
     { name: 'a server that lost its workers stays alive for good', of: 'Readiness', from: '< withoutWorkersMs', to: '< Infinity' },
-    { name: 'requests are let in before the model is loaded', of: 'Readiness', from: "if (!this.#startedUp) throw", to: 'if (false) throw' },
+    { name: 'requests are let in before the model is loaded', of: 'Readiness', from: 'if (!this.#startedUp || this.stuck) throw', to: 'if (this.stuck) throw' },
+  ]),
+  ...group(['test/unit/runtime/engine/run-watch.test.ts', 'test/unit/runtime/server/*.test.ts'], [
+    { name: 'a server whose runs do not end calls itself ready', of: 'Readiness', from: ' && !this.stuck;', to: ';' },
+    { name: 'a server whose runs do not end stays alive for good', of: 'Readiness', from: 'stuckMs > 2 * limitMs', to: 'stuckMs > 1e12' },
+    { name: 'one long run of several workers makes a server unready', of: 'RunWatch', from: ' || this.#begins.size < workers', to: '' },
+    { name: 'the longest run of the warm-up is not learnt from', of: 'RunWatch', from: 'Math.max(this.#leastMs, factor * this.#longestMs)', to: 'this.#leastMs' },
+    { name: 'runs under traffic raise their own limit', of: 'RunWatch', from: 'if (this.#learning) ', to: '' },
   ]),
   ...group(['test/unit/runtime/artifact/address-guard.test.ts'], [
-    { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress', from: ' || embeddedIpv4(bare).some((inner) => blocked.check(inner, \'ipv4\'))', to: '' },
+    { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress', from: " || embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4'))", to: '' },
+    { name: 'metadata under a prefix of its own may be fetched from', of: 'isBlockedAddress', from: ' || metadataAddresses.has(dotted(bytes.slice(12)))', to: '' },
+    { name: 'Azure\'s WireServer may be fetched from', of: 'isBlockedAddress', within: 'networks', from: "['168.63.129.16', 32]", to: "['168.63.129.17', 32]" },
+    { name: 'GCP\'s metadata over IPv6 may be fetched from', of: 'isBlockedAddress', within: 'networks', from: "['fd20:ce::', 32]", to: "['fd20:cf::', 32]" },
     { name: 'an address in brackets is not looked at', of: 'isBlockedAddress', from: "address.replace(/^\\[(.*)\\]$/, '$1')", to: 'address' },
     { name: 'one bad address among several is let pass', of: 'guardedLookup', from: 'all.find((one) => isBlockedAddress(one))', to: '[all[0] ?? ""].find((one) => isBlockedAddress(one))' },
   ]),
