@@ -3,7 +3,7 @@
  *
  * Owns: reading an answer in either form. Numbers are compared as numbers, integers beyond 2^53 digit for digit. Pure.
  */
-import { errorBody, type Answer, type Check } from './cases.ts';
+import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';
 import type { Judgement, Wanted } from './judgement.ts';
 import { valuesOfBytes } from './tensor-bytes.ts';
@@ -12,7 +12,7 @@ const refusals = [400, 413];
 
 /** @param tolerance of a float, relative to the largest input */
 export function checkOf(judgement: Judgement, tolerance: number): Check {
-  if (judgement.is === 'Unsure') return (answer) => (answer.status === 200 || refusals.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected 200, 400 or 413`);
+  if (judgement.is === 'Unsure') return statusIn(200, ...refusals, 504);
   if (judgement.is === 'Refused') {
     return (answer) => (refusals.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`);
   }
