@@ -35,7 +35,7 @@ export const operatorMutants = [
     { name: 'pods that are not ready share the traffic', of: 'trafficSeen', within: 'servesNow', from: ' && isReady(pod)', to: '' },
     { name: 'a backend without a weight gets nothing', of: 'trafficSeen', within: 'sharesOf', from: '{ name, weight = 1 }', to: '{ name, weight = 0 }' },
   ]),
-  ...group(['test/unit/operator/leftovers.test.ts', 'test/unit/operator/memory.test.ts', 'test/unit/operator/rollout-history.test.ts', 'test/unit/operator/rollout-metrics.test.ts'], [
+  ...group(['test/unit/operator/leftovers.test.ts', 'test/unit/operator/memory.test.ts', 'test/unit/operator/history-limit.test.ts', 'test/unit/operator/rollout-metrics.test.ts'], [
     { name: 'the history of rollouts grows without end', of: 'historyAfter', from: '.slice(0, historyLimit)', to: '' },
     { name: 'the history begins with the oldest', of: 'historyAfter', from: '}, ...previous].slice', to: '}, ...previous].reverse().slice' },
     { name: 'a rollback is told twice', of: 'endedBy', within: 'ending', from: "before.phase === 'Aborting' ? undefined :", to: 'false ? undefined :' },

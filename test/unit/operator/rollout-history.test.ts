@@ -1,35 +1,50 @@
-/** The history in the status: one line for each rollout that ended, the latest first, ten at the most. */
+/** What a status says of how its revisions became stable, and what follows from it. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../api/onnxmodel.ts';
-import { endedBy, historyAfter, historyLimit } from '../../../operator/rollout-history.ts';
-import type { Decision, RolloutState } from '../../../operator/rollout/state.ts';
+import { lastWordsOf } from '../../../operator/rollout/last-words.ts';
+import { isExempt } from '../../../operator/rollout/decisions.ts';
+import { promotionReason, provenanceNames, proves, skippedBy } from '../../../operator/rollout/provenance.ts';
 
-const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
-const now = Date.parse('2026-01-02T03:04:05Z');
-const place = { stable: a, candidate: b, attempt: 1, floor: 1, since: 0 } as const;
-const analyzing: RolloutState = { phase: 'Analyzing', ...place, step: 1, weight: 5, window: 7 };
-const aborting = { phase: 'Aborting', stable: a, rejected: b, cause: 'LatencyGateFailed', detail: 'slow', attempt: 1, since: 0 } as const satisfies RolloutState;
-const promoting = { phase: 'Promoting', stable: b, retiring: a, since: 0 } as const satisfies RolloutState;
-const failed = { phase: 'Failed', stable: a, rejected: b, cause: 'LatencyGateFailed', detail: 'slow', attempt: 1, since: 0 } as const satisfies RolloutState;
-const decision = (next: RolloutState, reason: Decision['reason']): Decision => ({ next, serve: a, run: [], reason, message: '' });
-const before = (history: readonly RolloutOutcome[]): OnnxModelStatus => ({ observedGeneration: 1, phase: 'Analyzing', message: '', history }) as OnnxModelStatus;
-const outcome = (index: number): RolloutOutcome => ({ revision: String(index).padStart(10, '0'), outcome: 'Promoted', reason: 'Promoted', at: '2026-01-01T00:00:00Z' }) as RolloutOutcome;
+const b = 'bbbbbbbbbb';
+const at = '2026-01-01T00:00:00Z';
+type Entry = Partial<RolloutOutcome> & Pick<RolloutOutcome, 'outcome'>;
+const entry = (more: Entry): RolloutOutcome => ({ revision: b, reason: 'Promoted', at, ...more });
+const refused: Entry = { outcome: 'Failed', reason: 'GoldenFailed' };
+const p95 = (verdict: 'Pass' | 'Undecided'): NonNullable<RolloutOutcome['gates']> => [{ name: 'p95', verdict }];
 
-describe('historyAfter', () => {
-  const full = Array.from({ length: historyLimit }, (_, index) => outcome(index));
+type Row = { readonly name: string; /** Latest first. */ readonly history: readonly Entry[]; readonly stable?: OnnxModelStatus['stable']; readonly is: string | undefined; readonly unjudged: boolean; readonly pinned: boolean };
 
-  it('puts the latest first and drops the oldest past the limit', () => {
-    const history = historyAfter(analyzing, decision(promoting, 'Promoted'), { before: before(full), now });
-    assert.deepEqual(history.map(({ revision }) => revision), [b, ...full.slice(0, historyLimit - 1).map(({ revision }) => revision)]);
-    assert.equal(history[0]?.at, '2026-01-02T03:04:05Z');
-  });
+const rows: readonly Row[] = [
+  { name: 'one that nothing is known of is judged', history: [], is: undefined, unjudged: false, pinned: true },
+  { name: 'one whose gates passed comes back unjudged', history: [{ outcome: 'Promoted', provenance: 'GatesPassed' }], is: 'GatesPassed', unjudged: true, pinned: true },
+  { name: 'one that was forced is judged', history: [{ outcome: 'Promoted', provenance: 'Forced' }, refused], is: 'Forced', unjudged: false, pinned: true },
+  { name: 'one that was pinned is judged', history: [{ outcome: 'Promoted', provenance: 'Pinned' }], is: 'Pinned', unjudged: false, pinned: true },
+  { name: 'one that was given up is not served by a pin', history: [refused, { outcome: 'Promoted', provenance: 'GatesPassed' }], is: undefined, unjudged: false, pinned: false },
+  { name: 'a rollout that was superseded says nothing of it', history: [{ outcome: 'Superseded', reason: 'RevisionSuperseded' }, refused], is: undefined, unjudged: false, pinned: false },
+  { name: 'a word of a later version proves nothing', history: [{ outcome: 'Promoted', provenance: 'Blessed' }], is: 'Unrecorded', unjudged: false, pinned: true },
+  { name: 'the status keeps what the history has forgotten', history: [], stable: { revision: b, provenance: 'GatesPassed' }, is: 'GatesPassed', unjudged: true, pinned: true },
+  { name: 'one that stands in for another is stable and not proven', history: [refused], stable: { revision: b, provenance: 'StoodIn' }, is: 'StoodIn', unjudged: false, pinned: true },
+  // An operator up to 0.1.0 wrote no provenance.
+  { name: 'of an old promotion it is not known how it came', history: [{ outcome: 'Promoted' }], stable: { revision: b }, is: 'Unrecorded', unjudged: false, pinned: true },
+  { name: 'an old promotion with gates that all passed is proven', history: [{ outcome: 'Promoted', gates: p95('Pass') }], is: 'GatesPassed', unjudged: true, pinned: true },
+  { name: 'an old promotion with a gate that was open is not', history: [{ outcome: 'Promoted', gates: p95('Undecided') }], is: 'Unrecorded', unjudged: false, pinned: true },
+];
 
-  it('is as it was while a rollout goes on', () => {
-    assert.equal(historyAfter(analyzing, decision(analyzing, 'Analyzing'), { before: before(full), now }), full);
-  });
+describe('what is known last of a revision', () => {
+  for (const { name, history, stable, is, unjudged, pinned } of rows) {
+    it(name, () => {
+      const seen = lastWordsOf({ history: history.map(entry), ...(stable === undefined ? {} : { stable }) });
+      assert.equal(seen.provenance[b], is);
+      assert.equal(isExempt(b, { seen, plan: {} }), unjudged);
+      assert.equal(isExempt(b, { seen, plan: { pinRevision: b } }), pinned);
+    });
+  }
 
-  it('tells a rollback once: when it is decided, not when the traffic has left', () => {
-    assert.equal(endedBy(analyzing, decision(aborting, 'LatencyGateFailed'))?.outcome, 'RolledBack');
-    assert.equal(endedBy(aborting, decision(failed, 'LatencyGateFailed')), undefined);
+  it('proves a revision by what was checked only, and has words and a reason of its own for everything else', () => {
+    assert.deepEqual(provenanceNames.filter(proves), ['GatesPassed', 'First', 'Returned']);
+    for (const name of provenanceNames) {
+      assert.equal(skippedBy(name) === undefined, proves(name), name);
+      assert.equal(promotionReason(name), proves(name) || ['StoodIn', 'Adopted', 'Unrecorded'].includes(name) ? 'Promoted' : name);
+    }
   });
 });
