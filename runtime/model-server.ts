@@ -168,6 +168,11 @@ export class ModelServer {
     return size;
   }
 
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
+  }
+
   /** Age of the oldest run under way and what a run may take, in milliseconds. */
   get runs(): { readonly oldestMs: number; readonly limitMs: number } {
     return this.#runs;
@@ -274,8 +279,8 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes } = this.#plan;
-    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, notes });
   }
 }
 
