@@ -18,7 +18,7 @@ import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
-import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
+import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
@@ -178,6 +178,16 @@ export class ModelServer {
     return size;
   }
 
+  /** False once only a new process can help. */
+  get alive(): boolean {
+    return this.#readiness.alive;
+  }
+
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
+  }
+
   /** Age of the oldest run under way and what a run may take, in milliseconds. */
   get runs(): { readonly oldestMs: number; readonly limitMs: number } {
     return this.#runs;
@@ -284,19 +294,7 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes } = this.#plan;
-    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, notes });
   }
-}
-
-/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
-function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
-  const nothing = (): void => {};
-  return {
-    ...world,
-    metrics: { served: nothing, refused: nothing },
-    counters: { record: nothing },
-    tally: { answered: nothing, failed: nothing },
-    sampler: { on: false, choose: () => undefined },
-  };
 }
