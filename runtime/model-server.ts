@@ -10,6 +10,7 @@ import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { besideHeader } from './agreement/beside.ts';
 import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
+import { closedDoor, type Door } from './config/access-file.ts';
 import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
@@ -17,7 +18,7 @@ import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
-import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
+import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
@@ -50,6 +51,8 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
   /** Text of /proc/self/status; another source in tests. */
   readonly readMemory?: () => Promise<string>;
   /** Told once when liveness has gone because no run ends. */
@@ -107,7 +110,8 @@ export class ModelServer {
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
-      sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+      sampler: this.#sampler, door: this.#options.door ?? closedDoor,
+      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
@@ -172,6 +176,16 @@ export class ModelServer {
     const { size } = this.#open;
     for (const request of this.#open) request.giveUp(error);
     return size;
+  }
+
+  /** False once only a new process can help. */
+  get alive(): boolean {
+    return this.#readiness.alive;
+  }
+
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
   }
 
   /** Age of the oldest run under way and what a run may take, in milliseconds. */
@@ -280,19 +294,7 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes } = this.#plan;
-    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, notes });
   }
-}
-
-/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
-function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
-  const nothing = (): void => {};
-  return {
-    ...world,
-    metrics: { served: nothing, refused: nothing },
-    counters: { record: nothing },
-    tally: { answered: nothing, failed: nothing },
-    sampler: { on: false, choose: () => undefined },
-  };
 }

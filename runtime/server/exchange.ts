@@ -257,3 +257,15 @@ function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, s
   // Whoever left got no answer: neither good nor bad is known of it.
   if (status !== abandoned) counters.record({ is: 'Error', elements, kind: error.kind });
 }
+
+/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
+export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
+  const nothing = (): void => {};
+  return {
+    ...world,
+    metrics: { served: nothing, refused: nothing },
+    counters: { record: nothing },
+    tally: { answered: nothing, failed: nothing },
+    sampler: { on: false, choose: () => undefined },
+  };
+}
