@@ -90,7 +90,7 @@ export class Reconciler {
     const now = clock.now();
     const call = present({ signal });
     const { seen: frozen, held } = await freezeGolden({ client, call }, this.#tokens.fill(key, observed));
-    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, held), now);
+    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });

@@ -3,7 +3,7 @@
  *
  * Owns:   the routes and compression, and that a report stays within its bound. A report is answered from memory and
  *         never waits for the runtime; samples are passed on from it and kept nowhere.
- * Limits: 32 connections, of which one that does nothing makes room for a new one; no body is read. A pod has one operator,
+ * Limits: 32 connections, of which one that is idle makes room for a new one; no body is read. A pod has one operator,
  *         a few candidates' pods and perhaps a person with curl.
  * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
  */
