@@ -82,7 +82,7 @@ function paused({ decision }: Facts): Claim | undefined {
 
 function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
-  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} is made of ${record.resolved.digest}`);
+  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${record.resolved.served ?? record.resolved.digest}`);
   return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 

@@ -85,7 +85,7 @@ export class Reconciler {
     const now = clock.now();
     const call = present({ signal });
     const { seen: frozen, held } = await freezeGolden({ client, call }, observed);
-    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, held), now);
+    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });

@@ -15,7 +15,6 @@ import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
 import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
-import { BodyBudget } from './server/body.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
 import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
@@ -29,6 +28,7 @@ import type { Route, RouteTable } from './server/routes.ts';
 import { StuckRuns } from './server/stuck-runs.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
+import { Transfers } from './server/transfers.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
@@ -101,7 +101,7 @@ export class ModelServer {
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
-    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe }, (request, response) => serveRequest(world, request, response));
+    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
     void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
@@ -109,14 +109,15 @@ export class ModelServer {
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
       sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
-    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections }, async (request, response) => debug(request, response));
+    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.#servers?.connections ?? 0,
+      connections: () => this.connections,
+      transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -126,6 +127,11 @@ export class ModelServer {
 
   get port(): number {
     return this.#servers?.port ?? 0;
+  }
+
+  /** Open client connections. */
+  get connections(): number {
+    return this.#servers?.connections ?? 0;
   }
 
   get metricsPort(): number {
@@ -156,7 +162,7 @@ export class ModelServer {
     const { drainMs, drainMostMs, logger } = this.#options;
     const served = this.#readiness.startedUp;
     this.#readiness.moveTo('Draining');
-    logger.info('draining', { queued: this.#queue.depth, connections: this.#servers?.connections ?? 0 });
+    logger.info('draining', { queued: this.#queue.depth, connections: this.connections });
     if (served) await this.#servers?.quiet({ quietMs: drainMs, mostMs: drainMostMs }, hurry);
     await this.close();
   }
@@ -250,7 +256,7 @@ export class ModelServer {
       open: this.#open,
       draining: () => this.#readiness.state === 'Draining',
       bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
-      budget: new BodyBudget(bodiesBytes),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock }),
       metrics: this.#metrics,
       counters: this.#counters,
       tally: this.#tally,
