@@ -123,7 +123,7 @@ export class HttpServers {
 }
 
 function makeServer(handler: Handler, { patience = usualPatience }: Listen, connections: Connections): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true, requireHostHeader: false });
   connections.watch(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -132,8 +132,13 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
-    if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
+    // Node itself would refuse this, and without a word.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+    else if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
     else refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -145,12 +150,16 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
   return server;
 }
 
+/** The body may still come: the connection is not used again. */
+function refuse(response: ServerResponse, status: number, problem: string, headers: Readonly<Record<string, string>> = {}): void {
+  const body = JSON.stringify({ error: problem });
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'connection': 'close', ...headers }).end(body);
+}
+
 /** The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it. */
 function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
   request.resume();
-  if (!isFirst) return;
-  const body = JSON.stringify({ error: `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection` });
-  response.writeHead(429, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'retry-after': '1', connection: 'close' }).end(body);
+  if (isFirst) refuse(response, 429, `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`, { 'retry-after': '1' });
 }
 
 /**
