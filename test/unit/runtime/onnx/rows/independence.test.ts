@@ -4,6 +4,7 @@ import { modelBytes, weight, type Attribute, type Graph, type Model, type Node, 
 import type { GraphBody, GraphFile } from '../../../../../runtime/onnx/graph.ts';
 import { inspectBytes } from '../../../../../runtime/onnx/inspect.ts';
 import { rowsVerdict } from '../../../../../runtime/onnx/rows/independence.ts';
+import { tinyEncoder } from '../../../../support/tiny-encoder.ts';
 
 const floats = (name: string, dims: readonly number[]): Weight => weight(name, 'float32', dims, new Float32Array(dims.reduce((product, dim) => product * dim, 1)));
 const whole = (name: string, ...values: readonly number[]): Weight => weight(name, 'int64', [values.length], BigInt64Array.from(values, BigInt));
@@ -98,6 +99,10 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
 describe('rows of a graph', () => {
   for (const { name, ...given } of independent) it(`may share a run with ${name}`, () => assert.equal(verdictOf(given), 'independent'));
   for (const { name, because, ...given } of dependent) it(`may not with ${name}`, () => assert.match(verdictOf(given), because));
+});
+
+describe('the graph that the examples\' encoder is written as', () => {
+  it('may be batched: its shapes are computed, its heads split and joined', () => assert.deepEqual(inspectBytes(modelBytes(tinyEncoder())).rows, { independent: true }));
 });
 
 describe('functions of a model', () => {
