@@ -98,7 +98,8 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  return Object.hasOwn(codes, words.code) ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
+  // Found only while it runs: it is the end that counts, and how often.
+  return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK' ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
 }
 
 function endsOf(status: ContainerStatus): number {

@@ -30,9 +30,12 @@ export type EmbeddingsRequest = {
 
 const fields = ['model', 'input', 'encoding_format', 'dimensions', 'user'] as const;
 
-/** @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is no JSON object */
-export function parseEmbeddingsRequest(body: Uint8Array): EmbeddingsRequest {
-  const value = parseJson(body, maxDepth, 'the body');
+/**
+ * @param memoryBytes most memory that parsing may take
+ * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object, REQUEST_TOO_LARGE for `memoryBytes`
+ */
+export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity): EmbeddingsRequest {
+  const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');
   if (!isRecord(value)) throw new AppError('REQUEST_INVALID', { problem: 'the body is not a JSON object' });
   const unknown = Object.keys(value).find((key) => !(fields as readonly string[]).includes(key));
   if (unknown !== undefined) throw wrong(printName(unknown), `this server does not know the field; it takes ${fields.join(', ')}`);

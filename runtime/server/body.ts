@@ -22,10 +22,11 @@ export type Lease = {
 
 /** Counts the bytes of bodies in memory. */
 export class BodyBudget {
-  readonly #limitBytes: number;
+  readonly #limitBytes: () => number;
   #heldBytes = 0;
 
-  constructor(limitBytes: number) {
+  /** @param limitBytes read anew each time: it shrinks once the model has taken its memory */
+  constructor(limitBytes: () => number) {
     this.#limitBytes = limitBytes;
   }
 
@@ -38,7 +39,8 @@ export class BodyBudget {
     return {
       grow: (bytes) => {
         // A body alone always fits: its own limit is checked elsewhere.
-        if (this.#heldBytes > own && this.#heldBytes + bytes > this.#limitBytes) throw new AppError('BODIES_FULL', { limitBytes: this.#limitBytes });
+        const limitBytes = this.#limitBytes();
+        if (this.#heldBytes > own && this.#heldBytes + bytes > limitBytes) throw new AppError('BODIES_FULL', { limitBytes });
         own += bytes;
         this.#heldBytes += bytes;
       },

@@ -45,7 +45,7 @@ const usualMaxTokens = 512;
 
 /** @throws AppError BAD_CONFIG or MODEL_INVALID where tokenizer, model and spec do not fit together */
 export async function createEmbedding(context: TaskContext): Promise<Task> {
-  const { config, signature, clock, logger, sourceFile } = context;
+  const { config, signature, clock, logger, sourceFile, parseBytes } = context;
   const embedding = config.embedding;
   if (embedding === undefined) throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
   const { tokenizer, onTooLong } = embedding;
@@ -55,7 +55,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   const maxTokens = maxTokensOf(embedding, facts, inputs, context);
   const rules = { model: config.name, maxTokens, onTooLong };
   const task = { path: sourceFile(tokenizer), configPath: sourceFile(join(dirname(tokenizer), 'tokenizer_config.json')), rules };
-  const reader = await RequestReader.start({ task, clock, logger });
+  const reader = await RequestReader.start({ task, clock, logger, memoryBytes: parseBytes });
   const setup: Setup = { context, config: embedding, reader, inputs, output, maxTokens, firstPosition: facts.firstPosition };
   try {
     refuseMisfits(setup);
