@@ -63,6 +63,7 @@ export class ModelServer {
   readonly #options: ServerOptions;
   readonly #plan: ServingPlan;
   readonly #bootId = newBootId();
+  readonly #startedSeconds: number;
   readonly #metrics: RuntimeMetrics;
   readonly #counters = new Counters();
   readonly #tally: Tally;
@@ -82,6 +83,7 @@ export class ModelServer {
   constructor(options: ServerOptions) {
     const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
     this.#options = options;
+    this.#startedSeconds = Math.floor(clock.now() / 1000);
     this.#plan = planServing(config, prepared, { ...machine, memoryBytes: memoryLimitBytes, bodyBytes: bodyLimitBytes });
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
@@ -220,7 +222,7 @@ export class ModelServer {
   #routeTable(): RouteTable {
     const { config, serverVersion } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({ served, serverVersion, readiness: this.#readiness, model: () => this.#loadedModel() });
+    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: this.#startedSeconds, readiness: this.#readiness, model: () => this.#loadedModel() });
     return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 

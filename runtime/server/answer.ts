@@ -3,6 +3,7 @@
  *
  * Owns:  the translation of anything thrown into what a client may see, and the headers of every answer.
  */
+import type { ParamsOf } from '../../api/error-codes.ts';
 import { AppError, kinds } from '../../api/errors.ts';
 import type { ClientError } from '../tasks/task.ts';
 
@@ -27,15 +28,19 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
   return { status, contentType: 'application/json', chunks: [text], bytes: Buffer.byteLength(text), headers };
 }
 
+/** The one status that HTTP wants where a kind has another. */
+const methodNotAllowed = 405;
+
 /** What is not ours to say is our bug: the client learns no more than that. */
 export function clientErrorOf(error: unknown): ClientError {
-  if (error instanceof AppError) return { status: kinds[error.kind].http, code: error.code, kind: error.kind, message: error.message, params: error.params };
+  if (error instanceof AppError) return { status: error.code === 'METHOD_UNKNOWN' ? methodNotAllowed : kinds[error.kind].http, code: error.code, kind: error.kind, message: error.message, params: error.params };
   return { status: kinds.bug.http, code: 'INTERNAL', kind: 'bug', message: 'internal error' };
 }
 
 /** Errors that pass by themselves say when to come back. */
 export function errorHeaders(error: ClientError, waitMs: number): Record<string, string> {
   const headers: Record<string, string> = { 'x-error-code': error.code };
+  if (error.code === 'METHOD_UNKNOWN') headers['allow'] = (error.params as ParamsOf<'METHOD_UNKNOWN'>).allowed.replace(' or ', ', ');
   if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient') headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
   return headers;
 }

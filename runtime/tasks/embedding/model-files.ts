@@ -5,6 +5,7 @@
  * Throws: AppError BAD_CONFIG for a file that is not a JSON object; what a file does not say is undefined.
  */
 import { dirname, join } from 'node:path';
+import { ownValue } from '../../../api/record.ts';
 import type { Pooling } from '../../../api/runtime-config.ts';
 import { maxConfigBytes, readJsonObjectIfThere, type JsonObject } from './json-file.ts';
 
@@ -53,5 +54,5 @@ function poolingOf(config: JsonObject): ModelFacts['pooling'] {
   const set = Object.keys(config).filter((name) => name.startsWith('pooling_mode_') && config[name] === true);
   const [mode] = set;
   if (mode === undefined) return undefined;
-  return set.length === 1 ? (modes[mode] ?? 'mixed') : 'mixed';
+  return set.length === 1 ? (ownValue(modes, mode) ?? 'mixed') : 'mixed';
 }

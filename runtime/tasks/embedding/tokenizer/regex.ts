@@ -5,6 +5,7 @@
  * Throws: TokenizerUnsupported.
  * Pure.
  */
+import { ownValue } from '../../../../api/record.ts';
 import { TokenizerUnsupported } from './options.ts';
 import { newer, property } from './unicode.ts';
 
@@ -109,7 +110,7 @@ class Translation {
       this.#atom = undefined;
       return;
     }
-    this.#emit(anchors[char] ?? this.#literal(char));
+    this.#emit(ownValue(anchors, char) ?? this.#literal(char));
   }
 
   #literal(char: string): string {
