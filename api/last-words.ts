@@ -27,7 +27,11 @@ export type Resolved = {
   readonly memoryEstimateBytes: number;
   /** What it takes and gives; absent when that is too long to be said here. */
   readonly io?: ModelIo;
+  /** Outputs that are not tensors, so that no answer has them; at most `maxLeftOut` characters. Absent without any. */
+  readonly leftOut?: string;
 };
+
+export const maxLeftOut = 300;
 
 export type LastWords =
   | { readonly kind: 'resolved'; readonly resolved: Resolved }
@@ -63,14 +67,15 @@ export function parseLastWords(text: string): LastWords | undefined {
 
 const resolvedShape = {
   digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
-} as const satisfies Record<Exclude<keyof Resolved, 'io'>, 'string' | 'number'>;
+} as const satisfies Record<Exclude<keyof Resolved, 'io' | 'leftOut'>, 'string' | 'number'>;
 
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
   // They go into a status, whose fields are as long as these.
   if (!/^sha256:[0-9a-f]{64}$/.test(String(value['digest'])) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
-  const { io: said, ...resolved } = value as Resolved;
+  const { io: said, leftOut, ...resolved } = value as Resolved;
   const io = readModelIo(said);
-  return { kind: 'resolved', resolved: io === undefined ? resolved : { ...resolved, io } };
+  const isText = typeof leftOut === 'string' && leftOut.length <= maxLeftOut;
+  return { kind: 'resolved', resolved: { ...resolved, ...(io === undefined ? {} : { io }), ...(isText ? { leftOut } : {}) } };
 }
