@@ -83,9 +83,9 @@ function paused({ decision }: Facts): Claim | undefined {
 function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
   if (record?.resolved !== undefined) {
-    const { digest, leftOut } = record.resolved;
+    const { digest, served = digest, leftOut } = record.resolved;
     const without = leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
-    return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} is made of ${digest}${without}`);
+    return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${served}${without}`);
   }
   return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }

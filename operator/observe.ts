@@ -13,7 +13,8 @@ import { readState } from './memory.ts';
 import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type Gateway, type HttpRoute, type Pod, type Service } from './kube-objects.ts';
 import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
-import { troubleOf, worstTrouble } from './pod-trouble.ts';
+import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
+import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
@@ -97,7 +98,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
     plan,
     rollout: {
       target: wantedRevision(target, plan.pinRevision, records),
-      proven: provenBy(model.status?.history),
+      ...lastWordsOf(model.status),
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
       pods: podFacts({ pods, present: there, records, deployments, ...present({ failure }) }),
@@ -141,12 +142,6 @@ function revisionLabel(object: KubeObject): Revision | undefined {
 /** A pin outweighs the spec, as long as what it names is remembered. */
 function wantedRevision(target: Revision, pin: Revision | undefined, records: ReadonlyMap<Revision, RevisionRecord>): Revision {
   return pin !== undefined && records.has(pin) ? pin : target;
-}
-
-/** Revisions whose last word in the history is that they were promoted. */
-function provenBy(history: NonNullable<OnnxModel['status']>['history'] = []): readonly Revision[] {
-  const lastWords = new Map(history.toReversed().map(({ revision, outcome }) => [revision, outcome]));
-  return [...lastWords].flatMap(([revision, outcome]) => (outcome === 'Promoted' ? [revision] : []));
 }
 
 type RecordSources = {
@@ -236,7 +231,7 @@ function podFacts({ pods, present, records, deployments, failure }: PodSources):
 /** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
-  return failing === undefined ? undefined : { reason: 'PodsNotCreated', message: failing.message ?? 'pods cannot be created', fatal: false };
+  return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
 }
 
 /** The latest report of each pod, by uid. Absent: no information. */

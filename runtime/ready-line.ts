@@ -15,15 +15,17 @@ export type ReadyFacts = {
   /** http://host:port */
   readonly url: string;
   readonly metricsUrl: string;
+  /** Why requests are not batched; undefined when they are. */
+  readonly alone?: string | undefined;
 };
 
 /** More would not fit a terminal's line. */
 const maxElements = 64;
 
-export function readyLine({ config, signature, url, metricsUrl }: ReadyFacts): string {
+export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
   const example = config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
   const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
-  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}), ${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`;
+  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`;
 }
 
 function embeddingExample(name: string, url: string): string {

@@ -20,6 +20,7 @@ import type { RevisionRecord } from '../../operator/resources/objects.ts';
 import type { Checks } from '../../operator/rollout/state.ts';
 import type { Model } from '../../runtime/onnx/build.ts';
 import { sha256 } from '../support/artifact.ts';
+import { givenToken, writeAccess } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
 import { givenConfig } from '../support/model-server.ts';
 import { add, residual, writeModel } from '../support/onnx-models.ts';
@@ -60,6 +61,7 @@ describe('a candidate of whole pods', () => {
     const path = await writeModel(at('source'), model);
     const config: RuntimeConfig = { ...givenConfig(), golden, source: { uri: pathToFileURL(path).href, variants: [] } };
     await writeFile(join(at('config'), paths.configFile), JSON.stringify(config));
+    await writeAccess(at('config'));
     for (const [name, text] of Object.entries(files)) await writeFile(join(at('config'), name), text);
     const environment = { ...nativeEnvironment, [env.podIp]: address, [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words'), [env.allowFile]: 'true' };
     const [code] = (await once(start('prepare', environment), 'exit')) as [number];
@@ -78,7 +80,7 @@ describe('a candidate of whole pods', () => {
   }
 
   async function reportOf({ address }: Pod, peers: readonly Pod[]): Promise<Report | undefined> {
-    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), { peers: peers.map((peer) => peer.address) });
+    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), { peers: peers.map((peer) => peer.address), token: givenToken, peersToken: givenToken });
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 
@@ -87,7 +89,7 @@ describe('a candidate of whole pods', () => {
     return eventually('a verdict', async () => {
       const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
       if (report === undefined) return undefined;
-      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, ready: 1 } }) });
+      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }) });
       return checks.verdict === 'Waiting' ? undefined : checks;
     }, 30_000);
   }
@@ -101,19 +103,19 @@ describe('a candidate of whole pods', () => {
 
     it('that is the first is asked for finite numbers alone', async () => {
       const checks = await verdictOn(stable);
-      assert.deepEqual(checks, { verdict: 'Pass', reason: 'ChecksPassed', message: 'golden set: all numbers of 16 cases are finite, nothing was compared' });
+      assert.deepEqual(checks, { verdict: 'Pass', reason: 'ChecksPassed', message: 'generated inputs: all numbers of 16 cases are finite, nothing was compared' });
     });
 
     it('that answers as stable does passes, with the number', async () => {
       const checks = await verdictOn(await startPod(residual(1.01), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Pass', 'ChecksPassed'], checks.message);
-      assert.match(checks.message, /^golden set: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/);
+      assert.match(checks.message, /^generated inputs: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/);
     });
 
     it('with one layer\'s scale off by a factor is stopped', async () => {
       const checks = await verdictOn(await startPod(residual(8), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
-      assert.match(checks.message, /^golden set: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/);
+      assert.match(checks.message, /^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/);
     });
 
     it('that takes other inputs is stopped by its signature', async () => {
