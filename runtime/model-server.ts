@@ -66,7 +66,6 @@ export class ModelServer {
   readonly #options: ServerOptions;
   readonly #plan: ServingPlan;
   readonly #bootId = newBootId();
-  readonly #startedSeconds: number;
   readonly #metrics: RuntimeMetrics;
   readonly #counters = new Counters();
   readonly #tally: Tally;
@@ -86,7 +85,6 @@ export class ModelServer {
   constructor(options: ServerOptions) {
     const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
     this.#options = options;
-    this.#startedSeconds = Math.floor(clock.now() / 1000);
     this.#plan = planServing(config, prepared, { ...machine, memoryBytes: memoryLimitBytes, bodyBytes: bodyLimitBytes });
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
@@ -240,9 +238,9 @@ export class ModelServer {
   }
 
   #routeTable(): RouteTable {
-    const { config, serverVersion } = this.#options;
+    const { config, serverVersion, clock } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: this.#startedSeconds, readiness: this.#readiness, model: () => this.#loadedModel() });
+    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: Math.floor(clock.now() / 1000), readiness: this.#readiness, model: () => this.#loadedModel() });
     return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 
