@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { annotations } from '../api/names.ts';
-import { parseQuantity } from '../api/units.ts';
+import { parseQuantity } from '../api/quantities.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { Manifest } from './resources/objects.ts';
 import { canonicalJson } from './revision.ts';

@@ -22,6 +22,7 @@ import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
+import { Tokens } from './reconcile/tokens.ts';
 import { desiredState } from './resources/index.ts';
 import { decide } from './rollout/decide.ts';
 import type { Decision, Revision } from './rollout/state.ts';
@@ -40,6 +41,8 @@ export type World = {
   readonly announce: (model: OnnxModel, decision: Decision) => void;
   /** The judge of candidates under traffic; absent: nothing is judged. */
   readonly gates?: Gates;
+  /** Makes the token of a revision; absent: of 32 random bytes. */
+  readonly makeToken?: () => string;
   /** Counts what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
   /** The pass's picture, for who follows the pods' reports. */
@@ -67,9 +70,11 @@ export class Reconciler {
   /** Our last writes of a model's children. */
   readonly #recent = new Map<string, RecentWrites>();
   readonly #traffic = new Map<string, TrafficMemory>();
+  readonly #tokens: Tokens;
 
   constructor(world: World) {
     this.#world = world;
+    this.#tokens = new Tokens(world.makeToken);
   }
 
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
@@ -84,7 +89,7 @@ export class Reconciler {
 
     const now = clock.now();
     const call = present({ signal });
-    const { seen: frozen, held } = await freezeGolden({ client, call }, observed);
+    const { seen: frozen, held } = await freezeGolden({ client, call }, this.#tokens.fill(key, observed));
     const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
@@ -178,6 +183,7 @@ export class Reconciler {
     this.#written.delete(key);
     this.#recent.delete(key);
     this.#traffic.delete(key);
+    this.#tokens.forget(key);
     this.#world.gates?.forget(key);
     this.#world.measure?.(key, undefined);
     this.#world.follow(key, undefined, undefined);

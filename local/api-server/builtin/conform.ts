@@ -5,7 +5,7 @@
  * Owns: that strictness and its sentences, for built-in types and for the metadata of every object.
  */
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
-import { canonicalQuantity, nanosOf, quantityRule } from '../../../lib/schema/quantity.ts';
+import { canonicalQuantity, nanosOf, quantityRule } from '../../../api/quantities.ts';
 import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
 import { badRequest } from '../status.ts';
 import { metaSchema } from './schemas.ts';
