@@ -117,11 +117,16 @@ function entryOf(call: Call, attribute: string, at: number): number {
 export const resize: Rule = (call) => {
   const value = rowsOf(call, 0);
   const isFirst = value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
-  if (!isFirst || attributeOf(call, 'axes') !== undefined) return unsure(call);
+  if (!isFirst || !resizesAsAsked(call)) return unsure(call);
   const sizes = sizesOf(call, 3) ?? [];
   if (firstScale(call) !== 1 && !isSameSize(sizes[0], value.dims[0])) return unsure(call, 'it may resize the rows');
   return sameRows(value, value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))));
 };
+
+/** Every axis by itself and in order: not by what another one is given. */
+function resizesAsAsked(call: Call): boolean {
+  return (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' && attributeOf(call, 'axes') === undefined;
+}
 
 function firstScale(call: Call): number | undefined {
   const given = attributeOf(call, 'scales')?.floats ?? numbersOf(call, call.node.op === 'Upsample' ? 1 : 2);
@@ -198,3 +203,27 @@ export const embed: Rule = (call) => {
 function isPlainOrRowsFirst(value: Value | undefined): boolean {
   return value === undefined || (value.is === 'Plain' ? !value.countsRows : value.is === 'Rows' && value.axis === 0);
 }
+
+/** SkipLayerNormalization: two tensors of rows are added, then normalised along the last axis. */
+export const skipNormalise: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  const second = rowsOf(call, 1);
+  if (first === undefined || second === undefined || !call.inputs.slice(2).every((value) => value === undefined || isWeight(value))) return unsure(call);
+  const sum = broadcast(call, [first, second]);
+  if (sum.is !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
+  return [sum, unsure(call), unsure(call), sum];
+};
+
+/** Positions and tables of angles beside the rows. */
+export const rotate: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
+};
+
+/** A product with packed weights: the last axis is added up. */
+export const packedMatMul: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  if (value.axis === value.dims.length - 1) return joins(call, 'adds the rows up');
+  return sameRows(value, value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)));
+};

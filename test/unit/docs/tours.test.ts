@@ -1,6 +1,6 @@
 /** The commands that README and examples show to be pasted: files exist, manifests are right, and each step speaks of what the steps before it made. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OnnxModel } from '../../../api/onnxmodel.ts';
 import { documentsOf } from '../../../cli/manifest-files.ts';
@@ -40,6 +40,17 @@ for (const page of ['README.md', 'examples/README.md']) {
     });
   });
 }
+
+describe('the stories that README.md shows', () => {
+  const told = globSync('test/story/**/*.golden', { cwd: root }).flatMap((file) => text(file).split('\n'));
+  const shown = text('README.md').split('\n').filter((line) => /^ *\d+s {2}\w/.test(line));
+
+  it('are lines of the golden files, where they are not cut', () => {
+    assert.ok(shown.length > 5);
+    const isTold = (line: string): boolean => told.some((golden) => line.split('…').every((part) => golden.includes(part.trimEnd())));
+    assert.deepEqual(shown.filter((line) => !isTold(line)), []);
+  });
+});
 
 describe('the canary tour of README.md', () => {
   const blocks = blocksOf('README.md').map((block) => block.split('\n').flatMap(filesOf));
