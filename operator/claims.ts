@@ -20,10 +20,12 @@ export type Facts = {
   readonly reports: readonly Report[];
   /** An object that could not be written in the pass before. */
   readonly failure?: Trouble;
+  /** What in the children is not as wanted and stays, a sentence each. */
+  readonly told?: readonly string[];
 };
 
 export function claimsOf(facts: Facts): readonly Claim[] {
-  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady];
+  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady, childrenModified];
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
@@ -143,6 +145,12 @@ function isAsDecided(shares: Readonly<Record<string, number>>, { serve, canary }
   if (canary === undefined) return serve !== null && shares[serve] === 100;
   const share = shares[canary.revision] ?? 0;
   return router === 'HTTPRoute' ? Math.abs(share - canary.weight) < 0.5 : share > 0;
+}
+
+/** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */
+function childrenModified({ told = [] }: Facts): Claim | undefined {
+  if (told.length === 0) return undefined;
+  return claim('ChildrenModified', 'True', 'ForeignFields', `not as the operator wants it, and left so: ${told.join('; ')}`);
 }
 
 function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {
