@@ -50,7 +50,7 @@ export const codes = {
   ENGINE_LOAD_FAILED: { kind: 'invalid', say: (p: { file: string; why: string }) => `ONNX Runtime could not load ${p.file}: ${p.why}` },
   ENGINE_FAILED: { kind: 'bug', say: (p: { model: string; why: string }) => `ONNX Runtime failed on a batch for ${p.model}: ${p.why}` },
   ENGINE_LOST: { kind: 'transient', say: (p: { model: string }) => `a worker of ${p.model} ended while it ran this request; it is being replaced` },
-  WARMUP_TIMEOUT: { kind: 'deadline', say: (p: { timeoutMs: number }) => `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout` },
+  WARMUP_TIMEOUT: { kind: 'deadline', say: (p: { timeoutMs: number }) => `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check whether a run of the model ends` },
 
   // ── requests ──
   REQUEST_INVALID: { kind: 'invalid', say: (p: { problem: string }) => p.problem },
@@ -58,12 +58,13 @@ export const codes = {
   INPUT_TOO_LONG: { kind: 'invalid', say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) => `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: spec.model.embedding.onTooLong: Truncate)` },
   MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
-  REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number }) => `${p.what} is over the limit of ${p.limit}` },
+  REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number | string; advice?: string }) => `${p.what} is over the limit of ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },
   BODIES_FULL: { kind: 'overloaded', say: (p: { limitBytes: number }) => `the bodies of requests under way hold their limit of ${p.limitBytes} bytes` },
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
+  RUN_STUCK: { kind: 'deadline', say: (p: { model: string; ranMs: number; limitMs: number }) => `a run of ${p.model} has not ended after ${seconds(p.ranMs)} s, the limit is ${seconds(p.limitMs)} s: the model may never end for this input (a Loop without an end), or the CPU limit is too small for it` },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
   // ── local mode ──
@@ -72,6 +73,11 @@ export const codes = {
   FOLDER_UNUSABLE: { kind: 'invalid', say: (p: { dir: string; why: string }) => `the folder ${p.dir} cannot be used: ${p.why}` },
   VOLUME_MISSING: { kind: 'missing', say: (p: { volume: string; why: string }) => `MountVolume.SetUp failed for volume "${p.volume}": ${p.why}` },
 } as const satisfies Record<string, { kind: ErrorKind; say: (params: never) => string }>;
+
+/** Whole seconds, short times with one decimal. */
+function seconds(ms: number): number {
+  return ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000);
+}
 
 export type ErrorCode = keyof typeof codes;
 export type ParamsOf<C extends ErrorCode> = Parameters<(typeof codes)[C]['say']>[0];

@@ -5,7 +5,7 @@
  *        rank is not known), and what schemaPolicy Compatible and Exact mean.
  * Pure.
  */
-import { isRecord } from './record.ts';
+import { isRecord, ownValue } from './record.ts';
 
 /** Name → notation. */
 export type ModelIo = { readonly inputs: Readonly<Record<string, string>>; readonly outputs: Readonly<Record<string, string>> };
@@ -49,7 +49,7 @@ export function ioChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPoli
 function inputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
   for (const name of Object.keys(candidate.inputs)) if (!Object.hasOwn(stable.inputs, name)) return `input '${name}' is new: ${listOf(stable.inputs, 'stable takes')}`;
   for (const [name, note] of Object.entries(stable.inputs)) {
-    const other = candidate.inputs[name];
+    const other = ownValue(candidate.inputs, name);
     if (other === undefined) return `input '${name}' is gone: ${listOf(candidate.inputs, 'it takes')}`;
     const fits = policy === 'Exact' ? other === note : isWithin(note, other);
     if (!fits) return `input '${name}' is ${other}, stable takes ${note}`;
@@ -59,7 +59,7 @@ function inputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy):
 
 function outputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
   for (const [name, note] of Object.entries(stable.outputs)) {
-    const other = candidate.outputs[name];
+    const other = ownValue(candidate.outputs, name);
     if (other === undefined) return `output '${name}' is gone: ${listOf(candidate.outputs, 'it gives')}`;
     const fits = policy === 'Exact' ? other === note : isWithin(other, note);
     if (!fits) return `output '${name}' is ${other}, stable gives ${note}`;

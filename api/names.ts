@@ -42,6 +42,9 @@ export const fieldManager = 'onnx-operator';
 /** Ports of a pod; the entry Service and each revision's Service use `runtime` too. */
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
+/** terminationGracePeriodSeconds of every pod: 5 s without a request, then what is under way. */
+export const terminationGraceSeconds = 60;
+
 /** Container names of a pod. */
 export const containers = { prepare: 'prepare', runtime: 'runtime', sidecar: 'sidecar' } as const;
 

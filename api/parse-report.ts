@@ -6,6 +6,7 @@
  * Pure:  never throws. A report with one wrong type is no report: half of the numbers would be worse than none.
  */
 import { isRecord } from './record.ts';
+import { cut } from './text.ts';
 import type { Blocks, GoldenResult, Report } from './report.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
@@ -27,7 +28,13 @@ export const maxBlockClasses = 64;
 /** Buckets of 2 % from a tenth of a millisecond to a day are 1100. */
 const mapLimit = 8192;
 
+/** Names, hashes and tiers. */
+const wordLimit = 256;
+/** A runtime knows a handful of providers. */
+const providerLimit = 16;
+
 const text: Check = (value, path) => (typeof value === 'string' ? undefined : `${path} is not a string`);
+const word: Check = (value, path) => text(value, path) ?? ((value as string).length > wordLimit ? `${path} has more than ${wordLimit} characters` : undefined);
 const truth: Check = (value, path) => (typeof value === 'boolean' ? undefined : `${path} is not true or false`);
 const amount: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? undefined : `${path} is not a number of at least 0`);
 const numberOrNull: Check = (value, path) => (value === null || Number.isFinite(value) ? undefined : `${path} is neither a number nor null`);
@@ -72,19 +79,19 @@ function shape(required: Fields, optional: Fields = {}): Check {
 }
 
 const histogram = shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,5}$/) });
-const traffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole), shed: whole });
-const blockTraffic = shape({ tier: text, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole) }, { compared: whole, disagreed: whole });
+const traffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole), shed: whole });
+const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole) }, { compared: whole, disagreed: whole });
 const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
 const golden = shape(
-  { id: text, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
+  { id: word, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
   { compared: whole, problem: text },
 );
 const agreement = shape({ compared: whole, disagreed: whole, skipped: mapOf(whole), worst: numberOrNull });
 const reportShape = shape(
-  { bootId: text, seq: amount, revision: text },
+  { bootId: word, seq: amount, revision: word },
   {
-    model: shape({ digest: text, precision: oneOf(precisions) }),
-    providers: shape({ requested: listOf(oneOf(providers)), actual: listOf(shape({ provider: oneOf(providers), nodes: amount, time: amount })) }),
+    model: shape({ digest: word, precision: oneOf(precisions) }),
+    providers: shape({ requested: listOf(oneOf(providers), providerLimit), actual: listOf(shape({ provider: oneOf(providers), nodes: amount, time: amount }), providerLimit) }),
     ready: truth,
     state: text,
     warmup: shape({ done: amount, wanted: amount }),
@@ -114,7 +121,7 @@ function blocks(value: unknown, path: string): string | undefined {
 /** @param value what `JSON.parse` gave; bounded by the caller before it was parsed */
 export function parseReport(value: unknown): ParsedReport {
   if (!isRecord(value)) return { kind: 'unusable', problem: 'the report is not an object' };
-  if (value['schema'] !== 1) return { kind: 'unusable', problem: `the report has schema ${JSON.stringify(value['schema'])}, this reader knows 1` };
+  if (value['schema'] !== 1) return { kind: 'unusable', problem: `the report has schema ${cut(JSON.stringify(value['schema'] ?? null), 40)}, this reader knows 1` };
   const problem = reportShape(value, '');
   return problem === undefined ? { kind: 'report', report: value as Report } : { kind: 'unusable', problem };
 }

@@ -4,3 +4,13 @@
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/**
+ * The value under a name that came from outside. A plain lookup would also find what every object inherits:
+ * `table['constructor']` is a function.
+ *
+ * @returns undefined when the object itself has no such field
+ */
+export function ownValue<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}

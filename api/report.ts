@@ -23,7 +23,7 @@ export type Traffic = {
   readonly sizeClass: number;
   readonly latency: Histogram;
   readonly ok: number;
-  /** Error kind (api/errors.ts) → count. Client mistakes are counted too; a gate chooses what it looks at. */
+  /** Kind of outcome (api/outcomes.ts) → count. What is the client's fault is counted too; a gate does not look at it. */
   readonly errors: Readonly<Record<string, number>>;
   /** Refused for lack of room or time; these are among `errors` too. */
   readonly shed: number;

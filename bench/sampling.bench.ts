@@ -2,7 +2,7 @@
  * What sampling and replaying cost users: throughput and latency of the model server while it keeps samples of none, 5 %
  * and all of its requests, and while a sidecar has it answer another pod's samples.
  *
- * Use:   `node bench/sampling.bench.ts [ROUNDS]`. Ratios of medians over the rounds, to the same server without: the
+ * Use:   `npm run bench:sampling -- [ROUNDS]`. Ratios of medians over the rounds, to the same server without: the
  *        settings take turns in each round, so that whatever else the machine does hits all of them.
  * Read:  the first setting is measured twice in each round; how far `again` is from 1.00 is what the ratios can tell.
  */
@@ -151,7 +151,7 @@ async function replaying(label: string, model: string, shot: Shot, rounds: numbe
 const asked = process.argv[2] ?? '15';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
-  say('Usage: node bench/sampling.bench.ts [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, default 15) of about half a minute each.');
+  say('Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, default 15) of about half a minute each.');
   process.exit(asked === '--help' ? 0 : 2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'bench-'));

@@ -2,7 +2,7 @@
  * The model server against the server most people write first (ONNX Runtime on the HTTP thread), side by side on this
  * machine, and how long a probe waits while every core is busy.
  *
- * Use:   `node bench/server.bench.ts [ROUNDS]`. Prints ratios of medians over the rounds: the two servers take turns, so that
+ * Use:   `npm run bench:server -- [ROUNDS]`. Prints ratios of medians over the rounds: the two servers take turns, so that
  *        whatever else the machine does hits both. A third, idle server is probed at the same time: what that one needs is
  *        the machine's share of a probe's wait, not ours.
  * Read:  absolute numbers are this machine's, on this day. The ratios carry over, and the probe's limit of 50 ms.

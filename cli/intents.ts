@@ -8,6 +8,7 @@
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { standingOf, type Standing } from './standing.ts';
 import { ownRolloutFields } from './ownership.ts';
+import { ownValue } from '../api/record.ts';
 
 /** Fields of spec.rollout; null takes one out. */
 export type IntentFields = {
@@ -101,7 +102,7 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
   if (!observed) return refuse(notObserved(model));
   if (pausedReason === undefined || stage !== 'UnderWay') return refuse('it is not paused');
   if (step === undefined) return refuse(`it waits (${pausedReason}): ${standing.message}`);
-  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on from step ${step + 1}${goingOn[pausedReason] ?? ''}`);
+  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on from step ${step + 1}${ownValue(goingOn, pausedReason) ?? ''}`);
 }
 
 /** @param asked.revision one that is remembered; the caller has looked */

@@ -11,6 +11,7 @@ import type { GatePicture, RolloutPicture, StepPicture } from './rollout-picture
 import { domainOf, drawBar, drawScale, numberIn, type Domain } from './scale.ts';
 import type { Paint, Style } from './terminal.ts';
 import { columnWidths, counted, wrapped } from './text-table.ts';
+import { ownValue } from '../api/record.ts';
 
 export type Drawing = { readonly now: number; readonly width: number; readonly paint: Paint };
 
@@ -103,7 +104,7 @@ function gateCells({ name, verdict, reason, estimate = '-', lower, upper, limit 
 const undecidedWords: Readonly<Record<string, string>> = { TooFewRequests: 'too few requests', OneWindow: 'hangs on a stall: look yourself', LoadUnequal: 'not judged: unequal load per pod' };
 
 function undecidedText(reason: string | undefined, needed: number | undefined): string {
-  const why = undecidedWords[reason ?? ''];
+  const why = ownValue(undecidedWords, reason ?? '');
   if (reason === 'OneWindow' || reason === 'LoadUnequal') return why ?? '';
   const more = needed === undefined ? 'no number of requests would decide it' : `about ${counted(needed)} more requests`;
   return why === undefined ? more : needed === undefined ? why : `${why}: ${more}`;

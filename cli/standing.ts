@@ -7,6 +7,7 @@
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
+import { ownValue } from '../api/record.ts';
 
 /** UnderWay: a candidate is on its way. Leaving: its traffic goes back. GivenUp: it lost. AtRest: there is none. */
 export type Stage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
@@ -53,6 +54,6 @@ export function standingOf({ metadata, status }: OnnxModel): Standing {
 }
 
 function stageOf(phase: string, hasCandidate: boolean): Stage {
-  const stage = stages[phase] ?? 'UnderWay';
+  const stage = ownValue(stages, phase) ?? 'UnderWay';
   return hasCandidate || stage === 'TakingOver' ? stage : 'AtRest';
 }

@@ -24,7 +24,7 @@ export function listOf(value: unknown): readonly unknown[] {
 export function at(value: unknown, ...path: readonly string[]): unknown {
   let here: unknown = value;
   for (const name of path) {
-    if (!isRecord(here)) return undefined;
+    if (!isRecord(here) || !Object.hasOwn(here, name)) return undefined;
     here = here[name];
   }
   return here;

@@ -3,9 +3,10 @@
  *
  * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`; nothing else
  *       exits the process.
- * Ends: with the exit code that `main` returns. A second signal ends at once with 130.
+ * Ends: with the exit code that `main` returns. A second signal, later than `oneKeystrokeMs`, ends at once with 130.
  */
 import { AppError, kindOf } from '../api/errors.ts';
+import { systemClock, type Clock } from './clock.ts';
 import type { Logger } from './log.ts';
 
 /** What a process's exit code means; the README's table says the same. */
@@ -28,31 +29,54 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
+/** Signals this close to the first one are the same key press: a terminal signals the whole group, and npm forwards its own. */
+export const oneKeystrokeMs = 500;
+
+export type SignalDoors = { readonly clock: Clock; /** The first signal: end in order. */ readonly end: (name: string) => void; /** A later one: end now. */ readonly endNow: () => void };
+
+/**
+ * Tells a second request to end from an echo of the first.
+ *
+ * @returns to be called with the name of every SIGINT and SIGTERM
+ */
+export function signalHandler({ clock, end, endNow }: SignalDoors): (name: string) => void {
+  let state: 'Running' | 'Ending' | 'Impatient' = 'Running';
+  return (name) => {
+    if (state === 'Impatient') endNow();
+    if (state !== 'Running') return;
+    state = 'Ending';
+    // setImmediate: after a blocked event loop, timers run before the signals that came meanwhile.
+    clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')).unref());
+    end(name);
+  };
+}
+
 /**
  * Runs a program until it returns or a signal comes.
  *
  * @param main gets a signal that is aborted by SIGTERM or SIGINT; it then ends what it began and returns
+ * @param quit ends the process; another one where `process.exit` could wait for ever
  */
-export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>): Promise<never> {
+export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>, quit: (code: ExitCode) => never = (code) => process.exit(code)): Promise<never> {
   const stop = new AbortController();
-  const onSignal = (name: string): void => {
-    if (stop.signal.aborted) process.exit(exitCodes.interrupted);
-    stop.abort(new Error(`received ${name}`));
-  };
-  process.on('SIGTERM', () => onSignal('SIGTERM'));
-  process.on('SIGINT', () => onSignal('SIGINT'));
+  const onSignal = signalHandler({
+    clock: systemClock,
+    end: (name) => stop.abort(new Error(`received ${name}`)),
+    endNow: () => quit(exitCodes.interrupted),
+  });
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   process.on('unhandledRejection', (err) => {
     logger.error('promise rejected with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   process.on('uncaughtException', (err) => {
     logger.error('exception with nobody to catch it', { err });
-    process.exit(exitCodes.bug);
+    quit(exitCodes.bug);
   });
   try {
-    process.exit(await main(stop.signal));
+    quit(await main(stop.signal));
   } catch (error) {
-    process.exit(sayAndChoose(error, logger));
+    quit(sayAndChoose(error, logger));
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import type { ConfigMap } from './kube-objects.ts';
 import type { GoldenFile } from './resources/objects.ts';
+import { ownValue } from '../api/record.ts';
 
 export type Picked =
   | { readonly kind: 'file'; readonly file: GoldenFile }
@@ -20,7 +21,7 @@ const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 export function pickGoldenFile({ metadata: { name }, data = {}, binaryData = {} }: Pick<ConfigMap, 'metadata' | 'data' | 'binaryData'>): Picked {
   const keys = [...Object.keys(data), ...Object.keys(binaryData)];
   const key = keys.length === 1 ? keys[0] : usualKeys.find((usual) => keys.includes(usual));
-  const file = key === undefined ? undefined : fileOf(data[key], binaryData[key]);
+  const file = key === undefined ? undefined : fileOf(ownValue(data, key), ownValue(binaryData, key));
   if (key === undefined || file === undefined) {
     const has = keys.length === 0 ? 'is empty' : `has the keys ${keys.slice(0, 5).join(', ')}`;
     return { kind: 'problem', reason: 'GoldenSetMissing', problem: `ConfigMap ${name} ${has}: it is to have one key, or ${usualKeys.join(' or ')}` };

@@ -63,7 +63,7 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
   const { queue, watches, term } = parts;
   const client = fencedClient(core.client, () => term.isCurrent());
   const reportClient = createReportClient();
-  const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger });
+  const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
   puller.onChange((key) => queue.add(key));
   const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) }, logger);
   const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);

@@ -12,6 +12,7 @@ import { containers } from '../api/names.ts';
 import { cut } from '../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from './kube-objects.ts';
 import type { Trouble, TroubleReason } from './rollout/state.ts';
+import { ownValue } from '../api/record.ts';
 
 /** A container that dies this often on its way up, without saying why, is not going to come up. */
 const crashesThatAreFatal = 3;
@@ -55,7 +56,7 @@ function containerInTrouble(pod: Pod): Trouble | undefined {
 
 function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
   const { reason, message } = status.state?.waiting ?? {};
-  const known = reason === undefined ? undefined : waitingTroubles[reason];
+  const known = reason === undefined ? undefined : ownValue(waitingTroubles, reason);
   if (known !== undefined) return { reason: known.reason, message: sentence(status.name, message ?? known.reason), fatal: known.fatal };
   const ended = lastEndOf(status);
   if (ended === undefined) return undefined;
@@ -97,7 +98,8 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  return words.code in codes ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
+  // Found only while it runs: it is the end that counts, and how often.
+  return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK' ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
 }
 
 function endsOf(status: ContainerStatus): number {

@@ -10,10 +10,11 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { messageOf } from '../api/errors.ts';
 import { ports } from '../api/names.ts';
+import { readBounded } from '../lib/bounded-body.ts';
 import { parseReport } from '../api/parse-report.ts';
 import { reportLimitBytes, reportQuery, type Report } from '../api/report.ts';
 
-export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string };
+export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string; /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean };
 
 /** What goes with the request for a report (api/report.ts says what each does); what is absent is off. */
 export type ReportAsk = {
@@ -32,15 +33,18 @@ const unzip = promisify(gunzip);
 
 export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
 
-/** A client that keeps one connection per pod for as long as the pods are asked. */
+/** Longer than the pace of a rollout: connections are used again then, and at rest none are kept. */
+const idleMs = 8_000;
+
+/** A client that keeps one connection per pod, closed after `idleMs` without a request. Redirects are not followed. */
 export function createReportClient(port: number = ports.sidecar): ReportClient {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
   const fetch: FetchReport = async (ip, signal, ask = {}) => {
     try {
       const response = await open({ ip, port, path: `/report${queryOf(ask)}`, agent, signal });
       return await read(response);
     } catch (error) {
-      return { kind: 'nothing', reason: signal.aborted ? messageOf(signal.reason) : messageOf(error) };
+      return signal.aborted ? { kind: 'nothing', reason: messageOf(signal.reason) } : { kind: 'nothing', reason: messageOf(error), isUnreachable: true };
     }
   };
   return { fetch, close: () => agent.destroy() };
@@ -68,14 +72,8 @@ async function read(response: IncomingMessage): Promise<Pulled> {
     response.destroy();
     return { kind: 'nothing', reason: `the sidecar answered ${response.statusCode ?? 0}` };
   }
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > reportLimitBytes) return tooLarge();
-    chunks.push(chunk);
-  }
-  return unpack(Buffer.concat(chunks), response.headers['content-encoding']);
+  const body = await readBounded(response, reportLimitBytes);
+  return body === undefined ? tooLarge() : await unpack(Buffer.from(body.buffer), response.headers['content-encoding']);
 }
 
 async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulled> {

@@ -1,25 +1,32 @@
 /**
  * Pulls the reports of pods and keeps the latest of each.
  *
- * Owns:   when which pod is asked for what, and which report is worth a pass of its model: one that changed what status
- *         shows, and during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays
- *         quiet however its memory breathes.
- * Limits: `maxInFlight` requests, each `deadlineMs` long; one report per pod; pods no longer watched are forgotten.
+ * Owns:   what a pod is asked for, and which report is worth a pass of its model: one that changed what status shows, and
+ *         during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays quiet however
+ *         its memory breathes. When a pod is asked: operator/reports/schedule.ts, which is fair, and pace.ts.
+ * Limits: `pullLimits`, `deadlineMs` a request; of a report without its counts, one a pod; pods no longer watched are
+ *         forgotten.
  * Rule:   silence is no information. A pod that does not answer keeps its last report, with its age and the reason beside
  *         it; it is neither failed nor good for that. Whether the pod is ready, the API server says.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Registry } from '../lib/metrics.ts';
 import { blockSeconds, type Blocks, type Report } from '../api/report.ts';
 import type { FetchReport, Pulled, ReportAsk } from './report-client.ts';
-
-/** How often the pods of a model are asked: closely while a revision has to prove itself. */
-export type Pace = 'rollout' | 'rest';
+import { shownOf, withoutCounts } from './reports/kept-report.ts';
+import { pauseMs, type Pace } from './reports/pace.ts';
+import { measurePulls, outcomeOf, type PullOutcome } from './reports/pull-metrics.ts';
+import { PullSchedule, type PullLimits, type PullTurn } from './reports/schedule.ts';
 
 export type WatchedPod = {
   readonly uid: string;
   readonly ip: string;
   readonly name: string;
+  /** By its condition in the API; absent: it is. */
+  readonly isReady?: boolean;
+  /** How often its containers have restarted. After a restart its silence before counts no more. */
+  readonly restarts?: number;
   /** What its sidecar is to do; `blocksFrom` is the puller's own to say. Absent: nothing beside reporting. */
   readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
 };
@@ -35,15 +42,12 @@ export type PulledReport = {
   readonly silence?: string;
 };
 
-export type ReportPullerOptions = { readonly fetch: FetchReport; readonly clock: Clock; readonly logger: Logger };
+/** @property registry where pulls are counted; absent: nowhere */
+export type ReportPullerOptions = { readonly fetch: FetchReport; readonly clock: Clock; readonly logger: Logger; readonly registry?: Registry };
 
-export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<Pace, number>;
-/** How soon a ready pod is asked again while its golden run is under way in a rollout. */
-const soonMs = 1_500;
 export const deadlineMs = 2_000;
-export const maxInFlight = 8;
-/** Memory is shown rounded up to this share of the limit, so that it changes by steps. */
-export const memorySteps = 16;
+/** Pulls of pods that answer take milliseconds: a namespace's slots are enough for a thousand pods in a rollout. */
+export const pullLimits: PullLimits = { slots: 32, unheardSlots: 24, namespaceSlots: 8, namespaceUnheardSlots: 4, pullMs: deadlineMs };
 /** Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little. */
 const blocksAgain = 2;
 /** A clock that is further off than this puts its counts at no time that they could be compared at. */
@@ -55,12 +59,15 @@ type Entry = {
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly watchedSinceMs: number;
+  /** Monotonic milliseconds: since when it is watched, or has restarted. */
+  bornMs: number;
   ip: string;
   ask: Omit<ReportAsk, 'blocksFrom'>;
+  isReady: boolean;
+  restarts: number;
   pace: Pace;
-  /** Monotonic milliseconds of the next pull. */
-  dueMs: number;
-  inFlight: boolean;
+  /** Pulls without an answer since the last answer or restart. */
+  misses: number;
   latest?: PulledReport;
   silence?: string;
   /** Up to which block of which boot this pod has told, and the highest number of a change. */
@@ -79,13 +86,19 @@ export class ReportPuller {
   readonly #listeners = new Set<(modelKey: string) => void>();
   readonly #reportListeners = new Set<ReportListener>();
   readonly #ended = new AbortController();
-  #inFlight = 0;
+  readonly #schedule = new PullSchedule(pullLimits);
+  readonly #count: (outcome: PullOutcome) => void;
   #stopTimer: () => void = () => {};
 
   constructor(options: ReportPullerOptions) {
     this.#fetch = options.fetch;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#count = measurePulls(options.registry, {
+      watched: () => this.#entries.size,
+      silent: () => [...this.#entries.values()].filter(({ silence }) => silence !== undefined).length,
+      lagSeconds: () => this.#schedule.lagMs(this.#clock.monotonic()) / 1000,
+    });
   }
 
   /**
@@ -96,7 +109,7 @@ export class ReportPuller {
   watch(modelKey: string, pods: readonly WatchedPod[], pace: Pace): void {
     if (this.#ended.signal.aborted) return;
     const wanted = new Set(pods.map((pod) => pod.uid));
-    for (const uid of this.#pods.get(modelKey) ?? []) if (!wanted.has(uid)) this.#entries.delete(uid);
+    for (const uid of this.#pods.get(modelKey) ?? []) if (!wanted.has(uid)) this.#forget(uid);
     if (wanted.size === 0) this.#pods.delete(modelKey);
     else this.#pods.set(modelKey, wanted);
     for (const pod of pods) this.#note(modelKey, pod, pace);
@@ -122,13 +135,16 @@ export class ReportPuller {
     return entry?.latest?.receivedAtMs ?? entry?.watchedSinceMs;
   }
 
-  /** Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. */
+  /**
+   * Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. Pods that
+   * do not answer are asked when their turn comes.
+   */
   hearAnew(modelKey: string): void {
     for (const uid of this.#pods.get(modelKey) ?? []) {
       const entry = this.#entries.get(uid);
       if (entry === undefined) continue;
       delete entry.heard;
-      entry.dueMs = this.#clock.monotonic();
+      if (entry.misses === 0) this.#schedule.hasten(uid, this.#clock.monotonic());
     }
     this.#pump();
   }
@@ -152,55 +168,79 @@ export class ReportPuller {
   close(): void {
     this.#ended.abort(new Error('the operator is ending'));
     this.#stopTimer();
-    this.#entries.clear();
+    for (const uid of this.#entries.keys()) this.#forget(uid);
     this.#pods.clear();
     this.#listeners.clear();
     this.#reportListeners.clear();
   }
 
-  #note(modelKey: string, pod: WatchedPod, pace: Pace): void {
+  #note(modelKey: string, { uid, ip, name, ask = {}, isReady = true, restarts = 0 }: WatchedPod, pace: Pace): void {
     const nowMs = this.#clock.monotonic();
-    const entry = this.#entries.get(pod.uid);
-    if (entry === undefined) {
-      const { uid, ip, name, ask = {} } = pod;
-      this.#entries.set(uid, { modelKey, uid, name, watchedSinceMs: this.#clock.now(), ip, ask, pace, dueMs: nowMs, inFlight: false });
+    const entry = this.#entries.get(uid);
+    if (entry !== undefined) {
+      this.#renew(entry, { ip, ask, isReady, restarts, pace }, nowMs);
       return;
     }
-    entry.ip = pod.ip;
-    entry.ask = pod.ask ?? {};
-    entry.pace = pace;
-    // A rollout that begins does not wait for the end of a long pause.
-    entry.dueMs = Math.min(entry.dueMs, nowMs + paceMs[pace]);
+    this.#entries.set(uid, { modelKey, uid, name, watchedSinceMs: this.#clock.now(), bornMs: nowMs, ip, ask, isReady, restarts, pace, misses: 0 });
+    this.#schedule.add(uid, modelKey, nowMs);
   }
 
-  /** Begins every pull that is due and has room, then sleeps until the next one is. */
+  #renew(entry: Entry, facts: Pick<Entry, 'ip' | 'ask' | 'isReady' | 'restarts' | 'pace'>, nowMs: number): void {
+    // A rollout that begins does not wait for the end of a long pause.
+    const isSooner = facts.pace === 'rollout' && entry.pace !== 'rollout';
+    const isAnew = facts.restarts !== entry.restarts || facts.ip !== entry.ip || (facts.isReady && !entry.isReady);
+    Object.assign(entry, facts);
+    if (isAnew) this.#beginAnew(entry, nowMs);
+    else if (isSooner) this.#schedule.hasten(entry.uid, nowMs + this.#pauseMs(entry, nowMs));
+  }
+
+  /** The pod has restarted or has become ready: it is asked at once, and is not silent before it was. */
+  #beginAnew(entry: Entry, nowMs: number): void {
+    entry.bornMs = nowMs;
+    const wasSilent = entry.misses > 0;
+    entry.misses = 0;
+    this.#schedule.hasten(entry.uid, nowMs, wasSilent ? 'new' : undefined);
+  }
+
+  #forget(uid: string): void {
+    this.#entries.delete(uid);
+    this.#schedule.remove(uid, this.#clock.monotonic());
+  }
+
+  /** Begins every pull that is due and has a slot, then sleeps until the next one is due. */
   #pump(): void {
     this.#stopTimer();
     if (this.#ended.signal.aborted) return;
     const nowMs = this.#clock.monotonic();
-    let nextMs = Infinity;
-    for (const entry of this.#entries.values()) {
-      if (entry.inFlight) continue;
-      if (entry.dueMs > nowMs) nextMs = Math.min(nextMs, entry.dueMs);
-      else if (this.#inFlight < maxInFlight) void this.#pull(entry);
+    for (let turn = this.#schedule.take(nowMs); turn !== undefined; turn = this.#schedule.take(nowMs)) {
+      const entry = this.#entries.get(turn.uid);
+      if (entry !== undefined) void this.#pull(entry, turn);
     }
+    const nextMs = this.#schedule.nextMs();
     if (nextMs < Infinity) this.#stopTimer = this.#clock.after(nextMs - nowMs, () => this.#pump());
   }
 
-  async #pull(entry: Entry): Promise<void> {
-    entry.inFlight = true;
-    this.#inFlight += 1;
-    const { heard } = entry;
+  async #pull(entry: Entry, turn: PullTurn): Promise<void> {
+    const { heard, restarts } = entry;
+    const begunMs = this.#clock.monotonic();
     const pulled = await this.#ask(entry);
-    this.#inFlight -= 1;
-    entry.inFlight = false;
+    const nowMs = this.#clock.monotonic();
     // `hearAnew` came while it was asked: this answer is not from the start.
     const stale = entry.heard !== heard;
+    // It restarted while it was asked: the silence is that of the boot before.
+    const isPast = pulled.kind === 'nothing' && entry.restarts !== restarts;
     // The pod may have gone, or another begun in its name, while it was asked.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
     if (stale) delete entry.heard;
-    entry.dueMs = this.#clock.monotonic() + (stale ? 0 : pauseMs(entry));
+    if (isPast) entry.misses = 0;
+    const isSoon = isPast || (stale && pulled.kind === 'report');
+    const dueMs = nowMs + (isSoon ? 0 : this.#pauseMs(entry, nowMs));
+    this.#schedule.done(turn, { nowMs, spentMs: nowMs - begunMs, dueMs, lane: isPast ? 'new' : entry.misses > 0 ? 'silent' : 'heard' });
     this.#pump();
+  }
+
+  #pauseMs({ pace, isReady, misses, bornMs, latest }: Entry, nowMs: number): number {
+    return pauseMs({ pace, isReady, misses, ageMs: nowMs - bornMs, report: latest?.report });
   }
 
   async #ask({ ip, ask, heard }: Entry): Promise<Pulled> {
@@ -208,7 +248,9 @@ export class ReportPuller {
     const deadline = new AbortController();
     const cancel = this.#clock.after(deadlineMs, () => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)));
     try {
-      return await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]), wanted);
+      const pulled = await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]), wanted);
+      if (!this.#ended.signal.aborted) this.#count(outcomeOf(pulled, deadline.signal.aborted));
+      return pulled;
     } finally {
       cancel();
     }
@@ -217,14 +259,16 @@ export class ReportPuller {
   #keep(entry: Entry, pulled: Pulled): void {
     if (pulled.kind === 'nothing') {
       if (entry.silence !== pulled.reason) this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason: pulled.reason });
+      entry.misses += 1;
       entry.silence = pulled.reason;
       if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: pulled.reason };
       return;
     }
     const { report } = pulled;
     const before = entry.latest?.report;
+    entry.misses = 0;
     delete entry.silence;
-    entry.latest = { report, receivedAtMs: this.#clock.now() };
+    entry.latest = { report: withoutCounts(report), receivedAtMs: this.#clock.now() };
     const news = this.#hearBlocks(entry, report);
     const same = before !== undefined && shownOf(before) === shownOf(report);
     if (same && !(news && entry.pace === 'rollout')) return;
@@ -253,42 +297,4 @@ export class ReportPuller {
 function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | undefined): Heard {
   const seq = counts.reduce((highest, block) => Math.max(highest, block.seq), before?.bootId === bootId ? before.seq : 0);
   return { bootId, until, seq };
-}
-
-/** A pod that has not said that it is ready is about to say something new, whatever its model is at. */
-function pauseMs({ pace, latest }: Entry): number {
-  if (latest?.report.ready !== true || latest.silence !== undefined) return paceMs.rollout;
-  return pace === 'rollout' && isAnswering(latest.report) ? soonMs : paceMs[pace];
-}
-
-/** Its golden run takes a second or two, and a rollout waits for nothing else. */
-function isAnswering({ golden }: Report): boolean {
-  return golden?.state === 'Waiting' || golden?.state === 'Running';
-}
-
-/** Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of. */
-export function memoryPeakStep(report: Report): number | undefined {
-  const limitBytes = report.memory?.limitBytes;
-  if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0) return undefined;
-  const stepBytes = limitBytes / memorySteps;
-  return Math.ceil(report.memory.peakBytes / stepBytes) * stepBytes;
-}
-
-/** What status shows of a report, or a decision waits for, as one string to compare. */
-function shownOf(report: Report): string {
-  return JSON.stringify([
-    report.revision,
-    report.ready,
-    report.model?.digest,
-    report.model?.precision,
-    report.providers?.requested,
-    report.providers?.actual.map((use) => use.provider),
-    report.memory?.limitBytes,
-    memoryPeakStep(report),
-    // What is to be known before a candidate gets traffic.
-    report.golden?.id,
-    report.golden?.state,
-    // Done twice: stable was named after the first time.
-    report.golden?.score,
-  ]);
 }

@@ -19,7 +19,7 @@ import { writeState } from './memory.ts';
 import { isReady, type Pod } from './kube-objects.ts';
 import type { Reports, Seen, Settings } from './observe.ts';
 import { troubleOf } from './pod-trouble.ts';
-import { memoryPeakStep } from './reports.ts';
+import { memoryPeakStep } from './reports/kept-report.ts';
 import { historyAfter } from './rollout-history.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { stepsOf } from './rollout/decisions.ts';

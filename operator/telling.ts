@@ -7,7 +7,7 @@
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
-import { isReady } from './kube-objects.ts';
+import { isReady, type Pod } from './kube-objects.ts';
 import type { Seen } from './observe.ts';
 import type { ReportPuller, WatchedPod } from './reports.ts';
 import type { Decision, Phase, Revision, RolloutState } from './rollout/state.ts';
@@ -45,8 +45,15 @@ export function followWith(puller: ReportPuller): (key: string, seen: Seen | und
 export function watchedPods(seen: Seen, { next }: Decision): readonly WatchedPod[] {
   return [...seen.pods].flatMap(([revision, pods]) => {
     const ask = askOf(revision, next, seen);
-    return pods.flatMap(({ metadata: { uid, name }, status }) => (uid === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP, ...(ask === undefined ? {} : { ask }) }]));
+    return pods.flatMap((pod) => {
+      const { metadata: { uid, name }, status } = pod;
+      return uid === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP, isReady: isReady(pod), restarts: restartsOf(pod), ...(ask === undefined ? {} : { ask }) }];
+    });
   });
+}
+
+function restartsOf({ status }: Pod): number {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].reduce((sum, { restartCount }) => sum + restartCount, 0);
 }
 
 /** Reads as the sidecar does: api/report.ts, reportQuery. */

@@ -13,6 +13,7 @@ import type { ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { servingValue } from './resources/services.ts';
 import type { Revision, TrafficSeen } from './rollout/state.ts';
+import { ownValue } from '../api/record.ts';
 
 export type TrafficSources = {
   readonly model: OnnxModel;
@@ -114,7 +115,7 @@ function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, nu
   const shares: Record<Revision, number> = {};
   for (const { name, weight = 1 } of backends) {
     const revision = name.startsWith(`${model}-`) ? name.slice(model.length + 1) : name;
-    if (weight > 0) shares[revision] = (shares[revision] ?? 0) + (100 * weight) / total;
+    if (weight > 0) shares[revision] = (ownValue(shares, revision) ?? 0) + (100 * weight) / total;
   }
   return shares;
 }

@@ -12,7 +12,7 @@ import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../api/errors.ts';
-import { env, paths, ports } from '../api/names.ts';
+import { env, paths, ports, terminationGraceSeconds } from '../api/names.ts';
 import { parseDurationMs, parseQuantity } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 
@@ -25,7 +25,12 @@ export type ListenSettings = {
   readonly metricsPort: number;
   readonly maxConnections: number;
   readonly bodyLimitBytes: number;
+  /** Once told to end, the sockets close when nothing has come for this long. */
   readonly drainMs: number;
+  /** From SIGTERM to the SIGKILL of whoever sent it: the pod's terminationGracePeriodSeconds. */
+  readonly graceMs: number;
+  /** A run may always take this long before it counts as one that does not end. */
+  readonly stuckAfterMs: number;
 };
 
 export type PodSettings = ListenSettings & {
@@ -51,13 +56,15 @@ export type Command =
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
   ONNX_MAX_CONNECTIONS      client connections at a time (default: 1024)
-  ONNX_DRAIN_DELAY          how long requests are still taken after readiness has gone (default: 5s; Ctrl-C does not wait)
+  ONNX_DRAIN_DELAY          once told to end, the sockets close when nothing has come for this long (default: 5s; Ctrl-C does not wait)
+  ONNX_GRACE_PERIOD         from SIGTERM to the kill, as terminationGracePeriodSeconds says (default: ${terminationGraceSeconds}s)
+  ONNX_STUCK_AFTER          a run may take this long, or ten times the longest of the warm-up (default: 30s)
   ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
 
 const exits = `Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not be reached.`;
 
 const helps = {
-  main: `Usage: node runtime/main.ts COMMAND [options]
+  main: `Usage: node /app/runtime/main.js COMMAND [options]
 
   serve MODEL   serves a model from here, without Kubernetes
   prepare       fetches and checks a revision's model (a pod's init container)
@@ -83,7 +90,7 @@ ${tuning}
 
 ${exits}
 `,
-  run: `Usage: node runtime/main.ts run
+  run: `Usage: node /app/runtime/main.js run
 
 Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. Listens at ${env.podIp}
 (default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it fails it writes its last words to
@@ -93,14 +100,14 @@ ${tuning}
 
 ${exits}
 `,
-  prepare: `Usage: node runtime/main.ts prepare
+  prepare: `Usage: node /app/runtime/main.js prepare
 
 Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and leaves it in
 ${env.cacheDir}. Says what it found in ${env.terminationLog}.
 
 ${exits}
 `,
-  sidecar: `Usage: node runtime/main.ts sidecar
+  sidecar: `Usage: node /app/runtime/main.js sidecar
 
 Serves /report at ${env.podIp}, port ${ports.sidecar}: how the runtime beside it is doing.
 
@@ -212,13 +219,19 @@ function checkedName(name: string): string {
   return name;
 }
 
-function tuningOf(environment: Environment): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs'> {
-  const delay = environment['ONNX_DRAIN_DELAY'] ?? '5s';
+function tuningOf(environment: Environment): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs'> {
   return {
     bodyLimitBytes: amountOf(environment, 'ONNX_BODY_LIMIT', '64Mi', 2 ** 31),
     maxConnections: amountOf(environment, 'ONNX_MAX_CONNECTIONS', '1024', 1_000_000),
-    drainMs: parseDurationMs(delay) ?? refuse('ONNX_DRAIN_DELAY', `'${delay}' is no duration such as 5s`),
+    drainMs: durationOf(environment, 'ONNX_DRAIN_DELAY', '5s'),
+    graceMs: durationOf(environment, 'ONNX_GRACE_PERIOD', `${terminationGraceSeconds}s`),
+    stuckAfterMs: durationOf(environment, 'ONNX_STUCK_AFTER', '30s'),
   };
+}
+
+function durationOf(environment: Environment, name: string, fallback: string): number {
+  const text = environment[name] ?? fallback;
+  return parseDurationMs(text) ?? refuse(name, `'${text}' is no duration such as 5s`);
 }
 
 function amountOf(environment: Environment, name: string, fallback: string, most: number): number {

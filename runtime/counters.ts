@@ -5,21 +5,21 @@
  *        costs nothing.
  * Why:   not the Prometheus metrics: the gates need 2 % buckets by size class, a scraper does not.
  */
-import type { ErrorKind } from '../api/errors.ts';
+import type { OutcomeKind } from '../api/outcomes.ts';
 import type { Traffic } from '../api/report.ts';
 import { LogHistogram } from './histogram.ts';
 
 export type Outcome =
   | { readonly is: 'Ok'; readonly elements: number; readonly seconds: number }
   /** `elements` is 0 when the request was refused before its size was known. */
-  | { readonly is: 'Error'; readonly elements: number; readonly kind: ErrorKind };
+  | { readonly is: 'Error'; readonly elements: number; readonly kind: OutcomeKind };
 
-/** Kinds that mean: the request was fine, there was no room or time for it. */
-const shedKinds: ReadonlySet<ErrorKind> = new Set(['overloaded', 'deadline', 'waiting']);
+/** Kinds that mean: the request was fine, there was no room or time for it, whoever is at fault. */
+const shedKinds: ReadonlySet<OutcomeKind> = new Set(['overloaded', 'deadline', 'waiting', 'clientDeadline', 'clientBody']);
 /** Until tiers exist every request is of this one. */
 export const tier = 'default';
 
-type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<ErrorKind, number>; shed: number };
+type Cell = { readonly latency: LogHistogram; ok: number; readonly errors: Map<OutcomeKind, number>; shed: number };
 
 export class Counters {
   readonly #cells = new Map<number, Cell>();

@@ -9,12 +9,17 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Prepared } from './artifact/prepared.ts';
 import { Batcher } from './batching/batcher.ts';
+import { runRoom } from './batching/room.ts';
+import { RowSplitter } from './batching/split.ts';
 import type { Engine } from './engine/port.ts';
 import { sessionOptions, type SessionOptions } from './engine/session-options.ts';
 import { isBatchable, signatureOf, type Signature } from './engine/signature.ts';
+import type { RunWatch } from './engine/run-watch.ts';
 import { fittingWorkers, planThreads, type Machine, type Threads } from './engine/threads.ts';
-import { warmUp } from './engine/warmup.ts';
-import { planLimits, type ServerLimits } from './limits.ts';
+import { measureRuns } from './engine/measure-runs.ts';
+import { unknownRunMemory, type RunMemory } from './engine/run-memory.ts';
+import { boundedEngine, warmUp } from './engine/warmup.ts';
+import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from './limits.ts';
 import { defaultDecodeLimits } from './protocol/oip/decode.ts';
 import { ThreadedCodec } from './server/codec.ts';
 import type { RuntimeMetrics } from './server/metrics.ts';
@@ -31,6 +36,8 @@ export type ServingPlan = {
   readonly threads: Threads;
   readonly session: SessionOptions;
   readonly limits: ServerLimits;
+  /** The container's memory; undefined for no limit. */
+  readonly memoryBytes: number | undefined;
   /** Sentences for people: what is done differently from what one might expect, and why. */
   readonly notes: readonly string[];
 };
@@ -43,7 +50,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   // Those that prepare found to exist here; it has refused the model where that was not allowed.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({ execution: { ...config.execution, providers, sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig } }, memory: config.memory, threads, signature, optimized: prepared.optimised });
-  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), notes };
+  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), memoryBytes: machine.memoryBytes, notes };
 }
 
 /** As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud. */
@@ -63,29 +70,44 @@ export type LoadingWorld = {
   readonly sourceFile: (path: string) => string;
   readonly metrics: RuntimeMetrics;
   readonly tally: Tally;
+  readonly runs: RunWatch;
+  /** Anonymous memory of this process; undefined when it cannot be read. */
+  readonly readAnonymous: () => Promise<number | undefined>;
   readonly clock: Clock;
   readonly logger: Logger;
 };
 
 /** What runs beside the HTTP thread gives way to it. */
 const workerNice = 5;
+/** Rows of the runs whose memory is measured: the usual batch. */
+const measuredRows = 8;
+/** Measuring takes this share of the time that warming may take, and at most that long. */
+const measuringShare = 1 / 4;
+const measuringMs = 4000;
+/** Share of the memory for runs that a measurement may be foreseen to take. */
+const measuringRoom = 1 / 2;
 
 export class ServedModel implements LoadedModel {
   readonly signature: Signature;
   readonly engine: Engine;
-  readonly inference: Batcher;
+  readonly batcher: Batcher;
+  readonly inference: RowSplitter;
   readonly codec: ThreadedCodec;
   readonly task: Task;
+  readonly #shares: { now: MemoryShares };
   readonly #plan: ServingPlan;
   readonly #world: LoadingWorld;
   #warmed = 0;
+  #runMemory: RunMemory = unknownRunMemory;
 
-  private constructor(plan: ServingPlan, world: LoadingWorld, parts: { readonly engine: Engine; readonly batcher: Batcher; readonly codec: ThreadedCodec; readonly task: Task }) {
+  private constructor(plan: ServingPlan, world: LoadingWorld, parts: Parts) {
     this.#plan = plan;
     this.#world = world;
     this.signature = plan.signature;
     this.engine = parts.engine;
-    this.inference = parts.batcher;
+    this.batcher = parts.batcher;
+    this.inference = parts.splitter;
+    this.#shares = parts.shares;
     this.codec = parts.codec;
     this.task = parts.task;
   }
@@ -94,15 +116,19 @@ export class ServedModel implements LoadedModel {
   static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
-    const engine = await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice });
+    const engine = world.runs.watched(await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice }));
     const batcher = makeBatcher(plan, world, engine);
+    const splitter = new RowSplitter(batcher, isBatchable(signature));
+    // What the model takes shows when it is warmed; no request is taken before.
+    const shares = { now: shareMemory(plan.memoryBytes, 0) };
     const codec = new ThreadedCodec({
-      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements }, nice: workerNice, heapMb: limits.codecHeapMb, jsonLimitBytes: limits.jsonBytes, logger,
+      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements }, nice: workerNice, memoryBytes: codecBytes(config, shares.now), jsonLimitBytes: limits.jsonBytes, logger,
     });
     try {
       const createTask = await tasks[config.task]();
-      const task = await createTask({ config, signature, inference: batcher, sourceFile, clock, logger });
-      return new ServedModel(plan, world, { engine, batcher, codec, task });
+      const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
+      const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
+      return new ServedModel(plan, world, { engine, batcher, splitter, codec, task, shares });
     } catch (error) {
       await codec.close();
       await engine.close();
@@ -116,11 +142,49 @@ export class ServedModel implements LoadedModel {
     const { clock, logger } = this.#world;
     const onProgress = (done: number): void => { this.#warmed = done; };
     const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
+    this.#world.runs.warmed();
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (batching.maxBatchSize > 1 && !result.batches) {
       logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });
-      this.inference.limitRows(1);
+      this.batcher.limitRows(1);
     }
+    const splits = result.batches && result.fill !== undefined;
+    if (!splits) this.inference.keepWhole();
+    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
+    await this.#shareMemory();
+  }
+
+  /** What runs may take, JSON and bodies: from what the warmed model leaves free. */
+  get shares(): MemoryShares {
+    return this.#shares.now;
+  }
+
+  /** How much memory runs take, as measured. */
+  get runMemory(): RunMemory {
+    return this.#runMemory;
+  }
+
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
+    const { config: { warmup, embedding, batching }, memoryBytes } = this.#plan;
+    const { clock, readAnonymous } = this.#world;
+    const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
+    return measureRuns({
+      // A size that was not tried before may be one that does not end.
+      engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
+      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock,
+      maxRows: isBatchable(this.signature) ? Math.min(measuredRows, batching.maxBatchSize) : 1,
+      ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
+      budgetBytes: runBytes * measuringRoom,
+      budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
+      readBytes: readAnonymous,
+    });
+  }
+
+  async #shareMemory(): Promise<void> {
+    const { memoryBytes, threads, config } = this.#plan;
+    this.#shares.now = shareMemory(memoryBytes, (await this.#world.readAnonymous()) ?? 0);
+    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
+    this.codec.limitMemory(codecBytes(config, this.shares));
   }
 
   get warmup(): { readonly done: number; readonly wanted: number } {
@@ -137,11 +201,18 @@ export class ServedModel implements LoadedModel {
 
   /** Waits until nothing waits and nothing runs, then releases everything. */
   async close(): Promise<void> {
-    await this.inference.idle();
+    await this.batcher.idle();
     await this.task.close?.();
     await this.codec.close();
     await this.engine.close();
   }
+}
+
+type Parts = { readonly engine: Engine; readonly batcher: Batcher; readonly splitter: RowSplitter; readonly codec: ThreadedCodec; readonly task: Task; readonly shares: { now: MemoryShares } };
+
+/** A task reads its requests itself, on a thread of its own: each of the two gets half. */
+function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
+  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }
 
 function makeBatcher({ config, limits, signature }: ServingPlan, { clock, metrics, tally }: LoadingWorld, engine: Engine): Batcher {

@@ -15,6 +15,7 @@ import { systemClock } from '../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { podSettings, readCommand, type Command, type PodSettings, type ServeSettings } from './config.ts';
+import { quit } from './engine/native-work.ts';
 import { readyLine } from './ready-line.ts';
 import { checkRuntimeConfig } from './runtime-config.ts';
 import { completeConfig } from './serve-config.ts';
@@ -141,7 +142,7 @@ function main(): Promise<never> {
   startOver();
   const known = command;
   const logger = createLogger(known.is, known.logLevel);
-  return run(logger, (stop) => execute(known, logger, stop));
+  return run(logger, (stop) => execute(known, logger, stop), quit);
 }
 
 await main();

@@ -11,18 +11,22 @@ import { besideHeader } from './agreement/beside.ts';
 import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
 import { Counters } from './counters.ts';
+import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
+import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import { BodyBudget } from './server/body.ts';
+import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
 import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
 import { RuntimeMetrics } from './server/metrics.ts';
-import { protocolRoutes } from './server/oip-routes.ts';
+import { isProbe, protocolRoutes } from './server/oip-routes.ts';
 import { Readiness } from './server/readiness.ts';
 import type { Route, RouteTable } from './server/routes.ts';
+import { StuckRuns } from './server/stuck-runs.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
 
@@ -34,8 +38,12 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly metricsPort: number;
   readonly maxConnections: number;
   readonly bodyLimitBytes: number;
-  /** How long requests are still taken once readiness has gone. */
+  /** Once readiness has gone, the sockets close when no request and no connection has come for this long … */
   readonly drainMs: number;
+  /** … but within this time after readiness went. */
+  readonly drainMostMs: number;
+  /** A run may always take this long; readiness goes when every worker has been in one run for longer (engine/run-watch.ts). */
+  readonly stuckAfterMs: number;
   readonly machine: Machine;
   /** Undefined: no limit is known. */
   readonly memoryLimitBytes: number | undefined;
@@ -44,6 +52,8 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly throttledSeconds: () => number | undefined;
   /** Text of /proc/self/status; another source in tests. */
   readonly readMemory?: () => Promise<string>;
+  /** Told once when liveness has gone because no run ends. */
+  readonly onStuck?: (error: AppError) => void;
 };
 
 const nothingQueued = { depth: 0, oldestMs: 0 };
@@ -60,6 +70,8 @@ export class ModelServer {
   readonly #loop = new LoopLag();
   readonly #readiness: Readiness;
   readonly #guard: MemoryGuard;
+  readonly #runs: RunWatch;
+  readonly #open = new Set<ClientDeadline>();
   readonly #watching = new AbortController();
   #taskRoutes: readonly (readonly [string, Route])[] = [];
   #routes: RouteTable;
@@ -74,7 +86,8 @@ export class ModelServer {
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
-    this.#readiness = new Readiness(clock, () => this.#workers);
+    this.#runs = new RunWatch(clock, options.stuckAfterMs);
+    this.#readiness = new Readiness(clock, () => this.#workers, () => this.#runsSeen);
     // Not while it warms: that counts on its workers, and with one that left it would fail.
     const recycle = (): void => { if (this.#readiness.startedUp) this.#model?.engine.recycle(); };
     this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: options.readMemory });
@@ -88,7 +101,8 @@ export class ModelServer {
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
-    this.#servers = await HttpServers.listen({ addresses, port, maxConnections }, (request, response) => serveRequest(world, request, response));
+    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe }, (request, response) => serveRequest(world, request, response));
+    void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
@@ -104,6 +118,8 @@ export class ModelServer {
       loop: () => this.#loop.reading,
       connections: () => this.#servers?.connections ?? 0,
       ready: () => this.#readiness.ready,
+      oldestRunMs: () => this.#runs.oldestMs,
+      runLimitMs: () => this.#runs.limitMs,
     });
     void this.#guard.watch(this.#watching.signal);
   }
@@ -122,7 +138,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally });
+    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
@@ -137,12 +153,24 @@ export class ModelServer {
    * @param hurry aborted when there is no time to let clients learn of it
    */
   async drain(hurry?: AbortSignal): Promise<void> {
-    const { clock, drainMs, logger } = this.#options;
+    const { drainMs, drainMostMs, logger } = this.#options;
     const served = this.#readiness.startedUp;
     this.#readiness.moveTo('Draining');
     logger.info('draining', { queued: this.#queue.depth, connections: this.#servers?.connections ?? 0 });
-    if (served) await clock.sleep(drainMs, hurry);
+    if (served) await this.#servers?.quiet({ quietMs: drainMs, mostMs: drainMostMs }, hurry);
     await this.close();
+  }
+
+  /** Answers every open request with this error; what runs for them goes on, it cannot be stopped. @returns how many there were */
+  giveUp(error: AppError): number {
+    const { size } = this.#open;
+    for (const request of this.#open) request.giveUp(error);
+    return size;
+  }
+
+  /** Age of the oldest run under way and what a run may take, in milliseconds. */
+  get runs(): { readonly oldestMs: number; readonly limitMs: number } {
+    return this.#runs;
   }
 
   /** Answers what is under way, then releases everything. */
@@ -163,11 +191,25 @@ export class ModelServer {
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
-    return this.#model?.inference.queue ?? nothingQueued;
+    return this.#model?.batcher.queue ?? nothingQueued;
   }
 
   get #workers(): { readonly ready: number; readonly wanted: number } {
     return this.#model?.engine.workers ?? { ready: 0, wanted: this.#plan.threads.workers };
+  }
+
+  get #runsSeen(): { readonly oldestMs: number; readonly stuckMs: number; readonly limitMs: number } {
+    return { oldestMs: this.#runs.oldestMs, stuckMs: this.#runs.stuckMs(this.#workers.ready), limitMs: this.#runs.limitMs };
+  }
+
+  #stuckRuns(): StuckRuns {
+    const { clock, logger, config, onStuck = () => {} } = this.#options;
+    return new StuckRuns({
+      clock, logger, model: config.name, onHopeless: onStuck,
+      // Until it is warm nobody has asked, and the warm-up has its own time-out.
+      runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
+      giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
+    });
   }
 
   #loadedModel(): ServedModel {
@@ -184,16 +226,20 @@ export class ModelServer {
 
   #exchangeWorld(): ExchangeWorld {
     const { clock, logger } = this.#options;
-    const { bodyBytes, bodiesBytes } = this.#plan.limits;
+    const { memoryBytes, limits: { bodyBytes } } = this.#plan;
+    const unloaded = shareMemory(memoryBytes, 0);
+    const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
     return {
       routes: () => this.#routes,
       admit: () => {
         this.#readiness.admit();
         this.#guard.admit();
       },
-      expectedWaitMs: () => this.#model?.inference.expectedWaitMs ?? 0,
+      expectedWaitMs: () => this.#model?.batcher.expectedWaitMs ?? 0,
+      ownDeadlineMs: () => this.#runs.limitMs,
+      open: this.#open,
       draining: () => this.#readiness.state === 'Draining',
-      bodyLimitBytes: bodyBytes,
+      bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
       budget: new BodyBudget(bodiesBytes),
       metrics: this.#metrics,
       counters: this.#counters,

@@ -19,6 +19,7 @@ import type { Prepared } from './artifact/prepared.ts';
 import { readKernelFile, readLimits, readThrottledSeconds } from './cgroup.ts';
 import type { ListenSettings } from './config.ts';
 import { WorkerPool } from './engine/pool.ts';
+import { endAfterGrace } from './last-resort.ts';
 import { ModelServer } from './model-server.ts';
 import { cpuFeatures } from './node-facts.ts';
 
@@ -36,6 +37,8 @@ export type Serving = {
 
 /** How long a failed start waits for runs that are under way. */
 const patienceMs = 10_000;
+/** What draining leaves of the grace period for requests under way and for releasing the model. */
+const closingMs = 10_000;
 
 /**
  * Runs a program whose failure is the pod's last words.
@@ -54,12 +57,23 @@ export async function lastWordsOf(terminationLog: string | undefined, logger: Lo
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
+  const { graceMs } = serving.settings;
+  const lastResort = (withinMs: number): void => endAfterGrace({
+    clock: systemClock, logger, model: config.name, graceMs: withinMs,
+    runs: () => server.runs,
+    giveUp: (error) => server.giveUp(error),
+    sayLast: (code, message) => sayLast(serving, code, message),
+    kill: killMyself,
+  });
+  stop.addEventListener('abort', () => lastResort(hurry?.aborted === true ? Math.min(graceMs, patienceMs) : graceMs), { once: true });
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
   sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);
   try {
     await server.load(stop);
   } catch (error) {
+    // Said before closing: that may end in a kill.
+    if (!stop.aborted) sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server);
     if (stop.aborted) return exitCodes.ok;
     throw error;
@@ -73,12 +87,14 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   return exitCodes.ok;
 }
 
-function makeServer({ config, prepared, settings, logger }: Serving): ModelServer {
+function makeServer({ config, prepared, settings, logger, terminationLog }: Serving): ModelServer {
   const limits = readLimits(readKernelFile);
   const clock = systemClock;
   return new ModelServer({
     ...settings, config, prepared, clock, logger,
     machine: { cpus: availableParallelism(), ...(limits.cpuQuota === undefined ? {} : { quota: limits.cpuQuota }) },
+    drainMostMs: Math.max(0, settings.graceMs - closingMs),
+    onStuck: (error) => sayLast({ terminationLog, logger }, error.code, error.message),
     memoryLimitBytes: config.memory.limitBytes ?? limits.memoryBytes,
     serverVersion: packageJson.version,
     cpuFeatures: cpuFeatures(readKernelFile('/proc/cpuinfo') ?? ''),
@@ -91,7 +107,12 @@ function makeServer({ config, prepared, settings, logger }: Serving): ModelServe
 /** Closes within bounds. */
 async function leave(server: ModelServer): Promise<void> {
   const enough = systemClock.sleep(patienceMs).then(() => 'late' as const);
-  if ((await Promise.race([server.close(), enough])) === 'late') process.kill(process.pid, 'SIGKILL');
+  if ((await Promise.race([server.close(), enough])) === 'late') killMyself();
+}
+
+/** `process.exit` would wait for the threads that ONNX Runtime holds. */
+function killMyself(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function sayLast({ terminationLog, logger }: Pick<Serving, 'terminationLog' | 'logger'>, code: string | undefined, message: string): void {

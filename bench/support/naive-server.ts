@@ -1,7 +1,7 @@
 /**
  * What most people write first: ONNX Runtime on the HTTP thread, one run a request. The baseline of the benchmark.
  *
- * Use: `node naive-server.ts MODEL`; prints its port.
+ * Use: `naive-server.ts MODEL`; prints its port.
  */
 import { createServer } from 'node:http';
 import { InferenceSession, Tensor } from 'onnxruntime-node';

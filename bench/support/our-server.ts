@@ -1,7 +1,7 @@
 /**
  * The runtime's server on one model file, without fetching and preparing it. The benchmark's other side.
  *
- * Use: `node our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
+ * Use: `our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
  */
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../../lib/clock.ts';
@@ -18,7 +18,7 @@ const config = givenConfig({
 });
 const server = new ModelServer({
   config, prepared: await givenPrepared(path, config.revision),
-  addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 1024, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0,
+  addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 1024, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0, drainMostMs: 600_000, stuckAfterMs: 30_000,
   machine: { cpus: availableParallelism() }, memoryLimitBytes: undefined, serverVersion: '0', cpuFeatures: [], throttledSeconds: () => undefined,
   loadEngine: (request) => loadWorkers(nice === undefined ? request : { ...request, nice: Number(nice) }), sourceFile: (file) => file, clock: systemClock, logger: silentLogger,
 });

@@ -1,5 +1,5 @@
 /**
- * `node examples/golden/record.ts QUESTIONS --url URL --model NAME > golden.jsonl`: asks a model that is known to be right
+ * `npm run -s golden:record -- QUESTIONS --url URL --model NAME > golden.jsonl`: asks a model that is known to be right
  * and writes its answers beside the questions, as a golden set (docs/golden-sets.md).
  *
  * Ends: 0 with the set on stdout, 2 for a wrong command line or question, 4 when the server does not answer.
@@ -13,7 +13,7 @@ import { createLogger } from '../../lib/log.ts';
 import { need, print } from '../client/command-line.ts';
 import { linesOf, withAnswer } from './set.ts';
 
-const help = `Usage: node examples/golden/record.ts QUESTIONS --url URL --model NAME > golden.jsonl
+const help = `Usage: npm run -s golden:record -- QUESTIONS --url URL --model NAME > golden.jsonl
 
 Asks a model that is known to be right, and writes its answers beside the questions, as a golden set.
 

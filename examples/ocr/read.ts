@@ -1,5 +1,5 @@
 /**
- * `node examples/ocr/read.ts --url URL --keys FILE [PNG]`: prints the text of a picture of one line.
+ * `npm run -s read -- --url URL --keys FILE [PNG]`: prints the text of a picture of one line.
  *
  * Ends: 0 with the text on stdout, 2 for a wrong command line or file, 4 when the server does not answer.
  */
@@ -16,7 +16,7 @@ import { readAlphabet, type Reading } from './ctc.ts';
 import { lineTensor } from './line-image.ts';
 import { recogniseLine } from './recognise.ts';
 
-const help = `Usage: node examples/ocr/read.ts --url URL --keys FILE [PNG]
+const help = `Usage: npm run -s read -- --url URL --keys FILE [PNG]
 
 Reads a picture of one line of text (examples/ocr/line.png if none is given).
 

@@ -1,5 +1,5 @@
 /**
- * `node examples/search/search.ts QUESTION --url URL --guides DIR`: semantic search through a served sentence encoder.
+ * `npm run search -- QUESTION --url URL --guides DIR`: semantic search through a served sentence encoder.
  *
  * Ends: 0 with the best guides printed, 2 for a wrong command line, 4 when the server does not answer.
  */
@@ -13,7 +13,7 @@ import { embed } from '../client/embeddings.ts';
 import { readGuides } from '../models/guides.ts';
 import { rankGuides } from './rank.ts';
 
-const help = `Usage: node examples/search/search.ts QUESTION --url URL --guides DIR
+const help = `Usage: npm run search -- QUESTION --url URL --guides DIR
 
 Finds the guides that answer a question, by the vectors of a served sentence encoder.
 

@@ -3,6 +3,7 @@
  *
  * Pure.
  */
+import { ownValue } from '../../api/record.ts';
 
 const dateTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 const ipv4 = /^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$/;
@@ -21,5 +22,5 @@ const checks: Readonly<Record<string, (text: string) => boolean>> = {
 };
 
 export function hasFormat(text: string, format: string): boolean {
-  return checks[format]?.(text) ?? true;
+  return ownValue(checks, format)?.(text) ?? true;
 }

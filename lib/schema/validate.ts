@@ -92,7 +92,7 @@ function objectProblems(value: JsonRecord, schema: Schema, path: string, old: un
   if (schema.maxProperties !== undefined && count > schema.maxProperties) return [tooMany(path, count, schema.maxProperties)];
   if (schema.minProperties !== undefined && count < schema.minProperties) return [invalidValue(path, count, `${path} in body should have at least ${schema.minProperties} properties`)];
   const within = (field: string): string => (path === '' ? field : `${path}.${field}`);
-  const missing = (schema.required ?? []).filter((field) => value[field] === undefined || (value[field] === null && schemaOfField(schema, field)?.nullable !== true));
+  const missing = (schema.required ?? []).filter((field) => !Object.hasOwn(value, field) || value[field] === undefined || (value[field] === null && schemaOfField(schema, field)?.nullable !== true));
   const fields = Object.entries(value).filter(([field]) => !missing.includes(field));
   return [
     ...fields.flatMap(([field, item]) => validateValue(item, schemaOfField(schema, field) ?? {}, within(field), isRecord(old) ? old[field] : undefined)),

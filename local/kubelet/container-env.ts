@@ -7,6 +7,7 @@
  */
 import { parseQuantity } from '../../api/units.ts';
 import type { Container, EnvVar, Pod } from './pod.ts';
+import { ownValue } from '../../api/record.ts';
 
 export type EnvFacts = {
   readonly pod: Pod;
@@ -59,7 +60,7 @@ function fieldValue(path: string, { pod, podIp, hostIp }: EnvFacts): Value {
   if (Object.hasOwn(plain, path)) return plain[path] ?? '';
   const [, kind, key = ''] = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(path) ?? [];
   if (kind === undefined) return { problem: `unsupported fieldPath: ${path}` };
-  return (kind === 'labels' ? metadata.labels : metadata.annotations)?.[key] ?? '';
+  return ownValue((kind === 'labels' ? metadata.labels : metadata.annotations) ?? {}, key) ?? '';
 }
 
 type ResourceRef = { readonly containerName?: string; readonly resource: string; readonly divisor?: string };

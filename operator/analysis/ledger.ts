@@ -7,7 +7,7 @@
  * Pure:   a ledger is plain data that survives JSON; `fold` returns a new one.
  * Limits: `forgetBefore` keeps it to the blocks that a window or its history needs.
  */
-import type { ErrorKind } from '../../api/errors.ts';
+import { countsAgainstRevision } from '../../api/outcomes.ts';
 import type { BlockCount, BlockTraffic } from '../../api/report.ts';
 import { fromReport } from './log-histogram.ts';
 import type { Cell } from './series.ts';
@@ -91,11 +91,8 @@ export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): reado
   return traffic.map((row) => cellOf(pod, index, row));
 }
 
-/** Kinds of errors that a revision can be blamed for; what a client did wrong counts neither for nor against it. */
-const blamed: ReadonlySet<string> = new Set<ErrorKind>(['bug', 'transient', 'deadline', 'overloaded', 'waiting']);
-
 function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {
-  const failures = Object.entries(traffic.errors).reduce((sum, [kind, count]) => (blamed.has(kind) ? sum + count : sum), 0);
+  const failures = Object.entries(traffic.errors).reduce((sum, [kind, count]) => (countsAgainstRevision(kind) ? sum + count : sum), 0);
   return {
     pod,
     block,

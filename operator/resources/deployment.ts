@@ -6,13 +6,11 @@
  * Pure:   the whole object, every time. It is applied server-side, so a field left out here is given up.
  *         Golden: test/golden/deployment.*.yaml.
  */
-import { childName, containers, env, nativeEnvironment, paths, ports } from '../../api/names.ts';
+import { childName, containers, env, nativeEnvironment, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 
-/** SIGTERM: five seconds in which new connections still come, then the queue's longest work. */
-const graceSeconds = 60;
 const startupPeriodSeconds = 2;
 
 export function deployment(model: OnnxModel, record: RevisionRecord, replicas: number): Manifest {
@@ -64,7 +62,7 @@ function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, 
     ...record.spec.template.spec,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    terminationGracePeriodSeconds: graceSeconds,
+    terminationGracePeriodSeconds: terminationGraceSeconds,
     securityContext: { runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534, fsGroup: 65534, fsGroupChangePolicy: 'OnRootMismatch', seccompProfile: { type: 'RuntimeDefault' } },
     initContainers: [prepareContainer(record)],
     containers: [runtimeContainer(record), sidecarContainer(record)],

@@ -9,6 +9,7 @@ import { provenSteps } from './plan.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
 import type { CanaryState, Decision, Handled, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
 import type { Step } from './plan.ts';
+import { ownValue } from '../../api/record.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 export type Why = { readonly reason: Reason; readonly message: string };
@@ -20,7 +21,7 @@ export const lostForMs = 30_000;
 const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
 
 export function podsOf(seen: Observation, revision: Revision): RevisionPods {
-  return seen.pods[revision] ?? nothing;
+  return ownValue(seen.pods, revision) ?? nothing;
 }
 
 /** Going back to what was promoted once takes three jumps and no judging; a request to promote takes one. */

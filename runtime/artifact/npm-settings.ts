@@ -12,6 +12,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../../api/errors.ts';
+import { ownValue } from '../../api/record.ts';
 
 export type NpmMachine = {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -87,7 +88,7 @@ export function parseNpmrc(text: string, environment: NpmMachine['environment'])
     const [, key, value] = /^\s*([^#;=\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
     if (key === undefined || value === undefined) continue;
     const bare = value.replace(/^(["'])(.*)\1$/, '$2');
-    config.set(key, bare.replace(/\$\{([^}]+)\}/g, (whole, name: string) => environment[name] ?? whole));
+    config.set(key, bare.replace(/\$\{([^}]+)\}/g, (whole, name: string) => ownValue(environment, name) ?? whole));
   }
   return config;
 }

@@ -130,6 +130,7 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, opt
     name: graph,
     info, execution, memory,
     ...(limitBytes === undefined ? {} : { limitBytes }),
+    runsMs: config.warmup.timeoutMs,
     optimiseFromBytes: options.optimiseFromBytes ?? defaultOptimiseFromBytes,
     folder: await cache.optimised(key),
     tools: { clock: options.clock, signal: options.signal, environment: engineEnvironment(), logger },

@@ -7,6 +7,7 @@
  *        served.
  */
 import { AppError } from '../../api/errors.ts';
+import { ownValue } from '../../api/record.ts';
 
 export type SourceUri =
   | { readonly scheme: 'https'; readonly url: URL; readonly folder: boolean }
@@ -29,7 +30,7 @@ export function parseSourceUri(text: string, rules: UriRules): SourceUri {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase() ?? '';
   // Whatever has control characters or blanks in it was pasted wrongly; nothing behind here has to expect them.
   if (text.length > 2048 || /[\p{Cc}\s]/u.test(text)) throw invalid(text, 'it has blanks or control characters in it, or is longer than 2048 characters');
-  const parse = parsers[scheme];
+  const parse = ownValue(parsers, scheme);
   if (parse === undefined) throw invalid(text, unsupported(scheme));
   const problem = refuseByRule(scheme, rules);
   if (problem !== undefined) throw invalid(text, problem);
@@ -52,7 +53,7 @@ export function showUri(text: string): string {
 const planned: Readonly<Record<string, string>> = { s3: 'S3 buckets', oci: 'OCI registries', hf: 'the Hugging Face Hub' };
 
 function unsupported(scheme: string): string {
-  const what = planned[scheme];
+  const what = ownValue(planned, scheme);
   if (what !== undefined) return `${what} (${scheme}://) are not supported yet by this version: use https://, npm: or pvc://`;
   return scheme === '' ? 'it has no scheme: begin it with https://, npm: or pvc://' : `${scheme}: is not a scheme this version knows: use https://, npm: or pvc://`;
 }

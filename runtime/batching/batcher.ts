@@ -3,7 +3,8 @@
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides; this carries it out.
  * Limits: `maxDepth` requests wait; the next is refused at once with QUEUE_FULL. There is no other buffer
- *         between the socket and the engine.
+ *         between the socket and the engine. A run begins when its memory fits beside that of the runs under way; one
+ *         that can never fit is refused with REQUEST_TOO_LARGE.
  * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. What
  *         is expired or abandoned before its run never reaches the engine.
  */
@@ -11,11 +12,12 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
 import { rowsOf } from '../engine/rows.ts';
-import { elementCount, type NamedTensors } from '../engine/tensor.ts';
+import { elementCount, tensorBytes, type NamedTensors } from '../engine/tensor.ts';
+import { unlimitedRoom, type RunRoom } from './room.ts';
 import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 
-export type BatcherLimits = BatchLimits & {
+export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
   readonly maxDepth: number;
   /** Input elements of a single request. */
   readonly maxRequestElements: number;
@@ -46,8 +48,11 @@ type Ticket = Waiting & {
 export class Batcher implements Inference {
   readonly #options: BatcherOptions;
   #queue: Ticket[] = [];
+  readonly #runs = new Set<{ readonly beganMs: number; readonly tickets: readonly Ticket[] }>();
   #running = 0;
   #maxRows: number;
+  #room: RunRoom = unlimitedRoom;
+  #runningBytes = 0;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
   /** Smoothed time that one request takes from the engine; says how long a full queue needs. */
@@ -74,9 +79,23 @@ export class Batcher implements Inference {
     return this.#maxRows;
   }
 
+  /** Input elements of a single request. */
+  get maxRequestElements(): number {
+    return this.#options.limits.maxRequestElements;
+  }
+
   /** Rows of one run from now on: 1 for a model whose rows turned out not to be independent. */
   limitRows(maxRows: number): void {
     this.#maxRows = maxRows;
+  }
+
+  get room(): RunRoom {
+    return this.#room;
+  }
+
+  /** What runs may take from now on. */
+  limitMemory(room: RunRoom): void {
+    this.#room = room;
   }
 
   submit(request: InferenceRequest): Promise<InferenceResult> {
@@ -85,10 +104,12 @@ export class Batcher implements Inference {
     const elements = elementsOf(request.inputs);
     if (elements > limits.maxRequestElements) return Promise.reject(new AppError('REQUEST_TOO_LARGE', { what: `the inputs' ${elements} elements`, limit: limits.maxRequestElements }));
     if (this.#queue.length >= limits.maxDepth) return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
-    const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const rows = rowsOf(request.inputs);
+    const bytes = this.#room.bytesOf(rows, elements);
+    if (bytes > this.#room.totalBytes) return Promise.reject(this.#room.refusal(rows, elements));
+    const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
-      request, resolve, reject, elements,
+      request, resolve, reject, elements, bytes,
       rows: rows ?? 1,
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
       enqueuedAtMs: clock.monotonic(),
@@ -101,6 +122,18 @@ export class Batcher implements Inference {
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
   }
 
+  /**
+   * Fails the requests of every run that is older than `ranMs`, and with `queued` those that wait, too. The runs go on: they
+   * cannot be stopped.
+   */
+  giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
+    const now = this.#options.clock.monotonic();
+    for (const { beganMs, tickets } of this.#runs) {
+      if (now - beganMs > ranMs) for (const ticket of tickets) ticket.reject(error);
+    }
+    if (queued) for (const ticket of this.#queue.splice(0)) ticket.reject(error);
+  }
+
   /** Resolves once nothing waits and nothing runs. */
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
@@ -111,13 +144,25 @@ export class Batcher implements Inference {
     this.#callOffTimer();
     for (;;) {
       const now = clock.monotonic();
-      const plan = engine.freeSlots === 0 ? planWhileBusy(this.#queue, now) : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows }, now);
+      const plan = engine.freeSlots === 0 ? planWhileBusy(this.#queue, now) : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes }, now);
       if (plan.do === 'rest') return this.#wakeIfIdle();
       if (plan.do === 'drop') {
         for (const ticket of this.#take(plan.drop)) ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
       } else if (plan.do === 'wait') return this.#wakeIn(plan.forMs);
+      else if (!this.#fits(plan.take)) return this.#waitForRoom(now);
       else void this.#run(this.#take(plan.take));
     }
+  }
+
+  #fits(positions: readonly number[]): boolean {
+    const bytes = positions.reduce((sum, position) => sum + (this.#queue[position]?.bytes ?? 0), 0);
+    return this.#runningBytes === 0 || this.#runningBytes + bytes <= this.#room.totalBytes;
+  }
+
+  /** The end of a run calls back; until then only deadlines matter. Nobody overtakes: a large run would wait for ever. */
+  #waitForRoom(now: number): void {
+    const plan = planWhileBusy(this.#queue, now);
+    if (plan.do === 'wait') this.#wakeIn(plan.forMs);
   }
 
   #wakeIn(ms: number): void {
@@ -134,7 +179,11 @@ export class Batcher implements Inference {
   async #run(tickets: readonly Ticket[]): Promise<void> {
     const { engine, clock } = this.#options;
     const beganMs = clock.monotonic();
+    const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
     this.#running += 1;
+    const run = { beganMs, tickets };
+    this.#runs.add(run);
+    this.#runningBytes += bytes;
     try {
       const result = await engine.run({ parts: tickets.map(({ request }) => request.inputs), outputs: tickets[0]?.request.outputs ?? [] });
       this.#learn(tickets, result);
@@ -143,6 +192,8 @@ export class Batcher implements Inference {
       for (const ticket of tickets) ticket.reject(error);
     } finally {
       this.#running -= 1;
+      this.#runs.delete(run);
+      this.#runningBytes -= bytes;
       this.#pump();
     }
   }
@@ -152,6 +203,11 @@ export class Batcher implements Inference {
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
       if (part?.is !== 'Done') return ticket.reject(this.#errorOf(part));
+      try {
+        ticket.request.hold?.(bytesOf(part.outputs));
+      } catch (error) {
+        return ticket.reject(error);
+      }
       return ticket.resolve({ outputs: part.outputs, queueMs: beganMs - ticket.enqueuedAtMs, inferMs: result.inferMs, batchRows: batchRows ?? ticket.rows });
     });
   }
@@ -199,6 +255,10 @@ export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | '
 
 function elementsOf(inputs: NamedTensors): number {
   return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+}
+
+function bytesOf(outputs: NamedTensors): number {
+  return Object.values(outputs).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }
 
 function totalRows(tickets: readonly Ticket[]): number {

@@ -14,6 +14,8 @@ export type Waiting = {
   readonly group: string | undefined;
   readonly rows: number;
   readonly elements: number;
+  /** Memory that it takes in a run; those of one run add up. */
+  readonly bytes: number;
   readonly enqueuedAtMs: number;
   readonly deadlineMs: number | undefined;
 };
@@ -21,8 +23,10 @@ export type Waiting = {
 export type BatchLimits = {
   /** Rows of one run. */
   readonly maxRows: number;
-  /** Input elements of one run: bounds the memory that a batch can ask for. */
+  /** Input elements of one run. */
   readonly maxElements: number;
+  /** Memory of one run. */
+  readonly maxBytes: number;
   /** How long the oldest of a group may wait for company. 0: never. */
   readonly maxDelayMs: number;
 };
@@ -83,14 +87,15 @@ function groupsOf(queue: readonly Waiting[]): readonly (readonly number[])[] {
 
 /** The longest run of the group's oldest that fits. Nobody is overtaken by a smaller one of the same group. */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
-  let rows = 0;
-  let elements = 0;
+  const sum = { rows: 0, elements: 0, bytes: 0 };
   let count = 0;
   for (const position of group) {
-    rows += queue[position]?.rows ?? 0;
-    elements += queue[position]?.elements ?? 0;
+    const { rows, elements, bytes } = queue[position] ?? { rows: 0, elements: 0, bytes: 0 };
+    sum.rows += rows;
+    sum.elements += elements;
+    sum.bytes += bytes;
     // The first always goes, even if it alone is over the limit: it would wait for ever.
-    if (count > 0 && (rows > limits.maxRows || elements > limits.maxElements)) break;
+    if (count > 0 && (sum.rows > limits.maxRows || sum.elements > limits.maxElements || sum.bytes > limits.maxBytes)) break;
     count += 1;
   }
   return group.slice(0, count);

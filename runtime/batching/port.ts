@@ -13,6 +13,8 @@ export type InferenceRequest = {
   readonly outputs: readonly string[];
   /** On the clock's monotonic scale; work that has not begun by then is dropped with REQUEST_EXPIRED. */
   readonly deadlineMs?: number;
+  /** Told the bytes of outputs as they come. What it throws ends the request: there is no room for them. */
+  readonly hold?: (bytes: number) => void;
   /** Aborted when the client is gone; work that has not begun is dropped. A run that began cannot be stopped. */
   readonly signal: AbortSignal;
 };

@@ -34,6 +34,8 @@ export type BuildJob = {
   readonly memory: MemoryConfig;
   /** What this process and its children may take together; absent without a limit. */
   readonly limitBytes?: number;
+  /** What the runs of one trial may take together; a model that takes longer could not be warmed either. */
+  readonly runsMs: number;
   /** Weights from this size on are worth an optimised form. */
   readonly optimiseFromBytes: number;
   /** `optimised/<key>` of the cache, made here if need be. */
@@ -184,7 +186,7 @@ function wordsOf(outcome: TrialOutcome): string {
     case 'Refused': return outcome.why.replace(/\s+/g, ' ').slice(0, 600);
     case 'Died': return `the process ended in mid-${outcome.during}: ${outcome.how}`;
     case 'TooLarge': return `it takes more memory than the limit (${outcome.peakBytes} bytes seen)`;
-    case 'TooSlow': return `the ${outcome.during} took more than ${timeoutMs / 60_000} minutes`;
+    case 'TooSlow': return outcome.during === 'load' ? `the load took more than ${timeoutMs / 60_000} minutes` : 'its runs took more than spec.warmup.timeout: one may never end';
   }
 }
 
@@ -261,7 +263,7 @@ function runsOf(job: Building): NonNullable<TrialTask['runs']> {
 }
 
 function trial(job: Building, task: TrialTask): Promise<TrialOutcome> {
-  return runTrial(task, { timeoutMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) }, job.tools);
+  return runTrial(task, { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) }, job.tools);
 }
 
 function noteOtherProviders(plan: ProviderPlan, providers: readonly ProviderUse[], notes: string[]): void {

@@ -11,6 +11,7 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { backoffMs } from '../../lib/retry.ts';
+import { beginNativeWork } from './native-work.ts';
 import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
 import type { Engine, EngineBatch, EngineResult } from './port.ts';
 
@@ -26,7 +27,7 @@ export type PoolOptions = {
 };
 
 type Run = { readonly resolve: (result: EngineResult) => void; readonly reject: (error: unknown) => void };
-type Seat = { worker: Worker | undefined; state: 'Loading' | 'Idle' | 'Busy' | 'Leaving'; run: Run | undefined; failures: number; recycle: boolean };
+type Seat = { worker: Worker | undefined; state: 'Loading' | 'Idle' | 'Busy' | 'Leaving'; run: Run | undefined; failures: number; recycle: boolean; /** Called when native code has returned. */ returned: () => void };
 
 const restart = { baseMs: 100, maxMs: 10_000 };
 
@@ -39,7 +40,7 @@ export class WorkerPool implements Engine {
 
   private constructor(options: PoolOptions) {
     this.#options = options;
-    this.#seats = Array.from({ length: options.workers }, () => ({ worker: undefined, state: 'Loading', run: undefined, failures: 0, recycle: false }));
+    this.#seats = Array.from({ length: options.workers }, () => ({ worker: undefined, state: 'Loading', run: undefined, failures: 0, recycle: false, returned: () => {} }));
   }
 
   /**
@@ -80,6 +81,7 @@ export class WorkerPool implements Engine {
       tell(seat, { say: 'run', batch }, buffersOf(batch.parts));
       seat.state = 'Busy';
       seat.run = { resolve, reject };
+      seat.returned = beginNativeWork();
     });
   }
 
@@ -103,9 +105,11 @@ export class WorkerPool implements Engine {
     return new Promise((resolve, reject) => {
       const { task, program = new URL('./worker.ts', import.meta.url) } = this.#options;
       seat.state = 'Loading';
+      seat.returned = beginNativeWork();
       const worker = new Worker(program, { workerData: task, name: 'engine' });
       seat.worker = worker;
       worker.on('message', (message: FromWorker) => {
+        seat.returned();
         if (message.say === 'loadFailed') return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: message.why }));
         if (message.say === 'loaded') resolve();
         return this.#hear(seat, message);
@@ -144,6 +148,7 @@ export class WorkerPool implements Engine {
 
   #gone(seat: Seat): void {
     const { run, recycle } = seat;
+    seat.returned();
     const wanted = seat.state === 'Leaving';
     Object.assign(seat, { worker: undefined, state: 'Loading', run: undefined, recycle: false } satisfies Partial<Seat>);
     run?.reject(new AppError('ENGINE_LOST', { model: this.#options.model }));

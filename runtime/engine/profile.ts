@@ -6,6 +6,7 @@
  */
 import type { ProviderUse } from '../../api/report.ts';
 import type { ProviderName } from '../../api/runtime-config.ts';
+import { ownValue } from '../../api/record.ts';
 
 const names: Readonly<Record<string, ProviderName>> = {
   CPUExecutionProvider: 'CPU',
@@ -46,7 +47,7 @@ function kernelOf(event: Record<string, unknown> | null): Kernel[] {
   const name = event?.['name'];
   if (event?.['cat'] !== 'Node' || typeof name !== 'string' || !name.endsWith('_kernel_time')) return [];
   const args = event['args'] as { readonly provider?: unknown; readonly node_index?: unknown } | undefined;
-  const provider = names[String(args?.provider)];
+  const provider = ownValue(names, String(args?.provider));
   if (provider === undefined) return [];
   // Nodes of subgraphs number from 0 again: index and name together tell them apart.
   return [{ provider, node: `${String(args?.node_index)} ${name}`, micros: Number(event['dur'] ?? 0) }];

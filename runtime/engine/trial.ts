@@ -17,6 +17,8 @@ export type TrialBounds = {
   /** Anonymous memory that the child may reach; absent: no bound. */
   readonly memoryBytes?: number;
   readonly timeoutMs: number;
+  /** For the runs, once the model is loaded; absent: what is left of `timeoutMs`. */
+  readonly runsMs?: number;
 };
 
 export type TrialTools = { readonly clock: Clock; readonly signal: AbortSignal; readonly environment: NodeJS.ProcessEnv };
@@ -59,6 +61,7 @@ class Watch {
   #peakBytes = 0;
   #killed: 'TooLarge' | 'TooSlow' | undefined;
   #stderr = '';
+  #deadlineMs: number;
   /** How it ended, once it did. */
   #end: string | undefined;
 
@@ -66,7 +69,11 @@ class Watch {
     this.#child = child;
     this.#bounds = bounds;
     this.#tools = tools;
-    child.on('message', (message: TrialMessage) => this.#messages.set(message.say, message));
+    this.#deadlineMs = tools.clock.monotonic() + bounds.timeoutMs;
+    child.on('message', (message: TrialMessage) => {
+      this.#messages.set(message.say, message);
+      if (message.say === 'loaded') this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
+    });
     child.stderr?.on('data', (piece: Buffer) => { this.#stderr = (this.#stderr + piece.toString()).slice(-2000); });
   }
 
@@ -77,11 +84,10 @@ class Watch {
       this.#child.once('close', (code, name) => { this.#end = name ?? `exit code ${code}`; resolve(); });
       this.#child.once('error', (error) => { this.#end = error.message; resolve(); });
     });
-    const deadlineMs = clock.monotonic() + this.#bounds.timeoutMs;
     const stop = (): void => { this.#child.kill('SIGKILL'); };
     signal.addEventListener('abort', stop, { once: true });
     while (this.#end === undefined) {
-      await this.#look(deadlineMs);
+      await this.#look();
       await Promise.race([ended, clock.sleep(lookMs)]);
     }
     signal.removeEventListener('abort', stop);
@@ -89,11 +95,11 @@ class Watch {
     return { peakBytes: this.#peakBytes, ...this.#judge() };
   }
 
-  async #look(deadlineMs: number): Promise<void> {
+  async #look(): Promise<void> {
     const bytes = await anonymousBytes(this.#child.pid);
     this.#peakBytes = Math.max(this.#peakBytes, bytes);
     if (bytes > (this.#bounds.memoryBytes ?? Infinity)) this.#kill('TooLarge');
-    if (this.#tools.clock.monotonic() > deadlineMs) this.#kill('TooSlow');
+    if (this.#tools.clock.monotonic() > this.#deadlineMs) this.#kill('TooSlow');
   }
 
   #kill(why: 'TooLarge' | 'TooSlow'): void {

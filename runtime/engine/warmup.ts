@@ -2,12 +2,13 @@
  * Runs a freshly loaded model until it is warm, and finds out whether its rows may share a run.
  *
  * Owns:  the search for inputs that the model takes, the requests of the warm-up, the check of batching.
- * Ends:  within the given time, or with WARMUP_TIMEOUT. A run that has begun is waited for all the same.
+ * Ends:  within the given time, or with WARMUP_TIMEOUT, also while a run is under way: it may be one that does not end.
  * Why the check: a first dimension with a name need not be a batch. Rows that come out different in company would be
  *        wrong answers, quietly; a model like that is served one request at a time.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { raceAbort, startDeadline } from '../../lib/deadline.ts';
 import type { Engine } from './port.ts';
 import { isBatchable, type Signature } from './signature.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
@@ -29,6 +30,8 @@ export type WarmupResult = {
   readonly done: number;
   /** Whether rows of several requests may share a run. */
   readonly batches: boolean;
+  /** The size of free dimensions that the generated inputs have; absent when none suits the model. */
+  readonly fill?: number;
   /** Why the model could not be warmed, in ONNX Runtime's words: no generated input suits it. */
   readonly problem?: string;
 };
@@ -41,8 +44,9 @@ const tolerance = 0.05;
 
 /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped, and what the engine throws when a worker is lost */
 export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
-  const { engine, signature, requests, clock } = options;
+  const { signature, requests, clock } = options;
   const deadlineMs = clock.monotonic() + options.timeoutMs;
+  const engine = boundedEngine(options, deadlineMs);
   const outputs = signature.outputs.map(({ name }) => name);
   const inTime = (): void => {
     if (options.stop.aborted) throw new AppError('DRAINING', undefined);
@@ -61,13 +65,33 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
     done += lanes;
     options.onProgress(done);
   }
-  return { done, batches };
+  return { done, batches, fill: found.fill };
+}
+
+export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
+
+/** The engine, whose runs fail at the deadline or when the warm-up is called off, though they go on. */
+export function boundedEngine({ engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>, deadlineMs: number): WarmEngine {
+  return {
+    get freeSlots() { return engine.freeSlots; },
+    run: async (batch) => {
+      const late = startDeadline(clock, deadlineMs - clock.monotonic(), stop);
+      try {
+        return await raceAbort(engine.run(batch), late.signal);
+      } catch (error) {
+        if (stop.aborted) throw new AppError('DRAINING', undefined);
+        throw late.expired() ? new AppError('WARMUP_TIMEOUT', { timeoutMs }) : error;
+      } finally {
+        late.dispose();
+      }
+    },
+  };
 }
 
 type Make = (seed: number) => NamedTensors;
 
 /** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
-async function findInputs(engine: Engine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make } | { readonly problem: string }> {
+async function findInputs(engine: WarmEngine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a made-up input would be too large';
   for (const fill of fills) {
     // Neighbouring seeds give neighbouring first values: spread them.
@@ -76,13 +100,13 @@ async function findInputs(engine: Engine, signature: Signature, outputs: readonl
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done') return { make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
+    if (part?.is === 'Done') return { fill, make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
     problem = part?.why ?? problem;
   }
   return { problem };
 }
 
-async function rowsAreIndependent(engine: Engine, outputs: readonly string[], make: Make): Promise<boolean> {
+async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[], make: Make): Promise<boolean> {
   const together = await engine.run({ parts: [make(0), make(1), make(2)], outputs });
   if (!together.together) return false;
   for (const position of [0, 1, 2]) {

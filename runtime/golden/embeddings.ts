@@ -10,7 +10,7 @@ import { parseJson } from '../protocol/json.ts';
 
 /** @throws AppError REQUEST_INVALID when it is no such answer */
 export function decodeEmbeddings(body: Uint8Array, maxElements: number): NamedTensors {
-  return embeddingsOf(parseJson(body, 4, 'the answer'), maxElements);
+  return embeddingsOf(parseJson(body, { maxDepth: 4 }, 'the answer'), maxElements);
 }
 
 /** @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE */

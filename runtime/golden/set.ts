@@ -57,7 +57,7 @@ function linesOf(bytes: Bytes): readonly Part[] {
 const lineFields = ['request', 'expected'];
 
 function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
-  const value = within(where, 'it', () => parseJson(text, caseDepth, 'the line'));
+  const value = within(where, 'it', () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
   if (!isRecord(value)) throw invalid(where, 'is no JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
   if (unknown !== undefined) throw invalid(where, `no such field as '${unknown.slice(0, 64)}'; there are ${lineFields.join(' and ')}`);
@@ -102,7 +102,7 @@ function frameAt(bytes: Bytes, at: number, where: string): Frame {
 }
 
 function parseFrames(bytes: Bytes, { request, expected }: { readonly request: Frame; readonly expected: Frame }, { where, model }: { readonly where: string; readonly model: string }): GoldenCase {
-  const parse = (frame: Frame, part: string): unknown => (frame.jsonTo === frame.from ? undefined : within(where, part, () => parseJson(bytes.slice(frame.from, frame.jsonTo), caseDepth, 'its JSON')));
+  const parse = (frame: Frame, part: string): unknown => (frame.jsonTo === frame.from ? undefined : within(where, part, () => parseJson(bytes.slice(frame.from, frame.jsonTo), { maxDepth: caseDepth }, 'its JSON')));
   const blob = ({ jsonTo, to }: Frame): Uint8Array<ArrayBuffer> => bytes.slice(jsonTo, to);
   return caseOf({ request: parse(request, 'request'), requestBlob: blob(request), expected: parse(expected, 'expected'), expectedBlob: blob(expected) }, where, model);
 }

@@ -8,7 +8,7 @@
  * Source: OpenAI's OpenAPI description of /v1/embeddings and of its error object.
  */
 import { AppError } from '../../api/errors.ts';
-import { isRecord } from '../../api/record.ts';
+import { isRecord, ownValue } from '../../api/record.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { parseJson } from './json.ts';
 
@@ -30,9 +30,12 @@ export type EmbeddingsRequest = {
 
 const fields = ['model', 'input', 'encoding_format', 'dimensions', 'user'] as const;
 
-/** @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is no JSON object */
-export function parseEmbeddingsRequest(body: Uint8Array): EmbeddingsRequest {
-  const value = parseJson(body, maxDepth, 'the body');
+/**
+ * @param memoryBytes most memory that parsing may take
+ * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object, REQUEST_TOO_LARGE for `memoryBytes`
+ */
+export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity): EmbeddingsRequest {
+  const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');
   if (!isRecord(value)) throw new AppError('REQUEST_INVALID', { problem: 'the body is not a JSON object' });
   const unknown = Object.keys(value).find((key) => !(fields as readonly string[]).includes(key));
   if (unknown !== undefined) throw wrong(printName(unknown), `this server does not know the field; it takes ${fields.join(', ')}`);
@@ -63,6 +66,8 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
 function checkText(input: unknown, field: string): void {
   if (typeof input !== 'string') throw wrong(field, 'must be text, as the first entry is');
   if (input === '') throw wrong(field, 'is empty');
+  // JSON can spell half of a surrogate pair; a tokenizer would read it as another character.
+  if (!input.isWellFormed()) throw wrong(field, 'is not text: it has half of a surrogate pair');
 }
 
 function checkIds(input: unknown, field: string): void {
@@ -101,7 +106,7 @@ const codeNames: Readonly<Record<string, string>> = { MODEL_UNKNOWN: 'model_not_
 /** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
-  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: codeNames[code] ?? code.toLowerCase() } };
+  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: ownValue(codeNames, code) ?? code.toLowerCase() } };
 }
 
 function typeOf(status: number): string {

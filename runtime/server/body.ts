@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
 import { AppError } from '../../api/errors.ts';
+import { ownValue } from '../../api/record.ts';
 
 /** What one request's body holds of the budget. */
 export type Lease = {
@@ -21,10 +22,11 @@ export type Lease = {
 
 /** Counts the bytes of bodies in memory. */
 export class BodyBudget {
-  readonly #limitBytes: number;
+  readonly #limitBytes: () => number;
   #heldBytes = 0;
 
-  constructor(limitBytes: number) {
+  /** @param limitBytes read anew each time: it shrinks once the model has taken its memory */
+  constructor(limitBytes: () => number) {
     this.#limitBytes = limitBytes;
   }
 
@@ -37,7 +39,8 @@ export class BodyBudget {
     return {
       grow: (bytes) => {
         // A body alone always fits: its own limit is checked elsewhere.
-        if (this.#heldBytes > own && this.#heldBytes + bytes > this.#limitBytes) throw new AppError('BODIES_FULL', { limitBytes: this.#limitBytes });
+        const limitBytes = this.#limitBytes();
+        if (this.#heldBytes > own && this.#heldBytes + bytes > limitBytes) throw new AppError('BODIES_FULL', { limitBytes });
         own += bytes;
         this.#heldBytes += bytes;
       },
@@ -62,7 +65,7 @@ export type BodyRules = {
  */
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  const expand = expanders[encoding];
+  const expand = ownValue(expanders, encoding);
   if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is none of ${Object.keys(expanders).join(', ')}` });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);

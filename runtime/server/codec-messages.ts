@@ -10,13 +10,12 @@ import type { DecodeLimits, InferRequest } from '../protocol/oip/decode.ts';
 import type { EncodedResponse, InferResponse } from '../protocol/oip/encode.ts';
 
 export type CodecSetup = {
-  readonly limits: DecodeLimits;
   /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
   readonly nice: number;
 };
 
 export type CodecTask =
-  | { readonly do: 'decode'; readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number }
+  | { readonly do: 'decode'; readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number; readonly limits: DecodeLimits }
   | { readonly do: 'encode'; readonly response: InferResponse };
 
 export type CodecAnswer =

@@ -13,11 +13,11 @@ import { joinEncoded, type CodecAnswer, type CodecSetup, type CodecTask } from '
 
 const utf8 = new TextEncoder();
 
-function serve(port: MessagePort, { limits, nice }: CodecSetup): void {
+function serve(port: MessagePort, { nice }: CodecSetup): void {
   if (nice > 0) setPriority(0, nice);
   port.on('message', (task: CodecTask) => {
     try {
-      const answer = work(task, limits);
+      const answer = work(task);
       port.postMessage(answer, answer.is === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
     } catch (error) {
       // What is no AppError is a bug; it ends this thread, and the log says so.
@@ -27,8 +27,8 @@ function serve(port: MessagePort, { limits, nice }: CodecSetup): void {
   });
 }
 
-function work(task: CodecTask, limits: CodecSetup['limits']): CodecAnswer {
-  if (task.do === 'decode') return { is: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, limits) };
+function work(task: CodecTask): CodecAnswer {
+  if (task.do === 'decode') return { is: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
   const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
   // As bytes, so that they are handed over: a string would be copied here and encoded again over there.
   return { is: 'Encoded', encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) } };

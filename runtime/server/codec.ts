@@ -2,11 +2,13 @@
  * Turns infer bodies into tensors and back: small ones here and now, large JSON on a thread of its own.
  *
  * Owns:   that thread, its queue and its heap limit.
- * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a time.
- * Ends:   every call settles; a body whose parsing exhausts the thread's heap is refused, the thread replaced.
+ * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a
+ *         time. What would take more than `memoryBytes` is refused before anything is allocated for it.
+ * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread replaced.
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
+import { formatBytes } from '../../api/units.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { decodeInfer, type DecodeLimits, type InferRequest } from '../protocol/oip/decode.ts';
@@ -22,18 +24,36 @@ const hugeJsonBytes = 8 * 2 ** 20;
 export interface Codec {
   /** @throws AppError as decodeInfer does */
   decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest>;
-  /** @throws AppError as encodeInfer does */
+  /** @throws AppError as encodeInfer does; REQUEST_TOO_LARGE for more values than can be printed */
   encode(response: InferResponse): Promise<Encoded>;
   close(): Promise<void>;
 }
 
-export type CodecOptions = CodecSetup & { readonly logger: Logger; /** Megabytes of the thread's heap. */ readonly heapMb: number; readonly jsonLimitBytes: number };
+export type CodecOptions = {
+  readonly limits: DecodeLimits;
+  /** Scheduling priority below the HTTP thread's, 0 (same) to 19. */
+  readonly nice: number;
+  readonly logger: Logger;
+  /** What parsing or printing one body may take. */
+  readonly memoryBytes: number;
+  /** The JSON of one body. */
+  readonly jsonLimitBytes: number;
+  /** Heap of the thread beside what its program takes; `memoryBytes` unless given. Smaller only in tests. */
+  readonly heapBytes?: number;
+};
+
+/** What the thread's program takes. */
+const programHeapMb = 16;
+/** New objects of the thread; V8 would take three times 16 MiB on its own. */
+const youngHeapMb = 8;
+/** A number is printed with up to 25 characters, as text and again as bytes, from a list of them. */
+const printedBytes = 64;
 
 type Job = { readonly task: CodecTask; readonly transfer: ArrayBuffer[]; readonly resolve: (answer: CodecAnswer) => void; readonly reject: (error: unknown) => void };
 
 export class ThreadedCodec implements Codec {
   readonly #options: CodecOptions;
-  readonly #limits: DecodeLimits;
+  #memoryBytes: number;
   #thread: Worker;
   #queue: Job[] = [];
   #current: Job | undefined;
@@ -42,25 +62,38 @@ export class ThreadedCodec implements Codec {
 
   constructor(options: CodecOptions) {
     this.#options = options;
-    this.#limits = options.limits;
+    this.#memoryBytes = options.memoryBytes;
     this.#thread = this.#start();
+  }
+
+  /** Changes what one body may take, from the next body on. */
+  limitMemory(memoryBytes: number): void {
+    this.#memoryBytes = memoryBytes;
+    if (this.#current === undefined) this.#replace();
   }
 
   async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
     const { jsonLimitBytes } = this.#options;
+    const limits = this.#limits;
     if (Math.min(jsonBytes, body.length) > jsonLimitBytes) throw new AppError('REQUEST_TOO_LARGE', { what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`, limit: jsonLimitBytes });
-    if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, this.#limits);
-    const answer = await this.#ask({ do: 'decode', body, jsonBytes }, [body.buffer]);
+    if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
+    const answer = await this.#ask({ do: 'decode', body, jsonBytes, limits }, [body.buffer]);
     if (answer.is !== 'Decoded') throw unexpected(answer);
     return answer.request;
   }
 
   async encode(response: InferResponse): Promise<Encoded> {
-    if (jsonElements(response.outputs) <= largeJsonElements) return joinEncoded(encodeInfer(response));
+    const elements = jsonElements(response.outputs);
+    if (elements <= largeJsonElements) return joinEncoded(encodeInfer(response));
+    if (elements * printedBytes > this.#memoryBytes) throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
     const { response: own, transfer } = toHandOver(response);
     const answer = await this.#ask({ do: 'encode', response: own }, transfer);
     if (answer.is !== 'Encoded') throw unexpected(answer);
     return answer.encoded;
+  }
+
+  get #limits(): DecodeLimits {
+    return { ...this.#options.limits, jsonMemoryBytes: this.#memoryBytes };
   }
 
   async close(): Promise<void> {
@@ -83,9 +116,10 @@ export class ThreadedCodec implements Codec {
   }
 
   #start(): Worker {
-    const { limits, nice, heapMb, logger } = this.#options;
+    const { nice, heapBytes = this.#memoryBytes, logger } = this.#options;
     const thread = new Worker(new URL('./codec-thread.ts', import.meta.url), {
-      workerData: { limits, nice } satisfies CodecSetup, name: 'codec', resourceLimits: { maxOldGenerationSizeMb: heapMb },
+      workerData: { nice } satisfies CodecSetup, name: 'codec',
+      resourceLimits: { maxOldGenerationSizeMb: programHeapMb + Math.ceil(heapBytes / 2 ** 20), maxYoungGenerationSizeMb: youngHeapMb },
     });
     thread.unref();
     thread.on('message', (answer: CodecAnswer) => this.#hear(answer));
@@ -119,10 +153,19 @@ export class ThreadedCodec implements Codec {
     this.#current = undefined;
     this.#thread = this.#start();
     const exhausted = (this.#failure as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY';
-    job?.reject(exhausted ? new AppError('REQUEST_TOO_LARGE', { what: 'the JSON, once parsed,', limit: this.#options.heapMb * 2 ** 20 }) : this.#failure);
+    job?.reject(exhausted ? exhaustedBy(job.task, this.#memoryBytes) : this.#failure);
     this.#failure = undefined;
     this.#next();
   }
+}
+
+function tooLargeToPrint(elements: number, limit: number): AppError {
+  return new AppError('REQUEST_TOO_LARGE', { what: `the answer's ${elements} values as JSON`, limit, advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows' });
+}
+
+function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
+  if (task.do === 'encode') return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
+  return new AppError('REQUEST_TOO_LARGE', { what: 'the memory to parse the request', limit: formatBytes(memoryBytes), advice: 'send fewer values, or tensors as binary data' });
 }
 
 function jsonElements(outputs: readonly { readonly tensor: Tensor; readonly binary: boolean }[]): number {

@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../api/errors.ts';
+import { outcomeKindOf, type OutcomeKind } from '../../api/outcomes.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Draft, Sampler } from '../agreement/sampler.ts';
@@ -18,15 +19,21 @@ import type { RouteName, RuntimeMetrics } from './metrics.ts';
 import { findRoute, type Route, type RouteTable } from './routes.ts';
 import type { Tally } from './tally.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
+import { ClientDeadline } from './client-deadline.ts';
 
 export type ExchangeWorld = {
   readonly routes: () => RouteTable;
   readonly admit: () => void;
   /** How long somebody who came now would wait. */
   readonly expectedWaitMs: () => number;
+  /** What the server allows a run at most; a client's deadline that is shorter is the client's own affair. */
+  readonly ownDeadlineMs: () => number;
+  /** Requests that have no answer yet. */
+  readonly open: Set<ClientDeadline>;
   /** Answers then say `Connection: close`. */
   readonly draining: () => boolean;
-  readonly bodyLimitBytes: number;
+  /** Of one body, also after decompression. */
+  readonly bodyLimitBytes: () => number;
   readonly budget: BodyBudget;
   readonly metrics: Pick<RuntimeMetrics, 'served' | 'refused'>;
   readonly counters: Pick<Counters, 'record'>;
@@ -42,10 +49,12 @@ export type Exchange = {
   /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
   readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
   readonly trace: RequestTrace;
-  /** Aborted when the client leaves. */
+  /** Aborted when the client leaves or its deadline has come. */
   readonly signal: AbortSignal;
   /** On the clock's monotonic scale, from the header; undefined without one. */
   readonly deadlineMs: number | undefined;
+  /** Says that the body gives a deadline, too: the earlier one counts. @returns it, on the clock's monotonic scale */
+  readonly endBy: (deadlineMs: number | undefined) => number | undefined;
   /** The clock's monotonic scale. */
   readonly nowMs: () => number;
 };
@@ -58,23 +67,34 @@ let lastRequest = 0;
 
 /** Never rejects. */
 export async function serveRequest(world: ExchangeWorld, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const gone = new AbortController();
-  response.on('close', () => { if (!response.writableFinished) gone.abort(new ClientGone()); });
-  const lease = world.budget.lease();
-  const live: Live = { request, response, lease, signal: gone.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
+  const ended = new AbortController();
+  response.on('close', () => { if (!response.writableFinished) ended.abort(new ClientGone()); });
+  const deadline = new ClientDeadline(world.clock, ended);
+  const live: Live = { request, response, deadline, lease: world.budget.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
   let route: Route | undefined;
+  world.open.add(deadline);
   try {
     route = findRoute(world.routes(), request.method ?? 'GET', pathOf(request.url ?? '/'));
     if (route.needsRoom) world.admit();
-    succeed(world, live, { route, answer: await route.handle(exchangeOf(world, live, route)) });
+    succeed(world, live, { route, answer: await handled(world, live, route) });
   } catch (error) {
     fail(world, live, { route, error });
   } finally {
+    deadline.dispose();
+    world.open.delete(deadline);
     live.draft?.dropped();
-    lease.end();
     // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays usable.
     if (!request.readableEnded) request.resume();
   }
+}
+
+/**
+ * The handler's answer, or REQUEST_EXPIRED when the deadline comes first, whatever the handler is doing: a run cannot be
+ * stopped. The body stays charged until the handler is done with it.
+ */
+async function handled(world: ExchangeWorld, live: Live, route: Route): Promise<Answer> {
+  const work = (async () => route.handle(exchangeOf(world, live, route)))().finally(() => live.lease.end());
+  return Promise.race([work, live.deadline.expired]);
 }
 
 function succeed(world: ExchangeWorld, live: Live, { route, answer }: { readonly route: Route; readonly answer: Answer }): void {
@@ -105,15 +125,17 @@ function fail(world: ExchangeWorld, live: Live, { route, error }: { readonly rou
   const { trace, signal, request, requestId } = live;
   trace.encoded();
   const shown = clientErrorOf(error);
-  const left = signal.aborted || request.socket.destroyed;
+  const left = signal.reason instanceof ClientGone || error instanceof ClientGone || request.socket.destroyed;
   if (!left) {
     write(world, live, errorAnswer(world, route, shown));
     if (shown.kind === 'bug') world.logger.error('request failed', { requestId, err: error });
   }
-  record(world, { route: route?.name ?? 'other', trace, status: left ? abandoned : shown.status, error: shown });
+  const kind = outcomeKindOf({ ...shown, clientDeadlineMs: live.deadline.givenMs, ownDeadlineMs: world.ownDeadlineMs() });
+  record(world, { route: route?.name ?? 'other', trace, status: left ? abandoned : shown.status, error: { code: shown.code, kind } });
 }
 
 type Live = {
+  readonly deadline: ClientDeadline;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly lease: Lease;
@@ -125,16 +147,22 @@ type Live = {
 };
 
 function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
-  const { request, trace, signal, lease } = live;
+  const { request, trace, signal, lease, deadline } = live;
   const timeoutMs = timeoutOf(request.headers[timeoutHeader]);
+  const deadlineMs = deadline.endBy(timeoutMs === undefined ? undefined : world.clock.monotonic() + timeoutMs);
   return {
     headers: headersOf(request),
     trace,
     signal,
     nowMs: () => world.clock.monotonic(),
-    deadlineMs: timeoutMs === undefined ? undefined : world.clock.monotonic() + timeoutMs,
+    deadlineMs,
+    endBy: (earlierMs) => deadline.endBy(earlierMs),
     readBody: async (headBytes) => {
-      const body = await readBody(request, { limitBytes: world.bodyLimitBytes, headBytes, lease });
+      const body = await readBody(request, { limitBytes: world.bodyLimitBytes(), headBytes, lease }).catch((error: unknown) => {
+        // The connection broke off in mid-body: nothing of ours failed.
+        throw request.errored === null || request.errored === undefined || error instanceof AppError ? error : new ClientGone();
+      });
+      signal.throwIfAborted();
       trace.received();
       if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
       return body;
@@ -194,7 +222,7 @@ function requestIdOf(request: IncomingMessage): string {
   return `r-${process.pid.toString(36)}-${lastRequest.toString(36)}`;
 }
 
-type Result = { readonly route: RouteName; readonly trace: RequestTrace; readonly status: number; readonly error?: ClientError };
+type Result = { readonly route: RouteName; readonly trace: RequestTrace; readonly status: number; readonly error?: { readonly code: string; readonly kind: OutcomeKind } };
 
 function record(world: ExchangeWorld, { route, trace, status, error }: Result): void {
   const kind = status === abandoned ? 'abandoned' : error?.kind;

@@ -5,16 +5,23 @@
  * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
  *         connections; idle ones are kept for 75 s, longer than load balancers keep theirs, so that it is never us
  *         who closes one in use. Whoever breaks these or HTTP is told, and gone 5 s later.
- * Ends:   drain() answers what comes for a while, telling clients to close; close() waits for what is under way.
+ * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AppError } from '../../api/errors.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
+import { ownValue } from '../../api/record.ts';
+import { Arrivals } from './arrivals.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience };
+export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience;
+  /** For what `quiet` measures; the machine's unless given. */
+  readonly clock?: Clock;
+  /** Requests with these URLs do not keep a draining server awake. None unless given. */
+  readonly isProbe?: (url: string) => boolean;
+};
 
 /** With clients that do not keep to the rules; other ones in tests. */
 export type Patience = {
@@ -36,11 +43,16 @@ const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
 export class HttpServers {
   readonly #servers: readonly Server[];
   readonly #sockets = new Set<Socket>();
+  readonly #clock: Clock;
+  readonly #arrivals: Arrivals;
   #closing = false;
 
-  private constructor(servers: readonly Server[], maxConnections: number) {
+  private constructor(servers: readonly Server[], { maxConnections, clock = systemClock, isProbe = () => false }: Listen) {
     this.#servers = servers;
+    this.#clock = clock;
+    this.#arrivals = new Arrivals(clock, isProbe);
     for (const server of servers) {
+      this.#arrivals.listenTo(server);
       server.on('connection', (socket: Socket) => {
         this.#sockets.add(socket);
         socket.on('close', () => this.#sockets.delete(socket));
@@ -71,7 +83,7 @@ export class HttpServers {
       for (const server of servers) server.close();
       throw error;
     }
-    return new HttpServers(servers, where.maxConnections);
+    return new HttpServers(servers, where);
   }
 
   get port(): number {
@@ -81,6 +93,20 @@ export class HttpServers {
 
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  /**
+   * Goes on serving until no request and no connection has come for `quietMs`, but for `mostMs` at most.
+   * @param hurry aborted when there is no time for that
+   */
+  async quiet({ quietMs, mostMs }: { readonly quietMs: number; readonly mostMs: number }, hurry?: AbortSignal): Promise<void> {
+    const beganMs = this.#clock.monotonic();
+    for (;;) {
+      const untilMs = Math.min(Math.max(this.#arrivals.lastMs, beganMs) + quietMs, beganMs + mostMs);
+      const leftMs = untilMs - this.#clock.monotonic();
+      if (leftMs <= 0 || hurry?.aborted === true) return;
+      await this.#clock.sleep(leftMs, hurry);
+    }
   }
 
   /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
@@ -144,7 +170,7 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 function faultOf(error: NodeJS.ErrnoException): string {
-  const [status, message] = reasons[error.code ?? ''] ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
   const body = JSON.stringify({ error: message });
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }

@@ -65,10 +65,16 @@ export class MemoryGuard {
     if (this.#refusing && limitBytes !== undefined) throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
   }
 
+  /** Reads once; undefined when it cannot be read. */
+  async anonymousBytes(): Promise<number | undefined> {
+    const { read = readStatus } = this.#options;
+    return parseAnonymousBytes(await read().catch(() => ''));
+  }
+
   /** Reads once and does what follows. */
   async look(): Promise<void> {
-    const { read = readStatus, clock, recycle, logger } = this.#options;
-    const bytes = parseAnonymousBytes(await read().catch(() => ''));
+    const { clock, recycle, logger } = this.#options;
+    const bytes = await this.anonymousBytes();
     if (bytes === undefined) return;
     this.#anonymousBytes = bytes;
     this.#peakBytes = Math.max(this.#peakBytes, bytes);

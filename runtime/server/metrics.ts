@@ -4,7 +4,7 @@
  * Owns:  their names, labels and buckets. Labels come from closed sets; readings are taken when scraped.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { ErrorKind } from '../../api/errors.ts';
+import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
 import { stages, type StageTimes } from './trace.ts';
 
@@ -17,6 +17,8 @@ export type Readings = {
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
   readonly connections: () => number;
   readonly ready: () => boolean;
+  readonly oldestRunMs: () => number;
+  readonly runLimitMs: () => number;
 };
 
 export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
@@ -25,7 +27,7 @@ export type Served = {
   readonly route: RouteName;
   readonly status: number;
   /** Undefined for a success. `abandoned`: the client left before its answer. */
-  readonly kind: ErrorKind | 'abandoned' | undefined;
+  readonly kind: OutcomeKind | 'abandoned' | undefined;
   readonly times: StageTimes;
 };
 
@@ -45,7 +47,7 @@ export class RuntimeMetrics {
     const registers = [this.registry];
     collectProcess(this.registry);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
-    this.#requests = new Counter({ name: 'onnx_runtime_requests_total', help: 'Requests answered, by route, HTTP status and kind of error ("" for none).', labelNames: ['route', 'code', 'kind'], registers });
+    this.#requests = new Counter({ name: 'onnx_runtime_requests_total', help: 'Requests answered, by route, HTTP status and kind of outcome ("" for a result).', labelNames: ['route', 'code', 'kind'], registers });
     this.#stages = new Histogram({ name: 'onnx_runtime_request_stage_seconds', help: 'Where the time of inference requests goes.', labelNames: ['stage'], buckets: stageBuckets, registers });
     this.#refused = new Counter({ name: 'onnx_runtime_refused_total', help: 'Inference requests that got no result, by error code.', labelNames: ['reason'], registers });
     this.#rows = new Histogram({ name: 'onnx_runtime_batch_rows', help: 'Rows of each run.', buckets: rowBuckets, registers });
@@ -94,6 +96,8 @@ export class RuntimeMetrics {
     gauge('ready', '1 while requests are welcome.', (now) => Number(now.ready()));
     gauge('queue_depth', 'Requests that wait for a run.', (now) => now.queueDepth());
     gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
+    gauge('run_oldest_seconds', 'Age of the oldest run under way; 0 without one.', (now) => now.oldestRunMs() / 1000);
+    gauge('run_limit_seconds', 'A run that takes longer is taken for one that does not end.', (now) => now.runLimitMs() / 1000);
     gauge('memory_anonymous_bytes', 'Memory that only this process holds; mapped weights are not in it.', (now) => now.memory().anonymousBytes);
     gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes ?? Infinity);
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);

@@ -65,6 +65,11 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
   };
 }
 
+/** Whether a path is one of those that load balancers and kubelets ask again and again. */
+export function isProbe(url: string): boolean {
+  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)(?:\?|$)/.test(url);
+}
+
 function route(name: RouteName, handle: Handle): Route {
   return { name, needsRoom: false, handle, errorBody: protocolErrorBody };
 }
@@ -82,7 +87,7 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   checkInputs(model.signature, request.inputs, datatypeOf);
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
-  const deadlineMs = soonest(exchange.deadlineMs, request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
+  const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   trace.inferred(result);
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
@@ -131,9 +136,4 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
 
 function elementsOf(inputs: NamedTensors): number {
   return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
-}
-
-function soonest(...deadlines: readonly (number | undefined)[]): number | undefined {
-  const known = deadlines.filter((deadline) => deadline !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }

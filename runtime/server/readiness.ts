@@ -9,20 +9,30 @@ import type { Clock } from '../../lib/clock.ts';
 export type State = 'Loading' | 'Warming' | 'Ready' | 'Draining';
 
 const words: Readonly<Record<State, string>> = { Loading: 'loading the model', Warming: 'warming up', Ready: 'ready', Draining: 'shutting down' };
+/** How the runs are doing (engine/run-watch.ts). */
+export type RunsSeen = {
+  /** How long every worker has been in the run that it is in; 0 while one is free. */
+  readonly stuckMs: number;
+  /** A longer run is taken for one that does not end. */
+  readonly limitMs: number;
+};
+
 /** A worker that failed is replaced within seconds. With none for this long, only a new process can help. */
 const withoutWorkersMs = 60_000;
 
 export class Readiness {
   readonly #clock: Clock;
   readonly #workers: () => { readonly ready: number };
+  readonly #runs: () => RunsSeen;
   #state: State = 'Loading';
   #startedUp = false;
   #lostAtMs: number | undefined;
 
   /** @param workers asked once there are any */
-  constructor(clock: Clock, workers: () => { readonly ready: number }) {
+  constructor(clock: Clock, workers: () => { readonly ready: number }, runs: () => RunsSeen = () => ({ stuckMs: 0, limitMs: Infinity })) {
     this.#clock = clock;
     this.#workers = workers;
+    this.#runs = runs;
   }
 
   get state(): State {
@@ -36,7 +46,13 @@ export class Readiness {
 
   /** Requests are welcome. */
   get ready(): boolean {
-    return this.#state === 'Ready' && this.#workers().ready > 0;
+    return this.#state === 'Ready' && this.#workers().ready > 0 && !this.stuck;
+  }
+
+  /** Every worker has been in one run for longer than a run may take. */
+  get stuck(): boolean {
+    const { stuckMs, limitMs } = this.#runs();
+    return this.#startedUp && stuckMs > limitMs;
   }
 
   /** The model was loaded and warmed once; stays true. */
@@ -46,6 +62,16 @@ export class Readiness {
 
   /** Whoever asks gets an answer, so the event loop turns; what may be dead are the workers. */
   get alive(): boolean {
+    return !this.#isHopeless && this.#hasWorkers;
+  }
+
+  /** Twice the time after which readiness went: the runs do not end, and only a new process can help. */
+  get #isHopeless(): boolean {
+    const { stuckMs, limitMs } = this.#runs();
+    return this.#startedUp && stuckMs > 2 * limitMs;
+  }
+
+  get #hasWorkers(): boolean {
     if (!this.#startedUp || this.#workers().ready > 0) {
       this.#lostAtMs = undefined;
       return true;
@@ -56,6 +82,7 @@ export class Readiness {
 
   /** In words, for people. */
   get reason(): string {
+    if (this.stuck) return stuckWords(this.#runs());
     return this.#state === 'Ready' && this.#workers().ready === 0 ? 'every worker is being replaced' : words[this.#state];
   }
 
@@ -64,6 +91,10 @@ export class Readiness {
    * @throws AppError NOT_READY
    */
   admit(): void {
-    if (!this.#startedUp) throw new AppError('NOT_READY', { state: this.reason });
+    if (!this.#startedUp || this.stuck) throw new AppError('NOT_READY', { state: this.reason });
   }
+}
+
+function stuckWords({ stuckMs, limitMs }: RunsSeen): string {
+  return `every worker has been in one run for ${Math.round(stuckMs / 1000)} s, the limit is ${Math.round(limitMs / 1000)} s`;
 }

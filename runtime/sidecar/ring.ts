@@ -9,6 +9,7 @@
 import { maxBlockClasses } from '../../api/parse-report.ts';
 import { blockAt, blockSeconds, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type Report, type Traffic } from '../../api/report.ts';
 import { base, growth } from '../histogram.ts';
+import { ownValue } from '../../api/record.ts';
 
 /** When a reading came: by the clock that people share, and by the one that only grows. */
 export type ReadAt = { readonly wallMs: number; readonly monotonicMs: number };
@@ -135,8 +136,8 @@ type Counts = Readonly<Record<string, number>>;
 
 /** `after` less `before`, without what did not change; undefined when anything would be below 0. */
 function lessCounts(after: Counts, before: Counts): Counts | undefined {
-  for (const [key, count] of Object.entries(before)) if ((after[key] ?? 0) < count) return undefined;
-  return Object.fromEntries(Object.entries(after).flatMap(([key, count]) => (count === (before[key] ?? 0) ? [] : [[key, count - (before[key] ?? 0)]])));
+  for (const [key, count] of Object.entries(before)) if ((ownValue(after, key) ?? 0) < count) return undefined;
+  return Object.fromEntries(Object.entries(after).flatMap(([key, count]) => (count === (ownValue(before, key) ?? 0) ? [] : [[key, count - (ownValue(before, key) ?? 0)]])));
 }
 
 // ── adding it to its block ──
@@ -170,7 +171,7 @@ function sumOfHistograms({ base, growth, counts }: Histogram, more: Histogram): 
 
 function moreCounts(a: Counts, b: Counts): Counts {
   const sum: Record<string, number> = { ...a };
-  for (const [key, count] of Object.entries(b)) sum[key] = (sum[key] ?? 0) + count;
+  for (const [key, count] of Object.entries(b)) sum[key] = (ownValue(sum, key) ?? 0) + count;
   return sum;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `node scripts/images/build.ts --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
+ * `npm run image -- --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
  *
  * Owns:  flags, the order of the steps and what is printed. One image for prepare, runtime and sidecar: a node pulls it
  *        once for all three.
@@ -20,7 +20,7 @@ import { BuildError, runProgram } from './run-program.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-const usage = `usage: node scripts/images/build.ts --out FILE.tar [--tag TAG]
+const usage = `usage: npm run image -- --out FILE.tar [--tag TAG]
 
 Builds the image of prepare, runtime and sidecar and writes it as an OCI archive.
 Needs buildah, apt-get with fresh lists, dpkg, and node_modules as npm ci makes it.

@@ -3,7 +3,7 @@
  *
  * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero can
  *       be told from nothing. Run by hand when local mode moves to a newer Kubernetes, with the folder that holds the Go
- *       modules: `node scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`.
+ *       modules: `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

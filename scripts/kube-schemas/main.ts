@@ -3,7 +3,7 @@
  *
  * Owns: which built-in types local mode knows and what is kept of their schemas: structure, list types and
  *       keys, meaningful defaults; no prose. Run by hand when local mode moves to a newer Kubernetes:
- *       `kubectl proxy --port 8001`, then `node scripts/kube-schemas/main.ts http://127.0.0.1:8001`.
+ *       `kubectl proxy --port 8001`, then `scripts/kube-schemas/main.ts http://127.0.0.1:8001`, by the project's Node.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ async function main(server: string): Promise<void> {
 
 const [server] = process.argv.slice(2);
 if (server === undefined) {
-  process.stderr.write('usage: node scripts/kube-schemas/main.ts URL-OF-KUBECTL-PROXY\n');
+  process.stderr.write('usage: scripts/kube-schemas/main.ts URL-OF-KUBECTL-PROXY\n');
   process.exit(2);
 }
 await main(server);

@@ -24,7 +24,7 @@ const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN
 
 Tells the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a cluster the
 operator runs beside it, on this machine; its nodes have to see this machine's file system and have the runtime's image:
-node scripts/images/build.ts --out FILE.tar, then import FILE.tar on the nodes. Stories of exact weights are told where a
+npm run image -- --out FILE.tar, then import FILE.tar on the nodes. Stories of exact weights are told where a
 GatewayClass is accepted, and skipped elsewhere.
 
   --only TARGET    one target alone

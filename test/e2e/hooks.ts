@@ -1,10 +1,13 @@
 /** Ends what the stories started: after the last one, or when they are told to stop. Given to mocha by `--require`. */
+import { systemClock } from '../../lib/clock.ts';
+import { exitCodes, signalHandler } from '../../lib/lifecycle.ts';
 import { closeWorld } from './story.ts';
 
 export const mochaHooks = { afterAll: closeWorld };
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => {
-    void closeWorld().finally(() => process.exit(130));
-  });
-}
+const onSignal = signalHandler({
+  clock: systemClock,
+  end: () => void closeWorld().finally(() => process.exit(exitCodes.interrupted)),
+  endNow: () => process.exit(exitCodes.interrupted),
+});
+process.on('SIGTERM', onSignal).on('SIGINT', onSignal);

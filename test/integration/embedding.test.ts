@@ -60,7 +60,7 @@ describe('the task Embedding on ONNX Runtime', () => {
         inputs: encoderInputs({ inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64' })), outputs: [] }).specs,
         outputs: [{ name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', hidden] }, { name: 'sentence_embedding', type: 'float32', dims: ['batch', hidden] }],
       },
-      inference, sourceFile: (path) => join(folder, path), clock: systemClock, logger: silentLogger,
+      inference, sourceFile: (path) => join(folder, path), parseBytes: () => 256 * 2 ** 20, clock: systemClock, logger: silentLogger,
     });
     try {
       const reply = await task.routes[0]!.handle({

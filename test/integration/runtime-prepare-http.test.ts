@@ -151,10 +151,12 @@ describe('fetching a model over http', () => {
     await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /more than 5 times/));
   });
 
-  it('does not follow a redirect to a metadata address', async () => {
-    world.server.on = (_request, response) => (response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data' }).end(), true);
-    await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /169\.254\.169\.254/));
-  });
+  for (const host of ['169.254.169.254', '2852039166', '0xa9.0376.43518', '[::ffff:a9fe:a9fe]', '[64:ff9b::a9fe:a9fe]', '[2002:a9fe:a9fe::1]', '168.63.129.16', '[fd20:ce::254]']) {
+    it(`does not follow a redirect to the metadata address ${host}`, async () => {
+      world.server.on = (_request, response) => (response.writeHead(302, { location: `http://${host}/latest/meta-data` }).end(), true);
+      await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /a link-local or metadata address/));
+    });
+  }
 
   it('does not follow a redirect to another scheme', async () => {
     world.server.on = (_request, response) => (response.writeHead(302, { location: 'file:///etc/passwd' }).end(), true);

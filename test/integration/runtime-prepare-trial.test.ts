@@ -87,7 +87,7 @@ describe('a trial', () => {
       const graphPath = await writeModel(folder, made, `${made.graph.name}.onnx`);
       return {
         graphPath, name: 'm.onnx', info: change.info ?? (await inspectModel(graphPath)), execution, memory,
-        optimiseFromBytes: 1000, folder: join(folder, 'optimised', made.graph.name), tools: { ...tools, logger: silentLogger }, ...change,
+        runsMs: 60_000, optimiseFromBytes: 1000, folder: join(folder, 'optimised', made.graph.name), tools: { ...tools, logger: silentLogger }, ...change,
       };
     };
 

@@ -2,51 +2,19 @@
  * The runtime as a process: `serve` from a file on, a pod's `prepare` and `run`, and what each says when it cannot.
  */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, request as send } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseLastWords } from '../../api/last-words.ts';
-import { nativeEnvironment } from '../../api/names.ts';
-import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { ask, inputOf, jsonOf } from '../support/infer-client.ts';
 import { givenConfig } from '../support/model-server.ts';
 import { matmul, writeModel } from '../support/onnx-models.ts';
+import { givenPod, killPrograms, podIp, start, until } from '../support/runtime-process.ts';
 
-const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
-/** Of this run's own: pods of other tests have other addresses, and all use the same ports. */
-const podIp = `127.${10 + Math.floor(process.pid / 60_000)}.${Math.floor(process.pid / 250) % 250}.${1 + (process.pid % 250)}`;
-
-type Program = { readonly child: ChildProcess; readonly out: () => string; readonly err: () => string; readonly ended: Promise<number | null> };
 
 let folder = '';
-const children = new Set<ChildProcess>();
-
-function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in nativeEnvironment)));
-  const child = spawn(process.execPath, [main, ...args], { env: { ...inherited, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
-  children.add(child);
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
-  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
-  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => {
-    children.delete(child);
-    resolve(code);
-  }));
-  return { child, out: () => out, err: () => err, ended };
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 15_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error('it never came true');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 const isReady = (url: string): Promise<boolean> => ask(url, '/v2/health/ready').then(({ status }) => status === 200, () => false);
 
@@ -87,7 +55,7 @@ describe('runtime/main.ts', function () {
     await writeModel(join(folder, 'matmul'), matmul());
   });
   after(async () => {
-    for (const child of children) child.kill('SIGKILL');
+    killPrograms();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -133,7 +101,7 @@ describe('runtime/main.ts', function () {
   }
 
   it('prepares and runs a pod, and leaves no last words behind', async () => {
-    const pod = await givenPod('good', {});
+    const pod = await givenPod(folder, 'good', {});
     assert.equal(await start(['prepare'], pod.environment).ended, 0);
     assert.equal(parseLastWords(await readFile(pod.log, 'utf8'))?.kind, 'resolved');
     const program = start(['run'], pod.environment);
@@ -147,7 +115,7 @@ describe('runtime/main.ts', function () {
   });
 
   it('says last why a prepared model cannot be loaded', async () => {
-    const pod = await givenPod('good', { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } });
+    const pod = await givenPod(folder, 'good', { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } });
     const program = start(['run'], pod.environment);
     assert.equal(await program.ended, 2, program.err());
     const words = parseLastWords(await readFile(pod.log, 'utf8'));
@@ -156,21 +124,9 @@ describe('runtime/main.ts', function () {
   });
 
   it('says last that prepare has not run', async () => {
-    const pod = await givenPod('unprepared', {});
+    const pod = await givenPod(folder, 'unprepared', {});
     assert.equal(await start(['run'], pod.environment).ended, 2);
     const words = parseLastWords(await readFile(pod.log, 'utf8'));
     assert.ok(words?.kind === 'failed' && words.code === 'FILE_UNREADABLE' && /has prepare run/.test(words.message), JSON.stringify(words));
   });
 });
-
-/** A pod's folders and environment. */
-async function givenPod(name: string, overrides: Partial<RuntimeConfig>): Promise<{ readonly environment: Record<string, string>; readonly log: string }> {
-  const home = join(folder, name);
-  const config = givenConfig({ source: { uri: `file://${join(folder, 'matmul')}/`, variants: [] }, ...overrides });
-  const paths = { config: join(home, 'config'), cache: join(home, 'cache'), log: join(home, 'log') };
-  await mkdir(paths.config, { recursive: true });
-  await writeFile(join(paths.config, 'runtime.json'), JSON.stringify(config));
-  await writeFile(paths.log, '');
-  const environment = { POD_IP: podIp, ONNX_CONFIG_DIR: paths.config, ONNX_CACHE_DIR: paths.cache, ONNX_TERMINATION_LOG: paths.log, ONNX_ALLOW_FILE: 'true', ONNX_DRAIN_DELAY: '50ms' };
-  return { environment, log: paths.log };
-}

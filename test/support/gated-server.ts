@@ -64,6 +64,3 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 }
 
 export const depthOf = async (running: RunningServer): Promise<number> => (jsonOf(await ask(running.debugUrl, '/counters')) as { queue: { depth: number } }).queue.depth;
-
-/** The warm-up's runs: one for the size, four for the check that rows are independent. */
-export const warmRuns = 5;

@@ -69,7 +69,7 @@ export async function makeServer({ model, config, options, prepared = (usual) =>
   const full = givenConfig(config);
   const server = new ModelServer({
     config: full, prepared: prepared(await givenPrepared(path, full.revision)),
-    addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 256, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0,
+    addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 256, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0, drainMostMs: 600_000, stuckAfterMs: 30_000,
     machine: { cpus: 2 }, memoryLimitBytes: undefined, serverVersion: '0.0.0', cpuFeatures: [], throttledSeconds: () => undefined,
     loadEngine: loadWorkers, sourceFile: (file) => join(folder, file), clock: systemClock, logger: silentLogger,
     ...options,

@@ -174,3 +174,26 @@ export function noise(count: number, scale: number): Float32Array {
   }
   return values;
 }
+
+/**
+ * n int64 scalar, x[batch, 4] → y[batch, 4]: x squared n times. Each squaring takes microseconds; with n = 2^63 - 1 a run
+ * does not end. With n = `trips` given, the number is a weight, and any run is like that.
+ */
+export function loop(trips?: bigint): Model {
+  const body = {
+    name: 'body',
+    nodes: [{ op: 'Identity', inputs: ['go'], outputs: ['goOn'] }, { op: 'Mul', inputs: ['v', 'v'], outputs: ['squared'] }],
+    inputs: [{ name: 'i', type: 'int64', shape: [] }, { name: 'go', type: 'bool', shape: [] }, { name: 'v', type: 'float32' }],
+    outputs: [{ name: 'goOn', type: 'bool', shape: [] }, { name: 'squared', type: 'float32' }],
+  } as const;
+  return {
+    opset: 17,
+    graph: {
+      name: 'loop',
+      nodes: [{ op: 'Loop', inputs: ['n', '', 'x'], outputs: ['y'], attributes: { body: { graph: body } } }],
+      inputs: [...(trips === undefined ? [{ name: 'n', type: 'int64', shape: [] } as const] : []), { name: 'x', type: 'float32', shape: ['batch', 4] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
+      ...(trips === undefined ? {} : { weights: [weight('n', 'int64', [], BigInt64Array.of(trips))] }),
+    },
+  };
+}

@@ -16,6 +16,7 @@ import { answerReview, reviews } from './reviews.ts';
 import { serveScale } from './scale.ts';
 import type { Watches, WatchOptions } from './watch.ts';
 import { createObject, patchObject, replaceObject } from './write.ts';
+import { ownValue } from '../../../api/record.ts';
 
 export type Services = {
   readonly core: Core;
@@ -190,7 +191,7 @@ async function serveObjects(services: Services, exchange: Exchange, target: Targ
     return;
   }
   const handlers = target.name === undefined ? ofCollections : ofObjects;
-  const handle = handlers[exchange.method];
+  const handle = ownValue(handlers, exchange.method);
   const isScoped = target.namespace !== undefined || !target.resource.namespaced;
   if (handle === undefined || !isScoped) throw methodNotAllowed();
   await handle(services.core, exchange, target);

@@ -6,6 +6,7 @@
 import { isRecord } from '../../../lib/json.ts';
 import { keepsUnknown, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
 import { pathText } from './field-set.ts';
+import { ownValue } from '../../../api/record.ts';
 
 /** @param path as `.spec.parts[name="a"]`. @returns one sentence per problem */
 export function configProblems(value: unknown, schema: Schema, path: string): string[] {
@@ -39,7 +40,7 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string): 
 }
 
 function typeProblem(value: unknown, schema: Schema): string | undefined {
-  const expected = expectations[schema.type ?? ''];
+  const expected = ownValue(expectations, schema.type ?? '');
   return expected === undefined || expected.fits(value) ? undefined : `expected ${expected.name}, got ${expected.isScalar ? kindOf(value) : `&{${JSON.stringify(value).replace(/^"|"$/g, '')}}`}`;
 }
 

@@ -28,7 +28,7 @@ export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[])
  */
 export function decodeAnswer(body: Uint8Array<ArrayBuffer>, jsonBytes: number | undefined, limits: DecodeLimits): NamedTensors {
   const end = Math.min(jsonBytes ?? body.length, body.length);
-  return outputsOf(parseJson(body.subarray(0, end), limits.maxRank + 8, 'the answer'), body.subarray(end), limits);
+  return outputsOf(parseJson(body.subarray(0, end), { maxDepth: limits.maxRank + 8 }, 'the answer'), body.subarray(end), limits);
 }
 
 /** The tensors of a parsed answer. @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE */
@@ -39,7 +39,7 @@ export function outputsOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits:
 
 /** What `GET /v2/models/NAME` says that a model takes and gives. Names of free dimensions are not told. @throws AppError REQUEST_INVALID */
 export function decodeMetadata(body: Uint8Array): Signature {
-  const value = parseJson(body, 8, "the model's metadata") as { readonly inputs?: unknown; readonly outputs?: unknown } | null;
+  const value = parseJson(body, { maxDepth: 8 }, "the model's metadata") as { readonly inputs?: unknown; readonly outputs?: unknown } | null;
   return { inputs: specsOf(value?.inputs, 'inputs'), outputs: specsOf(value?.outputs, 'outputs') };
 }
 

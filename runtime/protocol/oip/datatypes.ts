@@ -40,7 +40,7 @@ export function arrayOfJson(type: TensorType, values: readonly unknown[], where:
 type Reader<T extends TensorType> = (values: readonly unknown[], where: string) => ArrayOf[T];
 
 const readers: { readonly [T in TensorType]: Reader<T> } = {
-  string: (values, where) => readEach(values, where, 'BYTES', (value) => (typeof value === 'string' ? value : undefined)),
+  string: (values, where) => readEach(values, where, 'BYTES', (value, index) => (typeof value === 'string' ? checkText(value, where, index) : undefined)),
   bool: (values, where) => Uint8Array.from(readEach(values, where, 'BOOL', readBool)),
   float16: (_, where) => { throw invalid(`${where} is FP16, which has no JSON form: send it as binary data (binary_data_size)`); },
   float32: (values, where) => readFloats(new Float32Array(values.length), values, where),
@@ -55,9 +55,9 @@ const readers: { readonly [T in TensorType]: Reader<T> } = {
   uint64: (values, where) => readWide(new BigUint64Array(values.length), 'UINT64', values, where),
 };
 
-function readEach<T>(values: readonly unknown[], where: string, datatype: Datatype, read: (value: unknown) => T | undefined): T[] {
+function readEach<T>(values: readonly unknown[], where: string, datatype: Datatype, read: (value: unknown, index: number) => T | undefined): T[] {
   return values.map((value, index) => {
-    const got = read(value);
+    const got = read(value, index);
     if (got === undefined) throw wrongValue(where, index, value, datatype);
     return got;
   });
@@ -153,13 +153,29 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
   return strings;
 }
 
-/** @throws AppError REQUEST_INVALID: ONNX strings are UTF-8 */
+/** @throws AppError REQUEST_INVALID for bytes that are not UTF-8, as strings of ONNX models are, or that hold NUL */
 export function textOf(bytes: Uint8Array, where: string, index: number): string {
   try {
-    return strictText.decode(bytes);
-  } catch {
-    throw invalid(`${where}: element ${index} is not UTF-8, which strings of ONNX models are`);
+    return checkText(strictText.decode(bytes), where, index);
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw notUtf8(where, index);
   }
+}
+
+/**
+ * The binding hands a string to ONNX Runtime as UTF-8 that ends at the first NUL: what follows would be lost, and
+ * half of a surrogate pair, which JSON can spell, would become another character.
+ */
+function checkText(text: string, where: string, index: number): string {
+  if (!text.isWellFormed()) throw notUtf8(where, index);
+  const at = text.indexOf('\0');
+  if (at < 0) return text;
+  throw invalid(`${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: remove it`);
+}
+
+function notUtf8(where: string, index: number): AppError {
+  return invalid(`${where}: element ${index} is not UTF-8, which strings of ONNX models are`);
 }
 
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {

@@ -17,6 +17,8 @@ export type DecodeLimits = {
   readonly maxRank: number;
   /** Elements of all inputs together. */
   readonly maxElements: number;
+  /** Memory that parsing the JSON may take; absent: no bound. */
+  readonly jsonMemoryBytes?: number;
 };
 
 export const defaultDecodeLimits: DecodeLimits = { maxTensors: 256, maxRank: 16, maxElements: 2 ** 27 };
@@ -43,7 +45,8 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
   if (jsonBytes > body.length) throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
-  return inferRequestOf(parseJson(body.subarray(0, jsonBytes), limits.maxRank + 8, 'the request'), body.subarray(jsonBytes), limits);
+  const rules = { maxDepth: limits.maxRank + 8, memoryBytes: limits.jsonMemoryBytes ?? Infinity, advice: 'send fewer values, or tensors as binary data' };
+  return inferRequestOf(parseJson(body.subarray(0, jsonBytes), rules, 'the request'), body.subarray(jsonBytes), limits);
 }
 
 /**

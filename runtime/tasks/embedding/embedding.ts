@@ -41,7 +41,7 @@ type Setup = {
 
 /** @throws AppError BAD_CONFIG or MODEL_INVALID where tokenizer, model and spec do not fit together */
 export async function createEmbedding(context: TaskContext): Promise<Task> {
-  const { config, signature, clock, logger, sourceFile } = context;
+  const { config, signature, clock, logger, sourceFile, parseBytes } = context;
   const embedding = config.embedding;
   if (embedding === undefined) throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
   const inputs = encoderInputs(signature);
@@ -50,7 +50,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   const { tokenizer, maxTokens, onTooLong } = embedding;
   const rules = { model: config.name, maxTokens, onTooLong };
   const task = { path: sourceFile(tokenizer), configPath: sourceFile(join(dirname(tokenizer), 'tokenizer_config.json')), rules };
-  const reader = await RequestReader.start({ task, clock, logger });
+  const reader = await RequestReader.start({ task, clock, logger, memoryBytes: parseBytes });
   const setup: Setup = { context, config: embedding, reader, inputs, output, width: typeof width === 'number' ? width : undefined };
   try {
     refuseShortLimit(setup);

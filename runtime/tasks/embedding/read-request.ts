@@ -27,9 +27,11 @@ export type ReadingRules = LengthRule & {
 
 const maxReadingMs = 15_000;
 
+export type ReadingPace = { readonly slice: Slice; readonly signal: AbortSignal; /** What parsing may take; absent: no bound. */ readonly memoryBytes?: number };
+
 /** @throws AppError for anything wrong with the request; the signal's reason when it is aborted */
-export async function readRequest(body: Uint8Array, tokenizer: TextTokenizer, rules: ReadingRules, pace: { readonly slice: Slice; readonly signal: AbortSignal }): Promise<TokenRequest> {
-  const { model, inputs, fieldOf, encoding, dimensions } = parseEmbeddingsRequest(body);
+export async function readRequest(body: Uint8Array, tokenizer: TextTokenizer, rules: ReadingRules, pace: ReadingPace): Promise<TokenRequest> {
+  const { model, inputs, fieldOf, encoding, dimensions } = parseEmbeddingsRequest(body, pace.memoryBytes);
   if (model !== rules.model) throw new AppError('MODEL_UNKNOWN', { asked: model.slice(0, 256), served: rules.model });
   const rows: (readonly number[])[] = [];
   for (const [index, input] of inputs.entries()) {

@@ -11,7 +11,7 @@ import type { Vocabulary } from './tokenizer.ts';
 export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
 
 export type ToThread =
-  | { readonly say: 'read'; readonly job: number; readonly body: Uint8Array<ArrayBuffer> }
+  | { readonly say: 'read'; readonly job: number; readonly body: Uint8Array<ArrayBuffer>; /** What all jobs of the thread may take. */ readonly memoryBytes: number }
   | { readonly say: 'cancel'; readonly job: number };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };

@@ -25,12 +25,19 @@ const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
-/** Keeps a hostile body from taking the pod's memory by way of the thread's heap. */
-const maxHeapMb = 512;
+/** A last bound behind the count of what a body will take: the program, and a tokenizer at 16 bytes for each of its file's. */
+const programHeapMb = 64;
+const heapPerFileByte = 16;
 
 type Job = { readonly bytes: number; readonly resolve: (request: TokenRequest) => void; readonly reject: (error: unknown) => void };
 
-export type ReaderOptions = { readonly task: ThreadTask; readonly clock: Clock; readonly logger: Logger };
+export type ReaderOptions = {
+  readonly task: ThreadTask;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What parsing and tokenising may take now, all requests together. Grows no more once the thread has started. */
+  readonly memoryBytes: () => number;
+};
 
 export class RequestReader {
   readonly vocabulary: Vocabulary;
@@ -52,7 +59,7 @@ export class RequestReader {
   /** @throws AppError BAD_CONFIG when the tokenizer's files cannot be used */
   static async start(options: ReaderOptions): Promise<RequestReader> {
     const { path, configPath } = options.task;
-    const started = await startWorker(options.task);
+    const started = await startWorker(options);
     const small = (await stat(path)).size <= inlineTokenizerBytes;
     return new RequestReader(options, small ? await TextTokenizer.load(path, configPath) : undefined, started);
   }
@@ -94,12 +101,12 @@ export class RequestReader {
     if (!this.#jobs.has(job)) return;
     // A view of a larger buffer is copied: transferring would take its neighbours away.
     const whole = body.byteLength === body.buffer.byteLength;
-    worker.postMessage({ say: 'read', job, body } satisfies ToThread, whole ? [body.buffer] : []);
+    worker.postMessage({ say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread, whole ? [body.buffer] : []);
   }
 
   async #runningWorker(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker;
-    const { worker } = await startWorker(this.#options.task);
+    const { worker } = await startWorker(this.#options);
     // Another read may have been faster.
     if (this.#worker !== undefined || this.#closed) {
       await worker.terminate();
@@ -142,7 +149,9 @@ function isShort(body: Uint8Array): boolean {
 }
 
 /** @throws AppError BAD_CONFIG in the words of the thread */
-function startWorker(task: ThreadTask): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
+async function startWorker({ task, memoryBytes }: ReaderOptions): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
+  const fileBytes = await stat(task.path).then(({ size }) => size, () => 0);
+  const maxHeapMb = programHeapMb + Math.ceil((memoryBytes() + heapPerFileByte * fileBytes) / 2 ** 20);
   return new Promise((resolve, reject) => {
     // Beside this file, whether that is TypeScript or what was made of it.
     const program = new URL(`./tokenizer-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);

@@ -7,6 +7,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError, messageOf } from '../../../api/errors.ts';
 import { systemClock } from '../../../lib/clock.ts';
+import { countParts, parsedBytes } from '../../protocol/json.ts';
+import { Allowance } from './allowance.ts';
 import { readRequest } from './read-request.ts';
 import { Slice } from './slice.ts';
 import { TextTokenizer } from './tokenizer.ts';
@@ -17,6 +19,8 @@ const sliceMs = 5;
 if (parentPort === null) throw new Error('this file runs as a worker thread');
 const port = parentPort;
 const { rules, ...files } = workerData as ThreadTask;
+/** What has been parsed and is being tokenised. */
+const allowance = new Allowance();
 const jobs = new Map<number, AbortController>();
 const tokenizer = await load();
 
@@ -34,20 +38,23 @@ async function load(): Promise<TextTokenizer | undefined> {
 if (tokenizer !== undefined) {
   port.on('message', (message: ToThread) => {
     if (message.say === 'cancel') jobs.get(message.job)?.abort();
-    else void read(message.job, message.body, tokenizer);
+    else void read(message, tokenizer);
   });
 }
 
-async function read(job: number, body: Uint8Array, by: TextTokenizer): Promise<void> {
+async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' }>, by: TextTokenizer): Promise<void> {
   const cancel = new AbortController();
   jobs.set(job, cancel);
+  const giveBack = await allowance.take(parsedBytes(countParts(body, Infinity)), memoryBytes);
   try {
-    const request = await readRequest(body, by, rules, { slice: new Slice(systemClock, sliceMs), signal: cancel.signal });
+    cancel.signal.throwIfAborted();
+    const request = await readRequest(body, by, rules, { slice: new Slice(systemClock, sliceMs), signal: cancel.signal, memoryBytes });
     say({ say: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
   } catch (error) {
     // Nobody waits for the outcome of a job that was called off.
     if (!cancel.signal.aborted) say({ say: 'refused', job, failure: failureOf(error) });
   } finally {
+    giveBack();
     jobs.delete(job);
   }
 }

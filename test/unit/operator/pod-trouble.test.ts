@@ -26,6 +26,7 @@ const rows: readonly { name: string; status: Status; want: { reason: string; fat
   { name: 'nothing of a container that ended once in good order', status: runtime({ restartCount: 1, state: { running: {} }, lastState: { terminated: { exitCode: 0 } } }), want: undefined },
   { name: 'an end by a signal', status: runtime({ state: { terminated: { exitCode: 139, signal: 11 } } }), want: { reason: 'CrashLoopBackOff', fatal: false, message: /signal 11/ } },
   { name: 'a code of a later version', status: prepare({ state: { terminated: { exitCode: 1, message: said('CODE_OF_TOMORROW', 'new trouble') } } }), want: { reason: 'PrepareFailed', fatal: false, message: /new trouble/ } },
+  { name: 'a code that every object inherits', status: prepare({ state: { terminated: { exitCode: 1, message: said('constructor', 'no code') } } }), want: { reason: 'PrepareFailed', fatal: false, message: /no code/ } },
   { name: 'a node that is missing', status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/3 nodes are available' }] }, want: { reason: 'Unschedulable', fatal: false, message: /0\/3/ } },
   { name: 'an eviction', status: { phase: 'Failed', reason: 'Evicted', message: 'node was low on disk' }, want: { reason: 'PodFailed', fatal: false, message: /low on disk/ } },
 ];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { blockSeconds, type Report } from '../../../api/report.ts';
 import type { Pulled } from '../../../operator/report-client.ts';
-import { paceMs } from '../../../operator/reports.ts';
+import { paceMs } from '../../../operator/reports/pace.ts';
 import { settle } from '../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld, type World } from '../../support/report-puller.ts';
 import { fullReport } from '../../support/reports.ts';
@@ -127,7 +127,7 @@ describe('ReportPuller with blocks', () => {
     await clock.advance(60_000);
     assert.equal(puller.heardAtMs('uid-1'), startMs);
     answer({ kind: 'report', report: fullReport });
-    await clock.advance(10_000);
+    await clock.advance(30_000);
     const heardAtMs = puller.heardAtMs('uid-1');
     assert.ok(heardAtMs !== undefined && heardAtMs > startMs + 55_000);
     answer(never);

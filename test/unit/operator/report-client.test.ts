@@ -34,6 +34,13 @@ const rows: readonly Row[] = [
   { name: 'stops reading at the bound', answer: (r) => r.end('x'.repeat(reportLimitBytes + 1)), want: /more than 1048576 bytes/ },
   { name: 'stops unpacking at the bound', answer: (r) => r.writeHead(200, packed).end(gzipSync(Buffer.alloc(64 << 20))), want: /more than 1048576 bytes/ },
   { name: 'has no information when compression is broken', answer: (r) => r.writeHead(200, packed).end('not gzip'), want: /cannot be decompressed/ },
+  { name: 'does not follow a redirect', answer: (r) => r.writeHead(302, { location: 'http://127.0.0.1:1/report' }).end(), want: /answered 302/ },
+  { name: 'has no information when JSON is nested without end', answer: (r) => r.end('['.repeat(reportLimitBytes)), want: /not JSON/ },
+  { name: 'has no information when a list is not a report', answer: (r) => r.end('[]'), want: /not an object/ },
+  { name: 'has no information when the encoding is another', answer: (r) => r.writeHead(200, { 'content-encoding': 'br' }).end('{}'), want: /schema/ },
+  { name: 'has no information when there are too many headers', answer: (r) => r.writeHead(200, { 'x-long': 'x'.repeat(100_000) }).end('{}'), want: /Header overflow/ },
+  { name: 'stops reading at the bound where no length was said', answer: (r) => { for (let i = 0; i < 40; i += 1) r.write('x'.repeat(1 << 16)); }, want: /more than 1048576 bytes/ },
+  { name: 'has no information when a name is too long', answer: (r) => r.end(JSON.stringify({ ...fullReport, bootId: 'x'.repeat(257) })), want: /bootId has more than 256 characters/ },
   { name: 'has no information when the connection breaks off', answer: (r) => { r.writeHead(200, { 'content-length': '900' }).write('{'); r.destroy(); }, want: /aborted|hang up|reset/ },
 ];
 
@@ -49,6 +56,14 @@ describe('createReportClient', () => {
   it('ends with the reason of the caller when it takes too long', async () => {
     const deadline = new AbortController();
     const pulled = await pulledFrom(() => deadline.abort(new Error('no answer within 2000 ms')), deadline.signal);
+    assert.deepEqual(pulled, { kind: 'nothing', reason: 'no answer within 2000 ms' });
+  });
+
+  it('ends with the reason of the caller in the middle of a body', async () => {
+    const deadline = new AbortController();
+    const pulled = await pulledFrom((response) => {
+      response.write('{', () => setImmediate(() => deadline.abort(new Error('no answer within 2000 ms'))));
+    }, deadline.signal);
     assert.deepEqual(pulled, { kind: 'nothing', reason: 'no answer within 2000 ms' });
   });
 

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import type { Report } from '../../../api/report.ts';
 import type { Pulled } from '../../../operator/report-client.ts';
-import { deadlineMs, maxInFlight, memoryPeakStep, paceMs } from '../../../operator/reports.ts';
+import { deadlineMs, pullLimits } from '../../../operator/reports.ts';
+import { withoutCounts } from '../../../operator/reports/kept-report.ts';
+import { paceMs } from '../../../operator/reports/pace.ts';
 import { settle } from '../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld } from '../../support/report-puller.ts';
 import { fullReport } from '../../support/reports.ts';
@@ -79,16 +81,73 @@ describe('ReportPuller', () => {
     assert.deepEqual(changes, []);
   });
 
-  it('asks no more than its bound at once', async () => {
+  it('asks no more at once than a namespace may have slots for pods that were not heard', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer(never);
-    puller.watch(model, Array.from({ length: 20 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}`, name: `ranker-${i}` })), 'rollout');
+    puller.watch(model, Array.from({ length: 12 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}`, name: `ranker-${i}` })), 'rollout');
     await settle();
-    assert.equal(asked.length, maxInFlight);
+    assert.equal(asked.length, pullLimits.namespaceUnheardSlots);
     await clock.advance(deadlineMs);
-    assert.equal(asked.length, 2 * maxInFlight);
+    assert.equal(asked.length, 2 * pullLimits.namespaceUnheardSlots);
     await clock.advance(deadlineMs);
-    assert.equal(new Set(asked).size, 20);
+    assert.equal(new Set(asked).size, 12);
+  });
+
+  it('asks a silent pod ever later, and at its pace again once it answers', async () => {
+    const { puller, clock, asked, answer } = pullerWorld();
+    answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
+    puller.watch(model, [pod], 'rest');
+    await clock.advance(5_000 + 10_000 + 20_000 + 40_000);
+    assert.equal(asked.length, 5);
+    answer({ kind: 'report', report: fullReport });
+    await clock.advance(80_000);
+    assert.equal(asked.length, 6);
+    await clock.advance(paceMs.rest);
+    assert.equal(asked.length, 7);
+    answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
+    await clock.advance(paceMs.rest + paceMs.rollout);
+    assert.equal(asked.length, 9);
+  });
+
+  const silent = { ...pod, isReady: false, restarts: 0 };
+  for (const [name, after] of [
+    ['restarted', { ...silent, restarts: 1 }],
+    ['became ready', { ...silent, isReady: true }],
+    ['got another address', { ...silent, ip: '10.0.0.9' }],
+  ] as const) {
+    it(`asks a silent pod at once that ${name}`, async () => {
+      const { puller, clock, asked, answer } = pullerWorld();
+      answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
+      puller.watch(model, [silent], 'rest');
+      await clock.advance(3_600_000);
+      const before = asked.length;
+      puller.watch(model, [silent], 'rest');
+      await settle();
+      assert.equal(asked.length, before);
+      puller.watch(model, [after], 'rest');
+      await settle();
+      assert.equal(asked.length, before + 1);
+      await clock.advance(paceMs.rollout);
+      assert.equal(asked.length, before + 2);
+    });
+  }
+
+  it('does not shorten the back-off of a silent pod with every pass, but when a rollout begins', async () => {
+    const { puller, clock, asked, answer } = pullerWorld();
+    answer({ kind: 'nothing', reason: 'connect ECONNREFUSED' });
+    puller.watch(model, [pod], 'rest');
+    await clock.advance(3_600_000);
+    const before = asked.length;
+    for (let second = 0; second < 30; second += 1) {
+      puller.watch(model, [pod], 'rollout');
+      await clock.advance(1_000);
+    }
+    assert.equal(asked.length, before + 1);
+    for (let second = 0; second < 30; second += 1) {
+      puller.hearAnew(model);
+      await clock.advance(1_000);
+    }
+    assert.equal(asked.length, before + 2);
   });
 
   it('keeps the last report of a silent pod, says why it is silent, wakes nobody', async () => {
@@ -98,7 +157,7 @@ describe('ReportPuller', () => {
     const receivedAtMs = puller.latest('uid-1')?.receivedAtMs;
     answer(never);
     await clock.advance(paceMs.rollout + deadlineMs);
-    assert.deepEqual(puller.latest('uid-1'), { report: fullReport, receivedAtMs, silence: 'no answer within 2000 ms' });
+    assert.deepEqual(puller.latest('uid-1'), { report: withoutCounts(fullReport), receivedAtMs, silence: 'no answer within 2000 ms' });
     assert.equal(puller.silence('uid-1'), 'no answer within 2000 ms');
     assert.deepEqual(changes, [model]);
   });
@@ -154,7 +213,7 @@ describe('ReportPuller.onChange', () => {
       answer({ kind: 'report', report: { ...fullReport, ...change } });
       await clock.advance(paceMs.rollout);
       assert.equal(changes.length, wakes ? 2 : 1);
-      assert.deepEqual(puller.latest('uid-1')?.report, { ...fullReport, ...change });
+      assert.deepEqual(puller.latest('uid-1')?.report, withoutCounts({ ...fullReport, ...change }));
     });
   }
 });
@@ -184,10 +243,4 @@ describe('ReportPuller, of a golden run', () => {
     await clock.advance(paceMs.rollout);
     assert.equal(changes.length, 2);
   });
-});
-
-describe('memoryPeakStep', () => {
-  it('rounds up to a sixteenth of the limit', () => assert.equal(memoryPeakStep(fullReport), 6 * stepBytes));
-
-  it('is unknown without a limit', () => assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
 });

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { planBatch, planWhileBusy, type BatchLimits, type BatchPlan, type Waiting } from '../../../../runtime/batching/plan.ts';
 
 const t0 = 1000;
-const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({ group: 'a', rows: 1, elements: 10, enqueuedAtMs: t0, deadlineMs: undefined, ...overrides });
-const patient: BatchLimits = { maxRows: 4, maxElements: 1000, maxDelayMs: 50 };
+const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({ group: 'a', rows: 1, elements: 10, bytes: 0, enqueuedAtMs: t0, deadlineMs: undefined, ...overrides });
+const patient: BatchLimits = { maxRows: 4, maxElements: 1000, maxBytes: 1000, maxDelayMs: 50 };
 const eager: BatchLimits = { ...patient, maxDelayMs: 0 };
 
 type Row = { readonly name: string; readonly queue: readonly Waiting[]; readonly limits?: BatchLimits; readonly afterMs?: number; readonly want: BatchPlan };
@@ -19,6 +19,7 @@ const rows: readonly Row[] = [
   { name: 'runs a batch that the next request would overfill', queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { do: 'run', take: [0], because: 'full' } },
   { name: 'lets a request that is over the limit go alone', queue: [waiting({ rows: 9 }), waiting()], want: { do: 'run', take: [0], because: 'full' } },
   { name: 'closes a batch that would hold too many elements', queue: [waiting({ elements: 900 }), waiting({ elements: 200 })], want: { do: 'run', take: [0], because: 'full' } },
+  { name: 'closes a batch that would take too much memory', queue: [waiting({ bytes: 900 }), waiting({ bytes: 200 })], want: { do: 'run', take: [0], because: 'full' } },
   { name: 'groups by shape and leaves the others', queue: [waiting(), waiting({ group: 'b' }), waiting(), waiting({ group: 'b' })], limits: eager, want: { do: 'run', take: [0, 2], because: 'aged' } },
   { name: 'runs a full group while an older one still waits for company', queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { do: 'run', take: [1], because: 'full' } },
   { name: 'runs what cannot be batched alone', queue: [waiting({ group: undefined }), waiting({ group: undefined })], want: { do: 'run', take: [0], because: 'alone' } },
@@ -32,11 +33,11 @@ describe('planBatch', () => {
   }
 
   const anyWaiting = fc.record({
-    group: fc.constantFrom('a', 'b', 'c', undefined), rows: fc.integer({ min: 1, max: 6 }), elements: fc.integer({ min: 0, max: 600 }),
+    group: fc.constantFrom('a', 'b', 'c', undefined), rows: fc.integer({ min: 1, max: 6 }), elements: fc.integer({ min: 0, max: 600 }), bytes: fc.integer({ min: 0, max: 600 }),
     enqueuedAtMs: fc.integer({ min: t0 - 100, max: t0 }), deadlineMs: fc.option(fc.integer({ min: t0 - 20, max: t0 + 100 }), { nil: undefined }),
   });
   const anyQueue = fc.array(anyWaiting, { maxLength: 20 }).map((queue) => [...queue].sort((a, b) => a.enqueuedAtMs - b.enqueuedAtMs));
-  const anyLimits = fc.record({ maxRows: fc.integer({ min: 1, max: 8 }), maxElements: fc.integer({ min: 1, max: 1000 }), maxDelayMs: fc.integer({ min: 0, max: 60 }) });
+  const anyLimits = fc.record({ maxRows: fc.integer({ min: 1, max: 8 }), maxElements: fc.integer({ min: 1, max: 1000 }), maxBytes: fc.integer({ min: 1, max: 1000 }), maxDelayMs: fc.integer({ min: 0, max: 60 }) });
 
   it('never mixes groups, never goes over the limits but for a lone first one', () => {
     fc.assert(fc.property(anyQueue, anyLimits, (queue, limits) => {

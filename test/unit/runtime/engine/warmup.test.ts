@@ -21,7 +21,7 @@ function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
 describe('warmUp', () => {
   it('runs as many requests as were asked for', async () => {
     const { progress, options } = given(doubled, {}, 2);
-    assert.deepEqual(await warmUp(options), { done: 5, batches: true });
+    assert.deepEqual(await warmUp(options), { done: 5, batches: true, fill: 8 });
     assert.deepEqual(progress, [2, 4, 5]);
   });
 
@@ -48,7 +48,7 @@ describe('warmUp', () => {
   it('does not ask about rows where the first dimension is fixed', async () => {
     const fixed: Signature = { inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }], outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }] };
     const { engine, options } = given(doubled, { signature: fixed });
-    assert.deepEqual(await warmUp(options), { done: 5, batches: false });
+    assert.deepEqual(await warmUp(options), { done: 5, batches: false, fill: 8 });
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
   });
 
@@ -70,6 +70,21 @@ describe('warmUp', () => {
     const engine = new FakeEngine({ model: doubled, gate: () => clock.advance(300) });
     await assert.rejects(warmUp(given(doubled, { engine, clock }).options), (error: unknown) => error instanceof AppError && error.code === 'WARMUP_TIMEOUT');
   });
+
+  const endless: readonly { readonly name: string; readonly code: string; readonly turn: (clock: HandClock, stop: AbortController) => Promise<void> }[] = [
+    { name: 'gives up a run that does not end', code: 'WARMUP_TIMEOUT', turn: (clock) => clock.advance(1000) },
+    { name: 'does not wait for a run when nobody wants the model any more', code: 'DRAINING', turn: async (_clock, stop) => stop.abort() },
+  ];
+  for (const { name, code, turn } of endless) {
+    it(name, async () => {
+      const clock = new HandClock();
+      const stop = new AbortController();
+      const { options } = given(doubled, { clock, stop: stop.signal, engine: new FakeEngine({ model: doubled, gate: () => new Promise(() => {}) }) });
+      const refused = assert.rejects(warmUp(options), { code });
+      await turn(clock, stop);
+      await refused;
+    });
+  }
 
   it('stops when nobody wants the model any more', async () => {
     await assert.rejects(warmUp(given(doubled, { stop: AbortSignal.abort() }).options), (error: unknown) => error instanceof AppError && error.code === 'DRAINING');

@@ -1,7 +1,7 @@
 /** JSON from outside: bounded in depth before it is parsed. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { deeperThan, parseJson } from '../../../../runtime/protocol/json.ts';
+import { countParts, parseJson, parsedBytes } from '../../../../runtime/protocol/json.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -10,17 +10,25 @@ function depthOf(value: unknown): number {
   return 1 + Math.max(0, ...Object.values(value).map(depthOf));
 }
 
-describe('deeperThan', () => {
-  it('counts as a parser does, whatever the texts inside', () => {
+describe('countParts', () => {
+  it('counts depth as a parser does, whatever the texts inside', () => {
     const value = fc.letrec((tie) => ({
       node: fc.oneof({ maxDepth: 5 }, fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ']', 'a') }), fc.array(tie('node'), { maxLength: 3 }), fc.dictionary(fc.constantFrom('"', '[', '\\', 'k'), tie('node'), { maxKeys: 2 })),
     })).node;
     fc.assert(fc.property(value, fc.integer({ min: 0, max: 6 }), (given, max) => {
-      assert.equal(deeperThan(bytes(JSON.stringify(given)), max), depthOf(given) > max);
+      assert.equal(countParts(bytes(JSON.stringify(given)), max).depth > max, depthOf(given) > max);
     }));
   });
 
-  it('survives a string without an end', () => assert.equal(deeperThan(bytes('["abc\\'), 5), false));
+  it('survives a text without an end', () => assert.equal(countParts(bytes('["abc\\'), 5).depth, 1));
+
+  const counted: readonly { readonly text: string; readonly want: Partial<ReturnType<typeof countParts>> }[] = [
+    { text: '[[],[],[1,2]]', want: { lists: 4, objects: 0, texts: 0, keys: 0 } },
+    { text: '{"a":1,"b":{"c":"[,]"}}', want: { lists: 0, objects: 2, keys: 3, texts: 4, wide: false } },
+    { text: '["\\u0101"]', want: { texts: 1, wide: true } },
+    { text: '["\\""," ]"]', want: { texts: 2, lists: 1, entries: 3 } },
+  ];
+  for (const { text, want } of counted) it(`counts ${text}`, () => assert.deepEqual({ ...countParts(bytes(text), 9), ...want }, countParts(bytes(text), 9)));
 });
 
 describe('parseJson', () => {
@@ -31,7 +39,26 @@ describe('parseJson', () => {
     ['what is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), /the body is not JSON: it is not UTF-8/],
     ['what is too deep', bytes('[[[[1]]]]'), /the body is nested deeper than 3 levels/],
   ];
-  for (const [name, given, says] of rows) it(`refuses ${name}`, () => assert.throws(() => parseJson(given, 3, 'the body'), says));
-  it('quotes nothing of a body', () => assert.throws(() => parseJson(bytes('{"password": hunter2}'), 3, 'the body'), (error: unknown) => !String(error).includes('hunter2')));
-  it('parses the rest', () => assert.deepEqual(parseJson(bytes('{"a": [1]}'), 3, 'the body'), { a: [1] }));
+  for (const [name, given, says] of rows) it(`refuses ${name}`, () => assert.throws(() => parseJson(given, { maxDepth: 3 }, 'the body'), says));
+  it('quotes nothing of a body', () => assert.throws(() => parseJson(bytes('{"password": hunter2}'), { maxDepth: 3 }, 'the body'), (error: unknown) => !String(error).includes('hunter2')));
+
+  const bombs: readonly { readonly name: string; readonly text: string }[] = [
+    { name: 'empty lists', text: `{"inputs":[${'[],'.repeat(1000)}[]]}` },
+    { name: 'small objects', text: `[${'{"a":1},'.repeat(1000)}1]` },
+    { name: 'many keys', text: `{${Array.from({ length: 1000 }, (_, key) => `"k${key}":1`).join(',')}}` },
+    { name: 'numbers', text: `[${'1e0,'.repeat(2000)}1]` },
+    { name: 'escapes', text: `["${'\\u0101'.repeat(4000)}"]` },
+  ];
+  for (const { name, text } of bombs) {
+    it(`refuses ${name} that would take more memory than they may, with the numbers, before parsing`, () => {
+      const need = parsedBytes(countParts(bytes(text), 9));
+      assert.throws(() => parseJson(bytes(text), { maxDepth: 9, memoryBytes: need - 1, advice: 'send less' }, 'the body'), (error: unknown) => {
+        assert.match(String(error), new RegExp(`the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of .*: send less$`));
+        return (error as { code?: string }).code === 'REQUEST_TOO_LARGE';
+      });
+      parseJson(bytes(text), { maxDepth: 9, memoryBytes: need }, 'the body');
+    });
+  }
+
+  it('parses the rest', () => assert.deepEqual(parseJson(bytes('{"a": [1]}'), { maxDepth: 3 }, 'the body'), { a: [1] }));
 });

@@ -34,6 +34,7 @@ describe('parseEmbeddingsRequest', () => {
     { name: 'refuses an empty list', body: { model: 'm', input: [] }, field: 'input', why: /not empty/ },
     { name: 'refuses an empty text', body: { model: 'm', input: '' }, field: 'input', why: /is empty/ },
     { name: 'refuses an empty text among others', body: { model: 'm', input: ['a', ''] }, field: 'input[1]', why: /is empty/ },
+    { name: 'refuses half of a surrogate pair', body: { model: 'm', input: ['a', 'b\ud83d'] }, field: 'input[1]', why: /is not text: it has half of a surrogate pair/ },
     { name: 'refuses an empty list of ids', body: { model: 'm', input: [[1], []] }, field: 'input[1]', why: /is empty/ },
     { name: 'refuses ids among texts', body: { model: 'm', input: ['a', [1]] }, field: 'input[1]', why: /must be text/ },
     { name: 'refuses texts among ids', body: { model: 'm', input: [[1], 'a'] }, field: 'input[1]', why: /list of token ids/ },

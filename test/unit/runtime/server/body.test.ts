@@ -4,7 +4,7 @@ import { BodyBudget } from '../../../../runtime/server/body.ts';
 
 describe('BodyBudget', () => {
   it('refuses what does not fit beside the others', () => {
-    const budget = new BodyBudget(100);
+    const budget = new BodyBudget(() => 100);
     const [one, other] = [budget.lease(), budget.lease()];
     one.grow(60);
     assert.throws(() => other.grow(50), /hold their limit of 100 bytes/);
@@ -13,7 +13,7 @@ describe('BodyBudget', () => {
   });
 
   it('lets one alone grow: its own limit has been checked', () => {
-    const budget = new BodyBudget(100);
+    const budget = new BodyBudget(() => 100);
     const alone = budget.lease();
     alone.grow(90);
     alone.grow(90);
@@ -21,7 +21,7 @@ describe('BodyBudget', () => {
   });
 
   it('takes back what ended, once', () => {
-    const budget = new BodyBudget(100);
+    const budget = new BodyBudget(() => 100);
     const lease = budget.lease();
     lease.grow(80);
     lease.end();

@@ -6,7 +6,7 @@ import { makeTensor } from '../../../../runtime/engine/tensor.ts';
 import { defaultDecodeLimits } from '../../../../runtime/protocol/oip/decode.ts';
 import { ThreadedCodec, type CodecOptions } from '../../../../runtime/server/codec.ts';
 
-const given = (more: Partial<CodecOptions> = {}) => new ThreadedCodec({ limits: defaultDecodeLimits, nice: 0, heapMb: 128, jsonLimitBytes: 32 * 2 ** 20, logger: silentLogger, ...more });
+const given = (more: Partial<CodecOptions> = {}) => new ThreadedCodec({ limits: defaultDecodeLimits, nice: 0, memoryBytes: 128 * 2 ** 20, jsonLimitBytes: 32 * 2 ** 20, logger: silentLogger, ...more });
 const bodyOf = (value: unknown): Uint8Array<ArrayBuffer> => new Uint8Array(new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value)));
 const request = (count: number, last: unknown = 7) => bodyOf({ id: 'big', inputs: [{ name: 'x', shape: [count], datatype: 'FP32', data: [...Array<number>(count - 1).fill(1.5), last] }] });
 const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
@@ -61,7 +61,7 @@ describe('ThreadedCodec', function () {
   });
 
   it('survives JSON that exhausts its heap', async () => {
-    const tight = given({ heapMb: 16 });
+    const tight = given({ heapBytes: 0 });
     const hog = bodyOf(`{"inputs":[${'{},'.repeat(800_000)}{}]}`);
     await assert.rejects(tight.decode(hog, hog.length), (error: unknown) => codeOf(error) === 'REQUEST_TOO_LARGE');
     const body = request(30_000);

@@ -28,6 +28,67 @@ describe('HttpServers', () => {
     await servers.close();
   });
 
+  describe('quiet', () => {
+    const bounds = { quietMs: 5000, mostMs: 50_000 };
+    async function draining(hurry?: AbortSignal) {
+      const clock = new HandClock();
+      const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, clock, isProbe: (url) => url === '/probe' }, quick);
+      let over = false;
+      const ended = servers.quiet(bounds, hurry).then(() => { over = true; });
+      return { clock, servers, ended, isOver: () => over };
+    }
+
+    it('lasts until nothing has come for that long', async () => {
+      const { clock, servers, ended, isOver } = await draining();
+      for (let second = 0; second < 12; second += 4) {
+        await clock.advance(4000);
+        assert.equal(await get(servers.port, false), 'ok');
+      }
+      await clock.advance(4999);
+      assert.equal(isOver(), false);
+      await clock.advance(1);
+      await ended;
+      await servers.close();
+    });
+
+    it('ends at its bound, whoever still asks', async () => {
+      const { clock, servers, ended, isOver } = await draining();
+      for (let second = 0; second < 48; second += 4) {
+        await clock.advance(4000);
+        assert.equal(await get(servers.port, false), 'ok');
+      }
+      await clock.advance(1999);
+      assert.equal(isOver(), false);
+      await clock.advance(1);
+      await ended;
+      await servers.close();
+    });
+
+    it('waits for a connection that may still ask, but not for probes', async () => {
+      const { clock, servers, ended, isOver } = await draining();
+      await clock.advance(3000);
+      const socket = connect(servers.port, '127.0.0.1');
+      await once(socket, 'connect');
+      while (servers.connections === 0) await new Promise((resolve) => setImmediate(resolve));
+      await clock.advance(2000);
+      assert.equal(isOver(), false);
+      socket.write('GET /probe HTTP/1.1\r\nHost: a\r\n\r\n');
+      await once(socket, 'data');
+      await clock.advance(3000);
+      await ended;
+      socket.destroy();
+      await servers.close();
+    });
+
+    it('is cut short for those who hurry', async () => {
+      const hurry = new AbortController();
+      const { servers, ended } = await draining(hurry.signal);
+      hurry.abort();
+      await ended;
+      await servers.close();
+    });
+  });
+
   it('says that a port is taken, and leaves none open', async () => {
     const first = await listen(quick, ['127.0.0.2']);
     await assert.rejects(listen(quick, ['127.0.0.1', '127.0.0.2'], first.port), (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN');

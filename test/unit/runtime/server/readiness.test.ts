@@ -47,6 +47,25 @@ describe('Readiness', () => {
     assert.equal(readiness.alive, true);
   });
 
+  it('is not ready while every worker is in one run for longer than it may take, and dies at twice that', async () => {
+    const seen = { stuckMs: 0, limitMs: 30_000 };
+    const readiness = new Readiness(new HandClock(), () => ({ ready: 2 }), () => seen);
+    readiness.moveTo('Ready');
+    const at = (stuckMs: number): readonly boolean[] => {
+      seen.stuckMs = stuckMs;
+      return [readiness.ready, readiness.alive];
+    };
+    assert.deepEqual([at(30_000), at(30_001), at(60_000), at(60_001), at(0)], [[true, true], [false, true], [false, true], [false, false], [true, true]]);
+    at(45_000);
+    assert.throws(() => readiness.admit(), /every worker has been in one run for 45 s, the limit is 30 s/);
+  });
+
+  it('does not count the runs of the warm-up', () => {
+    const readiness = new Readiness(new HandClock(), () => ({ ready: 1 }), () => ({ stuckMs: 1e9, limitMs: 30_000 }));
+    readiness.moveTo('Warming');
+    assert.equal(readiness.alive, true);
+  });
+
   it('takes requests while it drains, but is not ready', () => {
     const { workers, readiness } = given();
     workers.ready = 1;

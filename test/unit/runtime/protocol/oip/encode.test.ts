@@ -76,6 +76,11 @@ describe('decodeRaw', () => {
     assert.deepEqual(request.inputs['t']?.data, ['héllo']);
   });
 
+  it('refuses NUL in a text, which ONNX Runtime would cut there', () => {
+    const strings = { inputs: [{ name: 't', type: 'string' as const, dims: ['n'] }], outputs: [] };
+    assert.throws(() => decodeRaw(new Uint8Array(Buffer.from('a\0b')), strings), /input 't': element 0 has a NUL character at position 1/);
+  });
+
   const rows: readonly { readonly name: string; readonly body: Uint8Array<ArrayBuffer>; readonly dims: readonly (number | string)[]; readonly says: RegExp }[] = [
     { name: 'two free dimensions', body: raw(8), dims: ['a', 'b'], says: /8 elements do not tell a shape of \[a,b\]/ },
     { name: 'elements that fill no row', body: raw(7), dims: ['a', 4], says: /7 elements do not tell a shape/ },

@@ -57,6 +57,7 @@ describe('createEmbedding', () => {
       signature: options.signature ?? signature,
       inference: { submit: options.submit ?? answering, maxRows: options.maxRows ?? 4 },
       sourceFile: (path) => join(folder, path),
+      parseBytes: () => 256 * 2 ** 20,
       clock: systemClock,
       logger: silentLogger,
     });

@@ -25,9 +25,9 @@ describe('RequestReader', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function start(path: string): Promise<RequestReader> {
+  function start(path: string, memoryBytes = 256 * 2 ** 20): Promise<RequestReader> {
     const rules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' } as const;
-    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock: systemClock, logger: silentLogger });
+    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock: systemClock, logger: silentLogger, memoryBytes: () => memoryBytes });
   }
 
   it('knows the vocabulary once it is started', () => assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3] }));

@@ -1,0 +1,131 @@
+/**
+ * Runs a model at growing sizes and watches what memory each takes.
+ *
+ * Owns:   the choice of sizes, and the reading of memory while a run is under way.
+ * Limits: the next size is tried while it is foreseen to stay within `budgetBytes` and `budgetMs`; a size that the model
+ *         refuses ends the search.
+ * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
+ *         gigabytes of intermediate results, and the kernel kills the process.
+ */
+import type { Clock } from '../../lib/clock.ts';
+import type { Engine, EngineResult } from './port.ts';
+import { runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint } from './run-memory.ts';
+import type { TensorSpec } from './signature.ts';
+import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
+import { trialInputs } from './trial-inputs.ts';
+
+export type MeasureOptions = {
+  readonly engine: Pick<Engine, 'run'>;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly string[];
+  /** Size of free dimensions that the model is known to take: the first to be measured. */
+  readonly fill: number;
+  /** No larger size of free dimensions is asked for by requests; absent: not known. */
+  readonly maxFill?: number;
+  /** Rows of a run; 1 for a model without a batch. */
+  readonly maxRows: number;
+  /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
+  readonly independent: boolean;
+  readonly budgetBytes: number;
+  readonly budgetMs: number;
+  readonly clock: Clock;
+  /** Anonymous memory of the process; undefined when it cannot be read. */
+  readonly readBytes: () => Promise<number | undefined>;
+};
+
+const lookMs = 2;
+/** Sizes double: at most this many. */
+const maxSizes = 16;
+const rowStep = 4;
+const maxGrowthRows = 4096;
+/** Less may be the garbage of others. */
+const noiseBytes = 8 * 2 ** 20;
+/** Powers up to this are those of memory that grows as rows do, with noise. */
+const linearPower = 1.2;
+
+type Measured = { readonly bytes: number; readonly ms: number; readonly elements: number };
+
+/** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
+export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
+  const { clock, budgetMs, independent } = options;
+  const baseBytes = await options.readBytes();
+  if (baseBytes === undefined) return unknownRunMemory;
+  const world = { ...options, baseBytes, endMs: clock.monotonic() + budgetMs };
+  const points: RunPoint[] = [];
+  let before: Measured | undefined;
+  for (const fill of fillsOf(options)) {
+    const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
+    // A model whose shapes are fixed has one size.
+    if (one === undefined || before?.elements === one.elements) break;
+    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
+    before = one;
+  }
+  return runMemory(points, independent ? undefined : await rowGrowth(world));
+}
+
+/** Memory for each row of a run with several; that of one row where several are too many to be tried. */
+async function bytesOfRow(world: World, fill: number, one: Measured): Promise<number> {
+  const { maxRows } = world;
+  const several = maxRows > 1 && affords(world, one, maxRows) ? await measure(world, fill, maxRows) : undefined;
+  return several === undefined ? one.bytes : several.bytes / maxRows;
+}
+
+function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[] {
+  const doubling = Array.from({ length: maxSizes }, (_, step) => fill * 2 ** step);
+  const within = doubling.filter((size) => size <= maxFill);
+  return maxFill === Infinity || within.includes(maxFill) || maxFill < fill ? (within.length === 0 ? [fill] : within) : [...within, maxFill];
+}
+
+type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number };
+
+/** Whether a run of `times` the cost of one that ran is within the budgets. */
+function affords({ budgetBytes, budgetMs, endMs, clock }: World, { bytes, ms }: Measured, times: number): boolean {
+  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && clock.monotonic() < endMs;
+}
+
+/** Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be seen. */
+async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
+  let before: (Measured & { readonly rows: number }) | undefined;
+  let last: typeof before;
+  for (let rows = rowStep; rows <= maxGrowthRows; rows *= rowStep) {
+    if (last !== undefined && !affords(world, last, rowStep ** 2)) break;
+    const measured = await measure(world, world.fill, rows);
+    if (measured === undefined) break;
+    before = last;
+    last = { ...measured, rows };
+  }
+  if (before === undefined || last === undefined || last.bytes < noiseBytes) return undefined;
+  const power = Math.log(last.bytes / Math.max(before.bytes, noiseBytes / rowStep ** 2)) / Math.log(rowStep);
+  return power <= linearPower ? undefined : { power: Math.min(2, power), rows: last.rows, elements: last.elements, bytes: last.bytes };
+}
+
+/** @returns undefined for a size that cannot be made up, or that the model refuses */
+async function measure(world: World, fill: number, rows: number): Promise<Measured | undefined> {
+  const inputs = trialInputs(world.inputs, { fill, rows, seed: 1 });
+  if (inputs === undefined) return undefined;
+  const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
+  const inputBytes = bytesOf(inputs);
+  const beganMs = world.clock.monotonic();
+  const { result, peakBytes } = await watchRun(world, inputs);
+  const [part] = result.parts;
+  if (part?.is !== 'Done') return undefined;
+  const known = inputBytes + 2 * bytesOf(part.outputs);
+  return { bytes: Math.max(known, peakBytes - world.baseBytes), ms: world.clock.monotonic() - beganMs, elements };
+}
+
+async function watchRun({ engine, outputs, clock, readBytes, baseBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
+  let peakBytes = baseBytes;
+  let ended = false;
+  const look = async (): Promise<void> => { peakBytes = Math.max(peakBytes, (await readBytes()) ?? 0); };
+  const run = engine.run({ parts: [inputs], outputs }).finally(() => { ended = true; });
+  run.catch(() => {});
+  for (;;) {
+    await Promise.race([run, clock.sleep(lookMs)]);
+    await look();
+    if (ended) return { result: await run, peakBytes };
+  }
+}
+
+function bytesOf(tensors: NamedTensors): number {
+  return Object.values(tensors).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}

@@ -1,0 +1,78 @@
+/**
+ * A model whose Loop does not end, in a process of its own: readiness goes, then liveness, every request has its answer, and
+ * SIGTERM ends the process.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseLastWords } from '../../api/last-words.ts';
+import { ask, inputOf, jsonOf, type Seen } from '../support/infer-client.ts';
+import { loop, writeModel } from '../support/onnx-models.ts';
+import { givenPod, killPrograms, podIp, start, until } from '../support/runtime-process.ts';
+
+const forEver = '9223372036854775807';
+const runtime = `http://${podIp}:8080`;
+const metrics = `http://${podIp}:8082`;
+const bodyOf = (trips: string): string => JSON.stringify({ inputs: [{ name: 'n', datatype: 'INT64', shape: [], data: [trips] }, inputOf([1, 1, 1, 1])] });
+const call = (trips: string, headers: Readonly<Record<string, string>> = {}): Promise<Seen> => ask(runtime, '/v2/models/m/infer', { body: bodyOf(trips), headers });
+const statusOf = (path: string): Promise<number> => ask(runtime, path).then(({ status }) => status, () => 0);
+
+describe('a run that does not end', function () {
+  this.timeout(60_000);
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'stuck-'));
+    await writeModel(join(folder, 'trip'), loop());
+    await writeModel(join(folder, 'endless'), loop(2n ** 63n - 1n));
+  });
+  after(async () => {
+    killPrograms();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('takes readiness, then liveness; its requests are answered 504, and SIGTERM ends the process with last words', async () => {
+    const { environment, log } = await givenPod(folder, 'trip-pod', {}, 'trip');
+    assert.equal(await start(['prepare'], environment).ended, 0);
+    const program = start(['run'], { ...environment, ONNX_STUCK_AFTER: '1s', ONNX_GRACE_PERIOD: '4s' });
+    await until(async () => (await statusOf('/v2/health/ready')) === 200);
+    assert.equal((await call('3')).status, 200);
+
+    const stuck = call(forEver);
+    const early = await call(forEver, { 'x-request-timeout-ms': '200' });
+    assert.deepEqual([early.status, early.headers['x-error-code']], [504, 'REQUEST_EXPIRED']);
+    await until(async () => (await statusOf('/v2/health/ready')) === 503);
+    assert.match((jsonOf(await ask(runtime, '/v2/health/ready')) as { reason: string }).reason, /every worker has been in one run for/);
+    assert.equal((await call('3')).status, 503);
+    assert.match((await ask(metrics, '/metrics')).body.toString(), /onnx_runtime_run_oldest_seconds\{[^}]*\} [1-9]/);
+    await until(async () => (await statusOf('/v2/health/live')) === 503);
+    const given = await stuck;
+    assert.deepEqual([given.status, given.headers['x-error-code']], [504, 'RUN_STUCK']);
+
+    const sentAt = performance.now();
+    program.child.kill('SIGTERM');
+    assert.equal(await program.ended, null);
+    assert.deepEqual([program.child.signalCode, performance.now() - sentAt < 4500], ['SIGKILL', true]);
+    const words = parseLastWords(await readFile(log, 'utf8'));
+    assert.ok(words?.kind === 'failed' && words.code === 'RUN_STUCK', JSON.stringify(words));
+  });
+
+  it('is given up in a trial and in the warm-up, with words that say so', async () => {
+    const { environment, log } = await givenPod(folder, 'endless-pod', { warmup: { requests: 1, timeoutMs: 1000 } }, 'endless');
+    assert.equal(await start(['prepare'], environment).ended, 0);
+    const program = start(['run'], environment);
+    await program.ended;
+    const words = parseLastWords(await readFile(log, 'utf8'));
+    assert.ok(words?.kind === 'failed' && words.code === 'WARMUP_TIMEOUT' && /whether a run of the model ends/.test(words.message), JSON.stringify(words));
+  });
+
+  it('ends with the process on SIGTERM while it warms', async () => {
+    const { environment } = await givenPod(folder, 'warming-pod', { warmup: { requests: 1, timeoutMs: 600_000 } }, 'endless');
+    const prepared = await givenPod(folder, 'endless-pod', { warmup: { requests: 1, timeoutMs: 600_000 } }, 'endless');
+    const program = start(['run'], { ...environment, ONNX_CACHE_DIR: prepared.environment['ONNX_CACHE_DIR'] ?? '', ONNX_GRACE_PERIOD: '2s' });
+    await until(async () => /warming up/.test(await ask(runtime, '/startup').then(({ body }) => body.toString(), () => '')));
+    program.child.kill('SIGTERM');
+    assert.equal(await program.ended, null);
+    assert.equal(program.child.signalCode, 'SIGKILL');
+  });
+});

@@ -1,0 +1,55 @@
+/** Names from outside are looked up in what an object itself has, never in what it inherits. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { ioChange, modelIo } from '../../../api/model-io.ts';
+import { ownValue } from '../../../api/record.ts';
+import { pickGoldenFile } from '../../../operator/golden-file.ts';
+import { parseSourceUri } from '../../../runtime/artifact/uri.ts';
+import { hasFormat } from '../../../lib/schema/formats.ts';
+import { at } from '../../../lib/json.ts';
+import { inheritedNames } from '../../support/inherited-names.ts';
+import { withoutComments } from '../../support/imports.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+
+describe('a name that every object inherits', () => {
+  it('is not found in a table', () => {
+    for (const name of inheritedNames) assert.equal(ownValue({ a: 1 }, name), undefined, name);
+  });
+
+  it('is found where the table has it itself', () => {
+    fc.assert(fc.property(fc.constantFrom(...inheritedNames), fc.integer(), (name, value) => {
+      assert.equal(ownValue(Object.fromEntries([[name, value]]), name), value);
+    }));
+  });
+
+  const uses: readonly { readonly where: string; readonly check: (name: string) => void }[] = [
+    { where: 'the scheme of a model URI', check: (name) => assert.throws(() => parseSourceUri(`${name}:x`, { allowFile: false, pinned: true }), { code: 'SOURCE_INVALID' }) },
+    { where: 'an input that a candidate lost', check: (name) => assert.match(ioChange(modelIo([{ name, type: 'float32' }], []), modelIo([], []), 'Compatible') ?? '', /is gone/) },
+    { where: 'an output that a candidate lost', check: (name) => assert.match(ioChange(modelIo([], [{ name, type: 'float32' }]), modelIo([], []), 'Compatible') ?? '', /is gone/) },
+    { where: 'the key of a binary golden set', check: (name) => assert.deepEqual(pickGoldenFile({ metadata: { name: 'g' }, binaryData: Object.fromEntries([[name, 'AAAA']]) }), { kind: 'file', file: { name: 'golden.bin', base64: 'AAAA' } }) },
+    { where: 'a string format', check: (name) => assert.equal(hasFormat('text', name), true) },
+    { where: 'a field that is not there', check: (name) => assert.equal(at({}, name), undefined) },
+  ];
+  for (const { where, check } of uses) {
+    it(`means nothing as ${where}`, () => { for (const name of inheritedNames) check(name); });
+  }
+});
+
+/** `const x: Readonly<Record<string, …>> = {…}` is a table by text: `x[name]` would find what it inherits. */
+function plainLookups(path: string): readonly string[] {
+  // A grammar has matched the unit before it is looked up.
+  if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];
+  const source = withoutComments(readFileSync(path, 'utf8'));
+  const tables = [...source.matchAll(/^(?:export )?const (\w+): Readonly<Record<string, .*> = \{/gm)].map(([, name = '']) => name);
+  return tables.filter((name) => new RegExp(`(?<![.\\w])${name}\\[[a-zA-Z]`).test(source) && !source.includes(`Object.hasOwn(${name}, `)).map((name) => `${path}: ${name}`);
+}
+
+describe('tables of constants', () => {
+  it('are asked by ownValue or Object.hasOwn, never by a plain lookup', () => {
+    const files = ['api', 'lib', 'operator', 'runtime', 'cli', 'local'].flatMap((home) => readdirSync(join(root, home), { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts')).map((path) => join(root, home, path)));
+    assert.deepEqual(files.flatMap(plainLookups).map((found) => found.slice(root.length + 1)), []);
+  });
+});

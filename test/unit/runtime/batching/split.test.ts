@@ -1,0 +1,100 @@
+/** One request as several runs, within the memory that runs may take. */
+import assert from 'node:assert/strict';
+import { AppError } from '../../../../api/errors.ts';
+import { Batcher } from '../../../../runtime/batching/batcher.ts';
+import type { InferenceRequest, InferenceResult } from '../../../../runtime/batching/port.ts';
+import { runRoom } from '../../../../runtime/batching/room.ts';
+import { RowSplitter } from '../../../../runtime/batching/split.ts';
+import { runMemory } from '../../../../runtime/engine/run-memory.ts';
+import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
+import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const valuesOf = ({ x }: NamedTensors): Float32Array => (x?.type === 'float32' ? x.data : new Float32Array());
+const double: FakeModel = (inputs) => ({ y: makeTensor('float32', inputs['x']?.dims ?? [], valuesOf(inputs).map((value) => 2 * value)) });
+const input = (rows: number, width = 2): NamedTensors => ({ x: makeTensor('float32', [rows, width], Float32Array.from({ length: rows * width }, (_, at) => at)) });
+/** A row of two elements takes 80 bytes: a quarter more than measured. */
+const memory = runMemory([{ elements: 2, oneBytes: 64, rowBytes: 64 }]);
+
+function world({ maxRows = 4, totalBytes = Infinity, splits = true, model = double }: { maxRows?: number; totalBytes?: number; splits?: boolean; model?: FakeModel } = {}) {
+  const engine = new FakeEngine({ model });
+  const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 };
+  const batcher = new Batcher({ model: 'm', engine, clock: new HandClock(), limits, news: { batch: () => {}, fellApart: () => {} } });
+  batcher.limitMemory(runRoom(memory, totalBytes, 1));
+  const splitter = new RowSplitter(batcher, splits);
+  const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> => splitter.submit({ inputs, outputs: ['y'], signal: new AbortController().signal, ...more });
+  const rowsRun = (): (number | undefined)[] => engine.batches.flatMap(({ parts }) => parts.map(({ x }) => x?.dims[0]));
+  return { submit, rowsRun };
+}
+
+const tooLarge = (says: RegExp) => (error: unknown): boolean => error instanceof AppError && error.code === 'REQUEST_TOO_LARGE' && says.test(error.message);
+
+describe('RowSplitter', () => {
+  const splits: readonly { readonly name: string; readonly given: Parameters<typeof world>[0]; readonly rows: number; readonly want: readonly number[] }[] = [
+    { name: 'cuts a request at the rows of one run', given: {}, rows: 10, want: [4, 4, 2] },
+    { name: 'cuts a request at what memory holds', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
+    { name: 'runs single rows where memory holds no more', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
+    { name: 'leaves a request alone that fits', given: {}, rows: 4, want: [4] },
+    { name: 'leaves a request whole whose rows depend on each other', given: { splits: false }, rows: 10, want: [10] },
+  ];
+  for (const { name, given, rows, want } of splits) {
+    it(name, async () => {
+      const { submit, rowsRun } = world(given);
+      const { outputs } = await submit(input(rows));
+      assert.deepEqual(rowsRun(), want);
+      assert.deepEqual(outputs['y']?.dims, [rows, 2]);
+      assert.deepEqual(Array.from(outputs['y']?.data as Float32Array), Array.from({ length: rows * 2 }, (_, at) => 2 * at));
+    });
+  }
+
+  it('refuses a row that can never fit, with the numbers', async () => {
+    await assert.rejects(world({ totalBytes: 70 }).submit(input(3)), tooLarge(/memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: send fewer rows or shorter inputs/));
+  });
+
+  it('refuses rows that may not run apart and can never fit together', async () => {
+    await assert.rejects(world({ totalBytes: 700, splits: false }).submit(input(10)), tooLarge(/10 rows .* about 800, is over the limit of 700/));
+  });
+
+  it('ends the request with the first run that fails', async () => {
+    const failing: FakeModel = (inputs, outputs) => {
+      if (valuesOf(inputs).includes(9)) throw new Error('nine');
+      return double(inputs, outputs);
+    };
+    await assert.rejects(world({ model: failing }).submit(input(16)), /nine/);
+  });
+
+  it('does not join outputs whose shape depends on the rows', async () => {
+    const ragged: FakeModel = ({ x }) => {
+      const [rows = 0] = x?.dims ?? [];
+      const width = 1 + (Number(x?.data[0]) % 3);
+      return { y: makeTensor('float32', [rows, width], new Float32Array(rows * width)) };
+    };
+    await assert.rejects(world({ model: ragged }).submit(input(8)), /output 'y' has another shape for other rows, .*: send at most 4 rows/);
+  });
+
+  it('ends a request whose outputs find no room', async () => {
+    let held = 0;
+    const hold = (bytes: number): void => {
+      held += bytes;
+      if (held > 50) throw new AppError('BODIES_FULL', { limitBytes: 50 });
+    };
+    await assert.rejects(world().submit(input(16), { hold }), (error: unknown) => error instanceof AppError && error.code === 'BODIES_FULL');
+  });
+});
+
+describe('Batcher, within its memory', () => {
+  it('starts a run only when its memory fits beside the runs under way', async () => {
+    const gates: (() => void)[] = [];
+    const engine = new FakeEngine({ model: double, slots: 3, gate: () => new Promise((resolve) => gates.push(resolve)) });
+    const batcher = new Batcher({ model: 'm', engine, clock: new HandClock(), limits: { maxRows: 1, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 }, news: { batch: () => {}, fellApart: () => {} } });
+    batcher.limitMemory(runRoom(memory, 200, 3));
+    const asked = [1, 2, 3].map(() => batcher.submit({ inputs: input(1), outputs: ['y'], signal: new AbortController().signal }));
+    assert.deepEqual([engine.batches.length, batcher.queue.depth], [2, 1]);
+    gates.shift()?.();
+    await asked[0];
+    for (let turn = 0; turn < 20 && engine.batches.length < 3; turn += 1) await Promise.resolve();
+    assert.equal(engine.batches.length, 3);
+    for (const open of gates) open();
+    await Promise.all(asked);
+  });
+});

@@ -1,0 +1,74 @@
+/** Measuring what runs take, at growing sizes. */
+import assert from 'node:assert/strict';
+import { measureRuns, type MeasureOptions } from '../../../../runtime/engine/measure-runs.ts';
+import type { TensorSpec } from '../../../../runtime/engine/signature.ts';
+import { makeTensor } from '../../../../runtime/engine/tensor.ts';
+import { FakeEngine } from '../../../support/fake-engine.ts';
+import { HandClock, settle } from '../../../support/hand-clock.ts';
+
+const mib = 2 ** 20;
+const baseBytes = 100 * mib;
+const text: readonly TensorSpec[] = [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }];
+
+/** An engine whose runs take `taken(rows, length)` while they run, and a millisecond for each 100 elements. */
+function world(taken: (rows: number, length: number) => number, more: Partial<MeasureOptions> = {}) {
+  const clock = new HandClock();
+  const sizes: string[] = [];
+  let held = 0;
+  const engine = new FakeEngine({
+    model: ({ x }) => ({ y: makeTensor('float32', [x?.dims[0] ?? 0, 1], new Float32Array(x?.dims[0] ?? 0)) }),
+    gate: async ({ parts }) => {
+      const [rows = 0, length = 0] = parts[0]?.['x']?.dims ?? [];
+      sizes.push(`${rows}x${length}`);
+      held = taken(rows, length);
+      await settle();
+      // Long enough to be looked at; then the memory is given back.
+      await clock.advance(Math.max(3, (rows * length) / 100));
+      held = 0;
+    },
+  });
+  const options: MeasureOptions = {
+    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, budgetBytes: 200 * mib, budgetMs: 3000, clock,
+    readBytes: () => Promise.resolve(baseBytes + held), ...more,
+  };
+  return { options, sizes };
+}
+
+describe('measureRuns', () => {
+  it('finds what a row takes at each length, up to the longest that is asked for', async () => {
+    const { options, sizes } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 48 });
+    const { bytesOf, points } = await measureRuns(options);
+    assert.deepEqual(sizes, ['1x8', '4x8', '1x16', '4x16', '1x32', '4x32', '1x48', '4x48']);
+    assert.deepEqual(points.map(({ elements }) => elements), [8, 16, 32, 48]);
+    assert.equal(bytesOf(10, 32), 10 * 32 * 16 * 1024 * 1.25);
+  });
+
+  it('stops before a run that is foreseen to go over the budget', async () => {
+    let most = 0;
+    const { options } = world((rows, length) => {
+      const bytes = rows * length ** 2 * 16 * 1024;
+      most = Math.max(most, bytes);
+      return bytes;
+    });
+    const { bytesOf } = await measureRuns(options);
+    assert.ok(most <= options.budgetBytes && most > options.budgetBytes / 16, `${most / mib} MiB`);
+    assert.ok(bytesOf(48, 512) > 48 * 512 ** 2 * 16 * 1024);
+  });
+
+  it('sees that memory grows faster than rows that may not run apart', async () => {
+    const { options } = world((rows) => rows ** 2 * 64, { independent: false, maxRows: 1 });
+    assert.ok((await measureRuns(options)).bytesOf(30_000, 8) >= 30_000 ** 2 * 64);
+  });
+
+  it('takes rows that may not run apart for what they are where memory grows as they do', async () => {
+    const { options } = world((rows, length) => rows * length * 4096, { independent: false, maxRows: 1 });
+    const bytes = (await measureRuns(options)).bytesOf(1000, 8);
+    assert.ok(bytes >= 1000 * 8 * 4096 && bytes < 2 * 1000 * 8 * 4096, String(bytes));
+  });
+
+  it('knows nothing where memory cannot be read', async () => {
+    const { options, sizes } = world(() => 0, { readBytes: () => Promise.resolve(undefined) });
+    assert.equal((await measureRuns(options)).bytesOf(1000, 1000), 0);
+    assert.deepEqual(sizes, []);
+  });
+});

@@ -1,0 +1,33 @@
+/** What a run will take, foretold from measured runs. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { runMemory, unknownRunMemory, type RunPoint } from '../../../../runtime/engine/run-memory.ts';
+
+const points: readonly RunPoint[] = [{ elements: 10, oneBytes: 400, rowBytes: 100 }, { elements: 20, oneBytes: 800, rowBytes: 400 }];
+
+const rows: readonly { readonly name: string; readonly rows: number; readonly elements: number; readonly want: number }[] = [
+  { name: 'is what was measured, and a quarter more', rows: 1, elements: 10, want: 500 },
+  { name: 'grows with rows', rows: 8, elements: 10, want: 1000 },
+  { name: 'is a straight line between two sizes', rows: 8, elements: 15, want: 2500 },
+  { name: 'is never less than the smallest size', rows: 1, elements: 1, want: 500 },
+  { name: 'grows with the square beyond the largest size', rows: 1, elements: 200, want: 100_000 },
+];
+
+describe('runMemory', () => {
+  for (const { name, want, ...size } of rows) it(name, () => assert.equal(runMemory(points).bytesOf(size.rows, size.elements), want));
+
+  it('never gets less for a larger run', () => {
+    const anyPoint = fc.record({ elements: fc.integer({ min: 1, max: 1000 }), oneBytes: fc.integer({ min: 0, max: 1e6 }), rowBytes: fc.integer({ min: 0, max: 1e6 }) });
+    fc.assert(fc.property(fc.array(anyPoint, { minLength: 1, maxLength: 6 }), fc.tuple(fc.nat(64), fc.nat(3000)), fc.tuple(fc.nat(8), fc.nat(500)), (measured, [size, elements], [more, longer]) => {
+      const { bytesOf } = runMemory(measured);
+      assert.ok(bytesOf(size + more, elements + longer) >= bytesOf(size, elements));
+    }));
+  });
+
+  it('follows rows that may not run apart by their own power', () => {
+    const { bytesOf } = runMemory([{ elements: 10, oneBytes: 0, rowBytes: 0 }], { power: 2, rows: 100, elements: 10, bytes: 8000 });
+    assert.equal(bytesOf(1000, 10), 1_000_000);
+  });
+
+  it('knows nothing without a measurement', () => assert.equal(unknownRunMemory.bytesOf(1000, 1000), 0));
+});

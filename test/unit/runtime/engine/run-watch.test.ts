@@ -1,0 +1,78 @@
+/** Runs that take too long, told from a busy server. */
+import assert from 'node:assert/strict';
+import { RunWatch } from '../../../../runtime/engine/run-watch.ts';
+import type { Engine, EngineResult } from '../../../../runtime/engine/port.ts';
+import { HandClock, settle } from '../../../support/hand-clock.ts';
+
+/** An engine whose runs end when the test says so. */
+function given(leastMs = 30_000) {
+  const clock = new HandClock();
+  const ends: (() => void)[] = [];
+  const inner: Engine = {
+    freeSlots: 2, workers: { ready: 2, wanted: 2 }, onFree: () => {}, recycle: () => {}, close: () => Promise.resolve(),
+    run: () => new Promise<EngineResult>((resolve) => ends.push(() => resolve({ parts: [], inferMs: 0, together: true }))),
+  };
+  const watch = new RunWatch(clock, leastMs);
+  const engine = watch.watched(inner);
+  const begin = (): void => void engine.run({ parts: [], outputs: [] });
+  const end = async (index: number): Promise<void> => {
+    ends[index]?.();
+    await settle();
+  };
+  return { clock, watch, begin, end };
+}
+
+describe('RunWatch', () => {
+  it('knows the oldest run', async () => {
+    const { clock, watch, begin, end } = given();
+    assert.equal(watch.oldestMs, 0);
+    begin();
+    await clock.advance(5000);
+    begin();
+    await clock.advance(1000);
+    assert.equal(watch.oldestMs, 6000);
+    await end(0);
+    assert.equal(watch.oldestMs, 1000);
+  });
+
+  it('says that every worker is held only when each is in an old run', async () => {
+    const { clock, watch, begin } = given();
+    begin();
+    await clock.advance(60_000);
+    assert.equal(watch.stuckMs(2), 0);
+    begin();
+    await clock.advance(1000);
+    assert.equal(watch.stuckMs(2), 1000);
+  });
+
+  it('does not take a server that is always busy for a stuck one', async () => {
+    const { clock, watch, begin, end } = given();
+    for (let run = 0; run < 100; run += 1) {
+      begin();
+      await clock.advance(1000);
+      if (run > 0) await end(run - 1);
+      assert.ok(watch.stuckMs(1) <= 1000);
+    }
+  });
+
+  it('lets a run take ten times the longest of the warm-up, and at least what it is given', async () => {
+    const { clock, watch, begin, end } = given();
+    begin();
+    await clock.advance(2000);
+    await end(0);
+    assert.equal(watch.limitMs, 30_000);
+    begin();
+    await clock.advance(7000);
+    await end(1);
+    assert.equal(watch.limitMs, 70_000);
+  });
+
+  it('learns nothing from runs after the warm-up', async () => {
+    const { clock, watch, begin, end } = given();
+    watch.warmed();
+    begin();
+    await clock.advance(50_000);
+    await end(0);
+    assert.equal(watch.limitMs, 30_000);
+  });
+});
