@@ -119,7 +119,7 @@ describe('Immediate rollouts', () => {
     cluster.put(spec('ok'));
     const reconciler = reconcilerOf(cluster);
     assert.deepEqual(await reconciler.reconcile('ml/ranker'), { recheckMs: 0 });
-    assert.deepEqual(await reconciler.reconcile('ml/ranker'), { recheckMs: 1000 });
+    assert.deepEqual(await reconciler.reconcile('ml/ranker'), { recheckMs: 5000 });
     assert.equal(cluster.objects.get('Service/ranker'), foreign);
     const ready = cluster.status.conditions?.find((condition) => condition.type === 'Ready');
     assert.deepEqual([ready?.status, ready?.reason], ['False', 'ApplyFailed']);
