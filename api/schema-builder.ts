@@ -12,7 +12,13 @@ export type Stage = 'published' | 'whole';
 /** Whether an object must have the field, may have it, or will have it one day. */
 export type Presence = 'required' | 'optional' | 'planned';
 
-export type CelRule = { readonly rule: string; readonly message: string; readonly fieldPath?: string };
+export type CelRule = {
+  readonly rule: string;
+  readonly message: string;
+  readonly fieldPath?: string;
+  /** The rule runs on creation, too, with `oldSelf` as an optional (Kubernetes 1.31). */
+  readonly optionalOldSelf?: true;
+};
 
 /** The part of JSON Schema that a structural schema is made of. */
 export type JsonSchema = {
