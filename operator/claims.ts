@@ -69,9 +69,14 @@ function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Rea
   return { reason: 'ApplyFailed', message: failure.message };
 }
 
-function available({ decision, seen }: Facts): Claim {
+/** By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway. */
+function available({ decision, seen, plan }: Facts): Claim {
   const { serve } = decision;
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
+  const { shares, problem } = seen.traffic ?? {};
+  if (pods > 0 && plan.router === 'Service' && shares === undefined) {
+    return claim('Available', 'False', 'NotSelected', `${plural(pods, 'ready pod')} of ${serve ?? ''} cannot be reached: ${problem ?? 'there is no entry Service yet'}`);
+  }
   if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
   return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
 }

@@ -41,7 +41,10 @@ export type Deployment = KubeObject & {
   };
   readonly status?: { readonly conditions?: readonly PodCondition[] };
 };
-export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };
+export type ServicePort = { readonly name?: string; readonly port: number; readonly targetPort?: number | string; readonly protocol?: string };
+export type Service = KubeObject & {
+  readonly spec?: { readonly type?: string; readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string; readonly ports?: readonly ServicePort[] };
+};
 export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>>; readonly binaryData?: Readonly<Record<string, string>> };
 
 /** Of the Gateway API, as far as it is read. */

@@ -91,7 +91,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
   const routes = mine(caches.httpRoutes(key));
   const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined => objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
-  const traffic = trafficSeen({ model, entry, route: namesake(routes), gatewayApi: caches.gatewayApi, pods, reverts });
+  const traffic = trafficSeen({ model, entry, route: namesake(routes), services, gatewayApi: caches.gatewayApi, pods, reverts });
   return {
     model,
     memory: readState(model.status),
