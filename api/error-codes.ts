@@ -62,7 +62,8 @@ export const codes = {
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },
-  BODIES_FULL: { kind: 'overloaded', say: (p: { limitBytes: number }) => `the bodies of requests under way hold their limit of ${p.limitBytes} bytes` },
+  BODIES_FULL: { kind: 'overloaded', say: (p: { limitBytes: number }) => `the bodies and answers of requests under way hold their limit of ${formatBytes(p.limitBytes)}; try again in a moment` },
+  BODY_TOO_SLOW: { kind: 'invalid', http: 408, say: () => 'the body came too slowly: less than 1 KiB a second for 5 s, or less than 32 KiB a second while other requests waited for memory; send it again' },
   REQUEST_EXPIRED: { kind: 'deadline', say: (p: { waitedMs: number }) => `the request waited ${Math.round(p.waitedMs)} ms, past its deadline` },
   RUN_STUCK: { kind: 'deadline', say: (p: { model: string; ranMs: number; limitMs: number }) => `a run of ${p.model} has not ended after ${seconds(p.ranMs)} s, the limit is ${seconds(p.limitMs)} s: the model may never end for this input (a Loop without an end), or the CPU limit is too small for it` },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
@@ -72,7 +73,7 @@ export const codes = {
   DATA_IN_USE: { kind: 'conflict', say: (p: { dir: string; pid: number }) => `the data folder ${p.dir} is used by process ${p.pid}, another local mode: end it or take another folder` },
   FOLDER_UNUSABLE: { kind: 'invalid', say: (p: { dir: string; why: string }) => `the folder ${p.dir} cannot be used: ${p.why}` },
   VOLUME_MISSING: { kind: 'missing', say: (p: { volume: string; why: string }) => `MountVolume.SetUp failed for volume "${p.volume}": ${p.why}` },
-} as const satisfies Record<string, { kind: ErrorKind; say: (params: never) => string }>;
+} as const satisfies Record<string, { kind: ErrorKind; http?: number; say: (params: never) => string }>;
 
 /** Whole seconds, short times with one decimal. */
 function seconds(ms: number): number {

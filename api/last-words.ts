@@ -8,6 +8,7 @@
  *        in mid-sentence, or be somebody else's image.
  */
 import { readModelIo, type ModelIo } from './model-io.ts';
+import { present } from './present.ts';
 import { isRecord } from './record.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
@@ -15,6 +16,8 @@ import type { Precision, ProviderName } from './runtime-config.ts';
 export type Resolved = {
   /** Of the source as the spec's digest would name it: of a file its SHA-256, of a folder that of its listing. */
   readonly digest: string;
+  /** Of the file that is served, with its external weights if it has any. Absent: an older runtime said this. */
+  readonly served?: string;
   readonly bytes: number;
   /** SHA-256 over names, types and shapes of inputs and outputs. */
   readonly signature: string;
@@ -63,14 +66,18 @@ export function parseLastWords(text: string): LastWords | undefined {
 
 const resolvedShape = {
   digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
-} as const satisfies Record<Exclude<keyof Resolved, 'io'>, 'string' | 'number'>;
+} as const satisfies Record<Exclude<keyof Resolved, 'io' | 'served'>, 'string' | 'number'>;
 
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
   // They go into a status, whose fields are as long as these.
-  if (!/^sha256:[0-9a-f]{64}$/.test(String(value['digest'])) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
-  const { io: said, ...resolved } = value as Resolved;
+  if (!isDigest(value['digest']) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
+  const { io: said, served, ...resolved } = value as Resolved;
   const io = readModelIo(said);
-  return { kind: 'resolved', resolved: io === undefined ? resolved : { ...resolved, io } };
+  return { kind: 'resolved', resolved: { ...resolved, ...present({ io, served: isDigest(served) ? served : undefined }) } };
+}
+
+function isDigest(value: unknown): boolean {
+  return /^sha256:[0-9a-f]{64}$/.test(String(value));
 }

@@ -84,7 +84,7 @@ const columns = [
   { name: 'Stable', type: 'string', jsonPath: '.status.stable.revision' },
   { name: 'Candidate', type: 'string', jsonPath: '.status.candidate.revision' },
   { name: 'Provider', type: 'string', jsonPath: '.status.stable.provider' },
-  { name: 'Replicas', type: 'integer', jsonPath: '.status.readyReplicas' },
+  { name: 'Replicas', type: 'string', jsonPath: '.status.ready' },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
   { name: 'Precision', type: 'string', jsonPath: '.status.stable.precision', priority: 1 },
   { name: 'URL', type: 'string', jsonPath: '.status.address.url', priority: 1 },

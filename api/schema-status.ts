@@ -16,7 +16,8 @@ const failingPod = k.object({
 const revisionStatus = k.object({
   revision: text(10).doc('Ten hex digits; the suffix of its children.'),
   generation: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Generation of the spec it was made from.').optional(),
-  digest: text(71).doc('What its pods serve; later pods refuse anything else.').optional(),
+  digest: text(71).doc('Of the file that its pods serve, or of a list of that file and its weights where they are files of their own.').optional(),
+  sourceDigest: text(71).doc('Of the whole source, as spec.model.digest would name it; later pods refuse anything else.').optional(),
   provider: text(32).doc('Execution provider that is really used.').optional(),
   precision: text(16).optional(),
   replicas: count().optional(),
@@ -29,6 +30,9 @@ const revisionStatus = k.object({
     })
     .optional(),
   pods: k.list(failingPod, { max: 5 }).doc('Up to five pods that are in trouble.').optional(),
+  provenance: text(32)
+    .doc('How it became stable. GatesPassed, First (no revision served before) and Returned (it was proven before) prove it: it may come back unjudged. Forced, Pinned, ResumedUndecided, PromotedUndecided, StableLost, Asleep, Woken, StoodIn, Adopted and Unrecorded do not.')
+    .optional(),
 });
 
 const condition = k.object({
@@ -74,9 +78,11 @@ const rollout = k.object({
   desiredWeight: k.integer({ min: 0, max: 100 }).doc("Percent of the traffic that the step asks for the candidate.").optional(),
   setWeight: k.integer({ min: 0, max: 100 }).doc('Percent that pods can carry so far, on the way to desiredWeight.').optional(),
   actualWeight: k.integer({ min: 0, max: 100 }).doc('Percent that the candidate really gets; with router Service the share of its ready pods. Absent while it is not known.').optional(),
-  pausedReason: text(32).doc('Manual, Step, Undecided, ReportsStale, StableUnhealthy or WeightConflict.').optional(),
+  pausedReason: text(32).doc('Step, Undecided, ReportsStale, StableUnhealthy or WeightConflict.').optional(),
   heldAt: k.string({ max: 32, format: 'date-time' }).doc('Since when spec.rollout.paused holds it.').optional(),
   lostAt: k.string({ max: 32, format: 'date-time' }).doc('Since when the candidate has no ready pod.').optional(),
+  stableLostAt: k.string({ max: 32, format: 'date-time' }).doc('Since when stable has no ready pod, until its traffic is back.').optional(),
+  skipped: text(32).doc('The first judgement that this attempt went on without: ResumedUndecided, PromotedUndecided or StableLost.').optional(),
   window: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('First 20 s block (unix seconds / 20) that the gates look at.').optional(),
   floor: count().doc('Pods asked for when the rollout began; fewer only after it.').optional(),
   alpha: number().doc('Chance of a wrong Fail that each gate may spend in this step.').optional(),
@@ -92,6 +98,7 @@ const outcome = k.object({
   revision: text(10),
   outcome: k.oneOf(['Promoted', 'RolledBack', 'Failed', 'Superseded']).doc('RolledBack: it had traffic. Failed: it never had any.'),
   reason: text(64),
+  provenance: text(32).doc('Of a promotion: how it became stable, as in status.stable.').optional(),
   message: text(1024).optional(),
   at: k.string({ max: 32, format: 'date-time' }),
   weight: k.integer({ min: 0, max: 100 }).doc('Percent of the traffic that it had.').optional(),
@@ -106,6 +113,7 @@ export const statusSchema = k
     address: k.object({ url: text(512).doc('Where clients send requests.') }).optional(),
     replicas: count().doc('All pods of the model.').optional(),
     readyReplicas: count().optional(),
+    ready: text(16).doc('Ready pods, and how many all revisions are to have now, such as "2/3".').optional(),
     selector: text(512).doc('Label selector of all pods, for autoscalers.').optional(),
     stable: revisionStatus.doc('The revision that serves.').optional(),
     candidate: revisionStatus.doc('The revision that is to take over, or that was given up.').optional(),

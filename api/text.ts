@@ -11,6 +11,11 @@ export function cut(text: string, limit: number): string {
   return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
 }
 
+/** A measured number for a person: at most three digits behind the point, 299.90000000000003 → "299.9". */
+export function decimal(value: number): string {
+  return String(Number(value.toFixed(3)));
+}
+
 /** "1 pod", "2 pods", "11,020 requests". */
 export function plural(count: number, one: string): string {
   return `${count.toLocaleString('en-US')} ${one}${count === 1 ? '' : 's'}`;

@@ -38,7 +38,7 @@ export function checkManifest(manifest: Readonly<Record<string, unknown>>): read
   if (!isRecord(metadata)) return [...unknown, { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give it a name' }];
   applyDefaults(object, published);
   const causes = checkCustomObject(type, { ...object, metadata }, undefined, validateMeta({ metadata }, 'subdomain'));
-  const refused = [...unknown, ...causes.map((cause) => ofCause(cause, object))];
+  const refused = [...unknown, ...causes.map((cause) => ofCause(cause, { ...object, metadata }))];
   // Without a spec that the schema takes, the operator's reading would say the same again in other words.
   return causes.length > 0 ? refused : [...refused, ...operatorFindings(object)];
 }
@@ -62,15 +62,43 @@ function insteadOf(field: string, parent: string): string {
   return siblings.length > 0 ? `there are ${siblings.join(', ')}` : 'leave it out';
 }
 
-function ofCause({ message, field = '' }: Cause, object: Readonly<Record<string, unknown>>): Finding {
+type Manifest = Parameters<typeof checkCustomObject>[1];
+
+function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
   const path = field === '<nil>' ? '' : field;
-  const hint = hintFor(path, message, valueAt(object, path));
+  const hint = hintFor(object, path, message);
   return { severity: 'error', path, message: message.replace(` in body should match '`, ` should match '`), ...(hint === undefined ? {} : { hint }) };
 }
 
-function hintFor(path: string, message: string, value: unknown): string | undefined {
-  if (message.includes('must be of type string') && (typeof value === 'number' || typeof value === 'boolean')) return `write it in quotes: "${value}"`;
+/** Ways to write a bare number where text is wanted; the first that the whole manifest is taken with. */
+const units = ['', '%', 's', 'Mi'];
+
+/** What a number or a boolean has to be written as. @returns undefined when no spelling of it would be taken */
+function asText(object: Manifest, path: string, value: number | boolean): string | undefined {
+  const texts = typeof value === 'number' ? units.map((unit) => `${value}${unit}`) : [String(value)];
+  const taken = texts.find((text) => isTaken(object, path, text));
+  if (taken === undefined) return undefined;
+  return taken === String(value) ? `write it in quotes: "${taken}"` : `write it in quotes and with its unit, such as "${taken}"`;
+}
+
+/** Whether a value is taken in the place of the one that is there, by the schema, its rules and the operator. */
+function isTaken(object: Manifest, path: string, value: unknown): boolean {
+  const changed = structuredClone(object);
+  const steps = stepsOf(path);
+  const parent = steps.slice(0, -1).reduce<unknown>((at, step) => (at as Record<string | number, unknown>)[step], changed);
+  (parent as Record<string | number, unknown>)[steps.at(-1) ?? ''] = value;
+  const concerns = (field: string): boolean => field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
+  const causes = checkCustomObject(type, changed, undefined, []);
+  // Other fields may be wrong for reasons of their own, also before.
+  const before = new Set(checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`));
+  if (causes.some(({ field = '', message }) => concerns(field) && (field === path || !before.has(`${field} ${message}`)))) return false;
+  return causes.length > 0 || operatorFindings(changed).every(({ path: at, severity }) => at !== path || severity !== 'error');
+}
+
+function hintFor(object: Manifest, path: string, message: string): string | undefined {
+  const value = valueAt(object, path);
   const schema = schemaAt(published, path);
+  if (message.includes('must be of type string') && (typeof value === 'number' || typeof value === 'boolean')) return asText(object, path, value) ?? schema?.description;
   if (message.startsWith('Unsupported value')) return nearestOf(value, schema);
   const patternIsAllItSays = /should match|Too long|must be of type|^Required value$/.test(message);
   return patternIsAllItSays ? schema?.description : undefined;

@@ -6,6 +6,8 @@
  * Pure:  a model as it is → a move.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
+import { lastWordsOf } from '../operator/rollout/last-words.ts';
+import { proves } from '../operator/rollout/provenance.ts';
 import { standingOf, type Standing } from './standing.ts';
 import { ownRolloutFields } from './ownership.ts';
 import { ownValue } from '../api/record.ts';
@@ -43,7 +45,7 @@ export const promote: Intent = (model, { revision }) => {
   if (wasRefused && revision === undefined) return refuse(`${target} was given up (${standing.message}): "retry" tries it again; to promote it nevertheless name it with --revision ${target}`);
   if (!wasRefused && rollout.promoteRevision === target) return nothing(`${target} is to be promoted already`);
   const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
-  return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it${held}`);
+  return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped${held}`);
 };
 
 /** The candidate is given up; stable serves. */
@@ -67,6 +69,8 @@ export const retry: Intent = (model, { revision, token }) => {
   if (revision !== undefined && revision !== candidate) return refuse(`the revision that was given up is ${candidate}, not ${revision}`);
   if (stage === 'UnderWay') return refuse(`${candidate} is on its way: there is nothing to try again`);
   if (stage === 'Leaving') return refuse(`the traffic of ${candidate} is still going back: try again in a moment`);
+  const { pinRevision } = rollout;
+  if (pinRevision !== undefined) return refuse(`spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its checks and gates`);
   // A promotion that was asked for before would now skip the gates that it failed.
   const set = { retryToken: token, ...without(rollout, 'abortRevision', candidate), ...without(rollout, 'promoteRevision', candidate) };
   return patch(model, set, `${candidate} is tried again`);
@@ -108,8 +112,21 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
 /** @param asked.revision one that is remembered; the caller has looked */
 export const pin: Intent = (model, { revision = '' }) => {
   if (model.spec.rollout?.pinRevision === revision) return nothing(`${revision} is pinned already`);
-  return patch(model, { pinRevision: revision }, `${revision} serves, whatever the rest of the spec says, until "unpin"`);
+  const { provenance, refused } = lastWordsOf(model.status);
+  const { candidate, stage, stable } = standingOf(model);
+  if (refused.includes(revision)) return refuse(givenUp(revision, stage === 'GivenUp' && candidate === revision));
+  if (stable === revision && stage === 'AtRest') return patch(model, { pinRevision: revision }, `${revision} goes on serving, whatever the rest of the spec says, until "unpin"`);
+  const unproven = proves(provenance[revision]) ? '' : ', and it is not proven';
+  return patch(model, { pinRevision: revision }, `${revision} takes over once its pods are ready, whatever the rest of the spec says, until "unpin"; no check or gate is asked${unproven}`);
 };
+
+/** A pin is for what has served: a revision that was given up would go to all the traffic without being judged. */
+function givenUp(revision: string, isCandidate: boolean): string {
+  const otherwise = isCandidate
+    ? `"retry" judges it again, "promote --revision ${revision}" serves it nevertheless`
+    : `"undo --to ${revision}" puts its spec back and judges it again`;
+  return `${revision} was given up, and a pin does not serve such a revision: ${otherwise}`;
+}
 
 export const unpin: Intent = (model) => {
   const pinned = model.spec.rollout?.pinRevision;
@@ -125,8 +142,8 @@ function targetOf(standing: Standing, asked: string | undefined): string | Move 
   return refuse(`no rollout is under way${stable === undefined ? '' : `: ${stable} serves`}`);
 }
 
-function notObserved({ metadata }: OnnxModel): string {
-  return `the operator has not seen generation ${metadata.generation} yet: is it running?`;
+function notObserved({ metadata, status }: OnnxModel): string {
+  return `the operator has not observed generation ${metadata.generation} yet (observed: ${status?.observedGeneration ?? 'none'}): check that it is running`;
 }
 
 function without(rollout: IntentFields, field: 'abortRevision' | 'promoteRevision', revision: string): IntentFields {

@@ -27,5 +27,5 @@ function conditionOf({ metadata, status }: OnnxModel, type: ConditionType): Cond
 }
 
 function notObserved(generation: number, observed: number): string {
-  return `the operator has not seen generation ${generation} yet${observed < 0 ? '' : `, only ${observed}`}: is it running?`;
+  return `waiting for the operator to observe generation ${generation} (observed: ${observed < 0 ? 'none' : observed})`;
 }

@@ -37,7 +37,7 @@ export function pictureText(picture: Picture, drawing: Partial<Drawing> & Pick<D
 const outcomeStyles: Readonly<Record<Outcome['outcome'], Style>> = { Ready: 'good', Stalled: 'bad', Progressing: 'strong' };
 
 function head(picture: Picture, drawing: Drawing): readonly string[] {
-  const { phase, generation, observedGeneration, pods, url } = picture;
+  const { phase, generation, observedGeneration, pods, url, unproven } = picture;
   const wanted = pods.wanted === undefined ? '' : `, ${pods.wanted} wanted`;
   return [
     ...headline(picture, drawing),
@@ -46,14 +46,23 @@ function head(picture: Picture, drawing: Drawing): readonly string[] {
       ['generation', generationText(generation, observedGeneration)],
       ['pods', `${pods.ready} of ${pods.all} ready${wanted}`],
       ...(url === undefined ? [] : [['url', plainLine(url)]]),
+      ...intentRows(picture),
+      ...(unproven === undefined ? [] : [['not proven', plainLine(unproven)]]),
     ]),
   ];
+}
+
+/** What a person asked for that holds until it is taken out. */
+function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonly string[])[] {
+  const held = of === undefined ? 'spec.rollout.paused holds the next rollout' : 'spec.rollout.paused holds the rollout';
+  return [...(pinned === undefined ? [] : [['pinned', `${plainLine(pinned)}, until "unpin"`]]), ...(paused === undefined ? [] : [['paused', `${held}, until "resume"`]])];
 }
 
 /** Short: a window may have 24 lines. */
 function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
   const { generation, observedGeneration } = picture;
-  return [...headline(picture, drawing), ...(observedGeneration < generation ? [`  generation ${generationText(generation, observedGeneration)}`] : [])];
+  const unseen = observedGeneration < generation ? [['generation', generationText(generation, observedGeneration)]] : [];
+  return [...headline(picture, drawing), ...table([...unseen, ...intentRows(picture)])];
 }
 
 function headline({ namespace, name, outcome, reason, message }: Picture, { width, paint }: Drawing): readonly string[] {

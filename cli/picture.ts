@@ -7,6 +7,7 @@
 import type { Condition } from '../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus, RevisionStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
+import { readProvenance, skippedBy } from '../operator/rollout/provenance.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 import { rolloutPictureOf, type RolloutPicture } from './rollout-picture.ts';
 
@@ -18,6 +19,12 @@ export type Picture = Outcome & {
   readonly observedGeneration: number;
   readonly phase: string;
   readonly url?: string;
+  /** spec.rollout.pinRevision. */
+  readonly pinned?: string;
+  /** spec.rollout.paused: the rollout under way is held, or the next one will be. */
+  readonly paused?: true;
+  /** Why stable is not proven: what was not checked when it became stable. */
+  readonly unproven?: string;
   /** `wanted` is absent where the spec leaves it to the default or an autoscaler. */
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
@@ -41,6 +48,8 @@ export function pictureOf(model: OnnxModel): Picture {
     phase: status.phase ?? 'Unknown',
     ...outcomeOf(model),
     url: status.address?.url,
+    ...intentsOf(spec),
+    unproven: unprovenOf(status.stable),
     pods: present({ all: status.replicas ?? 0, ready: status.readyReplicas ?? 0, wanted: spec.replicas }),
     stable: status.stable,
     candidate: status.candidate,
@@ -48,6 +57,18 @@ export function pictureOf(model: OnnxModel): Picture {
     conditions: (status.conditions ?? []) as readonly Condition[],
     history: status.history ?? [],
   });
+}
+
+/** What a person asked for that holds until it is taken out. */
+function intentsOf({ rollout = {} }: OnnxModel['spec']): Pick<Picture, 'pinned' | 'paused'> {
+  return present({ pinned: rollout.pinRevision, paused: rollout.paused === true ? (true as const) : undefined });
+}
+
+function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
+  if (stable?.provenance === undefined) return undefined;
+  const provenance = readProvenance(stable.provenance);
+  const why = skippedBy(provenance);
+  return why === undefined ? undefined : `${stable.revision} (${provenance}): ${why}`;
 }
 
 /** Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless True. */

@@ -6,6 +6,7 @@
  *         candidate's first request, and what stable did in the half hour before says how noisy it is.
  * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
  */
+import { decimal } from '../api/text.ts';
 import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
 import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
@@ -99,10 +100,10 @@ export class RecordedCanary {
 
   /** The last look, with every gate, and how it all ended. */
   end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
-    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: this.#ends, candidateRequests: 0, gates: this.#judgeAt(this.#ends) } };
+    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: shownTime(this.#ends), candidateRequests: 0, gates: this.#judgeAt(this.#ends) } };
     const looks = this.#unseen ? this.#look(this.#nextLook, true) : [];
     const gates = this.#judgeAt(this.#ends);
-    return { looks, outcome: this.#outcome ?? { verdict: 'Undecided', t: this.#ends, candidateRequests: this.#candidateRequests(), gates } };
+    return { looks, outcome: this.#outcome ?? { verdict: 'Undecided', t: shownTime(this.#ends), candidateRequests: this.#candidateRequests(), gates } };
   }
 
   /** The next time to look: a whole multiple of the interval. */
@@ -122,7 +123,7 @@ export class RecordedCanary {
     const changed = plan.gates.map((_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason);
     this.#last = decided;
     if (this.#outcome === undefined && step !== 'Waiting') {
-      this.#outcome = { verdict: step === 'Fail' ? 'Fail' : 'Pass', t: at, candidateRequests: this.#candidateRequests(), gates: this.#judgeAt(at) };
+      this.#outcome = { verdict: step === 'Fail' ? 'Fail' : 'Pass', t: shownTime(at), candidateRequests: this.#candidateRequests(), gates: this.#judgeAt(at) };
     }
     const whole = closing || this.#looks.all || this.#isNewMinute(at);
     if (!whole && !changed.includes(true)) return [];
@@ -130,7 +131,7 @@ export class RecordedCanary {
   }
 
   #judgeAt(at: number): readonly Look[] {
-    return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: at, ...result }));
+    return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
   /** A trace has one window, and both revisions are known up to the same moment. */
@@ -166,4 +167,9 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
   if (agree === undefined) return;
   cell.compared += 1;
   if (!agree) cell.disagreed += 1;
+}
+
+/** Seconds as they are told: sums of a trace's times are not round in binary. */
+function shownTime(seconds: number): number {
+  return Number(decimal(seconds));
 }

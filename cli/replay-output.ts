@@ -3,6 +3,7 @@
  *
  * Pure: text from results.
  */
+import { decimal } from '../api/text.ts';
 import type { Look, Outcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
@@ -49,7 +50,7 @@ export function tableOutput(): Output {
 function cellsOf(look: Look): string[] {
   const requests = look.stableRequests === undefined ? String(look.candidateRequests) : `${look.candidateRequests}/${look.stableRequests}`;
   const bounds = `${shown(look, look.lower, 'none')} .. ${shown(look, look.upper, 'none')}`;
-  return [String(look.t), look.gate, look.verdict, requests, shown(look, look.estimate, '-'), bounds, shown(look, look.limit, '-'), needed(look)];
+  return [decimal(look.t), look.gate, look.verdict, requests, shown(look, look.estimate, '-'), bounds, shown(look, look.limit, '-'), needed(look)];
 }
 
 function needed({ verdict, reason, requestsStillNeeded }: Look): string {
@@ -76,7 +77,7 @@ function columns(cells: readonly string[]): string {
 }
 
 function sentence(outcome: Outcome): string {
-  const when = `at ${outcome.t} s, after ${outcome.candidateRequests} requests of the candidate`;
+  const when = `at ${decimal(outcome.t)} s, after ${outcome.candidateRequests} requests of the candidate`;
   switch (outcome.verdict) {
     case 'Fail':
       return `Fail ${when}: ${outcome.gates.filter((gate) => gate.verdict === 'Fail').map(because).join('; ')}. The candidate would be taken back.`;

@@ -77,7 +77,8 @@ export async function waitFor(cluster: Cluster, ref: ModelRef, { timeout, quiet 
     const last = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
     if (last !== undefined && last.outcome !== 'Progressing') return waitCodes[last.outcome];
     if (stop.aborted) return exitCodes.interrupted;
-    const so = last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}`;
+    const doubt = last?.reason === 'NotObserved' ? '; check that the operator is running' : '';
+    const so = last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}${doubt}`;
     say(`${ref.namespace}/${ref.name}: Timeout: not decided within ${timeout}: ${so}`, true);
     return waitCodes.Timeout;
   } finally {

@@ -3,11 +3,16 @@
  *
  * Owns:   listening, and closing within a bounded time: idle connections at once, busy ones when they are
  *         done or the time is over.
- * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request.
+ * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without taking a byte of an answer. Over
+ *         `maxConnections` the longest idle connection goes.
  */
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError, messageOf } from '../api/errors.ts';
+import { Connections } from './connections.ts';
+
+const spareConnections = 16;
+const stalledMs = 30_000;
 
 export type HttpServer = {
   readonly address: string;
@@ -19,6 +24,7 @@ export type HttpServer = {
 export type HttpServerLimits = {
   /** How long a connection may idle between requests. Longer than the pause of whoever asks again and again. */
   readonly keepAliveMs?: number;
+  /** Beyond it idle connections make room for new ones. */
   readonly maxConnections?: number;
 };
 
@@ -30,7 +36,9 @@ export async function serveHttp(app: RequestListener, address: string, port: num
   const { keepAliveMs, maxConnections } = limits;
   const idle = keepAliveMs === undefined ? {} : { keepAliveTimeout: keepAliveMs };
   const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, ...idle }, app);
-  if (maxConnections !== undefined) server.maxConnections = maxConnections;
+  // Node sets another time-out once the answer is out; until then it would hold the answer for ever.
+  server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
+  if (maxConnections !== undefined) new Connections({ maxConnections, spare: spareConnections }).watch(server);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => reject(
       error.code === 'EADDRINUSE'

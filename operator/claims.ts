@@ -69,16 +69,19 @@ function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Rea
   return { reason: 'ApplyFailed', message: failure.message };
 }
 
-/** By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway. */
-function available({ decision, seen, plan }: Facts): Claim {
-  const { serve } = decision;
+function available(facts: Facts): Claim {
+  const { decision: { serve }, seen } = facts;
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
-  const { shares, problem } = seen.traffic ?? {};
-  if (pods > 0 && plan.router === 'Service' && shares === undefined) {
-    return claim('Available', 'False', 'NotSelected', `${plural(pods, 'ready pod')} of ${serve ?? ''} cannot be reached: ${problem ?? 'there is no entry Service yet'}`);
-  }
-  if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
-  return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+  if (serve === null || pods === 0) return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+  const problem = unreachable(facts);
+  if (problem !== undefined) return claim('Available', 'False', 'NotSelected', `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`);
+  return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
+}
+
+/** By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway. */
+function unreachable({ seen: { traffic }, plan }: Facts): string | undefined {
+  if (plan.router !== 'Service' || traffic?.shares !== undefined) return undefined;
+  return traffic?.problem ?? 'there is no entry Service yet';
 }
 
 /** A pause is expected, and no fault: Reconciling stays. */
@@ -89,7 +92,7 @@ function paused({ decision }: Facts): Claim | undefined {
 
 function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
-  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} is made of ${record.resolved.digest}`);
+  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${record.resolved.served ?? record.resolved.digest}`);
   return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 

@@ -21,6 +21,7 @@ import type { Seen } from './observe.ts';
 import { revisionOfChild } from './reconcile/ownership.ts';
 import type { FrozenGolden, GoldenFile, RevisionRecord } from './resources/objects.ts';
 import { readFrozenGolden } from './resources/revisions.ts';
+import { isExempt } from './rollout/decisions.ts';
 import { candidateOf, stableOf, type Revision, type RolloutState, type Trouble } from './rollout/state.ts';
 
 type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOptions; readonly frozen?: FrozenMemory };
@@ -82,20 +83,14 @@ function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {
 
 function isNeeded(seen: Seen, record: RevisionRecord): boolean {
   const { memory, rollout: { target } } = seen;
-  if (stableOf(memory) === target || isExempt(seen)) return false;
-  if (record.golden === undefined) return !wasMadeWithout(seen, target) && (memory.phase !== 'Failed' || isRetried(seen));
+  if (stableOf(memory) === target || needsNone(seen)) return false;
+  if (record.golden === undefined) return memory.phase !== 'Failed' || isRetried(seen);
   return record.golden.attempt !== attemptOf(memory, target);
 }
 
-/** Promoted before, or somebody answers for it: a brake in an incident must not wait for a ConfigMap. */
-function isExempt({ plan, rollout: { target, proven = [] } }: Seen): boolean {
-  return proven.includes(target) || plan.pinRevision === target || plan.promoteRevision === target;
-}
-
-/** Its ConfigMap is there and says nothing of a set: an earlier operator made it, or it was proven then. Its pods run. */
-function wasMadeWithout(seen: Seen, revision: Revision): boolean {
-  const made = seen.children.find((object) => object.kind === configMaps.kind && revisionOfChild(object, seen.model.metadata.name) === revision) as ConfigMap | undefined;
-  return made !== undefined && readFrozenGolden(made) === undefined;
+/** Proven, or a person answers for it: what helps in an incident must not wait for a ConfigMap. */
+function needsNone({ plan, rollout }: Seen): boolean {
+  return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;
 }
 
 function isRetried({ memory, plan, rollout }: Seen): boolean {

@@ -10,6 +10,7 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
+import { skips } from './rollout/provenance.ts';
 import type { Decision, PauseReason, Phase, Reason, RolloutState } from './rollout/state.ts';
 
 /** The schema's bound, with room to spare. */
@@ -52,8 +53,8 @@ const readers: { readonly [P in Phase]: Reader } = {
 
 const pauseReasons: readonly PauseReason[] = ['Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict'];
 
-function courseOf({ attempt = 1, floor = 0, since, heldAt }: RolloutStatus) {
-  return { attempt, floor, since: msOf(since), ...(heldAt === undefined ? {} : { heldAt: msOf(heldAt) }) };
+function courseOf({ attempt = 1, floor = 0, since, heldAt, stableLostAt }: RolloutStatus) {
+  return { attempt, floor, since: msOf(since), ...present({ heldAt: heldAt === undefined ? undefined : msOf(heldAt), stableLostAt: stableLostAt === undefined ? undefined : msOf(stableLostAt) }) };
 }
 
 function takingOf({ since, lostAt }: RolloutStatus) {
@@ -62,8 +63,9 @@ function takingOf({ since, lostAt }: RolloutStatus) {
 
 function placeOf(rollout: RolloutStatus, stable: string | null, candidate: string | null) {
   const { step, desiredWeight: weight, lostAt } = rollout;
+  const skipped = skips.find((skip) => skip === rollout.skipped);
   if (stable === null || candidate === null || step === undefined || weight === undefined) return undefined;
-  return { stable, candidate, ...courseOf(rollout), step, weight, ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
+  return { stable, candidate, ...courseOf(rollout), step, weight, ...present({ skipped }), ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
 }
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
@@ -99,6 +101,7 @@ function kept(next: RolloutState): Partial<RolloutStatus> {
     floor: 'floor' in next ? next.floor : undefined,
     handledRetryToken: 'handledRetryToken' in next ? next.handledRetryToken : undefined,
     handledPromoteRevision: 'handledPromote' in next ? next.rejected : undefined,
+    skipped: 'skipped' in next ? next.skipped : undefined,
   });
 }
 
@@ -118,5 +121,6 @@ function times(next: RolloutState): Partial<RolloutStatus> {
     ...('since' in next ? { since: toApiTime(next.since) } : {}),
     ...('heldAt' in next ? { heldAt: toApiTime(next.heldAt) } : {}),
     ...('lostAt' in next ? { lostAt: toApiTime(next.lostAt) } : {}),
+    ...('stableLostAt' in next ? { stableLostAt: toApiTime(next.stableLostAt) } : {}),
   };
 }

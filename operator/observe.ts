@@ -15,6 +15,7 @@ import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './reconcile/ownership.ts';
+import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
@@ -98,7 +99,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
     plan,
     rollout: {
       target: wantedRevision(target, plan.pinRevision, records),
-      proven: provenBy(model.status?.history),
+      ...lastWordsOf(model.status),
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
       pods: podFacts({ model, pods, present: there, records, deployments, ...present({ failure }) }),
@@ -137,12 +138,6 @@ function revisionLabel(object: Pod): Revision | undefined {
 /** A pin outweighs the spec, as long as what it names is remembered. */
 function wantedRevision(target: Revision, pin: Revision | undefined, records: ReadonlyMap<Revision, RevisionRecord>): Revision {
   return pin !== undefined && records.has(pin) ? pin : target;
-}
-
-/** Revisions whose last word in the history is that they were promoted. */
-function provenBy(history: NonNullable<OnnxModel['status']>['history'] = []): readonly Revision[] {
-  const lastWords = new Map(history.toReversed().map(({ revision, outcome }) => [revision, outcome]));
-  return [...lastWords].flatMap(([revision, outcome]) => (outcome === 'Promoted' ? [revision] : []));
 }
 
 type RecordSources = {

@@ -17,12 +17,15 @@ import { withChecks } from './checks.ts';
 import { placeOf } from './gate-status.ts';
 import type { Gates, Shown } from './gates/gatekeeper.ts';
 import { freezeGolden, goldenRecheckMs, type FrozenMemory } from './golden-set.ts';
-import { onnxModels } from './kube-objects.ts';
+import { controllerRevisions, onnxModels } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
+import { revisionOfChild } from './reconcile/ownership.ts';
 import { desiredState } from './resources/index.ts';
+import type { Manifest } from './resources/objects.ts';
+import { controllerRevision } from './resources/revisions.ts';
 import { decide } from './rollout/decide.ts';
 import type { Decision, Revision } from './rollout/state.ts';
 import { canonicalJson } from './revision.ts';
@@ -90,7 +93,7 @@ export class Reconciler {
     const now = clock.now();
     const call = present({ signal });
     const { seen: frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, observed);
-    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, held), now);
+    const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
@@ -155,7 +158,7 @@ export class Reconciler {
    */
   async #apply(key: string, seen: Seen, { decision, now, call, held }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#world;
-    const manifests = [...desiredState(seen.model, decision, recordsBut(held, seen)), ...(gates?.children(key, seen, decision, now) ?? [])];
+    const manifests = [...desiredState(seen.model, decision, recordsBut(held, seen)), ...orphanedRecords(seen, decision), ...(gates?.children(key, seen, decision, now) ?? [])];
     const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests });
     if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
     const isNews = this.#keepTold(key, applied.told ?? []);
@@ -229,6 +232,13 @@ function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): 
 /** Without a record a revision gets no manifests, and what it has of them stays. */
 function recordsBut(held: Revision | undefined, { records }: Seen): Seen['records'] {
   return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
+}
+
+/** Records of revisions that do not run and that nothing owns: without an owner they would stay for good. */
+function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
+  const orphans = children.filter(({ kind, metadata: { ownerReferences = [] } }) => kind === controllerRevisions.kind && ownerReferences.length === 0);
+  const revisions = orphans.map((object) => revisionOfChild(object, model.metadata.name)).filter((revision) => !run.some((entry) => entry.revision === revision));
+  return revisions.map((revision) => records.get(revision ?? '')).filter((record) => record !== undefined).map((record) => controllerRevision(model, record));
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

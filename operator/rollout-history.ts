@@ -7,6 +7,7 @@
  */
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
+import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
 import { candidateOf, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
 
@@ -26,7 +27,10 @@ export type Telling = {
 export function historyAfter(state: RolloutState, decision: Decision, { before, now, gates }: Telling): readonly RolloutOutcome[] {
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
-  return ended === undefined ? previous : [{ ...ended, at: toApiTime(now), ...(gates === undefined ? {} : { gates }) }, ...previous].slice(0, historyLimit);
+  if (ended === undefined) return previous;
+  // By pods a candidate gets another share than it was to get.
+  const had = ended.weight === undefined ? {} : { weight: before?.rollout?.actualWeight ?? ended.weight };
+  return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
 }
 
 /** What a move ends; undefined when the rollout goes on or none was under way. */
@@ -39,7 +43,13 @@ export function endedBy(before: RolloutState, decision: Decision): Ended | undef
 type Ending = { readonly [P in Phase]?: (next: StateIn<P>, before: RolloutState, decision: Decision) => Ended | undefined };
 
 const ending: Ending = {
-  Promoting: (next, before, { reason }) => ({ revision: next.stable, outcome: 'Promoted', reason, ...weightOf(before) }),
+  Promoting: (next, before, { reason, became }) => ({
+    revision: next.stable,
+    outcome: 'Promoted',
+    reason,
+    ...present({ provenance: became?.provenance, message: became?.skipped === undefined ? undefined : cut(`not checked: ${became.skipped}`, messageLimit) }),
+    ...weightOf(before),
+  }),
   Aborting: (next, before) => ({
     revision: next.rejected,
     outcome: isReplaced(next.cause) ? 'Superseded' : 'RolledBack',

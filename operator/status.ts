@@ -21,6 +21,7 @@ import type { Reports, Seen, Settings } from './observe.ts';
 import { troubleOf } from './pod-trouble.ts';
 import { memoryPeakStep } from './reports/kept-report.ts';
 import { historyAfter } from './rollout-history.ts';
+import { lastWordsOf } from './rollout/last-words.ts';
 import type { RevisionRecord } from './resources/objects.ts';
 import { stepsOf } from './rollout/decisions.ts';
 import { candidateOf, stableOf, type Decision, type Revision, type Trouble } from './rollout/state.ts';
@@ -57,13 +58,25 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     ...(seen.url === undefined ? {} : { address: { url: seen.url } }),
     replicas: all.length,
     readyReplicas: all.filter(isReady).length,
+    ready: `${all.filter(isReady).length}/${wantedPods(inputs)}`,
     selector: `${labels.model}=${model.metadata.name}`,
-    ...(stable === null ? {} : { stable: revisionStatus(stable, inputs, previous?.stable) }),
+    ...(stable === null ? {} : { stable: { ...revisionStatus(stable, inputs, previous?.stable), ...provenanceOf(stable, inputs) } }),
     ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
     rollout: { ...writeState(decision), ...weights(inputs), ...gatesShown(decision.next, inputs.shown, previous) },
     ...(history.length === 0 ? {} : { history }),
     conditions: conditions(inputs, previous?.conditions ?? []),
   };
+}
+
+/** Of all revisions now; at first there is one pod, and the spec's number is what is wanted. */
+function wantedPods({ seen: { plan }, decision: { run } }: StatusInputs): number {
+  return Math.max(plan.replicas, run.reduce((sum, { replicas }) => sum + replicas, 0));
+}
+
+/** How a revision became stable: by this decision, or as it is known. */
+function provenanceOf(stable: Revision, { seen: { model, rollout }, decision: { became } }: StatusInputs): Pick<RevisionStatus, 'provenance'> {
+  if (became?.revision === stable) return { provenance: became.provenance };
+  return present({ provenance: rollout.provenance?.[stable] ?? lastWordsOf(model.status).provenance[stable] ?? (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined) });
 }
 
 /** How many steps there are, and what the candidate really gets. */
@@ -107,7 +120,7 @@ function revisionStatus(revision: Revision, inputs: StatusInputs, previous: Revi
 function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
   const { generation, spec, resolved } = record;
   const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;
-  return { generation, precision: resolved?.precision ?? spec.execution.precision, ...present({ digest: resolved?.digest, provider }) };
+  return { generation, precision: resolved?.precision ?? spec.execution.precision, ...present({ digest: resolved?.served ?? resolved?.digest, sourceDigest: resolved?.digest, provider }) };
 }
 
 function memoryOf(record: RevisionRecord | undefined): { limit?: string; estimate?: string } {

@@ -1,10 +1,11 @@
 /**
  * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
  *
- * Owns: which decision is a warning, how closely a model's pods are followed, and what their sidecars are to do: a
+ * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their sidecars are to do: a
  *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
+import { reasons, type EventClass } from '../api/reasons.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
 import { isReady, type Pod } from './kube-objects.ts';
@@ -17,22 +18,14 @@ const closelyFollowed: readonly Phase[] = ['New', 'Preparing', 'Shifting', 'Anal
 /** Phases in which a candidate has or is about to have traffic. */
 const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
 
+/** An Event on the model, unless its reason is one that is only read in the status. What gives a candidate up is always a warning. */
 export function announceTo(events: EventSink): (model: OnnxModel, decision: Decision) => void {
   return (model, { next, reason, message }) => {
-    const type = next.phase === 'Failed' || warnings.includes(reason) ? 'Warning' : 'Normal';
-    events.say({ about: model, type, reason, action: 'Rollout', note: message });
+    const kind: EventClass = next.phase === 'Failed' ? 'Warning' : reasons[reason];
+    if (kind === 'Silent') return;
+    events.say({ about: model, type: kind === 'Warning' ? 'Warning' : 'Normal', keep: kind !== 'Normal', reason, action: 'Rollout', note: message });
   };
 }
-
-/** Reasons that are worth a look even while a rollout may yet go well. */
-const warnings: readonly string[] = [
-  'ImagePullBackOff', 'InvalidImageName', 'ContainerConfigError', 'OOMKilled', 'CrashLoopBackOff', 'Unschedulable', 'PodsNotCreated', 'PodFailed',
-  'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'ProviderUnavailable', 'LoadFailed',
-  'WarmupTimeout', 'PrepareFailed', 'NoReadyPods', 'ApplyFailed', 'WeightDrift',
-  'SignatureChanged', 'ProviderFallback', 'GoldenFailed', 'GoldenSetMissing', 'GoldenSetInvalid',
-  'LatencyGateFailed', 'ErrorsGateFailed', 'QualityGateFailed', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'CandidateUnavailable', 'LateRollback',
-  'ProgressDeadlineExceeded', 'WeightConflict', 'RouteNotAccepted', 'GatewayApiMissing',
-];
 
 export function followWith(puller: ReportPuller): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {
   return (key, seen, decision) => {

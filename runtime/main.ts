@@ -58,7 +58,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     onReady: (server) => {
       const host = settings.addresses[0] ?? '127.0.0.1';
       const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort) }));
+      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort), alone: server.alone }));
     },
   }, stop);
 }

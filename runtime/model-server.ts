@@ -15,10 +15,9 @@ import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
 import { shareMemory } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
-import { BodyBudget } from './server/body.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
-import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
+import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
@@ -29,6 +28,7 @@ import type { Route, RouteTable } from './server/routes.ts';
 import { StuckRuns } from './server/stuck-runs.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
+import { Transfers } from './server/transfers.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
@@ -101,7 +101,7 @@ export class ModelServer {
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
-    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe }, (request, response) => serveRequest(world, request, response));
+    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
     void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
@@ -109,14 +109,15 @@ export class ModelServer {
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
       sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
-    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections }, async (request, response) => debug(request, response));
+    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.#servers?.connections ?? 0,
+      connections: () => this.connections,
+      transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -126,6 +127,11 @@ export class ModelServer {
 
   get port(): number {
     return this.#servers?.port ?? 0;
+  }
+
+  /** Open client connections. */
+  get connections(): number {
+    return this.#servers?.connections ?? 0;
   }
 
   get metricsPort(): number {
@@ -156,7 +162,7 @@ export class ModelServer {
     const { drainMs, drainMostMs, logger } = this.#options;
     const served = this.#readiness.startedUp;
     this.#readiness.moveTo('Draining');
-    logger.info('draining', { queued: this.#queue.depth, connections: this.#servers?.connections ?? 0 });
+    logger.info('draining', { queued: this.#queue.depth, connections: this.connections });
     if (served) await this.#servers?.quiet({ quietMs: drainMs, mostMs: drainMostMs }, hurry);
     await this.close();
   }
@@ -166,6 +172,16 @@ export class ModelServer {
     const { size } = this.#open;
     for (const request of this.#open) request.giveUp(error);
     return size;
+  }
+
+  /** False once only a new process can help. */
+  get alive(): boolean {
+    return this.#readiness.alive;
+  }
+
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
   }
 
   /** Age of the oldest run under way and what a run may take, in milliseconds. */
@@ -240,7 +256,7 @@ export class ModelServer {
       open: this.#open,
       draining: () => this.#readiness.state === 'Draining',
       bodyLimitBytes: () => Math.min(bodyBytes, bodiesBytes()),
-      budget: new BodyBudget(bodiesBytes),
+      transfers: new Transfers({ limitBytes: bodiesBytes, clock }),
       metrics: this.#metrics,
       counters: this.#counters,
       tally: this.#tally,
@@ -274,19 +290,7 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes } = this.#plan;
-    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, notes });
   }
-}
-
-/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
-function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
-  const nothing = (): void => {};
-  return {
-    ...world,
-    metrics: { served: nothing, refused: nothing },
-    counters: { record: nothing },
-    tally: { answered: nothing, failed: nothing },
-    sampler: { on: false, choose: () => undefined },
-  };
 }

@@ -14,14 +14,16 @@ export type ReadyFacts = {
   /** http://host:port */
   readonly url: string;
   readonly metricsUrl: string;
+  /** Why requests are not batched; undefined when they are. */
+  readonly alone?: string | undefined;
 };
 
 /** More would not fit a terminal's line. */
 const maxElements = 64;
 
-export function readyLine({ config, signature, url, metricsUrl }: ReadyFacts): string {
+export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
   const example = config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
-  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}), try: ${example}\n`;
+  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), try: ${example}\n`;
 }
 
 function embeddingExample(name: string, url: string): string {

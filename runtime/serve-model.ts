@@ -37,6 +37,8 @@ export type Serving = {
 
 /** How long a failed start waits for runs that are under way. */
 const patienceMs = 10_000;
+/** How long a server without hope takes to end once it has drained. */
+const hopelessMs = 3000;
 /** What draining leaves of the grace period for requests under way and for releasing the model. */
 const closingMs = 10_000;
 
@@ -57,7 +59,7 @@ export async function lastWordsOf(terminationLog: string | undefined, logger: Lo
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
-  const { graceMs } = serving.settings;
+  const { graceMs, drainMs } = serving.settings;
   const lastResort = (withinMs: number): void => endAfterGrace({
     clock: systemClock, logger, model: config.name, graceMs: withinMs,
     runs: () => server.runs,
@@ -65,7 +67,12 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
     sayLast: (code, message) => sayLast(serving, code, message),
     kill: killMyself,
   });
-  stop.addEventListener('abort', () => lastResort(hurry?.aborted === true ? Math.min(graceMs, patienceMs) : graceMs), { once: true });
+  const endWithin = (): number => {
+    if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
+    // Its runs do not end: there is nothing to wait for but clients that have to learn of it.
+    return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
+  };
+  stop.addEventListener('abort', () => lastResort(endWithin()), { once: true });
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
   sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);

@@ -13,15 +13,15 @@ import type { GoldenResult, Report } from '../../api/report.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import type { Checks } from '../rollout/state.ts';
-import { goldenSentence, isGood, worstOf } from './golden-score.ts';
+import { goldenName, goldenSentence, isGood, worstOf } from './golden-score.ts';
 
 export type ReadyPod = { readonly name: string; /** The latest; undefined: it was not heard yet. */ readonly report: Report | undefined };
 
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /** The revision that serves; absent: this is the first. `ready`: its pods that could answer. */
-  readonly stable?: { readonly record: RevisionRecord | undefined; readonly ready: number };
+  /** The revision that serves; absent: this is the first. `canAnswer`: it has ready pods, or is expected to have some in a moment. */
+  readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
@@ -54,7 +54,7 @@ function signatureChanged({ record, stable }: Candidate): Checks | undefined {
 
 function changeBetween(theirs: Resolved, mine: Resolved, policy: SchemaPolicy): string | undefined {
   if (policy === 'Any' || mine.signature === theirs.signature) return undefined;
-  return mine.io === undefined || theirs.io === undefined ? "the I/O signature is not stable's, and it is not known in what they differ" : ioChange(theirs.io, mine.io, policy);
+  return mine.io === undefined || theirs.io === undefined ? "the I/O signature differs from the stable revision's; the difference is unknown" : ioChange(theirs.io, mine.io, policy);
 }
 
 // ── pods ──
@@ -104,11 +104,11 @@ function goldenSet(candidate: Candidate): Checks | undefined {
 /** @returns undefined when the pod has passed */
 function goldenOf({ name, report }: ReadyPod, config: GoldenConfig, candidate: Candidate): Checks | undefined {
   const result = report?.golden;
-  if (result?.id !== config.id) return waiting('GoldenWaiting', `golden set: pod ${name} has not begun with it`);
+  if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not begun`);
   switch (result.state) {
-    case 'Broken': return fail('GoldenSetInvalid', `${result.problem ?? 'golden set: it cannot be run'} (pod ${name})`);
-    case 'Waiting': return waiting('GoldenWaiting', `golden set: pod ${name} waits: ${result.problem ?? 'it has not begun'}`);
-    case 'Running': return waiting('GoldenWaiting', `golden set: ${result.done} of ${result.n} cases are done on pod ${name}`);
+    case 'Broken': return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);
+    case 'Waiting': return goldenWaiting(config, `pod ${name} waits: ${result.problem ?? 'it has not begun'}`);
+    case 'Running': return goldenWaiting(config, `${result.done} of ${result.n} cases are done on pod ${name}`);
     case 'Done': return doneWith(result, { config, candidate, name });
   }
 }
@@ -117,7 +117,7 @@ type Held = { readonly config: GoldenConfig; readonly candidate: Candidate; read
 
 function doneWith(result: GoldenResult, { config, candidate, name }: Held): Checks | undefined {
   if (!isGood(result, config)) return fail('GoldenFailed', `${goldenSentence(result, config)} (pod ${name})`);
-  return lacksTruth(result, candidate) ? waiting('GoldenWaiting', `golden set: pod ${name} is to compare its answers with stable's`) : undefined;
+  return lacksTruth(result, candidate) ? goldenWaiting(config, `pod ${name} is to compare its answers with stable's`) : undefined;
 }
 
 /**
@@ -125,7 +125,12 @@ function doneWith(result: GoldenResult, { config, candidate, name }: Held): Chec
  * its mend. With policy Any its inputs may be others: then there are none to compare.
  */
 function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candidate): boolean {
-  return compared < n && (stable?.ready ?? 0) > 0 && record.spec.model.schemaPolicy !== 'Any';
+  return compared < n && stable?.canAnswer === true && record.spec.model.schemaPolicy !== 'Any';
+}
+
+/** Without a golden set of its own a model is asked made-up questions: that is told as what it is. */
+function goldenWaiting(config: GoldenConfig, what: string): Checks {
+  return waiting(config.source.kind === 'Generated' ? 'ChecksRunning' : 'GoldenWaiting', `${goldenName(config)}: ${what}`);
 }
 
 /** The worst pod's. */

@@ -17,17 +17,22 @@ export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: Gol
 /** e.g. `golden set: Cosine 0.71 in the worst of 32 cases, at least 0.99 is asked for` */
 export function goldenSentence(result: GoldenResult, config: GoldenConfig): string {
   const { n, score, compared = n } = result;
-  if (score === null) return nothingCompared(result);
+  if (score === null) return nothingCompared(result, config);
   const limit = config.min ?? config.max ?? 0;
   const over = isWorstCase(config) ? 'in the worst of' : 'over';
   const asked = config.min === undefined ? 'at most' : 'at least';
-  const numbers = `golden set: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, ${asked} ${limit} is asked for`;
+  const numbers = `${goldenName(config)}: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, ${asked} ${limit} is asked for`;
   return isGood(result, config) ? numbers : `${numbers}${because(result)}${hint(config)}`;
 }
 
-function nothingCompared(result: GoldenResult): string {
-  if (result.n === 0) return `golden set: ${result.problem ?? 'there is nothing to ask'}`;
-  return `golden set: all numbers of ${result.n} cases are finite, nothing was compared${because(result)}`;
+function nothingCompared(result: GoldenResult, config: GoldenConfig): string {
+  if (result.n === 0) return `${goldenName(config)}: ${result.problem ?? 'there is nothing to ask'}`;
+  return `${goldenName(config)}: all numbers of ${result.n} cases are finite, nothing was compared${because(result)}`;
+}
+
+/** What the questions are: the user's golden set, or inputs that were made up for a model without one. */
+export function goldenName({ source }: GoldenConfig): string {
+  return source.kind === 'Generated' ? 'generated inputs' : 'golden set';
 }
 
 function because({ problem }: GoldenResult): string {

@@ -5,6 +5,7 @@
  *        sick), the reason that a failed gate gives, and the sentence.
  * Pure:  a function of what pods counted. A restart, another order of reports or more looks change nothing.
  */
+import { present } from '../../api/present.ts';
 import type { Evidence } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
 import { isLimit, limitsOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
@@ -126,7 +127,17 @@ export function sentenceOf({ require }: Asked, finding: Finding, results: readon
   if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
   const { window, alone = false } = evidence;
   const requests = { candidate: total(window.candidate), stable: total(window.stable) };
-  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone });
+  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone, measured: results.some(({ estimate }) => estimate !== null), ...present({ worst: worstOf(plan, results) }) });
+}
+
+/** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
+function worstOf(plan: Plan, results: readonly GateResult[]): { readonly gate: TrafficGate; readonly result: GateResult } | undefined {
+  const beyond = ({ estimate, limit }: GateResult): number => (estimate ?? 0) / limit;
+  const open = results.flatMap((result, at) => {
+    const gate = plan.gates[at];
+    return gate === undefined || result.verdict !== 'Undecided' || result.estimate === null || result.estimate <= result.limit ? [] : [{ gate, result }];
+  });
+  return open.toSorted((one, other) => beyond(other.result) - beyond(one.result))[0];
 }
 
 function total(cells: readonly Cell[]): number {

@@ -68,7 +68,7 @@ export function openQuestion(gate: TrafficGate, result: GateResult): string {
 }
 
 function needed({ reason, requestsStillNeeded }: GateResult): string {
-  if (reason === 'OneWindow') return 'it hangs on a stall or a few: a person should look';
+  if (reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   if (requestsStillNeeded === null) return 'no number of requests would decide it as it is';
   return `about ${plural(forecast(requestsStillNeeded), 'more request')} needed`;
 }
@@ -78,13 +78,30 @@ export function forecast(count: number): number {
   return count < 100 ? count : Number(count.toPrecision(2));
 }
 
-export type StepWords = { readonly require: 'NoFail' | 'Pass'; readonly step: 'Done' | 'Waiting'; readonly minRequests: number; readonly requests: Pair<number>; readonly alone: boolean };
+export type StepWords = {
+  readonly require: 'NoFail' | 'Pass';
+  readonly step: 'Done' | 'Waiting';
+  readonly minRequests: number;
+  readonly requests: Pair<number>;
+  readonly alone: boolean;
+  /** Some gate has an estimate. */
+  readonly measured: boolean;
+  /** The undecided gate whose estimate is furthest beyond its limit. */
+  readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
+};
+
+/** "p95 is at +1438% (allowed 15%), which is not decided" */
+function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
+  const { estimate, limit } = result;
+  return `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ${bare(result, limit)}), which is not decided`;
+}
 
 /** What holds a step up whose gates are not to blame, or that nothing does. */
-export function progress({ require, step, minRequests, requests, alone }: StepWords): string {
+export function progress({ require, step, minRequests, requests, alone, measured, worst }: StepWords): string {
   const seen = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
-  if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : 'no gate fails'} after ${seen}`;
+  if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
+  const sofar = worst !== undefined ? `${overLimit(worst)} yet` : measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
   const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
-  if (fewest >= minRequests) return `no gate fails so far: ${seen}; over a minute of them is needed`;
-  return `no gate fails so far: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
+  if (fewest >= minRequests) return `${sofar}: ${seen}; over a minute of them is needed`;
+  return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
 }

@@ -1,8 +1,9 @@
 /**
  * Which happenings are worth an Event: the rules that keep a crash loop from filling the cluster's storage.
  *
- * Owns:   series (the same again within six minutes counts up), similarity (more than ten different notes for one
- *         reason within ten minutes are one series), and a bucket per object (25, then one in five minutes).
+ * Owns:   series (the same again within six minutes counts up, and is written again once a minute at most), similarity
+ *         (more than ten different notes for one reason within ten minutes are one series), and a bucket per object
+ *         (25, then one in five minutes) for what need not be kept. What is kept is bounded by the first two alone.
  * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -18,6 +19,8 @@ export type Happening = {
   readonly action: string;
   /** A sentence. */
   readonly note: string;
+  /** It is written however much was said of the object before. Warnings always are. */
+  readonly keep?: boolean;
 };
 
 export type Ruling =
@@ -54,7 +57,7 @@ export class EventRules {
     const key = keyOf(told, told.note);
     const known = this.#series.get(key);
     if (known !== undefined && now - known.lastAt < seriesMs) return this.#again(key, known, told, now);
-    if (!this.#take(subjectOf(told), now)) return { kind: 'drop' };
+    if (!this.#mayWrite(told, now)) return { kind: 'drop' };
     if (known !== undefined) this.#ended.push(key);
     remember(this.#series, key, { count: 1, lastAt: now, writtenAt: now }, (old) => this.#ended.push(old));
     return { kind: 'write', key, count: 1, happening: told };
@@ -72,7 +75,7 @@ export class EventRules {
     known.lastAt = now;
     // The second time says that it repeats; after that the count may lag.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
-    if (!this.#take(subjectOf(happening), now)) return { kind: 'drop' };
+    if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
     return { kind: 'write', key, count: known.count, happening };
   }
@@ -87,6 +90,10 @@ export class EventRules {
     return similar.notes.has(happening.note) ? happening : { ...happening, note: `(combined from similar events) ${happening.reason}` };
   }
 
+  #mayWrite(happening: Happening, now: number): boolean {
+    return isKept(happening) || this.#take(subjectOf(happening), now);
+  }
+
   #take(subject: string, now: number): boolean {
     const bucket = this.#buckets.get(subject) ?? { tokens: burst, at: now };
     const tokens = Math.min(burst, bucket.tokens + (now - bucket.at) / refillMs);
@@ -94,6 +101,11 @@ export class EventRules {
     remember(this.#buckets, subject, { tokens: allowed ? tokens - 1 : tokens, at: now });
     return allowed;
   }
+}
+
+/** Whether it is written whatever else is said of its object. */
+export function isKept({ type, keep = false }: Happening): boolean {
+  return keep || type === 'Warning';
 }
 
 function subjectOf({ about }: Happening): string {

@@ -3,7 +3,8 @@
  *
  * Owns:   which happenings become a new Event, which count up one that exists, and which are dropped
  *         (event-rules.ts), and writing them, one after the other, in the background.
- * Limits: at most 1,000 wait; when the server is slow or away the newest are dropped, and counted.
+ * Limits: at most 1,000 wait; when the server is slow or away, what need not be kept is dropped first, then the newest, and
+ *         both are counted.
  * Ends:   `say` never throws and never waits. `close` writes what waits, for at most the time given.
  */
 import { kindOf, kinds } from '../../api/errors.ts';
@@ -11,7 +12,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { counter, type Counter, type Registry } from '../../lib/metrics.ts';
 import { backoffMs } from '../../lib/retry.ts';
-import { EventRules, type Happening } from './event-rules.ts';
+import { EventRules, isKept, type Happening } from './event-rules.ts';
 import type { KubeClient } from './kube-client.ts';
 import { isForbidden, isNotFound } from './kube-error.ts';
 import { microTime } from './micro-time.ts';
@@ -90,9 +91,18 @@ export class EventRecorder implements EventSink {
     const waiting = this.#jobs.findIndex((job) => job.key === ruling.key);
     const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#options.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
-    else if (this.#jobs.length >= maxWaiting) this.#results.inc({ result: 'dropped' });
-    else this.#jobs.push(job);
+    else this.#enqueue(job);
     this.#draining ??= this.#drain().finally(() => { this.#draining = undefined; });
+  }
+
+  #enqueue(job: Job): void {
+    if (this.#jobs.length >= maxWaiting) {
+      this.#results.inc({ result: 'dropped' });
+      const lesser = isKept(job.happening) ? this.#jobs.findIndex(({ happening }) => !isKept(happening)) : -1;
+      if (lesser < 0) return;
+      this.#jobs.splice(lesser, 1);
+    }
+    this.#jobs.push(job);
   }
 
   /** Takes no more, writes what waits, and resolves when that is done or `ms` are over. */

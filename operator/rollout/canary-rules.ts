@@ -5,19 +5,16 @@
  * Rule:  a pause holds back progress, never the way back: gates go on failing while a rollout is held.
  * Pure.
  */
-import { fallAsleep } from './preparing-rules.ts';
 import { plural } from '../../api/text.ts';
-import { firstWholeBlockAfter } from '../../api/report.ts';
-import { abort, fleetOf, isFought, isOffSteps, isProven, keep, lostForMs, podsOf, stepsOf, trafficFor, weightNow, type At, type Why } from './decisions.ts';
+import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostForMs, podsOf, readingOf, stepsOf, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
 import { splitFor } from './replicas.ts';
-import type { CanaryState, Decision, GateReading, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
-import { abortLost, enterStep, fitsPlan, followPlan, reach, reachedBy, setAnew, shift } from './steps.ts';
+import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
+import { secondsWords, shareWords } from './words.ts';
+import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
 const revertLimit = 3;
-/** How often a pass looks at reports, besides when one says something new. */
-const lookMs = 5000;
 /** Whether stable keeps its limits again is asked in a new window after this long. */
 const lookAnewMs = 600_000;
 
@@ -48,6 +45,7 @@ export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args)
 
 /** Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given up. */
 export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
+  if (plan.replicas === 0) return undefined;
   const at = { seen, plan, now };
   const { lostAt, ...rest } = state;
   if (podsOf(seen, state.candidate).ready > 0) {
@@ -61,32 +59,11 @@ export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args)
   return keep(next, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod: ${state.stable} serves alone` }, at, next.lostAt + lostForMs - now);
 }
 
-/**
- * Stable is down: the candidate carries what there is. If its own limits clear it, or nothing of it is to be judged, it is
- * the mend and goes on.
- */
-export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  // With all the traffic on the candidate nothing depends on stable, which may have no pods by now.
-  if (podsOf(seen, state.stable).ready > 0 || state.weight === 100 || isFought(state)) return undefined;
-  const at = { seen, plan, now };
-  const isJudged = stepsOf(state.candidate, at).some(({ kind }) => kind === 'analyze');
-  const because = `${state.stable} has no ready pod`;
-  if (!isJudged) return hurry(state, because, at);
-  if (readingOf(state, seen)?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
-  if (state.phase === 'Paused' && state.why === 'StableUnhealthy') return undefined;
-  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` }, at);
-}
-
-function hurry(state: CanaryState, because: string, at: At): Decision {
-  const why = { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} goes on to all the traffic` } as const;
-  return shift(reachedBy(state), { step: stepsOf(state.candidate, at).length, weight: 100 }, at, why);
-}
-
 /** A pod that came up under way fails its checks: a model can be right on one CPU and wrong on another. */
 export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
   const { checks } = podsOf(seen, state.candidate);
-  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isProven(state.candidate, at)) return undefined;
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at)) return undefined;
   return abort(state, checks, at);
 }
 
@@ -96,32 +73,10 @@ export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args):
   return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
 }
 
-/** The heart of it. While stable itself breaks a limit, a candidate is held to its own limits only: a mend must be able to ship. */
-export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  const at = { seen, plan, now };
-  const reading = readingOf(state, seen);
-  if (reading === undefined) return undefined;
-  if (reading.stableSick !== undefined) return judgeBesideSickStable(state, reading, at);
-  return reading.step === 'Fail' ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at) : undefined;
-}
-
-function judgeBesideSickStable(state: CanaryState, reading: GateReading, at: At): Decision | undefined {
-  const because = `${state.stable} itself fails: ${reading.stableSick ?? ''}`;
-  if (reading.absolute === 'Fail') return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
-  if (reading.absolute === 'Pass') return state.weight === 100 || isFought(state) ? undefined : hurry(state, `${because}; ${state.candidate} keeps its own limits`, at);
-  if (reading.step !== 'Fail' || isOffSteps(state)) return undefined;
-  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}; nothing can be said of ${state.candidate} beside it` }, at);
-}
-
-/** There is nobody to serve and nothing to judge. With pods again the candidate begins anew. */
-export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  return plan.replicas === 0 ? fallAsleep(reachedBy(state), { seen, plan, now }) : undefined;
-}
-
 /** Weight, pods and clocks stand still. */
 export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   const { heldAt, ...rest } = state;
-  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate} at ${reachedBy(state).weight}% of the traffic` }, { seen, plan }, lookMs);
+  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate}: ${shareWords(state.candidate, reachedBy(state).weight, seen)}` }, { seen, plan }, lookMs);
   if (heldAt === undefined) return undefined;
   const next = { ...rest, since: state.since + now - heldAt };
   return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, { seen, plan }, 0);
@@ -139,26 +94,13 @@ export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Arg
   const carried = weightNow(state, at);
   if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
-  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} has ${carried}% of the traffic with ${plural(ready, 'ready pod')}` }, at, 0);
+  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} with ${plural(ready, 'ready pod')}: ${shareWords(state.candidate, carried, seen)}` }, at, 0);
 }
 
 export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
   if (state.set !== state.weight || !hasTaken(state, state.weight, at) || !hasPodsFor(state, at)) return undefined;
   return reach(state, at);
-}
-
-/** Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the very weight. */
-function hasTaken(state: StateIn<'Shifting'>, weight: number, { seen, plan }: At): boolean {
-  const shares = seen.traffic?.shares;
-  if (shares === undefined) return weight === 0;
-  const share = shares[state.candidate] ?? 0;
-  const { serve, canary } = trafficFor(state, weight, seen);
-  if (canary !== undefined && plan.router === 'Service') {
-    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
-    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
-  }
-  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
 }
 
 /** By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long as they may take. */
@@ -168,12 +110,12 @@ function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
 
 export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
-  const seconds = Math.round(plan.readyWithinMs / 1000);
+  const within = secondsWords(plan.readyWithinMs);
   const { problem } = seen.traffic ?? {};
-  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight}% was not taken within ${seconds} s: ${problem}` }, { seen, plan, now });
+  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}` }, { seen, plan, now });
   const { ready, trouble } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
-  const message = `${ready} of ${needed} pods for ${state.weight}% of the traffic were ready after ${seconds} s${trouble === undefined ? '' : `: ${trouble.message}`}`;
+  const message = `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
   return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
 }
 
@@ -181,8 +123,7 @@ export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const missing = ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
-  const has = state.set === 0 || state.set === state.weight ? '' : `, has ${state.set}%`;
-  return keep(state, { reason: 'WeightMoving', message: `${state.candidate} is to get ${state.weight}% of the traffic${has}: ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
+  return keep(state, { reason: 'WeightMoving', message: `${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
 }
 
 // ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
@@ -204,9 +145,9 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const step = analyzeStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
-  const message = `undecided after ${Math.round(step.maxDurationMs / 1000)} s: ${reading?.message ?? 'no report has come'}`;
+  const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
-  if (plan.onUndecided === 'Promote') return enterStep(reachedBy(state), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
+  if (plan.onUndecided === 'Promote') return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
 }
 
@@ -215,7 +156,7 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
   // Whoever sees no request come wants to know of a Gateway that is gone.
   const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const message = `${state.candidate} at ${state.weight}% of the traffic: ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
+  const message = `analysing ${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 
@@ -231,7 +172,7 @@ export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: 
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
   const at = { seen, plan, now };
   const why = { reason: 'Resumed', message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}` } as const;
-  if (!isFought(state)) return enterStep(reachedBy(state), state.step + 1, at, why);
+  if (!isFought(state)) return enterStep(state.why === 'Step' ? reachedBy(state) : without(state, 'ResumedUndecided'), state.step + 1, at, why);
   return (seen.traffic?.reverts ?? 0) < revertLimit ? setAnew(state, state.weight, at, why) : undefined;
 }
 
@@ -248,7 +189,9 @@ const ends: Ends = {
     const reading = readingOf(state, at.seen);
     const message = reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
     if (at.plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
-    return reading?.step === 'Done' || at.plan.onUndecided === 'Promote' ? enterStep(reachedBy(state), state.step + 1, at, { reason: 'Resumed', message }) : undefined;
+    if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
+    const reached = reading?.step === 'Done' ? reachedBy(state) : without(state, 'PromotedUndecided');
+    return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
   },
   ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),
   StableUnhealthy: (state, at) => {
@@ -281,18 +224,8 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
   const step = stepsOf(state.candidate, { seen, plan })[state.step];
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
-  const has = podsOf(seen, state.stable).ready === 0 && state.weight < 100 ? 'serves alone' : `stays at ${state.weight}% of the traffic`;
-  const message = `${state.candidate} ${has} ${wayOut[state.why](state)}`;
+  const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
+  const has = isAlone ? `${state.candidate} serves alone` : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
+  const message = `${has} ${wayOut[state.why](state)}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
-}
-
-/** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
-function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
-  const { window, ...reached } = reachedBy(state);
-  return keep({ phase: 'Paused', ...reached, step: state.step, window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window, why, since: at.now }, words, at, lookMs);
-}
-
-/** A reading of the state's own window; none before it begins. */
-function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
-  return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
 }

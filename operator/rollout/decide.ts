@@ -8,28 +8,29 @@
  *         always speaks. Words are in state.ts, rules in the files beside it.
  */
 import {
-  abortOnFailedChecks, abortOnFailedGate, abortOnRequest, abortWhenLate, abortWhenSuperseded, carryForStable, endWhenUndecided, followChangedSteps, goOnWhenDone, holdWhilePaused, moveWeight, pauseOnConflict,
-  pauseWhenSilent, promoteOnRequest, reachWhenVerified, resumeOnRequest, resumeWhenOver, sleepWhenScaledToZero, stayPaused, waitForEvidence, waitForWeight, withdrawWhenLost,
+  abortOnFailedChecks, abortOnRequest, abortWhenLate, abortWhenSuperseded, endWhenUndecided, followChangedSteps, goOnWhenDone, holdWhilePaused, moveWeight, pauseOnConflict,
+  pauseWhenSilent, promoteOnRequest, reachWhenVerified, resumeOnRequest, resumeWhenOver, stayPaused, waitForEvidence, waitForWeight, withdrawWhenLost,
 } from './canary-rules.ts';
-import { beginWhenReady, giveUpOnFailedChecks, giveUpOnFatalTrouble, giveUpOnRequest, giveUpWhenLate, restartOnNewTarget, returnToStable, standStill, waitForCandidate } from './preparing-rules.ts';
-import { fallBackWhenLost, fallBackWhenTooWeak, finishWhenDrained, settleWhenRouted, startWhileRetaining, turnBackOnRevert, waitForDrain, waitForRoute } from './promotion-rules.ts';
+import { beginWhenReady, giveUpOnFailedChecks, giveUpOnFatalTrouble, giveUpOnRequest, giveUpWhenLate, noteStableLoss, restartOnNewTarget, returnToStable, standStill, waitForCandidate } from './preparing-rules.ts';
+import { fallBackWhenLost, fallBackWhenTooWeak, finishWhenDrained, settleWhenRouted, startWhileRetaining, turnBackOnRevert, waitForDrain, waitForRoute, wakeUnchecked } from './promotion-rules.ts';
 import { adoptWhatServes, leaveStableBehind, leaveWhenWeightIsGone, recoverFirstRevision, retryOnNewTarget, retryOnRequest, startFirstRevision, startOnNewTarget, stayFailed, stayStable, waitForWeightToGo } from './rest-rules.ts';
+import { abortOnFailedGate, carryForStable, sleepWhenScaledToZero } from './stable-rules.ts';
 import type { Decision, Millis, Observation, Phase, RolloutPlan, RolloutState, Rule, StateIn } from './state.ts';
 
 type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
 
 const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } = {
   New:       [adoptWhatServes, startFirstRevision],
-  Preparing: [returnToStable, restartOnNewTarget, giveUpOnRequest, giveUpOnFailedChecks, giveUpOnFatalTrouble, standStill, beginWhenReady, giveUpWhenLate, waitForCandidate],
-  Shifting:  [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Preparing: [returnToStable, restartOnNewTarget, giveUpOnRequest, giveUpOnFailedChecks, giveUpOnFatalTrouble, noteStableLoss, standStill, beginWhenReady, giveUpWhenLate, waitForCandidate],
+  Shifting:  [abortWhenSuperseded, abortOnRequest, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, sleepWhenScaledToZero, pauseOnConflict, holdWhilePaused, followChangedSteps,
               moveWeight, reachWhenVerified, abortWhenLate, waitForWeight],
-  Analyzing: [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Analyzing: [abortWhenSuperseded, abortOnRequest, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, sleepWhenScaledToZero, pauseOnConflict, holdWhilePaused, followChangedSteps,
               pauseWhenSilent, goOnWhenDone, endWhenUndecided, waitForEvidence],
-  Paused:    [abortWhenSuperseded, abortOnRequest, sleepWhenScaledToZero, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, pauseOnConflict, holdWhilePaused, followChangedSteps,
+  Paused:    [abortWhenSuperseded, abortOnRequest, withdrawWhenLost, promoteOnRequest, carryForStable, abortOnFailedChecks, abortOnFailedGate, sleepWhenScaledToZero, pauseOnConflict, holdWhilePaused, followChangedSteps,
               resumeOnRequest, resumeWhenOver, stayPaused],
-  Promoting: [fallBackWhenLost, turnBackOnRevert, settleWhenRouted, waitForRoute],
-  Settling:  [fallBackWhenLost, turnBackOnRevert, startWhileRetaining, fallBackWhenTooWeak, finishWhenDrained, waitForDrain],
-  Stable:    [startOnNewTarget, stayStable],
+  Promoting: [wakeUnchecked, fallBackWhenLost, turnBackOnRevert, settleWhenRouted, waitForRoute],
+  Settling:  [wakeUnchecked, fallBackWhenLost, turnBackOnRevert, startWhileRetaining, fallBackWhenTooWeak, finishWhenDrained, waitForDrain],
+  Stable:    [wakeUnchecked, startOnNewTarget, stayStable],
   Aborting:  [leaveWhenWeightIsGone, leaveStableBehind, waitForWeightToGo],
   Failed:    [returnToStable, retryOnNewTarget, retryOnRequest, recoverFirstRevision, stayFailed],
 };

@@ -5,10 +5,15 @@
  *        without ready pods while another has some.
  * Pure.
  */
+import { firstWholeBlockAfter } from '../../api/report.ts';
 import { provenSteps } from './plan.ts';
+import { promotionReason, proves, skippedBy } from './provenance.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
-import type { CanaryState, Decision, Handled, Millis, Observation, Reason, Revision, RevisionPods, RolloutPlan, StateIn } from './state.ts';
+import type {
+  Became, CanaryState, Decision, GateReading, Handled, Millis, Observation, Provenance, Reason, Revision, RevisionPods, RolloutPlan, StateIn,
+} from './state.ts';
 import type { Step } from './plan.ts';
+import { servesWords } from './words.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
@@ -24,15 +29,22 @@ export function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return ownValue(seen.pods, revision) ?? nothing;
 }
 
-/** Going back to what was promoted once takes three jumps and no judging; a request to promote takes one. */
+/** Going back to a proven revision takes three jumps and no judging; a request to promote takes one. */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
   if (plan.promoteRevision === candidate) return [];
-  return plan.steps.length > 0 && isProven(candidate, { seen, plan }) ? provenSteps : plan.steps;
+  return plan.steps.length > 0 && isExempt(candidate, { seen, plan }) ? provenSteps : plan.steps;
 }
 
-/** A pinned revision is: a pin is the brake in an incident. */
-export function isProven(revision: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
-  return plan.pinRevision === revision || (seen.proven?.includes(revision) ?? false);
+/**
+ * Whether a revision takes over without checks and gates: it is proven, or it is pinned. A pin does not exempt a
+ * revision that was given up: a retry under a pin would take it to all the traffic unjudged.
+ */
+export function isExempt(revision: Revision, { seen, plan }: { readonly seen: Pick<Observation, 'provenance' | 'refused'>; readonly plan: Pick<RolloutPlan, 'pinRevision'> }): boolean {
+  return isProven(revision, seen) || (plan.pinRevision === revision && seen.refused?.includes(revision) !== true);
+}
+
+function isProven(revision: Revision, { provenance }: Pick<Observation, 'provenance'>): boolean {
+  return proves(provenance?.[revision]);
 }
 
 /** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
@@ -143,14 +155,38 @@ export function rollingBack(next: StateIn<'Aborting'>, { seen, plan }: Pick<At, 
     ...trafficFor({ stable, candidate: rejected }, 0, seen),
     run: [withPods(stable, plan.replicas, seen), { revision: rejected, replicas: Math.min(present, Math.max(1, plan.replicas)) }],
     reason,
-    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod to go back to, so that ${rejected} serves until it has` : `traffic goes back to ${stable}: ${next.detail}`,
+    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod; ${rejected} keeps serving until it does` : `traffic goes back to ${stable}: ${next.detail}`,
     recheckMs: 1000,
   };
 }
 
-export function promote(revision: Revision, retiring: Revision | null, at: At): Decision {
+/** How a candidate becomes stable that has nothing left to wait for. @param skipped what its attempt went on without */
+function provenanceOf(revision: Revision, retiring: Revision | null, at: At, skipped: Provenance | undefined): Provenance {
+  const { seen, plan } = at;
+  if (isProven(revision, seen)) return 'Returned';
+  if (plan.replicas === 0) return 'Asleep';
+  if (plan.promoteRevision === revision) return 'Forced';
+  if (isExempt(revision, at)) return 'Pinned';
+  if (skipped !== undefined || retiring !== null) return skipped ?? 'GatesPassed';
+  return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
+}
+
+/** @param skipped what its attempt went on without */
+export function promote(revision: Revision, retiring: Revision | null, at: At, skipped?: Provenance): Decision {
+  const provenance = provenanceOf(revision, retiring, at, skipped);
   const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
-  return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: 'Promoted', message: `${revision} is ready and takes over`, recheckMs: 0 };
+  const became = becomes(revision, provenance, at);
+  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${became.skipped === undefined ? '' : `; not checked: ${became.skipped}`}`;
+  return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: promotionReason(provenance), message, became, recheckMs: 0 };
+}
+
+/** What is to be remembered of a revision that becomes stable. A check that had not passed is named. */
+export function becomes(revision: Revision, provenance: Provenance, { seen }: Pick<At, 'seen'>): Became {
+  const why = skippedBy(provenance);
+  if (why === undefined) return { revision, provenance };
+  const { checks } = podsOf(seen, revision);
+  const open = provenance === 'Asleep' || checks === undefined || checks.verdict === 'Pass' ? '' : `; ${checks.verdict === 'Fail' ? 'failed' : 'open'}: ${checks.message}`;
+  return { revision, provenance, skipped: `${why}${open}` };
 }
 
 type Rejected = Pair & { readonly attempt: number };
@@ -171,8 +207,8 @@ function handledIn({ retryToken, promoteRevision }: RolloutPlan, candidate: Revi
 }
 
 export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decision {
-  const { stable, rejected, cause, detail, since } = next;
-  const why = { reason: cause, message: failureMessage(rejected, stable, detail) };
+  const { stable, rejected, cause, since } = next;
+  const why = { reason: cause, message: failureMessage(next, seen, plan) };
   if (stable === null) return { next, serve: rejected, run: [withPods(rejected, plan.replicas, seen)], ...why };
   const room = plan.capacity.mode === 'Surge' ? Math.min(plan.capacity.surge, plan.replicas) : 0;
   const warm = now - since < plan.retainMs ? Math.min(podsOf(seen, rejected).ready, room) : 0;
@@ -180,9 +216,14 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
   return { next, serve: stable, run, ...why, ...(warm === 0 ? {} : { recheckMs: since + plan.retainMs - now }) };
 }
 
-function failureMessage(rejected: Revision, stable: Revision | null, detail: string): string {
+/** A pin does not serve a revision that was given up; a person who pinned it has to read why. */
+function failureMessage({ rejected, stable, detail }: StateIn<'Failed'>, seen: Observation, { pinRevision }: RolloutPlan): string {
+  if (pinRevision === rejected && stable !== null) {
+    return `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
+      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`;
+  }
   if (stable === null) return `${rejected} was given up, but its pods go on trying: ${detail}`;
-  return `${rejected} was given up, ${stable} serves; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
+  return `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {
@@ -199,4 +240,27 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   if (ready >= plan.replicas) return { reason: 'UpToDate', message };
   const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');
   return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
+}
+
+/** A reading of the state's own window; undefined before that begins. */
+export function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
+  return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
+}
+
+/** Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the very weight. */
+export function hasTaken(state: Pick<CanaryState, 'stable' | 'candidate'>, weight: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
+  const shares = seen.traffic?.shares;
+  if (shares === undefined) return weight === 0;
+  const share = shares[state.candidate] ?? 0;
+  const { serve, canary } = trafficFor(state, weight, seen);
+  if (canary !== undefined && plan.router === 'Service') {
+    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
+    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
+  }
+  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
+}
+
+/** The first whole block from now on, where a state has a window; a state without one keeps none. */
+export function windowFrom(window: number, now: Millis): number {
+  return window === 0 ? 0 : firstWholeBlockAfter(now);
 }

@@ -4,9 +4,10 @@
  * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
  * Pure.
  */
-import { fleetOf, giveUp, isProven, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
+import { fleetOf, giveUp, isExempt, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
 import { splitBetween } from './replicas.ts';
 import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
+import { secondsWords, servesWords } from './words.ts';
 import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
@@ -44,7 +45,7 @@ function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
 
 export function returnToStable(state: Preparing | StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
   if (state.stable === null || seen.target !== state.stable) return undefined;
-  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again, which serves` };
+  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again; ${servesWords(state.stable, seen)}` };
 }
 
 export function restartOnNewTarget(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
@@ -61,7 +62,7 @@ export function giveUpOnRequest(state: Preparing, seen: Observation, plan: Rollo
 /** A person who asks for this very revision by promoteRevision answers for what the checks say. */
 export function giveUpOnFailedChecks(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const { checks } = podsOf(seen, state.candidate);
-  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isProven(state.candidate, { seen, plan })) return undefined;
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, { seen, plan })) return undefined;
   return giveUp(state, checks, { seen, plan, now });
 }
 
@@ -72,40 +73,42 @@ export function giveUpOnFatalTrouble(state: Preparing, seen: Observation, plan: 
   return trouble?.fatal && !isOld ? giveUp(state, trouble, { seen, plan, now }) : undefined;
 }
 
-/** A rollout that is held, or of a model without pods, stands still with its clock. */
+/** A rollout that is held stands still with its clock. */
 export function standStill(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  const asleep = plan.replicas === 0 && state.stable !== null && plan.strategy !== 'Immediate';
-  if (!plan.paused && !asleep) return resume(state, { seen, plan, now });
+  if (!plan.paused) return resume(state, { seen, plan, now });
   const next = { ...state, heldAt: state.heldAt ?? now };
-  const why = asleep
-    ? ({ reason: 'ScaledToZero', message: `spec.replicas is 0: ${state.candidate} waits until there are pods to judge` } as const)
-    : ({ reason: 'PausedManually', message: `spec.rollout.paused holds the rollout of ${state.candidate}` } as const);
-  return { next, ...servingWhile(next, { seen, plan }), ...why };
+  return { next, ...servingWhile(next, { seen, plan }), reason: 'PausedManually', message: `spec.rollout.paused holds the rollout of ${state.candidate}` };
 }
 
-/** A candidate under way whose model was scaled to zero: it begins anew when there are pods again. */
-export function fallAsleep({ stable, candidate, attempt, floor }: Omit<Preparing, 'phase' | 'since' | 'stable'> & { readonly stable: Revision }, at: At): Decision {
-  const next = { phase: 'Preparing', stable, candidate, attempt, floor, since: at.now, heldAt: at.now } as const;
-  return { next, ...servingWhile(next, at), reason: 'ScaledToZero', message: `spec.replicas is 0: ${candidate} waits until there are pods to judge` };
+/**
+ * Remembers since when stable is away: a golden set that needs its answers waits for them as long as a candidate may be
+ * without a ready pod. Stable's pods are taken on purpose under Recreate, and when the model is scaled to zero.
+ */
+export function noteStableLoss(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  const { stableLostAt, ...rest } = state;
+  const isAway = state.stable !== null && plan.replicas > 0 && plan.capacity.mode !== 'Recreate' && podsOf(seen, state.stable).ready === 0;
+  if (isAway === (stableLostAt !== undefined)) return undefined;
+  return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, seen, plan, now), recheckMs: 0 };
 }
 
 /** Nothing was judged yet: the rollout's pods are those that are asked for now. */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
-  const next = { ...state, floor: at.plan.replicas, since: state.since + at.now - heldAt };
+  const next = { ...state, floor: at.plan.replicas === 0 ? state.floor : at.plan.replicas, since: state.since + at.now - heldAt };
   return { next, ...servingWhile(next, at), reason: 'Resumed', message: `the rollout of ${state.candidate} goes on`, recheckMs: 0 };
 }
 
 /**
  * A candidate begins when its first step's pods are ready and its checks have passed; one that takes all the traffic at
- * once needs all its pods. A first revision harms nobody and serves from its first ready pod on.
+ * once needs all its pods. A first revision harms nobody and serves from its first ready pod on. While the model is scaled
+ * to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they are back.
  */
 export function beginWhenReady(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const at = { seen, plan, now };
   const { ready, resolved } = podsOf(seen, state.candidate);
   if (ready < podsNeeded(state, at) || (plan.replicas > 0 && !resolved) || !checksDone(state, at)) return undefined;
   const { stable, candidate, attempt, floor } = state;
-  if (stable === null || beginsWithAll(state, at)) return promote(candidate, stable, at);
+  if (stable === null || beginsWithAll(state, at)) return promote(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 
@@ -122,13 +125,13 @@ function podsNeeded(state: Preparing, at: At): number {
 
 function checksDone({ candidate }: Preparing, { seen, plan }: At): boolean {
   const { checks } = podsOf(seen, candidate);
-  return checks === undefined || checks.verdict === 'Pass' || plan.promoteRevision === candidate || isProven(candidate, { seen, plan }) || plan.replicas === 0;
+  return checks === undefined || checks.verdict === 'Pass' || plan.promoteRevision === candidate || isExempt(candidate, { seen, plan }) || plan.replicas === 0;
 }
 
 export function giveUpWhenLate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
   const { trouble, ready, checks } = podsOf(seen, state.candidate);
-  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${Math.round(plan.readyWithinMs / 1000)} s`;
+  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${secondsWords(plan.readyWithinMs)}`;
   if (trouble !== undefined) return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
   const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;
   return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, { seen, plan, now });

@@ -4,9 +4,10 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, lostForMs, podsOf, promote, rollingBack, servingOne, settled, type At } from './decisions.ts';
+import { atRest, giveUp, isExempt, lostForMs, podsOf, promote, rollingBack, servingOne, settled, type At } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
+import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
@@ -43,9 +44,13 @@ function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Milli
   return servingOne(state.stable, { revision: state.retiring, isDrained }, { seen, plan });
 }
 
-/** The spec went back while the old pods are all there: they serve again at once. */
+/**
+ * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is judged
+ * first, like any other: it may have failed its golden set and been forced.
+ */
 export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas) return undefined;
+  if (plan.promoteRevision !== state.retiring && !isExempt(state.retiring, { seen, plan })) return undefined;
   return promote(state.retiring, state.stable, { seen, plan, now });
 }
 
@@ -79,15 +84,20 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observatio
 /** Another revision is wanted: it does not wait until the old pods' time is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan)) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 /** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
 export function finishWhenDrained(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan)) return undefined;
+  if (isAsleep(state, seen, plan) || now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan)) return undefined;
   const enough = podsOf(seen, state.stable).ready >= plan.replicas;
   return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs ? settled(state.stable, { seen, plan }) : undefined;
+}
+
+/** What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged beside. */
+function isAsleep({ stable }: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan): boolean {
+  return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
 }
 
 export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
@@ -96,6 +106,7 @@ export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan
 
 function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
   const base = { next, ...serving(next, seen, plan, now) };
+  if (isAsleep(next, seen, plan)) return { ...base, reason: 'ScaledToZero', message: `spec.replicas is 0; with pods again ${next.stable} is judged beside ${next.retiring}` };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
     const endMs = Math.min(leftMs, next.since + plan.settleMs - now);
@@ -108,4 +119,15 @@ function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, 
 
 function settlingMs(plan: RolloutPlan): Millis {
   return Math.max(plan.settleMs, plan.retainMs);
+}
+
+/**
+ * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is judged
+ * as any candidate; alone it is checked as a first revision.
+ */
+export function wakeUnchecked(state: Taking | StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+  if (plan.replicas === 0 || seen.target !== state.stable || seen.provenance?.[state.stable] !== 'Asleep') return undefined;
+  const retiring = 'retiring' in state ? state.retiring : null;
+  const message = `${state.stable} became stable while spec.replicas was 0: its checks run now`;
+  return prepare({ stable: retiring, candidate: state.stable, attempt: 1 }, { reason: 'Waking', message }, { seen, plan, now });
 }

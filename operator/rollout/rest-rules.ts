@@ -4,9 +4,10 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
+import { becomes, failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
+import { servesWords } from './words.ts';
 
 /** A burst of changes under traffic becomes one rollout. */
 const debounceMs = 5000;
@@ -19,9 +20,10 @@ export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan:
   const stable = [seen.marked, seen.routed].find((revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed);
   if (stable === undefined || stable === null) return undefined;
   const rejected = Object.keys(seen.pods).find((revision) => revision !== stable && !hasNoTraffic(revision, seen));
-  if (rejected === undefined) return settled(stable, { seen, plan });
+  const became = becomes(stable, 'Adopted', { seen });
+  if (rejected === undefined) return { ...settled(stable, { seen, plan }), became };
   const detail = `the status was lost while ${rejected} had a part of the traffic`;
-  return rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan });
+  return { ...rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan }), became };
 }
 
 export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
@@ -30,7 +32,7 @@ export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, pl
 
 export function startOnNewTarget(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (seen.target === state.stable) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${state.stable} serves` } as const;
+  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
@@ -45,7 +47,7 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
   const at = { seen, plan, now };
   const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
   if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
-  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again, which serves` };
+  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again; ${servesWords(stable, seen)}` };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
     return prepare({ stable, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` }, at);
@@ -64,7 +66,8 @@ export function leaveStableBehind(state: StateIn<'Aborting'>, seen: Observation,
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
   const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
-  return prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+  const begun = prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+  return { ...begun, became: becomes(rejected, 'StoodIn', { seen }) };
 }
 
 function hasNoTraffic(revision: string, seen: Observation): boolean {

@@ -1,15 +1,19 @@
 /**
  * The vocabulary of a rollout: what is remembered, what is seen, what is decided.
  *
- * Owns:   the types and the closed set of reasons; nothing here runs but a few readers. Read this first, then
+ * Owns:   the types; nothing here runs but a few readers. Reasons are in api/reasons.ts. Read this first, then
  *         plan.ts and decide.ts.
  * Words:  a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate*
  *         is to take over and gets its traffic step by step; a *retiring* one served until a moment ago and
  *         still has its pods. A *weight* is the candidate's share of the traffic in percent.
  */
+import type { Reason } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
+import type { Provenance, Skip } from './provenance.ts';
 
+export type { Reason } from '../../api/reasons.ts';
 export type { RolloutPlan } from './plan.ts';
+export type { Provenance } from './provenance.ts';
 
 /** Ten hex digits: the hash of everything in the spec that changes the pods. */
 export type Revision = string;
@@ -28,6 +32,10 @@ type Course = {
   readonly since: Millis;
   /** spec.rollout.paused holds the rollout since then; clocks stand still. */
   readonly heldAt?: Millis;
+  /** Stable has had no ready pod since then, or its traffic has not come back yet. */
+  readonly stableLostAt?: Millis;
+  /** The first judgement that this attempt went on without. */
+  readonly skipped?: Skip;
 };
 
 /** Intents that were there when a candidate was refused: they ask for no other attempt. One that comes later does. */
@@ -53,7 +61,7 @@ export type Memory = {
   /** Nothing was ever served or tried. */
   New: Record<never, never>;
   /** The candidate's pods come up and are checked; whoever is stable serves. */
-  Preparing: Omit<Course, 'stable'> & { readonly stable: Revision | null };
+  Preparing: Omit<Course, 'stable' | 'skipped'> & { readonly stable: Revision | null };
   /** The weight is on its way from `set`, which traffic was seen to have, to `weight`. */
   Shifting: Place & { readonly set: number };
   /** Both revisions serve and are judged in the window that began with block `window`. */
@@ -144,8 +152,10 @@ export type Observation = {
   /** Absent: nothing serves yet. */
   readonly traffic?: TrafficSeen;
   readonly gates?: GateReading;
-  /** Remembered revisions that were promoted once: going back to one needs no judging. */
-  readonly proven?: readonly Revision[];
+  /** How revisions became stable, where that is the last that is known of them. */
+  readonly provenance?: Readonly<Record<Revision, Provenance>>;
+  /** Revisions that were given up and have not been promoted since. */
+  readonly refused?: readonly Revision[];
 };
 
 /** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
@@ -156,19 +166,10 @@ export type TroubleReason =
   | 'GoldenSetMissing' | 'GoldenSetInvalid';
 
 /** Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate cannot be made for it. */
-export type CheckReason = 'ChecksPassed' | 'ReportMissing' | 'SignatureChanged' | 'ProviderFallback' | 'GoldenWaiting' | 'GoldenFailed' | 'GoldenSetMissing' | 'GoldenSetInvalid';
+export type CheckReason = 'ChecksPassed' | 'ReportMissing' | 'SignatureChanged' | 'ProviderFallback' | 'ChecksRunning' | 'GoldenWaiting' | 'GoldenFailed' | 'GoldenSetMissing' | 'GoldenSetInvalid';
 
 /** Which kind of gate failed under traffic. */
 export type GateFailure = 'LatencyGateFailed' | 'ErrorsGateFailed' | 'QualityGateFailed';
-
-/** Shown, spelled just so, as the condition's reason, the Event's reason and the log's `reason`. */
-export type Reason =
-  | TroubleReason | CheckReason | GateFailure
-  | 'RevisionCreated' | 'RevisionStarting' | 'RevisionWarming' | 'RevisionReady' | 'RevisionReverted' | 'RevisionSuperseded'
-  | 'WeightMoving' | 'RouteNotAccepted' | 'Analyzing' | 'StepDone' | 'StepsChanged'
-  | 'PausedManually' | 'PausedByStep' | 'Undecided' | 'ReportsStale' | 'StableUnhealthy' | 'WeightConflict' | 'Resumed'
-  | 'CandidateUnavailable' | 'Aborted' | 'RollingBack' | 'Retried' | 'PromotedByRequest' | 'Pinned'
-  | 'RouteMoving' | 'GatewayApiMissing' | 'WeightDrift' | 'Draining' | 'Promoted' | 'UpToDate' | 'ScaledToZero' | 'Scaling' | 'NoReadyPods' | 'LateRollback' | 'ProgressDeadlineExceeded' | 'ApplyFailed';
 
 export type Decision = {
   readonly next: RolloutState;
@@ -182,7 +183,12 @@ export type Decision = {
   readonly message: string;
   /** Look again by then even if nothing happens. */
   readonly recheckMs?: Millis;
+  /** A revision that becomes stable by this decision. */
+  readonly became?: Became;
 };
+
+/** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. */
+export type Became = { readonly revision: Revision; readonly provenance: Provenance; readonly skipped?: string };
 
 /** The revision that serves in a state, if any. */
 export function stableOf(state: RolloutState): Revision | null {

@@ -5,10 +5,13 @@
  *        changed list of steps leaves it in.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
-import type { Block, CanaryState, Decision, Revision } from './state.ts';
+import { secondsWords, shareWords } from './words.ts';
+import type { Skip } from './provenance.ts';
+import type { Block, CanaryState, Decision, PauseReason, Revision } from './state.ts';
 
 /** A rollout between two steps: what was reached, and since which block the weight is what it is. */
 export type Reached = {
@@ -18,13 +21,19 @@ export type Reached = {
   readonly floor: number;
   readonly weight: number;
   readonly window: Block;
-};
+} & Pick<CanaryState, 'stableLostAt' | 'skipped'>;
 
 /** What a state has reached so far. A weight on its way has reached what was set. */
 export function reachedBy(state: CanaryState): Reached {
-  const { stable, candidate, attempt, floor } = state;
+  const { stable, candidate, attempt, floor, stableLostAt, skipped } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
-  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0 };
+  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0, ...present({ stableLostAt, skipped }) };
+}
+
+/** The first judgement that an attempt goes on without is the one that counts. */
+export function without(state: CanaryState, skip: Skip): Reached {
+  const reached = reachedBy(state);
+  return { ...reached, skipped: reached.skipped ?? skip };
 }
 
 /** Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the candidate's. */
@@ -35,10 +44,10 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   const step = steps[index];
   const { weight, window, ...course } = reached;
   const place = { ...course, step: index, since: at.now };
-  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at) : shift(reached, { step: index, weight: 100 }, at, why);
+  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached.skipped) : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
-  const message = `step ${index + 1} of ${steps.length}: ${reached.candidate} is judged under ${weight}% of the traffic`;
+  const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${shareWords(reached.candidate, weight, at.seen)}`;
   return keep({ phase: 'Analyzing', ...place, weight, window }, why ?? { reason: 'Analyzing', message }, at, step.maxDurationMs);
 }
 
@@ -47,15 +56,15 @@ function asksForReachedWeight(step: Step | undefined, weight: number): boolean {
 }
 
 function pauseAt(next: CanaryState & { readonly phase: 'Paused' }, step: Step & { readonly kind: 'pause' }, at: At): Decision {
-  const until = step.durationMs === undefined ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}` : `for ${Math.round(step.durationMs / 1000)} s`;
-  return keep(next, { reason: 'PausedByStep', message: `step ${next.step + 1} keeps ${next.candidate} at ${next.weight}% of the traffic ${until}` }, at, step.durationMs);
+  const until = step.durationMs === undefined ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}` : `for ${secondsWords(step.durationMs)}`;
+  return keep(next, { reason: 'PausedByStep', message: `step ${next.step + 1} pauses ${next.candidate} ${until}: ${shareWords(next.candidate, next.weight, at.seen)}` }, at, step.durationMs);
 }
 
 /** Moves the weight; the window begins anew once the new one is verified. */
 export function shift(reached: Reached, { step, weight }: { readonly step: number; readonly weight: number }, at: At, why?: Why): Decision {
   const { weight: set, window: _, ...course } = reached;
   const next = { phase: 'Shifting', ...course, step, weight, set, since: at.now } as const;
-  return keep(next, why ?? { reason: 'WeightMoving', message: `${course.candidate} is to get ${weight}% of the traffic` }, at, 1000);
+  return keep(next, why ?? { reason: 'WeightMoving', message: `${course.candidate}: ${shareWords(course.candidate, weight, at.seen)}` }, at, 1000);
 }
 
 /** Everything that was asked for is there: the next step, in a window of its own. */
@@ -92,7 +101,7 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
   const index = stepOfWeight(stepsOf(state.candidate, at), reached.weight) + 1;
-  const why = { reason: 'StepsChanged', message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${reached.weight}% of the traffic` } as const;
+  const why = { reason: 'StepsChanged', message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${shareWords(state.candidate, reached.weight, at.seen)}` } as const;
   return enterStep(reached, index, at, why);
 }
 
@@ -100,4 +109,13 @@ export function followPlan(state: CanaryState, at: At): Decision {
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abort(state, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod left: ${trouble?.message ?? 'its pods are not ready'}` }, at);
+}
+
+/** How often a pass looks at reports, besides when one says something new. */
+export const lookMs = 5000;
+
+/** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
+export function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
+  const { window, ...reached } = reachedBy(state);
+  return keep({ phase: 'Paused', ...reached, step: state.step, window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window, why, since: at.now }, words, at, lookMs);
 }

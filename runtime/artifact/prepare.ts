@@ -23,6 +23,7 @@ import { lockCache } from './cache-lock.ts';
 import { Cache } from './cache.ts';
 import { checkFits, chooseGraph } from './choose-graph.ts';
 import { engineEnvironment, npmMachine } from './config.ts';
+import { folderDigest } from './digest.ts';
 import { fetchGolden } from './fetch-golden.ts';
 import type { HttpOptions } from './http-client.ts';
 import type { NpmMachine } from './npm-settings.ts';
@@ -148,6 +149,7 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
     revision: config.revision,
     resolved: {
       digest: acquired.digest,
+      served: servedDigest(acquired, graph, info),
       bytes: acquired.bytes,
       signature: signatureOf(info),
       opset: info.opset,
@@ -166,6 +168,15 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
     files: [...acquired.files].sort((a, b) => (a.path < b.path ? -1 : 1)),
     notes: built.notes,
   };
+}
+
+/** Of the file that is served: two files of one folder are two models. With its weights where those are files of their own. */
+function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
+  const folder = posix.dirname(graph);
+  const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);
+  const served = files.filter(({ path }) => paths.has(path));
+  const [one] = served;
+  return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
 }
 
 /** Weights beside the graph are part of the model: a file that no digest covers could become another one unseen. */

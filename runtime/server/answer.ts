@@ -3,6 +3,7 @@
  *
  * Owns:  the translation of anything thrown into what a client may see, and the headers of every answer.
  */
+import { codes } from '../../api/error-codes.ts';
 import { AppError, kinds } from '../../api/errors.ts';
 import type { ClientError } from '../tasks/task.ts';
 
@@ -12,6 +13,8 @@ export type Answer = {
   readonly chunks: readonly (string | Uint8Array)[];
   readonly bytes: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the connection ends with it. */
+  readonly closes?: boolean;
 };
 
 /** The client closed its connection; nobody waits for an answer. */
@@ -29,8 +32,14 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
 
 /** What is not ours to say is our bug: the client learns no more than that. */
 export function clientErrorOf(error: unknown): ClientError {
-  if (error instanceof AppError) return { status: kinds[error.kind].http, code: error.code, kind: error.kind, message: error.message, params: error.params };
+  if (error instanceof AppError) return { status: statusOf(error), code: error.code, kind: error.kind, message: error.message, params: error.params };
   return { status: kinds.bug.http, code: 'INTERNAL', kind: 'bug', message: 'internal error' };
+}
+
+/** The code's own status where its kind's would not do. */
+function statusOf({ code, kind }: AppError): number {
+  const row = codes[code];
+  return 'http' in row ? row.http : kinds[kind].http;
 }
 
 /** Errors that pass by themselves say when to come back. */

@@ -1,56 +1,22 @@
 /**
  * Reads a request's body: bounded, decompressed, in a buffer of its own that can be handed to another thread.
  *
- * Owns:   the limits of a single body and of all bodies that are held at a time.
- * Limits: a body has at most `limitBytes`, also after decompression; more is refused before it is read.
- * Why:    one allocation of the announced size, filled as chunks come: nothing is joined at the end, and binary
- *         data after a JSON header lies aligned, so that tensors can be views of it.
+ * Owns:   the limit of a single body. What all hold together, and how fast they come, is in transfers.ts.
+ * Limits: a body has at most `limitBytes`, also after decompression; more is refused before it is read. Memory is taken
+ *         for bytes that came, not for those that were announced.
+ * Why:    a buffer that grows in large steps up to the announced size: nothing is joined at the end, and binary data
+ *         after a JSON header lies aligned, so that tensors can be views of it.
  */
 import type { IncomingMessage } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip, inflate, type InputType, type ZlibOptions } from 'node:zlib';
+import { createGunzip, createInflate } from 'node:zlib';
+import type { Transform } from 'node:stream';
 import { AppError } from '../../api/errors.ts';
-import { ownValue } from '../../api/record.ts';
+import type { Lease } from './transfers.ts';
 
-/** What one request's body holds of the budget. */
-export type Lease = {
-  /** @throws AppError BODIES_FULL */
-  readonly grow: (bytes: number) => void;
-  /** Gives everything back. */
-  readonly end: () => void;
-};
-
-/** Counts the bytes of bodies in memory. */
-export class BodyBudget {
-  readonly #limitBytes: () => number;
-  #heldBytes = 0;
-
-  /** @param limitBytes read anew each time: it shrinks once the model has taken its memory */
-  constructor(limitBytes: () => number) {
-    this.#limitBytes = limitBytes;
-  }
-
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
-  lease(): Lease {
-    let own = 0;
-    return {
-      grow: (bytes) => {
-        // A body alone always fits: its own limit is checked elsewhere.
-        const limitBytes = this.#limitBytes();
-        if (this.#heldBytes > own && this.#heldBytes + bytes > limitBytes) throw new AppError('BODIES_FULL', { limitBytes });
-        own += bytes;
-        this.#heldBytes += bytes;
-      },
-      end: () => {
-        this.#heldBytes -= own;
-        own = 0;
-      },
-    };
-  }
-}
+const firstBytes = 64 * 1024;
+const growth = 4;
+/** Of decompressed data. */
+const chunkSize = 64 * 1024;
 
 export type BodyRules = {
   readonly limitBytes: number;
@@ -60,67 +26,96 @@ export type BodyRules = {
 };
 
 /**
- * @throws AppError REQUEST_TOO_LARGE, REQUEST_INVALID for an encoding that is not known or broken; the stream's error
- *         when the client goes away
+ * @throws AppError REQUEST_TOO_LARGE, REQUEST_INVALID for an encoding that is not known or broken, BODIES_FULL,
+ *         BODY_TOO_SLOW; the stream's error when the client goes away
  */
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  const expand = ownValue(expanders, encoding);
+  const expand = Object.hasOwn(expanders, encoding) ? expanders[encoding] : undefined;
   if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is none of ${Object.keys(expanders).join(', ')}` });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);
-  const bytes = declared === undefined ? await readUnknown(request, rules) : await readKnown(request, declared, rules);
-  return expand(bytes, rules);
+  return expand(await readWhole(request, declared, rules), rules);
 }
 
-/** What Content-Length says; undefined for a chunked body. Node's parser has refused what is no number. */
+/** What Content-Length says; undefined for a chunked body. Node's parser has refused what is not a number. */
 export function declaredBytes(request: IncomingMessage): number | undefined {
   const declared = request.headers['content-length'];
   return declared === undefined ? undefined : Number(declared);
 }
 
-async function readKnown(request: IncomingMessage, length: number, { headBytes, lease }: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
-  lease.grow(length);
-  // Eight bytes is the widest element.
-  const pad = (8 - (headBytes % 8)) % 8;
-  const body = new Uint8Array(new ArrayBuffer(pad + length), pad);
-  let at = 0;
-  await eachChunk(request, (chunk) => {
-    body.set(chunk, at);
-    at += chunk.length;
-  });
-  return body;
+/** A body of bytes that come one after the other. */
+class GrowingBody {
+  readonly #rules: BodyRules;
+  readonly #mostBytes: number;
+  readonly #pad: number;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #length = 0;
+
+  /** @param declared bytes that there will be; undefined when nobody knows */
+  constructor(rules: BodyRules, declared: number | undefined) {
+    this.#rules = rules;
+    this.#mostBytes = declared ?? rules.limitBytes;
+    // Eight bytes is the widest element.
+    this.#pad = (8 - (rules.headBytes % 8)) % 8;
+    this.#bytes = this.#make(Math.min(this.#mostBytes, firstBytes));
+  }
+
+  /** @throws AppError REQUEST_TOO_LARGE, BODIES_FULL */
+  add(chunk: Uint8Array): void {
+    const { lease, limitBytes } = this.#rules;
+    const length = this.#length + chunk.length;
+    if (length > limitBytes) throw tooLarge(limitBytes);
+    lease.grow(chunk.length);
+    if (length > this.#bytes.length) this.#growTo(length);
+    this.#bytes.set(chunk, this.#length);
+    this.#length = length;
+  }
+
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#length === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#length);
+  }
+
+  #growTo(length: number): void {
+    const larger = this.#make(Math.min(this.#mostBytes, Math.max(length, this.#bytes.length * growth)));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
+
+  /** The kernel gives memory for what is written, so that unused room at the end costs nothing. */
+  #make(length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(new ArrayBuffer(this.#pad + length), this.#pad);
+  }
 }
 
-async function readUnknown(request: IncomingMessage, { limitBytes, lease }: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  await eachChunk(request, (chunk) => {
-    size += chunk.length;
-    if (size > limitBytes) throw tooLarge(limitBytes);
-    lease.grow(chunk.length);
-    chunks.push(chunk);
-  });
-  return new Uint8Array(Buffer.concat(chunks, size));
-}
 
 /**
  * Events, not an async iterator: that costs as much as everything else about a small request.
- * @throws what `take` throws (the rest of the body is left to run past), the stream's error when the client goes away
+ * @throws what is wrong with the body (the rest of it is left to run past), the stream's error when the client goes away
  */
-function eachChunk(request: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
+function readWhole(request: IncomingMessage, declared: number | undefined, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
+  const body = new GrowingBody(rules, declared);
   return new Promise((resolve, reject) => {
+    const watch = rules.lease.watch(() => fail(new AppError('BODY_TOO_SLOW', undefined)));
     const onData = (chunk: Buffer): void => {
       try {
-        take(chunk);
+        watch.moved(chunk.length);
+        body.add(chunk);
       } catch (error) {
-        request.off('data', onData);
-        reject(error as Error);
+        fail(error as Error);
       }
     };
+    const fail = (error: Error): void => {
+      request.off('data', onData);
+      watch.done();
+      reject(error);
+    };
     request.on('data', onData);
-    request.on('end', resolve);
-    request.on('error', reject);
+    request.on('end', () => {
+      watch.done();
+      resolve(body.bytes);
+    });
+    request.on('error', fail);
   });
 }
 
@@ -128,32 +123,29 @@ type Expand = (bytes: Uint8Array<ArrayBuffer>, rules: BodyRules) => Promise<Uint
 
 const expanders: Readonly<Record<string, Expand>> = {
   identity: (bytes) => Promise.resolve(bytes),
-  gzip: expandBy(promisify(gunzip), 'gzip'),
-  deflate: expandBy(promisify(inflate), 'deflate'),
+  gzip: expandBy(() => createGunzip({ chunkSize }), 'gzip'),
+  deflate: expandBy(() => createInflate({ chunkSize }), 'deflate'),
 };
 
-/** One at a time: how large a compressed body is shows only while it grows, and a thousand could grow together. */
-let expanding: Promise<unknown> = Promise.resolve();
-
-function expandBy(run: (input: InputType, options: ZlibOptions) => Promise<Buffer>, name: string): Expand {
+/** How large a compressed body is shows only while it grows: each piece is charged before the next is made. */
+function expandBy(make: () => Transform, name: string): Expand {
   return (bytes, rules) => {
-    const mine = expanding.then(() => expandOne(run, bytes, rules, name));
-    expanding = mine.catch(() => {});
-    return mine;
+    const body = new GrowingBody(rules, undefined);
+    return new Promise((resolve, reject) => {
+      const stream = make();
+      stream.on('data', (chunk: Buffer) => {
+        try {
+          body.add(chunk);
+        } catch (error) {
+          stream.destroy();
+          reject(error as Error);
+        }
+      });
+      stream.on('end', () => resolve(body.bytes));
+      stream.on('error', (error) => reject(new AppError('REQUEST_INVALID', { problem: `the body is not ${name} as its Content-Encoding says` }, { cause: error })));
+      stream.end(bytes);
+    });
   };
-}
-
-async function expandOne(run: (input: InputType, options: ZlibOptions) => Promise<Buffer>, bytes: Uint8Array, { limitBytes, lease }: BodyRules, name: string): Promise<Uint8Array<ArrayBuffer>> {
-  let expanded: Buffer;
-  try {
-    expanded = await run(bytes, { maxOutputLength: limitBytes });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limitBytes);
-    throw new AppError('REQUEST_INVALID', { problem: `the body is not ${name} as its Content-Encoding says` }, { cause: error });
-  }
-  lease.grow(expanded.length);
-  // A copy out of Node's shared pool: that buffer could not be handed to another thread.
-  return new Uint8Array(expanded);
 }
 
 function tooLarge(limit: number): AppError {

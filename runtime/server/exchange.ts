@@ -8,17 +8,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../api/errors.ts';
 import { outcomeKindOf, type OutcomeKind } from '../../api/outcomes.ts';
+import { formatBytes } from '../../api/units.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Draft, Sampler } from '../agreement/sampler.ts';
 import { sizeClassOf, tier, type Counters } from '../counters.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, protocolErrorBody, type Answer } from './answer.ts';
-import { readBody, type BodyBudget, type Lease } from './body.ts';
+import { readBody } from './body.ts';
 import type { RouteName, RuntimeMetrics } from './metrics.ts';
 import { findRoute, type Route, type RouteTable } from './routes.ts';
 import type { Tally } from './tally.ts';
+import { sendBody } from './send.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
+import type { Lease, Transfers } from './transfers.ts';
 import { ClientDeadline } from './client-deadline.ts';
 
 export type ExchangeWorld = {
@@ -34,7 +37,7 @@ export type ExchangeWorld = {
   readonly draining: () => boolean;
   /** Of one body, also after decompression. */
   readonly bodyLimitBytes: () => number;
-  readonly budget: BodyBudget;
+  readonly transfers: Transfers;
   readonly metrics: Pick<RuntimeMetrics, 'served' | 'refused'>;
   readonly counters: Pick<Counters, 'record'>;
   readonly tally: Pick<Tally, 'answered' | 'failed'>;
@@ -48,6 +51,8 @@ export type Exchange = {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
   readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
+  /** Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may have */
+  readonly hold: (bytes: number) => void;
   readonly trace: RequestTrace;
   /** Aborted when the client leaves or its deadline has come. */
   readonly signal: AbortSignal;
@@ -70,7 +75,7 @@ export async function serveRequest(world: ExchangeWorld, request: IncomingMessag
   const ended = new AbortController();
   response.on('close', () => { if (!response.writableFinished) ended.abort(new ClientGone()); });
   const deadline = new ClientDeadline(world.clock, ended);
-  const live: Live = { request, response, deadline, lease: world.budget.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
+  const live: Live = { request, response, deadline, lease: world.transfers.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
   let route: Route | undefined;
   world.open.add(deadline);
   try {
@@ -154,6 +159,7 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
     headers: headersOf(request),
     trace,
     signal,
+    hold: holdOf(world, live),
     nowMs: () => world.clock.monotonic(),
     deadlineMs,
     endBy: (earlierMs) => deadline.endBy(earlierMs),
@@ -167,6 +173,17 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
       if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
       return body;
     },
+  };
+}
+
+/** What the answer takes while it is made; once it is written, send.ts charges what is left of it. */
+function holdOf({ transfers }: ExchangeWorld, { lease }: Live): Exchange['hold'] {
+  let held = 0;
+  return (bytes) => {
+    held += bytes;
+    const { limitBytes } = transfers;
+    if (held > limitBytes) throw new AppError('REQUEST_TOO_LARGE', { what: `the answer of ${formatBytes(held)} or more`, limit: formatBytes(limitBytes), advice: 'send fewer rows, or ask for fewer outputs' });
+    lease.grow(bytes);
   };
 }
 
@@ -189,7 +206,7 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
 
 function errorAnswer(world: ExchangeWorld, route: Route | undefined, error: ClientError): Answer {
   const body = (route?.errorBody ?? protocolErrorBody)(error);
-  return jsonAnswer(body, error.status, errorHeaders(error, world.expectedWaitMs()));
+  return { ...jsonAnswer(body, error.status, errorHeaders(error, world.expectedWaitMs())), closes: error.code === 'BODY_TOO_SLOW' };
 }
 
 function write(world: ExchangeWorld, { response, trace, requestId }: Live, answer: Answer): void {
@@ -201,17 +218,10 @@ function write(world: ExchangeWorld, { response, trace, requestId }: Live, answe
     'server-timing': serverTiming(trace.times),
     'x-request-id': requestId,
   };
-  if (world.draining()) headers['connection'] = 'close';
+  // A body that has not come in full is not waited for on this connection.
+  if (world.draining() || answer.closes === true) headers['connection'] = 'close';
   response.writeHead(answer.status, headers);
-  const [first, ...rest] = answer.chunks;
-  if (rest.length === 0) {
-    response.end(first);
-    return;
-  }
-  response.cork();
-  for (const chunk of answer.chunks) response.write(chunk);
-  response.end();
-  response.uncork();
+  sendBody(response, answer, world.transfers);
 }
 
 /** The client's, if it is fit to be written into a header and a log; else one of ours. */
@@ -246,4 +256,16 @@ function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, s
   metrics.refused(status === abandoned ? 'CLIENT_GONE' : error.code);
   // Whoever left got no answer: neither good nor bad is known of it.
   if (status !== abandoned) counters.record({ is: 'Error', elements, kind: error.kind });
+}
+
+/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
+export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
+  const nothing = (): void => {};
+  return {
+    ...world,
+    metrics: { served: nothing, refused: nothing },
+    counters: { record: nothing },
+    tally: { answered: nothing, failed: nothing },
+    sampler: { on: false, choose: () => undefined },
+  };
 }

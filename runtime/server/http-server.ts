@@ -3,14 +3,16 @@
  *
  * Owns:   http.Server objects, one for each address, and their connections.
  * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
- *         connections; idle ones are kept for 75 s, longer than load balancers keep theirs, so that it is never us
- *         who closes one in use. Whoever breaks these or HTTP is told, and gone 5 s later.
+ *         connections (lib/connections.ts says which go first), 16 requests under way on each; idle ones are kept for
+ *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use. A client that
+ *         breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in transfers.ts.
  * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AppError } from '../../api/errors.ts';
 import { systemClock, type Clock } from '../../lib/clock.ts';
+import { Connections } from '../../lib/connections.ts';
 import { ownValue } from '../../api/record.ts';
 import { Arrivals } from './arrivals.ts';
 
@@ -21,6 +23,8 @@ export type Listen = { readonly addresses: readonly string[]; readonly port: num
   readonly clock?: Clock;
   /** Requests with these URLs do not keep a draining server awake. None unless given. */
   readonly isProbe?: (url: string) => boolean;
+  /** Asked for room when every connection has a request under way. */
+  readonly onFull?: () => void;
 };
 
 /** With clients that do not keep to the rules; other ones in tests. */
@@ -34,31 +38,28 @@ export type Patience = {
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
 const keepAliveMs = 75_000;
-/** Kept free for probes: they come on connections of their own. */
-const reservedConnections = 64;
+/** For the moment in which an idle connection goes to make room. */
+const spareConnections = 64;
+/** Of one connection. HTTP's pipelining has no use today but to fill a queue. */
+const maxPipelined = 16;
 /** How long a client that broke the rules may still read what it is told. */
 const lingerMs = 5_000;
 const usualPatience: Patience = { clock: systemClock, stalledMs: 60_000 };
 
 export class HttpServers {
   readonly #servers: readonly Server[];
-  readonly #sockets = new Set<Socket>();
+  readonly #connections: Connections;
   readonly #clock: Clock;
   readonly #arrivals: Arrivals;
   #closing = false;
 
-  private constructor(servers: readonly Server[], { maxConnections, clock = systemClock, isProbe = () => false }: Listen) {
+  private constructor(servers: readonly Server[], connections: Connections, { clock = systemClock, isProbe = () => false }: Listen) {
     this.#servers = servers;
+    this.#connections = connections;
     this.#clock = clock;
     this.#arrivals = new Arrivals(clock, isProbe);
     for (const server of servers) {
       this.#arrivals.listenTo(server);
-      server.on('connection', (socket: Socket) => {
-        this.#sockets.add(socket);
-        socket.on('close', () => this.#sockets.delete(socket));
-        // Full: those who are only keeping a connection make room for those who want something.
-        if (this.#sockets.size > maxConnections) server.closeIdleConnections();
-      });
       // A connection that was busy when closing began is idle now, and would be kept for its 75 s.
       server.on('request', (_request, response: ServerResponse) => response.on('close', () => {
         if (this.#closing) setImmediate(() => server.closeIdleConnections());
@@ -71,7 +72,8 @@ export class HttpServers {
    * @throws AppError PORT_TAKEN, BAD_CONFIG for an address that is not this machine's
    */
   static async listen(where: Listen, handler: Handler): Promise<HttpServers> {
-    const servers = where.addresses.map(() => makeServer(handler, where));
+    const connections = new Connections({ ...where, spare: spareConnections });
+    const servers = where.addresses.map(() => makeServer(handler, where, connections));
     try {
       let { port } = where;
       for (const [position, server] of servers.entries()) {
@@ -83,7 +85,7 @@ export class HttpServers {
       for (const server of servers) server.close();
       throw error;
     }
-    return new HttpServers(servers, where);
+    return new HttpServers(servers, connections, where);
   }
 
   get port(): number {
@@ -92,7 +94,7 @@ export class HttpServers {
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#connections.size;
   }
 
   /**
@@ -120,9 +122,9 @@ export class HttpServers {
   }
 }
 
-function makeServer(handler: Handler, { maxConnections, patience = usualPatience }: Listen): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
-  server.maxConnections = maxConnections + reservedConnections;
+function makeServer(handler: Handler, { patience = usualPatience }: Listen, connections: Connections): Server {
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true, requireHostHeader: false });
+  connections.watch(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     latest.set(request.socket, response);
@@ -130,7 +132,13 @@ function makeServer(handler: Handler, { maxConnections, patience = usualPatience
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
-    void handler(request, response);
+    // Node itself would refuse this, and without a word.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+    else if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
+    else refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -140,6 +148,18 @@ function makeServer(handler: Handler, { maxConnections, patience = usualPatience
     endBroken(error, socket, latest.get(socket), patience.clock);
   });
   return server;
+}
+
+/** The body may still come: the connection is not used again. */
+function refuse(response: ServerResponse, status: number, problem: string, headers: Readonly<Record<string, string>> = {}): void {
+  const body = JSON.stringify({ error: problem });
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'connection': 'close', ...headers }).end(body);
+}
+
+/** The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it. */
+function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
+  request.resume();
+  if (isFirst) refuse(response, 429, `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`, { 'retry-after': '1' });
 }
 
 /**

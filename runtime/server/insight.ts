@@ -86,7 +86,8 @@ export type ConfigSources = {
   readonly memoryLimitBytes: number | undefined;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
-  readonly maxRows: number;
+  /** `because`: why rows do not share a run. */
+  readonly batching: { readonly maxRows: number; readonly because: string | undefined };
   readonly notes: readonly string[];
 };
 
@@ -105,7 +106,7 @@ export function effectiveConfig(from: ConfigSources): unknown {
       arena: options.enableCpuMemArena,
       sessionConfig: options.extra,
     },
-    batching: { asked: config.batching, maxRows: from.maxRows },
+    batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
     memory: { limitBytes: from.memoryLimitBytes ?? null },
     limits: from.limits,
     machine: from.machine,

@@ -16,6 +16,8 @@ export type Readings = {
   readonly workers: () => { readonly ready: number; readonly wanted: number };
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
   readonly connections: () => number;
+  /** Bytes of bodies and answers under way. */
+  readonly transferBytes: () => number;
   readonly ready: () => boolean;
   readonly oldestRunMs: () => number;
   readonly runLimitMs: () => number;
@@ -105,5 +107,6 @@ export class RuntimeMetrics {
     gauge('event_loop_lag_p99_seconds', 'How late the HTTP thread comes to what is due, 99th percentile.', (now) => now.loop().p99 / 1000);
     gauge('event_loop_lag_max_seconds', 'The longest the HTTP thread was held up.', (now) => now.loop().max / 1000);
     gauge('connections', 'Open client connections.', (now) => now.connections());
+    gauge('transfer_bytes', 'Memory that the bodies and answers of requests under way hold.', (now) => now.transferBytes());
   }
 }

@@ -88,7 +88,7 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
-  const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+  const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, hold: exchange.hold, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   trace.inferred(result);
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
 }

@@ -51,7 +51,7 @@ describe('kubectl-onnx intents', () => {
 
   it('promote names the candidate, under a field manager of its own', async () => {
     const name = newModel();
-    assert.equal(await ran('promote', name), `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it\n`);
+    assert.equal(await ran('promote', name), `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped\n`);
     assert.deepEqual(rollout(name), { promoteRevision: B });
     assert.ok(managers(name).includes('onnx-cli'));
     api.say('ml', name, { ...underWay, claims: busy });

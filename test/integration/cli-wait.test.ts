@@ -87,7 +87,7 @@ describe('kubectl-onnx wait', () => {
       api.changeSpec('ml', name, { replicas: 3 });
       const { code, lines } = waiting(name);
       await watching();
-      assert.match(lines(), /Progressing: NotObserved: the operator has not seen generation 2 yet, only 1/);
+      assert.match(lines(), /Progressing: NotObserved: waiting for the operator to observe generation 2 \(observed: 1\)/);
       // The status has moved on and one condition has not: neither may it count.
       const model = api.get('ml', name);
       api.server.objects.updateStatus({ apiVersion: model.apiVersion, plural: 'onnxmodels' }, { ...model, status: { ...(model['status'] as object), observedGeneration: 2 } });

@@ -48,7 +48,7 @@ describe('kubectl-onnx watch', () => {
       api.say('ml', name, { claims: said(outcome, 'Over') });
       assert.equal(await code, wanted);
       assert.deepEqual(text().trimEnd().split('\n').map((line) => line.slice(9)), [
-        `ml/${name}: Progressing: NotObserved: the operator has not seen generation 1 yet: is it running?`,
+        `ml/${name}: Progressing: NotObserved: waiting for the operator to observe generation 1 (observed: none)`,
         `ml/${name}: Progressing: Analyzing: [step 2 of 3, 5%] Analyzing it is`,
         `ml/${name}: ${outcome}: Over: Over it is`,
       ]);

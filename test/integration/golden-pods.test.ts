@@ -87,7 +87,7 @@ describe('a candidate of whole pods', () => {
     return eventually('a verdict', async () => {
       const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
       if (report === undefined) return undefined;
-      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, ready: 1 } }) });
+      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }) });
       return checks.verdict === 'Waiting' ? undefined : checks;
     }, 30_000);
   }
@@ -101,19 +101,19 @@ describe('a candidate of whole pods', () => {
 
     it('that is the first is asked for finite numbers alone', async () => {
       const checks = await verdictOn(stable);
-      assert.deepEqual(checks, { verdict: 'Pass', reason: 'ChecksPassed', message: 'golden set: all numbers of 16 cases are finite, nothing was compared' });
+      assert.deepEqual(checks, { verdict: 'Pass', reason: 'ChecksPassed', message: 'generated inputs: all numbers of 16 cases are finite, nothing was compared' });
     });
 
     it('that answers as stable does passes, with the number', async () => {
       const checks = await verdictOn(await startPod(residual(1.01), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Pass', 'ChecksPassed'], checks.message);
-      assert.match(checks.message, /^golden set: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/);
+      assert.match(checks.message, /^generated inputs: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/);
     });
 
     it('with one layer\'s scale off by a factor is stopped', async () => {
       const checks = await verdictOn(await startPod(residual(8), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
-      assert.match(checks.message, /^golden set: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/);
+      assert.match(checks.message, /^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/);
     });
 
     it('that takes other inputs is stopped by its signature', async () => {

@@ -54,8 +54,9 @@ describe('prepare', () => {
       { graph: prepared.graphPath, optimised: prepared.optimised, chain: prepared.providerChain, used: prepared.providers, notes: prepared.notes, inputs: prepared.info.inputs },
       { graph: path, optimised: false, chain: ['CPU'], used: [{ provider: 'CPU', nodes: 1, time: 1 }], notes: [], inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }] },
     );
-    const { digest, signature, memoryEstimateBytes, ...rest } = prepared.resolved;
+    const { digest, served, signature, memoryEstimateBytes, ...rest } = prepared.resolved;
     assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+    assert.equal(served, prepared.files[0]?.digest);
     assert.match(signature, /^[0-9a-f]{64}$/);
     assert.ok(memoryEstimateBytes > 2 ** 20);
     assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU', io: { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } } });
@@ -129,6 +130,10 @@ describe('prepare', () => {
     await model(matmul(2), 'model.int8.onnx');
     const prepared = await run(runtimeConfig(folderUri(), { source: { variants: [{ precision: 'INT8', path: 'model.int8.onnx' }] }, execution: { precision: 'INT8' } }));
     assert.deepEqual([prepared.graphPath, prepared.resolved.precision], [join(folder, 'source', 'model.int8.onnx'), 'INT8']);
+    // Of two files in one folder each has a digest of its own; the folder has one.
+    const other = await run(runtimeConfig(folderUri()));
+    assert.equal(other.resolved.digest, prepared.resolved.digest);
+    assert.notEqual(other.resolved.served, prepared.resolved.served);
   });
 
   it('refuses other bytes than the first pod found', async () => {

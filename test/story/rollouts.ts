@@ -26,6 +26,8 @@ const short = [{ weight: 34 }, { analyze: { require: 'NoFail', maxDuration: '1m'
 const withPause = [{ weight: 34 }, { pause: {} }, { weight: 67 }, { pause: { duration: '20s' } }] as const;
 const canary = (steps: Rollout['steps'], more: Rollout = {}): Rollout => ({ strategy: 'Canary', ...(steps === undefined ? {} : { steps }), ...more });
 
+const golden: Rollout = { strategy: 'Canary', gates: { golden: { metric: 'Cosine', min: '0.99' } } };
+
 export const stories: readonly Story[] = [
   { name: 'a canary goes through the default steps', seconds: 300, events: [apply(0, 'one'), apply(60, 'two'), done(110), waiting(130), done(160)] },
   { name: 'a canary by a route goes through the default steps', seconds: 300, events: [apply(0, 'one', undefined, route), apply(60, 'two', undefined, route), done(110), waiting(125), done(160)] },
@@ -72,6 +74,35 @@ export const stories: readonly Story[] = [
     events: [
       apply(0, 'one', undefined, route), apply(60, 'two', canary(short, { gates: { errors: { max: '2%' } } }), route), does(110, 'the pods of one die', ({ cluster }) => cluster.sick.add('one')),
       gates(130, 'two keeps its own limits', { step: 'Waiting', absolute: 'Pass', message: 'stable has no requests' }), done(160),
+    ],
+  },
+  {
+    name: 'an approval is waited for while stable is away for seconds', seconds: 200,
+    events: [
+      apply(0, 'one', undefined, route), apply(60, 'two', canary([{ weight: 20 }, { pause: {} }, { weight: 100 }]), route),
+      does(120, 'the pods of one are not ready', ({ cluster }) => cluster.sick.add('one')), does(125, 'they are ready again', ({ cluster }) => cluster.sick.clear()),
+      does(160, 'resume its step', (stage) => stage.intend(() => ({ resumeStep: stepNow(stage) }))),
+    ],
+  },
+  {
+    name: 'a revision that was forced is judged when it is applied again', seconds: 500,
+    events: [
+      apply(0, 'one'), apply(60, 'odd', golden), does(120, 'promote it nevertheless', (stage) => stage.intend(() => ({ promoteRevision: candidate(stage) }))),
+      apply(250, 'one', golden), does(400, 'take the promotion out', (stage) => stage.intend(() => ({}), ['promoteRevision'])), apply(405, 'odd', golden),
+    ],
+  },
+  {
+    name: 'a revision that was given up is pinned and tried again', seconds: 320,
+    events: [
+      apply(0, 'one'), apply(60, 'odd', golden), does(120, 'pin it', (stage) => stage.intend(() => ({ pinRevision: candidate(stage) }))),
+      does(160, 'retry', (stage) => stage.intend(() => ({ retryToken: '1' }))), does(260, 'unpin', (stage) => stage.intend(() => ({}), ['pinRevision'])),
+    ],
+  },
+  {
+    name: 'a spec is changed while the model is scaled to zero', seconds: 360,
+    events: [
+      apply(0, 'one'), apply(60, 'one', golden, { replicas: 0 }), apply(100, 'two', golden, { replicas: 0 }), apply(150, 'two', golden, { replicas: 2 }),
+      apply(220, 'two', golden, { replicas: 0 }), apply(240, 'odd', golden, { replicas: 0 }), apply(280, 'odd', golden, { replicas: 2 }),
     ],
   },
   {

@@ -5,6 +5,7 @@
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/memory.ts';
 import { historyAfter } from '../../operator/rollout-history.ts';
+import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 import { candidateOf, stableOf, type Decision, type GateReading, type Observation, type Revision, type RevisionPods, type RolloutPlan, type RolloutState, type TrafficSeen } from '../../operator/rollout/state.ts';
@@ -68,12 +69,11 @@ export class RolloutWorld {
   }
 
   observe(): Observation {
-    const proven = this.#proven();
     const traffic = this.#traffic();
     const reading = this.#reading();
     const shared = this.plan.router === 'Service' && this.taken.canary !== undefined;
     return {
-      target: this.target, proven, routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
+      target: this.target, ...lastWordsOf(this.status), routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
       ...(this.marked === undefined ? {} : { marked: this.marked }),
       ...(traffic === undefined ? {} : { traffic }), ...(reading === undefined ? {} : { gates: reading }),
       pods: Object.fromEntries([...this.pods].map(([revision, pods]) => [revision, this.#facts(revision, pods)])),
@@ -94,8 +94,13 @@ export class RolloutWorld {
     const history = historyAfter(state, decision, { before: this.status, now: this.now });
     this.status = {
       observedGeneration: 1, rollout: writeState(decision), ...(history.length === 0 ? {} : { history }),
-      ...(stable === null ? {} : { stable: { revision: stable } }), ...(candidate === null ? {} : { candidate: { revision: candidate } }),
+      ...(stable === null ? {} : { stable: { revision: stable, ...(this.#provenanceOf(stable, decision)) } }), ...(candidate === null ? {} : { candidate: { revision: candidate } }),
     };
+  }
+
+  #provenanceOf(stable: Revision, { became }: Decision): { readonly provenance?: string } {
+    const provenance = became?.revision === stable ? became.provenance : lastWordsOf(this.status).provenance[stable];
+    return provenance === undefined ? {} : { provenance };
   }
 
   apply({ next, serve, canary, run }: Decision): void {
@@ -141,10 +146,5 @@ export class RolloutWorld {
     const state = this.state;
     if (this.gate === 'None' || !('window' in state) || state.window === 0) return undefined;
     return { window: state.window, message: this.gate, silent: this.gate === 'Silent' ? [state.candidate] : [], ...readings[this.gate] };
-  }
-
-  #proven(): readonly Revision[] {
-    const words = new Map((this.status?.history ?? []).toReversed().map(({ revision, outcome }) => [revision, outcome]));
-    return [...words].flatMap(([revision, outcome]) => (outcome === 'Promoted' ? [revision] : []));
   }
 }

@@ -28,6 +28,12 @@ describe('last words', () => {
     assert.deepEqual(parseLastWords(text), { kind: 'resolved', resolved });
   });
 
+  it('takes what an older runtime says, and no digest that is none', () => {
+    const served = `sha256:${'b'.repeat(64)}`;
+    assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved: { ...resolved, served } })), { kind: 'resolved', resolved: { ...resolved, served } });
+    assert.deepEqual(parseLastWords(JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...resolved, served: 'b'.repeat(200) } })), { kind: 'resolved', resolved });
+  });
+
   const notWords = ['', '{', '[]', 'null', '{"schema":2}', '{"schema":1,"kind":"failed"}', '{"schema":1,"kind":"resolved","resolved":{"digest":1}}', 'x'.repeat(5000), 'Killed'];
   for (const text of notWords) it(`are not ${JSON.stringify(text.slice(0, 40))}`, () => assert.equal(parseLastWords(text), undefined));
 

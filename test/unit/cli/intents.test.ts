@@ -13,6 +13,7 @@ const status = (phase: string, more: Partial<NonNullable<OnnxModelStatus['rollou
 });
 const analyzing = status('Analyzing', { step: 1 });
 const failed = status('Failed');
+const gaveUp = { revision: B, outcome: 'Failed', reason: 'GoldenFailed', at: '2026-01-01T00:00:00Z' } as const;
 const stable = status('Stable', {}, {});
 const settling = status('Settling', { retiring: A }, { stable: { revision: B } });
 const paused = (pausedReason: string): OnnxModelStatus => status('Paused', { step: 2, pausedReason });
@@ -73,10 +74,18 @@ const rows: readonly Row[] = [
   { name: 'resume goes on beside a stable that is not well', intent: resume, status: paused('StableUnhealthy'), want: { set: { resumeStep: `${B}/2` }, say: /although stable is not well/ } },
   { name: 'resume of a wait without a step is refused', intent: resume, status: status('Preparing', { pausedReason: 'AwaitingCapacity' }), want: { refuse: /it waits \(AwaitingCapacity\): Preparing it is/ } },
   { name: 'resume of what moves is refused', intent: resume, status: analyzing, want: { refuse: /it is not paused/ } },
-  { name: 'resume by a status of an older spec is refused', intent: resume, status: { ...paused('Step'), observedGeneration: 2 }, want: { refuse: /has not seen generation 3/ } },
+  { name: 'resume by a status of an older spec is refused', intent: resume, status: { ...paused('Step'), observedGeneration: 2 }, want: { refuse: /has not observed generation 3 yet \(observed: 2\)/ } },
   { name: 'resume of another revision is refused', intent: resume, status: paused('Step'), revision: C, want: { refuse: /the candidate is bbbbbbbbbb, not cccccccccc/ } },
 
   { name: 'pin names the revision', intent: pin, status: analyzing, revision: A, want: { set: { pinRevision: A } } },
+  { name: 'pin of what serves says so', intent: pin, status: stable, revision: A, want: { set: { pinRevision: A }, say: /goes on serving/ } },
+  { name: 'pin of another one says that nothing is asked of it', intent: pin, status: stable, revision: C, want: { set: { pinRevision: C }, say: /takes over once its pods are ready.*no check or gate is asked, and it is not proven/ } },
+  { name: 'pin of the candidate that was given up is refused', intent: pin, status: { ...failed, history: [gaveUp] }, revision: B, want: { refuse: /was given up.*"retry" judges it again, "promote --revision bbbbbbbbbb"/ } },
+  { name: 'pin of what was given up before is refused', intent: pin, status: { ...stable, history: [gaveUp] }, revision: B, want: { refuse: /was given up.*"undo --to bbbbbbbbbb"/ } },
+  { name: 'pin of what was given up and promoted since is taken', intent: pin, status: { ...stable, history: [{ ...gaveUp, outcome: 'Promoted', provenance: 'Forced' }, gaveUp] }, revision: B, want: { set: { pinRevision: B }, say: /not proven/ } },
+  { name: 'retry under a pin is refused', intent: retry, status: failed, rollout: { pinRevision: B }, want: { refuse: /pinRevision names bbbbbbbbbb: "unpin" first/ } },
+  { name: 'retry under a pin of another one is refused too', intent: retry, status: failed, rollout: { pinRevision: A }, want: { refuse: /pinRevision names aaaaaaaaaa: "unpin" first/ } },
+  { name: 'promote says what is skipped', intent: promote, status: analyzing, want: { set: { promoteRevision: B }, say: /checks and gates that are left are skipped/ } },
   { name: 'pin twice is one pin', intent: pin, status: analyzing, revision: A, rollout: { pinRevision: A }, want: { nothing: /pinned already/ } },
   { name: 'unpin takes it out', intent: unpin, status: stable, rollout: { pinRevision: A }, want: { set: { pinRevision: null } } },
   { name: 'unpin of nothing is no work', intent: unpin, status: stable, want: { nothing: /no revision is pinned/ } },

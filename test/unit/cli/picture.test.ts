@@ -47,6 +47,17 @@ describe('the picture of a model', () => {
   it('of one that nobody has seen says so', () => assertGolden('golden/cli/status-unseen.txt', textOf()));
   it('of a spec that was just changed says what it is of', () => assertGolden('golden/cli/status-changed.txt', textOf({ ...healthy, observedGeneration: 2 })));
 
+  it('at rest says what is pinned, what is paused, and what is not proven', () => {
+    const unproven = { ...healthy, stable: { ...stable, provenance: 'Forced' } };
+    const picture = pictureOf(given.model({ rollout: { pinRevision: 'aaaaaaaaaa', paused: true } }, { status: unproven }));
+    assert.deepEqual([picture.pinned, picture.paused], ['aaaaaaaaaa', true]);
+    const text = pictureText(picture, { now });
+    assert.match(text, /^ {2}pinned +aaaaaaaaaa, until "unpin"$/m);
+    assert.match(text, /^ {2}paused +spec\.rollout\.paused holds the next rollout, until "resume"$/m);
+    assert.match(text, /^ {2}not proven +aaaaaaaaaa \(Forced\): spec\.rollout\.promoteRevision names it/m);
+    assert.match(pictureText(picture, { now }, 'live'), /pinned/);
+  });
+
   it('as data has all that the text leaves out', () => {
     const picture = pictureOf(given.model({}, { status: failed }));
     assert.deepEqual(picture.conditions, failed.conditions);

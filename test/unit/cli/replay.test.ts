@@ -92,6 +92,13 @@ describe('replay', () => {
     assert.equal(then.outcome.candidateRequests, now.outcome.candidateRequests);
   });
 
+  it('tells times as they are, to the millisecond', async () => {
+    const path = file('times.jsonl', trace({ seconds: 300, perSecond: 10, factor: 1 }).replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${Number(t) + 0.1 + 0.2}`));
+    const { text } = await run([path, '--model', file('one.yaml', oneGate)]);
+    const json = (await run([path, '--model', file('one.yaml', oneGate), '--json'])).text;
+    assert.doesNotMatch(`${text}${json.replaceAll(/"(estimate|lower|upper|noise|minutes|alpha\w*)":[^,}]+/g, '')}`, /"t":\d+\.\d{4}|\d+\.\d{4,} s/);
+  });
+
   it('leaves out the start, where caches fill', async () => {
     const cold = trace({ seconds: 120, perSecond: 40, factor: 3 });
     const warm = trace({ seconds: 1800, perSecond: 40, factor: 1 }).replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${120 + Number(t)}`);

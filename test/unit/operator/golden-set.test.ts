@@ -204,7 +204,7 @@ describe('a golden set', () => {
     await world.live(30);
     assert.match(world.says, /^Preparing RevisionWarming: 1 of 2 pods/);
     const loaded = world.cluster.status.conditions?.find(({ type }) => type === 'ModelLoaded');
-    assert.match(loaded?.message ?? '', /is loaded and warmed; golden set: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/);
+    assert.match(loaded?.message ?? '', /is loaded and warmed; generated inputs: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/);
   });
 
   it('that the model fails stops the rollout before it has traffic, with the numbers', async () => {

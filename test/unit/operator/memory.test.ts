@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readState, writeState } from '../../../operator/memory.ts';
+import { skips } from '../../../operator/rollout/provenance.ts';
 import { candidateOf, stableOf, type PauseReason, type Reason, type RolloutState } from '../../../operator/rollout/state.ts';
 
 const revision = fc.stringMatching(/^[0-9a-f]{10}$/);
@@ -10,7 +11,8 @@ const text = fc.string({ maxLength: 1900 });
 
 const course = { stable: revision, candidate: revision, attempt: fc.integer({ min: 1, max: 9 }), floor: fc.nat(1000), since };
 const place = { ...course, step: fc.nat(20), weight: fc.integer({ min: 0, max: 100 }) };
-const timesKeys = { heldAt: since, lostAt: since };
+const courseKeys = { heldAt: since, stableLostAt: since };
+const placeKeys = { ...courseKeys, lostAt: since, skipped: fc.constantFrom(...skips) };
 const ending = { rejected: revision, cause: fc.constantFrom<Reason>('GoldenFailed', 'Aborted', 'LateRollback'), detail: text, attempt: fc.integer({ min: 1, max: 9 }), since };
 
 function stateOf(phase: RolloutState['phase'], fields: Readonly<Record<string, fc.Arbitrary<unknown>>>, open: Readonly<Record<string, fc.Arbitrary<unknown>>> = {}): fc.Arbitrary<RolloutState> {
@@ -19,10 +21,10 @@ function stateOf(phase: RolloutState['phase'], fields: Readonly<Record<string, f
 
 const state = fc.oneof(
   stateOf('New', {}),
-  stateOf('Preparing', { ...course, stable: fc.option(revision) }, { heldAt: since }),
-  stateOf('Shifting', { ...place, set: fc.integer({ min: 0, max: 100 }) }, timesKeys),
-  stateOf('Analyzing', { ...place, window: fc.nat(1e9) }, timesKeys),
-  stateOf('Paused', { ...place, window: fc.nat(1e9), why: fc.constantFrom<PauseReason>('Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict') }, timesKeys),
+  stateOf('Preparing', { ...course, stable: fc.option(revision) }, courseKeys),
+  stateOf('Shifting', { ...place, set: fc.integer({ min: 0, max: 100 }) }, placeKeys),
+  stateOf('Analyzing', { ...place, window: fc.nat(1e9) }, placeKeys),
+  stateOf('Paused', { ...place, window: fc.nat(1e9), why: fc.constantFrom<PauseReason>('Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict') }, placeKeys),
   stateOf('Promoting', { stable: revision, retiring: fc.option(revision), since }, { lostAt: since }),
   stateOf('Settling', { stable: revision, retiring: revision, since }, { lostAt: since }),
   stateOf('Stable', { stable: revision }),

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import type { OnnxModelSpec } from '../../../api/onnxmodel.ts';
+import { globSync, readFileSync } from 'node:fs';
+import type { OnnxModel, OnnxModelSpec } from '../../../api/onnxmodel.ts';
+import { reasons, type Reason } from '../../../api/reasons.ts';
 import { askedIn } from '../../../runtime/sidecar/asked.ts';
 import type { Pod } from '../../../operator/kube-objects.ts';
 import type { Seen } from '../../../operator/observe.ts';
 import type { Decision, RolloutState } from '../../../operator/rollout/state.ts';
-import { watchedPods } from '../../../operator/telling.ts';
+import type { Happening } from '../../../operator/kube/events.ts';
+import { announceTo, watchedPods } from '../../../operator/telling.ts';
 
 const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
 const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
@@ -50,5 +53,32 @@ describe('what sidecars are asked to do', () => {
     const { c0 } = asksIn(analyzing);
     const asked = askedIn(new URLSearchParams({ peers: c0?.peers?.join(',') ?? '', agreement: c0?.agreement ?? '' }));
     assert.deepEqual(asked, { peers: ['10.0.0.1', '10.0.0.2'], sample: 0, agreement: { metric: 'Cosine', limit: 0.99 } });
+  });
+});
+
+describe('what becomes an Event', () => {
+  const said = (reason: Reason, phase: RolloutState['phase'] = 'Analyzing'): readonly Happening[] => {
+    const all: Happening[] = [];
+    announceTo({ say: (happening) => all.push(happening) })({} as OnnxModel, { next: { phase }, reason, message: 'in words' } as unknown as Decision);
+    return all;
+  };
+  const rows: readonly (readonly [string, Reason, RolloutState['phase'], string])[] = [
+    ['a failed gate is a warning', 'GoldenFailed', 'Failed', 'Warning kept'],
+    ['whatever gives a candidate up is a warning', 'Aborted', 'Failed', 'Warning kept'],
+    ['a promotion is kept', 'Promoted', 'Promoting', 'Normal kept'],
+    ['a promotion that skipped checks is a warning', 'Forced', 'Promoting', 'Warning kept'],
+    ['a step may be dropped', 'Analyzing', 'Analyzing', 'Normal'],
+    ['pods that start are read in the status', 'RevisionStarting', 'Preparing', ''],
+    ['pods that warm up are read there', 'RevisionWarming', 'Preparing', ''],
+    ['a golden set that is waited for is read there', 'GoldenWaiting', 'Preparing', ''],
+    ['a report that is waited for is read there', 'ReportMissing', 'Preparing', ''],
+  ];
+  for (const [name, reason, phase, want] of rows) {
+    it(name, () => assert.equal(said(reason, phase).map(({ type, keep }) => `${type}${keep === true ? ' kept' : ''}`).join(), want));
+  }
+
+  it('is decided for every word that the operator can give, and for no other', () => {
+    const source = globSync('operator/**/*.ts').map((file) => readFileSync(file, 'utf8')).join('\n');
+    assert.deepEqual(Object.keys(reasons).filter((reason) => !new RegExp(`\\b${reason}\\b`).test(source)), []);
   });
 });

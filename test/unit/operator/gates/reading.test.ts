@@ -33,8 +33,8 @@ const rows: readonly Row[] = [
   { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } }, reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' }, says: /of the answers that were compared disagree with stable's/ },
   { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' }, reads: { step: 'Done', absolute: 'None' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
   { name: 'what is not proven keeps a step waiting that asks for proof', given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' }, says: /^p95 undecided: .* more requests needed$/ },
-  { name: 'few requests keep any step waiting', given: { require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate fails so far: .*, 200 of each are needed, over a minute$/ },
-  { name: 'two whole blocks and one that is being counted are no minute', given: { require: 'NoFail', candidate: { blocks: 3 } }, reads: { step: 'Waiting' }, says: /^no gate fails so far: / },
+  { name: 'few requests keep any step waiting', given: { require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
+  { name: 'two whole blocks and one that is being counted are no minute', given: { require: 'NoFail', candidate: { blocks: 3 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: / },
   { name: 'three whole blocks are', given: { require: 'NoFail', candidate: { blocks: 4 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
   { name: 'a candidate within its limits has passed them', given: { gates: limits }, reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
   {

@@ -22,6 +22,7 @@ describe('numbers are written', () => {
 });
 
 describe('a gate says', () => {
+  const far = { gate: p95, result: { ...open, estimate: 14.38, upper: 30 } };
   const quality: TrafficGate = { kind: 'disagreement-limit', name: 'quality', max: 0.02 };
   const { stableRequests: _, ...own } = failing;
   const rows: readonly (readonly [string, string])[] = [
@@ -31,16 +32,19 @@ describe('a gate says', () => {
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own), 'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }), "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
     [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
-    [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), it hangs on a stall or a few: a person should look'],
+    [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), the verdict depends on a few outlier seconds; check manually'],
     [openQuestion(p95, { ...open, requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
     [openQuestion(p95, { ...open, lower: null, upper: null }), 'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, reason: 'TooFewRequests', candidateRequests: 12, estimate: null }), 'p95 undecided: 12 requests of the candidate and 11,020 of stable are too few'],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal' }), 'p95 not judged: pods of the two revisions carry unequal load at this weight'],
     [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null }), 'p95 undecided: 1 request of the candidate and 11,020 of stable are too few'],
-    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 2011 }, alone: false }), 'no gate fails so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
-    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 0 }, alone: true }), 'no gate fails so far: 117 requests of the candidate, 200 are needed, over a minute'],
-    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0, requests: { candidate: 1, stable: 0 }, alone: false }), 'no gate fails so far: 1 request of the candidate and 0 of stable; over a minute of them is needed'],
-    [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 2011 }, alone: false, measured: true }), 'no gate is beyond its limit so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200, requests: { candidate: 117, stable: 0 }, alone: true, measured: true }), 'no gate is beyond its limit so far: 117 requests of the candidate, 200 are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0, requests: { candidate: 1, stable: 0 }, alone: false, measured: true }), 'no gate is beyond its limit so far: 1 request of the candidate and 0 of stable; over a minute of them is needed'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50, requests: { candidate: 0, stable: 0 }, alone: false, measured: false }), 'no gate has an estimate yet: 0 requests of the candidate and 0 of stable, 50 of each are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50, requests: { candidate: 12, stable: 34 }, alone: false, measured: true, worst: far }), 'p95 is at +1438% (allowed 15%), which is not decided yet: 12 requests of the candidate and 34 of stable, 50 of each are needed, over a minute'],
+    [progress({ require: 'NoFail', step: 'Done', minRequests: 50, requests: { candidate: 120, stable: 340 }, alone: false, measured: true, worst: far }), 'no gate fails, p95 is at +1438% (allowed 15%), which is not decided, after 120 requests of the candidate and 340 of stable'],
+    [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false, measured: true }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
   ];
   for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
 });

@@ -12,6 +12,10 @@ function happening(more: Partial<Happening> = {}): Happening {
   return { about: model, type: 'Warning', reason: 'ImagePullBackOff', action: 'Starting', note: 'cannot pull', ...more };
 }
 
+function chatter(more: Partial<Happening> = {}): Happening {
+  return happening({ type: 'Normal', ...more });
+}
+
 type World = { readonly kube: MemoryKube; readonly clock: HandClock; readonly recorder: EventRecorder; readonly written: () => Promise<string[]> };
 
 function world(): World {
@@ -82,16 +86,39 @@ describe('EventRecorder', () => {
 
   it('lets an object say 25 things at once and then one in five minutes', async () => {
     const { kube, clock, recorder } = world();
-    for (let i = 0; i < 40; i += 1) recorder.say(happening({ reason: `Reason${i}` }));
+    for (let i = 0; i < 40; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
     await settle();
     assert.equal(kube.calls.create, 25);
-    recorder.say(happening({ about: { ...model, metadata: { ...model.metadata, uid: 'u2', name: 'other' } } }));
+    recorder.say(chatter({ about: { ...model, metadata: { ...model.metadata, uid: 'u2', name: 'other' } } }));
     await settle();
     assert.equal(kube.calls.create, 26);
     await clock.advance(300_000);
-    for (let i = 40; i < 50; i += 1) recorder.say(happening({ reason: `Reason${i}` }));
+    for (let i = 40; i < 50; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
     await settle();
     assert.equal(kube.calls.create, 27);
+  });
+
+  it('writes a warning and what is to be kept, however much was said before', async () => {
+    const { kube, recorder, written } = world();
+    for (let i = 0; i < 400; i += 1) recorder.say(chatter({ reason: `Reason${i}` }));
+    await settle();
+    assert.equal(kube.calls.create, 25);
+    for (let i = 0; i < 40; i += 1) recorder.say(happening({ reason: `Failed${i}`, note: 'p95 is 52% above stable' }));
+    recorder.say(chatter({ reason: 'Promoted', note: 'b takes over', keep: true }));
+    await settle();
+    const all = await written();
+    assert.equal(all.length, 25 + 40 + 1);
+    assert.ok(all.includes('Failed39 p95 is 52% above stable x1') && all.includes('Promoted b takes over x1'), all.join('\n'));
+  });
+
+  it('drops chatter for a warning when more wait than it holds', async () => {
+    const { kube, clock, recorder, written } = world();
+    kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 3);
+    for (let i = 0; i < 1100; i += 1) recorder.say(chatter({ reason: `Reason${i}`, about: { ...model, metadata: { ...model.metadata, uid: `u${i}`, name: `m${i}` } } }));
+    recorder.say(happening({ reason: 'GoldenFailed', note: 'Cosine 0.31' }));
+    await clock.advance(60_000);
+    const all = await written();
+    assert.ok(all.includes('GoldenFailed Cosine 0.31 x1'), `${all.length} were written`);
   });
 
   it('tries again while the server is away', async () => {

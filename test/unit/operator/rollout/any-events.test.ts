@@ -132,7 +132,7 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   for (let i = 0; i < 12; i += 1) {
     const state = world.state;
     const { gates: _, ...rest } = seen;
-    const decision = world.pass({ ...rest, ...gatesFor(world) }, false);
+    const decision = world.pass({ ...rest, ...fromStatus(world) }, false);
     if (JSON.stringify(world.state) === JSON.stringify(state)) {
       world.status = before;
       return;
@@ -142,9 +142,10 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   assert.fail(`goes on changing: ${[...known].join(', ')}`);
 }
 
-function gatesFor(world: RolloutWorld): Pick<Observation, 'gates'> {
-  const { gates } = world.observe();
-  return gates === undefined ? {} : { gates };
+/** What is read from the very status that the state is read from. */
+function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused'> {
+  const { gates, provenance = {}, refused = [] } = world.observe();
+  return { provenance, refused, ...(gates === undefined ? {} : { gates }) };
 }
 
 function assertStatus({ status }: RolloutWorld): void {
@@ -180,7 +181,7 @@ function tell(first: Shape, happenings: readonly Happening[]): void {
     what?.does(world);
     for (let i = 0; i < ticks; i += 1) world.tick();
     const now = world.observe();
-    const seen = how === 'behind' ? { ...shown, target: now.target, ...gatesFor(world) } : now;
+    const seen = how === 'behind' ? { ...shown, target: now.target, ...fromStatus(world) } : now;
     const before = world.state;
     const decision = world.pass(seen, false);
     assertStatus(world);

@@ -44,7 +44,7 @@ const rows: Row[] = [
   { name: 'does not promote a candidate that could carry only half', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(1) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
   { name: 'promotes a candidate that is ready', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
   { name: 'promotes a first revision at its first ready pod', state: preparingFirst, seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
-  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b }, plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Promoted' } },
+  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b }, plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Asleep' } },
   { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
   { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
   { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
@@ -66,7 +66,8 @@ const rows: Row[] = [
   { name: 'stays when both lost every pod', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(0, { resolved: true }), [b]: pods(0, { resolved: true }) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
 
   { name: 'does not go back when both are scaled to zero', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(1), [b]: pods(0, { resolved: true }) } }, plan: { replicas: 0 }, want: { phase: 'Settling', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Draining' } },
-  { name: 'turns back at once when the spec does, while the old pods are all there', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
+  { name: 'turns back at once when the spec does, while the old pods are all there', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'GatesPassed' } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
+  { name: 'judges what is not proven before it turns back to it', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'Forced' } }, afterMs: 10_000, want: { phase: 'Preparing', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RevisionCreated' } },
   { name: 'does not turn back to pods that are going', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(1), [b]: pods(2) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
   { name: 'keeps the retiring pods while the new ones cannot carry it all', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 60_000, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
   { name: 'goes back when the new ones stay fewer for as long as a candidate may take', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 610_000, want: { phase: 'Aborting', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'LateRollback' } },
@@ -108,7 +109,7 @@ describe('decide', () => {
 
   it('keeps the reason of a failure when asked again', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
-    assert.equal(message, `${b} was given up, ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
+    assert.equal(message, `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
   });
 });
 

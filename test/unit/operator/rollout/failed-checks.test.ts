@@ -36,7 +36,7 @@ describe('a candidate with traffic', () => {
 
     it(`is not taken back from ${state.phase} when somebody asked for it, when it was promoted before, or when stable is down`, () => {
       assert.notEqual(decide(state, seenWith(failed), { ...plan, promoteRevision: b }, t0 + 60_000).next.phase, 'Aborting');
-      assert.notEqual(decide(state, { ...seenWith(failed), proven: [b] }, plan, t0 + 60_000).next.phase, 'Aborting');
+      assert.notEqual(decide(state, { ...seenWith(failed), provenance: { [b]: 'GatesPassed' } }, plan, t0 + 60_000).next.phase, 'Aborting');
       assert.notEqual(decide(state, seenWith(failed, 0), plan, t0 + 60_000).next.phase, 'Aborting');
     });
   }

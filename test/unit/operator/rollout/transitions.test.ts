@@ -38,22 +38,44 @@ type Row = {
   readonly want: { readonly phase: Phase; readonly reason?: Decision['reason']; readonly [field: string]: unknown };
 };
 
+const passes: Partial<Observation> = { gates: reading({ absolute: 'Pass' }) };
+const asleep = { [b]: 'Asleep' } as const;
+/** The default steps, and an approval before the last one. */
+const withApproval = { steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { pause: {} }, { weight: 100 }] } as const;
+const away = { stableLostAt: t0 } as const;
+
 const rows: readonly Row[] = [
+  // carryForStable: after the time that a candidate may be lost for
+  { name: 'lets one that is not judged go on without stable', state: { ...analyzing, ...away }, seen: { ...alone, provenance: { [b]: 'GatesPassed' } as const }, afterMs: 30_000, want: { phase: 'Shifting', weight: 100, serve: b, skipped: undefined } },
+  { name: 'lets one go on that keeps its own limits', state: { ...analyzing, ...away }, seen: { ...alone, ...passes }, afterMs: 30_000, want: { phase: 'Shifting', weight: 100, skipped: 'StableLost', stableLostAt: undefined } },
+  { name: 'lets it go on to the weight of an approval and no further', state: { ...analyzing, ...away }, rollout: withApproval, seen: { ...alone, ...passes }, afterMs: 30_000, want: { phase: 'Shifting', step: 2, weight: 50, skipped: 'StableLost' } },
+  { name: 'and then to the approval', state: { ...shifting, ...away, set: 50, weight: 50, skipped: 'StableLost' }, rollout: withApproval, seen: { ...alone, traffic: at(100) }, afterMs: 30_000, want: { phase: 'Paused', why: 'Step', step: 3, serve: b } },
+  { name: 'takes it back when it breaks its own limits beside a stable that is away', state: { ...analyzing, ...away }, seen: { ...alone, gates: reading({ step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail' }) }, afterMs: 30_000, want: { phase: 'Aborting', cause: 'ErrorsGateFailed', serve: b } },
+  { name: 'does not compare it with a stable that is away', state: { ...paused('Step'), ...away, step: 3, weight: 50 }, rollout: withApproval, seen: { ...alone, gates: reading({ step: 'Fail', absolute: 'Pass' }) }, afterMs: 30_000, want: { phase: 'Paused' } },
+  { name: 'keeps an approval when stable is away for good', state: { ...paused('Step'), ...away, step: 3, weight: 50 }, rollout: withApproval, seen: { ...alone, ...passes }, afterMs: 3_600_000, want: { phase: 'Paused', why: 'Step', step: 3, serve: b } },
+  { name: 'takes the approval then', state: { ...paused('Step'), ...away, step: 3, weight: 50 }, rollout: { ...withApproval, resumeStep: `${b}/3` }, seen: { ...alone, ...passes }, afterMs: 3_600_000, want: { phase: 'Shifting', step: 4, weight: 100 } },
+  { name: 'waits for traffic to be back before a pause is looked at anew', state: { ...paused('Step'), ...away, step: 3, weight: 50 }, rollout: withApproval, seen: { traffic: at(100) }, afterMs: 40_000, want: { phase: 'Paused', stableLostAt: t0, serve: a, canary: 50 } },
+  { name: 'keeps an approval beside a stable that breaks its limits', state: { ...paused('Step'), step: 3, weight: 50 }, rollout: withApproval, seen: { gates: reading({ step: 'Fail', absolute: 'Pass', stableSick: 'errors 9%' }) }, want: { phase: 'Paused', why: 'Step', step: 3 } },
+  { name: 'keeps a hold by hand beside it', state: analyzing, rollout: { paused: true }, seen: { gates: reading({ step: 'Fail', absolute: 'Pass', stableSick: 'errors 9%' }) }, want: { phase: 'Analyzing', heldAt: t0, weight: 5 } },
+
   // abortWhenSuperseded, abortOnRequest
   ...[shifting, analyzing, paused('Undecided')].flatMap((state): readonly Row[] => [
     { name: `takes the traffic back for a third spec (${state.phase})`, state, seen: { target: c }, want: { phase: 'Aborting', cause: 'RevisionSuperseded', serve: a, canary: null } },
     { name: `takes it back when the spec is stable's again (${state.phase})`, state, seen: { target: a }, want: { phase: 'Aborting', cause: 'RevisionReverted', canary: null } },
     { name: `takes it back on request, even while held (${state.phase})`, state, rollout: { abortRevision: b, paused: true }, want: { phase: 'Aborting', cause: 'Aborted', canary: null } },
     { name: `does not mind a request about another revision (${state.phase})`, state, rollout: { abortRevision: c }, want: { phase: state.phase } },
-    { name: `falls asleep without pods (${state.phase})`, state, replicas: 0, want: { phase: 'Preparing', candidate: b, heldAt: t0, reason: 'ScaledToZero' } },
+    { name: `becomes stable without pods, and keeps the old one (${state.phase})`, state, replicas: 0, rollout: withApproval, want: { phase: 'Promoting', stable: b, retiring: a, reason: 'Asleep' } },
     { name: `gives a candidate without ready pods no traffic (${state.phase})`, state, seen: gone, want: { phase: state.phase, lostAt: t0, reason: 'CandidateUnavailable', serve: a, canary: null } },
     { name: `gives it up when that lasts (${state.phase})`, state: { ...state, lostAt: t0 }, seen: gone, afterMs: 30_000, want: { phase: 'Aborting', cause: 'CandidateUnavailable' } },
     { name: `waits for it a millisecond less (${state.phase})`, state: { ...state, lostAt: t0 }, seen: gone, afterMs: 29_999, want: { phase: state.phase, lostAt: t0 } },
     { name: `blames nobody for an outage of both (${state.phase})`, state, seen: { pods: { [a]: pods(0), [b]: pods(0) } }, afterMs: 120_000, want: { phase: state.phase, reason: 'NoReadyPods', serve: a } },
     { name: `sets the weight anew when its pods are back (${state.phase})`, state: { ...state, lostAt: t0 }, afterMs: 20_000, want: { phase: 'Shifting', set: 0, weight: state.weight, since: t0 + 20_000 } },
     { name: `promotes on request (${state.phase})`, state, rollout: { promoteRevision: b }, want: { phase: 'Shifting', weight: 100, reason: 'PromotedByRequest' } },
-    { name: `lets it carry what there is while stable is down (${state.phase})`, state, seen: alone, want: { phase: 'Paused', why: 'StableUnhealthy', serve: b, canary: null } },
-    { name: `lets one that is not judged go on then (${state.phase})`, state, seen: { ...alone, proven: [b] }, want: { phase: 'Shifting', weight: 100, serve: b } },
+    { name: `lets it carry the traffic while stable is down, and stands still (${state.phase})`, state, seen: alone, want: { phase: state.phase, stableLostAt: t0, reason: 'StableUnhealthy', serve: b, canary: null } },
+    { name: `stands still for as long as a candidate may be lost (${state.phase})`, state: { ...state, stableLostAt: t0 }, seen: { ...alone, ...passes }, afterMs: 29_999, want: { phase: state.phase, stableLostAt: t0, serve: b } },
+    { name: `waits for stable after that, or for what it waits for anyway (${state.phase})`, state: { ...state, stableLostAt: t0 }, seen: alone, afterMs: 30_000, want: { phase: 'Paused', why: state.phase === 'Paused' ? 'Undecided' : 'StableUnhealthy', serve: b, canary: null } },
+    { name: `is held by hand all the same (${state.phase})`, state: { ...state, stableLostAt: t0 }, rollout: { paused: true }, seen: { ...alone, ...passes }, afterMs: 60_000, want: { phase: state.phase, step: state.step, weight: state.weight, reason: 'PausedManually', serve: b } },
+    { name: `goes back to its weight when stable has pods again (${state.phase})`, state: { ...state, stableLostAt: t0 }, afterMs: 20_000, want: { phase: state.phase === 'Paused' ? 'Paused' : 'Shifting', weight: state.weight, stableLostAt: undefined, reason: 'Resumed', serve: a } },
     { name: `waits while somebody else writes the weights (${state.phase})`, state, seen: fought, want: { phase: 'Paused', why: 'WeightConflict' } },
     { name: `stops its clocks while it is held (${state.phase})`, state, rollout: { paused: true }, seen: { gates: reading({ step: 'Done' }) }, want: { phase: state.phase, heldAt: t0, reason: 'PausedManually' } },
     { name: `lets them go on (${state.phase})`, state: { ...state, heldAt: t0 + 5000 }, afterMs: 65_000, want: { phase: state.phase, since: t0 + 60_000, heldAt: undefined, reason: 'Resumed' } },
@@ -119,10 +141,16 @@ const rows: readonly Row[] = [
   { name: 'waits for checks', state: preparing, seen: { pods: { [a]: pods(4), [b]: pods(4, { checks: { verdict: 'Waiting', reason: 'GoldenWaiting', message: '3 of 9' } }) } }, want: { phase: 'Preparing', reason: 'GoldenWaiting' } },
   { name: 'gives up on request', state: preparing, rollout: { abortRevision: b }, want: { phase: 'Failed', cause: 'Aborted' } },
   { name: 'stands still while held', state: preparing, rollout: { paused: true }, want: { phase: 'Preparing', heldAt: t0 } },
-  { name: 'stands still without pods', state: preparing, replicas: 0, want: { phase: 'Preparing', heldAt: t0, reason: 'ScaledToZero' } },
+  { name: 'becomes stable without pods in the middle of its rollout, and keeps the old one', state: preparing, replicas: 0, want: { phase: 'Promoting', stable: b, retiring: a, reason: 'Asleep' } },
+  { name: 'becomes stable at once when the spec was changed without pods', state: { ...preparing, floor: 0 }, replicas: 0, want: { phase: 'Promoting', stable: b, retiring: null, reason: 'Asleep' } },
+  { name: 'keeps the old one as long as there are no pods', state: { phase: 'Settling', stable: b, retiring: a, since: t0 }, replicas: 0, seen: { provenance: asleep }, afterMs: 86_400_000, want: { phase: 'Settling', reason: 'ScaledToZero', recheckMs: undefined } },
+  { name: 'is judged beside it when there are pods again', state: { phase: 'Settling', stable: b, retiring: a, since: t0 }, seen: { provenance: asleep }, want: { phase: 'Preparing', stable: a, candidate: b, reason: 'Waking', serve: a } },
+  { name: 'is checked alone when the old one is gone', state: { phase: 'Stable', stable: b }, seen: { provenance: asleep }, want: { phase: 'Preparing', stable: null, candidate: b, reason: 'Waking', serve: b } },
+  { name: 'serves then without being proven', state: { ...preparing, stable: null }, seen: { provenance: asleep }, want: { phase: 'Promoting', stable: b, reason: 'Woken' } },
+  { name: 'is not woken again', state: { phase: 'Stable', stable: b }, seen: { provenance: { [b]: 'Woken' } }, want: { phase: 'Stable' } },
   { name: 'begins anew with the pods of now', state: { ...preparing, heldAt: t0 }, replicas: 2, afterMs: 60_000, want: { phase: 'Preparing', floor: 2, since: t0 + 60_000, heldAt: undefined } },
   { name: 'begins its first step', state: preparing, want: { phase: 'Shifting', step: 0, weight: 5, set: 0, canary: 5 } },
-  { name: 'goes back to what was promoted before in three jumps', state: preparing, seen: { proven: [b] }, want: { phase: 'Shifting', step: 0, weight: 34 } },
+  { name: 'goes back to what was promoted before in three jumps', state: preparing, seen: { provenance: { [b]: 'GatesPassed' } as const }, want: { phase: 'Shifting', step: 0, weight: 34 } },
   { name: 'leaves stable its pods while a rollout by turns is held', state: preparing, rollout: { strategy: 'Immediate', capacity: { mode: 'Recreate' }, paused: true }, want: { phase: 'Preparing', serve: a } },
 
   // Aborting
@@ -169,7 +197,7 @@ describe('a rollout', () => {
     const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
     const { next, message } = decide(analyzing, { ...healthy, traffic: { shares: undefined, problem: 'the Gateway is gone', reverts: 0 } }, plan, t0);
     assert.equal(next.phase, 'Analyzing');
-    assert.equal(message, `${b} at 5% of the traffic: 120 of 200 requests; its traffic is in doubt: the Gateway is gone`);
+    assert.equal(message, `analysing ${b}: target 5 %, actual share of the traffic unknown; 120 of 200 requests; its traffic is in doubt: the Gateway is gone`);
   });
 
   it('keeps the pods of stable as long as a route has not taken the weight', () => {

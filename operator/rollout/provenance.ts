@@ -1,0 +1,55 @@
+/**
+ * How a revision became stable, and whether that proves it.
+ *
+ * Owns: the closed table of provenances. A proven revision may come back without being judged; any other is judged
+ *       like a new one.
+ * Pure.
+ */
+import { reasons, type Reason } from '../../api/reasons.ts';
+
+/** `proves`: every check that the spec asked for has passed. `why`: what was not checked, for a person. */
+type Row = { readonly proves: boolean; readonly why?: string };
+
+export const provenances = {
+  GatesPassed: { proves: true },
+  First: { proves: true },
+  Returned: { proves: true },
+  Forced: { proves: false, why: 'spec.rollout.promoteRevision names it, so its remaining checks, steps and gates were skipped' },
+  Pinned: { proves: false, why: 'spec.rollout.pinRevision names it, so its checks and gates were skipped' },
+  ResumedUndecided: { proves: false, why: 'spec.rollout.resumeStep ended a wait before the gates had decided' },
+  PromotedUndecided: { proves: false, why: 'spec.rollout.onUndecided is Promote and the gates had not decided' },
+  StableLost: { proves: false, why: 'stable had no ready pod or broke its own limits, so the gates that compare with it were skipped' },
+  Asleep: { proves: false, why: 'spec.replicas is 0, so no pod could be checked' },
+  Woken: { proves: false, why: 'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were skipped' },
+  StoodIn: { proves: false, why: 'it was given up, and serves because stable has no ready pod' },
+  Adopted: { proves: false, why: 'the status was lost; the entry Service names it as the stable revision' },
+  Unrecorded: { proves: false, why: 'it was promoted by an operator version that did not record how' },
+} as const satisfies Readonly<Record<string, Row>>;
+
+export type Provenance = keyof typeof provenances;
+/** What an attempt can go on without. */
+export type Skip = Extract<Provenance, 'ResumedUndecided' | 'PromotedUndecided' | 'StableLost'>;
+
+export const skips: readonly Skip[] = ['ResumedUndecided', 'PromotedUndecided', 'StableLost'];
+export const provenanceNames = Object.keys(provenances) as readonly Provenance[];
+
+/** Whether a revision that became stable like this may come back unjudged. */
+export function proves(provenance: Provenance | undefined): boolean {
+  return provenance !== undefined && provenances[provenance].proves;
+}
+
+/** @returns what was not checked, in words; undefined when nothing was skipped */
+export function skippedBy(provenance: Provenance): string | undefined {
+  const row: Row = provenances[provenance];
+  return row.why;
+}
+
+/** The reason that an Event and the history give for the promotion: the provenance, where checks were skipped. */
+export function promotionReason(provenance: Provenance): Reason {
+  return Object.hasOwn(reasons, provenance) ? (provenance as Reason & Provenance) : 'Promoted';
+}
+
+/** Reads a stored word; one that this version does not know is Unrecorded. */
+export function readProvenance(word: string): Provenance {
+  return provenanceNames.find((name) => name === word) ?? 'Unrecorded';
+}

@@ -1,0 +1,140 @@
+/** Clients that hold what others need: bodies that do not come, answers that are not read, connections, pipelines. */
+import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
+import type { Answer } from '../../runtime/server/answer.ts';
+import { HttpServers } from '../../runtime/server/http-server.ts';
+import { sendBody } from '../../runtime/server/send.ts';
+import { Transfers } from '../../runtime/server/transfers.ts';
+import { depthOf, endAll, gated, infer, until, body as small } from '../support/gated-server.ts';
+import { HandClock } from '../support/hand-clock.ts';
+import { ask, askRaw } from '../support/infer-client.ts';
+import { makeServer } from '../support/model-server.ts';
+import { matmul } from '../support/onnx-models.ts';
+
+const mib = 2 ** 20;
+const sockets: Socket[] = [];
+
+function open(port: number, text = ''): { readonly socket: Socket; readonly heard: () => string } {
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  sockets.push(socket);
+  let heard = '';
+  socket.on('data', (chunk: Buffer) => { heard += chunk.toString(); });
+  socket.write(text);
+  return { socket, heard: () => heard };
+}
+
+const heldBytes = async (debugUrl: string): Promise<number> => Number(/^onnx_runtime_transfer_bytes\{.*\} (\d+)$/m.exec((await ask(debugUrl, '/metrics')).body.toString())?.[1]);
+const portOf = (url: string): number => Number(new URL(url).port);
+const announced = `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${64 * mib}\r\n\r\n`;
+
+describe('model server among clients that stall', () => {
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    await endAll();
+  });
+
+  it('answers others while hundreds of bodies were announced and do not come', async () => {
+    const { gate, running, call } = await gated();
+    gate.open = true;
+    const stalled = Array.from({ length: 200 }, () => open(portOf(running.url), `${announced}{`));
+    await until(() => running.server.connections >= 200);
+    assert.equal((await call({ body: small })).status, 200);
+    assert.equal((await ask(running.url, '/v2/health/ready')).status, 200);
+    assert.equal(stalled.every(({ heard }) => heard() === ''), true);
+    for (const { socket } of stalled) socket.destroy();
+    await running.end();
+  });
+
+  it('makes room for others where stalled bodies fill the budget', async () => {
+    const clock = new HandClock();
+    const { gate, running, call } = await gated({}, { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') });
+    gate.open = true;
+    // Three quarters of the 18 MiB that bodies may have.
+    const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
+    stalled.socket.write(Buffer.alloc(13 * mib));
+    await until(async () => (await heldBytes(running.debugUrl)) === 13 * mib);
+    const large = (): ReturnType<typeof call> => call({ body: Buffer.alloc(4 * mib, ' ') });
+    assert.equal((await large()).status, 429);
+    await clock.advance(2000);
+    assert.notEqual((await large()).status, 429);
+    await until(() => stalled.heard() !== '');
+    assert.match(stalled.heard(), /^HTTP\/1\.1 408 .*x-error-code: BODY_TOO_SLOW.*connection: close/is);
+    await running.end();
+  });
+
+  it('ends a body that stops coming after five seconds', async () => {
+    const clock = new HandClock();
+    const { running } = await gated({}, { clock });
+    const stalled = open(portOf(running.url), `${announced}{`);
+    const chunked = open(portOf(running.url), `POST ${infer} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n`);
+    await until(() => clock.pending > 1);
+    await until(async () => {
+      await clock.advance(1000);
+      return [stalled, chunked].every(({ heard }) => heard().startsWith('HTTP/1.1 408'));
+    });
+    await until(() => [stalled, chunked].every(({ socket }) => socket.closed));
+    await running.end();
+  });
+
+  it('lets those who only hold a connection make room', async () => {
+    const running = await makeServer({ model: matmul(), options: { maxConnections: 8 } });
+    const held = Array.from({ length: 30 }, (_, index) => open(portOf(running.url), index % 2 === 0 ? '' : 'GET /v2 HTTP/1.1\r\nhost'));
+    await until(() => held.filter(({ socket }) => socket.closed).length >= 20);
+    for (let count = 0; count < 20; count += 1) assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
+    assert.equal((await ask(running.debugUrl, '/metrics')).status, 200);
+    for (const { socket } of held) socket.destroy();
+    await running.end();
+  });
+
+  it('refuses a connection that piles up requests', async () => {
+    const { gate, running } = await gated();
+    const text = askRaw(portOf(running.url), `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${Buffer.byteLength(small)}\r\n\r\n${small}`.repeat(100));
+    // One runs, the others wait.
+    await until(async () => (await depthOf(running)) === 15);
+    gate.letGo();
+    const statuses = [...(await text).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    assert.deepEqual(statuses, [...Array<string>(16).fill('200'), '429']);
+    await running.end();
+  });
+});
+
+describe('sendBody', () => {
+  async function world(bytes: number) {
+    const clock = new HandClock();
+    const transfers = new Transfers({ limitBytes: () => 64 * mib, clock });
+    const ended = Promise.withResolvers<boolean>();
+    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8 }, async (_request, response) => {
+      response.on('close', () => ended.resolve(response.writableFinished));
+      const answer: Answer = { status: 200, contentType: 'text/plain', chunks: ['begin', new Uint8Array(bytes)], bytes: bytes + 5 };
+      response.writeHead(200, { 'content-length': answer.bytes });
+      sendBody(response, answer, transfers);
+    });
+    return { clock, transfers, servers, ended: ended.promise };
+  }
+
+  it('ends a connection whose client does not read, and gives the memory back', async () => {
+    const { clock, transfers, servers, ended } = await world(32 * mib);
+    const socket = connect(servers.port, '127.0.0.1').on('error', () => {});
+    socket.pause();
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    await until(() => transfers.heldBytes === 32 * mib + 5);
+    let finished: boolean | undefined;
+    void ended.then((value) => { finished = value; });
+    await until(async () => {
+      await clock.advance(1000);
+      return finished !== undefined;
+    });
+    assert.deepEqual([finished, transfers.heldBytes], [false, 0]);
+    socket.destroy();
+    await servers.close();
+  });
+
+  it('writes a large answer whole, in order', async () => {
+    const { transfers, servers, ended } = await world(5 * mib);
+    const seen = await ask(`http://127.0.0.1:${servers.port}`, '/');
+    assert.deepEqual([seen.body.length, seen.body.subarray(0, 6).toString()], [5 * mib + 5, 'begin\0']);
+    assert.equal(await ended, true);
+    assert.equal(transfers.heldBytes, 0);
+    await servers.close();
+  });
+});

@@ -1,0 +1,110 @@
+/** How a promotion is remembered, by what it went on without. */
+import assert from 'node:assert/strict';
+import type { OnnxModelSpec, RolloutOutcome } from '../../../../api/onnxmodel.ts';
+import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
+
+type Rollout = NonNullable<OnnxModelSpec['rollout']>;
+const steps = [{ weight: 34 }, { analyze: { require: 'NoFail', maxDuration: '1m' } }, { weight: 100 }] as const;
+const canary = (more: Partial<Rollout> = {}): Rollout => ({ strategy: 'Canary', steps, ...more });
+
+function serving(): RolloutWorld {
+  const world = new RolloutWorld();
+  world.spec = { replicas: 2, rollout: canary() };
+  live(world, 10);
+  assert.equal(world.state.phase, 'Stable');
+  return world;
+}
+
+function live(world: RolloutWorld, passes: number): void {
+  for (let i = 0; i < passes; i += 1) {
+    world.tick();
+    world.pass();
+  }
+}
+
+function set(world: RolloutWorld, more: Partial<Rollout>): void {
+  world.spec = { ...world.spec, rollout: { ...world.spec.rollout, ...more } };
+}
+
+const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
+
+function newest({ status }: RolloutWorld): RolloutOutcome {
+  return status?.history?.[0] ?? assert.fail('no rollout has ended');
+}
+
+type Row = { readonly name: string; readonly does: (world: RolloutWorld) => void; readonly provenance: string; readonly reason: string; readonly says?: RegExp };
+
+const rows: readonly Row[] = [
+  { name: 'its gates have passed', does: () => {}, provenance: 'GatesPassed', reason: 'Promoted' },
+  { name: 'a request promoted it after its golden set had failed', does: (world) => { world.checks = golden; set(world, { promoteRevision: b }); }, provenance: 'Forced', reason: 'Forced', says: /promoteRevision names it.*failed: golden set: Cosine 0\.31/ },
+  { name: 'a pin named it', does: (world) => set(world, { pinRevision: b }), provenance: 'Pinned', reason: 'Pinned', says: /pinRevision/ },
+  { name: 'a person ended the wait for its gates', does: (world) => { world.gate = 'Waiting'; set(world, { resumeStep: `${b}/1` }); }, provenance: 'ResumedUndecided', reason: 'ResumedUndecided', says: /resumeStep/ },
+  { name: 'the spec promotes what stays undecided', does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); }, provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
+  { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; }, provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or broke/ },
+  { name: 'there were no pods to check', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; }, provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
+];
+
+describe('a promotion is remembered as what it was when', () => {
+  for (const { name, does, provenance, reason, says } of rows) {
+    it(name, () => {
+      const world = serving();
+      world.target = b;
+      does(world);
+      live(world, 40);
+      const { message = '', ...latest } = newest(world);
+      assert.deepEqual([latest.revision, latest.outcome, latest.provenance, latest.reason], [b, 'Promoted', provenance, reason]);
+      assert.match(message, says ?? /^$/);
+      assert.equal(world.status?.stable?.provenance, provenance);
+    });
+  }
+
+  it('nothing served before it, or the status was lost', () => {
+    const world = serving();
+    assert.equal(world.status?.history?.[0]?.provenance, 'First');
+    world.status = undefined;
+    live(world, 2);
+    assert.deepEqual(world.status?.['stable' as never], { revision: a, provenance: 'Adopted' });
+  });
+
+  it('it comes back after its gates had passed: three jumps, and proven as before', () => {
+    const world = serving();
+    world.target = b;
+    live(world, 40);
+    world.target = a;
+    live(world, 40);
+    const [latest] = world.status?.history ?? [];
+    assert.deepEqual([latest?.revision, latest?.provenance, latest?.reason], [a, 'Returned', 'Promoted']);
+  });
+
+  it('it failed its golden set, was forced, and is applied again later: it is judged, and refused', () => {
+    const world = serving();
+    world.target = b;
+    world.checks = golden;
+    live(world, 10);
+    assert.equal(world.state.phase, 'Failed');
+    set(world, { promoteRevision: b });
+    live(world, 40);
+    world.target = a;
+    world.checks = undefined;
+    live(world, 40);
+    const { promoteRevision: _, ...rest } = world.spec.rollout ?? {};
+    world.spec = { ...world.spec, rollout: rest };
+    world.target = b;
+    world.checks = golden;
+    live(world, 40);
+    assert.deepEqual([world.state.phase, world.status?.history?.map(({ revision, outcome }) => `${revision[0]} ${outcome}`)], ['Failed', ['b Failed', 'a Promoted', 'b Promoted', 'b Failed', 'a Promoted']]);
+  });
+
+  it('it failed, is pinned, and is tried again under the pin: it is judged, and refused', () => {
+    const world = serving();
+    world.target = b;
+    world.checks = golden;
+    live(world, 10);
+    set(world, { pinRevision: b });
+    live(world, 10);
+    assert.deepEqual([world.state.phase, world.asked.serve], ['Failed', a]);
+    set(world, { retryToken: '1' });
+    live(world, 40);
+    assert.deepEqual([world.state.phase, world.asked.serve], ['Failed', a]);
+  });
+});
