@@ -17,7 +17,7 @@ export type FrozenSpec = {
   readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
   readonly resources: NonNullable<RevisionSpec['resources']>;
   readonly warmup: { readonly requests: number; readonly timeout: string };
-  readonly runtime: { readonly image: string };
+  readonly runtime: { readonly image: string; readonly sidecar?: NonNullable<NonNullable<RevisionSpec['runtime']>['sidecar']> };
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
@@ -31,12 +31,17 @@ export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSp
     ...(task === 'Embedding' ? { embedding: { ...embeddingDefaults, ...embedding } } : {}),
     execution: executionDefaults(spec.execution ?? {}),
     batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
-    memory: { arena: 'Auto', ...spec.memory },
+    memory: memoryDefaults(spec.memory ?? {}),
     resources: spec.resources ?? {},
     warmup: { requests: 5, timeout: '5m', ...spec.warmup },
-    runtime: { image: spec.runtime?.image ?? defaultImage },
+    runtime: { ...spec.runtime, image: spec.runtime?.image ?? defaultImage },
     template: spec.template ?? {},
   };
+}
+
+/** The limit as text: an integer and its text are one quantity. */
+function memoryDefaults({ limit, ...memory }: NonNullable<RevisionSpec['memory']>): FrozenSpec['memory'] {
+  return { arena: 'Auto', ...memory, ...(limit === undefined ? {} : { limit: String(limit) }) };
 }
 
 function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): FrozenSpec['execution'] {

@@ -59,6 +59,7 @@ export const codes = {
   MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
   REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number | string; advice?: string }) => `${p.what} is over the limit of ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}` },
+  TOKEN_MISSING: { kind: 'invalid', say: (p: { what: string }) => `${p.what} are only given to requests with the token of the model's revision in the header authorization` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },

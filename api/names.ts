@@ -57,6 +57,7 @@ export const paths = {
   configDir: '/etc/onnx-operator',
   configFile: 'runtime.json',
   resolvedFile: 'resolved.json',
+  accessFile: 'access.json',
   cacheDir: '/var/cache/onnx-operator',
   sourceDir: '/mnt/source',
   terminationLog: '/dev/termination-log',

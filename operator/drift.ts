@@ -11,8 +11,8 @@
  */
 import { createHash } from 'node:crypto';
 import { annotations } from '../api/names.ts';
+import { parseQuantity } from '../api/quantities.ts';
 import { isRecord } from '../api/record.ts';
-import { parseQuantity } from '../api/units.ts';
 import { isSame } from '../lib/json.ts';
 import type { KubeObject } from './kube/object.ts';
 import { isAtomicMap, itemKey, itemKeysOf } from './reconcile/shape.ts';

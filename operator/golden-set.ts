@@ -5,7 +5,7 @@
  *        is said while it cannot be. From then on the revision's own ConfigMap holds the bytes, and a change of the
  *        user's, or of the gate, counts from the next rollout on.
  * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of the
- *        model waits for it. One that was promoted before, is pinned or promoted by request needs no set.
+ *        model waits for it. One that is proven, pinned or promoted by request needs no set.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden, goldenLimits } from '../api/defaults.ts';

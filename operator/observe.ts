@@ -13,7 +13,7 @@ import { readState } from './memory.ts';
 import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type Gateway, type HttpRoute, type Pod, type Service } from './kube-objects.ts';
 import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
-import { troubleOf, worstTrouble } from './pod-trouble.ts';
+import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './reconcile/ownership.ts';
 import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
@@ -229,7 +229,7 @@ function podFacts({ model, pods, present, records, deployments, failure }: PodSo
 /** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
-  return failing === undefined ? undefined : { reason: 'PodsNotCreated', message: failing.message ?? 'pods cannot be created', fatal: false };
+  return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
 }
 
 /** The latest report of each pod, by uid. Absent: no information. */

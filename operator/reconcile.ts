@@ -23,6 +23,7 @@ import { isNotFound } from './kube/kube-error.ts';
 import { observe, type ApplyFailure, type Caches, type Reports, type Seen, type Settings } from './observe.ts';
 import { isOlder, RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from './reconcile/ownership.ts';
+import { Tokens } from './reconcile/tokens.ts';
 import { desiredState } from './resources/index.ts';
 import type { Manifest } from './resources/objects.ts';
 import { controllerRevision } from './resources/revisions.ts';
@@ -43,6 +44,8 @@ export type World = {
   readonly announce: (model: OnnxModel, decision: Decision) => void;
   /** The judge of candidates under traffic; absent: nothing is judged. */
   readonly gates?: Gates;
+  /** Makes the token of a revision; absent: of 32 random bytes. */
+  readonly makeToken?: () => string;
   /** Counts what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
   /** The pass's picture, for who follows the pods' reports. */
@@ -75,9 +78,11 @@ export class Reconciler {
   readonly #frozen = new Map<string, FrozenMemory>();
   /** How often in a row a model's status was refused as invalid. */
   readonly #statusRefusals = new Map<string, number>();
+  readonly #tokens: Tokens;
 
   constructor(world: World) {
     this.#world = world;
+    this.#tokens = new Tokens(world.makeToken);
   }
 
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
@@ -92,7 +97,7 @@ export class Reconciler {
 
     const now = clock.now();
     const call = present({ signal });
-    const { seen: frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, observed);
+    const { seen: frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, this.#tokens.fill(key, observed));
     const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
@@ -219,6 +224,7 @@ export class Reconciler {
     this.#told.delete(key);
     this.#frozen.delete(key);
     this.#statusRefusals.delete(key);
+    this.#tokens.forget(key);
     this.#world.gates?.forget(key);
     this.#world.measure?.(key, undefined);
     this.#world.follow(key, undefined, undefined);

@@ -13,7 +13,8 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../api/errors.ts';
 import { env, paths, ports, terminationGraceSeconds } from '../api/names.ts';
-import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { parseQuantity } from '../api/quantities.ts';
+import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

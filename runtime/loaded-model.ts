@@ -91,6 +91,7 @@ export type LoadingWorld = {
   readonly logger: Logger;
 };
 
+const differsInTrial = 'in a trial, rows of one run gave other answers than alone';
 /** What runs beside the HTTP thread gives way to it. */
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the usual batch. */
@@ -161,8 +162,9 @@ export class ServedModel implements LoadedModel {
     this.#world.runs.warmed();
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (!result.batches) {
-      this.#alone ??= 'in a trial, rows of one run gave other answers than alone';
-      if (batching.maxBatchSize > 1) logger.warn('requests are not batched', { because: this.#alone, maxBatchSize: batching.maxBatchSize });
+      // What the graph tells was noted before.
+      if (this.#alone === undefined) logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
+      this.#alone ??= differsInTrial;
       this.batcher.limitRows(1);
     }
     const splits = result.batches && result.fill !== undefined;

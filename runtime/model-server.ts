@@ -10,6 +10,7 @@ import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { besideHeader } from './agreement/beside.ts';
 import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
+import { closedDoor, type Door } from './config/access-file.ts';
 import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
@@ -50,6 +51,8 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
   /** Text of /proc/self/status; another source in tests. */
   readonly readMemory?: () => Promise<string>;
   /** Told once when liveness has gone because no run ends. */
@@ -107,7 +110,8 @@ export class ModelServer {
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
-      sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+      sampler: this.#sampler, door: this.#options.door ?? closedDoor,
+      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({

@@ -18,6 +18,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Prepared } from './artifact/prepared.ts';
 import { readKernelFile, readLimits, readThrottledSeconds } from './cgroup.ts';
 import type { ListenSettings } from './config.ts';
+import { closedDoor, type Door } from './config/access-file.ts';
 import { WorkerPool } from './engine/pool.ts';
 import { endAfterGrace } from './last-resort.ts';
 import { ModelServer } from './model-server.ts';
@@ -30,6 +31,8 @@ export type Serving = {
   /** Undefined: nobody reads one. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
   /** Aborted when nobody is there who would have to learn of the end: the drain then does not wait. */
   readonly hurry?: AbortSignal;
@@ -94,11 +97,11 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   return exitCodes.ok;
 }
 
-function makeServer({ config, prepared, settings, logger, terminationLog }: Serving): ModelServer {
+function makeServer({ config, prepared, settings, logger, terminationLog, door = closedDoor }: Serving): ModelServer {
   const limits = readLimits(readKernelFile);
   const clock = systemClock;
   return new ModelServer({
-    ...settings, config, prepared, clock, logger,
+    ...settings, config, prepared, clock, logger, door,
     machine: { cpus: availableParallelism(), ...(limits.cpuQuota === undefined ? {} : { quota: limits.cpuQuota }) },
     drainMostMs: Math.max(0, settings.graceMs - closingMs),
     onStuck: (error) => sayLast({ terminationLog, logger }, error.code, error.message),

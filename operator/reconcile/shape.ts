@@ -6,6 +6,8 @@
  * Pure. A list that is not here is one value, a map that is not here is merged field by field.
  */
 
+import { ownValue } from '../../api/record.ts';
+
 /** Fields that identify an item of a list, in the order in which managedFields writes them. */
 export type ItemKeys = readonly string[];
 
@@ -43,7 +45,7 @@ const keyDefaults: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
  * @returns undefined when the list is one value
  */
 export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys | undefined {
-  const candidates = keyedLists[field];
+  const candidates = ownValue(keyedLists, field);
   if (candidates === undefined || candidates.length < 2) return candidates?.[0];
   const first = items.find((item) => typeof item === 'object' && item !== null) ?? {};
   return candidates.find(([key = '']) => key in first) ?? candidates[0];
@@ -57,7 +59,7 @@ export function isAtomicMap(field: string): boolean {
 /** The item's identity as text; items of one list with the same text are the same item. */
 export function itemKey(item: unknown, keys: ItemKeys): string {
   const fields = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>>;
-  return JSON.stringify(keys.map((key) => fields[key] ?? keyDefaults[key]));
+  return JSON.stringify(keys.map((key) => fields[key] ?? ownValue(keyDefaults, key)));
 }
 
 /** For the test that holds this table against the API's schemas. */

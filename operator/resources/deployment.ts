@@ -7,7 +7,8 @@
  *         Golden: test/golden/deployment.*.yaml.
  */
 import { childName, containers, env, nativeEnvironment, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
-import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
+import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 
@@ -163,7 +164,21 @@ function sidecarContainer(record: RevisionRecord): object {
     name: containers.sidecar,
     args: ['sidecar'],
     ports: [{ name: 'report', containerPort: ports.sidecar, protocol: 'TCP' }],
-    resources: { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } },
+    resources: sidecarResources(record.spec.runtime.sidecar?.resources ?? {}),
     volumeMounts: mounts(record),
+  };
+}
+
+const sidecarDefaults = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } } as const;
+type Amounts = Readonly<Record<string, string | number>>;
+
+/** What the spec says in place of the defaults. A default gives way where it would put a request above its limit. */
+function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): { readonly requests: Amounts; readonly limits: Amounts } {
+  const exceeds = (request: string | number | undefined, limit: string | number | undefined): boolean => request !== undefined && limit !== undefined && (parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0);
+  const keep = (defaults: Amounts, doesNotFit: (name: string, amount: string | number) => boolean, other: Amounts): Amounts =>
+    Object.fromEntries(Object.entries(defaults).map(([name, amount]) => [name, doesNotFit(name, amount) ? (other[name] ?? amount) : amount]));
+  return {
+    requests: { ...keep(sidecarDefaults.requests, (name, amount) => exceeds(amount, limits[name]), limits), ...requests },
+    limits: { ...keep(sidecarDefaults.limits, (name, amount) => exceeds(requests[name], amount), requests), ...limits },
   };
 }

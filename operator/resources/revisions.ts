@@ -5,11 +5,13 @@
  *        everything that is learned later is an annotation.
  * Pure.
  */
+import { printAccess } from '../../api/access.ts';
 import type { FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths, revisionAtEnd } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
+import { parsePercent } from '../../api/units.ts';
 import { podTemplate } from './deployment.ts';
 import { childMeta, type FrozenGolden, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
@@ -50,7 +52,7 @@ function frozenIn(data: unknown): Pick<RevisionRecord, 'written' | 'spec'> & { r
 /** What every pod of the revision reads at its start. */
 export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   const metadata = childMeta(model, childName(model.metadata.name, record.revision), record.revision);
-  const { golden, resolved } = record;
+  const { golden, resolved, token } = record;
   const file = golden?.file;
   return {
     apiVersion: 'v1',
@@ -59,10 +61,18 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
     data: {
       [paths.configFile]: `${JSON.stringify(runtimeConfig(model, record), undefined, 2)}\n`,
       ...(resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(briefly(resolved), undefined, 2)}\n` }),
+      ...(token === undefined ? {} : { [paths.accessFile]: printAccess({ schema: 1, token, ...sampling(model) }) }),
       ...(file !== undefined && 'text' in file ? { [file.name]: file.text } : {}),
     },
     ...(file !== undefined && 'base64' in file ? { binaryData: { [file.name]: file.base64 } } : {}),
   };
+}
+
+/** Live requests are sampled for a quality gate, and for nothing else. */
+function sampling(model: OnnxModel): { readonly sampleRate?: number } {
+  const quality = model.spec.rollout?.gates?.quality;
+  const sampleRate = quality === undefined ? undefined : parsePercent(quality.sampleRate);
+  return sampleRate === undefined ? {} : { sampleRate };
 }
 
 /** Pods compare bytes alone; what the model takes and gives may be long. */

@@ -4,7 +4,8 @@
  * Pure. The reader is runtime/config.ts; the contract is api/runtime-config.ts.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import { parseDurationMs, parseQuantity } from '../../api/units.ts';
+import { parseQuantity } from '../../api/quantities.ts';
+import { parseDurationMs } from '../../api/units.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { RevisionRecord } from './objects.ts';
 

@@ -198,3 +198,27 @@ export const embed: Rule = (call) => {
 function isPlainOrRowsFirst(value: Value | undefined): boolean {
   return value === undefined || (value.is === 'Plain' ? !value.countsRows : value.is === 'Rows' && value.axis === 0);
 }
+
+/** SkipLayerNormalization: two tensors of rows are added, then normalised along the last axis. */
+export const skipNormalise: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  const second = rowsOf(call, 1);
+  if (first === undefined || second === undefined || !call.inputs.slice(2).every((value) => value === undefined || isWeight(value))) return unsure(call);
+  const sum = broadcast(call, [first, second]);
+  if (sum.is !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
+  return [sum, unsure(call), unsure(call), sum];
+};
+
+/** Positions and tables of angles beside the rows. */
+export const rotate: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
+};
+
+/** A product with packed weights: the last axis is added up. */
+export const packedMatMul: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  if (value.axis === value.dims.length - 1) return joins(call, 'adds the rows up');
+  return sameRows(value, value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)));
+};

@@ -4,9 +4,9 @@
  * Owns:  the table. Keys are operators of ai.onnx, others with their domain in front.
  * Pure.
  */
-import { joins, unsure, type Rule } from './call.ts';
+import { joins, othersArePlain, unsure, type Rule } from './call.ts';
 import { concat, elementsAlong, expand, flatten, gather, oneHot, pad, positionwise, reshape, slice, split, squeeze, tile, transpose, unsqueeze } from './moves.ts';
-import { attention, convolve, einsum, embed, gemm, matMul, pool, recurrent, resize } from './products.ts';
+import { attention, convolve, einsum, embed, gemm, matMul, packedMatMul, pool, recurrent, resize, rotate, skipNormalise } from './products.ts';
 import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
 
 /** Each position by itself, of any number of inputs. */
@@ -15,14 +15,15 @@ const elementwise = [
   'Clip', 'Cos', 'Cosh', 'Div', 'Elu', 'Equal', 'Erf', 'Exp', 'Floor', 'Gelu', 'Greater', 'GreaterOrEqual', 'HardSigmoid', 'HardSwish', 'Identity', 'IsInf', 'IsNaN', 'LeakyRelu',
   'Less', 'LessOrEqual', 'Log', 'Max', 'Mean', 'Min', 'Mish', 'Mod', 'Mul', 'Neg', 'Not', 'Or', 'PRelu', 'Pow', 'Reciprocal', 'Relu', 'Round', 'Selu', 'Shrink', 'Sigmoid', 'Sign', 'Sin',
   'Sinh', 'Softplus', 'Softsign', 'Sqrt', 'Sub', 'Sum', 'Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Where', 'Xor',
-  'com.microsoft.BiasGelu', 'com.microsoft.FastGelu', 'com.microsoft.Gelu', 'com.microsoft.QuickGelu',
+  'com.microsoft.BiasGelu', 'com.microsoft.FastGelu', 'com.microsoft.Gelu', 'com.microsoft.QLinearAdd', 'com.microsoft.QLinearLeakyRelu', 'com.microsoft.QLinearMul',
+  'com.microsoft.QLinearSigmoid', 'com.microsoft.QuickGelu',
   'ai.onnx.ml.Binarizer', 'ai.onnx.ml.CategoryMapper', 'ai.onnx.ml.LabelEncoder',
 ] as const;
 
 const reductions = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'SumSquare'] as const;
 
 /** Operators over a table [rows, features]: one result for each row. */
-const ofTables = ['Imputer', 'LinearClassifier', 'LinearRegressor', 'Normalizer', 'OneHotEncoder', 'SVMClassifier', 'SVMRegressor', 'Scaler', 'TreeEnsemble', 'TreeEnsembleClassifier', 'TreeEnsembleRegressor', 'ZipMap'] as const;
+const ofTables = ['ArrayFeatureExtractor', 'Imputer', 'LinearClassifier', 'LinearRegressor', 'Normalizer', 'OneHotEncoder', 'SVMClassifier', 'SVMRegressor', 'Scaler', 'TreeEnsemble', 'TreeEnsembleClassifier', 'TreeEnsembleRegressor', 'ZipMap'] as const;
 
 /** Known to join rows, or to have a result whose length the values decide. */
 const joining: Readonly<Record<string, string>> = {
@@ -51,8 +52,15 @@ const dropout: Rule = (call) => {
 /** Depth and space change places within a row. */
 const withinRow: Rule = (call) => {
   const [value] = call.inputs;
-  if (value?.is !== 'Rows' || value.axis !== 0) return unsure(call);
+  if (value?.is !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
   return { is: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
+};
+
+/** The triangle of the last two axes. */
+const triangle: Rule = (call) => {
+  const [value] = call.inputs;
+  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  return value.axis < value.dims.length - 2 ? value : joins(call);
 };
 
 const perInstance: Rule = (call) => {
@@ -73,7 +81,9 @@ export const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Conv', convolve], ['ConvTranspose', convolve], ['ConvInteger', convolve], ['QLinearConv', convolve], ['com.microsoft.FusedConv', convolve], ['Resize', resize], ['Upsample', resize],
   ['MatMul', matMul()], ['MatMulInteger', matMul()], ['QLinearMatMul', matMul([0, 3])], ['com.microsoft.FusedMatMul', matMul()], ['com.microsoft.MatMulIntegerToFloat', matMul()],
   ['Gemm', gemm], ['Einsum', einsum], ['LSTM', recurrent], ['GRU', recurrent], ['RNN', recurrent], ['com.microsoft.Attention', attention], ['com.microsoft.MultiHeadAttention', attention],
-  ['com.microsoft.EmbedLayerNormalization', embed], ['QuantizeLinear', quantise], ['DequantizeLinear', quantise], ['Dropout', dropout],
+  ['com.microsoft.EmbedLayerNormalization', embed], ['com.microsoft.SkipLayerNormalization', skipNormalise], ['com.microsoft.SkipSimplifiedLayerNormalization', skipNormalise],
+  ['com.microsoft.RotaryEmbedding', rotate], ['com.microsoft.MatMulNBits', packedMatMul], ['com.microsoft.QLinearGlobalAveragePool', withinRow], ['com.microsoft.QLinearAveragePool', withinRow], ['Trilu', triangle],
+  ['QuantizeLinear', quantise], ['DequantizeLinear', quantise], ['Dropout', dropout],
   ['Transpose', transpose], ['Reshape', reshape], ['Flatten', flatten], ['Squeeze', squeeze], ['Unsqueeze', unsqueeze], ['Concat', concat], ['Split', split], ['Slice', slice], ['Pad', pad], ['Tile', tile],
   ['Expand', expand], ['Gather', gather], ['GatherElements', elementsAlong], ['ScatterElements', elementsAlong], ['OneHot', oneHot], ['DepthToSpace', withinRow], ['SpaceToDepth', withinRow],
 ]);

@@ -4,6 +4,7 @@ import { modelBytes, weight, type Attribute, type Graph, type Model, type Node, 
 import type { GraphBody, GraphFile } from '../../../../../runtime/onnx/graph.ts';
 import { inspectBytes } from '../../../../../runtime/onnx/inspect.ts';
 import { rowsVerdict } from '../../../../../runtime/onnx/rows/independence.ts';
+import { tinyEncoder } from '../../../../support/tiny-encoder.ts';
 
 const floats = (name: string, dims: readonly number[]): Weight => weight(name, 'float32', dims, new Float32Array(dims.reduce((product, dim) => product * dim, 1)));
 const whole = (name: string, ...values: readonly number[]): Weight => weight(name, 'int64', [values.length], BigInt64Array.from(values, BigInt));
@@ -54,6 +55,10 @@ const independent: readonly Row[] = [
   { name: 'trees', shape: ['batch', 4], nodes: [node('ai.onnx.ml.TreeEnsembleRegressor', ['x'], ['y'])] },
   { name: 'a table looked up by what a row holds', nodes: [node('ArgMax', ['x'], ['i'], { axis: int(2), keepdims: int(0) }), node('Gather', ['table', 'i'], ['y'])], weights: [floats('table', [9, 2])] },
   { name: 'a branch that nothing of a row decides', nodes: [node('If', ['yes'], ['y'], { then_branch: branch('a', node('Relu', ['x'], ['p'])), else_branch: branch('b', node('Neg', ['x'], ['q'])) })], weights: [weight('yes', 'bool', [], Uint8Array.of(1))] },
+  { name: 'a causal mask', nodes: [node('Trilu', ['x'], ['y'])] },
+  { name: 'ONNX Runtime\'s fused norm of two tensors', nodes: [node('com.microsoft.SkipLayerNormalization', ['x', 'x', 's'], ['y'])], weights: [floats('s', [4])] },
+  { name: 'a product with packed weights', nodes: [node('com.microsoft.MatMulNBits', ['x', 'W', 's'], ['y'])], weights: [weight('W', 'uint8', [2, 1, 16], new Uint8Array(32)), floats('s', [2])] },
+  { name: 'features picked from a table', shape: ['batch', 4], nodes: [node('ai.onnx.ml.ArrayFeatureExtractor', ['x', 'i'], ['y'])], weights: [whole('i', 0, 2)] },
   { name: 'an einsum that keeps the rows', nodes: [node('Einsum', ['x', 'x'], ['y'], { equation: { text: 'bij,bkj->bik' } })] },
 ];
 
@@ -80,6 +85,7 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'a loop over something', nodes: [node('Loop', ['n', '', 'x'], ['y'], { body: { graph: { name: 'b', nodes: [node('Identity', ['c'], ['d']), node('Mul', ['v', 'v'], ['w'])], inputs: [{ name: 'i', type: 'int64', shape: [] }, { name: 'c', type: 'bool', shape: [] }, { name: 'v', type: 'float32' }], outputs: [{ name: 'd', type: 'bool', shape: [] }, { name: 'w', type: 'float32' }] } } })], weights: [scalar('n', 3)], because: /Loop .* not known/ },
   { name: 'the places of what is not zero', nodes: [node('NonZero', ['x'], ['n']), node('Cast', ['n'], ['y'], { to: int(1) })], because: /NonZero/ },
   { name: 'a number of rows that is divided by', nodes: [node('Shape', ['x'], ['s']), node('Gather', ['s', 'i'], ['g']), node('Cast', ['g'], ['c'], { to: int(1) }), node('Div', ['x', 'c'], ['y'])], weights: [scalar('i', 0)], because: /Div .* number of rows/ },
+  { name: 'a triangle of the rows', shape: ['batch', 4], nodes: [node('Trilu', ['x'], ['y'])], because: /Trilu/ },
   { name: 'random numbers', nodes: [node('RandomNormalLike', ['x'], ['r']), node('Add', ['x', 'r'], ['y'])], because: /RandomNormalLike .* random numbers/ },
   { name: 'weights for each row', nodes: [node('Add', ['x', 'W'], ['y'])], weights: [floats('W', [8, 3, 4])], because: /Add .* entries of its own for every row/ },
   { name: 'an operator that nobody knows', nodes: [node('mine.Mystery', ['x'], ['y'])], because: /mine\.Mystery 'the-Mystery': what it does with the rows is not known/ },
@@ -93,6 +99,10 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
 describe('rows of a graph', () => {
   for (const { name, ...given } of independent) it(`may share a run with ${name}`, () => assert.equal(verdictOf(given), 'independent'));
   for (const { name, because, ...given } of dependent) it(`may not with ${name}`, () => assert.match(verdictOf(given), because));
+});
+
+describe('the graph that the examples\' encoder is written as', () => {
+  it('may be batched: its shapes are computed, its heads split and joined', () => assert.deepEqual(inspectBytes(modelBytes(tinyEncoder())).rows, { independent: true }));
 });
 
 describe('functions of a model', () => {
