@@ -21,14 +21,19 @@ export type FrozenSpec = {
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
-const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 512, onTooLong: 'Truncate' } as const satisfies EmbeddingConfig;
+/** The fields in the order in which they are written. What the model's files decide stays open until it is served. */
+const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: undefined, normalize: true, maxTokens: undefined, onTooLong: 'Truncate' } as const;
+
+function embeddingOf(given: Partial<EmbeddingConfig> = {}): EmbeddingConfig {
+  return Object.fromEntries(Object.entries({ ...embeddingDefaults, ...given }).filter(([, value]) => value !== undefined)) as EmbeddingConfig;
+}
 
 /** @param defaultImage the runtime image of the operator that makes the revision */
 export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSpec {
   const { embedding, task = 'Tensor', ...model } = spec.model;
   return {
     model: { schemaPolicy: 'Compatible', ...model, task },
-    ...(task === 'Embedding' ? { embedding: { ...embeddingDefaults, ...embedding } } : {}),
+    ...(task === 'Embedding' ? { embedding: embeddingOf(embedding) } : {}),
     execution: executionDefaults(spec.execution ?? {}),
     batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
     memory: memoryDefaults(spec.memory ?? {}),

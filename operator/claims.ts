@@ -92,7 +92,11 @@ function paused({ decision }: Facts): Claim | undefined {
 
 function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
-  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${record.resolved.served ?? record.resolved.digest}`);
+  if (record?.resolved !== undefined) {
+    const { digest, served = digest, leftOut } = record.resolved;
+    const without = leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
+    return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${served}${without}`);
+  }
   return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 

@@ -238,9 +238,9 @@ export class ModelServer {
   }
 
   #routeTable(): RouteTable {
-    const { config, serverVersion } = this.#options;
+    const { config, serverVersion, clock } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({ served, serverVersion, readiness: this.#readiness, model: () => this.#loadedModel() });
+    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: Math.floor(clock.now() / 1000), readiness: this.#readiness, model: () => this.#loadedModel() });
     return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 

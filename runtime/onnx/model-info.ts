@@ -54,6 +54,11 @@ export type ModelInfo = {
   readonly fileBytes: number;
 };
 
+/** The outputs that no answer carries, for people: `'scores' (sequence)`. Empty when there are none. */
+export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): string {
+  return otherOutputs.map(({ name, kind }) => `'${name}' (${kind})`).join(', ');
+}
+
 /**
  * Names what a caller of the model relies on: names, element types and shapes of inputs and outputs.
  *

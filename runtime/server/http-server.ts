@@ -15,6 +15,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import { Connections } from '../../lib/connections.ts';
 import { ownValue } from '../../api/record.ts';
 import { Arrivals } from './arrivals.ts';
+import { errorBodyAt } from './routes.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -178,7 +179,7 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
   }
   // A body is broken whose request has been answered already, or has another before it.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
-  if (!silent) socket.end(faultOf(error));
+  if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Not left to the client: it may never close its side, and what its request holds would be held for good.
   socket.on('close', clock.after(lingerMs, () => socket.destroy()));
 }
@@ -189,9 +190,15 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too large'],
 };
 
-function faultOf(error: NodeJS.ErrnoException): string {
+/** The path of a request that did not come whole; `/` where the connection is between two. */
+function pathOfBroken(last: ServerResponse | undefined): string {
+  return last?.req.complete === false ? (last.req.url ?? '/') : '/';
+}
+
+/** @param path of the request that did not come whole; what is not HTTP has none */
+function faultOf(error: NodeJS.ErrnoException, path: string): string {
   const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
-  const body = JSON.stringify({ error: message });
+  const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }
 
