@@ -142,8 +142,8 @@ const requestsFit: readonly CelRule[] = [
 const requirements = () => k.object({ requests: k.map(quantity(), { max: 16 }).optional(), limits: k.map(quantity(), { max: 16 }).optional() });
 const resources = requestsFit.reduce((schema, rule) => schema.rule(rule), requirements()).rule(noMemory('requests')).rule(noMemory('limits'));
 
-/** Its process does not start in less. */
-const sidecarMemory = '64Mi';
+/** Its process alone has 51 MB of anonymous memory at rest; golden cases and samples come on top. */
+const sidecarMemory = '96Mi';
 const sidecarResources = requestsFit.reduce((schema, rule) => schema.rule(rule), requirements()).rule({
   rule: `!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
   message: `the sidecar needs ${sidecarMemory} at the least`,

@@ -15,9 +15,9 @@ export type Source = { readonly path: string; readonly text: string };
 export type Mutated = { readonly path: string; readonly text: string };
 
 /** @throws MutantError when the name, or the text in it, is not found or found more than once */
-export function mutated(sources: readonly Source[], { name, of, within, from, to }: Mutant): Mutated {
+export function mutated(sources: readonly Source[], { name, of, home = '', within, from, to }: Mutant): Mutated {
   const refuse = (problem: string): MutantError => new MutantError(`mutant "${name}": ${problem}`);
-  const found = sources.filter(({ text }) => extentOf(text, of, true) !== undefined);
+  const found = sources.filter(({ path, text }) => path.startsWith(home) && extentOf(text, of, true) !== undefined);
   const [source, other] = found;
   if (source === undefined) throw refuse(`no file exports ${of}`);
   if (other !== undefined) throw refuse(`${found.map(({ path }) => path).join(' and ')} export ${of}`);

@@ -5,6 +5,8 @@ export type Mutant = {
   readonly name: string;
   /** The exported function, class or constant that is changed; the file is found by it, so that it survives a move. */
   readonly of: string;
+  /** The folder, where another one exports the same name. */
+  readonly home?: string;
   /** A function of the same file that is not exported, where the text is in there. */
   readonly within?: string;
   /** Occurs exactly once in that function. */

@@ -222,7 +222,9 @@ export const elementsAlong: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
   const fits = call.inputs.every((input) => input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]));
-  return fits ? sameRows(value, (rowsOf(call, 1) ?? value).dims) : unsure(call);
+  // What is gathered has the indices' shape, what is scattered into keeps its own.
+  const shape = call.node.op === 'GatherElements' ? rowsOf(call, 1) : value;
+  return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
 };
 
 export const oneHot: Rule = (call) => {

@@ -117,11 +117,16 @@ function entryOf(call: Call, attribute: string, at: number): number {
 export const resize: Rule = (call) => {
   const value = rowsOf(call, 0);
   const isFirst = value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
-  if (!isFirst || attributeOf(call, 'axes') !== undefined) return unsure(call);
+  if (!isFirst || !resizesAsAsked(call)) return unsure(call);
   const sizes = sizesOf(call, 3) ?? [];
   if (firstScale(call) !== 1 && !isSameSize(sizes[0], value.dims[0])) return unsure(call, 'it may resize the rows');
   return sameRows(value, value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))));
 };
+
+/** Every axis by itself and in order: not by what another one is given. */
+function resizesAsAsked(call: Call): boolean {
+  return (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' && attributeOf(call, 'axes') === undefined;
+}
 
 function firstScale(call: Call): number | undefined {
   const given = attributeOf(call, 'scales')?.floats ?? numbersOf(call, call.node.op === 'Upsample' ? 1 : 2);

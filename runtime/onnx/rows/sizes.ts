@@ -6,7 +6,7 @@
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
-import { isOne, isSameSize, numberOf, numberSize, one, over, plain, product, times, uniform, type PlainValue, type Size, type Value } from './value.ts';
+import { hasRows, isOne, isSameSize, numberOf, numberSize, one, over, plain, product, times, uniform, type PlainValue, type Size, type Value } from './value.ts';
 
 type Numbers = readonly (Size | undefined)[];
 type Facts = { readonly dims: readonly Size[] | undefined; readonly values: Numbers | undefined; readonly countsRows: boolean };
@@ -48,6 +48,18 @@ const same: PlainRule = (_, [value = nothing]) => plain(value.dims, value.values
 
 /** Rounding changes no size. */
 const whole: PlainRule = (_, [value = nothing]) => listed(value.dims, value.values?.map((size) => (size === undefined || Number.isInteger(size.factor) ? size : undefined)), value.countsRows);
+
+/** To types that hold every size; what another one makes of it is not followed. Codes of onnx.proto: float, int32, int64, double. */
+const wideTypes = [1, 6, 7, 11];
+
+const cast: PlainRule = (call, inputs) => (wideTypes.includes(intOf(call, 'to', 0)) ? whole(call, inputs) : narrowed(call, inputs));
+
+/** Truth is 0 or 1; of a size that is not known yet it is not known either. */
+const narrowed: PlainRule = (call, [{ dims, values, countsRows } = nothing]) => {
+  if (intOf(call, 'to', 0) !== boolCode) return plain(dims, undefined, countsRows || values?.some(hasRows) === true);
+  return listed(dims, values?.map((size) => (numberOf(size) === undefined ? undefined : numberSize(numberOf(size) === 0 ? 0 : 1))), countsRows);
+};
+const boolCode = 9;
 
 const constant: PlainRule = (call) => {
   const tensor = attributeOf(call, 'value')?.tensor;
@@ -240,7 +252,7 @@ const shaped: PlainRule = ({ inputs }, facts) => plain(broadcastAll(facts.filter
 const shapedOps = ['Sqrt', 'Exp', 'Log', 'Neg', 'Not', 'And', 'Or', 'Abs', 'Pow', 'Sin', 'Cos', 'Tanh', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Min', 'Max', 'Mod', 'Reciprocal', 'Clip', 'DequantizeLinear', 'Relu', 'Sigmoid', 'Erf'];
 
 const plainRules: ReadonlyMap<string, PlainRule> = new Map<string, PlainRule>([
-  ['Constant', constant], ['Identity', same], ['Cast', whole], ['Shape', (call, [value = nothing]) => sizeOf(call, value)], ['Size', (call, [value = nothing]) => sizeOf(call, value)],
+  ['Constant', constant], ['Identity', same], ['Cast', cast], ['Shape', (call, [value = nothing]) => sizeOf(call, value)], ['Size', (call, [value = nothing]) => sizeOf(call, value)],
   ['Floor', whole], ['Ceil', whole],
   ['Add', each((a, b) => sum(a, b, 1))], ['Sub', each((a, b) => sum(a, b, -1))], ['Mul', each(times)], ['Div', each(over)],
   ['Equal', equal], ['Where', where], ['Concat', concat], ['Gather', gather], ['Slice', slice], ['Reshape', reshape], ['Unsqueeze', unsqueeze], ['Squeeze', squeeze],

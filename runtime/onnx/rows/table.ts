@@ -4,10 +4,11 @@
  * Owns:  the table. Keys are operators of ai.onnx, others with their domain in front.
  * Pure.
  */
-import { joins, othersArePlain, unsure, type Rule } from './call.ts';
+import { axisOf, intOf, joins, othersArePlain, unsure, type Rule } from './call.ts';
 import { concat, elementsAlong, expand, flatten, gather, oneHot, pad, positionwise, reshape, slice, split, squeeze, tile, transpose, unsqueeze } from './moves.ts';
 import { attention, convolve, einsum, embed, gemm, matMul, packedMatMul, pool, recurrent, resize, rotate, skipNormalise } from './products.ts';
 import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
+import { isOne } from './value.ts';
 
 /** Each position by itself, of any number of inputs. */
 const elementwise = [
@@ -38,8 +39,11 @@ const joining: Readonly<Record<string, string>> = {
 /** Scale and zero point of quantisation: the same for all rows, one for the tensor or along an axis that is not theirs. */
 const quantise: Rule = (call) => {
   const [value, scale] = call.inputs;
-  if (value?.is !== 'Rows' || call.inputs.some((input, at) => at > 0 && input !== undefined && (input.is !== 'Plain' || input.countsRows))) return unsure(call);
-  if (scale?.is !== 'Plain' || (scale.dims?.length ?? 2) > 1) return unsure(call);
+  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  const sizes = scale?.is === 'Plain' ? scale.dims : undefined;
+  if (sizes === undefined || sizes.length > 1) return unsure(call);
+  const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
+  if (byRows) return unsure(call, 'an input has entries of its own for every row');
   return { is: 'Rows', axis: value.axis, dims: value.dims };
 };
 

@@ -44,6 +44,8 @@ export const operatorMutants = [
     { name: 'an Event that repeats is written each time', of: 'EventRules', from: 'known.count > 2 && now - known.writtenAt < rewriteMs', to: 'known.count > 2 && false' },
     { name: 'a series never ends', of: 'EventRules', from: 'now - known.lastAt < seriesMs', to: 'true' },
     { name: 'different notes are never combined', of: 'EventRules', from: 'similar.notes.size < maxSimilar', to: 'true' },
+    { name: 'warnings have a limit', of: 'isKept', from: " || type === 'Warning'", to: '' },
+    { name: 'promotions have a limit', of: 'isKept', from: 'keep || ', to: '' },
     { name: 'Normal Events have no limit', of: 'EventRules', from: 'const allowed = tokens >= 1;', to: 'const allowed = true;' },
   ]),
   ...group(['test/unit/operator/reports.test.ts', 'test/unit/operator/report-*.test.ts'], [
@@ -52,6 +54,11 @@ export const operatorMutants = [
     { name: 'blocks of another boot are taken for heard', of: 'ReportPuller', within: 'heardIn', from: 'before?.bootId === bootId ? before.seq : 0', to: 'before?.seq ?? 0' },
     { name: 'a report is read without a limit', of: 'createReportClient', within: 'read', from: 'readBounded(response, reportLimitBytes)', to: 'readBounded(response, 2 ** 40)' },
     { name: 'a report expands without a limit', of: 'createReportClient', within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
+  ]),
+  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/telling*.test.ts'], [
+    { name: 'what is only read in the status becomes an Event', of: 'announceTo', from: "if (kind === 'Silent') return;", to: '' },
+    { name: 'a given up candidate is no warning', of: 'announceTo', from: "next.phase === 'Failed' ? 'Warning' : reasons[reason]", to: 'reasons[reason]' },
+    { name: 'a model is followed closely at rest', of: 'followWith', from: "isClose ? 'rollout' : 'rest'", to: "'rollout'" },
   ]),
   ...group(['test/unit/operator/reports/*.test.ts'], [
     { name: 'all pods are asked at once', of: 'PullSchedule', from: 'if (this.#inFlight >= this.#limits.slots) return undefined;', to: '' },

@@ -2,7 +2,9 @@
 import { group } from '../mutant.ts';
 
 /** The tables first: a property that fails looks for the smallest example, which takes its time. */
-export const rolloutMutants = group(['test/unit/operator/rollout/[b-z]*.test.ts', 'test/unit/operator/rollout/any-events.test.ts'], [
+const tables = ['test/unit/operator/rollout/[b-z]*.test.ts', 'test/unit/operator/rollout/any-events.test.ts'];
+
+const rules = group(tables, [
   // ── what outweighs progress ──
   { name: 'a candidate whose spec was replaced goes on', of: 'abortWhenSuperseded', from: 'if (seen.target === state.candidate) return undefined;', to: 'return undefined;' },
   { name: 'a spec that is stable again counts as superseded', of: 'abortWhenSuperseded', from: 'seen.target === state.stable;', to: 'seen.target !== state.stable;' },
@@ -14,15 +16,21 @@ export const rolloutMutants = group(['test/unit/operator/rollout/[b-z]*.test.ts'
   { name: 'a failed check under way is ignored', of: 'abortOnFailedChecks', from: "checks?.verdict !== 'Fail' || ", to: "checks?.verdict !== 'Pass' || " },
   { name: 'two foreign changes of the weights are taken for a fight', of: 'pauseOnConflict', from: '< revertLimit', to: '< revertLimit - 1' },
   { name: 'a failed gate does not take a candidate back', of: 'abortOnFailedGate', from: "reading.step === 'Fail' ?", to: "reading.step === 'Done' ?" },
-  { name: 'a candidate beside a sick stable may break its own limits', of: 'abortOnFailedGate', within: 'judgeBesideSickStable', from: "reading.absolute === 'Fail'", to: "reading.absolute === 'None'" },
+  { name: 'a candidate beside a sick stable may break its own limits', of: 'abortOnFailedGate', within: 'judgeAlone', from: "reading.absolute === 'Fail'", to: "reading.absolute === 'None'" },
   { name: 'a model without pods goes on with its rollout', of: 'sleepWhenScaledToZero', from: 'plan.replicas === 0 ?', to: 'plan.replicas < 0 ?' },
   { name: 'the clock of a held rollout goes on', of: 'holdWhilePaused', from: 'state.since + now - heldAt', to: 'state.since' },
-  { name: 'a reading of another window decides', of: 'abortOnFailedGate', within: 'readingOf', from: 'seen.gates?.window === state.window', to: 'seen.gates !== undefined' },
+  { name: 'a reading of another window decides', of: 'readingOf', from: 'seen.gates?.window === state.window', to: 'seen.gates !== undefined' },
+  // ── stable in trouble ──
+  { name: 'a candidate is promoted when stable is away for a moment', of: 'carryForStable', from: 'if (leftMs > 0) {', to: 'if (leftMs > 1e12) {' },
+  { name: 'a pause that waits for a person ends when stable is away', of: 'carryForStable', within: 'mayGoOn', from: "(state.phase !== 'Paused' || state.why === 'StableUnhealthy')", to: 'true' },
+  { name: 'a hold by hand ends when stable is away', of: 'carryForStable', within: 'mayGoOn', from: '!paused && state.heldAt === undefined && ', to: '' },
+  { name: 'an approval is passed by on the way', of: 'carryForStable', within: 'hurry', from: "index >= state.step && kind === 'pause'", to: "index < 0 && kind === 'pause'" },
+  { name: 'what was counted while stable was away is compared', of: 'carryForStable', within: 'returnToWeight', from: 'window: windowFrom(state.window, at.now)', to: 'window: state.window' },
   // ── weights ──
   { name: 'a weight that traffic has not taken counts as taken', of: 'moveWeight', from: ' || !hasTaken(state, carried, at)', to: '' },
   { name: 'a weight is reached without the pods that it needs', of: 'reachWhenVerified', from: ' || !hasPodsFor(state, at)', to: '' },
   { name: 'a weight is reached before traffic has taken it', of: 'reachWhenVerified', from: ' || !hasTaken(state, state.weight, at)', to: '' },
-  { name: 'a share that is off by a percent counts as the weight', of: 'reachWhenVerified', within: 'hasTaken', from: '< 0.5', to: '< 1.5' },
+  { name: 'a share that is off by a percent counts as the weight', of: 'hasTaken', from: '< 0.5', to: '< 1.5' },
   { name: 'a weight that is never taken is waited for without end', of: 'abortWhenLate', from: 'now - state.since < plan.readyWithinMs', to: 'now - state.since < Infinity' },
   { name: 'a candidate without ready pods keeps its traffic', of: 'trafficFor', from: 'podsOf(seen, candidate).ready === 0', to: 'podsOf(seen, candidate).ready < 0' },
   { name: 'stable without ready pods keeps the traffic', of: 'trafficFor', from: 'podsOf(seen, stable).ready === 0 || ', to: '' },
@@ -59,3 +67,15 @@ export const rolloutMutants = group(['test/unit/operator/rollout/[b-z]*.test.ts'
   { name: 'an autoscaler takes pods from a rollout', of: 'fleetOf', from: 'Math.max(replicas, floor)', to: 'replicas' },
   { name: 'a refused revision keeps its pods without end', of: 'failed', from: 'now - since < plan.retainMs ?', to: 'now - since < Infinity ?' },
 ]);
+
+const proofs = group(['test/unit/operator/rollout-history.test.ts', ...tables], [
+  { name: 'a forced promotion proves a revision', of: 'provenances', from: 'Forced: { proves: false', to: 'Forced: { proves: true' },
+  { name: 'a pinned promotion proves a revision', of: 'provenances', from: 'Pinned: { proves: false', to: 'Pinned: { proves: true' },
+  { name: 'a promotion without stable proves a revision', of: 'provenances', from: 'StableLost: { proves: false', to: 'StableLost: { proves: true' },
+  { name: 'a pin exempts a revision that was given up', of: 'isExempt', from: ' && seen.refused?.includes(revision) !== true', to: '' },
+  { name: 'a later refusal is forgotten', of: 'lastWordsOf', home: 'operator/', from: "else if (entry.outcome !== 'Superseded') last.set(entry.revision, 'Refused');", to: '' },
+  { name: 'an old promotion with an open gate is proven', of: 'lastWordsOf', home: 'operator/', within: 'provenanceIn', from: 'gates.every(', to: 'gates.some(' },
+  { name: 'a word of a later version proves a revision', of: 'readProvenance', from: "?? 'Unrecorded'", to: "?? 'GatesPassed'" },
+]);
+
+export const rolloutMutants = [...rules, ...proofs];

@@ -20,9 +20,40 @@ export const runtimeMutants = [
     { name: 'results are cut at the wrong rows', of: 'splitRows', from: 'at += count;', to: 'at += 1;' },
     { name: 'an output of another length is cut', of: 'splitRows', from: 'dims[0] !== total', to: 'dims[0] === undefined' },
   ]),
-  ...group(['test/unit/runtime/server/body*.test.ts', 'test/integration/runtime-server.test.ts'], [
-    { name: 'bodies under way have no limit together', of: 'BodyBudget', from: 'this.#heldBytes > own && ', to: 'false && ' },
-    { name: 'a lease is not given back', of: 'BodyBudget', from: 'this.#heldBytes -= own;', to: '' },
+  ...group(['test/unit/runtime/batching/split.test.ts'], [
+    { name: 'a request of many rows runs whole', of: 'RowSplitter', from: 'return this.#runApart(request, rows, atOnce);', to: 'return this.#batcher.submit(request);' },
+    { name: 'rows that depend on each other run apart', of: 'RowSplitter', from: 'if (!this.#splits || ', to: 'if (' },
+    { name: 'runs of other shapes are joined', of: 'RowSplitter', within: 'joined', from: 'if (shapes.size > 1) throw', to: 'if (shapes.size > 1e9) throw' },
+  ]),
+  ...group(['test/unit/runtime/server/transfers.test.ts', 'test/unit/runtime/server/body.test.ts'], [
+    { name: 'bodies under way have no limit together', of: 'Transfers', from: "if (isFull()) throw new AppError('BODIES_FULL', { limitBytes });", to: '' },
+    { name: 'a body without progress is waited for', of: 'Transfers', from: 'rateOf(transfer, now, patienceMs) < minBytesPerSecond', to: 'false' },
+    { name: 'a lease is not given back', of: 'Transfers', from: 'this.#heldBytes -= own.heldBytes;', to: '' },
+    { name: 'slow transfers keep their room while others wait', of: 'Transfers', from: 'while (isFull() && this.cutSlowest());', to: '' },
+    { name: 'large bodies may take all of the budget', of: 'Transfers', from: 'own.heldBytes + bytes > smallBytes ? limitBytes * largeShare : limitBytes', to: 'limitBytes' },
+    { name: 'the fastest transfer is cut', of: 'Transfers', from: 'a.rate - b.rate || ', to: 'b.rate - a.rate || ' },
+    { name: 'a body of unknown length has no limit', of: 'readBody', within: 'GrowingBody', from: 'if (length > limitBytes) throw tooLarge(limitBytes);', to: '' },
+    { name: 'a chunked body is not charged', of: 'readBody', within: 'GrowingBody', from: 'lease.grow(chunk.length);', to: '' },
+    { name: 'an announced length over the limit is read', of: 'readBody', from: 'declared !== undefined && declared > rules.limitBytes', to: 'false' },
+    { name: 'an expanded body is not bounded', of: 'readBody', within: 'expandBy', from: 'new GrowingBody(rules, undefined)', to: 'new GrowingBody({ ...rules, limitBytes: 2 ** 30, lease: { ...rules.lease, grow: () => {} } }, undefined)' },
+    { name: 'a name of an object is taken for an encoding', of: 'readBody', from: 'Object.hasOwn(expanders, encoding) ? expanders[encoding] : undefined', to: 'expanders[encoding]' },
+  ]),
+  ...group(['test/unit/runtime/limits.test.ts', 'test/unit/runtime/engine/run-memory.test.ts', 'test/unit/runtime/engine/measure-runs.test.ts', 'test/unit/runtime/batching/*.test.ts'], [
+    { name: 'memory of a run is told without a margin', of: 'runMemory', from: ' * margin', to: ' * 0.9' },
+    { name: 'memory of longer rows grows no further', of: 'runMemory', within: 'along', from: ' * (elements / Math.max(1, last.elements)) ** 2', to: '' },
+    { name: 'noise makes a larger run cheaper', of: 'runMemory', within: 'rising', from: 'rowBytes = Math.max(rowBytes, point.rowBytes);', to: 'rowBytes = point.rowBytes;' },
+  ]),
+  ...group(['test/unit/runtime/protocol/json.test.ts'], [
+    { name: 'JSON may be nested to any depth', of: 'parseJson', within: 'checkParts', from: 'parts.depth > maxDepth', to: 'parts.depth > 1e9' },
+    { name: 'JSON may take any memory', of: 'parseJson', within: 'checkParts', from: 'if (need <= memoryBytes) return;', to: 'return;' },
+    { name: 'empty lists cost nothing', of: 'parsedBytes', from: '64 * (lists + objects)', to: '0 * (lists + objects)' },
+    { name: 'brackets in texts count as nesting', of: 'countParts', from: 'if (kind === kinds.quote) at = endOfText(bytes, at + 1, text);', to: '' },
+  ]),
+  ...group(['test/unit/runtime/onnx/rows/*.test.ts'], [
+    { name: 'an operator that is not known is taken for independent', of: 'unsure', from: 'return mixed(', to: "return { is: 'Plain', dims: undefined, values: undefined, countsRows: false } as never; mixed(" },
+    { name: 'a softmax over the rows is taken for independent', of: 'rowsVerdict', within: 'problemOf', from: "if (value.is === 'Mixed') return value.because;", to: "if (value.is === 'Mixed') return undefined;" },
+    { name: 'random numbers are taken for independent', of: 'rowsVerdict', within: 'resultsOf', from: "node.op.startsWith('Random') || ", to: '' },
+    { name: 'weights that depend on the rows are taken for weights', of: 'othersArePlain', from: " && !value.countsRows)", to: ')' },
   ]),
   ...group(['test/unit/runtime/server/memory-guard.test.ts'], [
     { name: 'work is taken with the memory full', of: 'MemoryGuard', from: 'this.#refusing = share > refuseShare;', to: 'this.#refusing = false;' },
@@ -55,6 +86,7 @@ export const runtimeMutants = [
     { name: 'the elements of a request have no limit', of: 'readTensors', from: 'elements > rules.maxElements', to: 'elements > Infinity' },
     { name: 'a negative dimension is taken', of: 'shapeOf', from: ' || (dim as number) < 0', to: '' },
     { name: 'an integer out of range wraps', of: 'arrayOfJson', within: 'readIntegers', from: 'if (into[index] !== value) throw', to: 'if (false) throw' },
+    { name: 'a text that ends at NUL is taken', of: 'arrayOfJson', within: 'readers', from: 'checkText(value, where, index)', to: 'value' },
     { name: 'a BOOL of 2 is taken', of: 'arrayOfBytes', from: 'value > 1', to: 'value > 2' },
   ]),
 ];

@@ -77,7 +77,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'fewer devices than the limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 }, limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
   { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } }, says: /spec\.resources\.limits.*whole numbers/ },
   { name: 'a resource that no container has', spec: { model: https, resources: { limits: { cores: 2 } } }, says: /spec\.resources\.limits.*only cpu, memory/ },
-  { name: 'a sidecar that could not start', spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '32Mi' } } } } }, says: /spec\.runtime\.sidecar\.resources\.limits.*64Mi at the least/ },
+  { name: 'a sidecar that could not start', spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } }, says: /spec\.runtime\.sidecar\.resources\.limits.*96Mi at the least/ },
   { name: 'a request of the sidecar above its limit', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: 1 }, limits: { cpu: '.5' } } } } }, says: /the request of cpu, 1, is above its limit, \.5/ },
   { name: 'half a core without quotes', spec: { model: https, resources: { limits: { cpu: 0.5 } } }, says: /spec\.resources\.limits\.cpu/ },
   ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } }, says: /spec\.resources\.requests\.cpu/ })),
@@ -102,6 +102,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
   { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } }, says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+  { name: 'a name that another model\'s revision may have', spec: { model: https }, modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
 ];
 

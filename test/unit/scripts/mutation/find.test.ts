@@ -74,6 +74,7 @@ describe('mutated', () => {
   it('refuses a name that two files export', () => {
     const twice = [...sources, { path: 'cli/c.ts', text: 'export function first(): boolean {\n  return true;\n}\n' }];
     assert.throws(() => mutated(twice, mutant({})), /operator\/a\.ts and cli\/c\.ts export first/);
+    assert.equal(mutated(twice, mutant({ home: 'operator/' })).path, 'operator/a.ts');
   });
 });
 

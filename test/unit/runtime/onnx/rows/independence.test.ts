@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { modelBytes, weight, type Attribute, type Graph, type Model, type Node, type Weight } from '../../../../../runtime/onnx/build.ts';
 import type { GraphBody, GraphFile } from '../../../../../runtime/onnx/graph.ts';
 import { inspectBytes } from '../../../../../runtime/onnx/inspect.ts';
+import { MessageWriter } from '../../../../../runtime/onnx/encode.ts';
 import { rowsVerdict } from '../../../../../runtime/onnx/rows/independence.ts';
 import { tinyEncoder } from '../../../../support/tiny-encoder.ts';
 
@@ -122,6 +123,19 @@ describe('functions of a model', () => {
   it('are not known when an attribute has a default', () => {
     const odd = plainNode('Softmax', '', ['a', 'b'], new Map([['axis', { refersTo: 'other' }]]));
     assert.match(JSON.stringify(rowsVerdict(fileOf(odd, 1), signature)), /an attribute of the function has a default/);
+  });
+
+  it('are read from the file', () => {
+    const message = (): MessageWriter => new MessageWriter();
+    const bytesWith = (axis: number): Uint8Array => {
+      const model = modelOf({ nodes: [node('mine.Softly', ['x'], ['y'], { along: int(axis) })] });
+      const attribute = message().text(1, 'axis').text(21, 'along').integer(20, 2);
+      const inner = message().text(1, 'a').text(2, 'b').text(4, 'Softmax').message(5, attribute);
+      const softly = message().text(1, 'Softly').text(4, 'a').text(5, 'b').text(6, 'along').message(7, inner).text(10, 'mine');
+      // Fields of a message may follow in any order: a function behind the graph is one of the model's.
+      return Buffer.concat([modelBytes(model), ...message().message(25, softly).parts()]);
+    };
+    assert.deepEqual([inspectBytes(bytesWith(2)).rows, inspectBytes(bytesWith(0)).rows], [{ independent: true }, { independent: false, because: 'Softmax works across the rows' }]);
   });
 
   it('that call themselves come to an end', () => {
