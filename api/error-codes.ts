@@ -26,7 +26,7 @@ export const codes = {
   NAME_TAKEN: {
     kind: 'transient',
     say: (p: { kind: string; name: string; owner: string }) =>
-      `a ${p.kind} named ${p.name} exists and belongs to ${p.owner === '' ? 'somebody else' : p.owner}: delete it or give the model another name`,
+      `a ${p.kind} named ${p.name} exists and ${p.owner === '' ? "has no owner and not the operator's labels" : `belongs to ${p.owner}`}: delete it or give the model another name`,
   },
   KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `no resource type is known for kind ${p.kind}` },
   KUBE_UNREACHABLE: { kind: 'transient', say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}` },

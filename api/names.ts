@@ -93,3 +93,18 @@ export const nativeEnvironment = {
 export function childName(model: string, revision: string): string {
   return `${model}-${revision}`;
 }
+
+const childNamePattern = /.-([0-9a-f]{10})$/;
+
+/**
+ * The revision that a child's name tells. Names never change, labels may be changed by anybody.
+ * @returns undefined when the name is not one that `childName` makes for this model
+ */
+export function revisionInName(model: string, name: string): string | undefined {
+  return name.startsWith(`${model}-`) && name.length === model.length + 11 ? revisionAtEnd(name) : undefined;
+}
+
+/** The revision that the name of any model's child ends in; undefined when it ends in none. */
+export function revisionAtEnd(name: string): string | undefined {
+  return childNamePattern.exec(name)?.[1];
+}

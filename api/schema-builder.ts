@@ -19,6 +19,8 @@ export type CelRule = {
   /** CEL that yields the message with its numbers. */
   readonly messageExpression?: string;
   readonly fieldPath?: string;
+  /** The rule runs on creation, too, with `oldSelf` as an optional (Kubernetes 1.31). */
+  readonly optionalOldSelf?: true;
 };
 
 /** The part of JSON Schema that a structural schema is made of. */

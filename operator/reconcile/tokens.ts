@@ -1,19 +1,21 @@
 /**
  * The token of each revision: who has it may name peers, turn sampling on and take samples (api/access.ts).
  *
- * Owns:  that a revision keeps its token: what its ConfigMap holds counts, until a cache shows that what this process made.
+ * Owns:  that a revision keeps its token: what this process knows counts, so that a change of the ConfigMap by somebody else is
+ *        put back; a process that begins believes the ConfigMap.
  * Limits: one token a revision of the models that this process follows; `forget` and revisions that are gone clear them.
  */
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
-import { labels, paths } from '../../api/names.ts';
+import { paths } from '../../api/names.ts';
 import { configMaps, type ConfigMap } from '../kube-objects.ts';
 import type { Seen } from '../observe.ts';
+import { revisionOfChild } from './ownership.ts';
 import type { Revision } from '../rollout/state.ts';
 
 export class Tokens {
   readonly #make: () => string;
-  /** Made for revisions whose ConfigMap was not seen with a token yet, by model. */
+  /** Made, or read from the revision's ConfigMap when it was seen first; by model. */
   readonly #made = new Map<string, ReadonlyMap<Revision, string>>();
 
   /** @param make 32 random bytes in base64url */
@@ -25,7 +27,7 @@ export class Tokens {
   fill(key: string, seen: Seen): Seen {
     const stored = storedIn(seen);
     const before = this.#made.get(key);
-    const tokens = new Map([...seen.records.keys()].map((revision) => [revision, stored.get(revision) ?? before?.get(revision) ?? this.#make()] as const));
+    const tokens = new Map([...seen.records.keys()].map((revision) => [revision, before?.get(revision) ?? stored.get(revision) ?? this.#make()] as const));
     this.#made.set(key, tokens);
     return { ...seen, records: new Map([...seen.records].map(([revision, record]) => [revision, { ...record, token: tokens.get(revision) ?? '' }])) };
   }
@@ -35,10 +37,10 @@ export class Tokens {
   }
 }
 
-function storedIn({ children }: Seen): ReadonlyMap<Revision, string> {
+function storedIn({ children, model }: Seen): ReadonlyMap<Revision, string> {
   const stored = new Map<Revision, string>();
   for (const object of children) {
-    const revision = object.metadata.labels?.[labels.revision];
+    const revision = revisionOfChild(object, model.metadata.name);
     if (object.kind !== configMaps.kind || revision === undefined) continue;
     const token = parseAccess((object as ConfigMap).data?.[paths.accessFile] ?? '')?.token;
     if (token !== undefined) stored.set(revision, token);

@@ -23,11 +23,14 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
     metadata: childMeta(model, name, record.revision),
     spec: {
       replicas,
+      paused: false,
+      minReadySeconds: 0,
+      progressDeadlineSeconds: 600,
       revisionHistoryLimit: 0,
       selector: { matchLabels: selector },
       // A model server has a cold start: never take a warm pod away before its successor is ready.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: record.template ?? podTemplate(model, record),
+      template: withServingDefaults(record.template ?? podTemplate(model, record)),
     },
   };
 }
@@ -43,6 +46,16 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
     },
     spec: podSpec(name, record),
   };
+}
+
+/**
+ * Kubernetes' own defaults of what decides whether and where a pod serves, said so that a change of them is put back.
+ * They are added when the template is applied, not to what a revision froze; a default that is said is stored as one
+ * that is not, so that no pod of an older revision is replaced for it.
+ */
+function withServingDefaults({ metadata, spec }: PodTemplate): PodTemplate {
+  const defaults = { hostNetwork: false, hostPID: false, hostIPC: false, dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler' };
+  return { metadata, spec: { ...defaults, ...spec } };
 }
 
 function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, unknown>> {

@@ -11,7 +11,7 @@ import type { Step } from './plan.ts';
 import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
-import { secondsWords, shareWords } from './words.ts';
+import { secondsWords, shareWords, wantedWords } from './words.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
@@ -27,8 +27,8 @@ export function abortWhenSuperseded(state: CanaryState, ...[seen, plan, now]: Ar
   if (seen.target === state.candidate) return undefined;
   const reverted = seen.target === state.stable;
   const why: Why = reverted
-    ? { reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again` }
-    : { reason: 'RevisionSuperseded', message: `the spec is that of ${seen.target} now` };
+    ? { reason: 'RevisionReverted', message: wantedWords(state.stable, plan) }
+    : { reason: 'RevisionSuperseded', message: wantedWords(seen.target, plan) };
   return abort(state, why, { seen, plan, now });
 }
 

@@ -8,6 +8,7 @@ import { AppError } from '../../api/errors.ts';
 import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import type { Acquired } from './acquire.ts';
+import { listed } from './nearby.ts';
 
 type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
@@ -24,14 +25,6 @@ export function chooseGraph(acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>
   if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined) return only;
   const instead = graphs.length === 0 ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}` : `it has ${listed(graphs)}: name one in spec.model.graphs`;
   throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
-}
-
-const maxListed = 10;
-
-/** Some of the paths, and how many more there are. */
-export function listed(paths: readonly string[]): string {
-  const more = paths.length - maxListed;
-  return `${paths.slice(0, maxListed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precision, wanted: Wanted): string {

@@ -7,11 +7,11 @@
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
-import { listed } from './choose-graph.ts';
 import { checkDigest, digestOf, hashFile, newDigest } from './digest.ts';
 import { errnoOf } from './durable-file.ts';
+import { isInside, leftovers, nearby } from './nearby.ts';
 import type { SourceFile } from './prepared.ts';
 import type { Progress } from './progress.ts';
 import type { Limits } from './source.ts';
@@ -31,9 +31,6 @@ type Wanted = readonly { readonly path: string; readonly digest: string }[];
 type Tools = { readonly limits: Limits; readonly progress: Progress; readonly signal: AbortSignal };
 
 const maxDepth = 32;
-
-/** Not part of a model, wherever they lie: what file systems and tools leave in a volume. */
-const leftovers = new Set(['lost+found', '.snapshot', '.git', '.Trash']);
 
 /**
  * Finds and hashes the files. @param wanted the only files that count, with their digests; all when undefined
@@ -56,7 +53,7 @@ export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefine
 }
 
 async function checkKind(place: DiskPlace): Promise<void> {
-  const found = await stat(place.path).catch(async (error: unknown) => { throw missing(place, '', error, await neighbours(place.path, place.boundary)); });
+  const found = await stat(place.path).catch((error: unknown) => { throw missing(place, '', error, nearby(place.path, place.boundary)); });
   if (place.folder === found.isDirectory()) return;
   throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"' });
 }
@@ -88,7 +85,7 @@ async function measure(place: DiskPlace, root: string, paths: readonly string[])
   const boundary = await realpath(place.boundary);
   const sized: { path: string; bytes: number }[] = [];
   for (const path of paths) {
-    const real = await realpath(join(root, path)).catch(async (error: unknown) => { throw missing(place, path, error, await neighbours(join(root, path), place.boundary)); });
+    const real = await realpath(join(root, path)).catch((error: unknown) => { throw missing(place, path, error, nearby(join(root, path), place.boundary)); });
     if (!isInside(boundary, real)) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is a link that leads out of the volume` });
     const found = await stat(real);
     if (!found.isFile()) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is not a file` });
@@ -127,26 +124,8 @@ async function readFolder(place: DiskPlace, inner: string): Promise<{ files: str
   return { files, folders };
 }
 
-/** What the nearest folder that exists has, for a path that leads to nothing. Never outside of the volume. */
-async function neighbours(path: string, boundary: string): Promise<string> {
-  for (let folder = dirname(path); isInside(boundary, folder) || folder === boundary; folder = dirname(folder)) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
-    if (entries !== undefined) {
-      const names = entries.filter(({ name }) => !name.startsWith('.') && !leftovers.has(name)).map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
-      return names.length === 0 ? `; ${folder} is empty` : `; ${folder} has ${listed(names)}`;
-    }
-    if (folder === boundary || folder === dirname(folder)) break;
-  }
-  return '';
-}
-
 function missing(place: DiskPlace, path: string, error: unknown, instead = ''): AppError {
   const uri = nameOf(place, path);
   const why = errnoOf(error) === 'ENOENT' ? `there is no such file or folder${instead}` : messageOf(error);
   return new AppError('SOURCE_MISSING', { uri, why }, { cause: error });
-}
-
-/** Both are real paths. */
-export function isInside(folder: string, path: string): boolean {
-  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

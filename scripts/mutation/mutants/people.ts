@@ -4,7 +4,7 @@ import { group } from '../mutant.ts';
 export const peopleMutants = [
   ...group(['test/unit/lib/lifecycle.test.ts'], [
     { name: 'an echo of Ctrl-C ends at once', of: 'signalHandler', from: 'oneKeystrokeMs, ', to: '0, ' },
-    { name: 'a signal that waited behind a blocked loop ends at once', of: 'signalHandler', from: "() => setImmediate(() => (state = 'Impatient')).unref()", to: "() => (state = 'Impatient')" },
+    { name: 'a signal that waited behind a blocked loop ends at once', of: 'signalHandler', from: "() => setImmediate(() => (state = 'Impatient'))", to: "() => (state = 'Impatient')" },
   ]),
   ...group(['test/unit/cli/cluster/hand-over.test.ts'], [
     { name: 'intents are handed over', of: 'handedOver', within: 'withoutIntents', from: "key !== 'f:rollout' && ", to: '' },

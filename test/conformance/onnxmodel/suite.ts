@@ -102,6 +102,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
   { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } }, says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+  { name: 'a name that another model\'s revision may have', spec: { model: https }, modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
 ];
 
