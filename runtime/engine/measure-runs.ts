@@ -2,8 +2,8 @@
  * Runs a model at growing sizes and watches what memory each takes.
  *
  * Owns:   the choice of sizes, and the reading of memory while a run is under way.
- * Limits: the next size is tried while it is foreseen to stay within `budgetBytes` and `budgetMs`; a size that the model
- *         refuses ends the search.
+ * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size that
+ *         the model refuses ends the search.
  * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
  *         gigabytes of intermediate results, and the kernel kills the process.
  */
@@ -27,7 +27,12 @@ export type MeasureOptions = {
   /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
   readonly independent: boolean;
   readonly budgetBytes: number;
+  /** Of CPU time: on a busy node the same sizes are measured, later. */
   readonly budgetMs: number;
+  /** Of time, for all sizes together. */
+  readonly patienceMs: number;
+  /** CPU time that this process has taken, in milliseconds. */
+  readonly cpuMs: () => number;
   readonly clock: Clock;
   /** Anonymous memory of the process; undefined when it cannot be read. */
   readonly readBytes: () => Promise<number | undefined>;
@@ -43,14 +48,15 @@ const noiseBytes = 8 * 2 ** 20;
 /** Powers up to this are those of memory that grows as rows do, with noise. */
 const linearPower = 1.2;
 
-type Measured = { readonly bytes: number; readonly ms: number; readonly elements: number };
+/** `ms` is the run's cost: CPU time, or time where the process did something else besides. */
+type Measured = { readonly bytes: number; readonly ms: number; readonly waitedMs: number; readonly elements: number };
 
 /** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
-  const { clock, budgetMs, independent } = options;
+  const { clock, patienceMs, independent } = options;
   const baseBytes = await options.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
-  const world = { ...options, baseBytes, endMs: clock.monotonic() + budgetMs };
+  const world = { ...options, baseBytes, endMs: clock.monotonic() + patienceMs, endCpuMs: options.cpuMs() + options.budgetMs };
   const points: RunPoint[] = [];
   let before: Measured | undefined;
   for (const fill of fillsOf(options)) {
@@ -76,11 +82,12 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
   return maxFill === Infinity || within.includes(maxFill) || maxFill < fill ? (within.length === 0 ? [fill] : within) : [...within, maxFill];
 }
 
-type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number };
+type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** Whether a run of `times` the cost of one that ran is within the budgets. */
-function affords({ budgetBytes, budgetMs, endMs, clock }: World, { bytes, ms }: Measured, times: number): boolean {
-  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && clock.monotonic() < endMs;
+function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Measured, times: number): boolean {
+  const inTime = cpuMs() < endCpuMs && clock.monotonic() + waitedMs * times <= endMs;
+  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }
 
 /** Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be seen. */
@@ -106,11 +113,13 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
   const inputBytes = bytesOf(inputs);
   const beganMs = world.clock.monotonic();
+  const beganCpuMs = world.cpuMs();
   const { result, peakBytes } = await watchRun(world, inputs);
   const [part] = result.parts;
   if (part?.is !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
-  return { bytes: Math.max(known, peakBytes - world.baseBytes), ms: world.clock.monotonic() - beganMs, elements };
+  const waitedMs = world.clock.monotonic() - beganMs;
+  return { bytes: Math.max(known, peakBytes - world.baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
 }
 
 async function watchRun({ engine, outputs, clock, readBytes, baseBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
