@@ -58,15 +58,21 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
   if (baseBytes === undefined) return unknownRunMemory;
   const world = { ...options, baseBytes, endMs: clock.monotonic() + patienceMs, endCpuMs: options.cpuMs() + options.budgetMs };
   const points: RunPoint[] = [];
-  let before: Measured | undefined;
-  for (const fill of fillsOf(options)) {
+  for (const { fill, one } of await sizesOfOneRow(world)) points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
+  return runMemory(points, independent ? undefined : await rowGrowth(world));
+}
+
+/** One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused. */
+async function sizesOfOneRow(world: World): Promise<readonly { readonly fill: number; readonly one: Measured }[]> {
+  const sizes: { readonly fill: number; readonly one: Measured }[] = [];
+  for (const fill of fillsOf(world)) {
+    const before = sizes.at(-1)?.one;
     const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
     // A model whose shapes are fixed has one size.
     if (one === undefined || before?.elements === one.elements) break;
-    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
-    before = one;
+    sizes.push({ fill, one });
   }
-  return runMemory(points, independent ? undefined : await rowGrowth(world));
+  return sizes;
 }
 
 /** Memory for each row of a run with several; that of one row where several are too many to be tried. */
