@@ -55,6 +55,8 @@ function forcedOnce(): RolloutWorld {
   return world;
 }
 
+const phaseOf = ({ state }: RolloutWorld): string => state.phase;
+
 type Row = { readonly name: string; readonly between?: (world: RolloutWorld) => void; readonly phase: string };
 
 const comingBack: readonly Row[] = [
@@ -115,10 +117,9 @@ describe('a request that names another revision than the one that is wanted', ()
     assert.equal(world.state.phase, 'Analyzing');
     world.target = c;
     live(world, 1);
-    assert.equal(world.state.phase, 'Aborting');
     set(world, { promoteRevision: c });
     live(world, 1);
-    assert.equal(world.state.phase, 'Aborting');
+    assert.equal(phaseOf(world), 'Aborting');
     live(world);
     assert.deepEqual([world.state, world.status?.stable?.provenance], [{ phase: 'Stable', stable: c }, 'Forced']);
   });
@@ -157,7 +158,7 @@ describe('an approval', () => {
     set(world, { resumeStep: `${b}/1` });
     go(world, a);
     go(world, b);
-    const { next: state } = { next: world.state };
+    const { state } = world;
     assert.deepEqual([state.phase, 'why' in state && state.why], ['Paused', 'Undecided']);
   });
 
