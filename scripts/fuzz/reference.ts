@@ -25,10 +25,15 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   if (header !== undefined && jsonBytes === 0) return readRaw(model, body);
   const request = fields(parse(body.subarray(0, jsonBytes)), 'request');
   const { byDefault, mayExpire } = readParameters(request);
-  const id = idOf(request);
-  const inputs = readInputs(request['inputs'], body.subarray(jsonBytes));
-  const asked = readOutputs(request['outputs']);
-  return { ...answerOf(model, inputs, asked, byDefault), id, mayExpire };
+  try {
+    const id = idOf(request);
+    const inputs = readInputs(request['inputs'], body.subarray(jsonBytes));
+    const asked = readOutputs(request['outputs']);
+    return { ...answerOf(model, inputs, asked, byDefault), id, mayExpire };
+  } catch (error) {
+    if (mayExpire && error instanceof Stop && error.judgement.is === 'Refused') return { ...error.judgement, mayExpire };
+    throw error;
+  }
 }
 
 function readParameters(request: Fields): { readonly byDefault: boolean; readonly mayExpire: boolean } {
