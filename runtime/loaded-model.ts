@@ -5,6 +5,7 @@
  * Ends:  close() waits for runs under way; nothing is ended in mid-run.
  */
 import type { RuntimeConfig } from '../api/runtime-config.ts';
+import { formatBytes } from '../api/units.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Prepared } from './artifact/prepared.ts';
@@ -152,11 +153,25 @@ export class ServedModel implements LoadedModel {
     if (!splits) this.inference.keepWhole();
     if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
     await this.#shareMemory();
+    for (const note of this.notes) logger.warn('serving with a note', { note });
   }
 
   /** What runs may take, JSON and bodies: from what the warmed model leaves free. */
   get shares(): MemoryShares {
     return this.#shares.now;
+  }
+
+  /** What the limit does not allow although the model does. */
+  get notes(): readonly string[] {
+    const { config: { embedding }, signature } = this.#plan;
+    const { room } = this.batcher;
+    if (embedding === undefined || room.bytesOf(1, embedding.maxTokens * signature.inputs.length) <= room.totalBytes) return [];
+    return [`a text of maxTokens ${embedding.maxTokens} takes about ${formatBytes(room.bytesOf(1, embedding.maxTokens * signature.inputs.length))} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`];
+  }
+
+  /** Longest sequence that a request may have, by the spec; undefined for a task without one. */
+  get maxTokens(): number | undefined {
+    return this.#plan.config.embedding?.maxTokens;
   }
 
   /** How much memory runs take, as measured. */
@@ -171,7 +186,7 @@ export class ServedModel implements LoadedModel {
     return measureRuns({
       // A size that was not tried before may be one that does not end.
       engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
-      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock,
+      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock, keeps: this.#plan.session.enableCpuMemArena,
       maxRows: isBatchable(this.signature) ? Math.min(measuredRows, batching.maxBatchSize) : 1,
       ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
       budgetBytes: runBytes * measuringRoom,

@@ -13,7 +13,7 @@ import type { Prepared } from './artifact/prepared.ts';
 import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
-import { shareMemory } from './limits.ts';
+import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from './limits.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
@@ -29,6 +29,7 @@ import { StuckRuns } from './server/stuck-runs.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
 import { Transfers } from './server/transfers.ts';
+import { uncountedWorld } from './server/uncounted.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
@@ -144,6 +145,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
+    await this.#checkLoad();
     this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
@@ -193,7 +195,18 @@ export class ModelServer {
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
     const { anonymousBytes, limitBytes } = this.#guard.reading;
-    if (this.#guard.refusing && limitBytes !== null) throw new AppError('MODEL_TOO_LARGE', { file: this.#plan.graphPath, needBytes: anonymousBytes, limitBytes });
+    if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes)) throw this.#tooLarge(limitBytes, anonymousBytes, 0);
+  }
+
+  async #checkLoad(): Promise<void> {
+    const { memoryLimitBytes, prepared: { resolved: { memoryEstimateBytes } } } = this.#options;
+    const heldBytes = (await this.#guard.anonymousBytes()) ?? 0;
+    if (memoryLimitBytes !== undefined && !loadFits(memoryLimitBytes, heldBytes, loadBytesOf(memoryEstimateBytes))) throw this.#tooLarge(memoryLimitBytes, heldBytes, loadBytesOf(memoryEstimateBytes));
+  }
+
+  #tooLarge(limitBytes: number, heldBytes: number, loadBytes: number): AppError {
+    const needBytes = sufficientLimit(heldBytes, loadBytes, this.#options.prepared.info.weightsBytes);
+    return new AppError('MODEL_TOO_LARGE', { file: this.#plan.graphPath, needBytes, limitBytes });
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -279,20 +292,9 @@ export class ModelServer {
 
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
-    const { threads, session, limits, signature, notes } = this.#plan;
+    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
+    const shares = this.#model?.shares ?? shareMemory(memoryBytes, 0);
     const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, notes });
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, shares, runPoints: this.#model?.runMemory.points ?? [], notes: [...notes, ...(this.#model?.notes ?? [])] });
   }
-}
-
-/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
-function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
-  const nothing = (): void => {};
-  return {
-    ...world,
-    metrics: { served: nothing, refused: nothing },
-    counters: { record: nothing },
-    tally: { answered: nothing, failed: nothing },
-    sampler: { on: false, choose: () => undefined },
-  };
 }

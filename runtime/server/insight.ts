@@ -13,7 +13,8 @@ import type { Counters } from '../counters.ts';
 import type { SessionOptions } from '../engine/session-options.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { Threads } from '../engine/threads.ts';
-import type { ServerLimits } from '../limits.ts';
+import type { MemoryShares, ServerLimits } from '../limits.ts';
+import type { RunPoint } from '../engine/run-memory.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { Readiness } from './readiness.ts';
 
@@ -87,6 +88,10 @@ export type ConfigSources = {
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly maxRows: number;
+  /** Who may take how much of what the model leaves free. */
+  readonly shares: MemoryShares;
+  /** Memory of runs, as measured while warming up; empty where it could not be. */
+  readonly runPoints: readonly RunPoint[];
   readonly notes: readonly string[];
 };
 
@@ -106,7 +111,7 @@ export function effectiveConfig(from: ConfigSources): unknown {
       sessionConfig: options.extra,
     },
     batching: { asked: config.batching, maxRows: from.maxRows },
-    memory: { limitBytes: from.memoryLimitBytes ?? null },
+    memory: { limitBytes: from.memoryLimitBytes ?? null, shares: from.shares, runs: from.runPoints },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

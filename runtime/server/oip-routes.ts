@@ -3,6 +3,7 @@
  *
  * Owns:  the endpoints, Triton's widely used ones included. Reading and writing tensors is protocol/oip's.
  */
+import { AppError } from '../../api/errors.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
 import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
 import { elementCount, type NamedTensors } from '../engine/tensor.ts';
@@ -24,6 +25,8 @@ export type LoadedModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
 };
@@ -85,12 +88,22 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   const beganMs = exchange.nowMs();
   const request = await decodeRequest(model, exchange);
   checkInputs(model.signature, request.inputs, datatypeOf);
+  checkLength(model, request.inputs);
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, hold: exchange.hold, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   trace.inferred(result);
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+}
+
+/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError INPUT_TOO_LONG */
+function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
+  if (maxTokens === undefined) return;
+  for (const [name, { dims }] of Object.entries(inputs)) {
+    const [, length = 0] = dims;
+    if (dims.length === 2 && length > maxTokens) throw new AppError('INPUT_TOO_LONG', { field: `input '${name}'`, unit: 'tokens', length, limit: maxTokens });
+  }
 }
 
 /** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
