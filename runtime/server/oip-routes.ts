@@ -3,7 +3,6 @@
  *
  * Owns:  the endpoints, Triton's widely used ones included. Reading and writing tensors is protocol/oip's.
  */
-import { AppError } from '../../api/errors.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
 import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
 import { elementCount, type NamedTensors } from '../engine/tensor.ts';
@@ -97,12 +96,12 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
 }
 
-/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError INPUT_TOO_LONG */
+/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
 function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
   if (maxTokens === undefined) return;
   for (const [name, { dims }] of Object.entries(inputs)) {
     const [, length = 0] = dims;
-    if (dims.length === 2 && length > maxTokens) throw new AppError('INPUT_TOO_LONG', { field: `input '${name}'`, unit: 'tokens', length, limit: maxTokens });
+    if (dims.length === 2 && length > maxTokens) throw invalid(`input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send shorter ones, or text to /v1/embeddings`);
   }
 }
 
