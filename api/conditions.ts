@@ -4,12 +4,13 @@
  * Owns:  the types in use, when `lastTransitionTime` moves, and the order in which conditions are shown.
  * Pure:  never reads a clock and never mutates; returns the same array when nothing changed, so that a
  *        caller can skip the write with `===`.
- * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them.
+ * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them. So are `Paused` and
+ *        `ChildrenModified`.
  */
 
 import { cut } from './text.ts';
 
-export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady'] as const;
+export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady', 'ChildrenModified'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 

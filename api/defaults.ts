@@ -17,26 +17,36 @@ export type FrozenSpec = {
   readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
   readonly resources: NonNullable<RevisionSpec['resources']>;
   readonly warmup: { readonly requests: number; readonly timeout: string };
-  readonly runtime: { readonly image: string };
+  readonly runtime: { readonly image: string; readonly sidecar?: NonNullable<NonNullable<RevisionSpec['runtime']>['sidecar']> };
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
-const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 512, onTooLong: 'Truncate' } as const satisfies EmbeddingConfig;
+/** The fields in the order in which they are written. What the model's files decide stays open until it is served. */
+const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: undefined, normalize: true, maxTokens: undefined, onTooLong: 'Truncate' } as const;
+
+function embeddingOf(given: Partial<EmbeddingConfig> = {}): EmbeddingConfig {
+  return Object.fromEntries(Object.entries({ ...embeddingDefaults, ...given }).filter(([, value]) => value !== undefined)) as EmbeddingConfig;
+}
 
 /** @param defaultImage the runtime image of the operator that makes the revision */
 export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSpec {
   const { embedding, task = 'Tensor', ...model } = spec.model;
   return {
     model: { schemaPolicy: 'Compatible', ...model, task },
-    ...(task === 'Embedding' ? { embedding: { ...embeddingDefaults, ...embedding } } : {}),
+    ...(task === 'Embedding' ? { embedding: embeddingOf(embedding) } : {}),
     execution: executionDefaults(spec.execution ?? {}),
     batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
-    memory: { arena: 'Auto', ...spec.memory },
+    memory: memoryDefaults(spec.memory ?? {}),
     resources: spec.resources ?? {},
     warmup: { requests: 5, timeout: '5m', ...spec.warmup },
-    runtime: { image: spec.runtime?.image ?? defaultImage },
+    runtime: { ...spec.runtime, image: spec.runtime?.image ?? defaultImage },
     template: spec.template ?? {},
   };
+}
+
+/** The limit as text: an integer and its text are one quantity. */
+function memoryDefaults({ limit, ...memory }: NonNullable<RevisionSpec['memory']>): FrozenSpec['memory'] {
+  return { arena: 'Auto', ...memory, ...(limit === undefined ? {} : { limit: String(limit) }) };
 }
 
 function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): FrozenSpec['execution'] {

@@ -26,7 +26,7 @@ export const codes = {
   NAME_TAKEN: {
     kind: 'transient',
     say: (p: { kind: string; name: string; owner: string }) =>
-      `a ${p.kind} named ${p.name} exists and belongs to ${p.owner === '' ? 'somebody else' : p.owner}: delete it or give the model another name`,
+      `a ${p.kind} named ${p.name} exists and ${p.owner === '' ? "has no owner and not the operator's labels" : `belongs to ${p.owner}`}: delete it or give the model another name`,
   },
   KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `no resource type is known for kind ${p.kind}` },
   KUBE_UNREACHABLE: { kind: 'transient', say: (p: { server: string; why: string }) => `the API server at ${p.server} cannot be reached: ${p.why}` },
@@ -57,8 +57,11 @@ export const codes = {
   FIELD_INVALID: { kind: 'invalid', say: (p: { field: string; problem: string }) => `${p.field}: ${p.problem}` },
   INPUT_TOO_LONG: { kind: 'invalid', say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) => `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: spec.model.embedding.onTooLong: Truncate)` },
   MODEL_UNKNOWN: { kind: 'missing', say: (p: { asked: string; served: string }) => `unknown model '${p.asked}': this server serves '${p.served}'` },
+  METHOD_UNKNOWN: { kind: 'invalid', http: 405, say: (p: { method: string; path: string; allowed: string }) => `${p.path} does not take ${p.method}: use ${p.allowed}` },
+  TASK_MISSING: { kind: 'missing', say: (p: { path: string; model: string; task: string }) => `model '${p.model}' is not served for ${p.path}: set spec.model.task: ${p.task} (serve: --config with {"task": "${p.task}"})` },
   PATH_UNKNOWN: { kind: 'missing', say: (p: { method: string; path: string }) => `no such endpoint: ${p.method} ${p.path}` },
   REQUEST_TOO_LARGE: { kind: 'oversize', say: (p: { what: string; limit: number | string; advice?: string }) => `${p.what} is over the limit of ${p.limit}${p.advice === undefined ? '' : `: ${p.advice}`}` },
+  TOKEN_MISSING: { kind: 'invalid', say: (p: { what: string }) => `${p.what} are only given to requests with the token of the model's revision in the header authorization` },
   QUEUE_FULL: { kind: 'overloaded', say: (p: { limit: number }) => `the queue holds its limit of ${p.limit} requests` },
   NOT_IDLE: { kind: 'overloaded', say: () => 'requests of users are under way; what a sidecar asks runs only while there is room beside them' },
   MEMORY_FULL: { kind: 'overloaded', say: (p: { anonymousBytes: number; limitBytes: number }) => `memory is short: ${p.anonymousBytes} of ${p.limitBytes} bytes are in use; try again in a moment` },

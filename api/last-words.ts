@@ -30,7 +30,11 @@ export type Resolved = {
   readonly memoryEstimateBytes: number;
   /** What it takes and gives; absent when that is too long to be said here. */
   readonly io?: ModelIo;
+  /** Outputs that are not tensors, so that no answer has them; at most `maxLeftOut` characters. Absent without any. */
+  readonly leftOut?: string;
 };
+
+export const maxLeftOut = 300;
 
 export type LastWords =
   | { readonly kind: 'resolved'; readonly resolved: Resolved }
@@ -66,16 +70,17 @@ export function parseLastWords(text: string): LastWords | undefined {
 
 const resolvedShape = {
   digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
-} as const satisfies Record<Exclude<keyof Resolved, 'io' | 'served'>, 'string' | 'number'>;
+} as const satisfies Record<Exclude<keyof Resolved, 'io' | 'served' | 'leftOut'>, 'string' | 'number'>;
 
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
   // They go into a status, whose fields are as long as these.
   if (!isDigest(value['digest']) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
-  const { io: said, served, ...resolved } = value as Resolved;
+  const { io: said, served, leftOut, ...resolved } = value as Resolved;
   const io = readModelIo(said);
-  return { kind: 'resolved', resolved: { ...resolved, ...present({ io, served: isDigest(served) ? served : undefined }) } };
+  const left = typeof leftOut === 'string' && leftOut.length <= maxLeftOut ? leftOut : undefined;
+  return { kind: 'resolved', resolved: { ...resolved, ...present({ io, served: isDigest(served) ? served : undefined, leftOut: left }) } };
 }
 
 function isDigest(value: unknown): boolean {

@@ -57,6 +57,7 @@ export const paths = {
   configDir: '/etc/onnx-operator',
   configFile: 'runtime.json',
   resolvedFile: 'resolved.json',
+  accessFile: 'access.json',
   cacheDir: '/var/cache/onnx-operator',
   sourceDir: '/mnt/source',
   terminationLog: '/dev/termination-log',
@@ -91,4 +92,19 @@ export const nativeEnvironment = {
 /** Name of the Deployment, Service and ConfigMap of one revision. */
 export function childName(model: string, revision: string): string {
   return `${model}-${revision}`;
+}
+
+const childNamePattern = /.-([0-9a-f]{10})$/;
+
+/**
+ * The revision that a child's name tells. Names never change, labels may be changed by anybody.
+ * @returns undefined when the name is not one that `childName` makes for this model
+ */
+export function revisionInName(model: string, name: string): string | undefined {
+  return name.startsWith(`${model}-`) && name.length === model.length + 11 ? revisionAtEnd(name) : undefined;
+}
+
+/** The revision that the name of any model's child ends in; undefined when it ends in none. */
+export function revisionAtEnd(name: string): string | undefined {
+  return childNamePattern.exec(name)?.[1];
 }

@@ -68,6 +68,12 @@ export function openApiSchema(stage: Stage): JsonSchema {
         rule: `self.metadata.name.size() <= 40 && self.metadata.name.matches('${namePattern}')`,
         message: 'metadata.name has at most 40 characters: small letters, digits and "-", beginning with a letter',
       },
+      {
+        // Only on creation: a model of an earlier time keeps its name.
+        rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
+        message: 'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are named so',
+        optionalOldSelf: true,
+      },
     ],
   };
 }

@@ -57,12 +57,12 @@ function listOf(item: Check, limit = listLimit): Check {
 }
 
 /** @param keys what every key must look like */
-function mapOf(item: Check, keys?: RegExp): Check {
+function mapOf(item: Check, keys: RegExp, limit = mapLimit): Check {
   return (value, path) => {
     if (!isRecord(value)) return `${path} is not an object`;
     const entries = Object.entries(value);
-    if (entries.length > mapLimit) return `${path} has ${entries.length} entries, more than ${mapLimit}`;
-    const strange = keys === undefined ? undefined : entries.find(([key]) => !keys.test(key));
+    if (entries.length > limit) return `${path} has ${entries.length} entries, more than ${limit}`;
+    const strange = entries.find(([key]) => !keys.test(key));
     if (strange !== undefined) return `${path} has a key that does not belong there: ${JSON.stringify(strange[0].slice(0, 40))}`;
     return firstProblem(entries.map(([key, each]) => () => item(each, `${path}.${key}`)));
   };
@@ -78,15 +78,17 @@ function shape(required: Fields, optional: Fields = {}): Check {
   };
 }
 
+/** Kinds of errors, reasons: a dozen words. */
+const countsByWord = mapOf(whole, /^\w{1,64}$/, 64);
 const histogram = shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,5}$/) });
-const traffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole), shed: whole });
-const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: mapOf(whole) }, { compared: whole, disagreed: whole });
+const traffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord, shed: whole });
+const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord }, { compared: whole, disagreed: whole });
 const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
 const golden = shape(
   { id: word, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
   { compared: whole, problem: text },
 );
-const agreement = shape({ compared: whole, disagreed: whole, skipped: mapOf(whole), worst: numberOrNull });
+const agreement = shape({ compared: whole, disagreed: whole, skipped: countsByWord, worst: numberOrNull });
 const reportShape = shape(
   { bootId: word, seq: amount, revision: word },
   {

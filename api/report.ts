@@ -99,12 +99,12 @@ export type Agreement = {
 
 /**
  * What the operator says when it asks for a report, as query parameters of `GET /report`. It is level-triggered: each
- * request says everything again, and what is left out is off.
+ * request says everything again, and what is left out is off. All but `blocksFrom` need the revision's token (api/access.ts).
  */
 export const reportQuery = {
   /** Only blocks from this index on. */
   blocksFrom: 'blocksFrom',
-  /** IP addresses of stable's ready pods, comma-separated: whom a candidate's golden run and replay ask. At most 16. */
+  /** IP addresses of stable's ready pods, comma-separated: whom a candidate's golden run and replay ask. At most 16. Their token is in a header. */
   peers: 'peers',
   /** Share of requests, 0..1, that this pod is to keep for a candidate's replay. */
   sample: 'sample',

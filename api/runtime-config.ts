@@ -19,11 +19,12 @@ export type EmbeddingConfig = {
   readonly tokenizer: string;
   /** Name of the output tensor; absent: `sentence_embedding` if there is one, else the first output. */
   readonly output?: string;
-  /** How [batch, sequence, hidden] becomes [batch, hidden]; None wants an output that is pooled already. */
-  readonly pooling: Pooling;
+  /** How [batch, sequence, hidden] becomes [batch, hidden]; None wants an output that is pooled already. Absent: by the output's rank. */
+  readonly pooling?: Pooling;
   /** Whether vectors are scaled to L2 norm 1. */
   readonly normalize: boolean;
-  readonly maxTokens: number;
+  /** Tokens of one text, special ones included. Absent: what the model's files say, else 512. */
+  readonly maxTokens?: number;
   readonly onTooLong: 'Truncate' | 'Refuse';
 };
 

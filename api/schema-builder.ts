@@ -12,7 +12,16 @@ export type Stage = 'published' | 'whole';
 /** Whether an object must have the field, may have it, or will have it one day. */
 export type Presence = 'required' | 'optional' | 'planned';
 
-export type CelRule = { readonly rule: string; readonly message: string; readonly fieldPath?: string };
+export type CelRule = {
+  readonly rule: string;
+  /** What to do, without numbers; also said when messageExpression cannot be evaluated. */
+  readonly message: string;
+  /** CEL that yields the message with its numbers. */
+  readonly messageExpression?: string;
+  readonly fieldPath?: string;
+  /** The rule runs on creation, too, with `oldSelf` as an optional (Kubernetes 1.31). */
+  readonly optionalOldSelf?: true;
+};
 
 /** The part of JSON Schema that a structural schema is made of. */
 export type JsonSchema = {
@@ -139,8 +148,8 @@ function boolean(): Schema<boolean> {
 }
 
 /** A number of things from 0 on, or text such as a percent or a quantity. */
-function intOrString(pattern: string): Schema<number | string> {
-  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], minimum: 0, pattern, maxLength: 16 });
+function intOrString(pattern: string, { max }: { readonly max: number } = { max: 16 }): Schema<number | string> {
+  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], minimum: 0, pattern, maxLength: max });
 }
 
 /** Anything, kept as it is: for parts of other APIs, which their own server checks. */

@@ -4,8 +4,9 @@
  * Owns:  the shape, bounds and rules of model, execution, batching, memory, resources, warmup, runtime and
  *        template. What an absent field means is said here for readers and done by api/defaults.ts.
  */
-import { k } from './schema-builder.ts';
-import { durationPattern, quantityPattern } from './units.ts';
+import { k, type CelRule } from './schema-builder.ts';
+import { quantityPattern } from './quantities.ts';
+import { durationPattern } from './units.ts';
 
 const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */
@@ -30,11 +31,11 @@ const provider = k.object({
 });
 
 const embedding = k.object({
-  tokenizer: path().doc('Path of tokenizer.json in the source; tokenizer_config.json is read beside it.').defaultsTo('tokenizer.json'),
+  tokenizer: path().doc('Path of tokenizer.json in the source; tokenizer_config.json, sentence_bert_config.json, config.json and 1_Pooling/config.json are read beside it where they are.').defaultsTo('tokenizer.json'),
   output: k.string({ max: 256, min: 1 }).doc('Name of the output tensor.').defaultsTo('sentence_embedding where the graph has it, else its first output'),
-  pooling: k.oneOf(['None', 'Mean', 'Cls', 'Last']).doc('How [batch, sequence, hidden] becomes [batch, hidden]. None: the output is pooled already.').defaultsTo('None'),
+  pooling: k.oneOf(['None', 'Mean', 'Cls', 'Last']).doc('How [batch, sequence, hidden] becomes [batch, hidden]. None: the output is pooled already.').defaultsTo('None for an output of rank 2; else what 1_Pooling/config.json says, else Mean'),
   normalize: k.boolean().doc('Whether vectors are scaled to length 1.').defaultsTo('true'),
-  maxTokens: k.integer({ min: 1, max: 131072 }).doc('Tokens of one text, special tokens included.').defaultsTo('512'),
+  maxTokens: k.integer({ min: 1, max: 131072 }).doc('Tokens of one text, special tokens included.').defaultsTo('max_seq_length of sentence_bert_config.json or model_max_length of tokenizer_config.json, at most the positions in config.json; 512 where none says'),
   onTooLong: k.oneOf(['Truncate', 'Refuse']).doc('What happens to a longer text.').defaultsTo('Truncate'),
 });
 
@@ -92,25 +93,62 @@ const batching = k.object({
     .planned(),
 });
 
-const quantity = k.intOrString(quantityPattern);
+const quantity = () => k.intOrString(quantityPattern, { max: 32 });
 const memory = k
   .object({
-    limit: k.string({ max: 24, pattern: quantityPattern }).doc('Request and limit of the runtime container. The server stays under it by refusing work.').optional(),
+    limit: quantity().doc('Request and limit of the runtime container. The server stays under it by refusing work.').optional(),
     arena: k.oneOf(['Auto', 'On', 'Off']).doc("ONNX Runtime's memory arena. Auto: off where input shapes vary, because it never shrinks.").defaultsTo('Auto'),
-    kvCache: k.string({ max: 24, pattern: quantityPattern }).planned(),
+    kvCache: quantity().planned(),
   })
   // "512m" is half a byte, and a common slip.
-  .rule({ rule: "!has(self.limit) || quantity(self.limit).compareTo(quantity('64Mi')) >= 0", message: 'a runtime needs 64Mi at the least; megabytes are written Mi, not m', fieldPath: '.limit' });
+  .rule({ rule: "!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('64Mi')) >= 0", message: 'a runtime needs 64Mi at the least; megabytes are written Mi, not m', fieldPath: '.limit' });
 
 const noMemory = (field: 'requests' | 'limits') => ({
   rule: `!has(self.${field}) || !('memory' in self.${field})`,
   message: 'memory is set by spec.memory.limit',
   fieldPath: `.${field}`,
 });
-const resources = k
-  .object({ requests: k.map(quantity, { max: 16 }).optional(), limits: k.map(quantity, { max: 16 }).optional() })
-  .rule(noMemory('requests'))
-  .rule(noMemory('limits'));
+const amount = (of: 'requests' | 'limits'): string => `quantity(string(self.${of}[name]))`;
+const isAbove = `name in self.limits && ${amount('requests')}.isGreaterThan(${amount('limits')})`;
+const firstAbove = `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its limit, ' + string(self.limits[name]))[0]`;
+
+const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
+const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
+
+/** What the API server would refuse later, for every pod of the revision. */
+const requestsFit: readonly CelRule[] = [
+  {
+    rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,
+    messageExpression: `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise resources.limits'`,
+    message: 'a request is above its limit, so no pod could be made: lower resources.requests or raise resources.limits',
+    fieldPath: '.requests',
+  },
+  {
+    rule: `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
+    message: 'devices (a name with "/") and hugepages cannot be overcommitted: give the request and the limit the same amount',
+    fieldPath: '.requests',
+  },
+  {
+    rule: `!has(self.limits) || self.limits.all(name, !${isDevice} || ${amount('limits')}.isInteger())`,
+    message: 'devices (a name with "/") and hugepages are counted in whole numbers',
+    fieldPath: '.limits',
+  },
+  ...(['requests', 'limits'] as const).map((field) => ({
+    rule: `!has(self.${field}) || self.${field}.all(name, ${isKnown})`,
+    message: 'a container has only cpu, memory, ephemeral-storage, hugepages-SIZE and devices (a name with "/")',
+    fieldPath: `.${field}`,
+  })),
+];
+const requirements = () => k.object({ requests: k.map(quantity(), { max: 16 }).optional(), limits: k.map(quantity(), { max: 16 }).optional() });
+const resources = requestsFit.reduce((schema, rule) => schema.rule(rule), requirements()).rule(noMemory('requests')).rule(noMemory('limits'));
+
+/** Its process alone has 51 MB of anonymous memory at rest; golden cases and samples come on top. */
+const sidecarMemory = '96Mi';
+const sidecarResources = requestsFit.reduce((schema, rule) => schema.rule(rule), requirements()).rule({
+  rule: `!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
+  message: `the sidecar needs ${sidecarMemory} at the least`,
+  fieldPath: '.limits',
+});
 
 const warmup = k
   .object({
@@ -158,7 +196,13 @@ export const revisionFields = {
   resources: resources.doc('CPU and devices of the runtime container, as in a pod; memory is spec.memory.limit.').optional(),
   warmup: warmup.doc('What a pod does before it is ready.').optional(),
   runtime: k
-    .object({ image: k.string({ max: 512, min: 1 }).doc('Image of the runtime.').defaultsTo("the operator's, frozen when the revision is made") })
+    .object({
+      image: k.string({ max: 512, min: 1 }).doc('Image of the runtime.').defaultsTo("the operator's, frozen when the revision is made"),
+      sidecar: k
+        .object({ resources: sidecarResources.doc('Requests and limits of the sidecar container, each in place of its default: requests 10m CPU and 96Mi, limits 500m CPU and 192Mi.').optional() })
+        .doc('The container that reports how the runtime is doing.')
+        .optional(),
+    })
     .doc('Which runtime serves it.')
     .optional(),
   template: template.doc('What else the pods should carry.').optional(),

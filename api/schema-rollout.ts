@@ -5,8 +5,9 @@
  */
 import { k } from './schema-builder.ts';
 import { configMapRef, digest, duration } from './schema-revision.ts';
+import { percentPattern } from './units.ts';
 
-const percent = () => k.string({ max: 8, pattern: '^[0-9]{1,3}(\\.[0-9]{1,4})?%$' });
+const percent = () => k.string({ max: 8, pattern: percentPattern });
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
 const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
 

@@ -7,12 +7,12 @@
 
 /** The grammar of a duration, also used by the CRD: "200ms", "15m", "1h30m", "0ms". */
 export const durationPattern = '^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$';
-/** The grammar of a quantity, also used by the CRD: "2Gi", "500m", "1e9", "1.5". */
-export const quantityPattern = '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]{1,2})?$';
+/** The grammar of a percentage, also used by the CRD: "15%", "0.5%". */
+export const percentPattern = '^[0-9]{1,3}(\\.[0-9]{1,4})?%$';
 
 /** @returns the share that a percentage of the CRD's grammar stands for, "15%" → 0.15, or undefined */
 export function parsePercent(text: string): number | undefined {
-  return /^[0-9]{1,3}(\.[0-9]{1,4})?%$/.test(text) ? Number(text.slice(0, -1)) / 100 : undefined;
+  return new RegExp(percentPattern).test(text) ? Number(text.slice(0, -1)) / 100 : undefined;
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -39,20 +39,7 @@ export function formatDurationMs(ms: number): string {
   return text;
 }
 
-/** By exponent, so that 700m and 0.7 are one number: 700 × 10⁻³ would not be. */
-const decimalExponents: Readonly<Record<string, number>> = { m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
-const suffixes: Readonly<Record<string, number>> = {
-  Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50, Ei: 2 ** 60,
-};
-
-/** @returns the number a Kubernetes quantity stands for (bytes of memory, cores of CPU), or undefined */
-export function parseQuantity(text: string): number | undefined {
-  if (text.length > 64 || !new RegExp(quantityPattern).test(text)) return undefined;
-  const [, amount = '', suffix = ''] = /^([0-9.]+)(.*)$/.exec(text) ?? [];
-  if (suffix.startsWith('e')) return Number(`${amount}${suffix}`);
-  const exponent = decimalExponents[suffix];
-  return exponent === undefined ? Number(amount) * (suffixes[suffix] ?? NaN) : Number(`${amount}e${exponent}`);
-}
+const suffixes: Readonly<Record<string, number>> = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 };
 
 /** Prints bytes the way people write limits: the largest binary unit that loses nothing beyond 1 %. */
 export function formatBytes(bytes: number): string {

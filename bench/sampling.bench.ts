@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { nativeEnvironment } from '../api/names.ts';
 import { besideHeader } from '../runtime/agreement/beside.ts';
 import { pauseTimes } from '../runtime/agreement/replayer.ts';
+import { withToken } from '../test/support/door.ts';
 import { writeModel } from '../test/support/onnx-models.ts';
 import { binaryShot, load, median, post, quantile, type Shot } from './support/load.ts';
 import { mlp } from './support/mlp.ts';
@@ -40,7 +41,7 @@ async function start(model: string, workers: number): Promise<Server> {
 /** Does what a sidecar does once a second, takings by two candidates included. */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
-    send({ host: '127.0.0.1', port: metricsPort, method, path, headers: { 'content-length': '0' } }, (response) => response.resume()).on('error', () => {}).end();
+    send({ host: '127.0.0.1', port: metricsPort, method, path, headers: { 'content-length': '0', ...withToken } }, (response) => response.resume()).on('error', () => {}).end();
   };
   const turn = (): void => {
     ask('GET', `/counters?sample=${share}`);
@@ -58,7 +59,7 @@ function replays({ metricsPort }: Server, shot: Shot, times: number | undefined)
   const loop = async (): Promise<void> => {
     while (!stopped) {
       const at = performance.now();
-      const status = await post({ port: metricsPort }, { ...shot, headers: { ...shot.headers, [besideHeader]: '1' } }, agent);
+      const status = await post({ port: metricsPort }, { ...shot, headers: { ...shot.headers, ...withToken, [besideHeader]: '1' } }, agent);
       if (status === 200) done += 1;
       await new Promise((resolve) => setTimeout(resolve, status === 200 ? (performance.now() - at) * (times ?? 0) : 200));
     }

@@ -98,7 +98,7 @@ function isTaken(object: Manifest, path: string, value: unknown): boolean {
 function hintFor(object: Manifest, path: string, message: string): string | undefined {
   const value = valueAt(object, path);
   const schema = schemaAt(published, path);
-  if (message.includes('must be of type string') && (typeof value === 'number' || typeof value === 'boolean')) return asText(object, path, value) ?? schema?.description;
+  if (/must be of type (integer,)?string/.test(message) && (typeof value === 'number' || typeof value === 'boolean')) return asText(object, path, value) ?? schema?.description;
   if (message.startsWith('Unsupported value')) return nearestOf(value, schema);
   const patternIsAllItSays = /should match|Too long|must be of type|^Required value$/.test(message);
   return patternIsAllItSays ? schema?.description : undefined;

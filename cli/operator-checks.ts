@@ -7,7 +7,7 @@
 import { AppError } from '../api/errors.ts';
 import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
-import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { parseDurationMs } from '../api/units.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.ts';
 import { planOf } from '../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../operator/rollout/plan.ts';
@@ -18,7 +18,7 @@ type Check = (spec: OnnxModelSpec) => readonly Finding[];
 const error = (path: string, message: string, hint?: string): Finding => ({ severity: 'error', path, message, ...(hint === undefined ? {} : { hint }) });
 const warning = (path: string, message: string, hint?: string): Finding => ({ ...error(path, message, hint), severity: 'warning' });
 
-const checks: readonly Check[] = [readByTheOperator, requestsUnderLimits, podLabels, deadlines, stepsThatMeanSomething, intentsInFiles, localFiles];
+const checks: readonly Check[] = [readByTheOperator, podLabels, deadlines, stepsThatMeanSomething, intentsInFiles, localFiles];
 
 /** @param object with a spec that passed the schema */
 export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly Finding[] {
@@ -35,19 +35,6 @@ function readByTheOperator(spec: OnnxModelSpec): readonly Finding[] {
       const { field, problem } = thrown.params as { readonly field: string; readonly problem: string };
       return [error(field, problem)];
     }
-  });
-}
-
-/** The API server would take the model and then refuse its pods. */
-function requestsUnderLimits({ resources = {} }: OnnxModelSpec): readonly Finding[] {
-  const { requests = {}, limits = {} } = resources;
-  return Object.entries(requests).flatMap(([name, request]) => {
-    const limit = limits[name];
-    const [asked, most] = [parseQuantity(String(request)), parseQuantity(String(limit ?? ''))];
-    const path = `spec.resources.requests.${name}`;
-    if (asked === undefined || limit === undefined || most === undefined) return [];
-    if (asked > most) return [error(path, `${request} is more than the limit, ${limit}: no pod could be made`)];
-    return name.includes('/') && asked !== most ? [error(path, `${request} is not the limit, ${limit}: a device is requested as often as it is limited`)] : [];
   });
 }
 

@@ -12,7 +12,8 @@ export const cliManager = 'onnx-cli';
 type Meta = { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>>; readonly managedFields?: unknown };
 type Owned = { readonly manager: string; readonly operation: string; readonly fields: unknown };
 
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+/** What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new manifest. */
+export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 function ownersOf({ managedFields }: Meta): readonly Owned[] {
   if (!Array.isArray(managedFields)) return [];
@@ -27,7 +28,7 @@ export function ownRolloutFields(metadata: Meta): readonly string[] {
 /** Who, beside this command, keeps a field of spec.rollout in a manifest and so will put its own value back. */
 export function manifestOwners(metadata: Meta, field: string): readonly string[] {
   const appliers = ownersOf(metadata).filter(({ manager, operation, fields }) => manager !== cliManager && operation === 'Apply' && rolloutFields(fields).includes(field));
-  const inManifest = Object.hasOwn(rolloutOf(parsed(metadata.annotations?.[lastApplied])), field);
+  const inManifest = Object.hasOwn(rolloutOf(parsed(metadata.annotations?.[lastAppliedAnnotation])), field);
   return [...appliers.map(({ manager }) => manager), ...(inManifest ? ['kubectl apply'] : [])];
 }
 
@@ -36,6 +37,14 @@ function rolloutFields(fieldsV1: unknown): readonly string[] {
   const spec = isRecord(fieldsV1) ? fieldsV1['f:spec'] : undefined;
   const rollout = isRecord(spec) ? spec['f:rollout'] : undefined;
   return isRecord(rollout) ? Object.keys(rollout).map((key) => key.replace(/^f:/, '')) : [];
+}
+
+/** The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read. */
+export function lastAppliedWith(metadata: Meta, revisionPart: Readonly<Record<string, unknown>>, names: readonly string[]): string | undefined {
+  const manifest = parsed(metadata.annotations?.[lastAppliedAnnotation]);
+  if (!isRecord(manifest) || !isRecord(manifest['spec'])) return undefined;
+  const rest = Object.entries(manifest['spec']).filter(([name]) => !names.includes(name));
+  return `${JSON.stringify({ ...manifest, spec: { ...Object.fromEntries(rest), ...revisionPart } })}\n`;
 }
 
 function rolloutOf(manifest: unknown): Readonly<Record<string, unknown>> {

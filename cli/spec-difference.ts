@@ -27,7 +27,7 @@ export function differenceLines(all: readonly Difference[]): readonly string[] {
   return all.flatMap(({ path, before, after }) => [...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]), ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`])]);
 }
 
-type Operation = { readonly op: 'test' | 'add' | 'remove' | 'replace'; readonly path: string; readonly value?: unknown };
+export type Operation = { readonly op: 'test' | 'add' | 'remove' | 'replace'; readonly path: string; readonly value?: unknown };
 
 /** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly Operation[] {

@@ -1,21 +1,24 @@
 /**
  * `kubectl-onnx undo`: puts the spec of an older revision back, which then is rolled out like any change.
  *
- * Owns:  which revision is the one before, and that exactly the fields that make a revision are replaced.
+ * Owns:  which revision is the one before, that exactly the fields that make a revision are replaced, and that they are
+ *        whose the manifest is afterwards.
  * Ends:  0 when it is written, or would be with --dry-run, or is so already; 2 when there is nothing to go back to;
  *        with --wait as `wait` does.
  */
-import { AppError } from '../api/errors.ts';
-import type { OnnxModel } from '../api/onnxmodel.ts';
+import { AppError, messageOf } from '../api/errors.ts';
+import { revisionFieldNames, type OnnxModel } from '../api/onnxmodel.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
 import { changeModel, observed, type Change } from './change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from './cluster-flags.ts';
-import { openCluster } from './cluster.ts';
-import { gitOwner } from './ownership.ts';
+import { applierOf, handedOver, type Entry } from './cluster/hand-over.ts';
+import { openCluster, type Cluster } from './cluster.ts';
+import type { ModelRef } from './models.ts';
+import { cliManager, gitOwner, lastAppliedAnnotation, lastAppliedWith, ownRolloutFields } from './ownership.ts';
 import { plainLine } from './plain-text.ts';
 import { namedRevision, rememberedRevisions, type Remembered } from './remembered-revisions.ts';
-import { differenceLines, differences, revisionPart, revisionPatch } from './spec-difference.ts';
+import { differenceLines, differences, revisionPart, revisionPatch, type Operation } from './spec-difference.ts';
 import { standingOf } from './standing.ts';
 import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 
@@ -23,7 +26,9 @@ export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 
 Writes the spec of an older revision back, field for field; replicas, traffic and rollout stay as they are. That is a
 change like any other: it is rolled out, at once where the old pods are still there. Without --to it goes to the revision
-that was promoted last before the present spec.
+that was promoted last before the present spec. The fields that are written become those of whoever applies the manifest,
+so that the next apply from Git may change or remove them. Intents of this command that would end or skip the rollout
+(abortRevision of that revision, promoteRevision, resumeStep) are taken out.
 
   --to REVISION       ten hex digits, or their beginning, four at the least
   --dry-run           only show what would change
@@ -48,13 +53,16 @@ export async function undo(argv: readonly string[], write: (text: string) => voi
   const ref = { name, namespace: values.namespace ?? cluster.namespace };
   const remembered = await rememberedRevisions(cluster, ref, stop);
   let said: readonly string[] = [];
+  let heir: Entry | undefined;
   const decide = (model: OnnxModel): Change | undefined => {
+    heir = applierOf(model.metadata);
     const target = values.to === undefined ? previous(model, remembered) : namedRevision(remembered, values.to, '--to');
     const back = backTo(model, target);
     said = back.lines;
     return values['dry-run'] ? undefined : back.change;
   };
   const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, settled: values.to === undefined ? observed : undefined }, decide);
+  if (!values['dry-run']) said = [...said, ...(await giveToApplier(cluster, ref, heir, stop))];
   const last = written ? 'written' : values['dry-run'] ? 'not written (--dry-run)' : 'nothing to do';
   write([...said, `${ref.namespace}/${name}: undo: ${last}`].map((line) => `${line}\n`).join(''));
   return plan === undefined || !written ? exitCodes.ok : waitFor(cluster, ref, plan, { write, stop });
@@ -93,8 +101,39 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
   const guard = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [`back to ${target.revision}, the spec of generation ${target.generation}:`, ...differenceLines(changes).map((line) => `  ${plainLine(line)}`), ...warningsOf(model)],
-    change: { type: 'application/json-patch+json', body: [guard, ...revisionPatch(now, target.written)] },
+    change: { type: 'application/json-patch+json', body: [guard, ...revisionPatch(now, target.written), ...intentsPatch(model, target.revision), ...annotationPatch(model, target)] },
   };
+}
+
+/** Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back later. */
+function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly Operation[] {
+  const isOver = (field: string): boolean => field === 'promoteRevision' || field === 'resumeStep' || (field === 'abortRevision' && rollout.abortRevision === target);
+  return ownRolloutFields(metadata).filter((field) => isOver(field) && Object.hasOwn(rollout, field)).map((field) => ({ op: 'remove', path: `/spec/rollout/${field}` }));
+}
+
+/** A client-side apply removes only what its annotation has: without this, what is written here would stay for ever. */
+function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly Operation[] {
+  const value = lastAppliedWith(metadata, written, revisionFieldNames);
+  return value === undefined ? [] : [{ op: 'replace', path: `/metadata/annotations/${lastAppliedAnnotation.replaceAll('/', '~1')}`, value }];
+}
+
+/**
+ * A server-side apply removes only what its manager owns: the fields written above become the applier's.
+ *
+ * @returns what to tell the user
+ */
+async function giveToApplier(cluster: Cluster, ref: ModelRef, heir: Entry | undefined, signal: AbortSignal): Promise<readonly string[]> {
+  if (heir === undefined) return [];
+  try {
+    await changeModel(cluster, ref, { clock: systemClock, signal }, ({ metadata }) => {
+      const managedFields = handedOver(metadata, heir);
+      return managedFields === undefined ? undefined : { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: metadata.resourceVersion, managedFields } } };
+    });
+    return [];
+  } catch (error) {
+    const why = plainLine(messageOf(error));
+    return [`warning: the fields stay owned by ${cliManager} (${why}): the next apply of ${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`];
+  }
 }
 
 function warningsOf({ metadata, spec }: OnnxModel): readonly string[] {

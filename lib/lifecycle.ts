@@ -46,7 +46,7 @@ export function signalHandler({ clock, end, endNow }: SignalDoors): (name: strin
     if (state !== 'Running') return;
     state = 'Ending';
     // setImmediate: after a blocked event loop, timers run before the signals that came meanwhile.
-    clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')).unref());
+    clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')));
     end(name);
   };
 }

@@ -3,21 +3,23 @@
  *
  * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
  * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
- *        left it. A manifest that is refused holds up its own revision only; the pass then fails and names it.
+ *        left it; nothing that is wanted is a leftover, whatever its labels say. A manifest that is refused holds up its
+ *        own revision only; the pass then fails and names it.
  * Traffic: the entry Service selects by the serving mark only once the pods have it (serving-pods.ts); a route is
  *        written only where the cluster has routes.
  */
 import { AppError, kindOf, messageOf } from '../api/errors.ts';
-import { annotations, fieldManager, labels } from '../api/names.ts';
+import { annotations, childName, labels } from '../api/names.ts';
 import type { Clock } from '../lib/clock.ts';
-import { isApplied, stamped } from './drift.ts';
-import { childTypes } from './kube-objects.ts';
+import { stamped } from './drift.ts';
+import { typeOfChild } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
-import type { ResourceType } from './kube/resource-type.ts';
 import type { ApplyFailure, Seen } from './observe.ts';
 import type { RecentWrites } from './recent-writes.ts';
+import { revisionOfChild } from './reconcile/ownership.ts';
+import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './reconcile/put-child.ts';
 import type { Manifest } from './resources/objects.ts';
 import { markPods, selectsMarks, sharing, unmarkPods, type Marking } from './serving-pods.ts';
 import type { TrafficMemory } from './traffic-memory.ts';
@@ -31,6 +33,10 @@ export type Applied = {
   readonly recheckMs?: number;
   readonly failure?: ApplyFailure;
   readonly error?: unknown;
+  /** What was refused is tried again after this long; absent: as every failure is. */
+  readonly retryMs?: number;
+  /** What in the children is not as wanted and stays, a sentence each. */
+  readonly told?: readonly string[];
 };
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
@@ -46,33 +52,72 @@ export async function apply(hands: Hands, seen: Seen, { decision, manifests }: W
   return { ...put, ...recheckMs, ...(await clearAway(hands, seen, { decision, manifests, writes })) };
 }
 
+type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
+
 async function putAll(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
-  const { recent, clock } = hands;
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
-  let writes = 0;
-  let hasReverted = false;
-  let failed: { readonly error: unknown; readonly failure: ApplyFailure } | undefined;
+  const course = new Course(decision);
   for (const manifest of manifests) {
-    // What belongs to a revision that was refused waits; the others and their traffic do not wait for it.
-    if (failed !== undefined && concerns(failed.failure, manifest, decision)) continue;
-    const identity = identityOf(manifest);
-    const known = recent.newest(identity, live.get(identity), clock.monotonic());
-    if (isApplied(manifest, known)) continue;
-    try {
-      await put(hands, manifest, known);
-      writes += 1;
-      hasReverted ||= isRevert(manifest, known);
-    } catch (error) {
-      failed ??= { error, failure: failureOf(manifest, error) };
-    }
+    if (course.isHeldUp(manifest)) continue;
+    const known = hands.recent.newest(identityOf(manifest), live.get(identityOf(manifest)), hands.clock.monotonic());
+    course.note(manifest, known, await putOne(hands, manifest, known));
+    course.told.push(...toldOf(hands, manifest, known));
   }
-  if (hasReverted) hands.traffic.noteRevert(clock.monotonic());
-  return { writes, ...(hasReverted ? { hasReverted } : {}), ...failed };
+  if (course.hasReverted) hands.traffic.noteRevert(hands.clock.monotonic());
+  const { writes, told, hasReverted, failed } = course;
+  return { writes, told, ...(hasReverted ? { hasReverted } : {}), ...failed };
 }
 
-async function put({ client, call, recent, clock }: Hands, manifest: Manifest, known: KubeObject | undefined): Promise<void> {
-  if (known === undefined) await assertFree(client, manifest, call);
-  recent.remember(identityOf(manifest), await client.apply<KubeObject>(typeOf(manifest.kind), manifest, { ...call, fieldManager, force: true }), clock.monotonic());
+/** How the putting of one pass goes. */
+class Course {
+  writes = 0;
+  hasReverted = false;
+  failed: Failed | undefined;
+  readonly told: string[] = [];
+  readonly #decision: Decision;
+  /** Revisions whose frozen template no cache has shown yet. */
+  readonly #unread = new Set<Revision | undefined>();
+
+  constructor(decision: Decision) {
+    this.#decision = decision;
+  }
+
+  /**
+   * What belongs to a revision that was refused waits; the others and their traffic do not wait for it. A frozen
+   * template is read before pods are made by it: applying another one would restart them.
+   */
+  isHeldUp(manifest: Manifest): boolean {
+    return this.#unread.has(manifest.metadata.labels[labels.revision]) || (this.failed !== undefined && concerns(this.failed.failure, manifest, this.#decision));
+  }
+
+  note(manifest: Manifest, known: KubeObject | undefined, done: Put | Failed): void {
+    if ('error' in done) {
+      this.failed ??= done;
+      return;
+    }
+    this.writes += done.writes;
+    this.hasReverted ||= done.writes > 0 && isRevert(manifest, known);
+    if (done.isNews === true && manifest.kind === 'ControllerRevision') this.#unread.add(manifest.metadata.labels[labels.revision]);
+  }
+}
+
+async function putOne(hands: Hands, manifest: Manifest, known: KubeObject | undefined): Promise<Put | Failed> {
+  const now = hands.clock.monotonic();
+  const due = dueOf(hands, manifest, known);
+  if (due.kind === 'none') return { writes: 0 };
+  if (due.kind === 'refused') return { error: due.refusal.error, failure: failureOf(manifest, due.refusal.error), retryMs: due.refusal.untilMs - now };
+  try {
+    return await putChild(hands, manifest, known);
+  } catch (error) {
+    if (!isLasting(error)) return { error, failure: failureOf(manifest, error) };
+    const { untilMs } = hands.recent.noteRefused(identityOf(manifest), refusalKey(manifest, known), error, now);
+    return { error, failure: failureOf(manifest, error), retryMs: untilMs - now };
+  }
+}
+
+/** Trying again at once cannot help, and nobody tells us when it would. */
+function isLasting(error: unknown): boolean {
+  return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
 
 /** The route that we applied last is the one that is wanted, and yet it differs: somebody else has written it. */
@@ -82,10 +127,11 @@ function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
 
 async function clearAway(hands: Hands, seen: Seen, { decision, manifests, writes }: Wanted & { readonly writes: number }): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
   const unmarking = await unmarkPods(hands, seen, decision);
-  const leftovers = leftoversOf(seen, { decision, manifests });
+  const present = new Set(seen.children.map(({ metadata }) => metadata.uid ?? ''));
+  const leftovers = leftoversOf(seen, { decision, manifests }).filter(({ metadata: { uid } }) => !hands.recent.wasDeleted(uid, present));
   for (const leftover of leftovers) {
     await remove(hands.client, leftover, hands.call);
-    hands.recent.forget(identityOf(leftover));
+    hands.recent.forget(identityOf(leftover), leftover.metadata.uid);
   }
   return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
 }
@@ -117,25 +163,6 @@ function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision)
   return failure.revision === undefined || concerned.includes(failure.revision);
 }
 
-/**
- * Our fields are applied by force, so a name that somebody else uses must not be touched: a user's Service of
- * that name, or a child of a model that was deleted a moment ago and is being collected.
- *
- * @throws AppError NAME_TAKEN
- */
-async function assertFree(client: KubeClient, { kind, metadata: { name, namespace, ownerReferences } }: Manifest, call: CallOptions): Promise<void> {
-  let found: KubeObject;
-  try {
-    found = await client.get<KubeObject>(typeOf(kind), { name, namespace }, call);
-  } catch (error) {
-    if (isNotFound(error)) return;
-    throw error;
-  }
-  const owners = found.metadata.ownerReferences ?? [];
-  if (owners.some((owner) => owner.uid === ownerReferences[0]?.uid)) return;
-  throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
-}
-
 function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
   const revision = manifest.metadata.labels[labels.revision];
   const message = `${manifest.kind} ${manifest.metadata.name} cannot be applied: ${messageOf(error)}`;
@@ -145,19 +172,26 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
 
 /**
  * Children of revisions that the decision does not run, the oldest revisions past the limit, a route that is not asked
- * for, and what was kept of a rollout (operator/gates) that is over.
+ * for, and what was kept of a rollout (operator/gates) that is over. What is wanted is known by kind and name, and a
+ * child's revision by its name: labels may be changed by anybody, and a cache may show an old one.
  */
 export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readonly KubeObject[] {
-  const wanted = new Set(manifests.map(identityOf));
+  const model = seen.model.metadata.name;
   const running = new Set(decision.run.map((entry) => entry.revision));
   const remembered = revisionsToKeep(seen, decision, running);
+  const wanted = new Set([...manifests.map(identityOf), `Service/${model}`, ...[...running].flatMap((revision) => namesOf(model, revision))]);
   return seen.children.filter((object) => {
-    if (object.metadata.deletionTimestamp !== undefined) return false;
+    if (object.metadata.deletionTimestamp !== undefined || wanted.has(identityOf(object))) return false;
     if (object.kind === 'HTTPRoute') return seen.plan.router !== 'HTTPRoute';
-    const revision = object.metadata.labels?.[labels.revision];
-    if (revision === undefined) return object.kind === 'ConfigMap' && !wanted.has(identityOf(object));
+    const revision = revisionOfChild(object, model);
+    if (revision === undefined) return object.kind === 'ConfigMap';
     return object.kind === 'ControllerRevision' ? !remembered.has(revision) : !running.has(revision);
   });
+}
+
+/** Also of a revision whose record is missing, which has no manifests. */
+function namesOf(model: string, revision: Revision): readonly string[] {
+  return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map((kind) => `${kind}/${childName(model, revision)}`);
 }
 
 function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Revision>): ReadonlySet<Revision> {
@@ -169,7 +203,7 @@ function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Re
 }
 
 async function remove(client: KubeClient, object: KubeObject, call: CallOptions): Promise<void> {
-  const type = typeOf(object.kind);
+  const type = typeOfChild(object.kind);
   const { name, namespace, uid } = object.metadata;
   try {
     await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
@@ -177,15 +211,4 @@ async function remove(client: KubeClient, object: KubeObject, call: CallOptions)
     // Somebody was faster.
     if (!isNotFound(error)) throw error;
   }
-}
-
-function typeOf(kind: string): ResourceType {
-  const type = childTypes.find((one) => one.kind === kind);
-  if (type === undefined) throw new AppError('KIND_UNKNOWN', { kind });
-  return type;
-}
-
-/** Names are unique within a kind and namespace. */
-function identityOf(object: { readonly kind: string; readonly metadata: { readonly name: string } }): string {
-  return `${object.kind}/${object.metadata.name}`;
 }

@@ -20,10 +20,12 @@ export type Facts = {
   readonly reports: readonly Report[];
   /** An object that could not be written in the pass before. */
   readonly failure?: Trouble;
+  /** What in the children is not as wanted and stays, a sentence each. */
+  readonly told?: readonly string[];
 };
 
 export function claimsOf(facts: Facts): readonly Claim[] {
-  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady];
+  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady, childrenModified];
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
@@ -67,11 +69,19 @@ function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Rea
   return { reason: 'ApplyFailed', message: failure.message };
 }
 
-function available({ decision, seen }: Facts): Claim {
-  const { serve } = decision;
+function available(facts: Facts): Claim {
+  const { decision: { serve }, seen } = facts;
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
-  if (serve !== null && pods > 0) return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
-  return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+  if (serve === null || pods === 0) return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+  const problem = unreachable(facts);
+  if (problem !== undefined) return claim('Available', 'False', 'NotSelected', `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`);
+  return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
+}
+
+/** By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway. */
+function unreachable({ seen: { traffic }, plan }: Facts): string | undefined {
+  if (plan.router !== 'Service' || traffic?.shares !== undefined) return undefined;
+  return traffic?.problem ?? 'there is no entry Service yet';
 }
 
 /** A pause is expected, and no fault: Reconciling stays. */
@@ -82,7 +92,11 @@ function paused({ decision }: Facts): Claim | undefined {
 
 function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
-  if (record?.resolved !== undefined) return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${record.resolved.served ?? record.resolved.digest}`);
+  if (record?.resolved !== undefined) {
+    const { digest, served = digest, leftOut } = record.resolved;
+    const without = leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
+    return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${served}${without}`);
+  }
   return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 
@@ -143,6 +157,12 @@ function isAsDecided(shares: Readonly<Record<string, number>>, { serve, canary }
   if (canary === undefined) return serve !== null && shares[serve] === 100;
   const share = shares[canary.revision] ?? 0;
   return router === 'HTTPRoute' ? Math.abs(share - canary.weight) < 0.5 : share > 0;
+}
+
+/** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */
+function childrenModified({ told = [] }: Facts): Claim | undefined {
+  if (told.length === 0) return undefined;
+  return claim('ChildrenModified', 'True', 'ForeignFields', `not as the operator wants it, and left so: ${told.join('; ')}`);
 }
 
 function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {

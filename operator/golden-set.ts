@@ -5,26 +5,32 @@
  *        is said while it cannot be. From then on the revision's own ConfigMap holds the bytes, and a change of the
  *        user's, or of the gate, counts from the next rollout on.
  * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of the
- *        model waits for it. One that was promoted before, is pinned or promoted by request needs no set.
+ *        model waits for it. One that is proven, pinned or promoted by request needs no set.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden, goldenLimits } from '../api/defaults.ts';
 import { messageOf } from '../api/errors.ts';
-import { labels } from '../api/names.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
 import type { GoldenConfig } from '../api/runtime-config.ts';
 import { pickGoldenFile, type Picked } from './golden-file.ts';
-import { configMaps, type ConfigMap } from './kube-objects.ts';
+import { configMaps, controllerRevisions, type ConfigMap } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { Seen } from './observe.ts';
+import { revisionOfChild } from './reconcile/ownership.ts';
 import type { FrozenGolden, GoldenFile, RevisionRecord } from './resources/objects.ts';
 import { readFrozenGolden } from './resources/revisions.ts';
 import { isExempt } from './rollout/decisions.ts';
 import { candidateOf, stableOf, type Revision, type RolloutState, type Trouble } from './rollout/state.ts';
 
-type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOptions };
+type Hands = { readonly client: Pick<KubeClient, 'get'>; readonly call: CallOptions; readonly frozen?: FrozenMemory };
+
+/**
+ * What this process knows to be frozen of a model's revisions. It outweighs what the objects say, which anybody can
+ * change and which is told nowhere else; a process that begins believes the objects.
+ */
+export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 
 export type Frozen = {
   /** With the golden sets of all revisions, and the trouble of one whose set cannot be had. */
@@ -38,26 +44,36 @@ export const goldenRecheckMs = 5_000;
 
 /** @throws only when the pass was ended */
 export async function freezeGolden(hands: Hands, seen: Seen): Promise<Frozen> {
-  const known = withKnown(seen);
+  const known = withKnown(seen, hands.frozen ?? new Map());
   const { target } = seen.rollout;
   const record = known.records.get(target);
   if (record === undefined || !isNeeded(known, record)) return { seen: known };
   const found = await freeze(hands, known, record);
+  if ('config' in found) hands.frozen?.set(target, { ...hands.frozen.get(target), golden: found });
   if ('config' in found) return { seen: { ...known, records: new Map(known.records).set(target, { ...record, golden: found }) } };
   return { seen: withTrouble(known, target, found), held: target };
 }
 
-/** What is frozen already, read from the revisions' ConfigMaps. */
-function withKnown(seen: Seen): Seen {
+/** What is frozen already: as it is remembered, else read from the revisions' own objects. */
+function withKnown(seen: Seen, memory: FrozenMemory): Seen {
   const records = new Map(seen.records);
+  for (const revision of memory.keys()) if (!records.has(revision)) memory.delete(revision);
   for (const object of seen.children) {
-    const revision = object.metadata.labels?.[labels.revision];
-    const record = revision === undefined ? undefined : records.get(revision);
-    if (object.kind !== configMaps.kind || record === undefined || revision === undefined) continue;
-    const golden = readFrozenGolden(object as ConfigMap);
-    if (golden !== undefined && isWhole(golden)) records.set(revision, { ...record, golden });
+    const revision = revisionOfChild(object, seen.model.metadata.name);
+    const record = records.get(revision ?? '');
+    if (record !== undefined) memory.set(record.revision, { ...frozenIn(object, record), ...memory.get(record.revision) });
+  }
+  for (const [revision, known] of memory) {
+    const record = records.get(revision);
+    if (record !== undefined) records.set(revision, { ...record, ...known });
   }
   return { ...seen, records };
+}
+
+function frozenIn(object: KubeObject, { generation }: RevisionRecord): { readonly generation?: number; readonly golden?: FrozenGolden } {
+  if (object.kind === controllerRevisions.kind) return { generation };
+  const golden = object.kind === configMaps.kind ? readFrozenGolden(object as ConfigMap) : undefined;
+  return golden !== undefined && isWhole(golden) ? { golden } : {};
 }
 
 /** Somebody may have changed our ConfigMap by hand: then it is not what was frozen. */

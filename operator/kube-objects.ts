@@ -4,6 +4,7 @@
  * Owns: which fields of other people's objects the operator relies on. Everything is optional that a server
  *       may leave out. Plain JSON, times as strings.
  */
+import { AppError } from '../api/errors.ts';
 import { api } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { KubeObject } from './kube/object.ts';
@@ -40,7 +41,10 @@ export type Deployment = KubeObject & {
   };
   readonly status?: { readonly conditions?: readonly PodCondition[] };
 };
-export type Service = KubeObject & { readonly spec?: { readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string } };
+export type ServicePort = { readonly name?: string; readonly port: number; readonly targetPort?: number | string; readonly protocol?: string };
+export type Service = KubeObject & {
+  readonly spec?: { readonly type?: string; readonly selector?: Readonly<Record<string, string>>; readonly clusterIP?: string; readonly ports?: readonly ServicePort[] };
+};
 export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>>; readonly binaryData?: Readonly<Record<string, string>> };
 
 /** Of the Gateway API, as far as it is read. */
@@ -72,6 +76,13 @@ export const gateways: ResourceType<Gateway> = { group: 'gateway.networking.k8s.
 
 /** Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory last. */
 export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
+
+/** @throws AppError KIND_UNKNOWN for a kind that is no child's */
+export function typeOfChild(kind: string): ResourceType {
+  const type = childTypes.find((one) => one.kind === kind);
+  if (type === undefined) throw new AppError('KIND_UNKNOWN', { kind });
+  return type;
+}
 
 export function isReady(pod: Pod): boolean {
   return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;

@@ -13,7 +13,8 @@ import { readState } from './memory.ts';
 import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type Gateway, type HttpRoute, type Pod, type Service } from './kube-objects.ts';
 import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
-import { troubleOf, worstTrouble } from './pod-trouble.ts';
+import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
+import { isChildOf, revisionOfChild } from './reconcile/ownership.ts';
 import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
@@ -78,11 +79,11 @@ export type Before = {
 export function observe(key: string, caches: Caches, settings: Settings, { failure, reverts }: Before = { reverts: 0 }): Seen | undefined {
   const model = caches.model(key);
   if (model === undefined || model.metadata.deletionTimestamp !== undefined) return undefined;
-  const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] => objects.filter((object) => ownedBy(object, model));
+  const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] => objects.filter((object) => isChildOf(object, model));
 
   const deployments = mine(caches.deployments(key));
   const services = mine(caches.services(key));
-  const there = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments));
+  const there = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments, model));
   const pods = groupByRevision(there.filter((pod) => !hasEnded(pod)));
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
@@ -91,7 +92,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
   const routes = mine(caches.httpRoutes(key));
   const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined => objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
-  const traffic = trafficSeen({ model, entry, route: namesake(routes), gatewayApi: caches.gatewayApi, pods, reverts });
+  const traffic = trafficSeen({ model, entry, route: namesake(routes), services, gatewayApi: caches.gatewayApi, pods, reverts });
   return {
     model,
     memory: readState(model.status),
@@ -101,7 +102,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
       ...lastWordsOf(model.status),
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
-      pods: podFacts({ pods, present: there, records, deployments, ...present({ failure }) }),
+      pods: podFacts({ model, pods, present: there, records, deployments, ...present({ failure }) }),
     },
     records,
     pods,
@@ -116,17 +117,12 @@ function selectedBy(entry: Service | undefined): Revision | null {
   return entry?.spec?.selector?.[labels.revision] ?? null;
 }
 
-/** A label is not enough: a child of a namesake that was deleted a moment ago is not ours. */
-function ownedBy(object: KubeObject, model: OnnxModel): boolean {
-  return object.metadata.ownerReferences?.some((owner) => owner.uid === model.metadata.uid) ?? false;
-}
-
 /**
  * A pod says of its revision only what is so since its Deployment was made: one that is left of a Deployment deleted
  * a moment ago, or of a deleted namesake, is as good as gone.
  */
-function madeFor(pod: Pod, deployments: readonly Deployment[]): boolean {
-  const own = deployments.find((deployment) => revisionLabel(deployment) === revisionLabel(pod));
+function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
+  const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
   return own !== undefined && own.metadata.deletionTimestamp === undefined && (pod.metadata.creationTimestamp ?? '') >= (own.metadata.creationTimestamp ?? '');
 }
 
@@ -135,7 +131,7 @@ function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
 }
 
-function revisionLabel(object: KubeObject): Revision | undefined {
+function revisionLabel(object: Pod): Revision | undefined {
   return object.metadata.labels?.[labels.revision];
 }
 
@@ -161,7 +157,7 @@ function recordsOf({ model, target, controllerRevisions, deployments, pods, sett
   }
   if (!records.has(target)) {
     // Its record may have been deleted under running pods: the image that they run stays in force.
-    const image = imageOf(deployments.find((deployment) => revisionLabel(deployment) === target)) ?? settings.runtimeImage;
+    const image = imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ?? settings.runtimeImage;
     const written = revisionSpecOf(model.spec);
     records.set(target, { revision: target, generation: model.metadata.generation, written, spec: withDefaults(written, image) });
   }
@@ -203,6 +199,7 @@ function groupByRevision(pods: readonly Pod[]): ReadonlyMap<Revision, readonly P
 }
 
 type PodSources = {
+  readonly model: OnnxModel;
   /** Those that run or are on their way. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
   /** These, and those that ended. */
@@ -212,13 +209,14 @@ type PodSources = {
   readonly failure?: ApplyFailure;
 };
 
-function podFacts({ pods, present, records, deployments, failure }: PodSources): Readonly<Record<Revision, RevisionPods>> {
-  const deployed = new Set(deployments.map(revisionLabel));
+function podFacts({ model, pods, present, records, deployments, failure }: PodSources): Readonly<Record<Revision, RevisionPods>> {
+  const revisionOf = (deployment: Deployment): Revision | undefined => revisionOfChild(deployment, model.metadata.name);
+  const deployed = new Set(deployments.map(revisionOf));
   const revisions = new Set([...records.keys(), ...pods.keys(), ...deployed, failure?.revision].filter((revision) => revision !== undefined));
   return Object.fromEntries(
     [...revisions].map((revision) => {
       const mine = pods.get(revision) ?? [];
-      const notCreated = deployments.filter((deployment) => revisionLabel(deployment) === revision).map(podsNotCreated);
+      const notCreated = deployments.filter((deployment) => revisionOf(deployment) === revision).map(podsNotCreated);
       const notApplied = failure?.revision === revision ? failure.trouble : undefined;
       const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
       const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
@@ -231,7 +229,7 @@ function podFacts({ pods, present, records, deployments, failure }: PodSources):
 /** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
-  return failing === undefined ? undefined : { reason: 'PodsNotCreated', message: failing.message ?? 'pods cannot be created', fatal: false };
+  return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
 }
 
 /** The latest report of each pod, by uid. Absent: no information. */

@@ -20,6 +20,24 @@ const crashesThatAreFatal = 3;
 const oomKillsThatAreFatal = 2;
 const messageLimit = 1000;
 
+/** What a refusal of the API server asks for, in fields of the spec. */
+const whatToChange: readonly { readonly words: RegExp; readonly advice: string }[] = [
+  {
+    words: / per (Container|Pod) is /,
+    advice: 'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
+  },
+  {
+    words: /exceeded quota|failed quota/,
+    advice: 'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources or spec.replicas, or raise the quota',
+  },
+];
+
+/** No pod could be made. Not fatal: a limit of the namespace may be changed. @param message of the Deployment's controller */
+export function podsRefused(message: string): Trouble {
+  const found = whatToChange.find(({ words }) => words.test(message));
+  return { reason: 'PodsNotCreated', message: cut(found === undefined ? message : `${cut(message, messageLimit - 250)} (${found.advice})`, messageLimit), fatal: false };
+}
+
 export function troubleOf(pod: Pod): Trouble | undefined {
   for (const look of [evicted, unschedulable, containerInTrouble]) {
     const trouble = look(pod);

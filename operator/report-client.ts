@@ -8,6 +8,7 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { bearer, peersTokenHeader, tokenHeader } from '../api/access.ts';
 import { messageOf } from '../api/errors.ts';
 import { ports } from '../api/names.ts';
 import { readBounded } from '../lib/bounded-body.ts';
@@ -24,6 +25,10 @@ export type ReportAsk = {
   readonly sample?: number;
   /** `METRIC:MIN` */
   readonly agreement?: string;
+  /** Of the pod's own revision: without it a sidecar reports and does nothing else. */
+  readonly token?: string;
+  /** Of the revision whose pods `peers` names. */
+  readonly peersToken?: string;
 };
 
 /** Never rejects. An abort is told as its reason. */
@@ -41,7 +46,7 @@ export function createReportClient(port: number = ports.sidecar): ReportClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
   const fetch: FetchReport = async (ip, signal, ask = {}) => {
     try {
-      const response = await open({ ip, port, path: `/report${queryOf(ask)}`, agent, signal });
+      const response = await open({ ip, port, path: `/report${queryOf(ask)}`, headers: headersOf(ask), agent, signal });
       return await read(response);
     } catch (error) {
       return signal.aborted ? { kind: 'nothing', reason: messageOf(signal.reason) } : { kind: 'nothing', reason: messageOf(error), isUnreachable: true };
@@ -59,11 +64,19 @@ function queryOf({ blocksFrom, peers, sample, agreement }: ReportAsk): string {
   return query.size === 0 ? '' : `?${query.toString()}`;
 }
 
-type Target = { readonly ip: string; readonly port: number; readonly path: string; readonly agent: Agent; readonly signal: AbortSignal };
+/** Tokens go into headers: URLs are logged on the way. */
+function headersOf({ token, peersToken }: ReportAsk): Readonly<Record<string, string>> {
+  return {
+    accept: 'application/json', 'accept-encoding': 'gzip',
+    ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }), ...(peersToken === undefined ? {} : { [peersTokenHeader]: peersToken }),
+  };
+}
 
-function open({ ip, port, path, agent, signal }: Target): Promise<IncomingMessage> {
+type Target = { readonly ip: string; readonly port: number; readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly agent: Agent; readonly signal: AbortSignal };
+
+function open({ ip, port, path, headers, agent, signal }: Target): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    get({ host: ip, port, path, agent, signal, headers: { accept: 'application/json', 'accept-encoding': 'gzip' } }, resolve).on('error', reject);
+    get({ host: ip, port, path, agent, signal, headers }, resolve).on('error', reject);
   });
 }
 

@@ -7,7 +7,8 @@
  */
 import { createHash } from 'node:crypto';
 import { revisionFieldNames, type OnnxModelSpec, type RevisionSpec } from '../api/onnxmodel.ts';
-import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { parseQuantity } from '../api/quantities.ts';
+import { parseDurationMs } from '../api/units.ts';
 import type { Revision } from './rollout/state.ts';
 
 /** The part of a spec that makes a revision. */

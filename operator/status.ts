@@ -34,6 +34,8 @@ export type StatusInputs = {
   readonly reports: Reports;
   readonly settings: Settings;
   readonly failure?: Trouble;
+  /** What in the children is not as wanted and stays, a sentence each. */
+  readonly told?: readonly string[];
   /** What the gates say, as often as it is to be shown anew. */
   readonly shown?: Shown;
   /** Milliseconds since the epoch. */
@@ -85,7 +87,7 @@ function weights({ seen: { rollout, plan }, decision: { next } }: StatusInputs):
 }
 
 function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {
-  const { seen, decision, reports, failure, now } = inputs;
+  const { seen, decision, reports, failure, told, now } = inputs;
   const revision = candidateOf(decision.next) ?? stableOf(decision.next);
   const claims = claimsOf({
     decision,
@@ -93,7 +95,7 @@ function conditions(inputs: StatusInputs, previous: readonly Condition[]): reado
     plan: seen.plan,
     record: revision === null ? undefined : seen.records.get(revision),
     reports: reportsOf(revision === null ? [] : (seen.pods.get(revision) ?? []), reports),
-    ...(failure === undefined ? {} : { failure }),
+    ...present({ failure, told }),
   });
   return claimConditions(previous, claims, { now, generation: seen.model.metadata.generation });
 }

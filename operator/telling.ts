@@ -5,6 +5,7 @@
  *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
+import { present } from '../api/present.ts';
 import { reasons, type EventClass } from '../api/reasons.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
@@ -53,9 +54,11 @@ function restartsOf({ status }: Pod): number {
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
   const quality = underTraffic.includes(next.phase) ? seen.model.spec.rollout?.gates?.quality : undefined;
-  if (revision === next.stable) return quality === undefined ? undefined : { sample: shareOf(quality.sampleRate) };
+  const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
+  const token = tokenOf(revision);
+  if (revision === next.stable) return quality === undefined ? undefined : { sample: shareOf(quality.sampleRate), ...present({ token }) };
   if (revision !== next.candidate) return undefined;
-  return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }) };
+  return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }), ...present({ token, peersToken: tokenOf(next.stable) }) };
 }
 
 /** The CRD has let only percentages in. */

@@ -1,7 +1,7 @@
 /**
  * What traffic really does, as far as the API tells: who gets which share now, and where clients call.
  *
- * Owns:  when a share counts as known. By pods: ready ones that the entry Service selects. By a route: its weights, once
+ * Owns:  when a share counts as known. By pods: ready ones that the entry Service really selects, by its live selector and ports. By a route: its weights, once
  *        every parent has accepted it at its generation.
  * Limits: a gateway that accepted a route has yet to tell its proxies, which takes a moment; nobody reports that.
  * Pure.
@@ -11,6 +11,7 @@ import type { OnnxModel } from '../api/onnxmodel.ts';
 import { isReady, type Gateway, type HttpRoute, type ParentRef, type Pod, type RouteCondition, type Service } from './kube-objects.ts';
 import type { ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
+import { isOwnSelector, portProblem, selectedPods, selectorText } from './reconcile/service-reach.ts';
 import { servingValue } from './resources/services.ts';
 import type { Revision, TrafficSeen } from './rollout/state.ts';
 import { ownValue } from '../api/record.ts';
@@ -19,6 +20,8 @@ export type TrafficSources = {
   readonly model: OnnxModel;
   readonly entry: Service | undefined;
   readonly route: HttpRoute | undefined;
+  /** All of the model's; absent: they are as they should be. */
+  readonly services?: readonly Service[] | undefined;
   readonly gatewayApi: Presence;
   /** Pods that are not going away, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
@@ -36,16 +39,25 @@ export function trafficSeen(sources: TrafficSources): TrafficSeen | undefined {
 
 // ── by pods ──────────────────────────────────────────────────────────────────────────────────────
 
-function byPods({ entry, pods }: TrafficSources): Facts | undefined {
+function byPods({ model, entry, pods }: TrafficSources): Facts | undefined {
   const selector = entry?.spec?.selector;
   if (selector === undefined) return undefined;
+  const problem = portProblem(entry as Service);
+  if (problem !== undefined) return { shares: undefined, reason: 'RouteMoving', problem };
+  if (!isOwnSelector(selector, model.metadata.name)) {
+    return sharesAmong(selectedPods(selector, pods), `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`);
+  }
   const revision = selector[labels.revision];
-  if (revision !== undefined) return { shares: { [revision]: 100 } };
-  if (selector[labels.serving] !== servingValue) return { shares: undefined, reason: 'RouteMoving', problem: 'the entry Service selects neither a revision nor the pods that share the traffic' };
-  const counts = [...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0);
-  const total = counts.reduce((sum, [, count]) => sum + count, 0);
-  if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem: 'no ready pod is marked to share the traffic' };
-  return { shares: Object.fromEntries(counts.map(([name, count]) => [name, (100 * count) / total])) };
+  if (revision !== undefined && !(labels.serving in selector)) return { shares: { [revision]: 100 } };
+  const marked = new Map([...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0));
+  return sharesAmong(marked, 'no ready pod is marked to share the traffic');
+}
+
+/** @param problem when there is none to share among */
+function sharesAmong(counts: ReadonlyMap<Revision, number>, problem: string): Facts {
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  if (total === 0) return { shares: undefined, reason: 'RouteMoving', problem };
+  return { shares: Object.fromEntries([...counts].map(([name, count]) => [name, (100 * count) / total])) };
 }
 
 export function isMarked(pod: Pod): boolean {
@@ -64,12 +76,26 @@ const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
   Unknown: 'it is not known yet whether the cluster has HTTPRoute',
 };
 
-function byRoute({ model, entry, route, gatewayApi }: TrafficSources): Facts | undefined {
+function byRoute({ model, entry, route, gatewayApi, services, pods }: TrafficSources): Facts | undefined {
   if (gatewayApi !== 'Served') return { shares: undefined, reason: 'GatewayApiMissing', problem: noApi[gatewayApi] };
   if (route === undefined) return entry === undefined ? undefined : { shares: undefined, reason: 'RouteMoving', problem: `there is no HTTPRoute ${model.metadata.name} yet` };
   const problem = problemOf(route);
   if (problem !== undefined) return { shares: undefined, reason: 'RouteNotAccepted', problem };
-  return { shares: sharesOf(route, model.metadata.name) };
+  const lost = backendProblem(route, { services, pods, model: model.metadata.name });
+  return lost === undefined ? { shares: sharesOf(route, model.metadata.name) } : { shares: undefined, reason: 'RouteMoving', problem: lost };
+}
+
+/** A backend with weight whose Service leads to no pod, because somebody else changed the Service. */
+function backendProblem(route: HttpRoute, { services = [], pods, model }: Pick<TrafficSources, 'services' | 'pods'> & { readonly model: string }): string | undefined {
+  const names = (route.spec?.rules ?? []).flatMap(({ backendRefs }) => backendRefs ?? []).filter(({ weight = 1 }) => weight > 0).map(({ name }) => name);
+  return services.filter(({ metadata }) => names.includes(metadata.name)).map((service) => serviceProblem(service, pods, model)).find((problem) => problem !== undefined);
+}
+
+function serviceProblem(service: Service, pods: TrafficSources['pods'], model: string): string | undefined {
+  const problem = portProblem(service);
+  const selector = service.spec?.selector ?? {};
+  if (problem !== undefined || isOwnSelector(selector, model) || selectedPods(selector, pods).size > 0) return problem;
+  return `Service ${service.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`;
 }
 
 /** The first thing that keeps a parent from sending traffic by this very route; undefined: all of them do. */

@@ -18,6 +18,7 @@ import type { KubeClient } from './kube/kube-client.ts';
 import { Reflector, type ReflectorOptions } from './kube/reflector.ts';
 import type { ResourceType } from './kube/resource-type.ts';
 import type { Caches } from './observe.ts';
+import { keepForeignEntries } from './reconcile/foreign-fields.ts';
 import { OptionalWatch, type Presence } from './optional-watch.ts';
 
 export type WatchOptions = {
@@ -53,7 +54,7 @@ export class Watches implements Caches {
     this.#configMaps = this.#children(configMaps);
     this.#controllerRevisions = this.#children(controllerRevisions);
     const tellRouted = (): void => this.#tellRouted(() => true);
-    this.#httpRoutes = new OptionalWatch({ ...this.#scopeOfChildren(), type: httpRoutes }, tellRouted);
+    this.#httpRoutes = new OptionalWatch({ ...this.#scopeOfChildren(), transform: keepForeignEntries<HttpRoute>, type: httpRoutes }, tellRouted);
     this.#httpRoutes.cache.subscribe((change) => this.#tell(change, modelKeysOf));
     this.#gateways = new OptionalWatch({ ...scopeOf(options), type: gateways }, tellRouted);
     this.#gateways.cache.subscribe((change) => this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name));
@@ -119,7 +120,9 @@ export class Watches implements Caches {
   }
 
   #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
-    const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), type });
+    // Of pods no field is put back but the serving mark.
+    const transform = type.kind === pods.kind ? {} : { transform: keepForeignEntries<T> };
+    const reflector = new Reflector({ ...this.#scopeOfChildren<T>(), ...transform, type });
     reflector.cache.subscribe((change) => this.#tell(change, modelKeysOf));
     return reflector;
   }

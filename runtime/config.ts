@@ -13,8 +13,10 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../api/errors.ts';
 import { env, paths, ports, terminationGraceSeconds } from '../api/names.ts';
-import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { parseQuantity } from '../api/quantities.ts';
+import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { nearby } from './artifact/nearby.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -201,7 +203,7 @@ function uriOf(model: string): string {
   if (/^[a-z][a-z0-9+.-]+:/i.test(model)) return model;
   const path = resolve(model);
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) throw new AppError('FILE_UNREADABLE', { path: model, why: 'there is no such file or folder' });
+  if (found === undefined) throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 

@@ -9,6 +9,7 @@ import { formatBytes } from '../api/units.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Prepared } from './artifact/prepared.ts';
+import type { RowsVerdict } from './onnx/model-info.ts';
 import { Batcher } from './batching/batcher.ts';
 import { runRoom } from './batching/room.ts';
 import { RowSplitter } from './batching/split.ts';
@@ -39,6 +40,8 @@ export type ServingPlan = {
   readonly limits: ServerLimits;
   /** The container's memory; undefined for no limit. */
   readonly memoryBytes: number | undefined;
+  /** Why rows of several requests may not share a run, nor those of one request run apart; undefined when they may. */
+  readonly alone: string | undefined;
   /** Sentences for people: what is done differently from what one might expect, and why. */
   readonly notes: readonly string[];
 };
@@ -51,7 +54,18 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   // Those that prepare found to exist here; it has refused the model where that was not allowed.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
   const session = sessionOptions({ execution: { ...config.execution, providers, sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig } }, memory: config.memory, threads, signature, optimized: prepared.optimised });
-  return { config, signature, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), memoryBytes: machine.memoryBytes, notes };
+  const alone = isBatchable(signature) ? becauseOf(prepared.info.rows) : 'the model has no free first dimension';
+  return { config, signature, alone, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), memoryBytes: machine.memoryBytes, notes: [...notes, ...aloneNotes(config, alone)] };
+}
+
+/** @param rows absent where another version has prepared the model */
+function becauseOf(rows: RowsVerdict | undefined): string | undefined {
+  if (rows === undefined) return 'prepare has not looked at the graph';
+  return rows.independent ? undefined : rows.because;
+}
+
+function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: string | undefined): readonly string[] {
+  return because === undefined || maxBatchSize === 1 ? [] : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
 /** As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud. */
@@ -78,6 +92,7 @@ export type LoadingWorld = {
   readonly logger: Logger;
 };
 
+const differsInTrial = 'in a trial, rows of one run gave other answers than alone';
 /** What runs beside the HTTP thread gives way to it. */
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the usual batch. */
@@ -99,10 +114,12 @@ export class ServedModel implements LoadedModel {
   readonly #plan: ServingPlan;
   readonly #world: LoadingWorld;
   #warmed = 0;
+  #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
   private constructor(plan: ServingPlan, world: LoadingWorld, parts: Parts) {
     this.#plan = plan;
+    this.#alone = plan.alone;
     this.#world = world;
     this.signature = plan.signature;
     this.engine = parts.engine;
@@ -119,7 +136,7 @@ export class ServedModel implements LoadedModel {
     const { clock, logger, sourceFile } = world;
     const engine = world.runs.watched(await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice }));
     const batcher = makeBatcher(plan, world, engine);
-    const splitter = new RowSplitter(batcher, isBatchable(signature));
+    const splitter = new RowSplitter(batcher, plan.alone === undefined);
     // What the model takes shows when it is warmed; no request is taken before.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
     const codec = new ThreadedCodec({
@@ -142,11 +159,13 @@ export class ServedModel implements LoadedModel {
     const { warmup, batching } = this.#plan.config;
     const { clock, logger } = this.#world;
     const onProgress = (done: number): void => { this.#warmed = done; };
-    const result = await warmUp({ engine: this.engine, signature: this.signature, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
+    const result = await warmUp({ engine: this.engine, signature: this.signature, batchable: this.#plan.alone === undefined, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
     this.#world.runs.warmed();
     if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
-    if (batching.maxBatchSize > 1 && !result.batches) {
-      logger.warn('requests are not batched', { why: isBatchable(this.signature) ? 'rows of one run turned out to depend on each other' : 'the model has no free first dimension' });
+    if (!result.batches) {
+      // What the graph tells was noted before.
+      if (this.#alone === undefined) logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
+      this.#alone ??= differsInTrial;
       this.batcher.limitRows(1);
     }
     const splits = result.batches && result.fill !== undefined;
@@ -154,6 +173,11 @@ export class ServedModel implements LoadedModel {
     if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a note', { note });
+  }
+
+  /** Why rows may not share a run; undefined when they may. */
+  get alone(): string | undefined {
+    return this.#alone;
   }
 
   /** What runs may take, JSON and bodies: from what the warmed model leaves free. */
@@ -187,7 +211,7 @@ export class ServedModel implements LoadedModel {
       // A size that was not tried before may be one that does not end.
       engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
       inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock, keeps: this.#plan.session.enableCpuMemArena,
-      maxRows: isBatchable(this.signature) ? Math.min(measuredRows, batching.maxBatchSize) : 1,
+      maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
       ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
       budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
@@ -230,14 +254,14 @@ function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): numb
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }
 
-function makeBatcher({ config, limits, signature }: ServingPlan, { clock, metrics, tally }: LoadingWorld, engine: Engine): Batcher {
+function makeBatcher({ config, limits, alone }: ServingPlan, { clock, metrics, tally }: LoadingWorld, engine: Engine): Batcher {
   const { batching } = config;
   return new Batcher({
     model: config.name,
     engine,
     clock,
     limits: {
-      maxRows: isBatchable(signature) ? batching.maxBatchSize : 1,
+      maxRows: alone === undefined ? batching.maxBatchSize : 1,
       maxElements: limits.batchElements,
       maxRequestElements: limits.requestElements,
       maxDelayMs: batching.maxQueueDelayMs,

@@ -17,6 +17,7 @@ import { createLogger, type Logger } from '../lib/log.ts';
 import { podSettings, readCommand, type Command, type PodSettings, type ServeSettings } from './config.ts';
 import { quit } from './engine/native-work.ts';
 import { readyLine } from './ready-line.ts';
+import { AccessFile } from './config/access-file.ts';
 import { checkRuntimeConfig } from './runtime-config.ts';
 import { completeConfig } from './serve-config.ts';
 
@@ -58,7 +59,7 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     onReady: (server) => {
       const host = settings.addresses[0] ?? '127.0.0.1';
       const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort) }));
+      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort), alone: server.alone }));
     },
   }, stop);
 }
@@ -92,7 +93,7 @@ async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal):
   return lastWordsOf(settings.terminationLog, logger, async () => {
     const config = readPodConfig(settings.configDir);
     const prepared = await readPrepared(settings.cacheDir, config.revision);
-    return serveModel({ config, prepared, settings, logger, terminationLog: settings.terminationLog, onReady: () => {} }, stop);
+    return serveModel({ config, prepared, settings, logger, door: new AccessFile(settings.configDir, systemClock), terminationLog: settings.terminationLog, onReady: () => {} }, stop);
   });
 }
 

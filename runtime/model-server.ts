@@ -10,14 +10,16 @@ import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { besideHeader } from './agreement/beside.ts';
 import { Sampler, samplerLimitBytes } from './agreement/sampler.ts';
 import type { Prepared } from './artifact/prepared.ts';
+import { closedDoor, type Door } from './config/access-file.ts';
 import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
-import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from './limits.ts';
+import { shareMemory } from './limits.ts';
+import { checkLoad, checkServing } from './memory-check.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
-import { serveRequest, type ExchangeWorld } from './server/exchange.ts';
+import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
@@ -51,6 +53,8 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly serverVersion: string;
   readonly cpuFeatures: readonly string[];
   readonly throttledSeconds: () => number | undefined;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
   /** Text of /proc/self/status; another source in tests. */
   readonly readMemory?: () => Promise<string>;
   /** Told once when liveness has gone because no run ends. */
@@ -108,7 +112,8 @@ export class ModelServer {
     const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
-      sampler: this.#sampler, answerUncounted: (request, response) => serveRequest(request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+      sampler: this.#sampler, door: this.#options.door ?? closedDoor,
+      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
     });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
@@ -145,7 +150,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    await this.#checkLoad();
+    checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
     this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
@@ -176,6 +181,16 @@ export class ModelServer {
     return size;
   }
 
+  /** False once only a new process can help. */
+  get alive(): boolean {
+    return this.#readiness.alive;
+  }
+
+  /** Why requests are not batched; undefined when they may be. */
+  get alone(): string | undefined {
+    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
+  }
+
   /** Age of the oldest run under way and what a run may take, in milliseconds. */
   get runs(): { readonly oldestMs: number; readonly limitMs: number } {
     return this.#runs;
@@ -195,18 +210,7 @@ export class ModelServer {
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
     const { anonymousBytes, limitBytes } = this.#guard.reading;
-    if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes)) throw this.#tooLarge(limitBytes, anonymousBytes, 0);
-  }
-
-  async #checkLoad(): Promise<void> {
-    const { memoryLimitBytes, prepared: { resolved: { memoryEstimateBytes } } } = this.#options;
-    const heldBytes = (await this.#guard.anonymousBytes()) ?? 0;
-    if (memoryLimitBytes !== undefined && !loadFits(memoryLimitBytes, heldBytes, loadBytesOf(memoryEstimateBytes))) throw this.#tooLarge(memoryLimitBytes, heldBytes, loadBytesOf(memoryEstimateBytes));
-  }
-
-  #tooLarge(limitBytes: number, heldBytes: number, loadBytes: number): AppError {
-    const needBytes = sufficientLimit(heldBytes, loadBytes, this.#options.prepared.info.weightsBytes);
-    return new AppError('MODEL_TOO_LARGE', { file: this.#plan.graphPath, needBytes, limitBytes });
+    checkServing(this.#options.prepared, limitBytes, anonymousBytes);
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -237,9 +241,9 @@ export class ModelServer {
   }
 
   #routeTable(): RouteTable {
-    const { config, serverVersion } = this.#options;
+    const { config, serverVersion, clock } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({ served, serverVersion, readiness: this.#readiness, model: () => this.#loadedModel() });
+    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: Math.floor(clock.now() / 1000), readiness: this.#readiness, model: () => this.#loadedModel() });
     return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 
@@ -293,8 +297,8 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const shares = this.#model?.shares ?? shareMemory(memoryBytes, 0);
-    const maxRows = this.#model?.inference.maxRows ?? config.batching.maxBatchSize;
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, maxRows, shares, runPoints: this.#model?.runMemory.points ?? [], notes: [...notes, ...(this.#model?.notes ?? [])] });
+    const memory = { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] };
+    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, memory, notes: [...notes, ...(this.#model?.notes ?? [])] });
   }
 }

@@ -6,22 +6,26 @@
 import type { RuntimeConfig } from '../api/runtime-config.ts';
 import type { Signature } from './engine/signature.ts';
 import { fills, trialInputs } from './engine/trial-inputs.ts';
+import { leftOutOf, type ModelInfo } from './onnx/model-info.ts';
 import { datatypeOf } from './protocol/oip/datatypes.ts';
 
 export type ReadyFacts = {
   readonly config: Pick<RuntimeConfig, 'name' | 'task'>;
-  readonly signature: Signature;
+  readonly signature: Signature & Partial<Pick<ModelInfo, 'otherOutputs'>>;
   /** http://host:port */
   readonly url: string;
   readonly metricsUrl: string;
+  /** Why requests are not batched; undefined when they are. */
+  readonly alone?: string | undefined;
 };
 
 /** More would not fit a terminal's line. */
 const maxElements = 64;
 
-export function readyLine({ config, signature, url, metricsUrl }: ReadyFacts): string {
+export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
   const example = config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
-  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}), try: ${example}\n`;
+  const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
+  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`;
 }
 
 function embeddingExample(name: string, url: string): string {

@@ -24,9 +24,9 @@ export const sourceFields = {
 export const embeddingFields = {
   tokenizer: text(),
   output: optional(text()),
-  pooling: oneOf('None', 'Mean', 'Cls', 'Last'),
+  pooling: optional(oneOf('None', 'Mean', 'Cls', 'Last')),
   normalize: flag,
-  maxTokens: integer(1, 1_000_000),
+  maxTokens: optional(integer(1, 1_000_000)),
   onTooLong: oneOf('Truncate', 'Refuse'),
 };
 

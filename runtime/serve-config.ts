@@ -7,7 +7,8 @@
  */
 import { withDefaults } from '../api/defaults.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
-import { parseDurationMs, parseQuantity } from '../api/units.ts';
+import { parseQuantity } from '../api/quantities.ts';
+import { parseDurationMs } from '../api/units.ts';
 import { list, object, optional, text, wrong, type Check, type Optional } from './config-check.ts';
 import {
   batchingFields, checkRuntimeConfig, digest, embeddingFields, executionFields, memoryFields, precision, providerName, providerOptions, sourceFields, task, warmupFields,
@@ -27,7 +28,7 @@ const duration: Check<number> = (value, where) => {
 };
 
 const bytes: Check<number> = (value, where) => {
-  const amount = typeof value === 'string' || typeof value === 'number' ? parseQuantity(String(value)) : undefined;
+  const amount = typeof value === 'string' || typeof value === 'number' ? parseQuantity(value) : undefined;
   if (amount === undefined || amount < 1) throw wrong(where, `${JSON.stringify(value)} is no amount of memory such as 512Mi or 2Gi`);
   return Math.floor(amount);
 };

@@ -18,6 +18,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Prepared } from './artifact/prepared.ts';
 import { readKernelFile, readLimits, readThrottledSeconds } from './cgroup.ts';
 import type { ListenSettings } from './config.ts';
+import { closedDoor, type Door } from './config/access-file.ts';
 import { WorkerPool } from './engine/pool.ts';
 import { endAfterGrace } from './last-resort.ts';
 import { ModelServer } from './model-server.ts';
@@ -30,6 +31,8 @@ export type Serving = {
   /** Undefined: nobody reads one. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
+  /** Who may take samples and ask uncounted; absent: nobody. */
+  readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
   /** Aborted when nobody is there who would have to learn of the end: the drain then does not wait. */
   readonly hurry?: AbortSignal;
@@ -37,6 +40,8 @@ export type Serving = {
 
 /** How long a failed start waits for runs that are under way. */
 const patienceMs = 10_000;
+/** How long a server without hope takes to end once it has drained. */
+const hopelessMs = 3000;
 /** What draining leaves of the grace period for requests under way and for releasing the model. */
 const closingMs = 10_000;
 
@@ -57,7 +62,7 @@ export async function lastWordsOf(terminationLog: string | undefined, logger: Lo
 export async function serveModel(serving: Serving, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
-  const { graceMs } = serving.settings;
+  const { graceMs, drainMs } = serving.settings;
   const lastResort = (withinMs: number): void => endAfterGrace({
     clock: systemClock, logger, model: config.name, graceMs: withinMs,
     runs: () => server.runs,
@@ -65,7 +70,12 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
     sayLast: (code, message) => sayLast(serving, code, message),
     kill: killMyself,
   });
-  stop.addEventListener('abort', () => lastResort(hurry?.aborted === true ? Math.min(graceMs, patienceMs) : graceMs), { once: true });
+  const endWithin = (): number => {
+    if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
+    // Its runs do not end: there is nothing to wait for but clients that have to learn of it.
+    return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
+  };
+  stop.addEventListener('abort', () => lastResort(endWithin()), { once: true });
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
   sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);
@@ -87,11 +97,11 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   return exitCodes.ok;
 }
 
-function makeServer({ config, prepared, settings, logger, terminationLog }: Serving): ModelServer {
+function makeServer({ config, prepared, settings, logger, terminationLog, door = closedDoor }: Serving): ModelServer {
   const limits = readLimits(readKernelFile);
   const clock = systemClock;
   return new ModelServer({
-    ...settings, config, prepared, clock, logger,
+    ...settings, config, prepared, clock, logger, door,
     machine: { cpus: availableParallelism(), ...(limits.cpuQuota === undefined ? {} : { quota: limits.cpuQuota }) },
     drainMostMs: Math.max(0, settings.graceMs - closingMs),
     onStuck: (error) => sayLast({ terminationLog, logger }, error.code, error.message),

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { ModelServer } from '../../runtime/model-server.ts';
+import { doorFor } from '../../test/support/door.ts';
 import { givenConfig, givenPrepared, loadWorkers } from '../../test/support/model-server.ts';
 
 const [, , path = '', workers, threads, nice] = process.argv;
@@ -20,7 +21,7 @@ const server = new ModelServer({
   config, prepared: await givenPrepared(path, config.revision),
   addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 1024, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0, drainMostMs: 600_000, stuckAfterMs: 30_000,
   machine: { cpus: availableParallelism() }, memoryLimitBytes: undefined, serverVersion: '0', cpuFeatures: [], throttledSeconds: () => undefined,
-  loadEngine: (request) => loadWorkers(nice === undefined ? request : { ...request, nice: Number(nice) }), sourceFile: (file) => file, clock: systemClock, logger: silentLogger,
+  loadEngine: (request) => loadWorkers(nice === undefined ? request : { ...request, nice: Number(nice) }), sourceFile: (file) => file, clock: systemClock, logger: silentLogger, door: doorFor(),
 });
 await server.listen();
 await server.load();

@@ -1,8 +1,9 @@
 /**
  * A client that keeps sending, and counts.
  *
- * Owns:  the count. Every request is counted once when it ends: answered with a vector for its text, or failed with the
- *        reason. Nothing is retried.
+ * Owns:  the count. Every request is counted once when it ends: answered as it should be, or failed with the reason.
+ *        Nothing is retried.
+ * Limits: `most` requests, 30 s each. The time of each answer is kept.
  */
 import { messageOf } from '../../api/errors.ts';
 
@@ -23,6 +24,8 @@ export type TrafficOptions = {
   readonly lanes: number;
   /** Between two requests of a lane. */
   readonly rest: () => Promise<void>;
+  /** Requests in all. Absent: as many as there is time for. */
+  readonly most?: number;
   readonly monotonic: () => number;
 };
 
@@ -30,6 +33,8 @@ export class Traffic {
   readonly #options: TrafficOptions;
   readonly #lanes: Promise<void>[];
   readonly #failures: string[] = [];
+  readonly #latenciesMs: number[] = [];
+  #begun = 0;
   #answered = 0;
   #failed = 0;
   #slowestMs = 0;
@@ -45,6 +50,16 @@ export class Traffic {
     return { answered: this.#answered, failed: this.#failed, slowestMs: this.#slowestMs, failures: this.#failures };
   }
 
+  /** Of every answer so far, in the order in which they came. */
+  get latenciesMs(): readonly number[] {
+    return this.#latenciesMs;
+  }
+
+  /** Resolves when `most` requests have ended, or after `stop`. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#lanes);
+  }
+
   /** Sends no more, waits for what is under way. @returns the count of all */
   async stop(): Promise<Tally> {
     this.#stopping = true;
@@ -53,9 +68,11 @@ export class Traffic {
   }
 
   async #keepSending(): Promise<void> {
-    while (!this.#stopping) {
+    const { most = Infinity, rest } = this.#options;
+    while (!this.#stopping && this.#begun < most) {
+      this.#begun += 1;
       await this.#sendOne();
-      await this.#options.rest();
+      if (!this.#stopping) await rest();
     }
   }
 
@@ -65,7 +82,9 @@ export class Traffic {
     try {
       await send(AbortSignal.timeout(requestTimeoutMs));
       this.#answered += 1;
-      this.#slowestMs = Math.max(this.#slowestMs, monotonic() - beganMs);
+      const tookMs = monotonic() - beganMs;
+      this.#latenciesMs.push(tookMs);
+      this.#slowestMs = Math.max(this.#slowestMs, tookMs);
     } catch (error) {
       this.#failed += 1;
       if (this.#failures.length < failuresKept) this.#failures.push(reasonsOf(error));

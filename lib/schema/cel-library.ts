@@ -6,7 +6,7 @@
  */
 import { Environment } from '@marcbachmann/cel-js';
 import { isSame } from '../json.ts';
-import { nanosOf } from './quantity.ts';
+import { nanosOf } from '../../api/quantities.ts';
 
 type Scalar = bigint | number | string | boolean;
 

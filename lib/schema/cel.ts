@@ -5,6 +5,7 @@
  * Rules: one that names `oldSelf` holds only for what was there before. One whose value did not change is skipped,
  *        as the rest of validation is.
  */
+import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
 import { isRecord, isSame, type JsonRecord } from '../json.ts';
 import { invalidValue, shown, type Cause } from './cause.ts';
@@ -82,7 +83,7 @@ function runBelow(value: unknown, schema: Schema, path: string, old: unknown): C
 
 function runRule(rule: ValidationRule, schema: Schema, path: string, values: { value: unknown; old: unknown }): Cause[] {
   if (/\boldSelf\b/.test(rule.rule) && values.old === undefined && rule.optionalOldSelf !== true) return [];
-  const context = { self: celValue(values.value, schema), ...(values.old === undefined ? {} : { oldSelf: celValue(values.old, schema) }) };
+  const context = { self: celValue(values.value, schema), ...oldSelfOf(rule, schema, values.old) };
   const field = `${path}${rule.fieldPath ?? ''}` || '<nil>';
   try {
     if (compiled(rule.rule)(context) === true) return [];
@@ -90,6 +91,13 @@ function runRule(rule: ValidationRule, schema: Schema, path: string, values: { v
     return [invalidValue(field, values.value, `${firstLine(error)} evaluating rule: ${rule.message ?? rule.rule}`)];
   }
   return [failure(rule, field, messageFor(rule, context), values.value)];
+}
+
+/** What was there before: an optional where the rule asks for one, so that it can tell a creation. */
+function oldSelfOf(rule: ValidationRule, schema: Schema, old: unknown): JsonRecord {
+  const before = old === undefined ? undefined : celValue(old, schema);
+  if (rule.optionalOldSelf === true) return { oldSelf: before === undefined ? Optional.none() : Optional.of(before) };
+  return before === undefined ? {} : { oldSelf: before };
 }
 
 function messageFor(rule: ValidationRule, context: JsonRecord): string {

@@ -5,7 +5,7 @@
  * Pure:  what it needs of the world comes in as facts. A value that cannot be had is an outcome, not an error: the
  *        container then waits with CreateContainerConfigError.
  */
-import { parseQuantity } from '../../api/units.ts';
+import { parseQuantity } from '../../api/quantities.ts';
 import type { Container, EnvVar, Pod } from './pod.ts';
 import { ownValue } from '../../api/record.ts';
 
@@ -81,7 +81,7 @@ function divisorOf({ divisor }: ResourceRef): number {
 
 function amountOf(container: Container, kind: string, name: string): number | undefined {
   const list = kind === 'limits' ? container.resources?.limits : container.resources?.requests;
-  return list?.[name] === undefined ? undefined : parseQuantity(String(list[name]));
+  return list?.[name] === undefined ? undefined : parseQuantity(list[name]);
 }
 
 function nodeAmount(name: string, capacity: EnvFacts['capacity']): number {

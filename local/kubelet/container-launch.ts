@@ -7,7 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseQuantity } from '../../api/units.ts';
+import { parseQuantity } from '../../api/quantities.ts';
 import { configMaps } from '../workloads/resources.ts';
 import type { Limits } from './cgroups.ts';
 import { containerEnv, expandVariables } from './container-env.ts';
@@ -100,5 +100,5 @@ function makeFolders(dir: string, terminationLog: string, container: Container, 
 
 function limitOf(container: Container, resource: string): number | undefined {
   const value = container.resources?.limits?.[resource];
-  return value === undefined ? undefined : parseQuantity(String(value));
+  return value === undefined ? undefined : parseQuantity(value);
 }

@@ -5,7 +5,7 @@
  * Read:  `planPlacement` is pure; the rest reads and writes.
  * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rule nothing out that matters here.
  */
-import { parseQuantity } from '../../api/units.ts';
+import { parseQuantity } from '../../api/quantities.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { isFinished, isSidecar, type Container, type Pod, type PodCondition } from '../kubelet/pod.ts';
 import type { KubeObject, Objects } from '../objects.ts';
@@ -71,7 +71,7 @@ export function podRequests(pod: Pod): Amounts {
 /** A limit stands for a request that was left out. */
 function requestsOf({ resources = {} }: Container): Amounts {
   const entries = Object.entries({ ...resources.limits, ...resources.requests });
-  return Object.fromEntries(entries.map(([name, amount]) => [name, parseQuantity(String(amount)) ?? 0]));
+  return Object.fromEntries(entries.map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
 }
 
 function add(total: Record<string, number>, amounts: Amounts): void {

@@ -9,7 +9,6 @@
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
-import { labels } from '../../api/names.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
@@ -231,7 +230,7 @@ function keptName(seen: Seen): string {
 }
 
 function writtenIn(seen: Seen): Written | undefined {
-  const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen) && object.metadata.labels?.[labels.revision] === undefined);
+  const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen));
   const { [fields.ledger]: text, [fields.window]: window = '', [fields.writtenAt]: at = '' } = (found as ConfigMap | undefined)?.data ?? {};
   const atMs = Date.parse(at);
   return text === undefined || Number.isNaN(atMs) ? undefined : { text, window: Number(window), atMs };

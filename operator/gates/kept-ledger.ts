@@ -5,7 +5,7 @@
  *         revisions at once. Whoever keeps the text keeps the ledger that is in it, so that nothing else is judged after
  *         a restart than before it.
  * Pure:   the same ledger gives the same text. Text that is not ours is undefined, never an error.
- * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON when it is read.
+ * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON.
  */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { isRecord } from '../../api/record.ts';
@@ -21,6 +21,8 @@ export type Kept = { readonly from: Block; readonly ledger: Ledger };
 /** Well under the 1 MiB of a ConfigMap. */
 export const keptLimitChars = 700_000;
 const unpackedLimitBytes = 32 << 20;
+export type KeptLimits = { readonly chars: number; readonly jsonBytes: number };
+const keptLimits: KeptLimits = { chars: keptLimitChars, jsonBytes: unpackedLimitBytes };
 /** Of the report's histograms (log-histogram.ts, reportScale): kept counts are of this scale. */
 const scale = { base: 1e-4, growth: 1.02 } as const;
 const version = 1;
@@ -30,14 +32,18 @@ const version = 1;
  *
  * @param window the minutes of what is left go on beginning at a whole number of minutes after this block
  */
-export function packLedger(kept: Kept, window: Block, limitChars = keptLimitChars): Kept & { readonly text: string } {
+export function packLedger(kept: Kept, window: Block, limits: Partial<KeptLimits> = {}): Kept & { readonly text: string } {
+  const { chars, jsonBytes } = { ...keptLimits, ...limits };
   let { from, ledger } = kept;
   for (;;) {
-    const text = textOf({ from, ledger });
-    if (text.length <= limitChars || Object.keys(ledger).length === 0) return { from, ledger, text };
+    const json = jsonOf({ from, ledger });
+    // What is too long to be read again is not written; it is not compressed either.
+    const text = json.length > jsonBytes ? undefined : gzipSync(json).toString('base64');
+    if (text !== undefined && (text.length <= chars || Object.keys(ledger).length === 0)) return { from, ledger, text };
     const oldest = Math.max(from, firstBlockOf(ledger));
     const span = lastBlockOf(ledger) - oldest + 1;
-    const next = oldest + Math.max(1, Math.ceil(span * (1 - (0.95 * limitChars) / text.length)));
+    const fits = text === undefined ? jsonBytes / json.length : chars / text.length;
+    const next = oldest + Math.max(1, Math.ceil(span * (1 - 0.95 * fits)));
     from = window + Math.ceil((next - window) / blocksPerGroup) * blocksPerGroup;
     ledger = forgetBefore(ledger, from);
   }
@@ -51,9 +57,9 @@ function lastBlockOf(ledger: Ledger): Block {
   return Math.max(...Object.values(ledger).flatMap((boot) => boot.heard.map(([, to]) => to)));
 }
 
-function textOf({ from, ledger }: Kept): string {
+function jsonOf({ from, ledger }: Kept): Buffer {
   const boots = Object.keys(ledger).toSorted().map((key) => [key, bootRow(ledger[key])]);
-  return gzipSync(JSON.stringify([version, from, boots])).toString('base64');
+  return Buffer.from(JSON.stringify([version, from, boots]));
 }
 
 function bootRow(boot: Boot | undefined): unknown {

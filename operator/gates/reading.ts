@@ -145,6 +145,7 @@ function total(cells: readonly Cell[]): number {
 }
 
 export function readingFrom({ window }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent'] }): GateReading {
-  const { step, failed, absolute, stableSick: sick } = finding;
-  return { window, step, absolute, ...told, ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
+  const { step, failed, absolute, stableSick: sick, evidence } = finding;
+  const idle = total(evidence.window.candidate) === 0;
+  return { window, step, absolute, ...told, ...(idle ? { idle } : {}), ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
 }

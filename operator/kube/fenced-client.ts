@@ -20,6 +20,7 @@ export function fencedClient(client: KubeClient, isLeader: () => boolean): KubeC
     apply: (type, object, options) => fenced(() => client.apply(type, object, options)),
     replaceStatus: (type, target, status, options) => fenced(() => client.replaceStatus(type, target, status, options)),
     patchMetadata: (type, target, change, options) => fenced(() => client.patchMetadata(type, target, change, options)),
+    mergePatch: (type, name, patch, options) => fenced(() => client.mergePatch(type, name, patch, options)),
     delete: (type, name, options) => fenced(() => client.delete(type, name, options)),
   };
 }

@@ -98,6 +98,10 @@ export class HttpKubeClient implements KubeClient {
     return this.#object(type, { method: 'PATCH', path: objectPath(type, target), contentType: 'application/merge-patch+json', query: this.#managed(options), body, ...callOf(options) });
   }
 
+  mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options: WriteOptions = {}): Promise<T> {
+    return this.#object(type, { method: 'PATCH', path: objectPath(type, name), contentType: 'application/merge-patch+json', query: this.#managed(options), body: patch, ...callOf(options) });
+  }
+
   async delete(type: ResourceType, name: ObjectName, options: DeleteOptions = {}): Promise<boolean> {
     const preconditions = given({ uid: options.uid, resourceVersion: options.resourceVersion });
     const body = {

@@ -43,6 +43,9 @@ export interface KubeClient {
   /** Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is compare-and-set. */
   patchMetadata<T extends KubeObject>(type: ResourceType<T>, target: MetadataTarget, change: MetadataChange, options?: WriteOptions): Promise<T>;
 
+  /** JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set (409). */
+  mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options?: WriteOptions): Promise<T>;
+
   /** Answers whether the object is gone now (false: finalizers or a grace period hold it). A 404 is an error. */
   delete(type: ResourceType, name: ObjectName, options?: DeleteOptions): Promise<boolean>;
 }

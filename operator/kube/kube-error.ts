@@ -26,9 +26,13 @@ export function statusError(status: KubeStatus): AppError<'KUBE_STATUS'> {
  * Retrying a malformed object never helps; what is forbidden may be allowed once RBAC is mended, so it is retried;
  * a conflict needs a fresh read.
  */
-function kindOfStatus({ status }: KubeStatus): ErrorKind {
+function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
+  if (status >= 500 && (reason === 'Invalid' || message.includes(unappliable))) return 'invalid';
   return kindByStatus[status] ?? 'transient';
 }
+
+/** A server-side apply of what does not fit the schema is answered with 500 and no reason; it never fits. */
+const unappliable = 'failed to create typed patch object';
 
 const kindByStatus: Readonly<Record<number, ErrorKind>> = {
   400: 'invalid', 404: 'missing', 405: 'invalid', 406: 'invalid', 409: 'conflict', 413: 'oversize', 415: 'invalid', 422: 'invalid', 429: 'overloaded',

@@ -7,7 +7,8 @@
  *         Golden: test/golden/deployment.*.yaml.
  */
 import { childName, containers, env, nativeEnvironment, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
-import type { OnnxModel } from '../../api/onnxmodel.ts';
+import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
+import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 
@@ -22,11 +23,14 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
     metadata: childMeta(model, name, record.revision),
     spec: {
       replicas,
+      paused: false,
+      minReadySeconds: 0,
+      progressDeadlineSeconds: 600,
       revisionHistoryLimit: 0,
       selector: { matchLabels: selector },
       // A model server has a cold start: never take a warm pod away before its successor is ready.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: record.template ?? podTemplate(model, record),
+      template: withServingDefaults(record.template ?? podTemplate(model, record)),
     },
   };
 }
@@ -42,6 +46,16 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
     },
     spec: podSpec(name, record),
   };
+}
+
+/**
+ * Kubernetes' own defaults of what decides whether and where a pod serves, said so that a change of them is put back.
+ * They are added when the template is applied, not to what a revision froze; a default that is said is stored as one
+ * that is not, so that no pod of an older revision is replaced for it.
+ */
+function withServingDefaults({ metadata, spec }: PodTemplate): PodTemplate {
+  const defaults = { hostNetwork: false, hostPID: false, hostIPC: false, dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler' };
+  return { metadata, spec: { ...defaults, ...spec } };
 }
 
 function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, unknown>> {
@@ -150,7 +164,21 @@ function sidecarContainer(record: RevisionRecord): object {
     name: containers.sidecar,
     args: ['sidecar'],
     ports: [{ name: 'report', containerPort: ports.sidecar, protocol: 'TCP' }],
-    resources: { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } },
+    resources: sidecarResources(record.spec.runtime.sidecar?.resources ?? {}),
     volumeMounts: mounts(record),
+  };
+}
+
+const sidecarDefaults = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } } as const;
+type Amounts = Readonly<Record<string, string | number>>;
+
+/** What the spec says in place of the defaults. A default gives way where it would put a request above its limit. */
+function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): { readonly requests: Amounts; readonly limits: Amounts } {
+  const exceeds = (request: string | number | undefined, limit: string | number | undefined): boolean => request !== undefined && limit !== undefined && (parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0);
+  const keep = (defaults: Amounts, doesNotFit: (name: string, amount: string | number) => boolean, other: Amounts): Amounts =>
+    Object.fromEntries(Object.entries(defaults).map(([name, amount]) => [name, doesNotFit(name, amount) ? (other[name] ?? amount) : amount]));
+  return {
+    requests: { ...keep(sidecarDefaults.requests, (name, amount) => exceeds(amount, limits[name]), limits), ...requests },
+    limits: { ...keep(sidecarDefaults.limits, (name, amount) => exceeds(requests[name], amount), requests), ...limits },
   };
 }

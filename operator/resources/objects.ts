@@ -51,6 +51,8 @@ export type RevisionRecord = {
   readonly resolved?: Resolved;
   /** What its answers are held against before it gets traffic; absent for what an earlier operator made. */
   readonly golden?: FrozenGolden;
+  /** Who has it may name peers and take samples at the revision's pods (api/access.ts). */
+  readonly token?: string;
 };
 
 /** A golden gate as it was when the revision's rollout began, with the bytes that it was about. */

@@ -5,11 +5,13 @@
  *        everything that is learned later is an annotation.
  * Pure.
  */
+import { printAccess } from '../../api/access.ts';
 import type { FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
-import { annotations, childName, labels, paths } from '../../api/names.ts';
+import { annotations, childName, labels, paths, revisionAtEnd } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';
+import { parsePercent } from '../../api/units.ts';
 import { podTemplate } from './deployment.ts';
 import { childMeta, type FrozenGolden, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 import { runtimeConfig } from './runtime-config.ts';
@@ -30,22 +32,27 @@ type Data = { readonly schema?: unknown; readonly written?: RevisionSpec; readon
 
 /** @returns undefined when the object is not one that `controllerRevision` made */
 export function readControllerRevision(object: {
-  readonly metadata: { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
   readonly revision?: unknown;
   readonly data?: unknown;
 }): RevisionRecord | undefined {
-  const { labels: marks = {}, annotations: notes = {} } = object.metadata;
-  const revision = marks[labels.revision];
-  const data = object.data as Data | undefined;
-  if (revision === undefined || typeof object.revision !== 'number') return undefined;
-  if (data?.schema !== 1 || data.written === undefined || data.spec === undefined || data.template === undefined) return undefined;
-  return { revision, generation: object.revision, written: data.written, spec: data.spec, template: data.template, ...resolvedOf(notes[annotations.resolved]) };
+  const { name = '', labels: marks = {}, annotations: notes = {} } = object.metadata;
+  // The name never changes; a label may be changed by anybody.
+  const revision = revisionAtEnd(name) ?? marks[labels.revision];
+  const data = frozenIn(object.data);
+  if (revision === undefined || typeof object.revision !== 'number' || data === undefined) return undefined;
+  return { revision, generation: object.revision, ...data, ...resolvedOf(notes[annotations.resolved]) };
+}
+
+function frozenIn(data: unknown): Pick<RevisionRecord, 'written' | 'spec'> & { readonly template: PodTemplate } | undefined {
+  const { schema, written, spec, template } = (data ?? {}) as Data;
+  return schema !== 1 || written === undefined || spec === undefined || template === undefined ? undefined : { written, spec, template };
 }
 
 /** What every pod of the revision reads at its start. */
 export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   const metadata = childMeta(model, childName(model.metadata.name, record.revision), record.revision);
-  const { golden, resolved } = record;
+  const { golden, resolved, token } = record;
   const file = golden?.file;
   return {
     apiVersion: 'v1',
@@ -54,10 +61,18 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
     data: {
       [paths.configFile]: `${JSON.stringify(runtimeConfig(model, record), undefined, 2)}\n`,
       ...(resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(briefly(resolved), undefined, 2)}\n` }),
+      ...(token === undefined ? {} : { [paths.accessFile]: printAccess({ schema: 1, token, ...sampling(model) }) }),
       ...(file !== undefined && 'text' in file ? { [file.name]: file.text } : {}),
     },
     ...(file !== undefined && 'base64' in file ? { binaryData: { [file.name]: file.base64 } } : {}),
   };
+}
+
+/** Live requests are sampled for a quality gate, and for nothing else. */
+function sampling(model: OnnxModel): { readonly sampleRate?: number } {
+  const quality = model.spec.rollout?.gates?.quality;
+  const sampleRate = quality === undefined ? undefined : parsePercent(quality.sampleRate);
+  return sampleRate === undefined ? {} : { sampleRate };
 }
 
 /** Pods compare bytes alone; what the model takes and gives may be long. */

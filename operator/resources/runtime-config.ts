@@ -4,7 +4,8 @@
  * Pure. The reader is runtime/config.ts; the contract is api/runtime-config.ts.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import { parseDurationMs, parseQuantity } from '../../api/units.ts';
+import { parseQuantity } from '../../api/quantities.ts';
+import { parseDurationMs } from '../../api/units.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { RevisionRecord } from './objects.ts';
 
@@ -18,9 +19,9 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
     namespace: model.metadata.namespace,
     revision,
     task: spec.model.task,
-    source: { uri, ...(digest === undefined ? {} : { digest }), ...(files === undefined ? {} : { files }), variants, ...(graphPath === undefined ? {} : { graphPath }) },
-    ...(spec.embedding === undefined ? {} : { embedding: spec.embedding }),
-    execution: spec.execution,
+    source: { uri, ...(digest === undefined ? {} : { digest }), ...(files === undefined ? {} : { files }), variants: inOrder(variants), ...(graphPath === undefined ? {} : { graphPath }) },
+    ...(spec.embedding === undefined ? {} : { embedding: inOrder(spec.embedding) }),
+    execution: inOrder(spec.execution),
     batching: {
       maxBatchSize: spec.batching.maxBatchSize,
       maxQueueDelayMs: milliseconds(spec.batching.maxQueueDelay),
@@ -30,6 +31,16 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
     warmup: { requests: spec.warmup.requests, timeoutMs: milliseconds(spec.warmup.timeout) },
     ...(record.golden === undefined ? {} : { golden: record.golden.config }),
   };
+}
+
+/**
+ * The same with its fields in the order of their names: the API server gives a ControllerRevision back like that, and
+ * the file is to be the same text before it is written down and after.
+ */
+function inOrder<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(inOrder) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, inOrder(inner as unknown)])) as T;
 }
 
 function limit(text: string | undefined): { limitBytes?: number } {

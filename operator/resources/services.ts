@@ -35,6 +35,14 @@ function service(metadata: Manifest['metadata'], selector: Readonly<Record<strin
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
-    spec: { type: 'ClusterIP', selector, ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }] },
+    spec: {
+      type: 'ClusterIP',
+      selector,
+      ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }],
+      // Kubernetes' own defaults, said so that a change of them is put back: each decides which pod gets a request.
+      sessionAffinity: 'None',
+      internalTrafficPolicy: 'Cluster',
+      publishNotReadyAddresses: false,
+    },
   };
 }

@@ -8,9 +8,10 @@
 import { plural } from '../../api/text.ts';
 import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostForMs, podsOf, readingOf, stepsOf, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
+import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
-import { secondsWords, shareWords } from './words.ts';
+import { secondsWords, shareWords, wantedWords } from './words.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
@@ -26,8 +27,8 @@ export function abortWhenSuperseded(state: CanaryState, ...[seen, plan, now]: Ar
   if (seen.target === state.candidate) return undefined;
   const reverted = seen.target === state.stable;
   const why: Why = reverted
-    ? { reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again` }
-    : { reason: 'RevisionSuperseded', message: `the spec is that of ${seen.target} now` };
+    ? { reason: 'RevisionReverted', message: wantedWords(state.stable, plan) }
+    : { reason: 'RevisionSuperseded', message: wantedWords(seen.target, plan) };
   return abort(state, why, { seen, plan, now });
 }
 
@@ -145,7 +146,7 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const step = analyzeStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
-  const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${reading?.message ?? 'no report has come'}`;
+  const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote') return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
@@ -156,7 +157,9 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
   // Whoever sees no request come wants to know of a Gateway that is gone.
   const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const message = `analysing ${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${readingOf(state, seen)?.message ?? 'waiting for reports'}${doubt}`;
+  const reading = readingOf(state, seen);
+  const said = noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports';
+  const message = `analysing ${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${said}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 

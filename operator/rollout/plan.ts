@@ -51,7 +51,7 @@ export type RolloutPlan = {
   readonly retryToken?: string;
 };
 
-/** Three jumps for a revision that was promoted once: capacity follows, nothing is judged. */
+/** Three jumps for a proven revision: capacity follows, nothing is judged. */
 export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
 
 /**

@@ -7,7 +7,7 @@
 import { fleetOf, giveUp, isExempt, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
 import { splitBetween } from './replicas.ts';
 import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
-import { secondsWords, servesWords } from './words.ts';
+import { secondsWords, servesWords, wantedWords } from './words.ts';
 import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
@@ -45,7 +45,7 @@ function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
 
 export function returnToStable(state: Preparing | StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
   if (state.stable === null || seen.target !== state.stable) return undefined;
-  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `the spec is that of ${state.stable} again; ${servesWords(state.stable, seen)}` };
+  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `${wantedWords(state.stable, plan)}; ${servesWords(state.stable, seen)}` };
 }
 
 export function restartOnNewTarget(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {

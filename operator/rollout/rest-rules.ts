@@ -7,7 +7,7 @@
 import { becomes, failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
-import { servesWords } from './words.ts';
+import { servesWords, wantedWords } from './words.ts';
 
 /** A burst of changes under traffic becomes one rollout. */
 const debounceMs = 5000;
@@ -47,13 +47,13 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
   const at = { seen, plan, now };
   const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
   if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
-  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `the spec is that of ${stable} again; ${servesWords(stable, seen)}` };
+  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `${wantedWords(stable, plan)}; ${servesWords(stable, seen)}` };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
     return prepare({ stable, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` }, at);
   }
   const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
-  if (cameBack) return prepare({ stable, candidate: rejected, attempt: attempt + 1 }, { reason: 'RevisionCreated', message: `the spec is that of ${rejected} again: it begins anew` }, at);
+  if (cameBack) return prepare({ stable, candidate: rejected, attempt: attempt + 1 }, { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` }, at);
   return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at, handled);
 }
 

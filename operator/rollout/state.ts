@@ -127,6 +127,8 @@ export type GateReading = {
   readonly step: 'Done' | 'Fail' | 'Waiting';
   /** Not every pod could be asked since this process began: what is undecided now may be decided in a moment. */
   readonly pending?: boolean;
+  /** The reports tell of no request to the candidate in the window. */
+  readonly idle?: boolean;
   /** Which kind of gate failed first, when step is Fail. */
   readonly failed?: GateFailure;
   /** One sentence with the numbers: what failed, or what is still needed. */

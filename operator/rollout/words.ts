@@ -3,7 +3,7 @@
  *
  * Pure.
  */
-import type { Observation, Revision } from './state.ts';
+import type { Observation, Revision, RolloutPlan } from './state.ts';
 
 /**
  * "34 % of the traffic" where the candidate gets what it is to get, else "target 5 %, actual 33 % of the traffic".
@@ -19,6 +19,11 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
 /** "a serves", or that it is stable without a pod that could. */
 export function servesWords(revision: Revision, { pods }: Pick<Observation, 'pods'>): string {
   return (pods[revision]?.ready ?? 0) > 0 ? `${revision} serves` : `${revision} is stable and has no ready pod`;
+}
+
+/** Why a revision is wanted: the spec is its, or a pin names it whatever the spec says. */
+export function wantedWords(revision: Revision, { pinRevision }: Pick<RolloutPlan, 'pinRevision'>): string {
+  return pinRevision === revision ? `spec.rollout.pinRevision names ${revision}` : `the spec is that of ${revision}`;
 }
 
 /** Whole seconds, as in "for 600 s". */

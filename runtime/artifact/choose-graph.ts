@@ -9,6 +9,7 @@ import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
 import { guessedLoadBytes, sufficientLimit } from '../limits.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import type { Acquired } from './acquire.ts';
+import { listed } from './nearby.ts';
 
 type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
@@ -20,7 +21,10 @@ export function chooseGraph(acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>
   const path = pathOf(acquired, precision, wanted);
   if (acquired.files.some((file) => file.path === path)) return path;
   const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
-  const instead = graphs.length === 0 ? 'it holds no .onnx file at all' : `it holds ${graphs.slice(0, 10).join(', ')}: name one in spec.model.graphs`;
+  const [only] = graphs;
+  // Nobody named a file: the only graph there is can be meant.
+  if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined) return only;
+  const instead = graphs.length === 0 ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}` : `it has ${listed(graphs)}: name one in spec.model.graphs`;
   throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
 }
 

@@ -7,10 +7,11 @@
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { checkDigest, digestOf, hashFile, newDigest } from './digest.ts';
 import { errnoOf } from './durable-file.ts';
+import { isInside, leftovers, nearby } from './nearby.ts';
 import type { SourceFile } from './prepared.ts';
 import type { Progress } from './progress.ts';
 import type { Limits } from './source.ts';
@@ -30,9 +31,6 @@ type Wanted = readonly { readonly path: string; readonly digest: string }[];
 type Tools = { readonly limits: Limits; readonly progress: Progress; readonly signal: AbortSignal };
 
 const maxDepth = 32;
-
-/** Not part of a model, wherever they lie: what file systems and tools leave in a volume. */
-const leftovers = new Set(['lost+found', '.snapshot', '.git', '.Trash']);
 
 /**
  * Finds and hashes the files. @param wanted the only files that count, with their digests; all when undefined
@@ -55,7 +53,7 @@ export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefine
 }
 
 async function checkKind(place: DiskPlace): Promise<void> {
-  const found = await stat(place.path).catch((error: unknown) => { throw missing(place, '', error); });
+  const found = await stat(place.path).catch((error: unknown) => { throw missing(place, '', error, nearby(place.path, place.boundary)); });
   if (place.folder === found.isDirectory()) return;
   throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"' });
 }
@@ -87,7 +85,7 @@ async function measure(place: DiskPlace, root: string, paths: readonly string[])
   const boundary = await realpath(place.boundary);
   const sized: { path: string; bytes: number }[] = [];
   for (const path of paths) {
-    const real = await realpath(join(root, path)).catch((error: unknown) => { throw missing(place, path, error); });
+    const real = await realpath(join(root, path)).catch((error: unknown) => { throw missing(place, path, error, nearby(join(root, path), place.boundary)); });
     if (!isInside(boundary, real)) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is a link that leads out of the volume` });
     const found = await stat(real);
     if (!found.isFile()) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is not a file` });
@@ -126,13 +124,8 @@ async function readFolder(place: DiskPlace, inner: string): Promise<{ files: str
   return { files, folders };
 }
 
-function missing(place: DiskPlace, path: string, error: unknown): AppError {
+function missing(place: DiskPlace, path: string, error: unknown, instead = ''): AppError {
   const uri = nameOf(place, path);
-  const why = errnoOf(error) === 'ENOENT' ? 'there is no such file or folder' : messageOf(error);
+  const why = errnoOf(error) === 'ENOENT' ? `there is no such file or folder${instead}` : messageOf(error);
   return new AppError('SOURCE_MISSING', { uri, why }, { cause: error });
-}
-
-/** Both are real paths. */
-export function isInside(folder: string, path: string): boolean {
-  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

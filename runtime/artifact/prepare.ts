@@ -8,7 +8,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { AppError } from '../../api/errors.ts';
-import type { Resolved } from '../../api/last-words.ts';
+import { maxLeftOut, type Resolved } from '../../api/last-words.ts';
 import { modelIo } from '../../api/model-io.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -17,7 +17,7 @@ import { readKernelFile, readLimits } from '../cgroup.ts';
 import { buildCache, type BuildResult } from '../engine/build-cache.ts';
 import { buildKey } from '../engine/build-key.ts';
 import { inspectModel } from '../onnx/inspect.ts';
-import { signatureOf, type ModelInfo } from '../onnx/model-info.ts';
+import { leftOutOf, signatureOf, type ModelInfo } from '../onnx/model-info.ts';
 import { acquire, type Acquired, type AcquireOptions } from './acquire.ts';
 import { lockCache } from './cache-lock.ts';
 import { Cache } from './cache.ts';
@@ -144,6 +144,7 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, opt
 type Parts = { readonly graph: string; readonly info: ModelInfo; readonly built: BuildResult };
 
 function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, built }: Parts): Prepared {
+  const leftOut = leftOutOf(info);
   return {
     schema: 1,
     revision: config.revision,
@@ -157,6 +158,7 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
       provider: built.providerChain[0] ?? 'CPU',
       memoryEstimateBytes: built.memoryEstimateBytes,
       io: modelIo(info.inputs, info.outputs),
+      ...(leftOut === '' ? {} : { leftOut: leftOut.slice(0, maxLeftOut) }),
     },
     info,
     graphPath: built.optimisedPath ?? join(acquired.root, graph),
@@ -166,8 +168,12 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
     providers: built.providers,
     root: acquired.root,
     files: [...acquired.files].sort((a, b) => (a.path < b.path ? -1 : 1)),
-    notes: built.notes,
+    notes: [...droppedOutputs(leftOut), ...built.notes],
   };
+}
+
+function droppedOutputs(leftOut: string): readonly string[] {
+  return leftOut === '' ? [] : [`left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for scikit-learn: zipmap=False) to have them`];
 }
 
 /** Of the file that is served: two files of one folder are two models. With its weights where those are files of their own. */

@@ -18,6 +18,7 @@ import { modelBytes } from '../onnx/build.ts';
 import { inspectModel } from '../onnx/inspect.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import { files, keepBuild, readBuild } from './build-store.ts';
+import { loadWords } from './load-words.ts';
 import { providerShares } from './profile.ts';
 import { planProviders, providersToProbe, type ProviderPlan } from './providers.ts';
 import { guessedLoadBytes, sufficientLimit } from '../limits.ts';
@@ -186,7 +187,7 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
 function wordsOf(outcome: TrialOutcome): string {
   switch (outcome.is) {
     case 'Done': return 'it works';
-    case 'Refused': return outcome.why.replace(/\s+/g, ' ').slice(0, 600);
+    case 'Refused': return loadWords(outcome.why).slice(0, 600);
     case 'Died': return `the process ended in mid-${outcome.during}: ${outcome.how}`;
     case 'TooLarge': return `it takes more memory than the limit (${outcome.peakBytes} bytes seen)`;
     case 'TooSlow': return outcome.during === 'load' ? `the load took more than ${timeoutMs / 60_000} minutes` : 'its runs took more than spec.warmup.timeout: one may never end';

@@ -11,6 +11,7 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { backoffMs } from '../../lib/retry.ts';
+import { loadWords } from './load-words.ts';
 import { beginNativeWork } from './native-work.ts';
 import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
 import type { Engine, EngineBatch, EngineResult } from './port.ts';
@@ -110,7 +111,7 @@ export class WorkerPool implements Engine {
       seat.worker = worker;
       worker.on('message', (message: FromWorker) => {
         seat.returned();
-        if (message.say === 'loadFailed') return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: message.why }));
+        if (message.say === 'loadFailed') return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: loadWords(message.why) }));
         if (message.say === 'loaded') resolve();
         return this.#hear(seat, message);
       });

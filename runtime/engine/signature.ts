@@ -19,11 +19,13 @@ export type TensorSpec = {
 export type Signature = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  /** Outputs that are not tensors, for messages. */
+  readonly otherOutputs?: ModelInfo['otherOutputs'];
 };
 
 /** The signature of an inspected model. */
-export function signatureOf({ inputs, outputs }: Pick<ModelInfo, 'inputs' | 'outputs'>): Signature {
-  return { inputs, outputs };
+export function signatureOf({ inputs, outputs, otherOutputs = [] }: Pick<ModelInfo, 'inputs' | 'outputs'> & Partial<Pick<ModelInfo, 'otherOutputs'>>): Signature {
+  return { inputs, outputs, ...(otherOutputs.length === 0 ? {} : { otherOutputs }) };
 }
 
 /**
@@ -58,6 +60,8 @@ export function chooseOutputs(signature: Signature, asked: readonly string[] | u
   const known = signature.outputs.map(({ name }) => name);
   if (asked === undefined || asked.length === 0) return known;
   const unknown = asked.find((name) => !known.includes(name));
+  const other = signature.otherOutputs?.find(({ name }) => name === unknown);
+  if (other !== undefined) throw invalid(`output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ${listOf(known)}`);
   if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model gives ${listOf(known)}`);
   return asked;
 }

@@ -3,20 +3,22 @@
  *
  * Owns:  the search for inputs that the model takes, the requests of the warm-up, the check of batching.
  * Ends:  within the given time, or with WARMUP_TIMEOUT, also while a run is under way: it may be one that does not end.
- * Why the check: a first dimension with a name need not be a batch. Rows that come out different in company would be
- *        wrong answers, quietly; a model like that is served one request at a time.
+ * Why the check: the graph has shown that rows are independent (onnx/rows); a run of rows of very different sizes shows that
+ *        they are so here, too. Rows that come out different in company would be wrong answers, quietly.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { raceAbort, startDeadline } from '../../lib/deadline.ts';
 import type { Engine } from './port.ts';
-import { isBatchable, type Signature } from './signature.ts';
+import type { Signature } from './signature.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 import { fills, trialInputs } from './trial-inputs.ts';
 
 export type WarmupOptions = {
   readonly engine: Engine;
   readonly signature: Signature;
+  /** Whether rows may share a run as far as the graph tells. */
+  readonly batchable: boolean;
   readonly requests: number;
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -37,14 +39,14 @@ export type WarmupResult = {
 };
 
 /**
- * Rows may differ this much, relative to the largest value: kernels of another batch size sum in another order, and
- * dynamic quantisation scales by the whole batch. Rows that are mixed up differ by as much as they have.
+ * Rows may differ this much, relative to their largest value: kernels of another batch size sum in another order, and in a
+ * quantised model a sum may then fall on the other side of a step. Rows that are mixed up differ by as much as they have.
  */
 const tolerance = 0.05;
 
 /** @throws AppError WARMUP_TIMEOUT, DRAINING when it was stopped, and what the engine throws when a worker is lost */
 export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
-  const { signature, requests, clock } = options;
+  const { signature, batchable, requests, clock } = options;
   const deadlineMs = clock.monotonic() + options.timeoutMs;
   const engine = boundedEngine(options, deadlineMs);
   const outputs = signature.outputs.map(({ name }) => name);
@@ -53,8 +55,8 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
     if (clock.monotonic() > deadlineMs) throw new AppError('WARMUP_TIMEOUT', { timeoutMs: options.timeoutMs });
   };
   const found = await findInputs(engine, signature, outputs);
-  if ('problem' in found) return { done: 0, batches: isBatchable(signature), problem: found.problem };
-  const batches = isBatchable(signature) && (await rowsAreIndependent(engine, outputs, found.make));
+  if ('problem' in found) return { done: 0, batches: batchable, problem: found.problem };
+  const batches = batchable && (await rowsAreIndependent(engine, outputs, found.make));
   let done = 0;
   while (done < requests) {
     inTime();
@@ -88,34 +90,40 @@ export function boundedEngine({ engine, clock, timeoutMs, stop }: Pick<WarmupOpt
   };
 }
 
-type Make = (seed: number) => NamedTensors;
+type Make = (seed: number, scale?: number) => NamedTensors;
 
 /** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
 async function findInputs(engine: WarmEngine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a made-up input would be too large';
   for (const fill of fills) {
     // Neighbouring seeds give neighbouring first values: spread them.
-    const sample = (seed: number) => ({ fill, rows: 1, seed: Math.imul(seed + 1, 0x9e3779b1) });
+    const sample = (seed: number, scale = 1) => ({ fill, rows: 1, scale, seed: Math.imul(seed + 1, 0x9e3779b1) });
     const inputs = trialInputs(signature.inputs, sample(0));
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done') return { fill, make: (seed) => trialInputs(signature.inputs, sample(seed)) ?? {} };
+    if (part?.is === 'Done') return { fill, make: (seed, scale) => trialInputs(signature.inputs, sample(seed, scale)) ?? {} };
     problem = part?.why ?? problem;
   }
   return { problem };
 }
 
+/** Rows of these sizes run together: small ones, one that outweighs all others, and zeros. */
+const scales = [1, 1e-3, 1e3, 0] as const;
+
 async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[], make: Make): Promise<boolean> {
-  const together = await engine.run({ parts: [make(0), make(1), make(2)], outputs });
-  if (!together.together) return false;
-  for (const position of [0, 1, 2]) {
-    const alone = await engine.run({ parts: [make(position)], outputs });
-    const [one] = alone.parts;
-    const other = together.parts[position];
-    if (one?.is !== 'Done' || other?.is !== 'Done' || !sameTensors(one.outputs, other.outputs)) return false;
+  const rows = scales.map((scale, seed) => (): NamedTensors => make(seed, scale));
+  const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
+  for (const row of rows) {
+    const [part] = (await engine.run({ parts: [row()], outputs })).parts;
+    // A size that the model does not take by itself says nothing.
+    if (part?.is === 'Done') alone.push({ row, outputs: part.outputs });
   }
-  return true;
+  const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });
+  return together.together && alone.length > 1 && alone.every((one, position) => {
+    const part = together.parts[position];
+    return part?.is === 'Done' && sameTensors(one.outputs, part.outputs);
+  });
 }
 
 function sameTensors(a: NamedTensors, b: NamedTensors): boolean {

@@ -9,8 +9,10 @@
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, posix, sep } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
-import type { ExternalFile, ModelInfo } from './model-info.ts';
+import { readGraphFile } from './graph.ts';
+import type { ExternalFile, ModelInfo, RowsVerdict } from './model-info.ts';
 import { readModel, type RawModel } from './read-model.ts';
+import { rowsVerdict } from './rows/independence.ts';
 import { checkServable, type Servable } from './servable.ts';
 import { WireError, WireReader, type RandomBytes } from './wire.ts';
 
@@ -51,7 +53,7 @@ function inspect(source: RandomBytes, name: string): ModelInfo {
   const checked = checkServable(model);
   if ('problem' in checked) throw new AppError('MODEL_INVALID', { file: name, problem: checked.problem });
   for (const location of checked.graph.external.keys()) checkLocation(location, name);
-  return describe(model, checked, source.sizeBytes);
+  return describe(model, checked, { fileBytes: source.sizeBytes, rows: rowsOf(source, checked) });
 }
 
 function read(source: RandomBytes, name: string): RawModel {
@@ -63,7 +65,20 @@ function read(source: RandomBytes, name: string): RawModel {
   }
 }
 
-function describe(model: RawModel, checked: Servable, fileBytes: number): ModelInfo {
+/** More nodes than any model has that is not a language model's whole: they would be held in memory. */
+const maxFollowedNodes = 100_000;
+
+function rowsOf(source: RandomBytes, { graph, inputs, outputs }: Servable): RowsVerdict {
+  if (graph.nodes > maxFollowedNodes) return { independent: false, because: `the graph has ${graph.nodes} nodes, at most ${maxFollowedNodes} are followed` };
+  try {
+    return rowsVerdict(readGraphFile(new WireReader(source)), { inputs, outputs });
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return { independent: false, because: `the graph cannot be followed: ${error.message}` };
+  }
+}
+
+function describe(model: RawModel, checked: Servable, { fileBytes, rows }: Pick<ModelInfo, 'fileBytes' | 'rows'>): ModelInfo {
   const { graph, ...values } = checked;
   return {
     irVersion: model.irVersion,
@@ -77,6 +92,7 @@ function describe(model: RawModel, checked: Servable, fileBytes: number): ModelI
     nodes: graph.nodes,
     operators: Object.fromEntries(graph.operators),
     weightsBytes: graph.weightsBytes,
+    rows,
     fileBytes,
   };
 }

@@ -22,6 +22,9 @@ export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opa
  */
 export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
+/** Whether rows of one run can influence each other (rows/independence.ts). `because`: a sentence for people. */
+export type RowsVerdict = { readonly independent: true } | { readonly independent: false; readonly because: string };
+
 export type ModelInfo = {
   readonly irVersion: number;
   /** Version of the ai.onnx operator set; 0 when the model uses none of it. */
@@ -45,9 +48,16 @@ export type ModelInfo = {
   readonly operators: Readonly<Record<string, number>>;
   /** Constant tensors as they lie in memory: initializers and the values of Constant nodes, external data included. */
   readonly weightsBytes: number;
+  /** Told from the graph; what cannot be told counts as dependent. */
+  readonly rows: RowsVerdict;
   /** Size of the .onnx file alone. */
   readonly fileBytes: number;
 };
+
+/** The outputs that no answer carries, for people: `'scores' (sequence)`. Empty when there are none. */
+export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): string {
+  return otherOutputs.map(({ name, kind }) => `'${name}' (${kind})`).join(', ');
+}
 
 /**
  * Names what a caller of the model relies on: names, element types and shapes of inputs and outputs.

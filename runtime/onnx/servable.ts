@@ -8,6 +8,7 @@
 import { isServable } from './element-type.ts';
 import type { OtherKind, TensorInfo } from './model-info.ts';
 import type { RawGraph, RawModel, RawValue } from './read-model.ts';
+import { tooNew } from './supported.ts';
 
 export type Servable = {
   readonly graph: RawGraph;
@@ -23,6 +24,8 @@ export function checkServable(model: RawModel): Servable | Refusal {
   if (graph === undefined) return { problem: 'it has no graph (is it an ONNX file?)' };
   if (model.irVersion < 1) return { problem: 'it says no IR version, so it is no ONNX file' };
   if (Object.keys(model.opsets).length === 0) return { problem: 'it names no operator set' };
+  const newer = tooNew(model.irVersion, model.opsets);
+  if (newer !== undefined) return { problem: newer };
   const inputs = checkInputs(graph);
   if ('problem' in inputs) return inputs;
   const outputs = checkOutputs(graph);

@@ -3,7 +3,7 @@
  *
  * Owns:  the translation of anything thrown into what a client may see, and the headers of every answer.
  */
-import { codes } from '../../api/error-codes.ts';
+import { codes, type ParamsOf } from '../../api/error-codes.ts';
 import { AppError, kinds } from '../../api/errors.ts';
 import type { ClientError } from '../tasks/task.ts';
 
@@ -45,6 +45,7 @@ function statusOf({ code, kind }: AppError): number {
 /** Errors that pass by themselves say when to come back. */
 export function errorHeaders(error: ClientError, waitMs: number): Record<string, string> {
   const headers: Record<string, string> = { 'x-error-code': error.code };
+  if (error.code === 'METHOD_UNKNOWN') headers['allow'] = (error.params as ParamsOf<'METHOD_UNKNOWN'>).allowed.replace(' or ', ', ');
   if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient') headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
   return headers;
 }

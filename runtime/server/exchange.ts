@@ -14,10 +14,10 @@ import type { Logger } from '../../lib/log.ts';
 import type { Draft, Sampler } from '../agreement/sampler.ts';
 import { sizeClassOf, tier, type Counters } from '../counters.ts';
 import type { ClientError } from '../tasks/task.ts';
-import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, protocolErrorBody, type Answer } from './answer.ts';
+import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, type Answer } from './answer.ts';
 import { readBody } from './body.ts';
 import type { RouteName, RuntimeMetrics } from './metrics.ts';
-import { findRoute, type Route, type RouteTable } from './routes.ts';
+import { errorBodyAt, findRoute, type Route, type RouteTable } from './routes.ts';
 import type { Tally } from './tally.ts';
 import { sendBody } from './send.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
@@ -132,7 +132,7 @@ function fail(world: ExchangeWorld, live: Live, { route, error }: { readonly rou
   const shown = clientErrorOf(error);
   const left = signal.reason instanceof ClientGone || error instanceof ClientGone || request.socket.destroyed;
   if (!left) {
-    write(world, live, errorAnswer(world, route, shown));
+    write(world, live, errorAnswer(world, bodyOfErrors(route, request), shown));
     if (shown.kind === 'bug') world.logger.error('request failed', { requestId, err: error });
   }
   const kind = outcomeKindOf({ ...shown, clientDeadlineMs: live.deadline.givenMs, ownDeadlineMs: world.ownDeadlineMs() });
@@ -204,9 +204,12 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
   return ms;
 }
 
-function errorAnswer(world: ExchangeWorld, route: Route | undefined, error: ClientError): Answer {
-  const body = (route?.errorBody ?? protocolErrorBody)(error);
-  return { ...jsonAnswer(body, error.status, errorHeaders(error, world.expectedWaitMs())), closes: error.code === 'BODY_TOO_SLOW' };
+function bodyOfErrors(route: Route | undefined, request: IncomingMessage): Route['errorBody'] {
+  return route?.errorBody ?? errorBodyAt(pathOf(request.url ?? '/'));
+}
+
+function errorAnswer(world: ExchangeWorld, errorBody: Route['errorBody'], error: ClientError): Answer {
+  return { ...jsonAnswer(errorBody(error), error.status, errorHeaders(error, world.expectedWaitMs())), closes: error.code === 'BODY_TOO_SLOW' };
 }
 
 function write(world: ExchangeWorld, { response, trace, requestId }: Live, answer: Answer): void {
@@ -256,4 +259,16 @@ function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, s
   metrics.refused(status === abandoned ? 'CLIENT_GONE' : error.code);
   // Whoever left got no answer: neither good nor bad is known of it.
   if (status !== abandoned) counters.record({ is: 'Error', elements, kind: error.kind });
+}
+
+/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
+export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
+  const nothing = (): void => {};
+  return {
+    ...world,
+    metrics: { served: nothing, refused: nothing },
+    counters: { record: nothing },
+    tally: { answered: nothing, failed: nothing },
+    sampler: { on: false, choose: () => undefined },
+  };
 }

@@ -15,6 +15,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import { Connections } from '../../lib/connections.ts';
 import { ownValue } from '../../api/record.ts';
 import { Arrivals } from './arrivals.ts';
+import { errorBodyAt } from './routes.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -123,7 +124,7 @@ export class HttpServers {
 }
 
 function makeServer(handler: Handler, { patience = usualPatience }: Listen, connections: Connections): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true });
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true, requireHostHeader: false });
   connections.watch(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -132,8 +133,13 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
-    if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
+    // Node itself would refuse this, and without a word.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+    else if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
     else refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -145,12 +151,16 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
   return server;
 }
 
+/** The body may still come: the connection is not used again. */
+function refuse(response: ServerResponse, status: number, problem: string, headers: Readonly<Record<string, string>> = {}): void {
+  const body = JSON.stringify({ error: problem });
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'connection': 'close', ...headers }).end(body);
+}
+
 /** The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it. */
 function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
   request.resume();
-  if (!isFirst) return;
-  const body = JSON.stringify({ error: `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection` });
-  response.writeHead(429, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'retry-after': '1', connection: 'close' }).end(body);
+  if (isFirst) refuse(response, 429, `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`, { 'retry-after': '1' });
 }
 
 /**
@@ -169,7 +179,7 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
   }
   // A body is broken whose request has been answered already, or has another before it.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
-  if (!silent) socket.end(faultOf(error));
+  if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Not left to the client: it may never close its side, and what its request holds would be held for good.
   socket.on('close', clock.after(lingerMs, () => socket.destroy()));
 }
@@ -180,9 +190,15 @@ const reasons: Readonly<Record<string, readonly [number, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the chunk extensions are too large'],
 };
 
-function faultOf(error: NodeJS.ErrnoException): string {
+/** The path of a request that did not come whole; `/` where the connection is between two. */
+function pathOfBroken(last: ServerResponse | undefined): string {
+  return last?.req.complete === false ? (last.req.url ?? '/') : '/';
+}
+
+/** @param path of the request that did not come whole; what is not HTTP has none */
+function faultOf(error: NodeJS.ErrnoException, path: string): string {
   const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
-  const body = JSON.stringify({ error: message });
+  const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }
 

@@ -87,11 +87,10 @@ export type ConfigSources = {
   readonly memoryLimitBytes: number | undefined;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
-  readonly maxRows: number;
-  /** Who may take how much of what the model leaves free. */
-  readonly shares: MemoryShares;
-  /** Memory of runs, as measured while warming up; empty where it could not be. */
-  readonly runPoints: readonly RunPoint[];
+  /** `because`: why rows do not share a run. */
+  readonly batching: { readonly maxRows: number; readonly because: string | undefined };
+  /** Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could not be. */
+  readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
   readonly notes: readonly string[];
 };
 
@@ -110,8 +109,8 @@ export function effectiveConfig(from: ConfigSources): unknown {
       arena: options.enableCpuMemArena,
       sessionConfig: options.extra,
     },
-    batching: { asked: config.batching, maxRows: from.maxRows },
-    memory: { limitBytes: from.memoryLimitBytes ?? null, shares: from.shares, runs: from.runPoints },
+    batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
+    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

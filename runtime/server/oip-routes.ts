@@ -11,6 +11,8 @@ import type { InferRequest } from '../protocol/oip/decode.ts';
 import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata, type InferStats } from '../protocol/oip/describe.ts';
 import { noJsonForm, type InferResponse } from '../protocol/oip/encode.ts';
 import { decodeRaw } from '../protocol/oip/raw.ts';
+import { openAiError } from '../protocol/openai-embeddings.ts';
+import { openAiModel, openAiModels } from '../protocol/openai/models.ts';
 import { jsonAnswer, protocolErrorBody, type Answer } from './answer.ts';
 import type { Codec } from './codec.ts';
 import type { Encoded } from './codec-messages.ts';
@@ -33,6 +35,8 @@ export type LoadedModel = {
 export type ProtocolWorld = {
   readonly served: { readonly name: string; readonly version: string };
   readonly serverVersion: string;
+  /** Unix time in seconds. */
+  readonly startedSeconds: number;
   readonly readiness: Readiness;
   /** @throws AppError NOT_READY until it is loaded */
   readonly model: () => LoadedModel;
@@ -44,6 +48,7 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
   const { served, readiness, model } = world;
   const ready: Handle = () => jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503);
   const stats: Handle = () => jsonAnswer(modelStatistics(served, model().stats()));
+  const named = { name: served.name, createdSeconds: world.startedSeconds };
   const index: Handle = async (exchange) => {
     await exchange.readBody(0);
     return jsonAnswer(repositoryIndex(served, readiness));
@@ -56,6 +61,8 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
       ['GET /v2', route('metadata', () => jsonAnswer(serverMetadata(world.serverVersion)))],
       ['GET /v2/models/stats', route('metadata', stats)],
       ['POST /v2/repository/index', route('metadata', index)],
+      ['GET /v1/models', openAi(() => jsonAnswer(openAiModels(named)))],
+      [`GET /v1/models/${served.name}`, openAi(() => jsonAnswer(openAiModel(named)))],
     ]),
     model: {
       metadata: route('metadata', () => jsonAnswer(modelMetadata(served, model().signature))),
@@ -69,11 +76,15 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
 
 /** Whether a path is one of those that load balancers and kubelets ask again and again. */
 export function isProbe(url: string): boolean {
-  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)(?:\?|$)/.test(url);
+  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(url);
 }
 
 function route(name: RouteName, handle: Handle): Route {
   return { name, needsRoom: false, handle, errorBody: protocolErrorBody };
+}
+
+function openAi(handle: Handle): Route {
+  return { ...route('metadata', handle), errorBody: openAiError };
 }
 
 /** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */

@@ -1,11 +1,12 @@
 /**
  * Which path is answered by whom.
  *
- * Owns:  the table of exact paths and the grammar of the protocol's model paths.
+ * Owns:  the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path changes nothing.
  */
 import { AppError } from '../../api/errors.ts';
+import { openAiError } from '../protocol/openai-embeddings.ts';
 import type { ClientError } from '../tasks/task.ts';
-import type { Answer } from './answer.ts';
+import { protocolErrorBody, type Answer } from './answer.ts';
 import type { Exchange } from './exchange.ts';
 import type { RouteName } from './metrics.ts';
 
@@ -33,18 +34,53 @@ export type RouteTable = {
 const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = { metadata: 'GET', ready: 'GET', infer: 'POST', config: 'GET', stats: 'GET' };
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
-/** @throws AppError PATH_UNKNOWN, MODEL_UNKNOWN, NOT_READY for a path that may come */
+/** Paths that only a task answers, and which. */
+const taskOf: Readonly<Record<string, string>> = { '/v1/embeddings': 'Embedding' };
+const openAiModelPath = /^\/v1\/models\/(.+)$/;
+
+/** @throws AppError PATH_UNKNOWN, METHOD_UNKNOWN, MODEL_UNKNOWN, TASK_MISSING, NOT_READY for a path that may come */
 export function findRoute(table: RouteTable, method: string, path: string): Route {
   // HEAD is GET without the body, which node leaves out by itself.
   const asked = method === 'HEAD' ? 'GET' : method;
-  const exact = table.exact.get(`${asked} ${path}`);
-  if (exact !== undefined) return exact;
-  const [, name, version, call = 'metadata'] = modelPath.exec(path) ?? [];
-  if (name === undefined || methods[call as ModelCall] !== asked) {
-    throw table.complete ? new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) }) : new AppError('NOT_READY', { state: 'loading the model' });
+  const at = withoutSlash(path);
+  const found = table.exact.get(`${asked} ${at}`) ?? modelRoute(table, asked, at);
+  if (found !== undefined) return found;
+  if (!table.complete) throw new AppError('NOT_READY', { state: 'loading the model' });
+  const allowed = methodsAt(table, at);
+  if (allowed.length > 0) throw new AppError('METHOD_UNKNOWN', { method: shown(method), path: shown(at), allowed: allowed.join(' or ') });
+  const task = Object.hasOwn(taskOf, at) ? taskOf[at] : undefined;
+  if (task !== undefined) throw new AppError('TASK_MISSING', { path: at, model: table.served.name, task });
+  throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
+}
+
+/** How an error is written where no route was found: by the protocol that the path belongs to. */
+export function errorBodyAt(path: string): Route['errorBody'] {
+  return path === '/v1' || path.startsWith('/v1/') ? openAiError : protocolErrorBody;
+}
+
+function withoutSlash(path: string): string {
+  let end = path.length;
+  while (end > 1 && path[end - 1] === '/') end -= 1;
+  return path.slice(0, end);
+}
+
+/** @throws AppError MODEL_UNKNOWN */
+function modelRoute(table: RouteTable, asked: string, path: string): Route | undefined {
+  const openAi = openAiModelPath.exec(path)?.[1];
+  if (openAi !== undefined && asked === 'GET') {
+    checkServed(table.served, decode(openAi), undefined);
+    return table.exact.get(`GET /v1/models/${table.served.name}`);
   }
+  const [, name, version, call = 'metadata'] = modelPath.exec(path) ?? [];
+  if (name === undefined || methods[call as ModelCall] !== asked) return undefined;
   checkServed(table.served, decode(name), version === undefined ? undefined : decode(version));
   return table.model[call as ModelCall];
+}
+
+function methodsAt(table: RouteTable, path: string): readonly string[] {
+  const [, name, , call = 'metadata'] = modelPath.exec(path) ?? [];
+  if (openAiModelPath.test(path)) return ['GET'];
+  return ['GET', 'POST'].filter((method) => table.exact.has(`${method} ${path}`) || (name !== undefined && methods[call as ModelCall] === method));
 }
 
 /** One server, one model, one version: another's name is no reason to answer with this one's numbers. */

@@ -8,6 +8,7 @@
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
+import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { besideHeader } from '../agreement/beside.ts';
 
@@ -33,6 +34,8 @@ export type RuntimeDoor = {
   readonly port: number;
   readonly agent: Agent;
   readonly deadlineMs: number;
+  /** Of the revision whose pod is asked; without it the port for sidecars answers as for users. */
+  readonly token?: string | undefined;
   /** Aborted when nobody wants the answer any more. */
   readonly signal: AbortSignal;
 };
@@ -47,7 +50,7 @@ export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answe
   const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), door.signal]);
   return new Promise((resolve) => {
     const fail = (error: Error): void => resolve({ kind: 'unavailable', why: whyOf(error, door) });
-    const asked = request({ host: address, port, method: question.method, path: question.path, agent, signal, headers: headersOf(question, deadlineMs) }, (response) => {
+    const asked = request({ host: address, port, method: question.method, path: question.path, agent, signal, headers: headersOf(question, door) }, (response) => {
       readBounded(response, answerLimitBytes).then((body) => resolve(answeredOf(response, body)), fail);
     });
     asked.on('error', fail);
@@ -55,8 +58,10 @@ export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answe
   });
 }
 
-function headersOf({ body, jsonBytes, besideUsers }: Question, deadlineMs: number): Record<string, string> {
-  const deadline = { 'x-request-timeout-ms': String(deadlineMs), ...(besideUsers === undefined ? {} : { [besideHeader]: '1' }) };
+function headersOf({ body, jsonBytes, besideUsers }: Question, { deadlineMs, token }: RuntimeDoor): Record<string, string> {
+  const deadline = {
+    'x-request-timeout-ms': String(deadlineMs), ...(besideUsers === undefined ? {} : { [besideHeader]: '1' }), ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }),
+  };
   if (body === undefined) return deadline;
   const type = jsonBytes === undefined ? 'application/json' : 'application/octet-stream';
   const form = jsonBytes === undefined ? undefined : { 'inference-header-content-length': String(jsonBytes) };

@@ -5,6 +5,7 @@
  * Pure.
  */
 import { isIP } from 'node:net';
+import { isToken } from '../../api/access.ts';
 import { AppError } from '../../api/errors.ts';
 import { reportQuery } from '../../api/report.ts';
 import type { GoldenMetric } from '../../api/runtime-config.ts';
@@ -19,6 +20,8 @@ export type Asked = {
   /** Share of requests to keep for a candidate, 0..1. */
   readonly sample: number;
   readonly agreement?: AgreementRule;
+  /** The token of the pods that `peers` names. */
+  readonly peersToken?: string;
 };
 
 export const nothingAsked: Asked = { peers: [], sample: 0 };
@@ -26,8 +29,11 @@ export const nothingAsked: Asked = { peers: [], sample: 0 };
 export const maxPeers = 16;
 const metrics: readonly GoldenMetric[] = ['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'];
 
-/** @throws AppError REQUEST_INVALID */
-export function askedIn(query: URLSearchParams): Asked {
+/**
+ * @param peersToken as it came in its header; what is not a token is left out
+ * @throws AppError REQUEST_INVALID
+ */
+export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {
   const from = query.get(reportQuery.blocksFrom);
   const agreement = query.get(reportQuery.agreement);
   return {
@@ -35,6 +41,7 @@ export function askedIn(query: URLSearchParams): Asked {
     peers: peersIn(query.get(reportQuery.peers) ?? ''),
     sample: numberIn(reportQuery.sample, query.get(reportQuery.sample) ?? '0', 1),
     ...(agreement === null ? {} : { agreement: ruleIn(agreement) }),
+    ...(isToken(peersToken) ? { peersToken } : {}),
   };
 }
 

@@ -8,6 +8,7 @@
  */
 import { get, type Agent } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
+import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { parseReport } from '../../api/parse-report.ts';
 import { reportLimitBytes, type Report } from '../../api/report.ts';
@@ -27,12 +28,15 @@ export type CountersSource = {
   readonly agent: Agent;
 };
 
-/** @param sample share of requests of which the runtime is to keep samples, 0..1. Never rejects. */
-export function readCounters(source: CountersSource, sample = 0): Promise<Reading> {
+/**
+ * @param sample share of requests of which the runtime is to keep samples, 0..1
+ * @param token of the revision: without it the runtime samples nothing. Never rejects.
+ */
+export function readCounters(source: CountersSource, sample = 0, token?: string): Promise<Reading> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(source.deadlineMs);
     const fail = (error: Error): void => resolve(failureOf(error, source));
-    const request = get({ host: source.address, port: source.port, path: `/counters?sample=${sample}`, agent: source.agent, signal }, (response) => {
+    const request = get({ host: source.address, port: source.port, path: `/counters?sample=${sample}`, agent: source.agent, signal, headers: token === undefined ? {} : { [tokenHeader]: bearer(token) } }, (response) => {
       readBounded(response, reportLimitBytes).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
     });
     request.on('error', fail);

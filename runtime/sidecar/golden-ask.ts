@@ -12,10 +12,11 @@ import type { Ask } from './golden-pass.ts';
 /** A case may be the longest text that a model takes, on a busy machine. */
 const deadlineMs = 60_000;
 
-export function goldenAsk(agent: Agent): Ask {
+/** @param tokenFor the token of the revision that the pod at this address is of; undefined: not known */
+export function goldenAsk(agent: Agent, tokenFor: (address: string) => string | undefined = () => undefined): Ask {
   return async (address, question, signal) => {
     const door = { address, agent, deadlineMs, signal };
-    const answered = await askRuntime(question, { ...door, port: ports.metrics });
+    const answered = await askRuntime(question, { ...door, port: ports.metrics, token: tokenFor(address) });
     const unknown = answered.kind === 'refused' && answered.status === 404;
     return unknown ? askRuntime(question, { ...door, port: ports.runtime }) : answered;
   };

@@ -10,6 +10,7 @@ import type { Agreement, GoldenResult, Report } from '../../api/report.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
+import { AccessFile } from '../config/access-file.ts';
 import type { Asked } from './asked.ts';
 import { Collector } from './collector.ts';
 import { sidecarConfig } from './config.ts';
@@ -37,17 +38,19 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const samples = new Agent({ keepAlive: true, maxSockets: 1 });
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const standing = new Standing(systemClock);
-  const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample), clock: systemClock, random: Math.random });
+  const door = new AccessFile(config.configDir, systemClock);
+  const tokenFor = (address: string): string | undefined => (address === config.addresses[0] ? door.token : standing.now.peersToken);
+  const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample, door.token), clock: systemClock, random: Math.random });
   const ready = (): boolean => collector.report.ready === true;
-  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions), ready, clock: systemClock, random: Math.random, logger });
-  const { replayer, close: endReplaying } = podReplayer({ self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, compared: (comparison) => collector.compared(comparison) });
+  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions, tokenFor), ready, clock: systemClock, random: Math.random, logger });
+  const { replayer, close: endReplaying } = podReplayer({ self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, token: () => door.token, compared: (comparison) => collector.compared(comparison) });
   const onAsked = (asked: Asked): void => {
     standing.hear(asked);
     golden.offer(asked.peers);
   };
   const endServing = await serveReports({
-    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement }), onAsked,
-    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes({ ...source, agent: samples }, max), alive: () => collector.alive,
+    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement }), onAsked, door,
+    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes({ ...source, agent: samples, token: door.token }, max), alive: () => collector.alive,
   }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   // A report without it is better than no report.

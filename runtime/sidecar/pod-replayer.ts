@@ -19,6 +19,8 @@ export type PodReplayerOptions = {
   readonly asked: () => Asked;
   readonly ready: () => boolean;
   readonly compared: ReplayerOptions['compared'];
+  /** Of this pod's own revision. */
+  readonly token: () => string | undefined;
 };
 
 /** A few MiB from another pod of the cluster. */
@@ -26,17 +28,17 @@ const takeDeadlineMs = 5_000;
 /** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
 const answerDeadlineMs = 30_000;
 
-export function podReplayer({ self, clock, asked, ready, compared }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
+export function podReplayer({ self, clock, asked, ready, compared, token }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ended = new AbortController();
   const replayer = new Replayer({
     clock,
     compared,
     work: () => (ready() ? workIn(asked(), self) : undefined),
-    take: (address, max) => takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs }, max),
+    take: (address, max) => takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs, token: asked().peersToken }, max),
     answer: ({ path, request: { body, jsonBytes } }) => {
       const question = { method: 'POST', path, body, besideUsers: true, ...(jsonBytes === undefined ? {} : { jsonBytes }) } as const;
-      return askRuntime(question, { address: self, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, signal: ended.signal });
+      return askRuntime(question, { address: self, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: token(), signal: ended.signal });
     },
   });
   return {

@@ -6,18 +6,20 @@
  * Why:    POST, since what was handed out is not handed out again.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
+import { bearer, tokenHeader } from '../../api/access.ts';
 import { readTaken, takenLimitBytes, type Taken } from '../agreement/sample.ts';
 
-export type SamplesSource = { readonly address: string; readonly port: number; readonly agent: Agent; readonly deadlineMs: number };
+export type SamplesSource = { readonly address: string; readonly port: number; readonly agent: Agent; readonly deadlineMs: number; /** Of the revision whose pod is asked. */ readonly token?: string | undefined };
 
 const limitBytes = takenLimitBytes + 128 * 1024;
 
 /** The samples as they travel; undefined when none could be had. */
 export function takeBytes(source: SamplesSource, max: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const { address, port, agent, deadlineMs } = source;
+  const { address, port, agent, deadlineMs, token } = source;
+  const headers = { 'content-length': '0', ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }) };
   return new Promise((resolve) => {
     const none = (): void => resolve(undefined);
-    const asked = request({ host: address, port, method: 'POST', path: `/samples?max=${max}`, agent, signal: AbortSignal.timeout(deadlineMs), headers: { 'content-length': '0' } }, (response) => {
+    const asked = request({ host: address, port, method: 'POST', path: `/samples?max=${max}`, agent, signal: AbortSignal.timeout(deadlineMs), headers }, (response) => {
       collect(response).then(resolve, none);
     });
     asked.on('error', none);

@@ -3,16 +3,19 @@
  *
  * Owns:   the routes and compression, and that a report stays within its bound. A report is answered from memory and
  *         never waits for the runtime; samples are passed on from it and kept nowhere.
- * Limits: 32 connections, no body is read. A pod has one operator, a few candidates' pods and perhaps a person with curl.
+ * Limits: 32 connections, of which one that is idle makes room for a new one; no body is read. A pod has one operator,
+ *         a few candidates' pods and perhaps a person with curl.
  * Ends:   every connection at once; a report is milliseconds, and the operator asks again.
  */
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import express, { type Express, type Request, type Response } from 'express';
+import { peersTokenHeader, tokenHeader } from '../../api/access.ts';
 import { AppError } from '../../api/errors.ts';
 import { serveHttp, type HttpServer } from '../../lib/http-serve.ts';
 import { reportLimitBytes, type Blocks, type Report } from '../../api/report.ts';
 import { maxTaken } from '../agreement/sample.ts';
+import type { Door } from '../config/access-file.ts';
 import { askedIn, type Asked } from './asked.ts';
 
 /** What is served; read anew at each request. */
@@ -26,6 +29,8 @@ export type Served = {
   /** Samples of the runtime, as they travel; undefined when there are none to be had. */
   readonly takeSamples?: (max: number) => Promise<Uint8Array | undefined>;
   readonly alive: () => boolean;
+  /** Who may ask for more than a report. */
+  readonly door: Pick<Door, 'isOpenTo'>;
 };
 
 const compress = promisify(gzip);
@@ -74,17 +79,23 @@ export function sidecarApp(served: Served): Express {
 async function answerReport(served: Served, request: Request, response: Response): Promise<void> {
   let asked: Asked;
   try {
-    asked = askedIn(new URL(request.url, 'http://sidecar').searchParams);
+    asked = askedIn(new URL(request.url, 'http://sidecar').searchParams, request.headers[peersTokenHeader]);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     response.status(400).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  served.onAsked?.(asked);
+  // Anybody may read; what the operator asked for before goes on whoever reads.
+  if (served.door.isOpenTo(request.headers[tokenHeader])) served.onAsked?.(asked);
   await send(reportText(served, asked), request, response);
 }
 
-async function answerSamples({ takeSamples }: Served, request: Request, response: Response): Promise<void> {
+async function answerSamples({ takeSamples, door }: Served, request: Request, response: Response): Promise<void> {
+  if (!door.isOpenTo(request.headers[tokenHeader])) {
+    const error = new AppError('TOKEN_MISSING', { what: 'samples of live requests' });
+    response.status(401).json({ error: { code: error.code, message: error.message } });
+    return;
+  }
   const max = Number(new URL(request.url, 'http://sidecar').searchParams.get('max') ?? 1);
   const bytes = await takeSamples?.(Number.isSafeInteger(max) && max > 0 ? Math.min(max, maxTaken) : 1);
   if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime gives no samples' } });

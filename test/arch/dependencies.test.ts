@@ -37,7 +37,6 @@ const worldly: Readonly<Record<string, RegExp>> = {
 const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['runtime/engine'],
   '@kubernetes/client-node': ['operator/kube', 'cli'],
-  '@huggingface/tokenizers': ['runtime'],
   '@marcbachmann/cel-js': ['lib'],
 };
 

@@ -20,6 +20,7 @@ import type { RevisionRecord } from '../../operator/resources/objects.ts';
 import type { Checks } from '../../operator/rollout/state.ts';
 import type { Model } from '../../runtime/onnx/build.ts';
 import { sha256 } from '../support/artifact.ts';
+import { givenToken, writeAccess } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
 import { givenConfig } from '../support/model-server.ts';
 import { add, residual, writeModel } from '../support/onnx-models.ts';
@@ -60,6 +61,7 @@ describe('a candidate of whole pods', () => {
     const path = await writeModel(at('source'), model);
     const config: RuntimeConfig = { ...givenConfig(), golden, source: { uri: pathToFileURL(path).href, variants: [] } };
     await writeFile(join(at('config'), paths.configFile), JSON.stringify(config));
+    await writeAccess(at('config'));
     for (const [name, text] of Object.entries(files)) await writeFile(join(at('config'), name), text);
     const environment = { ...nativeEnvironment, [env.podIp]: address, [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words'), [env.allowFile]: 'true' };
     const [code] = (await once(start('prepare', environment), 'exit')) as [number];
@@ -78,7 +80,7 @@ describe('a candidate of whole pods', () => {
   }
 
   async function reportOf({ address }: Pod, peers: readonly Pod[]): Promise<Report | undefined> {
-    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), { peers: peers.map((peer) => peer.address) });
+    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), { peers: peers.map((peer) => peer.address), token: givenToken, peersToken: givenToken });
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 

@@ -62,7 +62,8 @@ describe('fetching a model from a volume', () => {
   const refused: { name: string; before?: () => Promise<unknown>; uri: string; want: ErrorCode; message: RegExp }[] = [
     { name: 'a link out of the volume', before: () => symlink('/etc/hostname', join(volume, 'minilm', 'out')), uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /leads out of the volume/ },
     { name: 'links in a circle', before: () => symlink('.', join(volume, 'minilm', 'again')), uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /nested more than 32 deep/ },
-    { name: 'a folder that is not there', uri: 'pvc://models/other/', want: 'SOURCE_MISSING', message: /no such file or folder/ },
+    { name: 'a folder that is not there', uri: 'pvc://models/other/', want: 'SOURCE_MISSING', message: /no such file or folder; .* has minilm\// },
+    { name: 'a file that is not there, with what is', uri: 'pvc://models/minilm/deep/gone.onnx', want: 'SOURCE_MISSING', message: /no such file or folder; .*minilm has .*model\.onnx/ },
     { name: 'an empty folder', before: () => mkdir(join(volume, 'empty')), uri: 'pvc://models/empty/', want: 'SOURCE_MISSING', message: /is empty/ },
     { name: 'a file named as a folder', uri: 'pvc://models/minilm/model.onnx/', want: 'SOURCE_INVALID', message: /is a file/ },
     { name: 'a folder named as a file', uri: 'pvc://models/minilm', want: 'SOURCE_INVALID', message: /end the URI with/ },

@@ -15,7 +15,7 @@ import { modelBytes, weight, type Model } from '../../runtime/onnx/build.ts';
 import { inspectModel } from '../../runtime/onnx/inspect.ts';
 import { hastyClock, keepingLogger, runtimeConfig, sha256 } from '../support/artifact.ts';
 import { FileServer } from '../support/file-server.ts';
-import { heavy, int4Output, matmul, noise, writeModel } from '../support/onnx-models.ts';
+import { heavy, int4Output, matmul, noise, writeModel, tensorAndSequence } from '../support/onnx-models.ts';
 
 describe('prepare', () => {
   let folder = '';
@@ -60,6 +60,17 @@ describe('prepare', () => {
     assert.match(signature, /^[0-9a-f]{64}$/);
     assert.ok(memoryEstimateBytes > 2 ** 20);
     assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU', io: { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } } });
+  });
+
+  it('says which outputs are left out of answers', async () => {
+    await model(tensorAndSequence());
+    const { notes, resolved } = await run(runtimeConfig(folderUri()));
+    assert.deepEqual([notes[0], resolved.leftOut], ["left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step (for scikit-learn: zipmap=False) to have them", "'parts' (sequence)"]);
+  });
+
+  it('serves the only graph of a folder, whatever its name', async () => {
+    const path = await model(matmul(), 'classifier.onnx');
+    assert.equal((await run(runtimeConfig(folderUri()))).graphPath, path);
   });
 
   describe('of a golden set', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { besideHeader } from '../../runtime/agreement/beside.ts';
 import { readTaken, type Sample } from '../../runtime/agreement/sample.ts';
+import { doorFor, withToken } from '../support/door.ts';
 import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
 import { body, endAll, gated, infer } from '../support/gated-server.ts';
 import { endServers, makeServer, startServer, type RunningServer } from '../support/model-server.ts';
@@ -12,9 +13,9 @@ const four = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
 const versioned = '/v2/models/m/versions/6c9f01ab2d/infer';
 
 async function sampleOf(running: RunningServer, path: string, request: Ask): Promise<Sample> {
-  await ask(running.debugUrl, '/counters?sample=1');
+  await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
   assert.equal((await ask(running.url, path, request)).status, 200);
-  const taken = await ask(running.debugUrl, '/samples?max=5', { body: '' });
+  const taken = await ask(running.debugUrl, '/samples?max=5', { body: '', headers: withToken });
   const samples = readTaken(new Uint8Array(taken.body))?.samples;
   assert.equal(samples?.length, 1);
   return samples![0]!;
@@ -23,7 +24,7 @@ async function sampleOf(running: RunningServer, path: string, request: Ask): Pro
 /** As a candidate's sidecar asks: at the other port, beside users. */
 function replay(running: RunningServer, { path, request }: Sample) {
   const form: Record<string, string> = request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };
-  return ask(running.debugUrl, path, { body: request.body, headers: { [besideHeader]: '1', ...form } });
+  return ask(running.debugUrl, path, { body: request.body, headers: { ...withToken, [besideHeader]: '1', ...form } });
 }
 
 async function counted(running: RunningServer): Promise<number> {
@@ -42,7 +43,7 @@ describe('samples of a server', () => {
   ];
   for (const [name, request] of forms) {
     it(`are whole when they came as ${name}, and answered again alike`, async () => {
-      const running = await startServer({ model: matmul() });
+      const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       const sample = await sampleOf(running, versioned, request);
       assert.deepEqual([sample.path, sample.sizeClass, sample.tier], [infer, 4, 'default']);
       const again = await replay(running, sample);
@@ -54,7 +55,7 @@ describe('samples of a server', () => {
 
   it('are kept of embeddings, too', async () => {
     const embedding = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 16, onTooLong: 'Refuse' } as const;
-    const running = await makeServer({ model: tinyEncoder(), config: { name: 'tiny', task: 'Embedding', embedding } });
+    const running = await makeServer({ model: tinyEncoder(), config: { name: 'tiny', task: 'Embedding', embedding }, options: { door: doorFor() } });
     await writeTinyEncoder(running.folder);
     await running.server.load();
     const sample = await sampleOf(running, '/v1/embeddings', { body: JSON.stringify({ model: 'tiny', input: 'hello world' }) });
@@ -65,13 +66,64 @@ describe('samples of a server', () => {
   });
 
   it('are not kept of what was refused, nor of what sidecars ask, nor when nobody wants any', async () => {
-    const running = await startServer({ model: matmul() });
+    const running = await startServer({ model: matmul(), options: { door: doorFor() } });
     await ask(running.url, infer, { body });
-    await ask(running.debugUrl, '/counters?sample=1');
+    await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
     assert.equal((await ask(running.url, infer, { body: '{"inputs": []}' })).status, 400);
-    assert.equal((await ask(running.debugUrl, infer, { body })).status, 200);
-    const taken = await ask(running.debugUrl, '/samples', { body: '' });
+    assert.equal((await ask(running.debugUrl, infer, { body, headers: withToken })).status, 200);
+    const taken = await ask(running.debugUrl, '/samples', { body: '', headers: withToken });
     assert.deepEqual(readTaken(new Uint8Array(taken.body)), { samples: [], tooLarge: 0 });
+  });
+});
+
+describe('without the token of the revision', () => {
+  afterEach(endAll);
+  const wrong = { authorization: `Bearer ${'b'.repeat(43)}` };
+  const taken = async (running: RunningServer) => readTaken(new Uint8Array((await ask(running.debugUrl, '/samples?max=5', { body: '', headers: withToken })).body))?.samples.length;
+
+  for (const [name, headers] of [['no token', {}], ['another token', wrong], ['half of the token', { authorization: withToken.authorization.slice(0, -1) }]] as const) {
+    it(`nobody turns sampling on (${name})`, async () => {
+      const running = await startServer({ model: matmul(), options: { door: doorFor() } });
+      const counters = await ask(running.debugUrl, '/counters?sample=1', { headers });
+      assert.equal(counters.status, 200);
+      await ask(running.url, infer, { body });
+      assert.equal(await taken(running), 0);
+    });
+
+    it(`nobody takes samples, and nobody turns sampling off (${name})`, async () => {
+      const running = await startServer({ model: matmul(), options: { door: doorFor() } });
+      await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
+      await ask(running.url, infer, { body });
+      const refused = await ask(running.debugUrl, '/samples?max=16', { body: '', headers });
+      assert.deepEqual([refused.status, /token of the model's revision/.test(refused.body.toString())], [401, true]);
+      await ask(running.debugUrl, '/counters?sample=0', { headers });
+      assert.equal(await taken(running), 1);
+    });
+
+    it(`a request at the port for sidecars is a user's, and is counted (${name})`, async () => {
+      const running = await startServer({ model: matmul(), options: { door: doorFor() } });
+      assert.equal((await ask(running.debugUrl, infer, { body, headers: { ...headers, [besideHeader]: '1' } })).status, 200);
+      assert.equal(await counted(running), 1);
+    });
+  }
+
+  it('a server that has no token samples nothing, whoever asks', async () => {
+    const running = await startServer({ model: matmul() });
+    await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
+    await ask(running.url, infer, { body });
+    assert.equal((await ask(running.debugUrl, '/samples?max=16', { body: '', headers: withToken })).status, 401);
+  });
+
+  it('and with it nothing is sampled where no quality gate asks for it', async () => {
+    const running = await startServer({ model: matmul(), options: { door: doorFor(undefined, 0) } });
+    await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
+    await ask(running.url, infer, { body });
+    assert.equal(await taken(running), 0);
+  });
+
+  it('the token is in no answer', async () => {
+    const running = await startServer({ model: matmul(), options: { door: doorFor() } });
+    for (const path of ['/config', '/counters', '/metrics']) assert.ok(!(await ask(running.debugUrl, path)).body.toString().includes(withToken.authorization.slice(7)), path);
   });
 });
 
@@ -79,24 +131,24 @@ describe('a request of a sidecar', () => {
   afterEach(endAll);
 
   it('is refused while a user\'s runs, and answered when there is room again', async () => {
-    const { gate, running, call } = await gated();
+    const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();
     await arrived;
-    const refused = await ask(running.debugUrl, infer, { body, headers: { [besideHeader]: '1' } });
+    const refused = await ask(running.debugUrl, infer, { body, headers: { ...withToken, [besideHeader]: '1' } });
     assert.deepEqual([refused.status, refused.headers['x-error-code']], [429, 'NOT_IDLE']);
     gate.letGo();
     assert.equal((await user).status, 200);
-    assert.equal((await ask(running.debugUrl, infer, { body, headers: { [besideHeader]: '1' } })).status, 200);
+    assert.equal((await ask(running.debugUrl, infer, { body, headers: { ...withToken, [besideHeader]: '1' } })).status, 200);
     assert.equal(await counted(running), 1);
   });
 
   it('waits its turn like a user\'s when it does not say that it comes beside them', async () => {
-    const { gate, running, call } = await gated();
+    const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();
     await arrived;
-    const golden = ask(running.debugUrl, infer, { body });
+    const golden = ask(running.debugUrl, infer, { body, headers: withToken });
     gate.letGo();
     assert.deepEqual([(await user).status, (await golden).status], [200, 200]);
     assert.equal(await counted(running), 1);

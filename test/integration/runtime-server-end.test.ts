@@ -53,6 +53,26 @@ describe('model server at its end', () => {
     await running.end();
   });
 
+  it('resets nobody who still comes: it goes on until nothing has come for a while', async () => {
+    const { gate, running } = await gated({}, { drainMs: 300 });
+    gate.open = true;
+    const beganAt = performance.now();
+    let ended = false;
+    const draining = running.server.drain().then(() => { ended = true; });
+    const statuses: number[] = [];
+    let askedAt = beganAt;
+    // Each on a connection of its own, for longer than the quiet time.
+    while (askedAt - beganAt < 900) {
+      askedAt = performance.now();
+      statuses.push((await ask(running.url, infer, { body })).status);
+    }
+    assert.deepEqual([statuses.filter((status) => status !== 200), ended], [[], false]);
+    await draining;
+    assert.ok(performance.now() - askedAt >= 299, 'it waited until it was quiet');
+    await assert.rejects(ask(running.url, '/v2/health/live'), /ECONNREFUSED/);
+    await running.end();
+  });
+
   it('does not wait for connections that never asked for anything', async () => {
     const { running } = await gated();
     const silent = connect(running.server.port, '127.0.0.1');

@@ -30,7 +30,11 @@ describe('model server', () => {
     { path: '/v2/models/other', status: 404, want: { error: "unknown model 'other': this server serves 'm'" } },
     { path: '/v2/models/m/versions/1', status: 404, want: { error: `unknown model 'm version 1': this server serves 'm version ${revision}'` } },
     { path: '/v2/models/m/nothing', status: 404, want: { error: 'no such endpoint: GET /v2/models/m/nothing' } },
-    { path: infer, status: 404, want: { error: `no such endpoint: GET ${infer}` } },
+    { path: infer, status: 405, want: { error: `${infer} does not take GET: use POST` } },
+    { path: '/v2/health/ready/', want: { ready: true, live: true } },
+    { path: '/v1/models/other', status: 404, want: { error: { message: "unknown model 'other': this server serves 'm'", type: 'invalid_request_error', param: 'model', code: 'model_not_found' } } },
+    { path: '/v1/models', method: 'POST', status: 405, want: { error: { message: '/v1/models does not take POST: use GET', type: 'invalid_request_error', param: null, code: 'method_unknown' } } },
+    { path: '/v1/nothing', status: 404, want: { error: { message: 'no such endpoint: GET /v1/nothing', type: 'invalid_request_error', param: null, code: 'path_unknown' } } },
     { path: '/', status: 404, want: { error: 'no such endpoint: GET /' } },
   ];
   for (const { path, method = 'GET', status = 200, want } of endpoints) {
@@ -39,6 +43,17 @@ describe('model server', () => {
       assert.deepEqual([seen.status, jsonOf(seen)], [status, want]);
     });
   }
+
+  it("lists the model as OpenAI's clients ask for it", async () => {
+    const { object, data } = jsonOf(await call('/v1/models')) as { object: string; data: { id: string; object: string; created: number }[] };
+    assert.deepEqual([object, data.length, data[0]?.id, data[0]?.object, Number.isInteger(data[0]?.created)], ['list', 1, 'm', 'model', true]);
+    assert.deepEqual(jsonOf(await call('/v1/models/m/')), data[0]);
+  });
+
+  it('says how a model comes to answer /v1/embeddings', async () => {
+    const seen = await call('/v1/embeddings', { body: JSON.stringify({ model: 'm', input: 'a' }) });
+    assert.deepEqual([seen.status, (jsonOf(seen) as { error: { code: string } }).error.code], [404, 'task_missing']);
+  });
 
   it('describes the model\'s configuration as Triton does', async () => {
     const config = jsonOf(await call('/v2/models/m/config')) as { max_batch_size: number; input: unknown };

@@ -34,7 +34,7 @@ describe('a run that does not end', function () {
   it('takes readiness, then liveness; its requests are answered 504, and SIGTERM ends the process with last words', async () => {
     const { environment, log } = await givenPod(folder, 'trip-pod', {}, 'trip');
     assert.equal(await start(['prepare'], environment).ended, 0);
-    const program = start(['run'], { ...environment, ONNX_STUCK_AFTER: '1s', ONNX_GRACE_PERIOD: '4s' });
+    const program = start(['run'], { ...environment, ONNX_STUCK_AFTER: '1s' });
     await until(async () => (await statusOf('/v2/health/ready')) === 200);
     assert.equal((await call('3')).status, 200);
 

@@ -5,12 +5,19 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bearer, tokenHeader } from '../../api/access.ts';
 import { ports } from '../../api/names.ts';
 import type { BlockTraffic, Report } from '../../api/report.ts';
 import { cellsOf, emptyLedger, fold, type Ledger } from '../../operator/analysis/ledger.ts';
 import { createReportClient, type ReportAsk } from '../../operator/report-client.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { AccessFile } from '../../runtime/config/access-file.ts';
 import type { Model } from '../../runtime/onnx/build.ts';
+import { writeAccess } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
 import { ask, inputOf } from '../support/infer-client.ts';
 import { endServers, startServer } from '../support/model-server.ts';
@@ -21,17 +28,22 @@ const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
 const path = '/v2/models/m/versions/6c9f01ab2d/infer';
 let lastAddress = 0;
 
-type Pod = { readonly address: string; readonly serve: (requests: number, port?: number) => Promise<void>; readonly report: (asked?: ReportAsk) => Promise<Report> };
+type Pod = { readonly address: string; readonly token: string; readonly serve: (requests: number, port?: number) => Promise<void>; readonly report: (asked?: ReportAsk) => Promise<Report> };
 
 describe('a pod', () => {
   const sidecars: ChildProcess[] = [];
+  const folders: string[] = [];
   const client = createReportClient();
 
   async function startPod(model: Model, revision = '6c9f01ab2d'): Promise<Pod> {
     lastAddress += 1;
     const address = `127.85.${process.pid % 250}.${lastAddress}`;
-    await startServer({ model, config: { revision }, options: { addresses: [address], port: ports.runtime, metricsPort: ports.metrics } });
-    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' }, stdio: 'ignore' });
+    const configDir = await mkdtemp(join(tmpdir(), 'sidecar-blocks-'));
+    folders.push(configDir);
+    const token = revision[0]!.repeat(43);
+    await writeAccess(configDir, token, 1);
+    await startServer({ model, config: { revision }, options: { addresses: [address], port: ports.runtime, metricsPort: ports.metrics, door: new AccessFile(configDir, systemClock) } });
+    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: configDir }, stdio: 'ignore' });
     sidecars.push(child);
     const report = async (asked: ReportAsk = {}): Promise<Report> => {
       const pulled = await client.fetch(address, AbortSignal.timeout(5_000), asked);
@@ -39,9 +51,9 @@ describe('a pod', () => {
     };
     await eventually(`a ready pod at ${address}`, async () => (await report()).ready === true);
     return {
-      address, report,
+      address, report, token,
       serve: async (requests, port = ports.runtime) => {
-        for (let i = 0; i < requests; i += 1) assert.equal((await ask(`http://${address}:${port}`, path, { body })).status, 200);
+        for (let i = 0; i < requests; i += 1) assert.equal((await ask(`http://${address}:${port}`, path, { body, headers: { [tokenHeader]: bearer(token) } })).status, 200);
       },
     };
   }
@@ -53,7 +65,10 @@ describe('a pod', () => {
     }
     await endServers();
   });
-  after(() => client.close());
+  after(async () => {
+    client.close();
+    for (const folder of folders) await rm(folder, { recursive: true });
+  });
 
   it('has every request of a user in its blocks, warm-up and what sidecars ask in none', async () => {
     const pod = await startPod(matmul());
@@ -78,7 +93,7 @@ describe('a pod', () => {
   ] as const) {
     it(name, async () => {
       const [stable, candidate] = await Promise.all([startPod(matmul()), startPod(candidateModel, 'bbbbbbbbbb')]);
-      const asked = { stable: { sample: 1 }, candidate: { peers: [stable.address], agreement: 'Cosine:0.98' } };
+      const asked = { stable: { sample: 1, token: stable.token }, candidate: { peers: [stable.address], agreement: 'Cosine:0.98', token: candidate.token, peersToken: stable.token } };
       const report = await eventually('two comparisons', async () => {
         await stable.report(asked.stable);
         await stable.serve(1);
@@ -97,9 +112,23 @@ describe('a pod', () => {
   it('keeps no samples when nobody asks for them', async () => {
     const pod = await startPod(matmul());
     await pod.serve(3);
-    const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '' });
+    const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '', headers: { [tokenHeader]: bearer(pod.token) } });
     assert.equal(taken.status, 200);
     assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
+  });
+
+  it('gives samples to nobody who does not know its token, and does for nobody else what the operator may ask for', async () => {
+    const pod = await startPod(matmul());
+    await pod.report({ sample: 1, token: pod.token });
+    await eventually('a sample', async () => {
+      await pod.serve(1);
+      await pod.report();
+      await pod.report({ sample: 0, peers: ['127.0.0.1'], token: 'x'.repeat(43) });
+      const refused = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '' });
+      assert.equal(refused.status, 401);
+      const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '', headers: { [tokenHeader]: bearer(pod.token) } });
+      return taken.body.includes('"samples":[{');
+    });
   });
 });
 

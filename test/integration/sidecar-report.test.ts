@@ -8,6 +8,7 @@ import { silentLogger } from '../../lib/log.ts';
 import { createReportClient } from '../../operator/report-client.ts';
 import { ReportPuller } from '../../operator/reports.ts';
 import { withoutCounts } from '../../operator/reports/kept-report.ts';
+import { closedDoor } from '../../runtime/config/access-file.ts';
 import { firstReport } from '../../runtime/sidecar/report.ts';
 import { sidecarApp } from '../../runtime/sidecar/server.ts';
 import type { Report } from '../../api/report.ts';
@@ -20,7 +21,7 @@ describe('a report', () => {
     ['that is worth compressing', { ...fullReport, node: { cores: 2, cpuFeatures: Array.from({ length: 300 }, (_v, i) => `feature-${i}`) } }],
   ] as const satisfies readonly (readonly [string, Report])[]) {
     it(`${name} reaches the operator whole`, async () => {
-      const server = createServer(sidecarApp({ report: () => report, alive: () => true }));
+      const server = createServer(sidecarApp({ report: () => report, alive: () => true, door: closedDoor }));
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
       const client = createReportClient((server.address() as AddressInfo).port);

@@ -70,6 +70,43 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       assert.deepEqual(spec, { model: { uri: 'https://models.example/a.onnx' }, replicas: 3, revisionHistoryLimit: 5, rollout: { abortRevision: B } });
     });
 
+    describe('after undo, the next apply of the manifest', () => {
+      const old = { model: { uri: 'https://models.example/a.onnx' }, execution: { workers: 2, graphOptimization: 'Basic' }, batching: { maxBatchSize: 4 } };
+      const manifest = (name: string, uri: string): object => ({ apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name, labels: { team: 'search' } }, spec: { model: { uri }, memory: { limit: '1Gi' }, replicas: 2 } });
+      const appliers: readonly (readonly [sentence: string, name: string, apply: readonly string[]])[] = [
+        ['by server-side apply has no conflict, and removes what the old spec had', 'by-pipeline', ['apply', '--server-side', '--field-manager=pipeline', '-f', '-']],
+        ['by client-side apply removes what the old spec had', 'by-hand', ['apply', '-f', '-']],
+        ['by Flux, which applies beside a person who edits, has no conflict', 'by-flux', ['apply', '--server-side', '--field-manager=kustomize-controller', '-f', '-']],
+      ];
+      for (const [sentence, name, apply] of appliers) {
+        it(sentence, async () => {
+          const read = async (): Promise<OnnxModel> => JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json', '--show-managed-fields'])) as OnnxModel;
+          const owners = async (): Promise<readonly string[]> => ((await read()).metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.map(({ manager }) => manager);
+          await kubectl(['-n', namespace, 'create', '-f', '-'], { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: `${name}-${A}`, labels: { [labels.model]: name, [labels.revision]: A } }, revision: 1, data: { schema: 1, written: old } });
+          await kubectl(['-n', namespace, ...apply], manifest(name, 'https://models.example/b.onnx'));
+          if (name === 'by-flux') await kubectl(['-n', namespace, 'patch', 'onnxmodel', name, '--type=merge', '--field-manager=kubectl-edit', '-p', '{"spec":{"warmup":{"requests":3}}}']);
+          const { spec: { replicas } } = await read();
+          assert.equal(await run(undo, name, '--to', A), 0);
+          const { spec } = await read();
+          assert.deepEqual({ ...spec, revisionHistoryLimit: undefined }, { ...old, replicas, revisionHistoryLimit: undefined });
+          assert.equal((await owners()).includes(cliManager), false);
+          await kubectl(['-n', namespace, ...apply], manifest(name, 'https://models.example/c.onnx'));
+          const after = (await read()).spec;
+          assert.deepEqual({ ...after, revisionHistoryLimit: undefined }, { model: { uri: 'https://models.example/c.onnx' }, memory: { limit: '1Gi' }, replicas, revisionHistoryLimit: undefined });
+        });
+      }
+
+      it('leaves an intent alone that Git does not have', async () => {
+        const name = 'by-pipeline';
+        await kubectl(['-n', namespace, 'patch', 'onnxmodel', name, '--type=merge', `--field-manager=${cliManager}`, '-p', JSON.stringify({ spec: { rollout: { paused: true, promoteRevision: B } } })]);
+        assert.equal(await run(undo, name, '--to', A), 0);
+        await kubectl(['-n', namespace, 'apply', '--server-side', '--field-manager=pipeline', '-f', '-'], manifest(name, 'https://models.example/c.onnx'));
+        const { spec } = JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json'])) as OnnxModel;
+        assert.deepEqual(spec.rollout, { paused: true });
+        assert.equal(spec.execution, undefined);
+      });
+    });
+
     const stale: readonly Pick<Patch, 'type' | 'body'>[] = [
       { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } } },
       { type: 'application/json-patch+json', body: [{ op: 'replace', path: '/metadata/resourceVersion', value: '1' }, { op: 'replace', path: '/spec/replicas', value: 4 }] },

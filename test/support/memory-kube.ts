@@ -9,10 +9,10 @@ import { statusError } from '../../operator/kube/kube-error.ts';
 import type {
   ApplyOptions, CallOptions, DeleteOptions, KubeClient, ListQuery, MetadataChange, MetadataTarget, Page, Versioned, WatchEvent, WatchQuery,
 } from '../../operator/kube/kube-client.ts';
-import { keyOf, type KubeObject, type ObjectName } from '../../operator/kube/object.ts';
+import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../operator/kube/object.ts';
 import type { ResourceType } from '../../operator/kube/resource-type.ts';
 
-type Verb = 'get' | 'list' | 'watch' | 'create' | 'replace' | 'apply' | 'replaceStatus' | 'patchMetadata' | 'delete';
+type Verb = 'get' | 'list' | 'watch' | 'create' | 'replace' | 'apply' | 'replaceStatus' | 'patchMetadata' | 'mergePatch' | 'delete';
 type Entry = { readonly version: number; readonly event: WatchEvent<KubeObject> };
 type Stored = KubeObject & { readonly status?: unknown };
 
@@ -20,7 +20,7 @@ export class MemoryKube implements KubeClient {
   /** Every write that reached the server, as `verb plural key`, also those refused. */
   readonly writes: string[] = [];
   /** Calls of each verb, also those that failed. */
-  readonly calls: Record<Verb, number> = { get: 0, list: 0, watch: 0, create: 0, replace: 0, apply: 0, replaceStatus: 0, patchMetadata: 0, delete: 0 };
+  readonly calls: Record<Verb, number> = { get: 0, list: 0, watch: 0, create: 0, replace: 0, apply: 0, replaceStatus: 0, patchMetadata: 0, mergePatch: 0, delete: 0 };
   readonly #objects = new Map<string, Map<string, Stored>>();
   readonly #history = new Map<string, Entry[]>();
   readonly #faults: { verb: Verb; times: number; act: () => unknown }[] = [];
@@ -127,6 +127,13 @@ export class MemoryKube implements KubeClient {
     return this.#store(type, { ...before, metadata }, ends ? 'DELETED' : 'MODIFIED') as unknown as T;
   }
 
+  async mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options: CallOptions = {}): Promise<T> {
+    await this.#enter('mergePatch', options, `${type.plural} ${keyOf(name)}`);
+    const before = this.#find(type, name);
+    this.#check(before, (patch['metadata'] ?? {}) as Partial<ObjectMeta>);
+    return this.#store(type, applyMergePatch(before, patch) as KubeObject, 'MODIFIED') as unknown as T;
+  }
+
   async delete(type: ResourceType, name: ObjectName, options: DeleteOptions = {}): Promise<boolean> {
     await this.#enter('delete', options, `${type.plural} ${keyOf(name)}`);
     const before = this.#find(type, name);
@@ -208,6 +215,17 @@ export class MemoryKube implements KubeClient {
     await fault.act();
     options.signal?.throwIfAborted();
   }
+}
+
+/** RFC 7386. */
+function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const out: Record<string, unknown> = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete out[name];
+    else out[name] = applyMergePatch(out[name], value);
+  }
+  return out;
 }
 
 export function refusal(status: number, reason: string, message: string, afterMs?: number): Error {

@@ -6,7 +6,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { encodeModel, weight, type Model } from '../../runtime/onnx/build.ts';
+import { encodeModel, weight, type Graph, type Model } from '../../runtime/onnx/build.ts';
 import type { ElementType } from '../../runtime/onnx/element-type.ts';
 
 /** Writes the model into the folder (made if need be). @returns the file's path */
@@ -194,6 +194,25 @@ export function loop(trips?: bigint): Model {
       inputs: [...(trips === undefined ? [{ name: 'n', type: 'int64', shape: [] } as const] : []), { name: 'x', type: 'float32', shape: ['batch', 4] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
       ...(trips === undefined ? {} : { weights: [weight('n', 'int64', [], BigInt64Array.of(trips))] }),
+    },
+  };
+}
+
+/** x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows of usual size do not show it. */
+export function autoScale(): Model {
+  const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({ graph: { name, nodes: [{ op, inputs, outputs: [`${name}Out`] }], inputs: [], outputs: [{ name: `${name}Out`, type: 'float32' }] } });
+  return {
+    opset: 17,
+    graph: {
+      name: 'auto-scale',
+      nodes: [
+        { op: 'ReduceMax', name: 'largest', inputs: ['x'], outputs: ['max'], attributes: { keepdims: { int: 0 } } },
+        { op: 'Greater', inputs: ['max', 'one'], outputs: ['isLarge'] },
+        { op: 'If', inputs: ['isLarge'], outputs: ['y'], attributes: { then_branch: branch('scaled', 'Div', ['x', 'range']), else_branch: branch('same', 'Identity', ['x']) } },
+      ],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
+      weights: [weight('one', 'float32', [], Float32Array.of(1)), weight('range', 'float32', [], Float32Array.of(255))],
     },
   };
 }

@@ -46,7 +46,9 @@ export function told(next: RolloutState, telling: Telling = {}): OnnxModel {
   const model = given.model(present({ rollout }));
   const decision: Decision = { next, serve: stableOf(next), run: [], reason: 'cause' in next ? next.cause : reason, message: `${next.phase} it is` };
   const pods = Object.fromEntries(Object.entries(ready).map(([revision, count]) => [revision, { ready: count, present: 2, deployed: true, resolved: true }]));
-  const seen = { target: targetOf(next, telling), routed: stableOf(next), pods };
+  const stable = stableOf(next);
+  const traffic = stable === null ? {} : { traffic: { shares: { [stable]: 100 }, reverts: 0 } };
+  const seen = { target: targetOf(next, telling), routed: stable, pods, ...traffic };
   const claims = claimsOf({ decision, seen, plan: rolloutPlanOf(model.spec, 10_000), record: undefined, reports: [], ...present({ failure }) });
   return { ...model, status: { ...statusOf(model, decision), conditions: claimConditions([], claims, { now: since, generation: model.metadata.generation }) } };
 }

@@ -5,7 +5,7 @@
  * Owns: that strictness and its sentences, for built-in types and for the metadata of every object.
  */
 import { isRecord, type JsonRecord } from '../../../lib/json.ts';
-import { canonicalQuantity, nanosOf, quantityRule } from '../../../lib/schema/quantity.ts';
+import { canonicalQuantity, nanosOf, quantityRule } from '../../../api/quantities.ts';
 import { isDescribed, schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
 import { badRequest } from '../status.ts';
 import { metaSchema } from './schemas.ts';
@@ -66,7 +66,7 @@ function conformRecord(value: JsonRecord, schema: Schema, place: Place): JsonRec
     }
     if (item === null) continue;
     const conformed = conform(item, below, placeBelow(schema, field, place));
-    if (!isLeftOut(conformed, below)) out[field] = conformed;
+    if (!isLeftOut(conformed, below) && !isOmitted(field, conformed)) out[field] = conformed;
   }
   return out;
 }
@@ -75,6 +75,13 @@ function conformRecord(value: JsonRecord, schema: Schema, place: Place): JsonRec
 function placeBelow(schema: Schema, field: string, place: Place): Place {
   if (!isDescribed(schema, field)) return place;
   return { owner: schema.title ?? '', path: place.path === '' ? field : `${place.path}.${field}` };
+}
+
+/** Plain fields that Go's encoder leaves out when they are false or 0. Of others (pointers) both have a meaning. */
+const omittedWhenZero: ReadonlySet<string> = new Set(['hostNetwork', 'hostPID', 'hostIPC', 'tty', 'stdin', 'stdinOnce', 'readOnly', 'paused', 'minReadySeconds', 'initialDelaySeconds', 'publishNotReadyAddresses']);
+
+function isOmitted(field: string, value: unknown): boolean {
+  return (value === false || value === 0) && omittedWhenZero.has(field);
 }
 
 /** Lists and maps without entries are not stored. */

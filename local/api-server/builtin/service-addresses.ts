@@ -58,6 +58,8 @@ function validatePort(port: JsonRecord, path: string, among: { before: readonly 
   const causes: Cause[] = [];
   if (typeof number !== 'number' || number < 1 || number > 65_535) causes.push(invalidValue(`${path}.port`, number, 'must be between 1 and 65535, inclusive'));
   if (among.mustBeNamed && stringAt(port, 'name') === undefined) causes.push(requiredValue(`${path}.name`));
+  const name = stringAt(port, 'name');
+  if (name !== undefined && among.before.some((other) => other['name'] === name)) causes.push(duplicateValue(`${path}.name`, name));
   if (among.before.some((other) => other['port'] === number && other['protocol'] === protocol)) causes.push(duplicateValue(path, { port: number, protocol }));
   return causes;
 }

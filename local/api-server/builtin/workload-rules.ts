@@ -41,6 +41,7 @@ function validatePodSpec(spec: JsonRecord, path: string): Cause[] {
   const causes: Cause[] = [];
   const containers = recordsOf(spec['containers']);
   if (containers.length === 0) causes.push(requiredValue(`${path}.containers`));
+  causes.push(...validateVolumes(spec, path));
   const names = new Set<string>();
   for (const field of ['initContainers', 'containers']) {
     for (const [index, container] of recordsOf(spec[field]).entries()) causes.push(...validateContainer(container, { path: `${path}.${field}[${index}]`, names, spec }));
@@ -56,11 +57,70 @@ function validateContainer(container: JsonRecord, where: { path: string; names: 
   else if (names.has(name)) causes.push(duplicateValue(`${path}.name`, name));
   names.add(name);
   if ((stringAt(container, 'image') ?? '') === '') causes.push(requiredValue(`${path}.image`));
-  const volumes = new Set(recordsOf(spec['volumes']).map((volume) => volume['name']));
-  for (const [index, mount] of recordsOf(container['volumeMounts']).entries()) {
-    if (!volumes.has(mount['name'])) causes.push({ reason: 'FieldValueNotFound', message: `Not found: ${JSON.stringify(mount['name'])}`, field: `${path}.volumeMounts[${index}].name` });
-  }
+  return [...causes, ...validateContainerParts(container, { path, volumes: new Set(recordsOf(spec['volumes']).map((volume) => volume['name'])) })];
+}
+
+function validateContainerParts(container: JsonRecord, { path, volumes }: { path: string; volumes: ReadonlySet<unknown> }): Cause[] {
+  const mounts = recordsOf(container['volumeMounts']);
+  return [
+    ...mounts.flatMap((mount, index) => validateMount(mount, `${path}.volumeMounts[${index}]`, { volumes, before: mounts.slice(0, index) })),
+    ...recordsOf(container['env']).flatMap((variable, index) => validateVariable(variable, `${path}.env[${index}]`)),
+    ...validateContainerPorts(recordsOf(container['ports']), path),
+    ...['livenessProbe', 'readinessProbe', 'startupProbe'].flatMap((name) => validateProbe(container[name], `${path}.${name}`)),
+  ];
+}
+
+function validateMount(mount: JsonRecord, path: string, { volumes, before }: { volumes: ReadonlySet<unknown>; before: readonly JsonRecord[] }): Cause[] {
+  const mountPath = stringAt(mount, 'mountPath') ?? '';
+  const causes: Cause[] = [];
+  if (!volumes.has(mount['name'])) causes.push({ reason: 'FieldValueNotFound', message: `Not found: ${JSON.stringify(mount['name'])}`, field: `${path}.name` });
+  if (mountPath === '') causes.push(requiredValue(`${path}.mountPath`));
+  else if (before.some((other) => other['mountPath'] === mountPath)) causes.push(invalidValue(`${path}.mountPath`, mountPath, 'must be unique'));
   return causes;
+}
+
+function validateVariable(variable: JsonRecord, path: string): Cause[] {
+  const causes: Cause[] = [];
+  if ((stringAt(variable, 'name') ?? '') === '') causes.push(requiredValue(`${path}.name`));
+  if ((stringAt(variable, 'value') ?? '') !== '' && variable['valueFrom'] !== undefined) causes.push(invalidValue(`${path}.valueFrom`, '', 'may not be specified when `value` is not empty'));
+  return causes;
+}
+
+function validateContainerPorts(ports: readonly JsonRecord[], path: string): Cause[] {
+  return ports.flatMap((port, index) => {
+    const name = stringAt(port, 'name');
+    const isTaken = name !== undefined && ports.slice(0, index).some((other) => other['name'] === name);
+    return [
+      ...(isTaken ? [duplicateValue(`${path}.ports[${index}].name`, name)] : []),
+      ...(port['containerPort'] === undefined ? [requiredValue(`${path}.ports[${index}].containerPort`)] : []),
+    ];
+  });
+}
+
+const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'] as const;
+
+function validateProbe(probe: unknown, path: string): Cause[] {
+  if (probe === undefined) return [];
+  const given = handlers.filter((name) => at(probe, name) !== undefined);
+  if (given.length === 0) return [requiredValue(path, 'must specify a handler type')];
+  return given.slice(1).map((name) => forbiddenValue(`${path}.${name}`, 'may not specify more than 1 handler type'));
+}
+
+function validateVolumes(spec: JsonRecord, path: string): Cause[] {
+  const volumes = recordsOf(spec['volumes']);
+  return volumes.flatMap((volume, index) => {
+    const here = `${path}.volumes[${index}]`;
+    const { name, ...sources } = volume;
+    const causes = kindsOf(sources).slice(1).map((source) => forbiddenValue(`${here}.${source}`, 'may not specify more than 1 volume type'));
+    if (name === undefined || name === '') return [...causes, requiredValue(`${here}.name`)];
+    return volumes.slice(0, index).some((other) => other['name'] === name) ? [...causes, duplicateValue(`${here}.name`, name)] : causes;
+  });
+}
+
+/** In the order in which the real server looks at them, as far as it matters. */
+function kindsOf(sources: JsonRecord): readonly string[] {
+  const names = Object.keys(sources).sort();
+  return [...names.filter((name) => name === 'emptyDir'), ...names.filter((name) => name !== 'emptyDir')];
 }
 
 const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);

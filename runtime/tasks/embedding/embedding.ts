@@ -9,10 +9,11 @@
 import { dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
-import type { TensorSpec } from '../../engine/signature.ts';
 import { openAiError, printEmbedding, printEmbeddingsReply } from '../../protocol/openai-embeddings.ts';
 import type { Task, TaskCall, TaskContext, TaskReply } from '../task.ts';
 import { encoderInputs, pieceInputs, type EncoderInputs } from './inputs.ts';
+import { readModelFacts, type ModelFacts } from './model-files.ts';
+import { chooseOutput, type ChosenOutput } from './output.ts';
 import { planPieces, type Piece } from './pieces.ts';
 import type { TokenRequest } from './read-request.ts';
 import { Slice } from './slice.ts';
@@ -34,26 +35,30 @@ type Setup = {
   readonly config: EmbeddingConfig;
   readonly reader: RequestReader;
   readonly inputs: EncoderInputs;
-  readonly output: string;
-  /** Numbers a vector has; undefined when only a run can tell. */
-  readonly width: number | undefined;
+  readonly output: ChosenOutput;
+  readonly maxTokens: number;
+  readonly firstPosition: number;
 };
+
+/** Where neither the spec nor a file beside the model says how long a text may be. */
+const usualMaxTokens = 512;
 
 /** @throws AppError BAD_CONFIG or MODEL_INVALID where tokenizer, model and spec do not fit together */
 export async function createEmbedding(context: TaskContext): Promise<Task> {
   const { config, signature, clock, logger, sourceFile, parseBytes } = context;
   const embedding = config.embedding;
   if (embedding === undefined) throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
+  const { tokenizer, onTooLong } = embedding;
+  const facts = await readModelFacts(tokenizer, sourceFile);
   const inputs = encoderInputs(signature);
-  const { name: output, dims } = chooseOutput(signature.outputs, embedding);
-  const width = dims?.at(-1);
-  const { tokenizer, maxTokens, onTooLong } = embedding;
+  const output = chooseOutput(signature.outputs, embedding, facts.pooling);
+  const maxTokens = maxTokensOf(embedding, facts, inputs, context);
   const rules = { model: config.name, maxTokens, onTooLong };
   const task = { path: sourceFile(tokenizer), configPath: sourceFile(join(dirname(tokenizer), 'tokenizer_config.json')), rules };
   const reader = await RequestReader.start({ task, clock, logger, memoryBytes: parseBytes });
-  const setup: Setup = { context, config: embedding, reader, inputs, output, width: typeof width === 'number' ? width : undefined };
+  const setup: Setup = { context, config: embedding, reader, inputs, output, maxTokens, firstPosition: facts.firstPosition };
   try {
-    refuseShortLimit(setup);
+    refuseMisfits(setup);
   } catch (error) {
     await reader.close();
     throw error;
@@ -64,28 +69,23 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   };
 }
 
-const floats: ReadonlySet<string> = new Set(['float32', 'float64', 'float16']);
-
-/** The output asked for, else the one that sentence encoders name so, else the first. */
-function chooseOutput(outputs: readonly TensorSpec[], { output, pooling }: EmbeddingConfig): TensorSpec {
-  const wanted = output ?? (outputs.some(({ name }) => name === 'sentence_embedding') ? 'sentence_embedding' : outputs[0]?.name);
-  const found = outputs.find(({ name }) => name === wanted);
-  if (found === undefined) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.output', problem: `the model has no output '${wanted ?? ''}', it has ${outputs.map(({ name }) => name).join(', ')}` });
-  const rank = pooling === 'None' ? 2 : 3;
-  if (found.dims !== undefined && found.dims.length !== rank) {
-    throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.pooling', problem: `${pooling} needs an output of rank ${rank}, '${found.name}' has ${found.dims.length}` });
-  }
-  if (!floats.has(found.type)) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.output', problem: `'${found.name}' is ${found.type}, an embedding is made of floats` });
-  return found;
+/** The spec's number; else the model's, by its files; never more than the model takes. */
+function maxTokensOf({ maxTokens: asked }: EmbeddingConfig, { maxTokens: said }: ModelFacts, { fixedLength = Infinity }: EncoderInputs, { logger }: TaskContext): number {
+  if (asked === undefined) return Math.min(said?.count ?? usualMaxTokens, fixedLength);
+  if (asked > fixedLength) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.maxTokens', problem: `${asked} is more than the ${fixedLength} tokens that the model takes` });
+  if (said !== undefined && asked > said.count) logger.warn('maxTokens is more than the model says it can take: longer texts may be refused by it', { maxTokens: asked, says: said.count, file: said.file });
+  return asked;
 }
 
-function refuseShortLimit({ config: { maxTokens }, reader: { vocabulary: { before, after } } }: Setup): void {
+function refuseMisfits({ maxTokens, inputs, reader: { vocabulary: { before, after, zeroTypes } } }: Setup): void {
   const special = before.length + after.length;
   if (maxTokens <= special) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.maxTokens', problem: `${maxTokens} leaves no room beside the ${special} special tokens of this tokenizer` });
+  if (zeroTypes || !inputs.specs.some(({ name }) => name === 'token_type_ids')) return;
+  throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.tokenizer', problem: 'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to token_type_ids' });
 }
 
 async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
-  const { context: { config, clock }, reader, width } = setup;
+  const { context: { config, clock }, reader, output: { width } } = setup;
   const request = await reader.read(call.body, call.signal);
   refuseOtherDimensions(request, width);
   call.trace.decoded(request.ids.length);
@@ -140,14 +140,14 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
 type PieceRun = { readonly piece: Piece; readonly lengths: readonly number[]; readonly signal: AbortSignal; readonly deadlineMs: number | undefined };
 
 async function runPiece(setup: Setup, request: TokenRequest, { piece, lengths, signal, deadlineMs }: PieceRun): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number }> {
-  const { context: { inference }, config: { pooling, normalize }, inputs, output, reader } = setup;
+  const { context: { inference }, config: { normalize }, inputs, output: { name, poolingOf }, reader, firstPosition } = setup;
   const { outputs, queueMs } = await inference.submit({
-    inputs: pieceInputs(inputs, request, piece, reader.vocabulary.padId),
-    outputs: [output],
+    inputs: pieceInputs(inputs, request, piece, { padId: reader.vocabulary.padId, firstPosition }),
+    outputs: [name],
     signal,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
-  const tensor = outputs[output];
-  if (tensor === undefined) throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${output}'` });
-  return { queueMs, vectors: vectorsOf(tensor, output, { pooling, normalize, lengths: piece.rows.map((row) => lengths[row] ?? 0) }) };
+  const tensor = outputs[name];
+  if (tensor === undefined) throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${name}'` });
+  return { queueMs, vectors: vectorsOf(tensor, name, { pooling: poolingOf(tensor.dims.length), normalize, lengths: piece.rows.map((row) => lengths[row] ?? 0) }) };
 }

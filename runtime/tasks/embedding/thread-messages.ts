@@ -12,13 +12,16 @@ export type ThreadTask = { readonly path: string; readonly configPath: string; r
 
 export type ToThread =
   | { readonly say: 'read'; readonly job: number; readonly body: Uint8Array<ArrayBuffer>; /** What all jobs of the thread may take. */ readonly memoryBytes: number }
-  | { readonly say: 'cancel'; readonly job: number };
+  | { readonly say: 'cancel'; readonly job: number }
+  /** Answered between two slices of work: a thread that does not is held by one text. */
+  | { readonly say: 'ping' };
 
 export type Failure = { readonly code: ErrorCode; readonly params: AppError['params'] } | { readonly message: string };
 
 export type FromThread =
   | { readonly say: 'loaded'; readonly vocabulary: Vocabulary }
   | { readonly say: 'loadFailed'; readonly failure: Failure }
+  | { readonly say: 'pong' }
   | { readonly say: 'read'; readonly job: number; readonly request: TokenRequest }
   | { readonly say: 'refused'; readonly job: number; readonly failure: Failure };
 

@@ -4,10 +4,12 @@
  * Owns:   the tokenizer thread's life and the choice of thread. A short text takes tenths of a millisecond and would
  *         wait longer for a hand-over; a tokenizer over 4 MiB is not kept twice, so then all go over.
  * Limits: 64 requests and 64 MiB of bodies wait for the thread; one more is refused with QUEUE_FULL.
+ * Patterns: a tokenizer with regular expressions of its own may take for ever for some text. All its requests go to the
+ *         thread, and a thread that answers nothing for 30 s while there is work is ended with its requests.
  * Ends:   every `read` settles: rows, an AppError, or the reason of the caller's abort. A thread that ends by
  *         itself is replaced by the next `read`.
  */
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -23,6 +25,9 @@ const inlineBodyBytes = 4 << 10;
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
+/** Work is done in slices of milliseconds, and a large body is parsed in about a second. */
+const heldAfterMs = 30_000;
+const pingEveryMs = 1000;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
 /** A last bound behind the count of what a body will take: the program, and a tokenizer at 16 bytes for each of its file's. */
@@ -48,6 +53,8 @@ export class RequestReader {
   #lastJob = 0;
   #waitingBytes = 0;
   #closed = false;
+  #held: AppError | undefined;
+  #callOffWatch: (() => void) | undefined;
 
   private constructor(options: ReaderOptions, inline: TextTokenizer | undefined, started: { readonly worker: Worker; readonly vocabulary: Vocabulary }) {
     this.#options = options;
@@ -61,7 +68,8 @@ export class RequestReader {
     const { path, configPath } = options.task;
     const started = await startWorker(options);
     const small = (await stat(path)).size <= inlineTokenizerBytes;
-    return new RequestReader(options, small ? await TextTokenizer.load(path, configPath) : undefined, started);
+    const inline = small && !(await hasPatterns(path));
+    return new RequestReader(options, inline ? await TextTokenizer.load(path, configPath) : undefined, started);
   }
 
   /** @param body may be handed over to the thread: the caller must not touch it again */
@@ -78,6 +86,7 @@ export class RequestReader {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#callOffWatch?.();
     await this.#worker?.terminate();
   }
 
@@ -102,6 +111,28 @@ export class RequestReader {
     // A view of a larger buffer is copied: transferring would take its neighbours away.
     const whole = body.byteLength === body.buffer.byteLength;
     worker.postMessage({ say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread, whole ? [body.buffer] : []);
+    if (this.#callOffWatch === undefined) this.#watch(worker);
+  }
+
+  /** Asks the thread whether it is still there, and ends it when it does not answer in time. */
+  #watch(worker: Worker): void {
+    const { clock, logger, task: { rules: { model } } } = this.#options;
+    worker.postMessage({ say: 'ping' } satisfies ToThread);
+    this.#callOffWatch = clock.after(heldAfterMs, () => {
+      this.#callOffWatch = undefined;
+      this.#held = new AppError('RUN_STUCK', { model: `the tokenizer of ${model}`, ranMs: heldAfterMs, limitMs: heldAfterMs });
+      logger.error('tokenizer thread is held by one text and is ended', { err: this.#held, requests: this.#jobs.size });
+      void worker.terminate();
+    });
+  }
+
+  /** It lives; as long as there is work it is asked again. */
+  #pong(): void {
+    this.#callOffWatch?.();
+    this.#callOffWatch = this.#options.clock.after(pingEveryMs, () => {
+      this.#callOffWatch = undefined;
+      if (this.#jobs.size > 0 && this.#worker !== undefined) this.#watch(this.#worker);
+    });
   }
 
   async #runningWorker(): Promise<Worker> {
@@ -122,13 +153,18 @@ export class RequestReader {
     worker.on('error', (err) => this.#options.logger.error('tokenizer thread failed', { err }));
     worker.once('exit', () => {
       this.#worker = undefined;
-      for (const job of this.#jobs.keys()) this.#settle(job)?.reject(new AppError('ENGINE_LOST', { model: this.#options.task.rules.model }));
+      this.#callOffWatch?.();
+      this.#callOffWatch = undefined;
+      const why = this.#held ?? new AppError('ENGINE_LOST', { model: this.#options.task.rules.model });
+      this.#held = undefined;
+      for (const job of this.#jobs.keys()) this.#settle(job)?.reject(why);
     });
     // The server's sockets keep the process; this thread alone should not.
     worker.unref();
   }
 
   #hear(message: FromThread): void {
+    if (message.say === 'pong') this.#pong();
     if (message.say === 'read') this.#settle(message.job)?.resolve(message.request);
     if (message.say === 'refused') this.#settle(message.job)?.reject(errorOf(message.failure));
   }
@@ -141,6 +177,11 @@ export class RequestReader {
     this.#waitingBytes -= found.bytes;
     return found;
   }
+}
+
+/** Whether the file has regular expressions of its own, in a normaliser, a pre-tokeniser or a decoder. */
+async function hasPatterns(path: string): Promise<boolean> {
+  return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
 }
 
 /** By its bytes, each taken for a letter or not: beyond ASCII that errs on the side of the thread. */

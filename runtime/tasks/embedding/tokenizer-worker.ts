@@ -37,7 +37,8 @@ async function load(): Promise<TextTokenizer | undefined> {
 
 if (tokenizer !== undefined) {
   port.on('message', (message: ToThread) => {
-    if (message.say === 'cancel') jobs.get(message.job)?.abort();
+    if (message.say === 'ping') say({ say: 'pong' });
+    else if (message.say === 'cancel') jobs.get(message.job)?.abort();
     else void read(message, tokenizer);
   });
 }

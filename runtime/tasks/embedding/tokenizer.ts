@@ -8,12 +8,13 @@
  * Why:    truncation and padding that tokenizer.json asks for are not used: how long a text may be is the
  *         spec's word, and padding is decided by batch.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { Tokenizer } from '@huggingface/tokenizers';
-import { AppError, messageOf } from '../../../api/errors.ts';
+import { AppError } from '../../../api/errors.ts';
+import { isRecord } from '../../../api/record.ts';
+import { maxConfigBytes, readJsonObject, readJsonObjectIfThere } from './json-file.ts';
+import { isTokenId, TokenizerUnsupported } from './tokenizer/options.ts';
+import { TokenPipeline } from './tokenizer/pipeline.ts';
 
 const maxTokenizerBytes = 64 << 20;
-const maxConfigBytes = 1 << 20;
 const charactersPerToken = 64;
 
 export type LengthRule = { readonly maxTokens: number; readonly onTooLong: 'Truncate' | 'Refuse' };
@@ -26,14 +27,16 @@ export type Vocabulary = {
   /** Special tokens around every text. */
   readonly before: readonly number[];
   readonly after: readonly number[];
+  /** Whether token_type_ids of a text are all 0. */
+  readonly zeroTypes: boolean;
 };
 
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
-  readonly #tokenizer: Tokenizer;
+  readonly #pipeline: TokenPipeline;
 
-  private constructor(tokenizer: Tokenizer, vocabulary: Vocabulary) {
-    this.#tokenizer = tokenizer;
+  private constructor(pipeline: TokenPipeline, vocabulary: Vocabulary) {
+    this.#pipeline = pipeline;
     this.vocabulary = vocabulary;
   }
 
@@ -42,13 +45,15 @@ export class TextTokenizer {
    * @throws AppError BAD_CONFIG for files that are missing, too large or not a tokenizer
    */
   static async load(path: string, configPath: string): Promise<TextTokenizer> {
-    const tokenizer = await readObject(path, maxTokenizerBytes);
-    const config = (await isFile(configPath)) ? await readObject(configPath, maxConfigBytes) : {};
+    const file = await readJsonObject(path, maxTokenizerBytes, 'spec.model.embedding.tokenizer');
+    const config = await readJsonObjectIfThere(configPath, maxConfigBytes);
     try {
-      const made = new Tokenizer(tokenizer, config);
-      return new TextTokenizer(made, describe(made, config));
+      const pipeline = new TokenPipeline(file);
+      const { before, after, zeroTypes } = pipeline.around;
+      return new TextTokenizer(pipeline, { size: pipeline.size, padId: padIdOf(pipeline, file, config), before, after, zeroTypes });
     } catch (error) {
-      throw new AppError('BAD_CONFIG', { where: path, problem: `it is not a tokenizer this server can use: ${messageOf(error)}` }, { cause: error });
+      if (!(error instanceof TokenizerUnsupported)) throw error;
+      throw new AppError('BAD_CONFIG', { where: path, problem: `not a tokenizer that this runtime can apply exactly: ${error.message} (docs/serving.md lists what is)` }, { cause: error });
     }
   }
 
@@ -58,7 +63,7 @@ export class TextTokenizer {
    */
   encode(text: string, rule: LengthRule, field: string): readonly number[] {
     const { before, after } = this.vocabulary;
-    const content = this.#contentOf(clip(text, rule, field), field);
+    const content = this.#pipeline.encode(clip(text, rule, field));
     const length = before.length + content.length + after.length;
     if (length === 0) throw new AppError('FIELD_INVALID', { field, problem: 'has no tokens' });
     if (length <= rule.maxTokens) return [...before, ...content, ...after];
@@ -67,7 +72,7 @@ export class TextTokenizer {
   }
 
   /**
-   * Checks ids that came in place of a text; they are taken as they are.
+   * Checks ids that came in place of a text; they are taken as they are. Cut, they keep the special tokens that they end with.
    * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id that the vocabulary does not have
    */
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {
@@ -75,14 +80,10 @@ export class TextTokenizer {
     const odd = ids.find((id) => id >= size);
     if (odd !== undefined) throw new AppError('FIELD_INVALID', { field, problem: `holds the token id ${odd}, the vocabulary ends at ${size - 1}` });
     if (ids.length > rule.maxTokens && rule.onTooLong === 'Refuse') throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length: ids.length, limit: rule.maxTokens });
-    return ids.slice(0, rule.maxTokens);
-  }
-
-  #contentOf(text: string, field: string): readonly number[] {
-    const ids = idsOf(this.#tokenizer, text, false);
-    // A vocabulary without an unknown token has no id for what it cannot spell.
-    if (ids.includes(undefined)) throw new AppError('FIELD_INVALID', { field, problem: "holds characters that the model's vocabulary does not have" });
-    return ids as readonly number[];
+    if (ids.length <= rule.maxTokens) return ids;
+    const { after } = this.vocabulary;
+    const ends = after.length < rule.maxTokens && after.every((id, index) => ids[ids.length - after.length + index] === id);
+    return ends ? [...ids.slice(0, rule.maxTokens - after.length), ...after] : ids.slice(0, rule.maxTokens);
   }
 }
 
@@ -96,54 +97,11 @@ function clip(text: string, { maxTokens, onTooLong }: LengthRule, field: string)
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
-const probe = 'a';
-
-/** The library's own types leave the ids open; there is none for a token outside the vocabulary. */
-function idsOf(tokenizer: Tokenizer, text: string, withSpecial: boolean): readonly (number | undefined)[] {
-  return tokenizer.encode(text, { add_special_tokens: withSpecial }).ids as readonly (number | undefined)[];
-}
-
-/** Finds the special tokens by looking at what the tokenizer puts around a text. */
-function describe(tokenizer: Tokenizer, config: Readonly<Record<string, unknown>>): Vocabulary {
-  const bare = idsOf(tokenizer, probe, false);
-  const whole = idsOf(tokenizer, probe, true);
-  const at = whole.findIndex((_, start) => bare.every((id, offset) => whole[start + offset] === id));
-  const around = [...whole.slice(0, at), ...whole.slice(at + bare.length)];
-  if (bare.length === 0 || at < 0 || around.includes(undefined)) throw new Error(`the special tokens around '${probe}' cannot be told apart`);
-  let size = 0;
-  for (const id of tokenizer.get_vocab(true).values()) size = Math.max(size, id + 1);
-  return { size, padId: padIdOf(tokenizer, config), before: around.slice(0, at) as number[], after: around.slice(at) as number[] };
-}
-
 /** Any id would do where a mask says that it does not count; the model's own is the least surprising. */
-function padIdOf(tokenizer: Tokenizer, config: Readonly<Record<string, unknown>>): number {
+function padIdOf(pipeline: TokenPipeline, file: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>>): number {
   const named = config['pad_token'];
-  const text = typeof named === 'object' && named !== null ? (named as { content?: unknown }).content : named;
-  return (typeof text === 'string' ? tokenizer.token_to_id(text) : undefined) ?? 0;
-}
-
-async function readObject(path: string, maxBytes: number): Promise<Readonly<Record<string, unknown>>> {
-  const bytes = await sizeOf(path);
-  if (bytes > maxBytes) throw new AppError('BAD_CONFIG', { where: path, problem: `it has ${bytes} bytes, the limit is ${maxBytes}` });
-  const text = await readFile(path, 'utf8');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: 'it is not JSON' }, { cause: error });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AppError('BAD_CONFIG', { where: path, problem: 'it is not a JSON object' });
-  return value as Readonly<Record<string, unknown>>;
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.tokenizer', problem: `the source holds no such file: ${path}` }, { cause: error });
-  }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isFile(), () => false);
+  const token = isRecord(named) ? named['content'] : named;
+  const known = typeof token === 'string' ? pipeline.idOf(token) : undefined;
+  const padding = isRecord(file['padding']) ? file['padding']['pad_id'] : undefined;
+  return known ?? (isTokenId(padding) ? padding : 0);
 }

@@ -12,6 +12,7 @@ import { kubectlChapter } from './kubectl.ts';
 import { listChapter } from './lists.ts';
 import { objectChapter } from './objects.ts';
 import { patchChapter } from './patches.ts';
+import { refusalChapter } from './refusals.ts';
 import { routeChapter } from './routes.ts';
 import { validationChapter } from './validation.ts';
 import { watchChapter } from './watches.ts';
@@ -50,6 +51,7 @@ export function kubeConformance(name: string, open: () => Promise<{ readonly kub
     validationChapter(here);
     deletionChapter(here);
     builtinChapter(here);
+    refusalChapter(here);
     discoveryChapter(here);
     routeChapter(here);
     kubectlChapter(here);

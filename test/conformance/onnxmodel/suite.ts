@@ -36,6 +36,11 @@ const good: readonly { name: string; spec: object }[] = [
   { name: 'traffic by a route', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }], hostnames: ['ranker.example.com', '*.example.org'] } } },
   { name: 'traffic by pods, said or not', spec: { model: https, traffic: {} } },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
+  { name: 'a memory limit as a number of bytes', spec: { model: https, memory: { limit: 1_073_741_824 } } },
+  ...['.5', '5.', '5e-1', '5E-1', '1e3', '1E9', '1e+3', '1E', '+1', '100u', '100n', '1k', '1Ki', '.5Gi', '9E', '0'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } } })),
+  ...['.5Gi', '1E9', '+1Gi', '1e9', '134217728k'].map((limit) => ({ name: `the memory limit ${limit}`, spec: { model: https, memory: { limit } } })),
+  { name: 'a request that is its limit in other words', spec: { model: https, resources: { requests: { cpu: '1', 'nvidia.com/gpu': 1 }, limits: { cpu: '1000m', 'nvidia.com/gpu': '1e0' } } } },
+  { name: 'resources of the sidecar', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: '100m' }, limits: { memory: '128Mi' } } } } } },
 ];
 
 function golden(gate: object): object {
@@ -66,6 +71,16 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a hostname that is none', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
   { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } }, says: /spec\.warmup\.timeout.*time to warm up/ },
   { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } }, says: /spec\.rollout\.progressDeadline.*time to come up/ },
+  { name: 'a request above its limit', spec: { model: https, resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } }, says: /spec\.resources\.requests.*the request of cpu, 2, is above its limit, 500m/ },
+  { name: 'ephemeral storage above its limit', spec: { model: https, resources: { requests: { 'ephemeral-storage': '1Gi' }, limits: { 'ephemeral-storage': '1G' } } }, says: /the request of ephemeral-storage, 1Gi, is above its limit, 1G/ },
+  { name: 'a device without a limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 } } }, says: /spec\.resources\.requests.*cannot be overcommitted/ },
+  { name: 'fewer devices than the limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 }, limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
+  { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } }, says: /spec\.resources\.limits.*whole numbers/ },
+  { name: 'a resource that no container has', spec: { model: https, resources: { limits: { cores: 2 } } }, says: /spec\.resources\.limits.*only cpu, memory/ },
+  { name: 'a sidecar that could not start', spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } }, says: /spec\.runtime\.sidecar\.resources\.limits.*96Mi at the least/ },
+  { name: 'a request of the sidecar above its limit', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: 1 }, limits: { cpu: '.5' } } } } }, says: /the request of cpu, 1, is above its limit, \.5/ },
+  { name: 'half a core without quotes', spec: { model: https, resources: { limits: { cpu: 0.5 } } }, says: /spec\.resources\.limits\.cpu/ },
+  ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } }, says: /spec\.resources\.requests\.cpu/ })),
   { name: 'fewer than no cores', spec: { model: https, resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
   { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } }, says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
   { name: 'a delay without a unit', spec: { model: https, batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
@@ -87,6 +102,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
   { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } }, says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
   { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+  { name: 'a name that another model\'s revision may have', spec: { model: https }, modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
   { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
 ];
 

@@ -11,6 +11,13 @@ describe('last words', () => {
     }
   });
 
+  it('name the outputs that no answer has, in bounds', () => {
+    const resolved: Resolved = { digest: `sha256:${'a'.repeat(64)}`, bytes: 1, signature: 'b', opset: 17, precision: 'Source', provider: 'CPU', memoryEstimateBytes: 0, leftOut: "'scores' (sequence)" };
+    assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved })), { kind: 'resolved', resolved });
+    const { leftOut: _, ...without } = resolved;
+    assert.deepEqual(parseLastWords(printLastWords({ kind: 'resolved', resolved: { ...resolved, leftOut: 'x'.repeat(301) } })), { kind: 'resolved', resolved: without });
+  });
+
   it('fit into a termination message whatever the message', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 20_000 }), (message) => {
       const text = printLastWords({ kind: 'failed', code: 'ENGINE_LOAD_FAILED', message });

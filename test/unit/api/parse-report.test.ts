@@ -34,6 +34,12 @@ const rows: readonly Row[] = [
   { name: 'refuses a bucket without a number', change: { traffic: [{ ...fullReport.traffic?.[0], latency: { base: 1e-4, growth: 1.02, counts: { high: 1 } } }] }, want: /counts has a key that does not belong there: "high"/ },
   { name: 'refuses a golden run that compared a part of a case', change: { golden: { ...golden, compared: 1.5 } }, want: /^golden\.compared is not a whole number/ },
   { name: 'refuses a golden run in an unknown state', change: { golden: { ...golden, state: 'Perhaps' } }, want: /^golden\.state is not one of Waiting/ },
+  { name: 'refuses more kinds of errors than there are', change: { traffic: [{ ...fullReport.traffic?.[0], errors: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`kind${i}`, 1])) }] }, want: /^traffic\[0\]\.errors has 65 entries, more than 64/ },
+  { name: 'refuses a kind of error that is not a word', change: { blocks: { ...blocks, counts: [{ ...block, traffic: [{ ...cell, errors: { ['x'.repeat(65)]: 1 } }] }] } }, want: /errors has a key that does not belong there/ },
+  { name: 'refuses a reason that is not a word', change: { agreement: { compared: 3, disagreed: 1, skipped: { 'a b': 2 }, worst: 0.3 } }, want: /^agreement\.skipped has a key/ },
+  { name: 'refuses a tier that is longer than a name', change: { traffic: [{ ...fullReport.traffic?.[0], tier: 'x'.repeat(257) }] }, want: /^traffic\[0\]\.tier has more than 256 characters/ },
+  { name: 'refuses more providers than there are', change: { providers: { requested: Array.from({ length: 17 }, () => 'CPU'), actual: [] } }, want: /^providers\.requested has 17 items, more than 16/ },
+  { name: 'refuses a schema of a megabyte in few words', change: { schema: 'x'.repeat(1_000_000) }, want: /^the report has schema "x{37,38}…, this reader knows 1$/ },
   { name: 'refuses an unknown precision', change: { model: { digest: 'sha256:0', precision: 'INT3' } }, want: /^model\.precision/ },
 ];
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatBytes, formatDurationMs, parseDurationMs, parseQuantity } from '../../../api/units.ts';
+import { formatBytes, formatDurationMs, parseDurationMs } from '../../../api/units.ts';
 
 describe('parseDurationMs', () => {
   const rows: readonly { text: string; want: number | undefined }[] = [
@@ -19,30 +19,6 @@ describe('parseDurationMs', () => {
 
   it('reads back what formatDurationMs prints', () => {
     fc.assert(fc.property(fc.integer({ min: 0, max: 10 ** 9 }), (ms) => assert.equal(parseDurationMs(formatDurationMs(ms)), ms)));
-  });
-});
-
-describe('parseQuantity', () => {
-  const rows: readonly { text: string; want: number | undefined }[] = [
-    { text: '2Gi', want: 2 ** 31 },
-    { text: '500m', want: 0.5 },
-    { text: '1', want: 1 },
-    { text: '1.5', want: 1.5 },
-    { text: '700m', want: 0.7 },
-    { text: '1900m', want: 1.9 },
-    { text: '2e3', want: 2000 },
-    { text: '1k', want: 1000 },
-    { text: '1K', want: undefined },
-    { text: '-1', want: undefined },
-    { text: 'Gi', want: undefined },
-    { text: '1GiB', want: undefined },
-  ];
-  for (const { text, want } of rows) it(`reads ${text} as ${want}`, () => assert.equal(parseQuantity(text), want));
-});
-
-describe('parseQuantity, of CPU', () => {
-  it('is the same in milli and in cores', () => {
-    for (let milli = 0; milli < 20_000; milli += 1) assert.equal(parseQuantity(`${milli}m`), parseQuantity(String(milli / 1000)));
   });
 });
 

@@ -1,7 +1,8 @@
 /** Commands that documents and helps show: they exist, and under a Node that is too old they say so in the guard's sentence. */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 
@@ -32,6 +33,21 @@ describe('the commands that documents show', () => {
       assert.ok(new RegExp(`^(exec )?node ${guarded} ${entry}`).test(command), `"${name}" must begin with "node ${guarded}", so that an old Node is refused in a sentence: ${command}`);
     });
   }
+
+  describe('kubectl-onnx on the PATH', () => {
+    const ask = (path: string): SpawnSyncReturns<string> => spawnSync(path, ['--help'], { cwd: tmpdir(), encoding: 'utf8', env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
+    it("runs by the project's Node from anywhere, as a link too", () => {
+      const folder = mkdtempSync(join(tmpdir(), 'kubectl-onnx-'));
+      try {
+        symlinkSync(join(root, 'cli', 'kubectl-onnx'), join(folder, 'kubectl-onnx'));
+        const { status, stdout, stderr } = ask(join(folder, 'kubectl-onnx'));
+        assert.equal(status, 0, stderr);
+        assert.match(stdout, /^Usage: kubectl-onnx COMMAND/);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+  });
 
   const sentence = /^onnx-operator needs Node >= 26, this is 20 \(.*\)\.\nIt comes with the project/;
 

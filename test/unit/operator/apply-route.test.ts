@@ -53,7 +53,8 @@ class Stage {
     const route = this.route;
     assert.ok(route);
     const backendRefs = (route.spec?.rules?.[0]?.backendRefs ?? []).map((ref, index) => ({ ...ref, weight: weights[index] }));
-    this.cluster.objects.set('HTTPRoute/ranker', { ...route, spec: { ...route.spec, rules: [{ backendRefs }] } });
+    const metadata = { ...route.metadata, resourceVersion: `${route.metadata.resourceVersion ?? ''}0` };
+    this.cluster.objects.set('HTTPRoute/ranker', { ...route, metadata, spec: { ...route.spec, rules: [{ backendRefs }] } });
   }
 }
 

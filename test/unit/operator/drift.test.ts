@@ -5,7 +5,10 @@ import type { Manifest } from '../../../operator/resources/objects.ts';
 
 const wanted = stamped({
   apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd', namespace: 'n', labels: { a: 'b' }, ownerReferences: [] },
-  spec: { replicas: 2, template: { spec: { tolerations: [], containers: [{ name: 'c', resources: { limits: { cpu: '1000m', memory: '1024Mi' } } }] } } },
+  spec: { replicas: 2, template: { spec: {
+    tolerations: [], hostNetwork: false, affinity: { nodeAffinity: null }, nodeSelector: { disk: 'ssd' },
+    containers: [{ name: 'c', args: ['run'], env: [{ name: 'SIZE', value: '4194304' }], resources: { limits: { cpu: '1000m', memory: '1024Mi' } } }],
+  } } },
 } as Manifest);
 
 // eslint-disable-next-line typescript/no-explicit-any -- a test reaches into an object of no type
@@ -23,11 +26,27 @@ const rows: readonly { name: string; live: KubeObject | undefined; want: boolean
   { name: 'has quantities as the server writes them', live: copy((o: Live) => { o.spec.template.spec.containers[0].resources.limits = { cpu: '1', memory: '1Gi' }; }), want: true },
   { name: 'lacks what was asked for as nothing', live: copy((o: Live) => { delete o.spec.template.spec.tolerations; }), want: true },
   { name: 'was scaled by somebody', live: copy((o: Live) => { o.spec.replicas = 5; }), want: false },
-  { name: 'has one container more', live: copy((o: Live) => { o.spec.template.spec.containers.push({ name: 'x' }); }), want: false },
+  { name: 'has a container of somebody else', live: copy((o: Live) => { o.spec.template.spec.containers.unshift({ name: 'x' }); }), want: true },
+  { name: 'lacks a container', live: copy((o: Live) => { o.spec.template.spec.containers = [{ name: 'x' }]; }), want: false },
+  { name: 'has a key more in a map that is one value', live: copy((o: Live) => { o.spec.template.spec.nodeSelector.team = 'x'; }), want: false },
+  { name: 'has a key more in a map that is merged', live: copy((o: Live) => { o.metadata.labels.team = 'x'; }), want: true },
+  { name: 'has an argument more', live: copy((o: Live) => { o.spec.template.spec.containers[0].args.push('--x'); }), want: false },
+  { name: 'lacks what was asked for as null or false', live: copy((o: Live) => { delete o.spec.template.spec.hostNetwork; delete o.spec.template.spec.affinity; }), want: true },
+  { name: 'has what was asked for as false', live: copy((o: Live) => { o.spec.template.spec.hostNetwork = true; }), want: false },
+  { name: 'has a variable that is the same number in other words', live: copy((o: Live) => { o.spec.template.spec.containers[0].env[0].value = '4Mi'; }), want: false },
   { name: 'was applied by another version with a field more', live: copy((o: Live) => { o.metadata.annotations['onnx-operator.dev/applied'] = 'other'; }), want: false },
-  { name: 'is going away', live: copy((o: Live) => { o.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'; }), want: false },
+  { name: 'is held by a finalizer while it goes away', live: copy((o: Live) => { o.metadata.deletionTimestamp = '2026-01-01T00:00:00Z'; }), want: true },
 ];
 
 describe('isApplied', () => {
+  it('counts what the API server made of the last apply as wanted', () => {
+    const answered = copy((o: Live) => { o.spec.template.spec.containers[0].resources.limits.cpu = '1001m'; });
+    assert.equal(isApplied(wanted, answered), false);
+    assert.equal(isApplied(wanted, answered, answered), true);
+    const changed = structuredClone(answered) as Live;
+    changed.spec.template.spec.containers[0].resources.limits.cpu = '2';
+    assert.equal(isApplied(wanted, changed as KubeObject, answered), false);
+  });
+
   for (const { name, live, want } of rows) it(`is ${want} when the live object ${name}`, () => assert.equal(isApplied(wanted, live), want));
 });

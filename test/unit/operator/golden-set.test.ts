@@ -261,7 +261,7 @@ describe('a golden set', () => {
     world.apply('ok', fromMap);
     await world.live(10);
     const map = world.mapOf(world.candidate) ?? assert.fail('no ConfigMap');
-    world.cluster.objects.set(`ConfigMap/${map.metadata.name}`, { ...map, data: { ...map.data, 'golden.jsonl': 'mine' } });
+    world.cluster.objects.set(`ConfigMap/${map.metadata.name}`, { ...map, metadata: { ...map.metadata, resourceVersion: '999999' }, data: { ...map.data, 'golden.jsonl': 'mine' } });
     await world.live(5);
     assert.equal(world.frozenText(), 'one');
   });

@@ -98,6 +98,15 @@ describe('a pass deletes leftovers', () => {
     });
   }
 
+  it('not again while they are going away', async () => {
+    const stage = new Stage();
+    const name = `Deployment/ranker-${old}`;
+    const leaving = stage.cluster.objects.get(name) ?? assert.fail('no Deployment');
+    stage.cluster.objects.set(name, { ...leaving, metadata: { ...leaving.metadata, deletionTimestamp: '2026-01-01T00:00:01Z', finalizers: ['example.com/wait'] } });
+    await stage.pass();
+    assert.deepEqual(stage.deleted, new Set([...leftovers].filter((one) => one !== name)));
+  });
+
   it('by their uid, so that another object of that name stays', async () => {
     const stage = new Stage();
     const seen = stage.seen;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { printLastWords } from '../../../api/last-words.ts';
 import type { ContainerStatus, Pod } from '../../../operator/kube-objects.ts';
-import { troubleOf, worstTrouble } from '../../../operator/pod-trouble.ts';
+import { podsRefused, troubleOf, worstTrouble } from '../../../operator/pod-trouble.ts';
 
 type Status = NonNullable<Pod['status']>;
 const pod = (status: Status): Pod => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, status });
@@ -45,6 +45,17 @@ describe('troubleOf', () => {
   }
 
   it('is nothing for a pod without status', () => assert.equal(troubleOf({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } }), undefined));
+});
+
+describe('podsRefused', () => {
+  // What kube-controller-manager 1.35 wrote.
+  const rows: readonly (readonly [sentence: string, message: string, says: RegExp])[] = [
+    ['names the fields behind a LimitRange', 'pods "m-1" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Container is 128Mi, but limit is 192Mi]', /192Mi\] \(a LimitRange .*spec\.runtime\.sidecar\.resources says\)$/],
+    ['names the fields behind a ResourceQuota', 'pods "m-1" is forbidden: exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=1, limited: requests.cpu=2', /\(a ResourceQuota .*spec\.replicas/],
+    ['leaves other words alone', 'admission webhook "x" denied the request', /^admission webhook "x" denied the request$/],
+    ['fits into a status', `pods "m-1" is forbidden: minimum cpu usage per Container is ${'9'.repeat(2000)}`, /^.{900,1000}$/],
+  ];
+  for (const [sentence, message, says] of rows) it(sentence, () => assert.match(podsRefused(message).message, says));
 });
 
 describe('worstTrouble', () => {

@@ -1,9 +1,10 @@
 /** Fetching a report over a real socket, from sidecars that are well, broken or hostile. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { peersTokenHeader } from '../../../api/access.ts';
 import { reportLimitBytes } from '../../../api/report.ts';
 import { createReportClient, type Pulled } from '../../../operator/report-client.ts';
 import { fullReport } from '../../support/reports.ts';
@@ -80,11 +81,13 @@ describe('createReportClient, asking for more', () => {
     ['asks for the report alone when there is nothing to say', {}, '/report'],
     ['says everything in the query', { blocksFrom: 85, peers: ['10.0.0.1', 'fd00::1'], sample: 0.05, agreement: 'Cosine:0.98' }, '/report?blocksFrom=85&peers=10.0.0.1%2Cfd00%3A%3A1&sample=0.05&agreement=Cosine%3A0.98'],
     ['leaves out what is off', { peers: [], sample: 0 }, '/report'],
+    ['says no token in the query', { peers: ['10.0.0.1'], token: 'secret', peersToken: 'secret too' }, '/report?peers=10.0.0.1'],
   ] as const) {
     it(name, async () => {
       let url: string | undefined;
+      let headers: IncomingHttpHeaders = {};
       const server = createServer((request, response) => {
-        url = request.url;
+        ({ url, headers } = request);
         response.end(JSON.stringify(fullReport));
       });
       server.listen(0, '127.0.0.1');
@@ -96,6 +99,7 @@ describe('createReportClient, asking for more', () => {
       server.closeAllConnections();
       assert.equal(pulled.kind, 'report');
       assert.equal(url, want);
+      assert.deepEqual([headers.authorization, headers[peersTokenHeader]], 'token' in ask ? ['Bearer secret', 'secret too'] : [undefined, undefined]);
     });
   }
 });

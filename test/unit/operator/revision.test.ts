@@ -10,11 +10,23 @@ describe('revisionOf', () => {
     assert.equal(revisionOf(spec), '665e022270');
   });
 
+  // Computed by 0.1.0: another way to read amounts would start a rollout of every model that has them.
+  for (const [cpu, limit, revision] of [
+    ['700m', '64.123456789123456Mi', '2498845f66'],
+    ['1.0005', '1.5Gi', 'fd77368538'],
+    ['1e3', '1e9', 'd940684066'],
+    ['0.1', '100000k', '399c8bc6c4'],
+    ['2', '9E', 'e2beb7b116'],
+  ] as const) {
+    it(`does not change for ${cpu} cores and ${limit} of memory`, () => assert.equal(revisionOf({ ...spec, memory: { limit }, resources: { requests: { cpu }, limits: { cpu } } }), revision));
+  }
+
   const same: readonly { name: string; one: Partial<OnnxModelSpec>; other: Partial<OnnxModelSpec> }[] = [
     { name: 'another number of replicas', one: { replicas: 1 }, other: { replicas: 9 } },
     { name: 'another progress deadline', one: {}, other: { rollout: { progressDeadline: '1m' } } },
     { name: 'a duration in other words', one: { warmup: { timeout: '1m' } }, other: { warmup: { timeout: '60s' } } },
     { name: 'a memory limit in other words', one: { memory: { limit: '1Gi' } }, other: { memory: { limit: '1024Mi' } } },
+    { name: 'a memory limit as a number', one: { memory: { limit: '1Gi' } }, other: { memory: { limit: 1_073_741_824 } } },
     { name: 'a CPU limit in other words', one: { resources: { limits: { cpu: '1000m' } } }, other: { resources: { limits: { cpu: 1 } } } },
     { name: 'fields in another order', one: { batching: { maxBatchSize: 4, maxQueueDepth: 8 } }, other: { batching: { maxQueueDepth: 8, maxBatchSize: 4 } } },
   ];

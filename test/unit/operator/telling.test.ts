@@ -11,6 +11,8 @@ import { announceTo, watchedPods } from '../../../operator/telling.ts';
 
 const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
 const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
+/** The candidate's pods take what stable's hand out. */
+const tokens = { token: 'token of candidate', peersToken: 'token of stable' } as const;
 const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 
 function pod(name: string, ip?: string, ready = true): Pod {
@@ -19,23 +21,30 @@ function pod(name: string, ip?: string, ready = true): Pod {
 
 function asksIn(next: RolloutState, gates: NonNullable<OnnxModelSpec['rollout']>['gates'] = { quality }, stablePods: readonly Pod[] = [pod('s1', '10.0.0.2'), pod('s0', '10.0.0.1'), pod('s2', '10.0.0.3', false)]) {
   const pods = new Map([['stable', stablePods], ['candidate', [pod('c0', '10.0.1.1')]], ['old', [pod('o0', '10.0.2.1'), pod('o1')]]]);
-  const seen = { pods, model: { spec: { rollout: { gates } } } } as unknown as Seen;
+  const records = new Map(['stable', 'candidate', 'old'].map((revision) => [revision, { revision, token: `token of ${revision}` }]));
+  const seen = { pods, records, model: { spec: { rollout: { gates } } } } as unknown as Seen;
   return Object.fromEntries(watchedPods(seen, { next } as Decision).map(({ name, ask }) => [name, ask]));
 }
 
 describe('what sidecars are asked to do', () => {
+  it('each with the token of its own revision, the candidate\'s also with that of its peers', () => {
+    const { c0, s0 } = asksIn(analyzing);
+    assert.deepEqual([c0?.token, c0?.peersToken, s0?.token, s0?.peersToken], ['token of candidate', 'token of stable', 'token of stable', undefined]);
+  });
+
   it('under traffic: stable\'s keep samples, the candidate\'s replay them; a pod without an address is not asked', () => {
-    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99' };
-    assert.deepEqual(asksIn(analyzing), { s0: { sample: 0.05 }, s1: { sample: 0.05 }, s2: { sample: 0.05 }, c0: candidate, o0: undefined });
+    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99', ...tokens };
+    const stable = { sample: 0.05, token: 'token of stable' };
+    assert.deepEqual(asksIn(analyzing), { s0: stable, s1: stable, s2: stable, c0: candidate, o0: undefined });
   });
 
   const rows: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], unknown, unknown])[] = [
-    ['before traffic the candidate\'s pods know whom to ask for golden answers', { phase: 'Preparing', ...course }, { quality }, { peers: ['10.0.0.1', '10.0.0.2'] }, undefined],
-    ['without a gate for quality nothing is sampled', analyzing, {}, { peers: ['10.0.0.1', '10.0.0.2'] }, undefined],
+    ['before traffic the candidate\'s pods know whom to ask for golden answers', { phase: 'Preparing', ...course }, { quality }, { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
+    ['without a gate for quality nothing is sampled', analyzing, {}, { peers: ['10.0.0.1', '10.0.0.2'], ...tokens }, undefined],
     ['a first revision has nobody to ask', { phase: 'Preparing', ...course, stable: null }, { quality }, undefined, undefined],
     ['at rest nobody does anything', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
     ['after a rollback nobody does anything', { phase: 'Failed', stable: 'stable', rejected: 'candidate', cause: 'LatencyGateFailed', detail: '', attempt: 1, since: 0 }, { quality }, undefined, undefined],
-    ['answers agree as a whole or not at all by the other metrics', analyzing, { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } }, { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1' }, { sample: 0.005 }],
+    ['answers agree as a whole or not at all by the other metrics', analyzing, { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } }, { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1', ...tokens }, { sample: 0.005, token: 'token of stable' }],
   ];
   for (const [name, next, gates, candidate, stable] of rows) {
     it(name, () => {

@@ -13,6 +13,7 @@ const pod = (ready: boolean, marked: boolean): Pod => ({
   apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'ml', labels: marked ? { [labels.serving]: 'true' } : {} },
   status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
 });
+const of = (revision: string): Pod => ({ ...pod(true, false), metadata: { name: 'p', namespace: 'ml', labels: { [labels.model]: 'ranker', [labels.revision]: revision } } });
 const condition = (type: string, status = 'True', generation = 4, more: Partial<RouteCondition> = {}): RouteCondition => ({ type, status, observedGeneration: generation, ...more });
 const good = [condition('Accepted'), condition('ResolvedRefs')];
 type Parent = { readonly parentRef: ParentRef; readonly conditions: readonly RouteCondition[] };
@@ -32,6 +33,12 @@ const rows: readonly Row[] = [
   { name: 'shares by ready pods that carry the mark', see: { entry: shared, pods: new Map([['a', [pod(true, true), pod(true, true), pod(true, true)]], ['b', [pod(true, true)]]]) }, want: { shares: { a: 75, b: 25 } } },
   { name: 'nothing for pods without the mark and pods that are not ready', see: { entry: shared, pods: new Map([['a', [pod(true, true)]], ['b', [pod(true, false), pod(false, true)]]]) }, want: { shares: { a: 100 } } },
   { name: 'no shares while no ready pod carries the mark', see: { entry: shared, pods: new Map([['a', [pod(true, false)]]]) }, want: { shares: undefined, reason: 'RouteMoving', problem: 'no ready pod is marked to share the traffic' } },
+  { name: 'no shares while somebody\'s key more selects no pod', see: { entry: entry({ [labels.model]: 'ranker', [labels.revision]: 'a', team: 'x' }), pods: new Map([['a', [of('a')]]]) }, want: { shares: undefined, reason: 'RouteMoving', problem: `Service ranker selects pods by ${labels.model}=ranker, ${labels.revision}=a, team=x: no ready pod of the model has these labels` } },
+  { name: 'the pods that somebody\'s selector takes', see: { entry: entry({ [labels.model]: 'ranker' }), pods: new Map([['a', [of('a'), of('a'), of('a')]], ['b', [of('b')]]]) }, want: { shares: { a: 75, b: 25 } } },
+  { name: 'no shares while the entry Service has another port', see: { entry: { ...alone, spec: { ...alone.spec, ports: [{ port: 9999, targetPort: 9999 }] } } }, want: { shares: undefined, problem: 'Service ranker has no port 8080' } },
+  { name: 'no shares while its port leads elsewhere', see: { entry: { ...alone, spec: { ...alone.spec, ports: [{ port: 8080, targetPort: 9999 }] } } }, want: { shares: undefined, problem: 'port 8080 of Service ranker leads to port 9999 of the pods, where nothing listens' } },
+  { name: 'no shares while it is a name elsewhere', see: { entry: { ...alone, spec: { ...alone.spec, type: 'ExternalName' } } }, want: { shares: undefined, problem: 'Service ranker has type ExternalName: it sends nothing to pods' } },
+  { name: 'no shares while a backend of the route selects no pod', spec: { traffic: routed }, see: { route: route([{ parentRef: { name: 'public' }, conditions: good }]), services: [{ ...alone, metadata: { name: 'ranker-b' }, spec: { selector: { [labels.model]: 'ranker', team: 'x' } } }] }, want: { shares: undefined, reason: 'RouteMoving', problem: `Service ranker-b selects pods by ${labels.model}=ranker, team=x: no ready pod of the model has these labels` } },
   { name: 'no shares while the selector is somebody else\'s', see: { entry: entry({ app: 'shop' }) }, want: { shares: undefined, reason: 'RouteMoving' } },
   { name: 'weights of a route that its parent took', spec: { traffic: routed }, see: { entry: alone, route: route([{ parentRef: { name: 'public' }, conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
   { name: 'no share for a backend of weight 0', spec: { traffic: routed }, see: { route: route([{ parentRef: { name: 'public' }, conditions: good }], { a: 100, b: 0 }) }, want: { shares: { a: 100 } } },

@@ -45,7 +45,7 @@ describe('readCommand', () => {
   const wrong: readonly { readonly argv: readonly string[]; readonly environment?: Record<string, string>; readonly says: RegExp }[] = [
     { argv: ['fly'], says: /fly: is no command/ },
     { argv: ['serve'], says: /MODEL: is missing/ },
-    { argv: ['serve', '/no/such/file'], says: /cannot read \/no\/such\/file: there is no such file/ },
+    { argv: ['serve', '/no/such/file'], says: /cannot read \/no\/such\/file: there is no such file or folder; \/ has .*, / },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', 'b'], says: /b: is one argument too many/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is no port/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is no port/ },

@@ -54,7 +54,7 @@ describe('completeConfig', () => {
   it('takes a manifest for its spec, and serves the model of the command line', () => {
     const manifest = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'other' }, spec: { replicas: 3, model: { uri: 'pvc://x/y/', task: 'Embedding', embedding: { pooling: 'Cls' } }, memory: { limit: '1Gi' }, rollout: { strategy: 'Immediate' } } };
     const { source, task, embedding, memory } = complete(manifest);
-    assert.deepEqual([source.uri, task, embedding, memory.limitBytes], ['file:///m.onnx', 'Embedding', { tokenizer: 'tokenizer.json', pooling: 'Cls', normalize: true, maxTokens: 512, onTooLong: 'Truncate' }, 2 ** 30]);
+    assert.deepEqual([source.uri, task, embedding, memory.limitBytes], ['file:///m.onnx', 'Embedding', { tokenizer: 'tokenizer.json', pooling: 'Cls', normalize: true, onTooLong: 'Truncate' }, 2 ** 30]);
   });
 
   it('reads durations and amounts', () => {

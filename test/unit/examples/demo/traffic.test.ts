@@ -29,6 +29,15 @@ describe('Traffic', () => {
     assert.equal(desk.waiting.length, 4, 'nothing was sent after stop');
   });
 
+  it('ends by itself after as many requests as it was given, however many lanes there are', async () => {
+    let sent = 0;
+    const traffic = new Traffic({ lanes: 3, most: 10, rest: () => Promise.resolve(), monotonic: () => sent, send: () => ((sent += 1), settle()) });
+    await traffic.ended();
+    assert.equal(sent, 10);
+    assert.equal(traffic.tally.answered, 10);
+    assert.equal(traffic.latenciesMs.length, 10);
+  });
+
   it('never asks again for what failed', async () => {
     let sent = 0;
     const traffic = new Traffic({ lanes: 1, rest: () => Promise.resolve(), monotonic: () => 0, send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))) });

@@ -67,3 +67,14 @@ describe('runRules', () => {
     assert.equal(runRules({}, failing, 'spec', undefined)[0]?.message, 'Invalid value: fixed');
   });
 });
+
+describe('a rule with an optional oldSelf', () => {
+  const named = { type: 'object', properties: { name: { type: 'string' }, count: { type: 'integer' } }, 'x-kubernetes-validations': [{ rule: "oldSelf.hasValue() || self.name != 'taken'", message: 'taken', optionalOldSelf: true }] } as unknown as Schema;
+
+  it('is asked on creation', () => {
+    assert.equal(runRules({ name: 'taken', count: 1 }, named, '', undefined).length, 1);
+    assert.deepEqual(runRules({ name: 'free', count: 1 }, named, '', undefined), []);
+  });
+
+  it('lets pass what was there before', () => assert.deepEqual(runRules({ name: 'taken', count: 2 }, named, '', { name: 'taken', count: 1 }), []));
+});

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { Report } from '../../../../api/report.ts';
 import { emptyLedger, fold, type BlockReport } from '../../../../operator/analysis/ledger.ts';
@@ -194,7 +195,7 @@ describe('a ledger as text', () => {
   it('loses its oldest blocks on both sides when it gets too long, here and after a restart', () => {
     const long = whole.map((report) => ({ ...report, blocks: report.blocks })).reduce(fold, emptyLedger);
     const size = packLedger({ from: 0, ledger: long }, window).text.length;
-    const packed = packLedger({ from: 0, ledger: long }, window, Math.floor(size / 2));
+    const packed = packLedger({ from: 0, ledger: long }, window, { chars: Math.floor(size / 2) });
     assert.ok(packed.text.length <= size / 2 && packed.text.length > size / 4);
     assert.ok(packed.from > window && (packed.from - window) % 3 === 0);
     for (const boot of Object.values(packed.ledger)) assert.deepEqual([boot.heard[0]?.[0], Math.min(...Object.values(boot.blocks).map(({ index }) => index))], [packed.from, packed.from]);
@@ -204,8 +205,17 @@ describe('a ledger as text', () => {
     assert.deepEqual(known.lostBlocks, []);
   });
 
+  it('loses its oldest blocks when it would be too long to be read again, however well it compresses', () => {
+    const jsonBytes = 20_000;
+    const packed = packLedger({ from: 0, ledger }, window, { jsonBytes });
+    const json = gunzipSync(Buffer.from(packed.text, 'base64'));
+    assert.ok(json.length <= jsonBytes && json.length > jsonBytes / 4, `${json.length} bytes`);
+    assert.ok(packed.from > window);
+    assert.deepEqual(unpackLedger(packed.text), { from: packed.from, ledger: packed.ledger });
+  });
+
   it('lets nothing back in that was left out', () => {
-    const packed = packLedger({ from: 0, ledger }, window, 4000);
+    const packed = packLedger({ from: 0, ledger }, window, { chars: 4000 });
     const again = new ModelLedger(revisions, { ...packed, window, atMs: 0 });
     for (const pod of whole) again.hear(pod.pod, { schema: 1, bootId: pod.bootId, seq: 1, revision: pod.revision, blocks: { since: pod.since, until: pod.until, counts: pod.blocks } });
     assert.deepEqual(again.ledger, packed.ledger);
@@ -213,7 +223,7 @@ describe('a ledger as text', () => {
 
   it('fits however many pods there are', () => {
     const many = reportsOfPods('stable', { ...shape, pods: 40, blocks: 6, perBlock: 30 }).reduce(fold, emptyLedger);
-    assert.ok(packLedger({ from: 0, ledger: many }, window, 300).text.length <= 300);
+    assert.ok(packLedger({ from: 0, ledger: many }, window, { chars: 300 }).text.length <= 300);
   });
 
   for (const [name, text] of [['empty', ''], ['not base64', '§§'], ['not gzip', 'aGVsbG8='], ['of another version', Buffer.from('x').toString('base64')]] as const) {

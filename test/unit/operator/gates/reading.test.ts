@@ -34,6 +34,7 @@ const rows: readonly Row[] = [
   { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' }, reads: { step: 'Done', absolute: 'None' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
   { name: 'what is not proven keeps a step waiting that asks for proof', given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' }, says: /^p95 undecided: .* more requests needed$/ },
   { name: 'few requests keep any step waiting', given: { require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
+  { name: 'a candidate that no request came to is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } }, reads: { step: 'Waiting', idle: true }, says: /0 requests of the candidate/ },
   { name: 'two whole blocks and one that is being counted are no minute', given: { require: 'NoFail', candidate: { blocks: 3 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: / },
   { name: 'three whole blocks are', given: { require: 'NoFail', candidate: { blocks: 4 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
   { name: 'a candidate within its limits has passed them', given: { gates: limits }, reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },

@@ -128,6 +128,19 @@ describe('the schedule of pulls', () => {
     for (const uid of early) assert.ok(simulation.longestGapMs(uid, 0) <= 5_100, `${simulation.longestGapMs(uid, 0)} ms`);
   });
 
+  it('gives a silent pod its turn in a model whose other pods are always due', () => {
+    const schedule = new PullSchedule({ slots: 1, unheardSlots: 1, namespaceSlots: 1, namespaceUnheardSlots: 1, pullMs: 2_000 });
+    for (const uid of ['silent', 'a', 'b', 'c']) schedule.add(uid, 'ns/m', 0);
+    const asked: string[] = [];
+    for (let nowMs = 0; nowMs < 40; nowMs += 1) {
+      const turn = schedule.take(nowMs) ?? assert.fail('no turn');
+      asked.push(turn.uid);
+      schedule.done(turn, { nowMs, spentMs: 0, dueMs: nowMs, lane: turn.uid === 'silent' ? 'silent' : 'heard' });
+    }
+    const turns = asked.filter((uid) => uid === 'silent').length;
+    assert.ok(turns >= 9 && turns <= 11, `${turns} of 40`);
+  });
+
   it('asks every silent pod, too, in its turn', () => {
     const simulation = new Simulation();
     simulation.join({ model: 'evil/a', pods: 40, behaviour: 'silent' });

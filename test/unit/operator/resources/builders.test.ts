@@ -41,6 +41,20 @@ describe('desiredState', () => {
     });
   }
 
+  const sidecars: readonly (readonly [sentence: string, said: object | undefined, gets: object])[] = [
+    ['its own amounts where the spec is silent', undefined, { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } }],
+    ['what a LimitRange asks for, amount by amount', { requests: { cpu: '100m' }, limits: { memory: '128Mi' } }, { requests: { cpu: '100m', memory: '96Mi' }, limits: { cpu: '500m', memory: '128Mi' } }],
+    ['no request above a lower limit', { limits: { memory: '96Mi', cpu: '5m' } }, { requests: { cpu: '5m', memory: '96Mi' }, limits: { cpu: '5m', memory: '96Mi' } }],
+    ['no limit below a higher request', { requests: { memory: '1Gi', cpu: 1 } }, { requests: { cpu: 1, memory: '1Gi' }, limits: { cpu: 1, memory: '1Gi' } }],
+  ];
+  for (const [sentence, said, gets] of sidecars) {
+    it(`gives the sidecar ${sentence}`, () => {
+      const model = given.model(said === undefined ? {} : { runtime: { sidecar: { resources: said } } });
+      const { spec } = podTemplate(model, given.record(model)) as { readonly spec: { readonly containers: readonly { readonly name: string; readonly resources: object }[] } };
+      assert.deepEqual(spec.containers.find(({ name }) => name === 'sidecar')?.resources, gets);
+    });
+  }
+
   it('leaves a revision alone whose record is lost', () => {
     const decision: Decision = { next: { phase: 'Stable', stable: 'aaaaaaaaaa' }, serve: 'aaaaaaaaaa', run: [{ revision: 'aaaaaaaaaa', replicas: 2 }], reason: 'UpToDate', message: '' };
     assert.deepEqual(desiredState(given.model(), decision, new Map()).map((m) => m.kind), ['Service']);
@@ -91,7 +105,9 @@ describe('readControllerRevision', () => {
   it('keeps the pods as they were written down, whatever a later operator would build', () => {
     const template = { metadata: { labels: { of: 'an older operator' } }, spec: { containers: [] } };
     const [, , , deployed] = desiredState(given.model(), { next: { phase: 'Stable', stable: 'x' }, serve: null, run: [{ revision: 'x', replicas: 2 }], reason: 'UpToDate', message: '' }, new Map([['x', given.record(given.model(), { revision: 'x', template })]]));
-    assert.deepEqual((deployed!['spec'] as { template: unknown }).template, template);
+    // Beside it stand Kubernetes' own defaults, which change no stored object (drift suite, on a real API server too).
+    const defaults = { hostNetwork: false, hostPID: false, hostIPC: false, dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler' };
+    assert.deepEqual((deployed!['spec'] as { template: unknown }).template, { ...template, spec: { ...defaults, ...template.spec } });
   });
 
   const notOurs: readonly { name: string; change: object }[] = [

@@ -28,6 +28,12 @@ function set(world: RolloutWorld, more: Partial<Rollout>): void {
 
 const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
 
+/** The status as 0.1.0 wrote it: nothing of how revisions became stable, or since when stable is away. */
+function asWrittenBefore(world: RolloutWorld): void {
+  const text = JSON.stringify(world.status, (key, value: unknown) => (['provenance', 'skipped', 'stableLostAt'].includes(key) ? undefined : value));
+  world.status = JSON.parse(text) as NonNullable<RolloutWorld['status']>;
+}
+
 function newest({ status }: RolloutWorld): RolloutOutcome {
   return status?.history?.[0] ?? assert.fail('no rollout has ended');
 }
@@ -74,6 +80,26 @@ describe('a promotion is remembered as what it was when', () => {
     live(world, 40);
     const [latest] = world.status?.history ?? [];
     assert.deepEqual([latest?.revision, latest?.provenance, latest?.reason], [a, 'Returned', 'Promoted']);
+  });
+
+  it('an operator that did not record it began the rollout, and promoted the one before', () => {
+    const world = serving();
+    asWrittenBefore(world);
+    world.target = b;
+    live(world, 3);
+    assert.notEqual(world.state.phase, 'Stable');
+    asWrittenBefore(world);
+    live(world, 40);
+    assert.equal(newest(world).provenance, 'GatesPassed');
+    world.target = a;
+    live(world, 1);
+    const phases = new Set<string>();
+    for (let i = 0; i < 80; i += 1) {
+      live(world, 1);
+      phases.add(world.state.phase);
+    }
+    assert.ok(phases.has('Analyzing'), 'it is not known how it was promoted then: it is judged');
+    assert.deepEqual([newest(world).revision, newest(world).provenance], [a, 'GatesPassed']);
   });
 
   it('it failed its golden set, was forced, and is applied again later: it is judged, and refused', () => {

@@ -1,6 +1,6 @@
 /** A message never gives a share of the traffic that was only asked for. */
 import assert from 'node:assert/strict';
-import { secondsWords, servesWords, shareWords } from '../../../../operator/rollout/words.ts';
+import { secondsWords, servesWords, shareWords, wantedWords } from '../../../../operator/rollout/words.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
 
 describe('a share of the traffic', () => {
@@ -37,6 +37,12 @@ describe('a share of the traffic', () => {
     assert.equal(servesWords(a, { pods: { [a]: pods } }), `${a} serves`);
     assert.equal(servesWords(a, { pods: { [a]: { ...pods, ready: 0 } } }), `${a} is stable and has no ready pod`);
     assert.equal(servesWords(a, { pods: {} }), `${a} is stable and has no ready pod`);
+  });
+
+  it('is not said to be asked for by the spec where a pin names it', () => {
+    assert.equal(wantedWords(a, {}), `the spec is that of ${a}`);
+    assert.equal(wantedWords(a, { pinRevision: b }), `the spec is that of ${a}`);
+    assert.equal(wantedWords(a, { pinRevision: a }), `spec.rollout.pinRevision names ${a}`);
   });
 
   it('and a time are round', () => assert.equal(secondsWords(299_900.0000000003), '300 s'));

@@ -14,6 +14,7 @@ describe('chooseGraph', () => {
     { name: 'model.onnx of a folder', want: 'model.onnx' },
     { name: 'the graph that the spec names', graphPath: 'model.int8.onnx', want: 'model.int8.onnx' },
     { name: 'the variant of a precision', precision: 'INT8', want: 'model.int8.onnx' },
+    { name: 'the only graph of a folder, whatever its name', acquired: { uri: 'pvc://m/', folder: true, files: files('onnx/encoder.onnx', 'tokenizer.json') }, want: 'onnx/encoder.onnx' },
     { name: 'the file of a source that is one', acquired: { uri: 'pvc://models/x.onnx', folder: false, files: files('x.onnx') }, want: 'x.onnx' },
   ];
   for (const { name, acquired = folder, precision = 'Source', graphPath, want } of rows) {
@@ -22,8 +23,9 @@ describe('chooseGraph', () => {
 
   const refused: (Omit<Row, 'want'> & { code: ErrorCode; want: RegExp })[] = [
     { name: 'a precision without a variant', precision: 'INT4', code: 'PRECISION_MISSING', want: /no file of precision INT4: list it in spec\.model\.variants/ },
-    { name: 'a variant that the source lacks', precision: 'FP16', code: 'SOURCE_MISSING', want: /gone\.onnx: it holds model\.onnx, model\.int8\.onnx: name one/ },
-    { name: 'a folder without a graph', acquired: { uri: 'pvc://m/', folder: true, files: files('a.txt') }, code: 'SOURCE_MISSING', want: /no \.onnx file at all/ },
+    { name: 'a variant that the source lacks', precision: 'FP16', code: 'SOURCE_MISSING', want: /gone\.onnx: it has model\.onnx, model\.int8\.onnx: name one/ },
+    { name: 'a folder without a graph', acquired: { uri: 'pvc://m/', folder: true, files: files('a.txt') }, code: 'SOURCE_MISSING', want: /it has no \.onnx file; it has a\.txt$/ },
+    { name: 'a folder with several graphs of other names', acquired: { uri: 'pvc://m/', folder: true, files: files(...Array.from({ length: 12 }, (_, index) => `${index}.onnx`)) }, code: 'SOURCE_MISSING', want: /it has 0\.onnx, .*9\.onnx and 2 more: name one in spec\.model\.graphs/ },
   ];
   for (const { name, acquired = folder, precision = 'Source', code, want } of refused) {
     it(`refuses ${name}`, () => assert.throws(() => chooseGraph(acquired, precision, { variants }), (error: unknown) => error instanceof AppError && error.code === code && want.test(error.message)));

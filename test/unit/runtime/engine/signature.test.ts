@@ -24,6 +24,9 @@ describe('checkInputs', () => {
 describe('chooseOutputs', () => {
   it('is all when nothing was asked for', () => assert.deepEqual([chooseOutputs(signature, undefined), chooseOutputs(signature, [])], [['y', 'z'], ['y', 'z']]));
   it('is what was asked for', () => assert.deepEqual(chooseOutputs(signature, ['z']), ['z']));
+  it('says why an output that is not a tensor cannot be asked for', () => {
+    assert.throws(() => chooseOutputs({ ...signature, otherOutputs: [{ name: 'scores', kind: 'sequence' }] }, ['z', 'scores']), /output 'scores' is of kind sequence, and answers carry tensors only: the model gives 'y', 'z'/);
+  });
   it('refuses what there is not', () => assert.throws(() => chooseOutputs(signature, ['q']), /unknown output 'q': the model gives 'y', 'z'/));
 });
 

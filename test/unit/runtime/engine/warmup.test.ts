@@ -14,7 +14,7 @@ const doubled = map((values) => values.map((value) => 2 * value));
 function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
   const engine = new FakeEngine({ model, slots });
   const progress: number[] = [];
-  const options: WarmupOptions = { engine, signature, requests: 5, timeoutMs: 1000, clock: new HandClock(), onProgress: (done) => progress.push(done), stop: new AbortController().signal, ...more };
+  const options: WarmupOptions = { engine, signature, batchable: true, requests: 5, timeoutMs: 1000, clock: new HandClock(), onProgress: (done) => progress.push(done), stop: new AbortController().signal, ...more };
   return { engine, progress, options };
 }
 
@@ -35,6 +35,31 @@ describe('warmUp', () => {
     assert.equal((await warmUp(given(normalised).options)).batches, false);
   });
 
+  const hidden: readonly { readonly name: string; readonly run: (values: Float32Array) => Float32Array }[] = [
+    { name: 'a division where a value of any row is above 1', run: (values) => (Math.max(...values) > 1 ? values.map((value) => value / 255) : values) },
+    { name: 'a scale that the largest value of all rows sets', run: (values) => {
+      const step = Math.max(...values.map(Math.abs)) / 127;
+      return values.map((value) => (step === 0 ? 0 : Math.round(value / step) * step));
+    } },
+  ];
+  for (const { name, run } of hidden) {
+    it(`finds ${name}, which rows of usual size do not show`, async () => assert.equal((await warmUp(given(map(run)).options)).batches, false));
+  }
+
+  it('leaves sizes out that the model does not take alone', async () => {
+    const picky: FakeModel = (inputs, outputs) => {
+      if (Math.max(...(inputs['x']?.data as Float32Array)) > 100) throw new Error('out of range');
+      return doubled(inputs, outputs);
+    };
+    assert.equal((await warmUp(given(picky).options)).batches, true);
+  });
+
+  it('does not ask about rows that the graph shows to be dependent', async () => {
+    const { engine, options } = given(doubled, { batchable: false });
+    assert.equal((await warmUp(options)).batches, false);
+    assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
+  });
+
   it('finds that a result cannot be taken apart', async () => {
     const flat: FakeModel = ({ x }) => ({ y: makeTensor('float32', [1, 1], Float32Array.of(x?.data.length ?? 0)) });
     assert.equal((await warmUp(given(flat).options)).batches, false);
@@ -47,7 +72,7 @@ describe('warmUp', () => {
 
   it('does not ask about rows where the first dimension is fixed', async () => {
     const fixed: Signature = { inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }], outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }] };
-    const { engine, options } = given(doubled, { signature: fixed });
+    const { engine, options } = given(doubled, { signature: fixed, batchable: false });
     assert.deepEqual(await warmUp(options), { done: 5, batches: false, fill: 8 });
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
   });

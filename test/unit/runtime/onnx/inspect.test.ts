@@ -94,6 +94,8 @@ describe('inspectBytes refuses', () => {
   const good = modelBytes(matmul());
   const rows: { name: string; bytes: Uint8Array; want: RegExp }[] = [
     { name: 'an int4 output, which would end the process', bytes: modelBytes(int4Output()), want: /output 'q' is of type int4/ },
+    { name: 'an IR version that the engine does not take', bytes: modelBytes({ ...identity(), irVersion: 99 }), want: /its IR version is 99, ONNX Runtime 1\.30 takes up to 13: export it with an older version of the onnx package/ },
+    { name: 'an operator set that the engine does not take', bytes: modelBytes({ ...identity(), opset: 99 }), want: /version 99 of the operator set ai\.onnx, ONNX Runtime 1\.30 takes up to 26: export it with an older operator set/ },
     { name: 'a bfloat16 input', bytes: modelBytes(identity('bfloat16')), want: /input 'x' is of type bfloat16/ },
     { name: 'a float8 output', bytes: modelBytes(changed({ outputs: [{ name: 'y', type: 'float8e4m3fn', shape: [1] }] })), want: /output 'y' is of type float8e4m3fn/ },
     { name: 'a model without a tensor among its outputs', bytes: modelBytes(zipMapOutput()), want: /none of its outputs is a tensor \('scores' is a sequence\).*zipmap=False/ },

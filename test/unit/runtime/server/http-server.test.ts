@@ -133,6 +133,22 @@ describe('HttpServers, of clients that break the rules', () => {
 
   const statusesIn = (text: string): string[] => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status ?? '');
 
+  const refusals: readonly { readonly name: string; readonly headers: string; readonly says: RegExp }[] = [
+    { name: 'says in words that the Host header is missing', headers: 'content-length: 0', says: /^HTTP\/1\.1 400 .*content-length: \d+.*"error":"the Host header is missing/s },
+    { name: 'says in words that an expectation cannot be met', headers: 'host: a\r\nexpect: 200-ok', says: /^HTTP\/1\.1 417 .*content-length: \d+.*"error":"Expect: 200-ok cannot be met/s },
+  ];
+  for (const { name, headers, says } of refusals) {
+    it(name, async () => {
+      const servers = await listen(quick);
+      const { socket, text } = call(servers.port);
+      socket.write(`POST / HTTP/1.1\r\n${headers}\r\n\r\n`);
+      await once(socket, 'end');
+      assert.match(text(), says);
+      socket.destroy();
+      await servers.close();
+    });
+  }
+
   it('says what is wrong with a body, and does not wait for its sender to close', async () => {
     const clock = new HandClock();
     const left = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EmbeddingConfig, RuntimeConfig } from '../../../../../api/runtime-config.ts';
@@ -50,13 +50,13 @@ describe('createEmbedding', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function given(options: { submit?: Submit; maxRows?: number; embedding?: Partial<EmbeddingConfig>; signature?: Signature } = {}): Promise<Task> {
-    const config = { name: 'tiny', embedding: { ...embedding, ...options.embedding }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
+  async function given(options: { submit?: Submit; maxRows?: number; embedding?: Partial<EmbeddingConfig>; spec?: EmbeddingConfig; signature?: Signature; folder?: string } = {}): Promise<Task> {
+    const config = { name: 'tiny', embedding: options.spec ?? { ...embedding, ...options.embedding }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
     const task = await createEmbedding({
       config,
       signature: options.signature ?? signature,
       inference: { submit: options.submit ?? answering, maxRows: options.maxRows ?? 4 },
-      sourceFile: (path) => join(folder, path),
+      sourceFile: (path) => join(options.folder ?? folder, path),
       parseBytes: () => 256 * 2 ** 20,
       clock: systemClock,
       logger: silentLogger,
@@ -153,13 +153,34 @@ describe('createEmbedding', () => {
     await assert.rejects(ask(task, { model: 'tiny', input: 'the lazy dog' }), { code: 'INPUT_TOO_LONG' });
   });
 
+  const { pooling: _, maxTokens: __, ...unsaid } = embedding;
+  it('takes what is pooled already as it is where the spec does not say', async () => {
+    assert.deepEqual(vectorsOf(await ask(await given({ spec: unsaid }), { model: 'tiny', input: 'dog' })), [[21, 3]]);
+  });
+
+  it('averages tokens where the spec and the files do not say', async () => {
+    const submit: Submit = () => Promise.resolve({ outputs: { last_hidden_state: { type: 'float32', dims: [1, 3, 2], data: Float32Array.of(1, 0, 2, 0, 6, 3) } }, queueMs: 0, inferMs: 0, batchRows: 1 });
+    assert.deepEqual(vectorsOf(await ask(await given({ submit, spec: { ...unsaid, output: 'last_hidden_state' } }), { model: 'tiny', input: 'dog' })), [[3, 1]]);
+  });
+
+  it("cuts texts to the tokenizer's model_max_length where the spec does not say", async () => {
+    const short = await mkdtemp(join(tmpdir(), 'embedding-short-'));
+    await writeTinyEncoder(short);
+    await writeFile(join(short, 'tokenizer_config.json'), JSON.stringify({ model_max_length: 5 }));
+    try {
+      assert.deepEqual(vectorsOf(await ask(await given({ spec: unsaid, folder: short }), { model: 'tiny', input: 'the quick brown fox jumps' })), [[13, 5]]);
+    } finally {
+      await rm(short, { recursive: true });
+    }
+  });
+
   const misfits: readonly { name: string; embedding?: Partial<EmbeddingConfig>; signature?: Signature; why: RegExp }[] = [
     { name: 'refuses an output that the model does not have', embedding: { output: 'pooled' }, why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
-    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' }, why: /None needs an output of rank 2, 'last_hidden_state' has 3/ },
-    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' }, why: /Mean needs an output of rank 3, 'sentence_embedding' has 2/ },
+    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' }, why: /None needs an output of rank 2, 'last_hidden_state' has rank 3, \[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name 'sentence_embedding' as the output/ },
+    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' }, why: /Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: leave pooling out, or set None, or name 'last_hidden_state' as the output/ },
     { name: 'refuses an output of whole numbers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
     { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 }, why: /2 leaves no room beside the 2 special tokens/ },
-    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' }, why: /the source holds no such file/ },
+    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' }, why: /the source does not have the file .*none\.json/ },
   ];
   for (const { name, why, ...options } of misfits) it(name, () => assert.rejects(given(options), { code: 'BAD_CONFIG', message: why }));
 });

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../../../../lib/clock.ts';
+import { systemClock, type Clock } from '../../../../../lib/clock.ts';
 import { silentLogger } from '../../../../../lib/log.ts';
 import type { TokenRequest } from '../../../../../runtime/tasks/embedding/read-request.ts';
 import { RequestReader } from '../../../../../runtime/tasks/embedding/tokenizer-thread.ts';
+import { HandClock } from '../../../../support/hand-clock.ts';
 import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
 
 const body = (input: unknown, model = 'tiny'): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(JSON.stringify({ model, input })));
@@ -25,12 +26,12 @@ describe('RequestReader', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function start(path: string, memoryBytes = 256 * 2 ** 20): Promise<RequestReader> {
+  function start(path: string, memoryBytes = 256 * 2 ** 20, clock: Clock = systemClock): Promise<RequestReader> {
     const rules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' } as const;
-    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock: systemClock, logger: silentLogger, memoryBytes: () => memoryBytes });
+    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock, logger: silentLogger, memoryBytes: () => memoryBytes });
   }
 
-  it('knows the vocabulary once it is started', () => assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3] }));
+  it('knows the vocabulary once it is started', () => assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true }));
 
   it('reads short requests', async () => {
     assert.deepEqual(plain(await reader.read(body(['hello world', 'a']), never)), { ids: [2, 4, 5, 3, 2, 12, 3], ends: [4, 7] });
@@ -89,6 +90,23 @@ describe('RequestReader', () => {
   it('says in the words of the tokenizer why it cannot start', async () => {
     await writeFile(join(folder, 'broken.json'), '{');
     await assert.rejects(start(join(folder, 'broken.json')), { code: 'BAD_CONFIG', message: /broken\.json: it is not JSON/ });
+  });
+
+  it('ends a thread that one text holds, and goes on with another', async () => {
+    // Each more letter doubles what this pattern takes: forty never come to an end.
+    const path = join(folder, 'endless.json');
+    const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
+    await writeFile(path, JSON.stringify({ ...tokenizer, normalizer: { type: 'Replace', pattern: { Regex: '^(b|bb)+$' }, content: '' } }));
+    const clock = new HandClock();
+    const other = await start(path, 256 * 2 ** 20, clock);
+    const held = assert.rejects(other.read(body(`${'b'.repeat(60)}c`), never), { code: 'RUN_STUCK', message: /a run of the tokenizer of tiny has not ended after 30 s/ });
+    while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+    // The thread needs a moment to come to the text.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await clock.advance(31_000);
+    await held;
+    assert.equal((await other.read(body('hello'), never)).ends.length, 1);
+    await other.close();
   });
 
   it('refuses requests once it is closed', async () => {

@@ -51,12 +51,16 @@ describe('TextTokenizer', () => {
     assert.throws(() => tokenizer.accept(Array.from({ length: 40 }, () => 4), refuse, 'input'), { code: 'INPUT_TOO_LONG' });
   });
 
+  it('keeps the special token at the end of token ids that it cuts', () => {
+    assert.deepEqual(tokenizer.accept([2, ...Array.from({ length: 40 }, () => 4), 3], cut, 'input'), [2, ...Array.from({ length: 10 }, () => 4), 3]);
+  });
+
   it('refuses token ids that the vocabulary does not have', () => {
     assert.throws(() => tokenizer.accept([4, tinyVocabulary.length], cut, 'input[1]'), { code: 'FIELD_INVALID', message: 'input[1]: holds the token id 24, the vocabulary ends at 23' });
   });
 
   it('describes its vocabulary', () => {
-    assert.deepEqual(tokenizer.vocabulary, { size: 24, padId: 0, before: [2], after: [3] });
+    assert.deepEqual(tokenizer.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true });
   });
 
   it('does without a config', async () => {
@@ -67,7 +71,7 @@ describe('TextTokenizer', () => {
   const unusable: readonly { name: string; content: string | { bytes: number }; why: RegExp }[] = [
     { name: 'refuses a file that is not JSON', content: '{', why: /tokenizer\.json: it is not JSON/ },
     { name: 'refuses JSON that is no object', content: '[]', why: /it is not a JSON object/ },
-    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}', why: /not a tokenizer this server can use/ },
+    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}', why: /not a tokenizer that this runtime can apply exactly: model None is not supported by this runtime/ },
     { name: 'refuses a file over its limit unread', content: { bytes: (64 << 20) + 1 }, why: /67108865 bytes, the limit is 67108864/ },
   ];
   for (const { name, content, why } of unusable) {
@@ -83,12 +87,24 @@ describe('TextTokenizer', () => {
     await assert.rejects(TextTokenizer.load(join(folder, 'none.json'), ''), { code: 'BAD_CONFIG', message: /none\.json/ });
   });
 
-  it('knows a vocabulary without an unknown token', async () => {
-    const made = tinyTokenizer() as { model: { unk_token?: string; vocab: Record<string, number> }; added_tokens: { content: string }[] };
-    delete made.model.vocab['[UNK]'];
-    made.added_tokens = made.added_tokens.filter(({ content }) => content !== '[UNK]');
-    await writeFile(join(folder, 'strict.json'), JSON.stringify(made));
-    const strict = await TextTokenizer.load(join(folder, 'strict.json'), '');
-    assert.throws(() => strict.encode('zebra', cut, 'input'), { code: 'FIELD_INVALID', message: /characters that the model's vocabulary does not have/ });
+  const without = (change: (made: { model: { vocab: Record<string, number> }; padding: unknown }) => void): string => {
+    const made = tinyTokenizer() as { model: { vocab: Record<string, number> }; padding: unknown };
+    change(made);
+    return JSON.stringify(made);
+  };
+
+  it('refuses a vocabulary without its unknown token', async () => {
+    await writeFile(join(folder, 'strict.json'), without(({ model }) => delete model.vocab['[UNK]']));
+    await assert.rejects(TextTokenizer.load(join(folder, 'strict.json'), ''), { code: 'BAD_CONFIG', message: /model WordPiece: a vocabulary without its unk_token "\[UNK\]" is not supported/ });
+  });
+
+  it('takes the padding token of its file where the config names none', async () => {
+    await writeFile(join(folder, 'padded.json'), without((made) => { made.padding = { pad_id: 7 }; }));
+    assert.equal((await TextTokenizer.load(join(folder, 'padded.json'), '')).vocabulary.padId, 7);
+  });
+
+  it('says which part it does not apply', async () => {
+    await writeFile(join(folder, 'scripts.json'), without((made) => Object.assign(made, { pre_tokenizer: { type: 'UnicodeScripts' } })));
+    await assert.rejects(TextTokenizer.load(join(folder, 'scripts.json'), ''), { code: 'BAD_CONFIG', message: /scripts\.json: not a tokenizer that this runtime can apply exactly: pre_tokenizer UnicodeScripts is not supported by this runtime/ });
   });
 });

@@ -1,0 +1,83 @@
+/**
+ * Quantities of Kubernetes: `1500m`, `2Gi`, `.5`, `1E9`, `100u`.
+ *
+ * Owns:   the one grammar, for the CRD's patterns, the operator, the command line, the runtime and local mode.
+ * Limits: 64 characters; an exponent of three digits. Amounts from 2^63 on are not capped as Kubernetes caps them.
+ * Pure.
+ */
+
+const number = '([0-9]+\\.?[0-9]*|\\.[0-9]+)';
+const suffix = '(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?';
+
+/** For the CRD: the grammar without a minus, because no field takes less than nothing. */
+export const quantityPattern = `^\\+?${number}${suffix}$`;
+
+/** What the API server says about text that is not a quantity. */
+export const quantityRule = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+const grammar = new RegExp(`^([+-]?)${number}${suffix}$`);
+const maxLength = 64;
+const maxExponent = 999;
+
+const nano = 1_000_000_000n;
+const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
+/** By exponent, so that 700m and 0.7 are one number: 700 × 10⁻³ is not. */
+const decimal: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
+
+type Parts = { readonly sign: string; readonly digits: string; /** Power of 1024. */ readonly kibi: number; /** Power of ten. */ readonly exponent: number };
+
+function partsOf(text: string): Parts | undefined {
+  const [, sign = '', digits = '', unit = ''] = (text.length > maxLength ? null : grammar.exec(text)) ?? [];
+  const kibi = Math.max(0, binary.indexOf(unit));
+  const exponent = kibi > 0 ? 0 : exponentOf(unit);
+  return digits === '' || Math.abs(exponent) > maxExponent ? undefined : { sign, digits, kibi, exponent };
+}
+
+/** Of a decimal suffix, or of one such as "e-3". */
+function exponentOf(unit: string): number {
+  return decimal[unit] ?? Number(unit.slice(1));
+}
+
+/**
+ * @param value as JSON has it: an integer may be written without quotes
+ * @returns the number that a quantity stands for (bytes of memory, cores of CPU), or undefined when it is not one
+ */
+export function parseQuantity(value: string | number): number | undefined {
+  const parts = partsOf(String(value));
+  if (parts === undefined) return undefined;
+  const { sign, digits, kibi, exponent } = parts;
+  const size = kibi > 0 ? Number(digits) * 1024 ** kibi : Number(`${digits}e${exponent}`);
+  return sign === '-' ? -size : size;
+}
+
+/** @returns billionths, rounded away from zero as Kubernetes does; undefined for what is not a quantity */
+export function nanosOf(text: string): bigint | undefined {
+  const parts = partsOf(text);
+  if (parts === undefined) return undefined;
+  const [whole = '', fraction = ''] = parts.digits.split('.');
+  const scaled = BigInt(`0${whole}${fraction}`) * 1024n ** BigInt(parts.kibi);
+  const nanos = shifted(scaled, 9 - fraction.length + parts.exponent);
+  return parts.sign === '-' ? -nanos : nanos;
+}
+
+/** times 10^power, rounded up */
+function shifted(value: bigint, power: number): bigint {
+  const factor = 10n ** BigInt(Math.abs(power));
+  return power >= 0 ? value * factor : value / factor + (value % factor === 0n ? 0n : 1n);
+}
+
+/** The form the API server answers with: the largest suffix of its kind that leaves a whole number. */
+export function canonicalQuantity(text: string): string {
+  const nanos = nanosOf(text);
+  if (nanos === undefined || /[eE][+-]?\d+$/.test(text)) return text;
+  if (nanos === 0n) return '0';
+  const [sign, size] = nanos < 0n ? ['-', -nanos] : ['', nanos];
+  if (text.includes('i') && size % nano === 0n) return `${sign}${largest(size / nano, binary.map((unit, index) => [unit, 1024n ** BigInt(index)]))}`;
+  return `${sign}${largest(size, Object.entries(decimal).map(([unit, power]) => [unit, 10n ** BigInt(power + 9)]))}`;
+}
+
+function largest(size: bigint, units: readonly (readonly [string, bigint])[]): string {
+  const fitting = units.filter(([, unit]) => size % unit === 0n).sort(([, a], [, b]) => (a < b ? 1 : -1));
+  const [unit, one] = fitting[0] ?? ['', 1n];
+  return `${size / one}${unit}`;
+}

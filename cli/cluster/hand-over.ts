@@ -1,0 +1,93 @@
+/**
+ * Gives the fields that this command wrote to the one who applies the manifest, so that its next apply can remove them.
+ *
+ * Owns:   who that is, by the object's managedFields, and what its managedFields and last-applied annotation are to be.
+ * Limits: a manager of another API version or of a subresource is not considered. Intents (spec.rollout) are not handed over:
+ *         they are the user's, not the manifest's.
+ * Pure.
+ */
+import { isRecord } from '../../api/record.ts';
+import { cliManager, lastAppliedAnnotation } from '../ownership.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+export type Entry = Fields & { readonly manager?: unknown; readonly operation?: unknown; readonly apiVersion?: unknown; readonly time?: unknown; readonly fieldsV1?: unknown; readonly subresource?: unknown };
+type Meta = { readonly name: string; readonly managedFields?: unknown };
+
+function entriesOf({ managedFields }: Meta): readonly Entry[] {
+  return Array.isArray(managedFields) ? managedFields.filter(isRecord) : [];
+}
+
+/**
+ * Whoever writes this model's manifest: a server-side apply before the owner of kubectl's annotation before any other
+ * writer of the spec; of several the one that wrote last. Undefined when nobody besides this command did.
+ */
+export function applierOf(metadata: Meta): Entry | undefined {
+  const others = entriesOf(metadata).filter((entry) => !isMine(entry) && isWriter(entry));
+  const ranks: readonly ((entry: Entry) => boolean)[] = [({ operation }) => operation === 'Apply', ownsAnnotation, () => true];
+  for (const fits of ranks) {
+    const [last] = others.filter(fits).sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
+    if (last !== undefined) return last;
+  }
+  return undefined;
+}
+
+/**
+ * metadata.managedFields as it is to be: what this command owns besides intents is the heir's. An heir that lost its last
+ * field to this command is there again. Undefined when this command owns nothing besides intents.
+ */
+export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | undefined {
+  const entries = entriesOf(metadata);
+  const given = entries.filter(isMine).map((entry) => withoutIntents(fieldsOf(entry))).reduce(union, {});
+  if (Object.keys(given).length === 0) return undefined;
+  const isHeir = ({ manager, operation, apiVersion, subresource }: Entry): boolean => manager === heir.manager && operation === heir.operation && apiVersion === heir.apiVersion && isMain(subresource);
+  const there = entries.some(isHeir) ? entries : [...entries, { ...heir, fieldsV1: {} }];
+  return there.flatMap((entry): readonly Entry[] => {
+    if (isHeir(entry)) return [{ ...entry, fieldsV1: union(fieldsOf(entry), given) }];
+    if (!isMine(entry)) return [entry];
+    const kept = onlyIntents(fieldsOf(entry));
+    return kept === undefined ? [] : [{ ...entry, fieldsV1: kept }];
+  });
+}
+
+const timeOf = ({ time }: Entry): string => (typeof time === 'string' ? time : '');
+const isMine = ({ manager, operation, subresource }: Entry): boolean => manager === cliManager && operation === 'Update' && isMain(subresource);
+const isMain = (subresource: unknown): boolean => subresource === undefined || subresource === '';
+
+/** Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the manifest's owner. */
+function isWriter(entry: Entry): boolean {
+  const spec = fieldsOf(entry)['f:spec'];
+  return isMain(entry.subresource) && isRecord(spec) && Object.keys(spec).some((key) => key !== 'f:rollout' && key !== 'f:replicas' && key !== '.');
+}
+
+function ownsAnnotation(entry: Entry): boolean {
+  const meta = fieldsOf(entry)['f:metadata'];
+  const annotations = isRecord(meta) ? meta['f:annotations'] : undefined;
+  return isRecord(annotations) && Object.hasOwn(annotations, `f:${lastAppliedAnnotation}`);
+}
+
+function fieldsOf({ fieldsV1 }: Entry): Fields {
+  return isRecord(fieldsV1) ? fieldsV1 : {};
+}
+
+function withoutIntents(fields: Fields): Fields {
+  const { 'f:spec': spec, ...rest } = fields;
+  if (!isRecord(spec)) return rest;
+  const others = Object.fromEntries(Object.entries(spec).filter(([key]) => key !== 'f:rollout' && key !== '.'));
+  return Object.keys(others).length === 0 ? rest : { ...rest, 'f:spec': others };
+}
+
+function onlyIntents(fields: Fields): Fields | undefined {
+  const spec = fields['f:spec'];
+  const rollout = isRecord(spec) ? spec['f:rollout'] : undefined;
+  return rollout === undefined ? undefined : { 'f:spec': { 'f:rollout': rollout } };
+}
+
+/** Of two sets of fields as managedFields writes them. */
+function union(a: Fields, b: Fields): Fields {
+  const result: Record<string, unknown> = { ...a };
+  for (const [key, value] of Object.entries(b)) {
+    const known = result[key];
+    result[key] = isRecord(known) && isRecord(value) ? union(known, value) : (known ?? value);
+  }
+  return result;
+}

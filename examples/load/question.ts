@@ -1,0 +1,81 @@
+/**
+ * Which request a served model can answer, found out by asking the server.
+ *
+ * Owns:   the choice between /v1/embeddings and the Open Inference Protocol, and an input that fits the model's shapes.
+ * Limits: 10 s for each question to the server; a dimension that is not fixed is 1.
+ * Throws: AppError SOURCE_UNAVAILABLE with what the server said.
+ */
+import { AppError, messageOf } from '../../api/errors.ts';
+import { isRecord } from '../../api/record.ts';
+import { embed } from '../client/embeddings.ts';
+
+export type Question = {
+  /** Of the model. */
+  readonly name: string;
+  readonly path: string;
+  /** Rejects when it was not answered with 200. */
+  readonly send: (signal: AbortSignal) => Promise<void>;
+};
+
+const answerWithinMs = 10_000;
+
+/** @param asked.model absent: the first model that the server lists */
+export async function questionFor(url: URL, asked: { readonly model?: string | undefined; readonly text: string }, stop: AbortSignal): Promise<Question> {
+  try {
+    const name = asked.model ?? firstOf(await call(url, '/v2/repository/index', {}, stop));
+    const byText = embeddings(url, name, asked.text);
+    const first = await byText.send(within(stop)).then(() => undefined, messageOf);
+    if (first === undefined) return byText;
+    const path = `/v2/models/${encodeURIComponent(name)}`;
+    const byTensor = inference(url, name, `${path}/infer`, inputsFor(await call(url, path, undefined, stop)));
+    await byTensor.send(within(stop));
+    return byTensor;
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? `: ${messageOf(error.cause)}` : '';
+    throw new AppError('SOURCE_UNAVAILABLE', { uri: url.href, why: `${messageOf(error)}${cause}` }, { cause: error });
+  }
+}
+
+function embeddings(url: URL, name: string, text: string): Question {
+  return { name, path: '/v1/embeddings', send: async (signal) => void (await embed(url.href, name, [text], signal)) };
+}
+
+function inference(url: URL, name: string, path: string, inputs: readonly Input[]): Question {
+  return { name, path, send: async (signal) => void (await call(url, path, { inputs }, signal)) };
+}
+
+const within = (stop: AbortSignal): AbortSignal => AbortSignal.any([stop, AbortSignal.timeout(answerWithinMs)]);
+
+/** @param body absent: a GET. @throws Error in the server's words */
+async function call(url: URL, path: string, body: object | undefined, signal: AbortSignal): Promise<unknown> {
+  const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
+  const answer = await fetch(new URL(path, url), { ...post, headers: { 'content-type': 'application/json' }, signal: within(signal) });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}: ${text.slice(0, 300)}`);
+  return JSON.parse(text) as unknown;
+}
+
+function firstOf(index: unknown): string {
+  const [first] = Array.isArray(index) ? (index as unknown[]) : [];
+  const name = isRecord(first) ? first['name'] : undefined;
+  if (typeof name !== 'string') throw new Error('the server lists no model: name one with --model');
+  return name;
+}
+
+export type Input = { readonly name: string; readonly shape: readonly number[]; readonly datatype: string; readonly data: readonly (number | boolean | string)[] };
+
+/** @param metadata of the model, as the Open Inference Protocol has it */
+export function inputsFor(metadata: unknown): readonly Input[] {
+  const inputs = isRecord(metadata) && Array.isArray(metadata['inputs']) ? metadata['inputs'] : [];
+  return inputs.filter(isRecord).map(({ name, datatype, shape }) => {
+    const fixed = (Array.isArray(shape) ? shape : []).map((size) => (typeof size === 'number' && size > 0 ? size : 1));
+    const count = fixed.reduce((product, size) => product * size, 1);
+    return { name: String(name), datatype: String(datatype), shape: fixed, data: Array.from({ length: count }, () => valueOf(String(datatype))) };
+  });
+}
+
+function valueOf(datatype: string): number | boolean | string {
+  if (datatype === 'BYTES') return 'text';
+  if (datatype === 'BOOL') return true;
+  return datatype.startsWith('FP') || datatype === 'BF16' ? 0.5 : 1;
+}

@@ -1,0 +1,215 @@
+/**
+ * Which fields of a child other writers have set, as its managedFields tell, and what becomes of them.
+ *
+ * Owns:  the rule. A container, variable, volume, mount, port, file, label or annotation of somebody else stays and is
+ *        told in the status. Any other foreign field of what the operator makes (hostNetwork, paused, sessionAffinity, a
+ *        second probe handler …) is taken out, as is a port whose name or number ours needs: serving depends on it.
+ * Rule:  what nobody but the API server or a webhook filled in at our own apply has no foreign owner, and stays.
+ * Pure.
+ */
+import { fieldManager } from '../../api/names.ts';
+import { isRecord } from '../../api/record.ts';
+import { copyOf, isSame, type JsonRecord } from '../../lib/json.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../kube/object.ts';
+import type { Manifest } from '../resources/objects.ts';
+import { isAtomicMap, itemKey, itemKeysOf } from './shape.ts';
+
+/** Owns what a repair had to write beside the apply. */
+export const repairManager = 'onnx-operator-repair';
+
+/** A place in an object: field names, and `{ keys, key }` for an item of a list with keys. */
+type Step = string | ItemStep;
+type ItemStep = { readonly keys: readonly string[]; readonly key: string };
+type ForeignField = { readonly path: readonly Step[]; readonly manager: string };
+
+export type ForeignFields = {
+  /** What serving or weights depend on: to be taken out. */
+  readonly takeOut: readonly ForeignField[];
+  /** What stays. */
+  readonly kept: readonly ForeignField[];
+  /** Ours, and one value to the API (a list of rules, a selector): who else owns it may have changed any part of it. */
+  readonly shared: readonly ForeignField[];
+};
+type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
+
+/** Parts of a child that are not compared field by field: metadata has its own rules, status is others'. */
+const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
+/** Lists whose foreign items stay. */
+const toleratedItems: ReadonlySet<string> = new Set(['containers', 'initContainers', 'ephemeralContainers', 'env', 'volumes', 'volumeMounts', 'volumeDevices', 'ports', 'imagePullSecrets']);
+/** Maps whose foreign keys stay. */
+const toleratedKeys: ReadonlySet<string> = new Set(['labels', 'annotations', 'data', 'binaryData']);
+/** Fields that the API server does not let anybody take back, or hands out itself. */
+const irrevocable: ReadonlySet<string> = new Set(['immutable', 'clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy']);
+
+/** Entries that may hold foreign fields: ours and those of subresources do not. */
+export function foreignEntries(entries: readonly ManagedFieldsEntry[] | undefined): readonly ManagedFieldsEntry[] {
+  return (entries ?? []).filter(({ manager, subresource }) => manager !== fieldManager && manager !== repairManager && (subresource ?? '') === '');
+}
+
+/** Of a child, a cache keeps who else wrote it and nothing else of managedFields, which are often half of an object. */
+export function keepForeignEntries<T extends KubeObject>(object: T): T {
+  const { managedFields, ...metadata } = object.metadata;
+  if (managedFields === undefined) return object;
+  const kept = foreignEntries(managedFields);
+  return { ...object, metadata: kept.length === 0 ? metadata : { ...metadata, managedFields: kept } };
+}
+
+export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFields {
+  const found: Found = { takeOut: [], kept: [], shared: [] };
+  const entries = foreignEntries(live.metadata.managedFields);
+  if (entries.length > 0) found.takeOut.push(...duplicatesOf({ wanted, live }, [], ''));
+  for (const { manager = '', fieldsV1 } of entries) {
+    if (!isRecord(fieldsV1)) continue;
+    for (const [step, below] of Object.entries(fieldsV1)) {
+      if (!passedOver.has(step)) walk({ step, below, wanted, live }, { path: [], field: '', manager, found });
+    }
+  }
+  return found;
+}
+
+/** Items of ours that are there twice: the API allows it of variables, and the last one counts. */
+function duplicatesOf({ wanted, live }: { readonly wanted: unknown; readonly live: unknown }, path: readonly Step[], field: string): readonly ForeignField[] {
+  if (isRecord(wanted) && isRecord(live)) return Object.keys(wanted).flatMap((name) => duplicatesOf({ wanted: wanted[name], live: live[name] }, [...path, name], name));
+  const keys = Array.isArray(wanted) ? itemKeysOf(field, wanted) : undefined;
+  if (keys === undefined || !Array.isArray(wanted) || !Array.isArray(live)) return [];
+  return wanted.flatMap((item: unknown) => {
+    const key = itemKey(item, keys);
+    const same = live.filter((one) => itemKey(one, keys) === key);
+    const here = [...path, { keys, key }];
+    return same.length > 1 ? [{ path: here, manager: 'another writer' }] : duplicatesOf({ wanted: item, live: same[0] as unknown }, here, '');
+  });
+}
+
+type Node = { readonly step: string; readonly below: unknown; readonly wanted: unknown; readonly live: unknown };
+type Walk = { readonly path: readonly Step[]; /** The field that holds the node. */ readonly field: string; readonly manager: string; readonly found: Found };
+
+function walk({ step, below, wanted, live }: Node, at: Walk): void {
+  if (step.startsWith('f:')) return walkField(step.slice(2), { below, wanted, live }, at);
+  if (step.startsWith('k:')) return walkItem(step.slice(2), { below, wanted, live }, at);
+}
+
+function walkField(name: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
+  const [mine, theirs] = [isRecord(wanted) ? wanted[name] : undefined, isRecord(live) ? live[name] : undefined];
+  if (theirs === undefined) return;
+  const path = [...at.path, name];
+  if (mine === undefined) {
+    const stays = toleratedKeys.has(at.field) || toleratedKeys.has(name) || toleratedItems.has(name) || irrevocable.has(name);
+    (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
+    return;
+  }
+  walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: name });
+}
+
+function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
+  const theKey = parsed(keyText);
+  const keys = itemKeysOf(at.field, [theKey]);
+  if (keys === undefined || !Array.isArray(live)) return;
+  const key = itemKey(theKey, keys);
+  const find = (items: unknown): unknown => (Array.isArray(items) ? items.find((item) => itemKey(item, keys) === key) as unknown : undefined);
+  const [mine, theirs] = [find(wanted), find(live)];
+  if (theirs === undefined) return;
+  const path = [...at.path, { keys, key }];
+  if (mine !== undefined) {
+    walkBelow({ below, wanted: mine, live: theirs }, { ...at, path, field: '' });
+    return;
+  }
+  const stays = toleratedItems.has(at.field) && !(at.field === 'ports' && isInTheWay(theirs, wanted));
+  (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
+}
+
+function walkBelow({ below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
+  if (!isRecord(below)) return;
+  if (Object.keys(below).length === 0 && typeof wanted === 'object') at.found.shared.push({ path: at.path, manager: at.manager });
+  for (const [step, deeper] of Object.entries(below)) if (step !== '.') walk({ step, below: deeper, wanted, live }, at);
+}
+
+/** Ports of one object have names that differ, and all have one where there are several. */
+function isInTheWay(port: unknown, wanted: unknown): boolean {
+  const name = isRecord(port) ? port['name'] : undefined;
+  return name === undefined || (Array.isArray(wanted) && wanted.some((one) => isRecord(one) && one['name'] === name));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the two objects have the same value at the field's place. */
+export function isSameAt({ path }: ForeignField, one: KubeObject, other: KubeObject): boolean {
+  return isSame(valueAt(one, path), valueAt(other, path));
+}
+
+function valueAt(object: unknown, [step, ...rest]: readonly Step[]): unknown {
+  if (step === undefined) return object;
+  if (typeof step === 'string') return isRecord(object) ? valueAt(object[step], rest) : undefined;
+  return Array.isArray(object) ? valueAt(object.find((item) => itemKey(item, step.keys) === step.key), rest) : undefined;
+}
+
+// ── taking out ───────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * A JSON merge patch that takes foreign fields out and puts ours in their place, in one write: one without the other
+ * may be refused, as a Service without ports is.
+ */
+export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
+  const { apiVersion: _v, kind: _k, metadata: _m, status: _s, managedFields: _f, ...before } = live as unknown as JsonRecord;
+  const after = copyOf(before);
+  for (const { path } of takeOut) removeAt(after, path);
+  const { apiVersion: _wv, kind: _wk, metadata: _wm, ...mine } = wanted as JsonRecord;
+  const repaired = merged(after, mine, '') as JsonRecord;
+  const { uid, resourceVersion } = live.metadata;
+  return { ...mergePatch(before, repaired), metadata: { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) } };
+}
+
+function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
+  if (step === undefined) return;
+  if (typeof step === 'string') {
+    if (!isRecord(object)) return;
+    if (rest.length > 0) removeAt(object[step], rest);
+    else delete object[step];
+    return;
+  }
+  if (!Array.isArray(object)) return;
+  for (let i = object.length - 1; i >= 0; i -= 1) {
+    if (itemKey(object[i], step.keys) !== step.key) continue;
+    if (rest.length > 0) removeAt(object[i], rest);
+    else object.splice(i, 1);
+  }
+}
+
+/** What an apply of `mine` over `live` gives: maps field by field, items by their keys, all else replaced. */
+function merged(live: unknown, mine: unknown, field: string): unknown {
+  if (isRecord(mine) && isRecord(live) && !isAtomicMap(field)) {
+    const out: JsonRecord = { ...live };
+    for (const [name, value] of Object.entries(mine)) out[name] = merged(live[name], value, name);
+    return out;
+  }
+  if (!Array.isArray(mine) || !Array.isArray(live)) return mine;
+  const keys = itemKeysOf(field, mine);
+  if (keys === undefined) return mine;
+  const found = (item: unknown, among: readonly unknown[]): unknown => among.find((one) => itemKey(one, keys) === itemKey(item, keys));
+  return [...mine.map((item: unknown) => merged(found(item, live), item, '')), ...live.filter((item) => found(item, mine) === undefined)];
+}
+
+/** RFC 7386: what turns one value into the other. A list is replaced as a whole. */
+function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
+  const patch: JsonRecord = {};
+  for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;
+  for (const [name, value] of Object.entries(to)) {
+    const before = from[name];
+    if (isSame(before, value)) continue;
+    patch[name] = isRecord(before) && isRecord(value) ? mergePatch(before, value) : value;
+  }
+  return patch;
+}
+
+// ── telling ──────────────────────────────────────────────────────────────────────────────────────
+
+/** `spec.template.spec.containers[log-agent] (kubectl-edit)` */
+export function foreignText({ path, manager }: ForeignField): string {
+  const place = path.reduce<string>((text, step) => (typeof step === 'string' ? `${text}${text === '' ? '' : '.'}${step}` : `${text}[${(JSON.parse(step.key) as unknown[]).join('/')}]`), '');
+  return `${place} (${manager})`;
+}

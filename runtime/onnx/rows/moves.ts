@@ -1,0 +1,237 @@
+/**
+ * Rules of operators that move, cut and join values.
+ *
+ * Pure.
+ */
+import { attributeOf, axisOf, broadcast, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
+import { hasRows, isOne, isSameSize, numberOf, numberSize, one, over, product, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
+
+export const transpose: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined) return unsure(call);
+  const order = attributeOf(call, 'perm')?.ints ?? value.dims.map((_, axis) => axis).toReversed();
+  if (order.length !== value.dims.length) return unsure(call);
+  return { is: 'Rows', axis: order.indexOf(value.axis), dims: order.map((axis) => value.dims[axis] ?? one) };
+};
+
+export const unsqueeze: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const axes = numbersOf(call, 1, 'axes');
+  if (value === undefined || axes === undefined) return unsure(call);
+  const rank = value.dims.length + axes.length;
+  const added = new Set(axes.map((axis) => axisOf(axis, rank)));
+  const kept = value.dims.entries();
+  let rowsAt = 0;
+  const dims = Array.from({ length: rank }, (_, at) => {
+    if (added.has(at)) return one;
+    const [from, dim] = kept.next().value ?? [-1, one];
+    if (from === value.axis) rowsAt = at;
+    return dim;
+  });
+  return { is: 'Rows', axis: rowsAt, dims };
+};
+
+export const squeeze: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, value?.dims.length ?? 0));
+  // Without axes it would drop the rows when there is one of them.
+  if (value === undefined || axes === undefined) return unsure(call, 'it drops whatever axis has one entry');
+  if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
+  return { is: 'Rows', axis: value.axis - axes.filter((axis) => axis < value.axis).length, dims: value.dims.filter((_, axis) => !axes.includes(axis)) };
+};
+
+export const flatten: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', 1), value.dims.length);
+  return reshaped(call, value, [product(value.dims.slice(0, axis)), product(value.dims.slice(axis))]);
+};
+
+export const reshape: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined) return unsure(call);
+  const asked = attributeOf(call, 'shape')?.ints?.map(numberSize) ?? sizesOf(call, 1);
+  if (asked === undefined) return unsure(call, 'the shape it gives is not known');
+  const allowZero = intOf(call, 'allowzero', 0) === 1;
+  const dims = asked.map((size, at) => (numberOf(size) === 0 && !allowZero ? value.dims[at] : size));
+  const open = dims.flatMap((size, at) => (size === undefined || numberOf(size) === -1 ? [at] : []));
+  const [gap] = open;
+  if (gap === undefined) return reshaped(call, value, dims as readonly Size[]);
+  if (open.length > 1) return unsure(call, 'the shape it gives is not known');
+  const rest = over(product(value.dims), product(dims.filter((_, at) => at !== gap) as readonly Size[]));
+  return reshaped(call, value, dims.map((size, at) => (at === gap ? rest : size)));
+};
+
+/**
+ * The rows stay whole when the axes before them stay, and the next axis is the rows or a multiple of them: in memory a row
+ * is one piece then, and stays one.
+ * @param dims one of them may be undefined: what is left over, of a size that cannot be told
+ */
+function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
+  const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
+  let at = 0;
+  for (const dim of before) {
+    while (isOne(dims[at])) at += 1;
+    if (!isSameSize(dims[at], dim)) return unsure(call, 'it moves values between the rows and the axes before them');
+    at += 1;
+  }
+  while (at < dims.length && isOne(dims[at]) && !hasRows(dims[at])) at += 1;
+  const size = dims[at];
+  if (!hasRows(size)) return unsure(call, 'the shape it gives does not keep the rows apart');
+  return { is: 'Rows', axis: at, dims: dims.map((dim) => dim ?? call.fresh()) };
+}
+
+export const concat: Rule = (call) => {
+  const given = call.inputs.filter((value) => value !== undefined);
+  const first = given.find((value) => value.is === 'Rows');
+  if (first?.is !== 'Rows') return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', 1), first.dims.length);
+  if (axis === first.axis) return joins(call, 'puts something beside the rows');
+  const fits = given.every((value) => value.is === 'Rows' && value.axis === first.axis && value.dims.length === first.dims.length && isSameSize(value.dims[first.axis], first.dims[first.axis]));
+  if (!fits) return unsure(call, 'its inputs have the rows in different places');
+  const sizes = given.map((value) => numberOf(value.is === 'Rows' ? value.dims[axis] : undefined));
+  const sum = sizes.every((size) => size !== undefined) ? numberSize(sizes.reduce((total, size) => total + size, 0)) : call.fresh();
+  return sameRows(first, first.dims.map((dim, at) => (at === axis ? sum : dim)));
+};
+
+export const split: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', 0), value.dims.length);
+  if (axis === value.axis) return joins(call, 'takes the rows apart');
+  const parts = numbersOf(call, 1, 'split');
+  const whole = value.dims[axis] ?? one;
+  const each = over(whole, numberSize(call.node.outputs.length));
+  return call.node.outputs.map((_, at) => {
+    const part = parts?.[at];
+    const size = part === undefined ? (each ?? call.fresh()) : numberSize(part);
+    return sameRows(value, value.dims.map((dim, index) => (index === axis ? size : dim)));
+  });
+};
+
+const farAway = 2 ** 31 - 1;
+
+export const slice: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlainSizes(call)) return unsure(call);
+  const cuts = cutsOf(call, value.dims.length);
+  if (cuts === undefined) return unsure(call, 'its axes are not known');
+  const dims = [...value.dims];
+  for (const { axis, ...cut } of cuts) {
+    if (axis === value.axis && !isWhole(cut, value.dims[axis])) return joins(call, 'takes some of the rows');
+    if (axis !== value.axis) dims[axis] = lengthOf(cut, dims[axis]) ?? call.fresh();
+  }
+  return sameRows(value, dims);
+};
+
+/** What is cut off along which axis: by attributes in old versions, by inputs since. */
+function cutsOf(call: Call, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
+  const starts = numbersOf(call, 1, 'starts') ?? [];
+  const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];
+  const axes = axesOf(call, Math.max(starts.length, ends.length));
+  const steps = call.inputs[4] === undefined ? axes?.map(() => 1) : numbersOf(call, 4);
+  return axes?.map((axis, at) => ({ axis: axisOf(axis, rank), start: starts[at], end: ends[at], step: steps?.[at] }));
+}
+
+function axesOf(call: Call, count: number): readonly number[] | undefined {
+  const given = numbersOf(call, 3, 'axes');
+  if (given !== undefined || call.inputs[3] !== undefined || count === 0) return given;
+  return Array.from({ length: count }, (_, at) => at);
+}
+
+type Cut = { readonly start: number | undefined; readonly end: Size | undefined; readonly step: number | undefined };
+
+function isWhole({ start, end, step }: Cut, dim: Size | undefined): boolean {
+  return start === 0 && step === 1 && (isSameSize(end, dim) || (numberOf(end) ?? 0) >= farAway);
+}
+
+function lengthOf({ start, end, step }: Cut, dim: Size | undefined): Size | undefined {
+  if (isWhole({ start, end, step }, dim)) return dim;
+  const [size, last] = [numberOf(dim), numberOf(end)];
+  if (start === 0 && step === 1 && last === undefined) return end;
+  if (start === undefined || step !== 1 || size === undefined || last === undefined) return undefined;
+  const at = (position: number): number => Math.min(size, Math.max(0, position < 0 ? position + size : position));
+  return numberSize(Math.max(0, at(last) - at(start)));
+}
+
+/** Where to cut may be a size that is not known yet, but nothing that the rows hold. */
+function othersArePlainSizes(call: Call): boolean {
+  return call.inputs.every((value, at) => at === 0 || value === undefined || value.is === 'Plain');
+}
+
+export const pad: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const pads = numbersOf(call, 1, attributeOf(call, 'paddings') === undefined ? 'pads' : 'paddings');
+  if (value === undefined || pads === undefined || call.inputs[3] !== undefined) return unsure(call);
+  const rank = value.dims.length;
+  if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'adds rows');
+  return sameRows(value, value.dims.map((dim, axis) => {
+    const size = numberOf(dim);
+    const more = (pads[axis] ?? 0) + (pads[axis + rank] ?? 0);
+    return more === 0 ? dim : size === undefined ? call.fresh() : numberSize(size + more);
+  }));
+};
+
+export const tile: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const repeats = sizesOf(call, 1);
+  if (value === undefined || !isOne(repeats?.[value.axis])) return unsure(call, 'it may repeat the rows');
+  return sameRows(value, value.dims.map((dim, axis) => (isOne(repeats?.[axis]) ? dim : call.fresh())));
+};
+
+export const expand: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const target = sizesOf(call, 1);
+  if (value === undefined || target === undefined) return unsure(call, 'the shape it gives is not known');
+  const rank = Math.max(target.length, value.dims.length);
+  const axis = value.axis + rank - value.dims.length;
+  // Where the target is shorter, it leaves the axis as it is.
+  const wanted = axis < rank - target.length ? one : target[axis - (rank - target.length)];
+  if (!isOne(wanted) && !isSameSize(wanted, value.dims[value.axis])) return unsure(call, 'it may repeat the rows');
+  const dims = Array.from({ length: rank }, (_, at) => widened(value.dims[at - (rank - value.dims.length)], target[at - (rank - target.length)]) ?? call.fresh());
+  return { is: 'Rows', axis, dims };
+};
+
+function widened(own: Size | undefined, target: Size | undefined): Size | undefined {
+  return own === undefined || isOne(own) ? (target ?? own) : own;
+}
+
+export const gather: Rule = (call) => {
+  const [data, indices] = call.inputs;
+  if (data?.is === 'Rows' && indices?.is === 'Plain') return gatherFromRows(call, data, indices.dims);
+  return data?.is === 'Plain' && indices?.is === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
+};
+
+/** A table that is looked up: the rows are where the indices have them. */
+function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
+  if (countsRows || dims === undefined) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', 0), dims.length);
+  return { is: 'Rows', axis: axis + indices.axis, dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)] };
+}
+
+function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
+  const axis = axisOf(intOf(call, 'axis', 0), data.dims.length);
+  if (axis === data.axis) return joins(call, 'takes some of the rows');
+  if (indices === undefined || indices.some(hasRows)) return unsure(call);
+  const dims = [...data.dims.slice(0, axis), ...indices, ...data.dims.slice(axis + 1)];
+  return { is: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
+}
+
+/** GatherElements and ScatterElements: every input of the same rank, along an axis that is not the rows'. */
+export const elementsAlong: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
+  const fits = call.inputs.every((input) => input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]));
+  // What is gathered has the indices' shape, what is scattered into keeps its own.
+  const shape = call.node.op === 'GatherElements' ? rowsOf(call, 1) : value;
+  return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
+};
+
+export const oneHot: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', -1), value.dims.length + 1);
+  return { is: 'Rows', axis: value.axis >= axis ? value.axis + 1 : value.axis, dims: [...value.dims.slice(0, axis), call.fresh(), ...value.dims.slice(axis)] };
+};
+
+export const positionwise: Rule = (call) => broadcast(call);

@@ -1,0 +1,229 @@
+/**
+ * Rules of products, convolutions, recurrent layers and attention.
+ *
+ * Pure.
+ */
+import { attributeOf, broadcast, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
+import { isOne, isSameSize, numberOf, numberSize, one, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
+
+/** @param at which inputs are multiplied; the others (scales, zero points) have to be the same for all rows */
+export function matMul(at: readonly [number, number] = [0, 1]): Rule {
+  return (call) => {
+    if (!call.inputs.every((value, index) => at.includes(index) || value === undefined || (value.is === 'Plain' && !value.countsRows))) return unsure(call, 'its scales depend on the rows');
+    if (['transA', 'transB', 'transBatchA', 'transBatchB'].some((name) => intOf(call, name, 0) !== 0)) return unsure(call);
+    return multiply(call, call.inputs[at[0]], call.inputs[at[1]]);
+  };
+}
+
+type Known = Exclude<Value, { is: 'Mixed' }> & { readonly dims: readonly Size[] };
+
+function isMatrix(value: Value | undefined): value is Known {
+  return value !== undefined && value.is !== 'Mixed' && value.dims !== undefined && value.dims.length >= 2;
+}
+
+function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value {
+  if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is not known, or 1');
+  const shape = [a.dims.at(-2) ?? one, b.dims.at(-1) ?? one];
+  if (a.is === 'Rows') return b.is === 'Rows' ? multiplyRows(call, [a, b], shape) : multiplyPlain(call, { own: a, other: b, summed: a.dims.length - 1, shape });
+  return b.is === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
+}
+
+/** Row by row: the rows are not among the last two axes, and at the same place of both. */
+function multiplyRows(call: Call, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
+  if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2) return joins(call, 'multiplies the rows with each other');
+  const outer = broadcast(call, [{ ...a, dims: a.dims.slice(0, -2) }, { ...b, dims: b.dims.slice(0, -2) }]);
+  return outer.is === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
+}
+
+/** `summed`: the axis that the product adds up. */
+type Product = { readonly own: RowsValue; readonly other: PlainValue & { readonly dims: readonly Size[] }; readonly summed: number; readonly shape: readonly Size[] };
+
+function multiplyPlain(call: Call, { own, other, summed, shape }: Product): Value {
+  if (own.axis === summed) return joins(call, 'adds the rows up');
+  if (other.countsRows) return unsure(call, 'an input depends on the number of rows');
+  const rank = Math.max(own.dims.length, other.dims.length);
+  const axis = own.axis + rank - own.dims.length;
+  const beside = other.dims[axis - (rank - other.dims.length)];
+  if (axis < rank - 2 && beside !== undefined && !isOne(beside)) return unsure(call, 'an input has entries of its own for every row');
+  const outer = Array.from({ length: rank - 2 }, (_, at) => larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]));
+  return { is: 'Rows', axis, dims: [...outer, ...shape] };
+}
+
+function larger(own: Size | undefined, other: Size | undefined): Size {
+  return own === undefined || isOne(own) ? (other ?? one) : own;
+}
+
+function isWeight(value: Value): boolean {
+  return value.is === 'Plain' && !value.countsRows;
+}
+
+/** Images of rows: the rows first, then channels and places; whatever else goes in is the same for all rows. */
+function imagesOf(call: Call): RowsValue | undefined {
+  const value = rowsOf(call, 0);
+  return value?.axis === 0 && value.dims.length >= 3 && othersArePlain(call, 0) ? value : undefined;
+}
+
+/** A · B + C, A with the rows first. */
+export const gemm: Rule = (call) => {
+  const [a, b, c] = call.inputs;
+  if (a?.is !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
+  const rowsAt = intOf(call, 'transA', 0) === 0 ? 0 : 1;
+  if (a.axis !== rowsAt || a.dims.length !== 2) return joins(call, 'adds the rows up');
+  const out: Value = { is: 'Rows', axis: 0, dims: [a.dims[rowsAt], b.dims[intOf(call, 'transB', 0) === 0 ? 1 : 0]].map(known) };
+  return c === undefined ? out : broadcast(call, [out, c]);
+};
+
+function known(size: Size | undefined): Size {
+  return size ?? one;
+}
+
+/** Inputs beside the first are weights and scales: they have to be the same for all rows. */
+export const convolve: Rule = (call) => {
+  const value = imagesOf(call);
+  if (value === undefined) return unsure(call);
+  const weights = call.inputs[call.node.op === 'QLinearConv' ? 3 : 1];
+  const [size = one, ...rest] = value.dims;
+  if (call.node.op === 'ConvTranspose' || !isMatrix(weights)) return sameRows(value, [size, ...rest.map(() => call.fresh())]);
+  const kernel = attributeOf(call, 'kernel_shape')?.ints ?? weights.dims.slice(2).map(numberOf);
+  return sameRows(value, [size, weights.dims[0] ?? one, ...windows(call, value.dims.slice(2), kernel)]);
+};
+
+/** Pooling: the first output; places in the whole tensor, which the second gives, depend on the other rows. */
+export const pool: Rule = (call) => {
+  const value = imagesOf(call);
+  if (value === undefined) return unsure(call);
+  const sizes = windows(call, value.dims.slice(2), attributeOf(call, 'kernel_shape')?.ints ?? []);
+  return [sameRows(value, [...value.dims.slice(0, 2), ...sizes]), joins(call, 'counts places through all rows')];
+};
+
+/** Sizes behind a window that slides; those that cannot be told get a name of their own. */
+function windows(call: Call, dims: readonly Size[], kernel: readonly (number | undefined)[]): readonly Size[] {
+  const auto = attributeOf(call, 'auto_pad')?.text ?? 'NOTSET';
+  const told = ['NOTSET', 'VALID'].includes(auto) && intOf(call, 'ceil_mode', 0) === 0;
+  const pads = auto === 'VALID' ? [] : (attributeOf(call, 'pads')?.ints ?? []);
+  return dims.map((dim, at) => {
+    const [size, width] = [numberOf(dim), kernel[at]];
+    if (!told || size === undefined || width === undefined) return call.fresh();
+    const reach = (width - 1) * entryOf(call, 'dilations', at) + 1;
+    return numberSize(Math.floor((size + (pads[at] ?? 0) + (pads[at + dims.length] ?? 0) - reach) / entryOf(call, 'strides', at)) + 1);
+  });
+}
+
+function entryOf(call: Call, attribute: string, at: number): number {
+  return attributeOf(call, attribute)?.ints?.[at] ?? 1;
+}
+
+/** Resize and Upsample: the rows first, and their axis as it is. */
+export const resize: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const isFirst = value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
+  if (!isFirst || !resizesAsAsked(call)) return unsure(call);
+  const sizes = sizesOf(call, 3) ?? [];
+  if (firstScale(call) !== 1 && !isSameSize(sizes[0], value.dims[0])) return unsure(call, 'it may resize the rows');
+  return sameRows(value, value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))));
+};
+
+/** Every axis by itself and in order: not by what another one is given. */
+function resizesAsAsked(call: Call): boolean {
+  return (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' && attributeOf(call, 'axes') === undefined;
+}
+
+function firstScale(call: Call): number | undefined {
+  const given = attributeOf(call, 'scales')?.floats ?? numbersOf(call, call.node.op === 'Upsample' ? 1 : 2);
+  return given?.[0];
+}
+
+/** Every input with rows names their axis by one letter, which the result has, too. */
+export const einsum: Rule = (call) => {
+  const equation = (attributeOf(call, 'equation')?.text ?? '').replace(/\s/g, '');
+  const [left = '', right] = equation.split('->');
+  const terms = left.split(',');
+  if (right === undefined || equation.includes('.')) return unsure(call);
+  const letter = letterOfRows(call, terms);
+  if (letter === undefined) return joins(call);
+  if (!right.includes(letter)) return joins(call, 'adds the rows up');
+  if (call.inputs.some((value, at) => value?.is === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true))) return unsure(call);
+  const sizes = new Map(call.inputs.flatMap((value, at) => namedSizes(value, terms[at] ?? '')));
+  return { is: 'Rows', axis: right.indexOf(letter), dims: right.split('').map((name) => sizes.get(name) ?? call.fresh()) };
+};
+
+/** @returns undefined when inputs name the rows differently */
+function letterOfRows(call: Call, terms: readonly string[]): string | undefined {
+  const letters = new Set(call.inputs.flatMap((value, at) => (value?.is === 'Rows' ? [terms[at]?.[value.axis]] : [])));
+  return letters.size === 1 ? [...letters][0] : undefined;
+}
+
+function namedSizes(value: Value | undefined, term: string): readonly (readonly [string, Size])[] {
+  const dims = value === undefined || value.is === 'Mixed' ? undefined : value.dims;
+  return term.split('').flatMap((name, axis) => (dims?.[axis] === undefined ? [] : [[name, dims[axis]] as const]));
+}
+
+/** RNN, GRU, LSTM: the rows are the second axis of the input, or with `layout` the first. */
+export const recurrent: Rule = (call) => {
+  const rowsFirst = intOf(call, 'layout', 0) === 1;
+  const value = rowsOf(call, 0);
+  if (value === undefined) return unsure(call);
+  if (value.axis !== (rowsFirst ? 0 : 1) || value.dims.length !== 3) return joins(call, 'takes the rows for steps of time');
+  if (!call.inputs.every((input, at) => at === 0 || fitsRecurrent(input, at, rowsFirst))) return unsure(call);
+  const [directions, hidden] = [call.fresh(), call.fresh()];
+  const [first = one, second = one] = value.dims;
+  if (rowsFirst) return statesOf({ is: 'Rows', axis: 0, dims: [first, second, directions, hidden] }, { is: 'Rows', axis: 0, dims: [first, directions, hidden] });
+  return statesOf({ is: 'Rows', axis: 2, dims: [first, directions, second, hidden] }, { is: 'Rows', axis: 1, dims: [directions, second, hidden] });
+};
+
+/** States of all steps, the last state, and of an LSTM its cell. */
+function statesOf(all: Value, last: Value): readonly Value[] {
+  return [all, last, last];
+}
+
+/** W, R, B and P are weights; lengths (4) and initial states (5, 6) have the rows at a place of their own. */
+function fitsRecurrent(input: Value | undefined, at: number, rowsFirst: boolean): boolean {
+  if (input === undefined) return true;
+  if (input.is === 'Plain') return !input.countsRows;
+  return input.is === 'Rows' && at >= 4 && at < 7 && input.axis === (at === 4 || rowsFirst ? 0 : 1);
+}
+
+/** ONNX Runtime's fused attention: every input with rows has them first. */
+export const attention: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  if (first === undefined || first.axis !== 0 || first.dims.length !== 3) return unsure(call);
+  const fits = call.inputs.every(isPlainOrRowsFirst);
+  return fits ? [sameRows(first, [first.dims[0] ?? one, first.dims[1] ?? one, call.fresh()])] : unsure(call);
+};
+
+/** EmbedLayerNormalization: token ids, segments, tables, mask. */
+export const embed: Rule = (call) => {
+  const ids = rowsOf(call, 0);
+  const fits = call.inputs.every(isPlainOrRowsFirst);
+  if (ids?.axis !== 0 || ids.dims.length !== 2 || !fits) return unsure(call);
+  const [size = one, length = one] = ids.dims;
+  return [{ is: 'Rows', axis: 0, dims: [size, length, call.fresh()] }, { is: 'Rows', axis: 0, dims: [size] }];
+};
+
+function isPlainOrRowsFirst(value: Value | undefined): boolean {
+  return value === undefined || (value.is === 'Plain' ? !value.countsRows : value.is === 'Rows' && value.axis === 0);
+}
+
+/** SkipLayerNormalization: two tensors of rows are added, then normalised along the last axis. */
+export const skipNormalise: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  const second = rowsOf(call, 1);
+  if (first === undefined || second === undefined || !call.inputs.slice(2).every((value) => value === undefined || isWeight(value))) return unsure(call);
+  const sum = broadcast(call, [first, second]);
+  if (sum.is !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
+  return [sum, unsure(call), unsure(call), sum];
+};
+
+/** Positions and tables of angles beside the rows. */
+export const rotate: Rule = (call) => {
+  const first = rowsOf(call, 0);
+  return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
+};
+
+/** A product with packed weights: the last axis is added up. */
+export const packedMatMul: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  if (value.axis === value.dims.length - 1) return joins(call, 'adds the rows up');
+  return sameRows(value, value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)));
+};

@@ -1,0 +1,99 @@
+/**
+ * Rules of operators that work along axes: they are harmless as long as the rows lie along another one.
+ *
+ * Pure.
+ */
+import { attributeOf, axisOf, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, unsure, type Call, type Rule } from './call.ts';
+import { one, type RowsValue, type Value } from './value.ts';
+
+/** ReduceSum and its kind: axes by attribute or by input; without any, all of them. */
+export const reduce: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  const asked = numbersOf(call, 1, 'axes');
+  if (asked === undefined && call.inputs[1] !== undefined) return unsure(call, 'its axes are not known');
+  const all = asked === undefined || asked.length === 0;
+  if (all && intOf(call, 'noop_with_empty_axes', 0) === 1) return sameRows(value);
+  const axes = all ? value.dims.map((_, axis) => axis) : asked.map((axis) => axisOf(axis, value.dims.length));
+  return reduced(call, value, axes);
+};
+
+export const argReduce: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  return value === undefined ? unsure(call) : reduced(call, value, [axisOf(intOf(call, 'axis', 0), value.dims.length)]);
+};
+
+/** GlobalAveragePool and its kind: everything but the first two axes. */
+export const poolAll: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value?.axis !== 0) return unsure(call);
+  return sameRows(value, value.dims.map((dim, axis) => (axis < 2 ? dim : one)));
+};
+
+function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
+  if (axes.includes(value.axis)) return joins(call, 'takes one value of all rows');
+  if (intOf(call, 'keepdims', 1) === 1) return sameRows(value, value.dims.map((dim, axis) => (axes.includes(axis) ? one : dim)));
+  return { is: 'Rows', axis: value.axis - axes.filter((axis) => axis < value.axis).length, dims: value.dims.filter((_, axis) => !axes.includes(axis)) };
+}
+
+/** Softmax: along one axis since version 13, before that over all from an axis on. */
+export const softmax: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', call.opset >= 13 ? -1 : 1), value.dims.length);
+  const touches = call.opset >= 13 ? value.axis === axis : value.axis >= axis;
+  return touches ? joins(call) : sameRows(value);
+};
+
+/** LayerNormalization and its kind: over all axes from one on; scale and bias are the same for all rows. */
+export const normalise: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  return value.axis >= axisOf(intOf(call, 'axis', -1), value.dims.length) ? joins(call) : [sameRows(value), unsure(call), unsure(call)];
+};
+
+/** Along one axis that an attribute names. */
+export function along(attribute: string, otherwise: number): Rule {
+  return (call) => {
+    const value = rowsOf(call, 0);
+    if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+    return value.axis === axisOf(intOf(call, attribute, otherwise), value.dims.length) ? joins(call) : sameRows(value);
+  };
+}
+
+/** Along an axis that the second input names. */
+export const cumSum: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  const [axis] = numbersOf(call, 1) ?? [];
+  if (value === undefined || axis === undefined) return unsure(call);
+  return value.axis === axisOf(axis, value.dims.length) ? joins(call) : sameRows(value);
+};
+
+export const topK: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  const axis = axisOf(intOf(call, 'axis', -1), value.dims.length);
+  if (value.axis === axis) return joins(call, 'chooses among the rows');
+  const [wanted] = numbersOf(call, 1, 'k') ?? [];
+  const out = sameRows(value, value.dims.map((dim, at) => (at === axis ? (wanted === undefined ? call.fresh() : { factor: wanted, free: [] }) : dim)));
+  return [out, out];
+};
+
+/** Each row by itself, the first axis the rows, everything else whatever it becomes. */
+export function byRow(rank?: number): Rule {
+  return (call) => {
+    const value = rowsOf(call, 0);
+    if (value?.axis !== 0 || !othersArePlain(call, 0) || (rank !== undefined && value.dims.length !== rank)) return unsure(call);
+    const size = value.dims[0] ?? call.fresh();
+    return call.node.outputs.map(() => ({ is: 'Rows', axis: 0, dims: [size, ...value.dims.slice(1).map(() => call.fresh())] }) as const);
+  };
+}
+
+/** BatchNormalization: by statistics of its own only when it trains. */
+export const batchNorm: Rule = (call) => {
+  const value = rowsOf(call, 0);
+  if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
+  const trains = intOf(call, 'training_mode', 0) === 1 || (call.opset < 7 && attributeOf(call, 'is_test')?.int !== 1);
+  if (trains) return joins(call, 'in training mode takes its statistics from all rows');
+  return value.axis === 1 ? unsure(call) : sameRows(value);
+};

@@ -1,0 +1,93 @@
+/**
+ * Which rule each operator has. One that is not here is not known, and a model that has it is not batched.
+ *
+ * Owns:  the table. Keys are operators of ai.onnx, others with their domain in front.
+ * Pure.
+ */
+import { axisOf, intOf, joins, othersArePlain, unsure, type Rule } from './call.ts';
+import { concat, elementsAlong, expand, flatten, gather, oneHot, pad, positionwise, reshape, slice, split, squeeze, tile, transpose, unsqueeze } from './moves.ts';
+import { attention, convolve, einsum, embed, gemm, matMul, packedMatMul, pool, recurrent, resize, rotate, skipNormalise } from './products.ts';
+import { along, argReduce, batchNorm, byRow, cumSum, normalise, poolAll, reduce, softmax, topK } from './reductions.ts';
+import { isOne } from './value.ts';
+
+/** Each position by itself, of any number of inputs. */
+const elementwise = [
+  'Abs', 'Acos', 'Acosh', 'Add', 'And', 'Asin', 'Asinh', 'Atan', 'Atanh', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'CastLike', 'Ceil', 'Celu',
+  'Clip', 'Cos', 'Cosh', 'Div', 'Elu', 'Equal', 'Erf', 'Exp', 'Floor', 'Gelu', 'Greater', 'GreaterOrEqual', 'HardSigmoid', 'HardSwish', 'Identity', 'IsInf', 'IsNaN', 'LeakyRelu',
+  'Less', 'LessOrEqual', 'Log', 'Max', 'Mean', 'Min', 'Mish', 'Mod', 'Mul', 'Neg', 'Not', 'Or', 'PRelu', 'Pow', 'Reciprocal', 'Relu', 'Round', 'Selu', 'Shrink', 'Sigmoid', 'Sign', 'Sin',
+  'Sinh', 'Softplus', 'Softsign', 'Sqrt', 'Sub', 'Sum', 'Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Where', 'Xor',
+  'com.microsoft.BiasGelu', 'com.microsoft.FastGelu', 'com.microsoft.Gelu', 'com.microsoft.QLinearAdd', 'com.microsoft.QLinearLeakyRelu', 'com.microsoft.QLinearMul',
+  'com.microsoft.QLinearSigmoid', 'com.microsoft.QuickGelu',
+  'ai.onnx.ml.Binarizer', 'ai.onnx.ml.CategoryMapper', 'ai.onnx.ml.LabelEncoder',
+] as const;
+
+const reductions = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'SumSquare'] as const;
+
+/** Operators over a table [rows, features]: one result for each row. */
+const ofTables = ['ArrayFeatureExtractor', 'Imputer', 'LinearClassifier', 'LinearRegressor', 'Normalizer', 'OneHotEncoder', 'SVMClassifier', 'SVMRegressor', 'Scaler', 'TreeEnsemble', 'TreeEnsembleClassifier', 'TreeEnsembleRegressor', 'ZipMap'] as const;
+
+/** Known to join rows, or to have a result whose length the values decide. */
+const joining: Readonly<Record<string, string>> = {
+  DynamicQuantizeLinear: 'scales by the largest value of all rows',
+  'com.microsoft.DynamicQuantizeMatMul': 'scales by the largest value of all rows',
+  'com.microsoft.DynamicQuantizeLSTM': 'scales by the largest value of all rows',
+  NonZero: 'gives the places of all rows in one list', Unique: 'compares the rows with each other', Compress: 'gives a length that the values decide',
+  NonMaxSuppression: 'gives the boxes of all rows in one list', Det: 'works across the axes', SequenceEmpty: 'makes a sequence', ConcatFromSequence: 'joins a sequence',
+  SplitToSequence: 'makes a sequence', MeanVarianceNormalization: 'normalises over all rows unless told otherwise',
+};
+
+/** Scale and zero point of quantisation: the same for all rows, one for the tensor or along an axis that is not theirs. */
+const quantise: Rule = (call) => {
+  const [value, scale] = call.inputs;
+  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  const sizes = scale?.is === 'Plain' ? scale.dims : undefined;
+  if (sizes === undefined || sizes.length > 1) return unsure(call);
+  const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
+  if (byRows) return unsure(call, 'an input has entries of its own for every row');
+  return { is: 'Rows', axis: value.axis, dims: value.dims };
+};
+
+const dropout: Rule = (call) => {
+  const trains = call.inputs[2];
+  const off = trains === undefined || (trains.is === 'Plain' && trains.values?.[0]?.factor === 0);
+  return off && call.inputs[0] !== undefined ? [call.inputs[0], unsure(call)] : joins(call, 'in training mode draws random numbers');
+};
+
+/** Depth and space change places within a row. */
+const withinRow: Rule = (call) => {
+  const [value] = call.inputs;
+  if (value?.is !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
+  return { is: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
+};
+
+/** The triangle of the last two axes. */
+const triangle: Rule = (call) => {
+  const [value] = call.inputs;
+  if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);
+  return value.axis < value.dims.length - 2 ? value : joins(call);
+};
+
+const perInstance: Rule = (call) => {
+  const [value, ...others] = call.inputs;
+  if (value?.is !== 'Rows' || value.axis !== 0 || others.some((other) => other !== undefined && other.is !== 'Plain')) return unsure(call);
+  return value;
+};
+
+export const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ...elementwise.map((op) => [op, positionwise] as const),
+  ...reductions.map((op) => [`Reduce${op}`, reduce] as const),
+  ...ofTables.map((op) => [`ai.onnx.ml.${op}`, byRow(2)] as const),
+  ...Object.entries(joining).map(([op, how]) => [op, ((call) => joins(call, how)) satisfies Rule] as const),
+  ['ArgMax', argReduce], ['ArgMin', argReduce], ['Softmax', softmax], ['LogSoftmax', softmax], ['Hardmax', softmax], ['LpNormalization', along('axis', -1)], ['CumSum', cumSum], ['TopK', topK],
+  ['LayerNormalization', normalise], ['SimplifiedLayerNormalization', normalise], ['RMSNormalization', normalise], ['BatchNormalization', batchNorm],
+  ['InstanceNormalization', perInstance], ['GroupNormalization', perInstance], ['LRN', perInstance],
+  ['GlobalAveragePool', poolAll], ['GlobalMaxPool', poolAll], ['GlobalLpPool', poolAll], ['AveragePool', pool], ['MaxPool', pool], ['LpPool', pool],
+  ['Conv', convolve], ['ConvTranspose', convolve], ['ConvInteger', convolve], ['QLinearConv', convolve], ['com.microsoft.FusedConv', convolve], ['Resize', resize], ['Upsample', resize],
+  ['MatMul', matMul()], ['MatMulInteger', matMul()], ['QLinearMatMul', matMul([0, 3])], ['com.microsoft.FusedMatMul', matMul()], ['com.microsoft.MatMulIntegerToFloat', matMul()],
+  ['Gemm', gemm], ['Einsum', einsum], ['LSTM', recurrent], ['GRU', recurrent], ['RNN', recurrent], ['com.microsoft.Attention', attention], ['com.microsoft.MultiHeadAttention', attention],
+  ['com.microsoft.EmbedLayerNormalization', embed], ['com.microsoft.SkipLayerNormalization', skipNormalise], ['com.microsoft.SkipSimplifiedLayerNormalization', skipNormalise],
+  ['com.microsoft.RotaryEmbedding', rotate], ['com.microsoft.MatMulNBits', packedMatMul], ['com.microsoft.QLinearGlobalAveragePool', withinRow], ['com.microsoft.QLinearAveragePool', withinRow], ['Trilu', triangle],
+  ['QuantizeLinear', quantise], ['DequantizeLinear', quantise], ['Dropout', dropout],
+  ['Transpose', transpose], ['Reshape', reshape], ['Flatten', flatten], ['Squeeze', squeeze], ['Unsqueeze', unsqueeze], ['Concat', concat], ['Split', split], ['Slice', slice], ['Pad', pad], ['Tile', tile],
+  ['Expand', expand], ['Gather', gather], ['GatherElements', elementsAlong], ['ScatterElements', elementsAlong], ['OneHot', oneHot], ['DepthToSpace', withinRow], ['SpaceToDepth', withinRow],
+]);

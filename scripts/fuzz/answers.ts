@@ -1,0 +1,91 @@
+/**
+ * Holds an answer of the Open Inference Protocol against the outputs that must be in it.
+ *
+ * Owns: reading an answer in either form. Numbers are compared as numbers, integers beyond 2^53 digit for digit. Pure.
+ */
+import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
+import type { Values } from './models.ts';
+import type { Judgement, Wanted } from './judgement.ts';
+import { valuesOfBytes } from './tensor-bytes.ts';
+
+const refusals = [400, 413];
+
+/** @param tolerance of a float, relative to the largest input */
+export function checkOf(judgement: Judgement, tolerance: number): Check {
+  if (judgement.is === 'Unsure') return statusIn(200, ...refusals, 504);
+  if (judgement.is === 'Refused') {
+    return (answer) => (refusals.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`);
+  }
+  const allowed = judgement.largest * tolerance;
+  return (answer) => {
+    if (answer.status === 504 && judgement.mayExpire) return errorBody(answer);
+    if (answer.status !== 200) return `status ${answer.status}, expected 200: ${shown(answer)}`;
+    return compareAnswer(judgement, answer, allowed);
+  };
+}
+
+type Head = { readonly name?: unknown; readonly datatype?: unknown; readonly shape?: unknown; readonly data?: readonly unknown[]; readonly parameters?: { readonly binary_data_size?: unknown } };
+
+function compareAnswer({ outputs, id }: Extract<Judgement, { is: 'Answer' }>, answer: Answer, allowed: number): string | undefined {
+  const binary = outputs.some((output) => output.binary);
+  const header = answer.headers.get('inference-header-content-length');
+  if (binary !== (header !== undefined)) return binary ? 'the binary data has no header' : 'a header of binary data that was not asked for';
+  const end = header === undefined ? answer.body.length : Number(header);
+  const wide = outputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64');
+  const json = (parse(answer.body.subarray(0, end).toString('utf8'), wide) ?? {}) as { readonly id?: unknown; readonly outputs?: readonly Head[] };
+  if (json.id !== id) return `the answer's id is ${JSON.stringify(json.id)}, expected ${JSON.stringify(id)}`;
+  if (json.outputs?.length !== outputs.length) return `${json.outputs?.length ?? 'no'} outputs, expected ${outputs.length}`;
+  return compareOutputs(outputs, json.outputs, answer.body.subarray(end), allowed);
+}
+
+function compareOutputs(outputs: readonly Wanted[], heads: readonly Head[], blob: Buffer, allowed: number): string | undefined {
+  let at = 0;
+  for (const [position, want] of outputs.entries()) {
+    const head = heads[position] ?? {};
+    const size = want.binary ? Number(head.parameters?.binary_data_size) : 0;
+    const problem = compareOutput(want, head, blob.subarray(at, at + size), allowed);
+    if (problem !== undefined) return `output '${want.name}': ${problem}`;
+    at += size;
+  }
+  return at === blob.length ? undefined : `${blob.length - at} bytes behind the last output`;
+}
+
+function compareOutput(want: Wanted, head: Head, blob: Buffer, allowed: number): string | undefined {
+  if (head.name !== want.name || head.datatype !== want.datatype) return `is ${String(head.name)} of ${String(head.datatype)}`;
+  if (JSON.stringify(head.shape, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)) !== JSON.stringify(want.dims)) return `has shape ${String(head.shape)}, expected ${want.dims.join(',')}`;
+  const values = want.binary ? valuesOfBytes(want.datatype, blob, want.values.length) : head.data;
+  if (values === undefined || values.length !== want.values.length) return `has ${values?.length ?? 'no usable'} values, expected ${want.values.length}`;
+  const wrong = want.values.findIndex((value, at) => !same(value, values[at], allowed));
+  return wrong < 0 ? undefined : `element ${wrong} is ${String(values[wrong])}, expected ${String((want.values as Values)[wrong])}`;
+}
+
+function same(want: number | bigint | string, got: unknown, allowed: number): boolean {
+  if (typeof want === 'string') return got === want;
+  if (typeof got === 'boolean') return Number(got) === Number(want);
+  if (typeof want === 'bigint') return got === want;
+  const value = typeof got === 'bigint' ? Number(got) : got;
+  return typeof value === 'number' && close(want, value, allowed);
+}
+
+/** -0 is printed as 0; a sum beyond the range depends on what is added up first. */
+function close(want: number, value: number, allowed: number): boolean {
+  if (value === want || Object.is(value, want) || Math.fround(value) === want) return true;
+  return allowed > 0 && !(Math.abs(value - want) > allowed);
+}
+
+type Context = { readonly source?: string };
+
+/** @param wide whether whole numbers become bigints, which lose no digit */
+function parse(text: string, wide: boolean): unknown {
+  try {
+    if (!wide) return JSON.parse(text);
+    const revive = (_: string, value: unknown, { source }: Context): unknown => (typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value);
+    return (JSON.parse as (text: string, revive: (key: string, value: unknown, context: Context) => unknown) => unknown)(text, revive);
+  } catch {
+    return undefined;
+  }
+}
+
+function shown({ body }: Answer): string {
+  return body.subarray(0, 200).toString('utf8');
+}

@@ -1,0 +1,102 @@
+/**
+ * What a fuzz case is: bytes for one connection and what has to come back.
+ *
+ * Owns: the types, the making of HTTP requests from a body, and the checks that every answer has to pass. Pure.
+ */
+import { deflateSync, gzipSync } from 'node:zlib';
+import type { Chance } from './chance.ts';
+
+export const targets = ['http', 'json', 'binary', 'embeddings'] as const;
+export type Target = (typeof targets)[number];
+
+export type Answer = { readonly status: number; readonly headers: ReadonlyMap<string, string>; readonly body: Buffer };
+
+/** @returns what is wrong with the answer; undefined when it is right */
+export type Check = (answer: Answer) => string | undefined;
+
+/** Bytes to write, a wait in milliseconds, the half-close of the client's side, or the end of the connection without a word. */
+export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
+
+export type Due = { readonly check: Check; /** The answer to HEAD has no body. */ readonly head?: boolean };
+
+export type Case = {
+  /** Of what kind: for the summary and for a person who reads a fault. */
+  readonly kind: string;
+  readonly server: string;
+  readonly parts: readonly Part[];
+  /** One check for each answer that is due, in order. */
+  readonly due: readonly Due[];
+  /**
+   * keep: every answer comes and the connection stays usable. close: every answer comes, then the connection may close.
+   * free: the bytes are not HTTP, or are cut off; the answers may be fewer, the connection must close after `end`.
+   * gone: the client leaves; nothing is due.
+   */
+  readonly connection: 'keep' | 'close' | 'free' | 'gone';
+};
+
+export type Post = { readonly path: string; readonly body: Buffer; readonly headers?: readonly string[] };
+
+/** A request in one of the spellings that HTTP/1.1 allows: length or chunks, compressed or not, in one piece or two. */
+export function postParts(chance: Chance, { path, body, headers = [] }: Post): Part[] {
+  const encoding = chance.weighted([[92, 'identity'], [5, 'gzip'], [3, 'deflate']] as const);
+  const sent = encoding === 'gzip' ? gzipSync(body, { level: 1 }) : encoding === 'deflate' ? deflateSync(body, { level: 1 }) : body;
+  const lines = [`POST ${path} HTTP/1.1`, 'Host: fuzz', ...headers, ...(encoding === 'identity' && chance.percent(97) ? [] : [`Content-Encoding: ${encoding}`])];
+  const chunked = chance.percent(8);
+  const whole = chunked ? chunkedBody(chance, sent) : sent;
+  const head = Buffer.from(`${[...lines, chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${sent.length}`].join('\r\n')}\r\n\r\n`, 'latin1');
+  return split(chance, Buffer.concat([head, whole]));
+}
+
+/** Mostly in one write; else in a few, with short waits. */
+export function split(chance: Chance, bytes: Buffer): Part[] {
+  if (bytes.length < 2 || chance.percent(93)) return [bytes];
+  const at = chance.between(1, bytes.length - 1);
+  return [bytes.subarray(0, at), { pauseMs: chance.below(4) }, bytes.subarray(at)];
+}
+
+export function chunkedBody(chance: Chance, body: Buffer): Buffer {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < body.length;) {
+    const size = Math.min(body.length - at, chance.between(1, Math.max(1, chance.pick([7, 64, 4096]))));
+    const hex = chance.percent(50) ? size.toString(16) : `${'0'.repeat(chance.below(3))}${size.toString(16).toUpperCase()}`;
+    const extension = chance.percent(5) ? ';name=value' : '';
+    pieces.push(Buffer.from(`${hex}${extension}\r\n`), body.subarray(at, at + size), Buffer.from('\r\n'));
+    at += size;
+  }
+  const trailer = chance.percent(5) ? 'x-trailer: 1\r\n' : '';
+  return Buffer.concat([...pieces, Buffer.from(`0\r\n${trailer}\r\n`)]);
+}
+
+export function get(path: string, headers: readonly string[] = [], method = 'GET'): Buffer {
+  return Buffer.from(`${[`${method} ${path} HTTP/1.1`, 'Host: fuzz', ...headers].join('\r\n')}\r\n\r\n`, 'latin1');
+}
+
+// ── checks ──
+
+/** One of the statuses, and an error in words when it is one. */
+export function statusIn(...statuses: readonly number[]): Check {
+  return (answer) => (statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`);
+}
+
+/** Every error is JSON that says in words what is wrong. */
+export function errorBody({ status, headers, body }: Answer): string | undefined {
+  if (status < 400) return undefined;
+  const type = headers.get('content-type') ?? '';
+  if (!type.startsWith('application/json')) return `an error of type '${type}'`;
+  const words = wordsOf(parseOrUndefined(body));
+  return typeof words === 'string' && words !== '' ? undefined : 'an error without words';
+}
+
+/** The protocol has `{"error": words}`, OpenAI `{"error": {"message": words}}`. */
+function wordsOf(body: unknown): unknown {
+  const { error } = (body ?? {}) as { readonly error?: unknown };
+  return typeof error === 'object' && error !== null ? (error as { readonly message?: unknown }).message : error;
+}
+
+export function parseOrUndefined(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

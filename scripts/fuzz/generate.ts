@@ -1,0 +1,18 @@
+/**
+ * From seed and index to a case.
+ *
+ * Owns: the shares of the targets, and the promise that the same seed and index make the same bytes. Pure.
+ */
+import type { Case, Target } from './cases.ts';
+import { Chance } from './chance.ts';
+import { embeddingsCase } from './generate-embeddings.ts';
+import { httpCase } from './generate-http.ts';
+import { binaryCase, jsonCase } from './generate-tensors.ts';
+
+const generators: Readonly<Record<Target, (chance: Chance) => Case>> = { http: httpCase, json: jsonCase, binary: binaryCase, embeddings: embeddingsCase };
+
+/** @param chosen the targets that take turns by chance */
+export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {
+  const chance = new Chance(seed, index);
+  return generators[chance.pick(chosen)](chance);
+}

@@ -1,0 +1,67 @@
+/**
+ * The process that is fuzzed: one model server for each model, in a child process of its own.
+ *
+ * Owns:  the child's life, and its memory as the kernel counts it. The child is `server-program.ts`.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+export type Ports = ReadonlyMap<string, number>;
+
+const program = fileURLToPath(new URL('./server-program.ts', import.meta.url));
+/** A leak becomes a crash before the machine suffers. */
+const heapMb = 512;
+
+export class Servers {
+  readonly ports: Ports;
+  readonly #child: ChildProcess;
+  readonly #said: () => string;
+
+  private constructor(child: ChildProcess, ports: Ports, said: () => string) {
+    this.#child = child;
+    this.ports = ports;
+    this.#said = said;
+  }
+
+  /** @throws Error when the child ends before it is ready */
+  static async start(): Promise<Servers> {
+    const child = fork(program, [], { execArgv: [`--max-old-space-size=${heapMb}`], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, MALLOC_ARENA_MAX: '2' } });
+    let text = '';
+    const hear = (bytes: Buffer): void => { text = (text + bytes.toString()).slice(-8192); };
+    child.stdout?.on('data', hear);
+    child.stderr?.on('data', hear);
+    const ports = await new Promise<Ports>((resolve, reject) => {
+      child.once('message', (message) => resolve(new Map(message as [string, number][])));
+      child.once('exit', (code, signal) => reject(new Error(`the servers ended before they were ready (${String(code ?? signal)}):\n${text}`)));
+    });
+    return new Servers(child, ports, () => text);
+  }
+
+  /** undefined while the process lives */
+  get death(): string | undefined {
+    const { exitCode, signalCode } = this.#child;
+    return exitCode === null && signalCode === null ? undefined : `the server process ended (${String(exitCode ?? signalCode)}):\n${this.#said()}`;
+  }
+
+  /** What the process printed last. */
+  get said(): string {
+    return this.#said();
+  }
+
+  /** Resident memory in MiB; 0 once the process is gone. */
+  async memoryMib(): Promise<number> {
+    const text = await readFile(`/proc/${this.#child.pid ?? 0}/status`, 'utf8').catch(() => '');
+    return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024);
+  }
+
+  /** The child ends by itself when its parent is gone, and is killed when it does not. */
+  async stop(): Promise<void> {
+    if (this.death !== undefined) return;
+    const gone = new Promise((resolve) => { this.#child.once('exit', resolve); });
+    this.#child.disconnect();
+    const kill = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    await gone;
+    clearTimeout(kill);
+  }
+}

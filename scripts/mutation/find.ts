@@ -1,0 +1,79 @@
+/**
+ * Finds what a mutant names: the file by an exported name, the extent of a declaration, the text in it.
+ *
+ * Owns:  the reading of sources as this repository writes them: a declaration at the top of a file begins in the first
+ *        column and ends with the next line that begins with a closing bracket there, or on its own line. Pure.
+ * Throws: MutantError, in words for whoever keeps the list.
+ */
+import type { Mutant } from './mutant.ts';
+
+export class MutantError extends Error {
+  override readonly name = 'MutantError';
+}
+
+export type Source = { readonly path: string; readonly text: string };
+export type Mutated = { readonly path: string; readonly text: string };
+
+/** @throws MutantError when the name, or the text in it, is not found or found more than once */
+export function mutated(sources: readonly Source[], { name, of, home = '', within, from, to }: Mutant): Mutated {
+  const refuse = (problem: string): MutantError => new MutantError(`mutant "${name}": ${problem}`);
+  const found = sources.filter(({ path, text }) => path.startsWith(home) && extentOf(text, of, true) !== undefined);
+  const [source, other] = found;
+  if (source === undefined) throw refuse(`no file exports ${of}`);
+  if (other !== undefined) throw refuse(`${found.map(({ path }) => path).join(' and ')} export ${of}`);
+  const extent = within === undefined ? extentOf(source.text, of, true) : extentOf(source.text, within, false);
+  if (extent === undefined) throw refuse(`${source.path} has no function ${within ?? of}`);
+  const [begin, end] = extent;
+  const body = source.text.slice(begin, end);
+  const count = body.split(from).length - 1;
+  if (count !== 1) throw refuse(`${source.path}: the text occurs ${count} times in ${within ?? of}, not once: ${from}`);
+  if (from === to) throw refuse('it changes nothing');
+  return { path: source.path, text: source.text.slice(0, begin) + body.replace(from, () => to) + source.text.slice(end) };
+}
+
+/** @returns where the declaration begins and ends; undefined without one */
+export function extentOf(text: string, name: string, exported: boolean): readonly [begin: number, end: number] | undefined {
+  const head = new RegExp(String.raw`^${exported ? 'export ' : '(?:export )?'}(?:async )?(?:abstract )?(?:function\*?|class|const|let)\s+${escaped(name)}\b`, 'm').exec(text);
+  if (head === null) return undefined;
+  const begin = head.index;
+  const line = endOfLine(text, begin);
+  // A declaration of one line; a head of several lines goes on, whatever it ends with.
+  if (/(?:;|\}|\))$/.test(text.slice(begin, line)) && isClosed(text.slice(begin, line))) return [begin, line];
+  const close = /^[}\])]/gm;
+  close.lastIndex = line;
+  const found = close.exec(text);
+  // `): Type {` closes the parameters, not the declaration.
+  for (let at = found; at !== null; at = close.exec(text)) {
+    const end = endOfLine(text, at.index);
+    if (!text.slice(at.index, end).trimEnd().endsWith('{')) return [begin, end];
+  }
+  return [begin, text.length];
+}
+
+function escaped(name: string): string {
+  return name.replace(/[^\w]/g, String.raw`\$&`);
+}
+
+/** Whether the line leaves no bracket open. Brackets in texts come in pairs here. */
+function isClosed(line: string): boolean {
+  const count = (pattern: RegExp): number => line.match(pattern)?.length ?? 0;
+  return count(/[([{]/g) === count(/[)\]}]/g);
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end < 0 ? text.length : end;
+}
+
+/**
+ * The mutants of part K of N: every mutant is in exactly one part.
+ * @param part 1 to parts
+ */
+export function partOf<T>(list: readonly T[], part: number, parts: number): readonly T[] {
+  return list.filter((_, index) => index % parts === part - 1);
+}
+
+/** The part for a commit: the same for the same hash, and all parts equally often. @param hash hex digits */
+export function partForCommit(hash: string, parts: number): number {
+  return 1 + Number(BigInt(`0x${hash}`) % BigInt(parts));
+}

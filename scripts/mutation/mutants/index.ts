@@ -1,0 +1,9 @@
+/** All mutants. A part of the list is what CI runs, so that mutants that belong together come into different parts. */
+import type { Mutant } from '../mutant.ts';
+import { analysisMutants } from './analysis.ts';
+import { operatorMutants } from './operator.ts';
+import { peopleMutants } from './people.ts';
+import { rolloutMutants } from './rollout.ts';
+import { runtimeMutants } from './runtime.ts';
+
+export const mutants: readonly Mutant[] = [...rolloutMutants, ...analysisMutants, ...operatorMutants, ...runtimeMutants, ...peopleMutants];

@@ -1,0 +1,63 @@
+/**
+ * Which tests notice a change of a file.
+ *
+ * Owns:  the globs of a mutant, or, without any, the test files that import the file directly or through few others.
+ * Limits: `mostTests` files, the nearest first: a mutant has to be cheap.
+ */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { importsOf } from '../../test/support/imports.ts';
+import { MutantError } from './find.ts';
+import type { Mutant } from './mutant.ts';
+
+const mostTests = 8;
+const furthest = 3;
+const testGlobs = ['test/unit/**/*.test.ts', 'test/story/**/*.test.ts'];
+
+export class TestFinder {
+  readonly #root: string;
+  readonly #imports = new Map<string, readonly string[]>();
+  #distances: readonly (readonly [string, ReadonlyMap<string, number>])[] | undefined;
+
+  /** @param root of the repository */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** @throws MutantError when no test file is found */
+  testsOf(mutant: Mutant, path: string): readonly string[] {
+    const found = mutant.tests === undefined ? this.#importing(path) : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
+    if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file ${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`);
+    return found;
+  }
+
+  #importing(path: string): readonly string[] {
+    this.#distances ??= testGlobs.flatMap((glob) => globSync(glob, { cwd: this.#root })).map((test) => [test, this.#reachedFrom(test)] as const);
+    return this.#distances
+      .map(([test, reached]) => ({ test, distance: reached.get(path) ?? Infinity }))
+      .filter(({ distance }) => distance <= furthest)
+      .toSorted((a, b) => a.distance - b.distance || (a.test < b.test ? -1 : 1))
+      .slice(0, mostTests)
+      .map(({ test }) => test);
+  }
+
+  #reachedFrom(test: string): ReadonlyMap<string, number> {
+    const reached = new Map([[test, 0]]);
+    for (const [path, distance] of reached) {
+      if (distance === furthest) continue;
+      for (const next of this.#importsOf(path)) if (!reached.has(next)) reached.set(next, distance + 1);
+    }
+    return reached;
+  }
+
+  #importsOf(path: string): readonly string[] {
+    let found = this.#imports.get(path);
+    if (found === undefined) {
+      const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter((specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'));
+      // An import in a text, of a file that is made up there, counts as one.
+      found = specifiers.map((specifier) => normalize(join(dirname(path), specifier))).filter((file) => existsSync(join(this.#root, file)));
+      this.#imports.set(path, found);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,9 @@
+/** The whole drift walk against the API server of KUBECONFIG. */
+import { readFileSync } from 'node:fs';
+import { driftSuite } from '../conformance/drift/suite.ts';
+
+driftSuite('a real API server', async () => {
+  const path = process.env['KUBECONFIG'];
+  if (path === undefined) throw new Error('KUBECONFIG names no file: run this by npm run test:conformance');
+  return { kubeconfig: readFileSync(path, 'utf8'), close: async () => {} };
+}, { every: 1, quietMs: 150 });

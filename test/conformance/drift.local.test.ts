@@ -1,0 +1,10 @@
+/** The drift walk against local mode's API server, in its short form: all additions, and a part of the changes. */
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { startApiServer } from '../../local/api-server/server.ts';
+import { driftSuite } from './drift/suite.ts';
+
+driftSuite("local mode's API server", async () => {
+  const server = await startApiServer({ clock: systemClock, logger: silentLogger });
+  return { kubeconfig: server.kubeconfig(), close: () => server.close() };
+}, { every: 30, quietMs: 60 });

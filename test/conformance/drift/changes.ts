@@ -1,0 +1,139 @@
+/**
+ * Every way in which a foreign writer can change a child: each field of ours with another value and removed, each map
+ * with a key more, each list with an item more.
+ *
+ * Pure: makes JSON patches of an object as it is.
+ */
+import { isRecord } from '../../../lib/json.ts';
+import type { Json } from '../kube/api.ts';
+
+/** `ours`: is put back. `theirs`: stays and costs one write at most. */
+export type Change = { readonly name: string; readonly patch: readonly object[]; readonly fate: 'ours' | 'theirs' };
+
+/** Other values of fields that take only some. */
+const otherValues: Readonly<Record<string, readonly unknown[]>> = {
+  protocol: ['UDP'], sessionAffinity: ['ClientIP'], internalTrafficPolicy: ['Local'], imagePullPolicy: ['Always'], dnsPolicy: ['Default'], scheme: ['HTTPS'],
+  terminationMessagePolicy: ['File'], fsGroupChangePolicy: ['Always'], operator: ['Exists'], effect: ['NoExecute'], defaultMode: [0o400],
+};
+
+/** Fields that are not there and may be added. A path ends in `/-` for an item of a list, and begins with `=` where one is replaced. */
+const additions: Readonly<Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>> = {
+  Service: [
+    { path: '/spec/selector/team', value: 'x', fate: 'ours' },
+    { path: '/spec/publishNotReadyAddresses', value: true, fate: 'ours' },
+    { path: '/spec/sessionAffinity', value: 'ClientIP', fate: 'ours' },
+    { path: '/spec/internalTrafficPolicy', value: 'Local', fate: 'ours' },
+    { path: '/spec/externalIPs', value: ['192.0.2.1'], fate: 'ours' },
+    { path: '/spec/trafficDistribution', value: 'PreferClose', fate: 'ours' },
+    { path: '/spec/type', value: 'NodePort', fate: 'ours' },
+    { path: '/spec/type', value: 'LoadBalancer', fate: 'ours' },
+    { path: '/spec/ports/0/appProtocol', value: 'http', fate: 'ours' },
+    { path: '/spec/ports', value: [{ name: 'http', port: 9999, targetPort: 9999 }], fate: 'ours' },
+    { path: '/spec/ports', value: [{ port: 9999, targetPort: 9999 }], fate: 'ours' },
+    { path: '/spec/ports', value: [{ name: 'http', port: 8080, targetPort: 8080, protocol: 'UDP' }], fate: 'ours' },
+    { path: '/spec/ports/-', value: { name: 'admin', port: 9999, targetPort: 9999 }, fate: 'theirs' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/metadata/annotations/team', value: 'x', fate: 'theirs' },
+    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'theirs' },
+  ],
+  ConfigMap: [
+    { path: '/data/more', value: 'x', fate: 'theirs' },
+    { path: '/binaryData', value: { more: 'eA==' }, fate: 'theirs' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+  ],
+  ControllerRevision: [{ path: '/metadata/annotations/team', value: 'x', fate: 'theirs' }],
+  Deployment: [
+    { path: '/spec/paused', value: true, fate: 'ours' },
+    { path: '/spec/minReadySeconds', value: 100, fate: 'ours' },
+    { path: '/spec/progressDeadlineSeconds', value: 7, fate: 'ours' },
+    { path: '/spec/strategy', value: { type: 'Recreate' }, fate: 'ours' },
+    ...podAdditions('/spec/template/spec'),
+    { path: '/spec/template/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/spec/template/metadata/annotations', value: { 'kubectl.kubernetes.io/restartedAt': 'x' }, fate: 'theirs' },
+    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+  ],
+};
+
+function podAdditions(at: string): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
+  const ours: readonly [string, unknown][] = [
+    ['/hostNetwork', true], ['/hostPID', true], ['/hostIPC', true], ['/shareProcessNamespace', true], ['/nodeName', 'n1'], ['/activeDeadlineSeconds', 100], ['/dnsPolicy', 'Default'],
+    ['/dnsConfig', { nameservers: ['192.0.2.1'] }], ['/schedulerName', 'other'], ['/runtimeClassName', 'other'], ['/priorityClassName', 'other'], ['/serviceAccountName', 'other'],
+    ['/hostname', 'other'], ['/subdomain', 'other'], ['/setHostnameAsFQDN', true], ['/hostAliases', [{ ip: '192.0.2.1', hostnames: ['a'] }]], ['/readinessGates', [{ conditionType: 'example.com/x' }]],
+    ['/schedulingGates', [{ name: 'example.com/x' }]], ['/preemptionPolicy', 'Never'], ['/nodeSelector/team', 'x'], ['/tolerations/-', { operator: 'Exists' }], ['/tolerations/0/tolerationSeconds', 5],
+    ['/affinity/podAffinity', { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: { topologyKey: 'zone' } }] }],
+    ['/topologySpreadConstraints', [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }]], ['/securityContext/supplementalGroups', [7]], ['/securityContext/seccompProfile', { type: 'Localhost', localhostProfile: 'x' }],
+    ['=/volumes/0', { name: 'config', emptyDir: {} }], ['/volumes/1/emptyDir/medium', 'Memory'],
+    ['/containers/0/command', ['sh']], ['/containers/0/args/-', '--more'], ['/containers/0/workingDir', '/x'], ['/containers/0/tty', true], ['/containers/0/stdin', true],
+    ['/containers/0/lifecycle', { preStop: { exec: { command: ['sleep', '1'] } } }], ['/containers/0/envFrom', [{ configMapRef: { name: 'x' } }]],
+    ['/containers/0/resources/limits/example.com~1gpu', '1'], ['/containers/0/securityContext/privileged', false], ['/containers/0/securityContext/capabilities/add', ['NET_ADMIN']],
+    ['/containers/0/readinessProbe', { tcpSocket: { port: 8080 } }], ['/containers/0/readinessProbe/initialDelaySeconds', 30], ['/containers/0/livenessProbe/httpGet/host', 'other'],
+    ['/containers/0/livenessProbe/httpGet/httpHeaders', [{ name: 'a', value: 'b' }]], ['/containers/0/livenessProbe/terminationGracePeriodSeconds', 3],
+    ['=/containers/0/env/0', { name: 'POD_IP', value: '192.0.2.1' }], ['/containers/0/env/-', { name: 'POD_IP', value: '192.0.2.1' }], ['/containers/0/volumeMounts/0/subPath', 'x'], ['/containers/0/ports', [{ name: 'http', containerPort: 9090 }]], ['/containers/0/ports/0/hostPort', 9090],
+  ];
+  const theirs: readonly [string, unknown][] = [
+    ['/containers/-', { name: 'agent', image: 'agent:1' }], ['/initContainers/-', { name: 'setup', image: 'agent:1' }], ['/containers/0/env/-', { name: 'MORE', value: 'x' }],
+    ['/volumes/-', { name: 'more', emptyDir: {} }], ['/volumes', 'AND_MOUNT'], ['/containers/0/ports/-', { name: 'more', containerPort: 9090 }], ['/imagePullSecrets', [{ name: 'pull' }]],
+  ];
+  return [...ours.map(([path, value]) => ({ path: path.startsWith('=') ? `=${at}${path.slice(1)}` : at + path, value, fate: 'ours' as const })), ...theirs.map(([path, value]) => ({ path: at + path, value, fate: 'theirs' as const }))];
+}
+
+export function additionsTo(live: Json): readonly Change[] {
+  return (additions[live.kind] ?? []).map(({ path, value, fate }) => {
+    const patch = value === 'AND_MOUNT' ? mounting(path) : [path.startsWith('=') ? { op: 'replace', path: path.slice(1), value } : { op: 'add', path, value }];
+    return { name: `${live.kind} with ${path} added`, patch, fate };
+  });
+}
+
+function mounting(volumes: string): readonly object[] {
+  const spec = volumes.slice(0, -'/volumes'.length);
+  return [{ op: 'add', path: `${volumes}/-`, value: { name: 'scratch', emptyDir: {} } }, { op: 'add', path: `${spec}/containers/0/volumeMounts/-`, value: { name: 'scratch', mountPath: '/scratch' } }];
+}
+
+/** Each field that the operator's manager owns, with another value and removed. */
+export function changesOf(live: Json): readonly Change[] {
+  const entry = live.metadata.managedFields.find((one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply');
+  return [...leaves(entry.fieldsV1, live, '')].flatMap(({ path, value }) => [
+    ...othersOf(path, value).map((other) => ({ name: `${live.kind} with ${path} changed`, patch: [{ op: 'replace', path, value: other }], fate: 'ours' as const })),
+    { name: `${live.kind} without ${path}`, patch: [{ op: 'remove', path }], fate: 'ours' as const },
+  ]);
+}
+
+type Leaf = { readonly path: string; readonly value: unknown };
+
+function* leaves(fields: Json, live: Json, path: string): Generator<Leaf> {
+  for (const [step, below] of Object.entries(fields) as [string, Json][]) {
+    if (step === '.') continue;
+    const found = stepInto(step, live);
+    if (found === undefined) continue;
+    const here = `${path}/${String(found.at).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    if (step.startsWith('k:')) yield { path: here, value: undefined };
+    if (Object.keys(below as object).length === 0) yield { path: here, value: found.value };
+    else yield* leaves(below, found.value, here);
+  }
+}
+
+function stepInto(step: string, live: Json): { readonly at: string | number; readonly value: Json } | undefined {
+  if (step.startsWith('f:')) return live?.[step.slice(2)] === undefined ? undefined : { at: step.slice(2), value: live[step.slice(2)] };
+  if (!step.startsWith('k:') || !Array.isArray(live)) return undefined;
+  const key = JSON.parse(step.slice(2)) as Record<string, unknown>;
+  const index = live.findIndex((item: Json) => Object.entries(key).every(([name, value]) => item[name] === value));
+  return index < 0 ? undefined : { at: index, value: live[index] };
+}
+
+/**
+ * Owners' names and uids are not changed: the garbage collector then deletes the object, and rightly. Nor are the keys
+ * of items, which make another item.
+ */
+function othersOf(path: string, value: unknown): readonly unknown[] {
+  const field = path.slice(path.lastIndexOf('/') + 1);
+  if (path.startsWith('/metadata/ownerReferences') || /\/\d+\/(name|mountPath)$/.test(path)) return [];
+  return otherValues[field] ?? otherThan(value);
+}
+
+function otherThan(value: unknown): readonly unknown[] {
+  if (typeof value === 'number') return [value + 1];
+  if (typeof value === 'boolean') return [!value];
+  if (typeof value === 'string') return /^\d+(\.\d+)?[a-zA-Z]*$/.test(value) ? ['7'] : [`${value}x`];
+  if (Array.isArray(value)) return value.every((item) => typeof item === 'string') ? [[...(value as string[]), 'x']] : [];
+  return isRecord(value) ? [{ ...value, more: 'x' }] : [];
+}

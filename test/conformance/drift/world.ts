@@ -1,0 +1,179 @@
+/**
+ * The operator, in this process, against an API server: one model at rest with a ready pod, and a foreign writer.
+ *
+ * Owns: the namespace, the pod (nobody else makes one), the loop of passes, and the record of every write.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { printLastWords } from '../../../api/last-words.ts';
+import { containers, labels, paths } from '../../../api/names.ts';
+import { customResourceDefinition } from '../../../api/onnxmodel.ts';
+import type { Report } from '../../../api/report.ts';
+import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import { systemClock } from '../../../lib/clock.ts';
+import { silentLogger } from '../../../lib/log.ts';
+import { createRegistry } from '../../../lib/metrics.ts';
+import { loadAccess } from '../../../operator/kube/access.ts';
+import { Controller } from '../../../operator/kube/controller.ts';
+import { HttpKubeClient } from '../../../operator/kube/http-client.ts';
+import type { KubeClient } from '../../../operator/kube/kube-client.ts';
+import { WorkQueue } from '../../../operator/kube/workqueue.ts';
+import { Reconciler } from '../../../operator/reconcile.ts';
+import { Watches } from '../../../operator/watches.ts';
+import { eventually } from '../../support/eventually.ts';
+import { KubeApi, type Answer, type Json } from '../kube/api.ts';
+
+
+export class DriftWorld {
+  readonly namespace = `drift-${randomBytes(4).toString('hex')}`;
+  readonly api: KubeApi;
+  /** What the operator wrote, as `verb Kind/name`. */
+  readonly writes: string[] = [];
+  readonly #folder = mkdtempSync(join(tmpdir(), 'drift-'));
+  readonly #kubeconfig: string;
+  readonly #ends: (() => Promise<unknown>)[] = [];
+  #wroteAt = 0;
+  #model = '';
+
+  readonly #quietMs: number;
+
+  /** @param kubeconfig its text. @param quietMs when nothing was written for so long, the operator is done */
+  constructor(kubeconfig: string, quietMs: number) {
+    this.#quietMs = quietMs;
+    this.api = new KubeApi(kubeconfig);
+    this.#kubeconfig = join(this.#folder, 'config');
+    writeFileSync(this.#kubeconfig, kubeconfig, { mode: 0o600 });
+  }
+
+  async open(): Promise<void> {
+    const crd = customResourceDefinition('published');
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
+    const applied = await this.api.patch(`${path}?fieldManager=test&force=true`, 'apply', crd);
+    if (applied.status >= 300) throw new Error(applied.text);
+    await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } });
+    await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } });
+    await eventually('models to be served', async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200, 30_000);
+    await this.#startOperator();
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends.toReversed()) await end();
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}`);
+    await this.api.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  path(apiVersion: string, plural: string, name?: string): string {
+    return `${apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`}/namespaces/${this.namespace}/${plural}${name === undefined ? '' : `/${name}`}`;
+  }
+
+  /** The user's apply, and a ready pod for every Deployment that comes of it, until the model is Ready. */
+  async serve(name: string, spec: object): Promise<string> {
+    this.#model = name;
+    const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec };
+    const answer = await this.api.patch(`${this.path('onnx-operator.dev/v1alpha1', 'onnxmodels', name)}?fieldManager=user`, 'apply', object);
+    if (answer.status >= 300) throw new Error(answer.text);
+    const revision = await eventually('a candidate', async () => {
+      const { status } = await this.model(name);
+      return (status?.candidate ?? status?.stable)?.revision as string | undefined;
+    }, 30_000);
+    await this.#makePod(name, revision);
+    await eventually(`${name} to be ready`, async () => (await this.model(name)).status?.conditions?.some((one: Json) => one.type === 'Ready' && one.status === 'True') as boolean, 60_000);
+    await this.quiet();
+    return revision;
+  }
+
+  async model(name: string): Promise<Json> {
+    return (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels', name))).body;
+  }
+
+  async condition(name: string, type: string): Promise<Json> {
+    return (await this.model(name)).status?.conditions?.find((one: Json) => one.type === type);
+  }
+
+  /** Resolves when the operator has not written for a while. */
+  async quiet(forMs = this.#quietMs, withinMs = 20_000): Promise<void> {
+    const until = performance.now() + withinMs;
+    const from = performance.now();
+    while (performance.now() - Math.max(this.#wroteAt, from) < forMs) {
+      if (performance.now() > until) throw new Error(`the operator goes on writing: ${this.writes.slice(-6).join(', ')}`);
+      await sleep(10);
+    }
+  }
+
+  /** One change by a foreign writer. */
+  change(path: string, patch: readonly object[]): Promise<Answer> {
+    return this.api.patch(`${path}?fieldManager=stranger`, 'json', patch);
+  }
+
+  async #startOperator(): Promise<void> {
+    const registry = createRegistry();
+    const access = await loadAccess({ kubeconfig: this.#kubeconfig }, systemClock);
+    const client = new HttpKubeClient({ access, clock: systemClock, registry, name: 'onnx-operator' });
+    const noted = this.#noting(client);
+    const queue = new WorkQueue({ name: 'drift', clock: systemClock, registry });
+    const watches = new Watches({ client: noted, clock: systemClock, registry, logger: silentLogger, namespace: this.namespace, onChange: (key) => queue.add(key) });
+    const reconciler = new Reconciler({
+      client: noted, caches: watches, reports: (uid) => this.#reportOf(watches, uid), clock: systemClock, logger: silentLogger, announce: () => {}, follow: () => {},
+      settings: { runtimeImage: 'runtime:1', settleMs: 100, serviceAddress: 'DNS' },
+    });
+    const controller = new Controller({ name: 'drift', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock: systemClock, registry, logger: silentLogger });
+    const stop = new AbortController();
+    const [watching, controlling] = [watches.run(stop.signal), controller.run(stop.signal)];
+    this.#ends.push(async () => {
+      stop.abort();
+      await Promise.all([watching, controlling]);
+      await client.close();
+    });
+    await watches.whenSynced();
+  }
+
+  /** All is well, and the golden set was run to its end. */
+  #reportOf(watches: Watches, uid: string): Report | undefined {
+    const key = `${this.namespace}/${this.#model}`;
+    const pod = watches.pods(key).find(({ metadata }) => metadata.uid === uid);
+    const revision = pod?.metadata.labels?.[labels.revision];
+    const map = watches.configMaps(key).find(({ metadata }) => metadata.name === `${this.#model}-${revision ?? ''}`);
+    if (revision === undefined || map === undefined) return undefined;
+    const { golden } = JSON.parse(map.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
+    const passed = { state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score: 1, worst: 1 } as const;
+    return { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...(golden === undefined ? {} : { golden: { id: golden.id, ...passed } }) };
+  }
+
+  #noting(client: HttpKubeClient): KubeClient {
+    const note = <T>(verb: string, name: string, write: Promise<T>): Promise<T> => {
+      this.writes.push(`${verb} ${name}`);
+      this.#wroteAt = performance.now();
+      return write.finally(() => { this.#wroteAt = performance.now(); });
+    };
+    return {
+      get: (type, name, options) => client.get(type, name, options),
+      list: (type, query, options) => client.list(type, query, options),
+      watch: (type, query, signal) => client.watch(type, query, signal),
+      create: (type, object, options) => note('create', `${type.kind}/${object.metadata.name}`, client.create(type, object, options)),
+      replace: (type, object, options) => note('replace', `${type.kind}/${object.metadata.name}`, client.replace(type, object, options)),
+      apply: (type, object, options) => note('apply', `${type.kind}/${object.metadata.name}`, client.apply(type, object, options)),
+      replaceStatus: (type, target, status, options) => note('status', `${type.kind}/${target.metadata.name}`, client.replaceStatus(type, target, status, options)),
+      patchMetadata: (type, target, change, options) => note('patch', `${type.kind}/${target.name}`, client.patchMetadata(type, target, change, options)),
+      mergePatch: (type, name, patch, options) => note('repair', `${type.kind}/${name.name}`, client.mergePatch(type, name, patch, options)),
+      delete: (type, name, options) => note('delete', `${type.kind}/${name.name}`, client.delete(type, name, options)),
+    };
+  }
+
+  /** As a Deployment's controller and a kubelet would. */
+  async #makePod(model: string, revision: string): Promise<void> {
+    await eventually('the Deployment', async () => (await this.api.get(this.path('apps/v1', 'deployments', `${model}-${revision}`))).status === 200, 30_000);
+    const name = `${model}-${revision}-0`;
+    const marks = { [labels.model]: model, [labels.revision]: revision, [labels.managedBy]: 'onnx-operator' };
+    const made = await this.api.post(this.path('v1', 'pods'), { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: marks }, spec: { containers: [{ name: 'runtime', image: 'runtime:1' }] } });
+    if (made.status !== 201) throw new Error(made.text);
+    const words = printLastWords({ kind: 'resolved', resolved: { digest: `sha256:${'1'.repeat(64)}`, bytes: 1, signature: 's', opset: 17, precision: 'Source', provider: 'CPU', memoryEstimateBytes: 2 ** 26 } });
+    const state = { name: containers.prepare, image: 'runtime:1', imageID: 'x', ready: true, restartCount: 0, state: { terminated: { exitCode: 0, reason: 'Completed', message: words, containerID: 'x://1', startedAt: '2026-01-01T00:00:00Z', finishedAt: '2026-01-01T00:00:01Z' } } };
+    const status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }], initContainerStatuses: [state] };
+    const answer = await this.api.patch(this.path('v1', 'pods', `${name}/status`), 'merge', { status });
+    if (answer.status !== 200) throw new Error(answer.text);
+  }
+}

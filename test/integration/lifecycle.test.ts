@@ -1,0 +1,33 @@
+/** Signals as a real process gets them: npm doubles a Ctrl-C, and a person who presses it again means it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../lib/clock.ts';
+import { oneKeystrokeMs } from '../../lib/lifecycle.ts';
+
+const program = fileURLToPath(new URL('../support/slow-ending-process.ts', import.meta.url));
+
+describe('a process that is slow to end', function () {
+  this.timeout(30_000);
+
+  it('goes on ending when Ctrl-C comes doubled, and ends at once with 130 at a later one', async () => {
+    const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(child, 'exit');
+    try {
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      assert.equal((await lines.next()).value, 'up');
+      child.kill('SIGINT');
+      child.kill('SIGINT');
+      assert.equal((await lines.next()).value, 'ending');
+      // The window is the process's own: nothing that it says marks its end.
+      await systemClock.sleep(oneKeystrokeMs * 2);
+      assert.equal(child.exitCode, null);
+      child.kill('SIGINT');
+      assert.deepEqual(await ended, [130, null]);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});

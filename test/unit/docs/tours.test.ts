@@ -1,0 +1,70 @@
+/** The commands that README and examples show to be pasted: files exist, manifests are right, and each step speaks of what the steps before it made. */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { OnnxModel } from '../../../api/onnxmodel.ts';
+import { documentsOf } from '../../../cli/manifest-files.ts';
+import { judge } from '../../../cli/validate.ts';
+import { parse } from 'yaml';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const text = (path: string): string => readFileSync(join(root, path), 'utf8');
+const blocksOf = (page: string): readonly string[] => [...text(page).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, body = '']) => body.replaceAll('\\\n', ' '));
+const filesOf = (line: string): readonly string[] => [...line.matchAll(/-f (examples\/\S+\.yaml)/g)].map(([, file = '']) => file);
+const modelsOf = (file: string): readonly string[] => {
+  const object = parse(text(file)) as OnnxModel & { readonly kind?: string };
+  return object.kind === 'OnnxModel' ? [object.metadata.name] : [];
+};
+
+for (const page of ['README.md', 'examples/README.md']) {
+  describe(`the tours of ${page}`, () => {
+    const lines = blocksOf(page).flatMap((block) => block.split('\n'));
+
+    it('apply manifests that are there and right', () => {
+      const files = lines.flatMap(filesOf);
+      assert.ok(files.length > 0);
+      for (const file of files) {
+        assert.ok(existsSync(join(root, file)), file);
+        assert.deepEqual(documentsOf(file, text(file)).flatMap(judge).filter(({ outcome }) => outcome === 'Invalid').flatMap(({ findings }) => findings), []);
+      }
+    });
+
+    it('wait for, ask and show models that an earlier line applied', () => {
+      const known = new Set<string>();
+      for (const line of lines) {
+        for (const model of filesOf(line).flatMap(modelsOf)) known.add(model);
+        const asked = [...line.matchAll(/(?:kubectl-onnx -- \w+|onnxmodel\/|get (?:om|onnxmodel)) ?([a-z][a-z0-9-]*)/g)].map(([, name = '']) => name);
+        for (const name of asked) assert.ok(known.has(name), `${line}: no line before it applies ${name}`);
+      }
+      assert.ok(known.size > 0);
+    });
+  });
+}
+
+describe('the stories that README.md shows', () => {
+  const told = globSync('test/story/**/*.golden', { cwd: root }).flatMap((file) => text(file).split('\n'));
+  const shown = text('README.md').split('\n').filter((line) => /^ *\d+s {2}\w/.test(line));
+
+  it('are lines of the golden files, where they are not cut', () => {
+    assert.ok(shown.length > 5);
+    const isTold = (line: string): boolean => told.some((golden) => line.split('…').every((part) => golden.includes(part.trimEnd())));
+    assert.deepEqual(shown.filter((line) => !isTold(line)), []);
+  });
+});
+
+describe('the canary tour of README.md', () => {
+  const blocks = blocksOf('README.md').map((block) => block.split('\n').flatMap(filesOf));
+  const tour = blocks.find((files) => files.some((file) => file.startsWith('examples/canary/'))) ?? [];
+
+  it('has a model of its own name, not that of the example before it', () => {
+    const before = blocks.slice(0, blocks.indexOf(tour)).flat().flatMap(modelsOf);
+    assert.deepEqual(tour.flatMap(modelsOf).filter((name) => before.includes(name)), []);
+    assert.equal(new Set(tour.flatMap(modelsOf)).size, 1);
+  });
+
+  it('sends requests before the first change, and no wait lasts less than the steps', () => {
+    const block = blocksOf('README.md').find((body) => body.includes('examples/canary/')) ?? '';
+    assert.ok(block.indexOf('run -s load') < block.indexOf('2-faster'));
+    assert.ok([...block.matchAll(/wait search --timeout (\d+)m/g)].every(([, minutes]) => Number(minutes) >= 3));
+  });
+});

@@ -1,0 +1,162 @@
+/** A revision keeps its token, whatever the caches show of it, and shows it to its pods and nobody else. */
+import assert from 'node:assert/strict';
+import { isToken, parseAccess } from '../../../../api/access.ts';
+import { paths } from '../../../../api/names.ts';
+import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
+import type { Logger } from '../../../../lib/log.ts';
+import type { ConfigMap } from '../../../../operator/kube-objects.ts';
+import { observe, type Caches } from '../../../../operator/observe.ts';
+import { Reconciler } from '../../../../operator/reconcile.ts';
+import { Tokens } from '../../../../operator/reconcile/tokens.ts';
+import { FakeCluster } from '../../../support/fake-cluster.ts';
+import { given } from '../../../support/given.ts';
+import { HandClock } from '../../../support/hand-clock.ts';
+
+const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
+const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
+
+class Stage {
+  readonly clock = new HandClock();
+  readonly cluster = new FakeCluster(this.clock);
+  /** Everything that was logged or announced. */
+  readonly said: unknown[] = [];
+  /** Whether the caches show nothing of what was written. */
+  isBehind = false;
+  #operator = this.begin();
+
+  constructor(spec: Partial<OnnxModelSpec> = {}) {
+    this.cluster.put(given.spec(spec));
+  }
+
+  begin(): Reconciler {
+    const note = (...what: unknown[]): void => void this.said.push(what);
+    const logger = { debug: note, info: note, warn: note, error: note, child: () => logger } as unknown as Logger;
+    const caches: Caches = { ...this.cluster.caches, configMaps: () => (this.isBehind ? [] : this.cluster.caches.configMaps('ml/ranker')), controllerRevisions: () => (this.isBehind ? [] : this.cluster.caches.controllerRevisions('ml/ranker')) };
+    return new Reconciler({ client: this.cluster.client, caches, reports: () => undefined, clock: this.clock, logger, settings, announce: note, follow: () => {} });
+  }
+
+  restart(): void {
+    this.#operator = this.begin();
+  }
+
+  async pass(): Promise<void> {
+    await this.#operator.reconcile('ml/ranker');
+    this.cluster.tick();
+    await this.clock.advance(1_000);
+  }
+
+  get configMap(): ConfigMap {
+    return this.cluster.of<ConfigMap>('ConfigMap')[0] ?? assert.fail('no ConfigMap');
+  }
+
+  get access() {
+    return parseAccess(this.configMap.data?.[paths.accessFile] ?? '');
+  }
+
+  get configMapWrites(): number {
+    return this.cluster.writes.filter((what) => what.startsWith('apply ConfigMap/')).length;
+  }
+
+  change(data: Readonly<Record<string, string>>): void {
+    const { configMap } = this;
+    this.cluster.objects.set(`ConfigMap/${configMap.metadata.name}`, { ...configMap, data, metadata: { ...configMap.metadata, resourceVersion: '1000000' } } as never);
+  }
+}
+
+describe('the token of a revision', () => {
+  it('is 256 random bits in the ConfigMap, written once', async () => {
+    const stage = new Stage();
+    for (let pass = 0; pass < 4; pass += 1) await stage.pass();
+    const token = stage.access?.token;
+    assert.ok(isToken(token));
+    assert.equal(stage.configMapWrites, 1);
+    const other = new Stage();
+    await other.pass();
+    assert.notEqual(other.access?.token, token);
+  });
+
+  it('stays while the caches do not show it yet', async () => {
+    const stage = new Stage();
+    stage.isBehind = true;
+    await stage.pass();
+    const token = stage.access?.token;
+    for (let pass = 0; pass < 8; pass += 1) await stage.pass();
+    assert.equal(stage.access?.token, token);
+  });
+
+  it('stays when another process takes over', async () => {
+    const stage = new Stage();
+    await stage.pass();
+    const token = stage.access?.token;
+    stage.restart();
+    for (let pass = 0; pass < 3; pass += 1) await stage.pass();
+    assert.deepEqual([stage.access?.token, stage.configMapWrites], [token, 1]);
+  });
+
+  it('is put back when somebody takes it out, and replaced when it is not one', async () => {
+    const stage = new Stage();
+    await stage.pass();
+    const { [paths.accessFile]: access = '', ...rest } = stage.configMap.data ?? {};
+    stage.change(rest);
+    await stage.clock.advance(6_000);
+    await stage.pass();
+    assert.equal(stage.configMap.data?.[paths.accessFile], access);
+    stage.change({ ...rest, [paths.accessFile]: '{"schema":1,"token":""}' });
+    stage.restart();
+    await stage.pass();
+    assert.ok(isToken(stage.access?.token));
+  });
+
+  it('is given to a revision that an earlier operator made, beside a config that stays as it is', async () => {
+    const stage = new Stage();
+    await stage.pass();
+    const { [paths.accessFile]: _, ...old } = stage.configMap.data ?? {};
+    stage.change(old);
+    stage.cluster.writes.length = 0;
+    stage.restart();
+    await stage.pass();
+    const { [paths.accessFile]: access, ...now } = stage.configMap.data ?? {};
+    assert.deepEqual(now, old);
+    assert.ok(isToken(parseAccess(access ?? '')?.token));
+    assert.deepEqual(stage.cluster.writes.filter((what) => what.startsWith('apply ')), [`apply ConfigMap/${stage.configMap.metadata.name}`]);
+  });
+
+  it('comes with leave to sample only while a quality gate asks for it', async () => {
+    const stage = new Stage();
+    await stage.pass();
+    assert.equal(stage.access?.sampleRate, undefined);
+    stage.cluster.put(given.spec({ rollout: { gates: { quality } } }));
+    await stage.pass();
+    assert.equal(stage.access?.sampleRate, 0.05);
+    stage.cluster.put(given.spec());
+    await stage.pass();
+    assert.equal(stage.access?.sampleRate, undefined);
+  });
+
+  it('is in no status, no Event and no log', async () => {
+    const stage = new Stage({ rollout: { gates: { quality } } });
+    stage.cluster.beforeWrite = (what) => {
+      if (what.startsWith('apply Deployment/')) throw new Error('admission webhook "x" denied the request');
+    };
+    await stage.pass().catch((error: unknown) => stage.said.push(String(error)));
+    stage.cluster.beforeWrite = () => {};
+    for (let pass = 0; pass < 30; pass += 1) await stage.pass();
+    const token = stage.access?.token ?? assert.fail('no token');
+    const elsewhere = [...stage.cluster.objects.values()].filter(({ kind }) => kind !== 'ConfigMap');
+    assert.ok(elsewhere.length > 4);
+    assert.ok(!JSON.stringify([stage.said, elsewhere]).includes(token));
+  });
+});
+
+describe('Tokens', () => {
+  it('forgets what it made for a model that is gone', () => {
+    let made = 0;
+    const tokens = new Tokens(() => String(made += 1));
+    const stage = new Stage();
+    const seen = observe('ml/ranker', stage.cluster.caches, settings) ?? assert.fail('no model');
+    const of = (filled: typeof seen): readonly (string | undefined)[] => [...filled.records.values()].map(({ token }) => token);
+    assert.deepEqual(of(tokens.fill('ml/ranker', seen)), of(tokens.fill('ml/ranker', seen)));
+    tokens.forget('ml/ranker');
+    assert.deepEqual(of(tokens.fill('ml/ranker', seen)), ['2']);
+  });
+});

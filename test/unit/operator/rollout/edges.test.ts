@@ -1,0 +1,36 @@
+/** The moments just before a rule speaks: what the tables of transitions would not notice if it spoke too early. */
+import assert from 'node:assert/strict';
+import { decide } from '../../../../operator/rollout/decide.ts';
+import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
+import type { Decision, Observation, RevisionPods, RolloutState } from '../../../../operator/rollout/state.ts';
+import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
+
+const t0 = 1_700_000_000_000;
+const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
+const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, present: ready, deployed: true, resolved: ready > 0, ...more });
+const both: Observation = { target: b, routed: a, pods: { [a]: pods(4), [b]: pods(4) }, traffic: { shares: { [a]: 95, [b]: 5 }, reverts: 0 } };
+
+function after(ms: number, state: RolloutState, { seen = {}, rollout = {} }: { readonly seen?: Partial<Observation>; readonly rollout?: NonNullable<OnnxModelSpec['rollout']> } = {}): Decision {
+  const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary', ...rollout }, traffic: { router: 'HTTPRoute' } }, 10_000);
+  return decide(state, { ...both, ...seen }, plan, t0 + ms);
+}
+
+describe('a pause of a minute', () => {
+  const paused = { phase: 'Paused', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 1, weight: 5, window: 85_000_000, why: 'Step' } as const;
+  const rollout = { steps: [{ weight: 5 }, { pause: { duration: '1m' } }, { weight: 50 }] };
+  for (const [ms, phase] of [[0, 'Paused'], [59_999, 'Paused'], [60_000, 'Shifting']] as const) {
+    it(`is ${phase} after ${ms} ms`, () => assert.equal(after(ms, paused, { rollout }).next.phase, phase));
+  }
+});
+
+describe('a candidate that comes up', () => {
+  const preparing = { phase: 'Preparing', stable: a, candidate: b, attempt: 1, floor: 4, since: t0 } as const;
+  const rows: readonly { readonly name: string; readonly candidate: RevisionPods; readonly phase: string }[] = [
+    { name: 'has no traffic before a pod has said what the model is made of', candidate: pods(4, { resolved: false }), phase: 'Preparing' },
+    { name: 'has none while its checks wait', candidate: pods(4, { checks: { verdict: 'Waiting', reason: 'GoldenWaiting', message: '3 of 8' } }), phase: 'Preparing' },
+    { name: 'begins once both are there', candidate: pods(4, { checks: { verdict: 'Pass', reason: 'ChecksPassed', message: 'passed' } }), phase: 'Shifting' },
+  ];
+  for (const { name, candidate, phase } of rows) {
+    it(name, () => assert.equal(after(1000, preparing, { seen: { pods: { [a]: pods(4), [b]: candidate } } }).next.phase, phase));
+  }
+});

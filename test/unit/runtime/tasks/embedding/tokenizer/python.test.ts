@@ -1,0 +1,56 @@
+/**
+ * Every part of tokenizer.json, and whole tokenizers, against what Python's tokenizers makes of the same texts.
+ * The fixtures are written by scripts/tokenizers/fixtures.py; TOKENIZER_FIXTURES names a folder with a larger set.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeNormalizer } from '../../../../../../runtime/tasks/embedding/tokenizer/normalizers.ts';
+import { TokenPipeline } from '../../../../../../runtime/tasks/embedding/tokenizer/pipeline.ts';
+import { makePreTokenizer } from '../../../../../../runtime/tasks/embedding/tokenizer/pre-tokenizers.ts';
+import { unicodeVersion } from '../../../../../../runtime/tasks/embedding/tokenizer/unicode.ts';
+
+type Part = { readonly part: 'normalizer' | 'pre_tokenizer'; readonly config: { readonly type: string }; readonly digests: string };
+type Whole = { readonly name: string; readonly tokenizer: object; readonly cases: readonly (readonly [string, readonly number[]])[] };
+
+const folder = process.env['TOKENIZER_FIXTURES'] ?? join(import.meta.dirname, '../../../../../fixtures/tokenizers');
+const parts = JSON.parse(readFileSync(join(folder, 'parts.json'), 'utf8')) as { readonly charsmap: string; readonly texts: readonly string[]; readonly parts: readonly Part[] };
+const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelines.json'), 'utf8'))) as { readonly pipelines: readonly Whole[] };
+
+/** The fixtures hold the charsmap once. */
+function withCharsmap(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value), (_, inner: unknown) => (inner === 'CHARSMAP' ? parts.charsmap : inner));
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 4);
+}
+
+function resultOf({ part, config }: Part): (text: string) => unknown {
+  if (part === 'normalizer') return makeNormalizer(withCharsmap(config)).apply;
+  const { apply } = makePreTokenizer(withCharsmap(config));
+  return (text) => (text === '' ? [] : apply({ text, first: true }).map((piece) => piece.text));
+}
+
+describe('the parts of a tokenizer', () => {
+  it('were compared under the Unicode version of this Node.js (else run scripts/tokenizers again)', () => assert.equal(process.versions['unicode'], unicodeVersion));
+
+  for (const one of parts.parts) {
+    it(`gives what Python gives: ${one.part} ${JSON.stringify(one.config).slice(0, 100)}`, () => {
+      const apply = resultOf(one);
+      const wrong = parts.texts.filter((text, index) => digest(apply(text)) !== one.digests.slice(4 * index, 4 * index + 4));
+      assert.deepEqual(wrong.map((text) => [text, apply(text)]), []);
+    });
+  }
+});
+
+describe('whole tokenizers', () => {
+  for (const { name, tokenizer, cases } of pipelines) {
+    it(`gives Python's ids: ${name}`, () => {
+      const pipeline = new TokenPipeline(tokenizer);
+      const { before, after } = pipeline.around;
+      for (const [text, ids] of cases) assert.deepEqual([...before, ...pipeline.encode(text), ...after], ids, JSON.stringify(text));
+    });
+  }
+});

@@ -1,0 +1,126 @@
+/** The mutator: finds functions by their export, says what is missing, and gives every mutant to one part. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { extentOf, mutated, MutantError, partForCommit, partOf } from '../../../../scripts/mutation/find.ts';
+import type { Mutant } from '../../../../scripts/mutation/mutant.ts';
+import { mutants } from '../../../../scripts/mutation/mutants/index.ts';
+import { TestFinder } from '../../../../scripts/mutation/tests-of.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..', '..');
+
+const text = `/** Header. */
+import { x } from './x.ts';
+
+export const limit = 5;
+
+export function first(a: number): boolean {
+  if (a > limit) {
+    return true;
+  }
+  return helper(a);
+}
+
+function helper(a: number): boolean {
+  return a > limit;
+}
+
+export class Queue {
+  take(): number {
+    return 1;
+  }
+}
+
+export function wide(
+  a: number,
+  b: number,
+): number {
+  return a + b;
+}
+
+export const table = {
+  one: 1,
+} as const;
+`;
+const sources = [{ path: 'operator/a.ts', text }, { path: 'operator/b.ts', text: 'export function other(): void {}\n' }];
+const mutant = (more: Partial<Mutant>): Mutant => ({ name: 'm', of: 'first', from: 'a > limit', to: 'a < limit', ...more });
+
+describe('mutated', () => {
+  it('changes the text inside the exported function alone', () => {
+    const { path, text: changed } = mutated(sources, mutant({}));
+    assert.equal(path, 'operator/a.ts');
+    assert.equal(changed, text.replace('if (a > limit)', 'if (a < limit)'));
+  });
+
+  it('changes a function of the same file that is not exported', () => {
+    assert.equal(mutated(sources, mutant({ within: 'helper' })).text, text.replace('return a > limit', 'return a < limit'));
+  });
+
+  it('does not take $ in the new text for a pattern', () => {
+    assert.match(mutated(sources, mutant({ to: "'$&'" })).text, /if \('\$&'\)/);
+  });
+
+  const rows: readonly { readonly name: string; readonly more: Partial<Mutant>; readonly says: RegExp }[] = [
+    { name: 'a name that no file exports', more: { of: 'missing' }, says: /mutant "m": no file exports missing/ },
+    { name: 'a function that is not exported', more: { of: 'helper' }, says: /no file exports helper/ },
+    { name: 'a helper that the file does not have', more: { within: 'other' }, says: /operator\/a\.ts has no function other/ },
+    { name: 'a text that is not there', more: { from: 'a >= limit' }, says: /occurs 0 times in first, not once/ },
+    { name: 'a text that is there twice', more: { from: 'return' }, says: /occurs 2 times in first, not once/ },
+    { name: 'a change that is none', more: { to: 'a > limit' }, says: /changes nothing/ },
+  ];
+  for (const { name, more, says } of rows) {
+    it(`refuses ${name}`, () => assert.throws(() => mutated(sources, mutant(more)), (error: unknown) => error instanceof MutantError && says.test(error.message)));
+  }
+
+  it('refuses a name that two files export', () => {
+    const twice = [...sources, { path: 'cli/c.ts', text: 'export function first(): boolean {\n  return true;\n}\n' }];
+    assert.throws(() => mutated(twice, mutant({})), /operator\/a\.ts and cli\/c\.ts export first/);
+    assert.equal(mutated(twice, mutant({ home: 'operator/' })).path, 'operator/a.ts');
+  });
+});
+
+describe('extentOf', () => {
+  const rows: readonly { readonly name: string; readonly of: string; readonly begins: string; readonly ends: string }[] = [
+    { name: 'a constant of one line', of: 'limit', begins: 'export const limit', ends: '= 5;' },
+    { name: 'a class with its methods', of: 'Queue', begins: 'export class Queue', ends: '  }\n}' },
+    { name: 'a function whose parameters take several lines', of: 'wide', begins: 'export function wide(', ends: 'return a + b;\n}' },
+    { name: 'an object', of: 'table', begins: 'export const table', ends: '} as const;' },
+  ];
+  for (const { name, of, begins, ends } of rows) {
+    it(`covers ${name}`, () => {
+      const [begin, end] = extentOf(text, of, true) ?? [0, 0];
+      const found = text.slice(begin, end);
+      assert.ok(found.startsWith(begins) && found.endsWith(ends), found);
+    });
+  }
+});
+
+describe('parts', () => {
+  it('give every mutant to exactly one part', () => {
+    for (const parts of [1, 2, 3, 7]) {
+      const all = Array.from({ length: parts }, (_, index) => partOf(mutants, index + 1, parts)).flat();
+      assert.deepEqual(all.map(({ name }) => name).toSorted(), mutants.map(({ name }) => name).toSorted());
+    }
+  });
+
+  it('are all chosen by some commit, and the same by the same', () => {
+    const chosen = new Set(Array.from({ length: 64 }, (_, index) => partForCommit(`abcdef${(index * 2654435761).toString(16)}`, 4)));
+    assert.deepEqual([...chosen].toSorted((a, b) => a - b), [1, 2, 3, 4]);
+    assert.equal(partForCommit('57587bc', 4), partForCommit('57587bc', 4));
+  });
+});
+
+describe('the list of mutants', () => {
+  it('has at least sixty, each with a name of its own', () => {
+    assert.ok(mutants.length >= 60);
+    assert.equal(new Set(mutants.map(({ name }) => name)).size, mutants.length);
+  });
+
+  it('finds the tests that import a file, the nearest first', () => {
+    const found = new TestFinder(root).testsOf(mutant({}), 'operator/rollout/replicas.ts');
+    assert.ok(found.slice(0, 2).includes('test/unit/operator/rollout/replicas.test.ts'), found.join(' '));
+  });
+
+  it('refuses a glob without a file', () => {
+    assert.throws(() => new TestFinder(root).testsOf(mutant({ tests: ['test/unit/none/*.test.ts'] }), 'operator/drift.ts'), MutantError);
+  });
+});
