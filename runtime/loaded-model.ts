@@ -187,15 +187,15 @@ export class ServedModel implements LoadedModel {
 
   /** What the limit does not allow although the model does. */
   get notes(): readonly string[] {
-    const { config: { embedding }, signature } = this.#plan;
-    const { room } = this.batcher;
-    if (embedding === undefined || room.bytesOf(1, embedding.maxTokens * signature.inputs.length) <= room.totalBytes) return [];
-    return [`a text of maxTokens ${embedding.maxTokens} takes about ${formatBytes(room.bytesOf(1, embedding.maxTokens * signature.inputs.length))} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`];
+    const { maxTokens, signature, batcher: { room } } = this;
+    const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
+    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    return [`a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`];
   }
 
-  /** Longest sequence that a request may have, by the spec; undefined for a task without one. */
+  /** Longest sequence that a request may have; undefined for a task without one. */
   get maxTokens(): number | undefined {
-    return this.#plan.config.embedding?.maxTokens;
+    return this.task.maxTokens;
   }
 
   /** How much memory runs take, as measured. */
@@ -204,7 +204,7 @@ export class ServedModel implements LoadedModel {
   }
 
   async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
-    const { config: { warmup, embedding, batching }, memoryBytes } = this.#plan;
+    const { config: { warmup, batching }, memoryBytes } = this.#plan;
     const { clock, readAnonymous } = this.#world;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
@@ -212,7 +212,7 @@ export class ServedModel implements LoadedModel {
       engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
       inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock, keeps: this.#plan.session.enableCpuMemArena,
       maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
-      ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
+      ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
       budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
       readBytes: readAnonymous,

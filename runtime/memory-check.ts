@@ -5,6 +5,7 @@
  */
 import { AppError } from '../api/errors.ts';
 import type { Prepared } from './artifact/prepared.ts';
+import type { MemoryReading } from './server/memory-guard.ts';
 import { loadBytesOf, loadFits, servingFits, sufficientLimit } from './limits.ts';
 
 /** @param heldBytes anonymous memory of the process before the model is loaded */
@@ -13,9 +14,9 @@ export function checkLoad(prepared: Prepared, limitBytes: number | undefined, he
   if (limitBytes !== undefined && !loadFits(limitBytes, heldBytes, loadBytes)) throw tooLarge(prepared, limitBytes, heldBytes + loadBytes);
 }
 
-/** @param heldBytes anonymous memory of the process with the model loaded and warmed */
-export function checkServing(prepared: Prepared, limitBytes: number | null, heldBytes: number): void {
-  if (limitBytes !== null && !servingFits(limitBytes, heldBytes)) throw tooLarge(prepared, limitBytes, heldBytes);
+/** @param reading of the process with the model loaded and warmed */
+export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
+  if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes)) throw tooLarge(prepared, limitBytes, anonymousBytes);
 }
 
 function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number): AppError {

@@ -31,7 +31,6 @@ import { StuckRuns } from './server/stuck-runs.ts';
 import { Tally } from './server/tally.ts';
 import { taskRoutes } from './server/task-routes.ts';
 import { Transfers } from './server/transfers.ts';
-import { uncountedWorld } from './server/uncounted.ts';
 
 export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'clock' | 'logger'> & {
   readonly config: RuntimeConfig;
@@ -122,8 +121,7 @@ export class ModelServer {
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.connections,
-      transferBytes: () => world.transfers.heldBytes,
+      connections: () => this.connections, transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -209,8 +207,7 @@ export class ModelServer {
   /** A server that would refuse every request must not call itself ready. */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
-    const { anonymousBytes, limitBytes } = this.#guard.reading;
-    checkServing(this.#options.prepared, limitBytes, anonymousBytes);
+    checkServing(this.#options.prepared, this.#guard.reading);
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -297,8 +294,7 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const memory = { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] };
     const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, memory, notes: [...notes, ...(this.#model?.notes ?? [])] });
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] }, notes: [...notes, ...(this.#model?.notes ?? [])] });
   }
 }
