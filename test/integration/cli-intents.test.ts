@@ -221,7 +221,7 @@ describe('kubectl-onnx intents', () => {
         `ml/${name}: undo: written`, '',
       ].join('\n'));
       assert.deepEqual(model(name).spec, { model: { uri: uri(B) }, replicas: 2, revisionHistoryLimit: 5, rollout: { progressDeadline: '5m' } });
-      assert.ok(managers(name).includes('onnx-cli'));
+      assert.ok(!managers(name).includes('onnx-cli'), 'the fields are those of the manager that applies the manifest');
     });
 
     it('undo from a promoted revision goes to the one before it', async () => {
@@ -230,6 +230,12 @@ describe('kubectl-onnx intents', () => {
       sayAgain(name, { stable: { revision: B }, rollout: { phase: 'Stable' } }, ready);
       assert.match(await ran('undo', name), /^back to aaaaaaaaaa, the spec of generation 1:\n {2}\+ spec\.execution: /);
       assert.deepEqual(model(name).spec.execution, { precision: 'Source' });
+    });
+
+    it('undo to a revision that was forced says that it is judged', async () => {
+      const name = withHistory();
+      sayAgain(name, { stable: { revision: B, provenance: 'Forced' }, rollout: { phase: 'Failed' }, candidate: { revision: C } }, ready);
+      assert.match(await ran('undo', name, '--to', B, '--dry-run'), /warning: bbbbbbbbbb is not proven \(Forced\): it is judged by the checks and gates of the spec/);
     });
 
     it('undo --dry-run writes nothing', async () => {
@@ -246,7 +252,7 @@ describe('kubectl-onnx intents', () => {
       sayAgain(name, {}, stalled);
       const text = await ran('undo', name, '--dry-run');
       assert.match(text, /warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) keeps this model, and will put the spec of its source back/);
-      assert.match(text, /warning: aaaaaaaaaa is pinned and serves whatever the spec says/);
+      assert.match(text, /warning: spec\.rollout\.pinRevision names aaaaaaaaaa: what is written here counts after "unpin"/);
     });
 
     it('undo with nothing to go back to says which there are', async () => {

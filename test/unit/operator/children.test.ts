@@ -103,6 +103,18 @@ describe('a leftover', () => {
   });
 });
 
+describe('a ConfigMap that somebody made immutable', () => {
+  it('is made anew when it is to hold something else, and stays otherwise', async () => {
+    const stage = await Stage.atRest();
+    const [map] = stage.children.filter(({ kind }) => kind === 'ConfigMap');
+    assert.ok(map);
+    stage.change(keyOf(map), (object) => ({ ...object, immutable: true }));
+    assert.deepEqual(await stage.writes(2), []);
+    stage.change(keyOf(map), (object) => ({ ...object, data: { 'runtime.json': '{}' } }));
+    assert.deepEqual(await stage.writes(2), [`delete ${keyOf(map)}`, `apply ${keyOf(map)}`]);
+  });
+});
+
 describe('children without an owner', () => {
   it('are adopted by a model that is made again, and its pods stay', async () => {
     const stage = await Stage.atRest();
