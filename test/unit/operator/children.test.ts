@@ -240,6 +240,9 @@ describe('what the API server makes of an apply', () => {
     assert.deepEqual(await stage.writes(3), []);
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
+    // Another version of the object, with what the server made of ours still in it.
+    stage.change(keyOf(deployment), (object) => ({ ...object, metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } } }));
+    assert.deepEqual(await stage.writes(3), []);
     stage.change(keyOf(deployment), (object) => ({ ...object, spec: { ...(object['spec'] as object), minReadySeconds: 2 } }));
     assert.deepEqual(await stage.writes(3), [`apply ${keyOf(deployment)}`]);
     assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /Deployment\/ranker-[0-9a-f]{10}: spec\.minReadySeconds \(changed by the API server or a webhook\)/);
