@@ -26,6 +26,8 @@ export type MeasureOptions = {
   readonly maxRows: number;
   /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
   readonly independent: boolean;
+  /** Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first. */
+  readonly keeps: boolean;
   readonly budgetBytes: number;
   /** Of CPU time: on a busy node the same sizes are measured, later. */
   readonly budgetMs: number;
@@ -120,16 +122,17 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   const inputBytes = bytesOf(inputs);
   const beganMs = world.clock.monotonic();
   const beganCpuMs = world.cpuMs();
+  const baseBytes = world.keeps ? world.baseBytes : ((await world.readBytes()) ?? world.baseBytes);
   const { result, peakBytes } = await watchRun(world, inputs);
   const [part] = result.parts;
   if (part?.is !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
   const waitedMs = world.clock.monotonic() - beganMs;
-  return { bytes: Math.max(known, peakBytes - world.baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
+  return { bytes: Math.max(known, peakBytes - baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
 }
 
-async function watchRun({ engine, outputs, clock, readBytes, baseBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
-  let peakBytes = baseBytes;
+async function watchRun({ engine, outputs, clock, readBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
+  let peakBytes = 0;
   let ended = false;
   const look = async (): Promise<void> => { peakBytes = Math.max(peakBytes, (await readBytes()) ?? 0); };
   const run = engine.run({ parts: [inputs], outputs }).finally(() => { ended = true; });

@@ -28,7 +28,7 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
     },
   });
   const options: MeasureOptions = {
-    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, budgetBytes: 200 * mib, budgetMs: 3000, patienceMs: 3000, cpuMs: () => clock.monotonic(), clock,
+    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, keeps: false, budgetBytes: 200 * mib, budgetMs: 3000, patienceMs: 3000, cpuMs: () => clock.monotonic(), clock,
     readBytes: () => Promise.resolve(baseBytes + held), ...more,
   };
   return { options, sizes };
