@@ -1,7 +1,7 @@
 /** Mutants of what the operator writes, tells and asks: apply, drift, traffic, history, Events, reports, signals. */
 import { group } from '../mutant.ts';
 
-const applying = ['test/unit/operator/children.test.ts', 'test/unit/operator/shape.test.ts', 'test/unit/operator/recent-writes.test.ts', 'test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
+const applying = ['test/unit/operator/reconcile/put-child.test.ts', 'test/unit/operator/children.test.ts', 'test/unit/operator/shape.test.ts', 'test/unit/operator/recent-writes.test.ts', 'test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
 
 export const operatorMutants = [
   ...group(applying, [
