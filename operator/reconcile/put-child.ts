@@ -16,7 +16,7 @@ import type { KubeObject } from '../kube/object.ts';
 import type { RecentWrites, Refusal } from '../recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } from './foreign-fields.ts';
-import { isOrphanOf, isOwnedBy } from './ownership.ts';
+import { isOwnedBy, isStripped } from './ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export type Putter = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly clock: Clock };
@@ -111,7 +111,7 @@ async function findOwn(client: KubeClient, { kind, metadata: { name, namespace, 
     throw error;
   }
   const [model] = ownerReferences;
-  if (isOwnedBy(found, model?.uid) || isOrphanOf(found, model?.name ?? '')) return found;
+  if (isOwnedBy(found, model?.uid) || isStripped(found, model?.name)) return found;
   const owners = found.metadata.ownerReferences ?? [];
   throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
 }

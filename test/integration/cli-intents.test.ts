@@ -58,6 +58,17 @@ describe('kubectl-onnx intents', () => {
     assert.match(await ran('promote', name), /promote \(nothing to do\): bbbbbbbbbb is to be promoted already/);
   });
 
+  it('promote says it anew where the same request had its effect before', async () => {
+    const name = newModel();
+    await ran('promote', name);
+    sayAgain(name, { rollout: { phase: 'Analyzing', step: 1, handledPromoteRevision: B } }, busy);
+    const promotion = start('promote', name);
+    await eventually('the request to be taken out', () => rollout(name)?.promoteRevision === undefined);
+    sayAgain(name, { rollout: { phase: 'Analyzing', step: 1 } }, busy);
+    assert.equal(await promotion.code, 0);
+    assert.deepEqual(rollout(name), { promoteRevision: B });
+  });
+
   it('abort takes the promotion back in the same write', async () => {
     const name = newModel();
     await ran('promote', name);
