@@ -203,7 +203,6 @@ function widened(own: Size | undefined, target: Size | undefined): Size | undefi
 
 export const gather: Rule = (call) => {
   const [data, indices] = call.inputs;
-  if (data?.is === 'Rows' && countsElsewhere(call, 1)) return unsure(call, countsRows);
   if (data?.is === 'Rows' && indices?.is === 'Plain') return gatherFromRows(call, data, indices.dims);
   return data?.is === 'Plain' && indices?.is === 'Rows' ? gatherByRows(call, data, indices) : unsure(call);
 };
@@ -218,6 +217,7 @@ function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: Row
 function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
   const axis = axisOf(intOf(call, 'axis', 0), data.dims.length);
   if (axis === data.axis) return joins(call, 'takes some of the rows');
+  if (countsElsewhere(call, 1)) return unsure(call, countsRows);
   if (indices === undefined || indices.some(hasRows)) return unsure(call);
   const dims = [...data.dims.slice(0, axis), ...indices, ...data.dims.slice(axis + 1)];
   return { is: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };
