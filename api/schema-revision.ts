@@ -84,7 +84,7 @@ const execution = k.object({
 });
 
 const batching = k.object({
-  maxBatchSize: k.integer({ min: 1, max: 1024 }).doc('Rows of one run. 1: no batching.').defaultsTo('8'),
+  maxBatchSize: k.integer({ min: 1, max: 1024 }).doc('Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, whatever this says; `/config` of the runtime says why.').defaultsTo('8'),
   maxQueueDelay: duration().doc('How long a request may wait for company. 0ms: batches only what waits already.').defaultsTo('0ms'),
   maxQueueDepth: k.integer({ min: 1, max: 65536 }).doc('Requests that may wait; one more is answered with 429.').defaultsTo('256'),
   padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),

@@ -89,7 +89,8 @@ const rollout = k.object({
   gates: k.listMap('name', gate, { max: 16 }).doc('Verdicts under traffic, with what they rest on; renewed with every new verdict and else every half a minute, in a pause every five.').optional(),
   judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When these were written.').optional(),
   handledRetryToken: text(63).optional(),
-  handledPromoteRevision: text(10).doc('That it was to be promoted was known when it failed: it is not tried again for that.').optional(),
+  handledPromoteRevision: text(10).doc('What spec.rollout.promoteRevision says has had its effect, or had none: it asks for nothing until it is taken out or names another revision.').optional(),
+  handledResumeStep: text(24).doc('The same of spec.rollout.resumeStep.').optional(),
   reason: text(64).optional(),
   message: text(2048).optional(),
 });

@@ -131,16 +131,20 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   const verb: Verb = verbs[name];
   let said = '';
   let warnings: readonly string[] = [];
+  let isTakenOut = false;
   const decide = (model: OnnxModel): Change | undefined => {
     const token = newToken(model);
     const move: Move = verb.intent(model, { revision, token });
     if (move.do === 'Refuse') throw new AppError('INTENT_REFUSED', { model: `${ref.namespace}/${ref.name}`, intent: name, why: plainLine(move.why) });
-    said = plainLine(move.say);
+    isTakenOut = move.do === 'TakeOut';
+    if (move.do !== 'TakeOut') said = plainLine(move.say);
     if (move.do === 'Nothing') return undefined;
     warnings = warningsOf(model, move.set);
     return { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } } };
   };
-  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, settled: verb.settled }, decide);
+  const changing = { clock: systemClock, signal: stop, settled: verb.settled };
+  let written = await changeModel(cluster, ref, changing, decide);
+  if (isTakenOut) written = await changeModel(cluster, ref, changing, decide);
   for (const warning of warnings) write(`warning: ${warning}\n`);
   write(`${ref.namespace}/${ref.name}: ${name}${written ? '' : ' (nothing to do)'}: ${said}\n`);
   return written;

@@ -24,6 +24,8 @@ export type IntentFields = {
 
 export type Move =
   | { readonly do: 'Patch'; readonly set: IntentFields; readonly say: string }
+  /** To be written, and seen by the operator, before the intent is asked again: the same words would say nothing new. */
+  | { readonly do: 'TakeOut'; readonly set: IntentFields }
   /** It is so already. */
   | { readonly do: 'Nothing'; readonly say: string }
   | { readonly do: 'Refuse'; readonly why: string };
@@ -43,10 +45,19 @@ export const promote: Intent = (model, { revision }) => {
   const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
   // It may have failed a moment ago, and whoever typed this not know it.
   if (wasRefused && revision === undefined) return refuse(`${target} was given up (${standing.message}): "retry" tries it again; to promote it nevertheless name it with --revision ${target}`);
-  if (!wasRefused && rollout.promoteRevision === target) return nothing(`${target} is to be promoted already`);
+  const asked = askedBefore(model, target, wasRefused);
+  if (asked !== undefined) return asked;
   const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
   return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped${held}`);
 };
+
+/** A request that had its effect asks for nothing (operator/rollout/intents.ts), and writing it again would change nothing. */
+function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Move | undefined {
+  const isThere = model.spec.rollout?.promoteRevision === target;
+  const isSpent = model.status?.rollout?.handledPromoteRevision === target;
+  if (isSpent) return isThere ? { do: 'TakeOut', set: { promoteRevision: null } } : refuse(notObserved(model));
+  return isThere && !wasRefused ? nothing(`${target} is to be promoted already`) : undefined;
+}
 
 /** The candidate is given up; stable serves. */
 export const abort: Intent = (model, { revision }) => {

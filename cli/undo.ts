@@ -10,6 +10,8 @@ import { AppError, messageOf } from '../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../api/onnxmodel.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
+import { lastWordsOf } from '../operator/rollout/last-words.ts';
+import { proves } from '../operator/rollout/provenance.ts';
 import { changeModel, observed, type Change } from './change-model.ts';
 import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from './cluster-flags.ts';
 import { applierOf, handedOver, type Entry } from './cluster/hand-over.ts';
@@ -25,8 +27,8 @@ import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 
 Writes the spec of an older revision back, field for field; replicas, traffic and rollout stay as they are. That is a
-change like any other: it is rolled out, at once where the old pods are still there. Without --to it goes to the revision
-that was promoted last before the present spec. The fields that are written become those of whoever applies the manifest,
+change like any other: it is rolled out, at once where the old pods are still there and the revision is proven. Without --to
+it goes to the revision that was promoted last before the present spec. The fields that are written become those of whoever applies the manifest,
 so that the next apply from Git may change or remove them. Intents of this command that would end or skip the rollout
 (abortRevision of that revision, promoteRevision, resumeStep) are taken out.
 
@@ -100,7 +102,7 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
   // Not a test: that would be refused as wrong; a version that is not the present one is a conflict.
   const guard = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
-    lines: [`back to ${target.revision}, the spec of generation ${target.generation}:`, ...differenceLines(changes).map((line) => `  ${plainLine(line)}`), ...warningsOf(model)],
+    lines: [`back to ${target.revision}, the spec of generation ${target.generation}:`, ...differenceLines(changes).map((line) => `  ${plainLine(line)}`), ...warningsOf(model, target.revision)],
     change: { type: 'application/json-patch+json', body: [guard, ...revisionPatch(now, target.written), ...intentsPatch(model, target.revision), ...annotationPatch(model, target)] },
   };
 }
@@ -136,11 +138,13 @@ async function giveToApplier(cluster: Cluster, ref: ModelRef, heir: Entry | unde
   }
 }
 
-function warningsOf({ metadata, spec }: OnnxModel): readonly string[] {
+function warningsOf({ metadata, spec, status }: OnnxModel, target: string): readonly string[] {
   const git = gitOwner(metadata);
   const pinned = spec.rollout?.pinRevision;
+  const provenance = lastWordsOf(status).provenance[target] ?? 'Unrecorded';
   return [
     ...(git === undefined ? [] : [`warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there as well`]),
-    ...(pinned === undefined ? [] : [`warning: ${pinned} is pinned and serves whatever the spec says: "unpin" ends that`]),
+    ...(pinned === undefined ? [] : [`warning: spec.rollout.pinRevision names ${pinned}: what is written here counts after "unpin"`]),
+    ...(proves(provenance) || provenance === 'Unrecorded' ? [] : [`warning: ${target} is not proven (${provenance}): it is judged by the checks and gates of the spec`]),
   ];
 }

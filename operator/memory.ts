@@ -72,8 +72,8 @@ function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
   return { cause: (reason ?? 'ProgressDeadlineExceeded') as Reason, detail: message ?? '', attempt, since: msOf(since) };
 }
 
-function handledOf({ handledRetryToken, handledPromoteRevision }: RolloutStatus) {
-  return { ...present({ handledRetryToken }), ...(handledPromoteRevision === undefined ? {} : { handledPromote: true as const }) };
+function handledOf({ handledRetryToken }: RolloutStatus) {
+  return present({ handledRetryToken });
 }
 
 function msOf(text: string | undefined): number {
@@ -82,12 +82,13 @@ function msOf(text: string | undefined): number {
 }
 
 /** What a state remembers, by the status's names. What the gates say beside it is operator/gate-status.ts's. */
-export function writeState({ next, reason, message }: Decision): RolloutStatus {
+export function writeState({ next, reason, message, spent = {} }: Decision): RolloutStatus {
   const ended = 'cause' in next ? next : undefined;
   return {
     phase: next.phase,
     ...times(next),
     ...kept(next),
+    ...present({ handledPromoteRevision: spent.promoteRevision, handledResumeStep: spent.resumeStep }),
     ...placeStatus(next),
     reason: ended?.cause ?? reason,
     message: cut(ended?.detail ?? message, messageLimit),
@@ -100,7 +101,6 @@ function kept(next: RolloutState): Partial<RolloutStatus> {
     attempt: 'attempt' in next ? next.attempt : undefined,
     floor: 'floor' in next ? next.floor : undefined,
     handledRetryToken: 'handledRetryToken' in next ? next.handledRetryToken : undefined,
-    handledPromoteRevision: 'handledPromote' in next ? next.rejected : undefined,
     skipped: 'skipped' in next ? next.skipped : undefined,
   });
 }

@@ -15,6 +15,7 @@ import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './reconcile/ownership.ts';
+import { livePlan, spentIn } from './rollout/intents.ts';
 import { lastWordsOf } from './rollout/last-words.ts';
 import { readControllerRevision } from './resources/revisions.ts';
 import type { RevisionRecord } from './resources/objects.ts';
@@ -88,7 +89,9 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
   const records = recordsOf({ model, target, controllerRevisions, deployments, pods, settings });
-  const plan = rolloutPlanOf(model.spec, settings.settleMs);
+  const asked = rolloutPlanOf(model.spec, settings.settleMs);
+  const spent = spentIn(model.status, asked);
+  const plan = livePlan(asked, spent);
   const routes = mine(caches.httpRoutes(key));
   const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined => objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
@@ -100,6 +103,7 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
     rollout: {
       target: wantedRevision(target, plan.pinRevision, records),
       ...lastWordsOf(model.status),
+      spent,
       routed: selectedBy(entry),
       ...present({ traffic, marked: entry?.metadata.annotations?.[annotations.stable] }),
       pods: podFacts({ model, pods, present: there, records, deployments, ...present({ failure }) }),

@@ -5,6 +5,7 @@
  * Ends:  close() waits for runs under way; nothing is ended in mid-run.
  */
 import type { RuntimeConfig } from '../api/runtime-config.ts';
+import { formatBytes } from '../api/units.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Prepared } from './artifact/prepared.ts';
@@ -96,9 +97,10 @@ const differsInTrial = 'in a trial, rows of one run gave other answers than alon
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the usual batch. */
 const measuredRows = 8;
-/** Measuring takes this share of the time that warming may take, and at most that long. */
+/** Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that long. */
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
+const measuringPatienceMs = 40_000;
 /** Share of the memory for runs that a measurement may be foreseen to take. */
 const measuringRoom = 1 / 2;
 
@@ -171,6 +173,7 @@ export class ServedModel implements LoadedModel {
     if (!splits) this.inference.keepWhole();
     if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
     await this.#shareMemory();
+    for (const note of this.notes) logger.warn('serving with a note', { note });
   }
 
   /** Why rows may not share a run; undefined when they may. */
@@ -183,24 +186,38 @@ export class ServedModel implements LoadedModel {
     return this.#shares.now;
   }
 
+  /** What the limit does not allow although the model does. */
+  get notes(): readonly string[] {
+    const { maxTokens, signature, batcher: { room } } = this;
+    const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
+    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    return [`a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`];
+  }
+
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  get maxTokens(): number | undefined {
+    return this.task.maxTokens;
+  }
+
   /** How much memory runs take, as measured. */
   get runMemory(): RunMemory {
     return this.#runMemory;
   }
 
   async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
-    const { config: { warmup, embedding, batching }, memoryBytes } = this.#plan;
+    const { config: { warmup, batching }, memoryBytes } = this.#plan;
     const { clock, readAnonymous } = this.#world;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
       // A size that was not tried before may be one that does not end.
       engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
-      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock,
+      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock, keeps: this.#plan.session.enableCpuMemArena,
       maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
-      ...(embedding === undefined ? {} : { maxFill: embedding.maxTokens }),
+      ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
       budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
-      readBytes: readAnonymous,
+      patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
+      cpuMs, readBytes: readAnonymous,
     });
   }
 
@@ -260,4 +277,10 @@ function makeBatcher({ config, limits, alone }: ServingPlan, { clock, metrics, t
       fellApart: () => metrics.fellApart(),
     },
   });
+}
+
+/** CPU time of this process, all threads together. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

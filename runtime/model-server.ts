@@ -15,6 +15,7 @@ import { Counters } from './counters.ts';
 import { RunWatch } from './engine/run-watch.ts';
 import type { Machine } from './engine/threads.ts';
 import { shareMemory } from './limits.ts';
+import { checkLoad, checkServing } from './memory-check.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
@@ -120,8 +121,7 @@ export class ModelServer {
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.connections,
-      transferBytes: () => world.transfers.heldBytes,
+      connections: () => this.connections, transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -148,6 +148,7 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, what the task refuses
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
+    checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
     this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
@@ -206,8 +207,7 @@ export class ModelServer {
   /** A server that would refuse every request must not call itself ready. */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
-    const { anonymousBytes, limitBytes } = this.#guard.reading;
-    if (this.#guard.refusing && limitBytes !== null) throw new AppError('MODEL_TOO_LARGE', { file: this.#plan.graphPath, needBytes: anonymousBytes, limitBytes });
+    checkServing(this.#options.prepared, this.#guard.reading);
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
@@ -293,8 +293,8 @@ export class ModelServer {
 
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
-    const { threads, session, limits, signature, notes } = this.#plan;
+    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
     const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, notes });
+    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] }, notes: [...notes, ...(this.#model?.notes ?? [])] });
   }
 }

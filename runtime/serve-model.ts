@@ -75,7 +75,8 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
     // Its runs do not end: there is nothing to wait for but clients that have to learn of it.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
-  stop.addEventListener('abort', () => lastResort(endWithin()), { once: true });
+  // Ctrl-C is heard of by another listener as well, which has to come first.
+  stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
   sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);

@@ -27,6 +27,15 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
   return ownerReferences.length === 0 && marks[labels.managedBy] === fieldManager && marks[labels.model] === model && notes[annotations.applied] !== undefined;
 }
 
+/**
+ * Nothing owns it now, and our hash tells that we made it, also where somebody took the labels away (`kubectl replace` by
+ * a manifest without them). For an object of a child's own name only; caches do not see one without labels.
+ */
+export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
+  const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;
+  return ownerReferences.length === 0 && notes[annotations.applied] !== undefined && [undefined, model].includes(marks[labels.model]);
+}
+
 /** @returns undefined of what belongs to the model as a whole */
 export function revisionOfChild({ metadata }: KubeObject, model: string): Revision | undefined {
   return metadata.name === model ? undefined : (revisionInName(model, metadata.name) ?? metadata.labels?.[labels.revision]);

@@ -16,7 +16,7 @@ import type { KubeObject } from '../kube/object.ts';
 import type { RecentWrites, Refusal } from '../recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } from './foreign-fields.ts';
-import { isOrphanOf, isOwnedBy } from './ownership.ts';
+import { isOwnedBy, isStripped } from './ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export type Putter = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly clock: Clock };
@@ -67,11 +67,22 @@ export async function putChild(hands: Putter, manifest: Manifest, known: KubeObj
 
 /** @returns how many writes it took */
 async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObject): Promise<number> {
+  const { name, namespace } = wanted.metadata;
+  if (isStuck(wanted, found)) {
+    const { uid } = found.metadata;
+    await client.delete(typeOfChild(wanted.kind), { name, namespace }, { ...call, ...(uid === undefined ? {} : { uid }) });
+    return 1;
+  }
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (takeOut.length === 0) return 0;
-  const { name, namespace } = wanted.metadata;
   await client.mergePatch<KubeObject>(typeOfChild(wanted.kind), { name, namespace }, repairPatch(wanted, found, takeOut), { ...call, fieldManager: repairManager });
   return 1;
+}
+
+/** Somebody made the ConfigMap immutable, which nobody can take back: with other content it has to be made anew. Pods keep what they have mounted. */
+function isStuck(wanted: Manifest, found: KubeObject): boolean {
+  if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
+  return ['data', 'binaryData'].some((field) => !isSame(recordOf(wanted[field]), recordOf(recordOf(found)[field])));
 }
 
 /**
@@ -104,7 +115,7 @@ async function findOwn(client: KubeClient, { kind, metadata: { name, namespace, 
     throw error;
   }
   const [model] = ownerReferences;
-  if (isOwnedBy(found, model?.uid) || isOrphanOf(found, model?.name ?? '')) return found;
+  if (isOwnedBy(found, model?.uid) || isStripped(found, model?.name)) return found;
   const owners = found.metadata.ownerReferences ?? [];
   throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
 }

@@ -15,6 +15,7 @@ import { beginWhenReady, giveUpOnFailedChecks, giveUpOnFatalTrouble, giveUpOnReq
 import { fallBackWhenLost, fallBackWhenTooWeak, finishWhenDrained, settleWhenRouted, startWhileRetaining, turnBackOnRevert, waitForDrain, waitForRoute, wakeUnchecked } from './promotion-rules.ts';
 import { adoptWhatServes, leaveStableBehind, leaveWhenWeightIsGone, recoverFirstRevision, retryOnNewTarget, retryOnRequest, startFirstRevision, startOnNewTarget, stayFailed, stayStable, waitForWeightToGo } from './rest-rules.ts';
 import { abortOnFailedGate, carryForStable, sleepWhenScaledToZero } from './stable-rules.ts';
+import { spentAfter } from './intents.ts';
 import type { Decision, Millis, Observation, Phase, RolloutPlan, RolloutState, Rule, StateIn } from './state.ts';
 
 type ClosingRule<P extends Phase> = (...args: Parameters<Rule<P>>) => Decision;
@@ -35,9 +36,14 @@ const rules: { readonly [P in Phase]: readonly [...Rule<P>[], ClosingRule<P>] } 
   Failed:    [returnToStable, retryOnNewTarget, retryOnRequest, recoverFirstRevision, stayFailed],
 };
 
-/** @param now milliseconds since the epoch, the same clock as `since` in the state */
+/**
+ * @param plan without the intents that are spent (intents.ts, livePlan)
+ * @param now milliseconds since the epoch, the same clock as `since` in the state
+ */
 export function decide(state: RolloutState, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return decideIn(state, seen, plan, now);
+  const decision = decideIn(state, seen, plan, now);
+  const spent = spentAfter(state, decision, seen, plan);
+  return Object.keys(spent).length === 0 ? decision : { ...decision, spent };
 }
 
 function decideIn<P extends Phase>(state: StateIn<P>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {

@@ -143,7 +143,7 @@ export function servingOne(stable: Revision, retiring: { readonly revision: Revi
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
 export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
-  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now, ...handledIn(plan, candidate) } as const;
+  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now, ...handledIn(plan) } as const;
   return rollingBack(next, { seen, plan }, reason);
 }
 
@@ -197,13 +197,13 @@ type Rejected = Pair & { readonly attempt: number };
  *
  * @param handled what was asked for before the refusal, where that was not just now
  */
-export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At, handled: Handled = handledIn(at.plan, candidate)): Decision {
+export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At, handled: Handled = handledIn(at.plan)): Decision {
   const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...handled } as const;
   return failed(next, at);
 }
 
-function handledIn({ retryToken, promoteRevision }: RolloutPlan, candidate: Revision): Handled {
-  return { ...(retryToken === undefined ? {} : { handledRetryToken: retryToken }), ...(promoteRevision === candidate ? { handledPromote: true as const } : {}) };
+function handledIn({ retryToken }: RolloutPlan): Handled {
+  return retryToken === undefined ? {} : { handledRetryToken: retryToken };
 }
 
 export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decision {

@@ -89,13 +89,13 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, pl
 
 /**
  * A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very
- * revision that was not there: else it would be tried without end.
+ * revision that is not spent (intents.ts): else it would be tried without end.
  */
 export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   const { retryToken, promoteRevision, abortRevision } = plan;
   if (abortRevision === state.rejected) return undefined;
   const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
-  if (!isAsked && (promoteRevision !== state.rejected || state.handledPromote === true)) return undefined;
+  if (!isAsked && promoteRevision !== state.rejected) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
   return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, { seen, plan, now });
 }
@@ -107,7 +107,6 @@ export function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation
   return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass') ? promote(state.rejected, null, { seen, plan, now }) : undefined;
 }
 
-export function stayFailed({ handledPromote, ...state }: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  const isKnown = handledPromote === true && plan.promoteRevision === state.rejected;
-  return failed({ ...state, ...(isKnown ? { handledPromote } : {}) }, { seen, plan, now });
+export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
+  return failed(state, { seen, plan, now });
 }

@@ -38,8 +38,11 @@ type Course = {
   readonly skipped?: Skip;
 };
 
-/** Intents that were there when a candidate was refused: they ask for no other attempt. One that comes later does. */
-export type Handled = { readonly handledRetryToken?: string; readonly handledPromote?: true };
+/** The retry token that was there when a candidate was refused asks for no other attempt. One that comes later does. */
+export type Handled = { readonly handledRetryToken?: string };
+
+/** Intents of the spec that have had their effect, or can have none (intents.ts): they ask for nothing more. */
+export type Spent = Readonly<Partial<Record<'promoteRevision' | 'resumeStep', string>>>;
 
 type Refusal = Handled & { readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
 
@@ -158,6 +161,8 @@ export type Observation = {
   readonly provenance?: Readonly<Record<Revision, Provenance>>;
   /** Revisions that were given up and have not been promoted since. */
   readonly refused?: readonly Revision[];
+  /** Intents of the spec that the plan is without. */
+  readonly spent?: Spent;
 };
 
 /** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
@@ -187,6 +192,8 @@ export type Decision = {
   readonly recheckMs?: Millis;
   /** A revision that becomes stable by this decision. */
   readonly became?: Became;
+  /** Intents of the spec that ask for nothing from now on. */
+  readonly spent?: Spent;
 };
 
 /** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. */

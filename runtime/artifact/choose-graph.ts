@@ -6,6 +6,7 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { Precision, RuntimeConfig } from '../../api/runtime-config.ts';
+import { guessedLoadBytes, sufficientLimit } from '../limits.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import type { Acquired } from './acquire.ts';
 import { listed } from './nearby.ts';
@@ -48,6 +49,8 @@ const floorBytes = 96 * 2 ** 20;
  * @throws MODEL_TOO_LARGE
  */
 export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
-  const needBytes = info.weightsBytes + floorBytes;
-  if (limitBytes !== undefined && needBytes > limitBytes) throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
+  if (limitBytes === undefined || info.weightsBytes + floorBytes <= limitBytes) return;
+  // Told with what loading takes beside: a limit that holds no more than the weights would be refused next.
+  const needBytes = sufficientLimit(floorBytes, guessedLoadBytes(info.weightsBytes), 0);
+  throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
 }

@@ -21,6 +21,7 @@ import { files, keepBuild, readBuild } from './build-store.ts';
 import { loadWords } from './load-words.ts';
 import { providerShares } from './profile.ts';
 import { planProviders, providersToProbe, type ProviderPlan } from './providers.ts';
+import { guessedLoadBytes, sufficientLimit } from '../limits.ts';
 import { sessionOptions, type SessionOptions } from './session-options.ts';
 import type { TrialTask } from './trial-messages.ts';
 import { fills, rowCounts } from './trial-inputs.ts';
@@ -176,8 +177,10 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
   // Nobody but the kernel, short of memory, sends SIGKILL to a child that this process did not stop itself.
   const short = outcome.is === 'TooLarge' || (outcome.is === 'Died' && outcome.how.startsWith('SIGKILL'));
-  // What was seen is where it was stopped; what this process holds and the free twentieth belong to the need, too.
-  if (short && limitBytes !== undefined) return new AppError('MODEL_TOO_LARGE', { file: job.name, needBytes: Math.ceil(outcome.peakBytes + limitBytes - (job.roomBytes ?? limitBytes)), limitBytes });
+  // What was seen is where it was stopped: the need is told from the weights. What this process holds belongs to it, too.
+  const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
+  const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
+  if (short && limitBytes !== undefined) return new AppError('MODEL_TOO_LARGE', { file: job.name, needBytes: sufficientLimit(heldBytes, loadBytes, 0), limitBytes });
   return new AppError('ENGINE_LOAD_FAILED', { file: job.name, why: wordsOf(outcome) });
 }
 

@@ -2,8 +2,8 @@
  * Runs a model at growing sizes and watches what memory each takes.
  *
  * Owns:   the choice of sizes, and the reading of memory while a run is under way.
- * Limits: the next size is tried while it is foreseen to stay within `budgetBytes` and `budgetMs`; a size that the model
- *         refuses ends the search.
+ * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size that
+ *         the model refuses ends the search.
  * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
  *         gigabytes of intermediate results, and the kernel kills the process.
  */
@@ -26,8 +26,15 @@ export type MeasureOptions = {
   readonly maxRows: number;
   /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
   readonly independent: boolean;
+  /** Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first. */
+  readonly keeps: boolean;
   readonly budgetBytes: number;
+  /** Of CPU time: on a busy node the same sizes are measured, later. */
   readonly budgetMs: number;
+  /** Of time, for all sizes together. */
+  readonly patienceMs: number;
+  /** CPU time that this process has taken, in milliseconds. */
+  readonly cpuMs: () => number;
   readonly clock: Clock;
   /** Anonymous memory of the process; undefined when it cannot be read. */
   readonly readBytes: () => Promise<number | undefined>;
@@ -43,24 +50,31 @@ const noiseBytes = 8 * 2 ** 20;
 /** Powers up to this are those of memory that grows as rows do, with noise. */
 const linearPower = 1.2;
 
-type Measured = { readonly bytes: number; readonly ms: number; readonly elements: number };
+/** `ms` is the run's cost: CPU time, or time where the process did something else besides. */
+type Measured = { readonly bytes: number; readonly ms: number; readonly waitedMs: number; readonly elements: number };
 
 /** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
-  const { clock, budgetMs, independent } = options;
+  const { clock, patienceMs, independent } = options;
   const baseBytes = await options.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
-  const world = { ...options, baseBytes, endMs: clock.monotonic() + budgetMs };
+  const world = { ...options, baseBytes, endMs: clock.monotonic() + patienceMs, endCpuMs: options.cpuMs() + options.budgetMs };
   const points: RunPoint[] = [];
-  let before: Measured | undefined;
-  for (const fill of fillsOf(options)) {
+  for (const { fill, one } of await sizesOfOneRow(world)) points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
+  return runMemory(points, independent ? undefined : await rowGrowth(world));
+}
+
+/** One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused. */
+async function sizesOfOneRow(world: World): Promise<readonly { readonly fill: number; readonly one: Measured }[]> {
+  const sizes: { readonly fill: number; readonly one: Measured }[] = [];
+  for (const fill of fillsOf(world)) {
+    const before = sizes.at(-1)?.one;
     const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
     // A model whose shapes are fixed has one size.
     if (one === undefined || before?.elements === one.elements) break;
-    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
-    before = one;
+    sizes.push({ fill, one });
   }
-  return runMemory(points, independent ? undefined : await rowGrowth(world));
+  return sizes;
 }
 
 /** Memory for each row of a run with several; that of one row where several are too many to be tried. */
@@ -76,11 +90,12 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
   return maxFill === Infinity || within.includes(maxFill) || maxFill < fill ? (within.length === 0 ? [fill] : within) : [...within, maxFill];
 }
 
-type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number };
+type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** Whether a run of `times` the cost of one that ran is within the budgets. */
-function affords({ budgetBytes, budgetMs, endMs, clock }: World, { bytes, ms }: Measured, times: number): boolean {
-  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && clock.monotonic() < endMs;
+function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Measured, times: number): boolean {
+  const inTime = cpuMs() < endCpuMs && clock.monotonic() + waitedMs * times <= endMs;
+  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }
 
 /** Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be seen. */
@@ -106,15 +121,18 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
   const inputBytes = bytesOf(inputs);
   const beganMs = world.clock.monotonic();
+  const beganCpuMs = world.cpuMs();
+  const baseBytes = world.keeps ? world.baseBytes : ((await world.readBytes()) ?? world.baseBytes);
   const { result, peakBytes } = await watchRun(world, inputs);
   const [part] = result.parts;
   if (part?.is !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
-  return { bytes: Math.max(known, peakBytes - world.baseBytes), ms: world.clock.monotonic() - beganMs, elements };
+  const waitedMs = world.clock.monotonic() - beganMs;
+  return { bytes: Math.max(known, peakBytes - baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
 }
 
-async function watchRun({ engine, outputs, clock, readBytes, baseBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
-  let peakBytes = baseBytes;
+async function watchRun({ engine, outputs, clock, readBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
+  let peakBytes = 0;
   let ended = false;
   const look = async (): Promise<void> => { peakBytes = Math.max(peakBytes, (await readBytes()) ?? 0); };
   const run = engine.run({ parts: [inputs], outputs }).finally(() => { ended = true; });

@@ -13,7 +13,8 @@ import type { Counters } from '../counters.ts';
 import type { SessionOptions } from '../engine/session-options.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { Threads } from '../engine/threads.ts';
-import type { ServerLimits } from '../limits.ts';
+import type { MemoryShares, ServerLimits } from '../limits.ts';
+import type { RunPoint } from '../engine/run-memory.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { Readiness } from './readiness.ts';
 
@@ -88,6 +89,8 @@ export type ConfigSources = {
   readonly signature: Signature;
   /** `because`: why rows do not share a run. */
   readonly batching: { readonly maxRows: number; readonly because: string | undefined };
+  /** Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could not be. */
+  readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
   readonly notes: readonly string[];
 };
 
@@ -107,7 +110,7 @@ export function effectiveConfig(from: ConfigSources): unknown {
       sessionConfig: options.extra,
     },
     batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
-    memory: { limitBytes: from.memoryLimitBytes ?? null },
+    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

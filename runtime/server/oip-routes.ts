@@ -26,6 +26,8 @@ export type LoadedModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
+  /** Longest sequence that a request may have; undefined for a task without one. */
+  readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
 };
@@ -96,12 +98,22 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   const beganMs = exchange.nowMs();
   const request = await decodeRequest(model, exchange);
   checkInputs(model.signature, request.inputs, datatypeOf);
+  checkLength(model, request.inputs);
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, hold: exchange.hold, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   trace.inferred(result);
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+}
+
+/** The bound of a text's tokens is one of [batch, sequence] tensors, too. @throws AppError REQUEST_INVALID */
+function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
+  if (maxTokens === undefined) return;
+  for (const [name, { dims }] of Object.entries(inputs)) {
+    const [, length = 0] = dims;
+    if (dims.length === 2 && length > maxTokens) throw invalid(`input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send shorter ones, or text to /v1/embeddings`);
+  }
 }
 
 /** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */

@@ -29,6 +29,8 @@ export type TaskFactory = (context: TaskContext) => Promise<Task>;
 
 export interface Task {
   readonly routes: readonly TaskRoute[];
+  /** Longest sequence that a request may have; absent for a task without one. */
+  readonly maxTokens?: number;
   /** Frees what the task holds (threads, files). Called once, after the last request was answered. */
   close?(): Promise<void>;
 }

@@ -14,7 +14,8 @@ const refusals = [400, 413];
 export function checkOf(judgement: Judgement, tolerance: number): Check {
   if (judgement.is === 'Unsure') return statusIn(200, ...refusals, 504);
   if (judgement.is === 'Refused') {
-    return (answer) => (refusals.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`);
+    const statuses = judgement.mayExpire === true ? [...refusals, 504] : refusals;
+    return (answer) => (statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`);
   }
   const allowed = judgement.largest * tolerance;
   return (answer) => {

@@ -87,6 +87,13 @@ export function errorBody({ status, headers, body }: Answer): string | undefined
   return typeof words === 'string' && words !== '' ? undefined : 'an error without words';
 }
 
+/** Under /v1 every error is the object that OpenAI's clients read. */
+export function openAiError(answer: Answer): string | undefined {
+  const { error } = (parseOrUndefined(answer.body) ?? {}) as { readonly error?: unknown };
+  if (typeof error !== 'object' || error === null || !['message', 'type', 'param', 'code'].every((key) => key in error)) return `the error is not OpenAI's: ${answer.body.subarray(0, 200).toString()}`;
+  return errorBody(answer);
+}
+
 /** The protocol has `{"error": words}`, OpenAI `{"error": {"message": words}}`. */
 function wordsOf(body: unknown): unknown {
   const { error } = (body ?? {}) as { readonly error?: unknown };

@@ -5,7 +5,7 @@
  *        company, base64 holds the numbers of the list.
  */
 import { tinyVocabulary } from '../../test/support/tiny-encoder.ts';
-import { errorBody, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';
+import { openAiError, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';
 import type { Chance } from './chance.ts';
 import { mutate, mutateBytes, object, oddValue, print, type Obj, type Tree } from './json-tree.ts';
 import { encoderName } from './models.ts';
@@ -93,14 +93,8 @@ type Entry = { readonly index?: unknown; readonly embedding?: unknown };
 /** Of a request that may be wrong in any way: an answer or a refusal in words, in OpenAI's form. */
 const noFault: Check = (answer) => {
   if (answer.status === 200) return undefined;
-  return [400, 404, 413].includes(answer.status) ? refusal(answer) : `status ${answer.status}, expected 200, 400, 404 or 413`;
+  return [400, 404, 413].includes(answer.status) ? openAiError(answer) : `status ${answer.status}, expected 200, 400, 404 or 413`;
 };
-
-function refusal(answer: Answer): string | undefined {
-  const { error } = (parseOrUndefined(answer.body) ?? {}) as { readonly error?: Readonly<Record<string, unknown>> };
-  if (typeof error !== 'object' || !['message', 'type', 'param', 'code'].every((key) => key in error)) return `the error is not OpenAI's: ${answer.body.subarray(0, 200).toString()}`;
-  return errorBody(answer);
-}
 
 function vectorsOrRefusal(inputs: readonly Input[], base64: boolean, right: boolean): Check {
   const rows = inputs.map((input) => (typeof input === 'string' ? idsOfWords(input) : input));

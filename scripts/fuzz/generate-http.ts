@@ -3,7 +3,7 @@
  *
  * Owns:  which bytes are a request with a due answer, and which may only be refused or cut off. Pure.
  */
-import { chunkedBody, get, parseOrUndefined, postParts, split, statusIn, type Case, type Check, type Due, type Part } from './cases.ts';
+import { chunkedBody, get, openAiError, parseOrUndefined, postParts, split, statusIn, type Case, type Check, type Due, type Part } from './cases.ts';
 import type { Chance } from './chance.ts';
 import { encoderName } from './models.ts';
 
@@ -40,7 +40,7 @@ const refused = [400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505];
 const routes: readonly (readonly [string, Check])[] = [
   ['/v2/health/live', statusIn(200)], ['/v2/health/ready', statusIn(200)], ['/v2', statusIn(200)], ['/startup', statusIn(200)],
   [`/v2/models/${server}`, statusIn(200)], [`/v2/models/${server}/ready`, statusIn(200)], [`/v2/models/${server}/config`, statusIn(200)], [`/v2/models/${server}/stats`, statusIn(200)],
-  [`/v2/health/live?${'a=b&'.repeat(20)}`, statusIn(200)], [`/v2/models/%66loats`, statusIn(200)],
+  ['/v1/models', statusIn(200)], ['/v1/models/', statusIn(200)], ['/v2/health/ready/', statusIn(200)], [`/v2/models/${server}/`, statusIn(200)], [`/v2/health/live?${'a=b&'.repeat(20)}`, statusIn(200)], [`/v2/models/%66loats`, statusIn(200)],
 ];
 
 function route(chance: Chance): Case {
@@ -50,11 +50,12 @@ function route(chance: Chance): Case {
 }
 
 function wrongRoute(chance: Chance): Case {
-  const path = chance.pick(['/', '/v1', '/v3', '/v2/models/other', `/v2/models/${encoderName}/infer`, `/v2/models/${server}/versions/9`, '/v2/models/%', '/v2/models/%00', '/v2/models/__proto__/infer', '/v2/models/constructor', '//v2', '/../../etc/passwd', `/${'a'.repeat(chance.between(1, 3000))}`, '/v2/models/a/b/c/d', '/%ff', '/v2/health/live/x', '/v1/embeddings/x']);
+  const path = chance.pick(['/', '/v1', '/v3', '/v2/models/other', `/v2/models/${encoderName}/infer`, `/v2/models/${server}/versions/9`, '/v2/models/%', '/v2/models/%00', '/v2/models/__proto__/infer', '/v2/models/constructor', '//v2', '/../../etc/passwd', `/${'a'.repeat(chance.between(1, 3000))}`, '/v2/models/a/b/c/d', '/%ff', '/v2/health/live/x', '/v1/embeddings', '/v1/embeddings/x', '/v1/chat/completions', '/v1/models/other']);
   const method = chance.pick(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']);
   const withBody = chance.percent(40);
   const bytes = withBody ? Buffer.concat([get(path, [`Content-Length: ${body.length}`], method), body]) : get(path, ['Content-Length: 0'], method);
-  return keep('wrong-route', split(chance, bytes), { check: statusIn(404, 405) });
+  const check: Check = (answer) => statusIn(404, 405)(answer) ?? (path.startsWith('/v1/') ? openAiError(answer) : undefined);
+  return keep('wrong-route', split(chance, bytes), { check });
 }
 
 function pipeline(chance: Chance): Case {

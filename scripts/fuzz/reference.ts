@@ -25,10 +25,22 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   if (header !== undefined && jsonBytes === 0) return readRaw(model, body);
   const request = fields(parse(body.subarray(0, jsonBytes)), 'request');
   const { byDefault, mayExpire } = readParameters(request);
-  const id = idOf(request);
-  const inputs = readInputs(request['inputs'], body.subarray(jsonBytes));
-  const asked = readOutputs(request['outputs']);
-  return { ...answerOf(model, inputs, asked, byDefault), id, mayExpire };
+  const read = (): Judgement => {
+    const id = idOf(request);
+    const inputs = readInputs(request['inputs'], body.subarray(jsonBytes));
+    return { ...answerOf(model, inputs, readOutputs(request['outputs']), byDefault), id, mayExpire };
+  };
+  return mayExpire ? orExpired(read) : read();
+}
+
+/** Whatever the request asks for, its time may be over before it is refused. */
+function orExpired(read: () => Judgement): Judgement {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Stop && error.judgement.is === 'Refused') return { ...error.judgement, mayExpire: true };
+    throw error;
+  }
 }
 
 function readParameters(request: Fields): { readonly byDefault: boolean; readonly mayExpire: boolean } {

@@ -58,6 +58,17 @@ describe('kubectl-onnx intents', () => {
     assert.match(await ran('promote', name), /promote \(nothing to do\): bbbbbbbbbb is to be promoted already/);
   });
 
+  it('promote says it anew where the same request had its effect before', async () => {
+    const name = newModel();
+    await ran('promote', name);
+    sayAgain(name, { rollout: { phase: 'Analyzing', step: 1, handledPromoteRevision: B } }, busy);
+    const promotion = start('promote', name);
+    await eventually('the request to be taken out', () => rollout(name)?.promoteRevision === undefined);
+    sayAgain(name, { rollout: { phase: 'Analyzing', step: 1 } }, busy);
+    assert.equal(await promotion.code, 0);
+    assert.deepEqual(rollout(name), { promoteRevision: B });
+  });
+
   it('abort takes the promotion back in the same write', async () => {
     const name = newModel();
     await ran('promote', name);
@@ -210,7 +221,7 @@ describe('kubectl-onnx intents', () => {
         `ml/${name}: undo: written`, '',
       ].join('\n'));
       assert.deepEqual(model(name).spec, { model: { uri: uri(B) }, replicas: 2, revisionHistoryLimit: 5, rollout: { progressDeadline: '5m' } });
-      assert.ok(managers(name).includes('onnx-cli'));
+      assert.ok(!managers(name).includes('onnx-cli'), 'the fields are those of the manager that applies the manifest');
     });
 
     it('undo from a promoted revision goes to the one before it', async () => {
@@ -219,6 +230,12 @@ describe('kubectl-onnx intents', () => {
       sayAgain(name, { stable: { revision: B }, rollout: { phase: 'Stable' } }, ready);
       assert.match(await ran('undo', name), /^back to aaaaaaaaaa, the spec of generation 1:\n {2}\+ spec\.execution: /);
       assert.deepEqual(model(name).spec.execution, { precision: 'Source' });
+    });
+
+    it('undo to a revision that was forced says that it is judged', async () => {
+      const name = withHistory();
+      sayAgain(name, { stable: { revision: B, provenance: 'Forced' }, rollout: { phase: 'Failed' }, candidate: { revision: C } }, ready);
+      assert.match(await ran('undo', name, '--to', B, '--dry-run'), /warning: bbbbbbbbbb is not proven \(Forced\): it is judged by the checks and gates of the spec/);
     });
 
     it('undo --dry-run writes nothing', async () => {
@@ -235,7 +252,7 @@ describe('kubectl-onnx intents', () => {
       sayAgain(name, {}, stalled);
       const text = await ran('undo', name, '--dry-run');
       assert.match(text, /warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) keeps this model, and will put the spec of its source back/);
-      assert.match(text, /warning: aaaaaaaaaa is pinned and serves whatever the spec says/);
+      assert.match(text, /warning: spec\.rollout\.pinRevision names aaaaaaaaaa: what is written here counts after "unpin"/);
     });
 
     it('undo with nothing to go back to says which there are', async () => {

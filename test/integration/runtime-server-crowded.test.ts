@@ -49,10 +49,10 @@ describe('model server among clients that stall', () => {
     const clock = new HandClock();
     const { gate, running, call } = await gated({}, { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') });
     gate.open = true;
-    // Three quarters of the 18 MiB that bodies may have.
+    // Large bodies may have three quarters of 25.8 MiB.
     const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
-    stalled.socket.write(Buffer.alloc(13 * mib));
-    await until(async () => (await heldBytes(running.debugUrl)) === 13 * mib);
+    stalled.socket.write(Buffer.alloc(17 * mib));
+    await until(async () => (await heldBytes(running.debugUrl)) === 17 * mib);
     const large = (): ReturnType<typeof call> => call({ body: Buffer.alloc(4 * mib, ' ') });
     assert.equal((await large()).status, 429);
     await clock.advance(2000);

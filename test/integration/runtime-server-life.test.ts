@@ -87,6 +87,7 @@ describe('model server short of memory', () => {
     memory.mib = 112;
     // The second look comes once what followed from the first is done.
     for (const _ of [1, 2]) await new Promise<void>((resolve) => { looks.push(resolve); });
+    memory.mib = 8;
     gate.letGo();
     await loaded;
     assert.equal(gate.engine.recycled, 0);

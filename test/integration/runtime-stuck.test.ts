@@ -16,6 +16,7 @@ const runtime = `http://${podIp}:8080`;
 const metrics = `http://${podIp}:8082`;
 const bodyOf = (trips: string): string => JSON.stringify({ inputs: [{ name: 'n', datatype: 'INT64', shape: [], data: [trips] }, inputOf([1, 1, 1, 1])] });
 const call = (trips: string, headers: Readonly<Record<string, string>> = {}): Promise<Seen> => ask(runtime, '/v2/models/m/infer', { body: bodyOf(trips), headers });
+const metricsOf = (line: string): string => /\(metrics at (http:[^;)\s]+)/.exec(line)?.[1] ?? '';
 const statusOf = (path: string): Promise<number> => ask(runtime, path).then(({ status }) => status, () => 0);
 
 describe('a run that does not end', function () {
@@ -55,6 +56,19 @@ describe('a run that does not end', function () {
     assert.deepEqual([program.child.signalCode, performance.now() - sentAt < 4500], ['SIGKILL', true]);
     const words = parseLastWords(await readFile(log, 'utf8'));
     assert.ok(words?.kind === 'failed' && words.code === 'RUN_STUCK', JSON.stringify(words));
+  });
+
+  it('does not hold up Ctrl-C for longer than ten seconds, and its client has an answer', async () => {
+    const program = start(['serve', join(folder, 'trip'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')]);
+    await until(() => program.out().includes('\n') || program.child.exitCode !== null);
+    const [, url = ''] = /serving m at (http:\S+) /.exec(program.out()) ?? [];
+    const stuck = ask(url, '/v2/models/m/infer', { body: bodyOf(forEver) });
+    await until(async () => /onnx_runtime_run_oldest_seconds\{[^}]*\} (?:0\.0*[1-9]|[1-9])/.test((await ask(metricsOf(program.out()), '/metrics')).body.toString()));
+    const sentAt = performance.now();
+    program.child.kill('SIGINT');
+    assert.equal((await stuck).status, 504);
+    await program.ended;
+    assert.ok(performance.now() - sentAt < 11_000);
   });
 
   it('is given up in a trial and in the warm-up, with words that say so', async () => {

@@ -5,6 +5,7 @@
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/memory.ts';
 import { historyAfter } from '../../operator/rollout-history.ts';
+import { livePlan, spentIn } from '../../operator/rollout/intents.ts';
 import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
@@ -48,7 +49,8 @@ export class RolloutWorld {
   marked: Revision | undefined;
 
   get plan(): RolloutPlan {
-    return rolloutPlanOf(this.spec, settleMs);
+    const asked = rolloutPlanOf(this.spec, settleMs);
+    return livePlan(asked, spentIn(this.status, asked));
   }
 
   get state(): RolloutState {
@@ -73,7 +75,7 @@ export class RolloutWorld {
     const reading = this.#reading();
     const shared = this.plan.router === 'Service' && this.taken.canary !== undefined;
     return {
-      target: this.target, ...lastWordsOf(this.status), routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
+      target: this.target, ...lastWordsOf(this.status), spent: spentIn(this.status, rolloutPlanOf(this.spec, settleMs)), routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
       ...(this.marked === undefined ? {} : { marked: this.marked }),
       ...(traffic === undefined ? {} : { traffic }), ...(reading === undefined ? {} : { gates: reading }),
       pods: Object.fromEntries([...this.pods].map(([revision, pods]) => [revision, this.#facts(revision, pods)])),

@@ -65,6 +65,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
   }
   return {
     routes: [{ method: 'POST', path: '/v1/embeddings', handle: (call) => answer(setup, call), errorBody: openAiError }],
+    maxTokens,
     close: () => reader.close(),
   };
 }

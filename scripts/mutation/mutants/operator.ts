@@ -1,7 +1,7 @@
 /** Mutants of what the operator writes, tells and asks: apply, drift, traffic, history, Events, reports, signals. */
 import { group } from '../mutant.ts';
 
-const applying = ['test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
+const applying = ['test/unit/operator/reconcile/put-child.test.ts', 'test/unit/operator/children.test.ts', 'test/unit/operator/shape.test.ts', 'test/unit/operator/recent-writes.test.ts', 'test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
 
 export const operatorMutants = [
   ...group(applying, [
@@ -14,22 +14,35 @@ export const operatorMutants = [
     { name: 'an old answer is believed over a newer cache', of: 'RecentWrites', from: ' || !isAhead(written.object, cached)', to: '' },
     { name: 'an answer is believed without end', of: 'RecentWrites', from: 'nowMs >= written.untilMs || ', to: '' },
     { name: 'versions are compared as text', of: 'isOlder', from: 'BigInt(version) < BigInt(than)', to: 'version < than' },
-    { name: 'a name that somebody else uses is overwritten', of: 'apply', within: 'assertFree', from: "throw new AppError('NAME_TAKEN'", to: "void new AppError('NAME_TAKEN'" },
+    { name: 'a name that somebody else uses is overwritten', of: 'putChild', within: 'findOwn', from: "throw new AppError('NAME_TAKEN'", to: "void new AppError('NAME_TAKEN'" },
     { name: 'a refused manifest holds up the other revision', of: 'apply', within: 'concerns', from: 'concerned.includes(failure.revision)', to: 'true' },
     { name: 'a route is written where the cluster has none', of: 'apply', within: 'isDue', from: "seen.gatewayApi === 'Served'", to: 'true' },
     { name: 'the entry Service selects marks before pods have them', of: 'apply', within: 'isDue', from: ' || marking.isSafe', to: ' || true' },
     { name: 'a child that is going away is deleted again', of: 'leftoversOf', from: 'object.metadata.deletionTimestamp !== undefined', to: 'object.metadata.deletionTimestamp === null' },
-    { name: 'foreign weights that were put back are not counted', of: 'apply', within: 'putAll', from: 'if (hasReverted) hands', to: 'if (!hasReverted) hands' },
+    { name: 'foreign weights that were put back are not counted', of: 'apply', within: 'putAll', from: 'if (course.hasReverted) hands', to: 'if (!course.hasReverted) hands' },
     { name: 'pods of a revision that does not share are marked', of: 'sharing', from: 'canary === undefined || ', to: '' },
     { name: 'more of the candidate\'s pods are marked than were decided', of: 'markPods', within: 'toMark', from: '.slice(0, decided)', to: '' },
     { name: 'marks go while the Service still selects by them', of: 'unmarkPods', from: 'marked.length > 0 && !selectsMarks(seen)', to: 'marked.length > 0' },
   ]),
   ...group(['test/unit/operator/drift.test.ts', ...applying], [
     { name: 'a quantity of another spelling is written again', of: 'isApplied', within: 'sameQuantity', from: 'first !== undefined && first === second', to: 'false' },
-    { name: 'a list of another length counts as applied', of: 'isApplied', within: 'contains', from: 'live.length === wanted.length && ', to: '' },
-    { name: 'a child that is going away counts as applied', of: 'isApplied', from: ' && live.metadata.deletionTimestamp === undefined', to: '' },
+    { name: 'a list of another length counts as applied', of: 'differencesOf', within: 'listDifferences', from: 'if (live.length !== wanted.length) return [path];', to: '' },
+    { name: 'a key more in an atomic map counts as applied', of: 'isAtomicMap', home: 'operator/', from: 'return atomicMaps.has(field);', to: 'return false;' },
+    { name: 'a key more in a selector counts as applied', of: 'isAtomicMap', home: 'operator/', within: 'atomicMaps', from: "'selector', ", to: '' },
+    { name: 'what the server made of our apply is written again', of: 'differencesOf', within: 'differences', from: ' || (answered !== undefined && isSame(live, answered))', to: '' },
+    { name: 'a quantity compares by its text', of: 'differencesOf', within: 'mapDifferences', from: 'quantityMaps.has(field) || quantityFields.has(name)', to: 'false' },
+    { name: 'the order of containers is a difference', of: 'itemKeysOf', from: 'candidates.length < 2) return candidates?.[0];', to: 'candidates.length < 2) return undefined;' },
+    { name: 'a refused write is tried again at once', of: 'RecentWrites', from: 'known.of === of && nowMs < known.untilMs ? known : undefined', to: 'known.of === of && nowMs < 0 ? known : undefined' },
+    { name: 'a changed manifest waits for the refusal of another', of: 'RecentWrites', from: 'known.of === of && nowMs < known.untilMs ? known', to: 'nowMs < known.untilMs ? known' },
+    { name: 'a child is deleted twice', of: 'RecentWrites', from: 'if (uid !== undefined) this.#deleted.add(uid);', to: '' },
+    { name: 'what the server rounded is written again after a change elsewhere', of: 'dueOf', from: 'isApplied(manifest, known, before?.answer)', to: 'isApplied(manifest, known)' },
+    { name: 'an orphan of the model is not adopted', of: 'putChild', within: 'findOwn', from: " || isOrphanOf(found, model?.name ?? '')", to: '' },
+    { name: 'a frozen template is written over', of: 'putChild', within: 'withStoredData', from: "manifest.kind !== 'ControllerRevision' || ", to: "manifest.kind === 'ControllerRevision' || " },
+    { name: 'what is wanted is a leftover by its label', of: 'leftoversOf', from: ' || wanted.has(identityOf(object))', to: '' },
   ]),
   ...group(['test/unit/operator/traffic.test.ts'], [
+    { name: 'a selector with a key more counts as ours', of: 'isOwnSelector', from: 'Object.keys(selector).every((key) => ownKeys.has(key)) && ', to: '' },
+    { name: 'a Service that leads to another port counts as serving', of: 'portProblem', from: "target === ports.runtime || target === 'http' ? undefined :", to: 'true ? undefined :' },
     { name: 'a route that was not accepted counts as taken', of: 'trafficSeen', within: 'byRoute', from: 'if (problem !== undefined) return { shares: undefined', to: 'if (false) return { shares: undefined' },
     { name: 'a route of an older generation counts as taken', of: 'trafficSeen', within: 'conditionProblem', from: '(condition.observedGeneration ?? 0) < generation', to: 'false' },
     { name: 'pods that are not ready share the traffic', of: 'trafficSeen', within: 'servesNow', from: ' && isReady(pod)', to: '' },
@@ -71,7 +84,7 @@ export const operatorMutants = [
     { name: 'an echo of the first signal ends at once', of: 'signalHandler', from: "if (state !== 'Running') return;", to: "if (state !== 'Running') return endNow();" },
     { name: 'a second signal is not heard', of: 'signalHandler', from: "if (state === 'Impatient') endNow();", to: '' },
   ]),
-  ...group(['test/unit/cli/*undo*.test.ts', 'test/integration/cli-writes.test.ts'], [
+  ...group(['test/unit/cli/undo.test.ts'], [
     { name: 'undo goes to the present revision', of: 'previous', from: ' && revision !== now) return found', to: ') return found' },
     { name: 'undo goes to a revision that was not promoted', of: 'previous', from: "outcome === 'Promoted'", to: 'outcome.length > 0' },
   ]),

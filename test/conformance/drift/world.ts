@@ -146,7 +146,7 @@ export class DriftWorld {
     const revision = pod?.metadata.labels?.[labels.revision];
     const map = watches.configMaps(key).find(({ metadata }) => metadata.name === `${this.#model}-${revision ?? ''}`);
     if (revision === undefined || map === undefined) return undefined;
-    const { golden } = JSON.parse(map.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
+    const golden = goldenIn(map.data?.[paths.configFile]);
     const passed = { state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score: 1, worst: 1 } as const;
     return { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...(golden === undefined ? {} : { golden: { id: golden.id, ...passed } }) };
   }
@@ -183,5 +183,14 @@ export class DriftWorld {
     const status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }], initContainerStatuses: [state] };
     const answer = await this.api.patch(this.path('v1', 'pods', `${name}/status`), 'merge', { status });
     if (answer.status !== 200) throw new Error(answer.text);
+  }
+}
+
+/** A stranger may have made anything of the file. */
+function goldenIn(text = '{}'): RuntimeConfig['golden'] {
+  try {
+    return (JSON.parse(text) as Partial<RuntimeConfig>).golden;
+  } catch {
+    return undefined;
   }
 }

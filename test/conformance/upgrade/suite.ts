@@ -1,10 +1,10 @@
 /**
  * An upgrade of the operator: the objects of models as an earlier version left them, and this version's first passes.
  *
- * Owns: what must not happen to them. No pod is replaced, nothing that was frozen changes, the status goes on to say the
- *       same, and after a write or two an object it is quiet.
- * The objects (test/fixtures/upgrade/, one a line) are what 0.1.0 had in a real cluster when it ended, before it recorded how
- * a revision became stable: of each child the fields that it applied, of each pod its labels.
+ * Owns: what must not happen to them. No pod is replaced, nothing that was frozen changes, the status goes on to say
+ *       the same, and after a write or two an object it is quiet.
+ * The objects (test/fixtures/upgrade/, one a line) are what 0.1.0 had in a real cluster when it ended, before it
+ * recorded how a revision became stable: of each child the fields that it applied, of each pod its labels.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,24 +14,28 @@ import type { Answer, Json } from '../kube/api.ts';
 
 const folder = new URL('../../fixtures/upgrade/', import.meta.url);
 const plurals: Readonly<Record<string, string>> = {
-  ConfigMap: 'configmaps', ControllerRevision: 'controllerrevisions', Deployment: 'deployments', OnnxModel: 'onnxmodels', Pod: 'pods', Service: 'services',
+  ConfigMap: 'configmaps', ControllerRevision: 'controllerrevisions', Deployment: 'deployments', OnnxModel: 'onnxmodels',
+  Pod: 'pods', Service: 'services',
 };
 
+type Opened = { readonly kubeconfig: string; readonly close: () => Promise<void> };
 /** A model and what belongs to it. */
 type Left = { readonly title: string; readonly model: Json; readonly children: readonly Json[]; readonly pods: readonly Json[] };
 
 function leftBehind(): readonly Left[] {
   return readdirSync(folder).toSorted().map((file) => {
-    const objects = readFileSync(new URL(file, folder), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Json);
+    const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
+    const objects = lines.map((line) => JSON.parse(line) as Json);
     const [model, ...others] = objects;
     // The gates' evidence is the gatekeeper's, who is not there in this world.
-    const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== `${model.metadata.name}-gates`);
+    const evidence = `${model.metadata.name}-gates`;
+    const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
     return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
   });
 }
 
 /** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
-export function upgradeSuite(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>): void {
+export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
   describe(`models of an earlier operator on ${name}`, function () {
     this.timeout(180_000);
     const all = leftBehind();
@@ -54,8 +58,9 @@ export function upgradeSuite(name: string, open: () => Promise<{ readonly kubeco
       it(`keep the pods of one that is ${title}, and what they were made from`, async () => {
         for (const object of [...children, ...pods]) {
           const [then, now] = [world.stored(object), await world.read(object)];
-          assert.equal(now.metadata?.uid, then.metadata.uid, `${object.kind} ${object.metadata.name} is another or gone`);
-          assert.equal(canonicalJson(frozenIn(now)), canonicalJson(frozenIn(then)), `${object.kind} ${object.metadata.name}`);
+          const which = `${object.kind} ${object.metadata.name}`;
+          assert.equal(now.metadata?.uid, then.metadata.uid, `${which} is another or gone`);
+          assert.equal(canonicalJson(frozenIn(now)), canonicalJson(frozenIn(then)), which);
         }
       });
 
@@ -68,8 +73,8 @@ export function upgradeSuite(name: string, open: () => Promise<{ readonly kubeco
     }
 
     it('cost a write for each object and two for a status, then none', async () => {
-      const counts = Map.groupBy(world.writes, (what) => what);
-      const often = [...counts].filter(([what, { length }]) => length > (what.startsWith('status ') ? 2 : 1)).map(([what, { length }]) => `${what}: ${length}`);
+      const counts = [...Map.groupBy(world.writes, (what) => what)].map(([what, { length }]) => ({ what, length }));
+      const often = counts.filter(({ what, length }) => length > (what.startsWith('status ') ? 2 : 1));
       assert.deepEqual(often, []);
       assert.deepEqual(world.writes.filter((what) => what.startsWith('delete ')), []);
       const from = world.writes.length;
@@ -101,16 +106,19 @@ class SeededWorld extends DriftWorld {
 
   async #seedModel(model: Json): Promise<Json> {
     const { apiVersion, kind, metadata: { name }, spec, status } = model;
-    const made = accepted(await this.api.patch(`${this.#pathOf(model)}?fieldManager=user`, 'apply', { apiVersion, kind, metadata: { name }, spec }));
+    const path = this.#pathOf(model);
+    const wanted = { apiVersion, kind, metadata: { name }, spec };
+    const made = accepted(await this.api.patch(`${path}?fieldManager=user`, 'apply', wanted));
     const own = { ...status, observedGeneration: made.metadata.generation };
-    accepted(await this.api.patch(`${this.#pathOf(model)}/status?fieldManager=onnx-operator`, 'merge', { status: own }));
+    accepted(await this.api.patch(`${path}/status?fieldManager=onnx-operator`, 'merge', { status: own }));
     return made;
   }
 
   async #seedChild(child: Json, uid: string): Promise<void> {
     const path = this.#pathOf(child);
-    const metadata = { ...child.metadata, ownerReferences: child.metadata.ownerReferences.map((owner: Json) => ({ ...owner, uid })) };
-    this.#stored.set(path, accepted(await this.api.patch(`${path}?fieldManager=onnx-operator&force=true`, 'apply', this.#here({ ...child, metadata }))));
+    const ownerReferences = child.metadata.ownerReferences.map((owner: Json) => ({ ...owner, uid }));
+    const wanted = this.#here({ ...child, metadata: { ...child.metadata, ownerReferences } });
+    this.#stored.set(path, accepted(await this.api.patch(`${path}?fieldManager=onnx-operator&force=true`, 'apply', wanted)));
   }
 
   async #seedPod(pod: Json): Promise<void> {

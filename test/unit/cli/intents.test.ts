@@ -30,7 +30,7 @@ type Row = {
   readonly rollout?: Rollout;
   readonly managedFields?: readonly object[];
   readonly revision?: string;
-  readonly want: { readonly set: IntentFields; readonly say?: RegExp } | { readonly nothing: RegExp } | { readonly refuse: RegExp };
+  readonly want: { readonly set: IntentFields; readonly say?: RegExp } | { readonly takeOut: IntentFields } | { readonly nothing: RegExp } | { readonly refuse: RegExp };
 };
 
 const rows: readonly Row[] = [
@@ -43,6 +43,9 @@ const rows: readonly Row[] = [
   { name: 'promote at rest is refused', intent: promote, status: stable, want: { refuse: /no rollout is under way: aaaaaaaaaa serves/ } },
   { name: 'promote of a revision that was given up points to retry', intent: promote, status: failed, want: { refuse: /was given up \(Failed it is\): "retry"/ } },
   { name: 'promote of a revision that was given up is written where it is named', intent: promote, status: failed, revision: B, rollout: { promoteRevision: B }, want: { set: { promoteRevision: B } } },
+  { name: 'promote takes a request out first that had its effect', intent: promote, status: status('Analyzing', { step: 1, handledPromoteRevision: B }), rollout: { promoteRevision: B }, want: { takeOut: { promoteRevision: null } } },
+  { name: 'promote takes it out first of one that was given up with it', intent: promote, status: status('Failed', { handledPromoteRevision: B }), revision: B, rollout: { promoteRevision: B }, want: { takeOut: { promoteRevision: null } } },
+  { name: 'promote does not write it again before the operator has seen it taken out', intent: promote, status: { ...status('Analyzing', { step: 1, handledPromoteRevision: B }), observedGeneration: 2 }, want: { refuse: /has not observed generation 3 yet/ } },
   { name: 'promote of one that was promoted points to undo', intent: promote, status: settling, want: { refuse: /bbbbbbbbbb has been promoted already: "undo --to aaaaaaaaaa" goes back/ } },
   { name: 'promote of a named revision needs no status', intent: promote, status: { ...stable, observedGeneration: 2 }, revision: B, want: { set: { promoteRevision: B } } },
 
@@ -100,6 +103,8 @@ describe('an intent', () => {
         assert.ok(move.do === 'Patch', JSON.stringify(move));
         assert.deepEqual(move.set, want.set);
         assert.match(move.say, want.say ?? /./);
+      } else if ('takeOut' in want) {
+        assert.deepEqual(move, { do: 'TakeOut', set: want.takeOut });
       } else if ('nothing' in want) {
         assert.ok(move.do === 'Nothing', JSON.stringify(move));
         assert.match(move.say, want.nothing);

@@ -48,6 +48,13 @@ class Stage {
     }
   }
 
+  /** Caches show what carries the model's label, as real ones do. */
+  hideUnlabelled(): void {
+    const { caches } = this.cluster;
+    const seen = <T extends KubeObject>(of: (key: string) => readonly T[]) => (key: string): readonly T[] => of(key).filter(({ metadata }) => metadata.labels?.[labels.model] === 'ranker');
+    Object.assign(caches, { services: seen(caches.services), deployments: seen(caches.deployments), configMaps: seen(caches.configMaps), controllerRevisions: seen(caches.controllerRevisions) });
+  }
+
   /** A change by somebody else. */
   change(key: string, change: (object: Stored) => object): void {
     const object = this.cluster.objects.get(key) ?? assert.fail(`no ${key}`);
@@ -103,6 +110,18 @@ describe('a leftover', () => {
   });
 });
 
+describe('a ConfigMap that somebody made immutable', () => {
+  it('is made anew when it is to hold something else, and stays otherwise', async () => {
+    const stage = await Stage.atRest();
+    const [map] = stage.children.filter(({ kind }) => kind === 'ConfigMap');
+    assert.ok(map);
+    stage.change(keyOf(map), (object) => ({ ...object, immutable: true }));
+    assert.deepEqual(await stage.writes(2), []);
+    stage.change(keyOf(map), (object) => ({ ...object, data: { 'runtime.json': '{}' } }));
+    assert.deepEqual(await stage.writes(2), [`delete ${keyOf(map)}`, `apply ${keyOf(map)}`]);
+  });
+});
+
 describe('children without an owner', () => {
   it('are adopted by a model that is made again, and its pods stay', async () => {
     const stage = await Stage.atRest();
@@ -128,6 +147,29 @@ describe('children without an owner', () => {
     for (const record of records) stage.change(keyOf(record), (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [] } }));
     await stage.writes(3);
     assert.deepEqual(records.map((record) => stage.cluster.objects.get(keyOf(record))?.metadata.ownerReferences?.[0]?.uid), ['uid-ranker', 'uid-ranker']);
+  });
+});
+
+describe('a child that lost its owner and its labels at once', () => {
+  for (const kind of ['Service/ranker', 'Deployment', 'ConfigMap', 'ControllerRevision']) {
+    it(`is put back and not refused as somebody else's: ${kind}`, async () => {
+      const stage = await Stage.atRest();
+      const child = stage.children.find((object) => keyOf(object).startsWith(kind)) ?? assert.fail('no child');
+      stage.hideUnlabelled();
+      stage.change(keyOf(child), (object) => ({ ...object, metadata: { ...object.metadata, labels: {}, ownerReferences: [] } }));
+      await stage.writes(3);
+      const { labels: marks, ownerReferences, uid } = stage.cluster.objects.get(keyOf(child))?.metadata ?? {};
+      assert.deepEqual([marks, ownerReferences, uid], [child.metadata.labels, child.metadata.ownerReferences, child.metadata.uid]);
+      assert.equal(stage.ready, 'True');
+    });
+  }
+
+  it('is left alone when another model has it', async () => {
+    const stage = await Stage.atRest();
+    stage.hideUnlabelled();
+    stage.change('Service/ranker', (object) => ({ ...object, metadata: { ...object.metadata, labels: { [labels.model]: 'other' }, ownerReferences: [] } }));
+    await stage.live(3);
+    assert.equal(stage.cluster.objects.get('Service/ranker')?.metadata.labels?.[labels.model], 'other');
   });
 });
 
@@ -198,6 +240,9 @@ describe('what the API server makes of an apply', () => {
     assert.deepEqual(await stage.writes(3), []);
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
+    // Another version of the object, with what the server made of ours still in it.
+    stage.change(keyOf(deployment), (object) => ({ ...object, metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } } }));
+    assert.deepEqual(await stage.writes(3), []);
     stage.change(keyOf(deployment), (object) => ({ ...object, spec: { ...(object['spec'] as object), minReadySeconds: 2 } }));
     assert.deepEqual(await stage.writes(3), [`apply ${keyOf(deployment)}`]);
     assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /Deployment\/ranker-[0-9a-f]{10}: spec\.minReadySeconds \(changed by the API server or a webhook\)/);

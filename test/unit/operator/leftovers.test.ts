@@ -49,8 +49,7 @@ class Stage {
     this.#put({ ...made, metadata: { ...made.metadata, ...this.#metadata(made.metadata.name, revision) } } as KubeObject);
   }
 
-  async pass(seen = this.seen): Promise<Applied> {
-    const decision = serve(seen.rollout.target);
+  async pass(seen = this.seen, decision = serve(seen.rollout.target)): Promise<Applied> {
     const client = {
       ...this.cluster.client,
       delete: async (type: { readonly kind: string; readonly plural: string }, name: { readonly name: string }, options: DeleteOptions) => {
@@ -117,6 +116,43 @@ describe('a pass deletes leftovers', () => {
     assert.equal(stage.cluster.objects.get(name)?.metadata.uid, 'another');
     const asked = stage.deletions.find(({ what }) => what === name) ?? assert.fail('it was not deleted');
     assert.deepEqual([asked.options.uid, asked.options.propagation], [`uid-ranker-${old}`, 'Background']);
+  });
+});
+
+describe('a pass finds the name of a child taken', () => {
+  const foreign = (ownerReferences?: readonly object[]) => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'foreign', resourceVersion: '1', ...(ownerReferences === undefined ? {} : { ownerReferences }) }, spec: { selector: { app: 'ranker' } } });
+  const rows = [
+    { name: 'by an object without an owner', object: foreign() },
+    { name: 'by a child of another model', object: foreign([{ ...owner, name: 'other', uid: 'uid-other' }]) },
+  ];
+  for (const { name, object } of rows) {
+    it(`${name}: it says so and leaves it as it is`, async () => {
+      const stage = new Stage();
+      stage.cluster.objects.set('Service/ranker', object as never);
+      const { failure, error } = await stage.pass();
+      assert.ok(error !== undefined && failure !== undefined);
+      assert.match(failure.trouble.message, /Service ranker cannot be applied: a Service named ranker exists/);
+      assert.deepEqual(stage.cluster.objects.get('Service/ranker'), object);
+    });
+  }
+});
+
+describe('a pass whose candidate is refused', () => {
+  it('still applies what belongs to the revision that serves', async () => {
+    const stage = new Stage();
+    stage.remember(old, 1);
+    const { seen } = stage;
+    const candidate = seen.rollout.target;
+    const next = { phase: 'Preparing', stable: old, candidate, attempt: 1, floor: 1, since: 0 } as const;
+    const decision: Decision = { ...serve(old), next, run: [{ revision: candidate, replicas: 1 }, { revision: old, replicas: 1 }] };
+    stage.cluster.beforeWrite = (what) => {
+      if (what.startsWith(`apply ConfigMap/ranker-${candidate}`)) throw statusError({ status: 403, reason: 'Forbidden', message: 'exceeded quota' });
+    };
+    const { failure } = await stage.pass(seen, decision);
+    assert.equal(failure?.revision, candidate);
+    const written = stage.cluster.writes;
+    assert.ok(written.includes(`apply Deployment/ranker-${old}`) && written.includes('apply Service/ranker'), written.join());
+    assert.ok(!written.includes(`apply Deployment/ranker-${candidate}`), written.join());
   });
 });
 

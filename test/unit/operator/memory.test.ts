@@ -29,7 +29,7 @@ const state = fc.oneof(
   stateOf('Settling', { stable: revision, retiring: revision, since }, { lostAt: since }),
   stateOf('Stable', { stable: revision }),
   stateOf('Aborting', { stable: revision, ...ending }),
-  stateOf('Failed', { stable: fc.option(revision), ...ending }, { handledRetryToken: fc.string({ minLength: 1, maxLength: 63 }), handledPromote: fc.constant(true) }),
+  stateOf('Failed', { stable: fc.option(revision), ...ending }, { handledRetryToken: fc.string({ minLength: 1, maxLength: 63 }) }),
 );
 
 function writtenAndRead(next: RolloutState): RolloutState {

@@ -143,9 +143,9 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
 }
 
 /** What is read from the very status that the state is read from. */
-function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused'> {
-  const { gates, provenance = {}, refused = [] } = world.observe();
-  return { provenance, refused, ...(gates === undefined ? {} : { gates }) };
+function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused' | 'spent'> {
+  const { gates, provenance = {}, refused = [], spent = {} } = world.observe();
+  return { provenance, refused, spent, ...(gates === undefined ? {} : { gates }) };
 }
 
 function assertStatus({ status }: RolloutWorld): void {

@@ -34,3 +34,28 @@ describe('a candidate that comes up', () => {
     it(name, () => assert.equal(after(1000, preparing, { seen: { pods: { [a]: pods(4), [b]: candidate } } }).next.phase, phase));
   }
 });
+
+describe('a weight on its way', () => {
+  const shifting = { phase: 'Shifting', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 2, weight: 50, set: 50 } as const;
+  const at = (share: number) => ({ shares: { [a]: 100 - share, [b]: share }, reverts: 0 });
+  for (const [share, phase] of [[25, 'Shifting'], [49, 'Shifting'], [50, 'Analyzing']] as const) {
+    it(`is ${phase} while traffic gives the candidate ${share} % of the 50`, () => assert.equal(after(1000, shifting, { seen: { traffic: at(share) } }).next.phase, phase));
+  }
+});
+
+describe('an autoscaler', () => {
+  it('takes no pods from a rollout under way: it began with four, and two are asked for now', () => {
+    const analyzing = { phase: 'Analyzing', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 1, weight: 5, window: 85_000_000 } as const;
+    const plan = rolloutPlanOf({ replicas: 2, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    const { run } = decide(analyzing, both, plan, t0 + 1000);
+    assert.equal(run.find(({ revision }) => revision === a)?.replicas, 4);
+  });
+});
+
+describe('a refused revision', () => {
+  const failed = { phase: 'Failed', stable: a, rejected: b, cause: 'LatencyGateFailed', detail: 'slow', attempt: 1, since: t0 } as const;
+  const { retainMs } = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' } }, 10_000);
+  for (const [ms, runs] of [[retainMs - 1, [a, b]], [retainMs, [a]]] as const) {
+    it(`${runs.length === 2 ? 'keeps' : 'has no'} pods after ${ms} ms`, () => assert.deepEqual(after(ms, failed).run.map(({ revision }) => revision), runs));
+  }
+});

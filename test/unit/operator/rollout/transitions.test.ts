@@ -170,9 +170,7 @@ const rows: readonly Row[] = [
   { name: 'does not try again for a token that it knows', state: { ...failed, handledRetryToken: '1' }, rollout: { retryToken: '1' }, want: { phase: 'Failed' } },
   { name: 'does not try again what is aborted', state: failed, rollout: { retryToken: '2', abortRevision: b }, want: { phase: 'Failed' } },
   { name: 'tries again what is to be promoted', state: failed, rollout: { promoteRevision: b }, want: { phase: 'Preparing', candidate: b, attempt: 2 } },
-  { name: 'does not try it again when that was known as it failed', state: { ...failed, handledPromote: true }, rollout: { promoteRevision: b }, want: { phase: 'Failed', handledPromote: true } },
-  { name: 'forgets that once it is taken out', state: { ...failed, handledPromote: true }, want: { phase: 'Failed', handledPromote: undefined } },
-  { name: 'remembers it as it fails', state: { ...preparing }, rollout: { promoteRevision: b }, seen: { pods: { [a]: pods(4), [b]: pods(0, { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } }) } }, want: { phase: 'Failed', handledPromote: true } },
+  { name: 'remembers of a request that it failed with it', state: { ...preparing }, rollout: { promoteRevision: b }, seen: { pods: { [a]: pods(4), [b]: pods(0, { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } }) } }, want: { phase: 'Failed', spent: { promoteRevision: b } } },
 
   // Promoting
   { name: 'waits for a route without alarm at first', state: { phase: 'Promoting', stable: b, retiring: null, since: t0 }, seen: { routed: b, traffic: { shares: undefined, reason: 'RouteNotAccepted', problem: 'no such Gateway', reverts: 0 } }, afterMs: 9_999, want: { phase: 'Promoting', reason: 'RouteMoving' } },
@@ -188,7 +186,7 @@ describe('a rollout', () => {
     it(name, () => {
       const plan = rolloutPlanOf({ replicas, rollout: { strategy: 'Canary', progressDeadline: '10m', ...rollout }, traffic: { router: 'HTTPRoute' } }, 10_000);
       const decision = decide(state, { ...healthy, ...seen }, plan, t0 + afterMs);
-      const facts: Readonly<Record<string, unknown>> = { ...decision.next, reason: decision.reason, serve: decision.serve, canary: decision.canary?.weight ?? null };
+      const facts: Readonly<Record<string, unknown>> = { ...decision.next, reason: decision.reason, serve: decision.serve, canary: decision.canary?.weight ?? null, spent: decision.spent };
       assert.deepEqual(Object.fromEntries(Object.keys(want).map((field) => [field, facts[field]])), want);
     });
   }

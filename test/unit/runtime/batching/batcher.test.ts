@@ -53,6 +53,14 @@ class World {
 const codeOf = async (promise: Promise<unknown>): Promise<string> => promise.then(() => 'ok', (error: unknown) => (error instanceof AppError ? error.code : String(error)));
 
 describe('Batcher', () => {
+  it('never runs a request whose caller has left already', async () => {
+    const world = new World({ gated: false });
+    const gone = AbortSignal.abort(new Error('left'));
+    assert.match(await codeOf(world.submit(input(1), { signal: gone })), /left/);
+    await settle();
+    assert.deepEqual([world.ran, world.batcher.queue.depth], [[], 0]);
+  });
+
   it('runs what comes to an idle engine at once', async () => {
     const world = new World({ gated: false });
     const { outputs, batchRows } = await world.submit(input(3));
