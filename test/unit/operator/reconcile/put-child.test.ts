@@ -6,10 +6,12 @@ import type { KubeClient } from '../../../../operator/kube/kube-client.ts';
 import { statusError } from '../../../../operator/kube/kube-error.ts';
 import type { KubeObject } from '../../../../operator/kube/object.ts';
 import { stamped } from '../../../../operator/drift.ts';
+import { controllerRevisions } from '../../../../operator/kube-objects.ts';
 import { putChild, type Putter } from '../../../../operator/reconcile/put-child.ts';
 import { RecentWrites } from '../../../../operator/recent-writes.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
+import { MemoryKube } from '../../../support/memory-kube.ts';
 
 const owner = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', name: 'ranker', uid: 'uid-ranker', controller: true, blockOwnerDeletion: true };
 const manifest = stamped({
@@ -50,4 +52,33 @@ describe('putChild, of a child that no cache has shown', () => {
       else await assert.rejects(put(found), (error: unknown) => error instanceof AppError && error.code === 'NAME_TAKEN');
     });
   }
+});
+
+describe('the record of a revision that no cache shows', () => {
+  const metadata = { name: 'ranker-aaaaaaaaaa', namespace: 'ml' };
+  const learned = (digest: string): string => JSON.stringify({ digest });
+
+  function record(made: string, resolved?: string): Manifest {
+    const notes = { [annotations.applied]: made, ...(resolved === undefined ? {} : { [annotations.resolved]: learned(resolved) }) };
+    const object = { apiVersion: 'apps/v1', kind: 'ControllerRevision', revision: 1, data: { schema: 1, made } };
+    return { ...object, metadata: { ...metadata, annotations: notes, ownerReferences: [owner] } } as unknown as Manifest;
+  }
+
+  async function putOver(found: Manifest, wanted: Manifest): Promise<KubeObject & { readonly data?: unknown }> {
+    const client = new MemoryKube();
+    await client.create(controllerRevisions, found as unknown as KubeObject);
+    await putChild({ client, call: {}, recent: new RecentWrites(), clock: new HandClock() }, wanted, undefined);
+    return client.get(controllerRevisions, metadata);
+  }
+
+  it('keeps what it was frozen as and what its first pod learned', async () => {
+    const stored = await putOver(record('before', 'sha256:1'), record('now'));
+    assert.deepEqual(stored.data, { schema: 1, made: 'before' });
+    assert.deepEqual(stored.metadata.annotations, { [annotations.applied]: 'now', [annotations.resolved]: learned('sha256:1') });
+  });
+
+  it('takes what a pod has said since', async () => {
+    const stored = await putOver(record('before', 'sha256:1'), record('now', 'sha256:2'));
+    assert.equal(stored.metadata.annotations?.[annotations.resolved], learned('sha256:2'));
+  });
 });
