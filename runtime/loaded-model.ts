@@ -97,9 +97,10 @@ const differsInTrial = 'in a trial, rows of one run gave other answers than alon
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the usual batch. */
 const measuredRows = 8;
-/** Measuring takes this share of the time that warming may take, and at most that long. */
+/** Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that long. */
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
+const measuringPatienceMs = 40_000;
 /** Share of the memory for runs that a measurement may be foreseen to take. */
 const measuringRoom = 1 / 2;
 
@@ -215,7 +216,8 @@ export class ServedModel implements LoadedModel {
       ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
       budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
-      readBytes: readAnonymous,
+      patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
+      cpuMs, readBytes: readAnonymous,
     });
   }
 
@@ -275,4 +277,10 @@ function makeBatcher({ config, limits, alone }: ServingPlan, { clock, metrics, t
       fellApart: () => metrics.fellApart(),
     },
   });
+}
+
+/** CPU time of this process, all threads together. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

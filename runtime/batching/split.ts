@@ -6,10 +6,10 @@
  *         models whose rows do not influence each other; any other request runs whole.
  * Ends:   the first run that fails ends the request and calls off the others.
  */
-import { AppError } from '../../api/errors.ts';
-import { joinRows, rowsOf, splitRows } from '../engine/rows.ts';
-import { elementCount, makeTensor, type NamedTensors, type Tensor } from '../engine/tensor.ts';
+import { cutRows, rowsOf } from '../engine/rows.ts';
+import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';
 import type { Batcher } from './batcher.ts';
+import { JoinedRows } from './joined-rows.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 
 const runsAtOnce = 4;
@@ -44,46 +44,37 @@ export class RowSplitter implements Inference {
   }
 
   async #runApart(request: InferenceRequest, rows: number, atOnce: number): Promise<InferenceResult> {
-    const counts = Array.from({ length: Math.ceil(rows / atOnce) }, (_, part) => Math.min(atOnce, rows - part * atOnce));
-    const pieces = splitRows(request.inputs, counts) ?? [request.inputs];
-    const results: InferenceResult[] = [];
+    const { hold, ...asked } = request;
+    const joined = new JoinedRows({ rows, atOnce, hold });
+    const times = { queueMs: 0, inferMs: 0, batchRows: 0 };
     const failed = new AbortController();
     const signal = AbortSignal.any([request.signal, failed.signal]);
-    const waiting = pieces.entries();
-    // Each lane takes the next piece when its last is done; the iterator is shared.
+    let next = 0;
     const lane = async (): Promise<void> => {
-      for (const [part, piece] of waiting) results[part] = await this.#batcher.submit({ ...request, inputs: ownRows(piece), signal });
+      while (next < rows) {
+        const [from, count] = [next, Math.min(atOnce, rows - next)];
+        next += count;
+        const result = await this.#batcher.submit({ ...asked, inputs: rowsFrom(request.inputs, from, count), signal });
+        joined.add(from, count, result.outputs);
+        times.queueMs = Math.max(times.queueMs, result.queueMs);
+        times.inferMs += result.inferMs;
+        times.batchRows = Math.max(times.batchRows, result.batchRows);
+      }
     };
     try {
-      await Promise.all(Array.from({ length: Math.min(runsAtOnce, pieces.length) }, lane));
+      await Promise.all(Array.from({ length: Math.min(runsAtOnce, Math.ceil(rows / atOnce)) }, lane));
     } catch (error) {
       failed.abort(error);
       throw error;
     }
-    return joined(results, counts);
+    return { outputs: joined.outputs, ...times };
   }
 }
 
-/** A piece is a view of the request's buffer; what is handed to a worker has to be its own. */
-function ownRows(piece: NamedTensors): NamedTensors {
-  return Object.fromEntries(Object.entries(piece).map(([name, tensor]) => [name, tensor.type === 'string' ? tensor : makeTensor(tensor.type, tensor.dims, tensor.data.slice())]));
-}
-
-/** @throws AppError REQUEST_INVALID when the runs' outputs do not go together */
-function joined(results: readonly InferenceResult[], counts: readonly number[]): InferenceResult {
-  const outputs = results.map((result) => result.outputs);
-  for (const name of Object.keys(outputs[0] ?? {})) {
-    const shapes = new Set(outputs.map((output, part) => shapeOf(output[name], counts[part] ?? 0)));
-    if (shapes.size > 1) throw new AppError('REQUEST_INVALID', { problem: `output '${name}' has another shape for other rows, so that ${counts.length} runs of one request cannot be joined: send at most ${counts[0] ?? 1} rows in one request` });
-  }
-  return {
-    outputs: joinRows(outputs),
-    queueMs: Math.max(...results.map(({ queueMs }) => queueMs)),
-    inferMs: results.reduce((sum, { inferMs }) => sum + inferMs, 0),
-    batchRows: Math.max(...results.map(({ batchRows }) => batchRows)),
-  };
-}
-
-function shapeOf(tensor: Tensor | undefined, rows: number): string {
-  return `${tensor?.type ?? ''}:${tensor?.dims[0] === rows ? 'rows' : 'other'}:${tensor?.dims.slice(1).join(',') ?? ''}`;
+/** Rows are views of the request's buffer; what is handed to a worker has to be its own. */
+function rowsFrom(inputs: NamedTensors, from: number, count: number): NamedTensors {
+  return Object.fromEntries(Object.entries(inputs).map(([name, whole]) => {
+    const tensor = cutRows(whole, from, count);
+    return [name, tensor.type === 'string' ? tensor : makeTensor(tensor.type, tensor.dims, tensor.data.slice())];
+  }));
 }

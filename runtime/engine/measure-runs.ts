@@ -2,14 +2,14 @@
  * Runs a model at growing sizes and watches what memory each takes.
  *
  * Owns:   the choice of sizes, and the reading of memory while a run is under way.
- * Limits: the next size is tried while it is foreseen to stay within `budgetBytes` and `budgetMs`; a size that the model
- *         refuses ends the search.
+ * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size that
+ *         the model refuses ends the search.
  * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
  *         gigabytes of intermediate results, and the kernel kills the process.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
-import { runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint } from './run-memory.ts';
+import { foresee, noiseBytes, runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint, type Sighting } from './run-memory.ts';
 import type { TensorSpec } from './signature.ts';
 import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
@@ -29,7 +29,12 @@ export type MeasureOptions = {
   /** Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first. */
   readonly keeps: boolean;
   readonly budgetBytes: number;
+  /** Of CPU time: on a busy node the same sizes are measured, later. */
   readonly budgetMs: number;
+  /** Of time, for all sizes together. */
+  readonly patienceMs: number;
+  /** CPU time that this process has taken, in milliseconds. */
+  readonly cpuMs: () => number;
   readonly clock: Clock;
   /** Anonymous memory of the process; undefined when it cannot be read. */
   readonly readBytes: () => Promise<number | undefined>;
@@ -40,29 +45,65 @@ const lookMs = 2;
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** Less may be the garbage of others. */
-const noiseBytes = 8 * 2 ** 20;
+/** Less may be the scheduler's. */
+const noiseMs = 5;
 /** Powers up to this are those of memory that grows as rows do, with noise. */
 const linearPower = 1.2;
 
-type Measured = { readonly bytes: number; readonly ms: number; readonly elements: number };
+/** `ms` is the run's cost: CPU time, or time where the process did something else besides. */
+type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
+type Measured = Cost & { readonly elements: number };
+type SizeOfOneRow = { readonly fill: number; readonly one: Measured };
 
 /** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
-  const { clock, budgetMs, independent } = options;
+  const { clock, patienceMs, independent } = options;
   const baseBytes = await options.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
-  const world = { ...options, baseBytes, endMs: clock.monotonic() + budgetMs };
+  const world = { ...options, baseBytes, endMs: clock.monotonic() + patienceMs, endCpuMs: options.cpuMs() + options.budgetMs };
   const points: RunPoint[] = [];
-  let before: Measured | undefined;
-  for (const fill of fillsOf(options)) {
-    const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
+  for (const { fill, one } of await sizesOfOneRow(world)) points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
+  return runMemory(points, independent ? undefined : await rowGrowth(world));
+}
+
+/** One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused. */
+async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
+  const sizes: SizeOfOneRow[] = [];
+  const half = await measureHalf(world);
+  if (half !== undefined) sizes.push(half);
+  for (const fill of fillsOf(world)) {
+    const before = sizes.at(-1)?.one;
+    const one: Measured | undefined = before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1) ? await measure(world, fill, 1) : undefined;
     // A model whose shapes are fixed has one size.
     if (one === undefined || before?.elements === one.elements) break;
-    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
-    before = one;
+    sizes.push({ fill, one });
   }
-  return runMemory(points, independent ? undefined : await rowGrowth(world));
+  return sizes;
+}
+
+/**
+ * Half of the size that the model is known to take, if it takes it: two sizes tell what grows from what does not, so that the
+ * next ones can be foreseen. Without it a small model that unpacks 45 MiB of weights in each run seems to need 180 MiB
+ * for twice the text.
+ */
+async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
+  const fill = Math.floor(world.fill / 2);
+  const one = fill < 1 ? undefined : await measure(world, fill, 1);
+  return one === undefined ? undefined : { fill, one };
+}
+
+function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
+  const of = (key: keyof Cost, noise: number): number => foresee(rising(sizes, key), fill, noise);
+  return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
+}
+
+/** No larger size is cheaper than a smaller one: that is noise. */
+function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
+  let value = 0;
+  return sizes.map(({ fill, one }) => {
+    value = Math.max(value, one[key]);
+    return { size: fill, value };
+  });
 }
 
 /** Memory for each row of a run with several; that of one row where several are too many to be tried. */
@@ -78,11 +119,12 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
   return maxFill === Infinity || within.includes(maxFill) || maxFill < fill ? (within.length === 0 ? [fill] : within) : [...within, maxFill];
 }
 
-type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number };
+type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** Whether a run of `times` the cost of one that ran is within the budgets. */
-function affords({ budgetBytes, budgetMs, endMs, clock }: World, { bytes, ms }: Measured, times: number): boolean {
-  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && clock.monotonic() < endMs;
+function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Cost, times: number): boolean {
+  const inTime = cpuMs() < endCpuMs && clock.monotonic() + waitedMs * times <= endMs;
+  return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }
 
 /** Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be seen. */
@@ -108,12 +150,14 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
   const inputBytes = bytesOf(inputs);
   const beganMs = world.clock.monotonic();
+  const beganCpuMs = world.cpuMs();
   const baseBytes = world.keeps ? world.baseBytes : ((await world.readBytes()) ?? world.baseBytes);
   const { result, peakBytes } = await watchRun(world, inputs);
   const [part] = result.parts;
   if (part?.is !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
-  return { bytes: Math.max(known, peakBytes - baseBytes), ms: world.clock.monotonic() - beganMs, elements };
+  const waitedMs = world.clock.monotonic() - beganMs;
+  return { bytes: Math.max(known, peakBytes - baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
 }
 
 async function watchRun({ engine, outputs, clock, readBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {

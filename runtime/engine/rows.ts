@@ -50,11 +50,12 @@ export function splitRows(outputs: NamedTensors, rows: readonly number[]): reado
   return rows.map((count) => {
     const from = at;
     at += count;
-    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cut(tensor, from, count)]));
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, cutRows(tensor, from, count)]));
   });
 }
 
-function cut(tensor: Tensor, from: number, count: number): Tensor {
+/** Some of a tensor's rows: a view, nothing is copied but strings. */
+export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
   const [, ...rest] = tensor.dims;
   const width = rest.reduce((product, dim) => product * dim, 1);
   const begin = from * width;

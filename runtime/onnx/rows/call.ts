@@ -5,7 +5,7 @@
  * Pure.
  */
 import type { GraphAttribute, GraphNode } from '../graph.ts';
-import { isOne, isSameSize, mixed, numberOf, type RowsValue, type Size, type Value } from './value.ts';
+import { hasRows, isOne, isSameSize, mixed, numberOf, type RowsValue, type Size, type Value } from './value.ts';
 
 export type Call = {
   readonly node: GraphNode;
@@ -51,6 +51,17 @@ export function rowsOf(call: Call, input: number): RowsValue | undefined {
 /** Whether all other inputs are the same for all rows. */
 export function othersArePlain(call: Call, input: number): boolean {
   return call.inputs.every((value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows));
+}
+
+/**
+ * Whether an input that says how to cut or shape has the number of rows in it, other than in the entry of the rows' own axis:
+ * each row would come out different in other company.
+ * @param at the entry that stands for the axis of the rows; absent for none
+ */
+export function countsElsewhere(call: Call, input: number, at?: number): boolean {
+  const value = call.inputs[input];
+  if (value?.is !== 'Plain' || !value.countsRows) return false;
+  return value.values === undefined || value.values.some((size, index) => index !== at && (size === undefined || hasRows(size)));
 }
 
 /** An axis that may be counted from the end. */

@@ -3,7 +3,7 @@
  *
  * Pure.
  */
-import { attributeOf, axisOf, broadcast, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
+import { attributeOf, axisOf, broadcast, countsElsewhere, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
 import { hasRows, isOne, isSameSize, numberOf, numberSize, one, over, product, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
 
 export const transpose: Rule = (call) => {
@@ -110,12 +110,15 @@ export const split: Rule = (call) => {
 };
 
 const farAway = 2 ** 31 - 1;
+const countsRows = 'what it keeps depends on the number of rows';
 
 export const slice: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlainSizes(call)) return unsure(call);
   const cuts = cutsOf(call, value.dims.length);
   if (cuts === undefined) return unsure(call, 'its axes are not known');
+  const own = cuts.findIndex(({ axis }) => axis === value.axis);
+  if ([1, 2, 4].some((input) => countsElsewhere(call, input, own))) return unsure(call, countsRows);
   const dims = [...value.dims];
   for (const { axis, ...cut } of cuts) {
     if (axis === value.axis && !isWhole(cut, value.dims[axis])) return joins(call, 'takes some of the rows');
@@ -162,7 +165,7 @@ function othersArePlainSizes(call: Call): boolean {
 export const pad: Rule = (call) => {
   const value = rowsOf(call, 0);
   const pads = numbersOf(call, 1, attributeOf(call, 'paddings') === undefined ? 'pads' : 'paddings');
-  if (value === undefined || pads === undefined || call.inputs[3] !== undefined) return unsure(call);
+  if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0)) return unsure(call);
   const rank = value.dims.length;
   if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'adds rows');
   return sameRows(value, value.dims.map((dim, axis) => {
@@ -176,6 +179,7 @@ export const tile: Rule = (call) => {
   const value = rowsOf(call, 0);
   const repeats = sizesOf(call, 1);
   if (value === undefined || !isOne(repeats?.[value.axis])) return unsure(call, 'it may repeat the rows');
+  if (countsElsewhere(call, 1)) return unsure(call, countsRows);
   return sameRows(value, value.dims.map((dim, axis) => (isOne(repeats?.[axis]) ? dim : call.fresh())));
 };
 
@@ -188,12 +192,13 @@ export const expand: Rule = (call) => {
   // Where the target is shorter, it leaves the axis as it is.
   const wanted = axis < rank - target.length ? one : target[axis - (rank - target.length)];
   if (!isOne(wanted) && !isSameSize(wanted, value.dims[value.axis])) return unsure(call, 'it may repeat the rows');
+  if (countsElsewhere(call, 1, axis - (rank - target.length))) return unsure(call, countsRows);
   const dims = Array.from({ length: rank }, (_, at) => widened(value.dims[at - (rank - value.dims.length)], target[at - (rank - target.length)]) ?? call.fresh());
   return { is: 'Rows', axis, dims };
 };
 
 function widened(own: Size | undefined, target: Size | undefined): Size | undefined {
-  return own === undefined || isOne(own) ? (target ?? own) : own;
+  return own === undefined || isOne(own) ? target : own;
 }
 
 export const gather: Rule = (call) => {
@@ -212,6 +217,7 @@ function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: Row
 function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
   const axis = axisOf(intOf(call, 'axis', 0), data.dims.length);
   if (axis === data.axis) return joins(call, 'takes some of the rows');
+  if (countsElsewhere(call, 1)) return unsure(call, countsRows);
   if (indices === undefined || indices.some(hasRows)) return unsure(call);
   const dims = [...data.dims.slice(0, axis), ...indices, ...data.dims.slice(axis + 1)];
   return { is: 'Rows', axis: data.axis > axis ? data.axis + indices.length - 1 : data.axis, dims };

@@ -3,7 +3,7 @@
  *
  * Pure.
  */
-import { attributeOf, broadcast, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
+import { attributeOf, broadcast, countsElsewhere, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
 import { isOne, isSameSize, numberOf, numberSize, one, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
 
 /** @param at which inputs are multiplied; the others (scales, zero points) have to be the same for all rows */
@@ -117,7 +117,7 @@ function entryOf(call: Call, attribute: string, at: number): number {
 export const resize: Rule = (call) => {
   const value = rowsOf(call, 0);
   const isFirst = value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
-  if (!isFirst || !resizesAsAsked(call)) return unsure(call);
+  if (!isFirst || !resizesAsAsked(call) || [1, 2, 3].some((input) => countsElsewhere(call, input, input === 3 ? 0 : undefined))) return unsure(call);
   const sizes = sizesOf(call, 3) ?? [];
   if (firstScale(call) !== 1 && !isSameSize(sizes[0], value.dims[0])) return unsure(call, 'it may resize the rows');
   return sameRows(value, value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))));

@@ -72,6 +72,39 @@ describe('RowSplitter', () => {
     await assert.rejects(world({ model: ragged }).submit(input(8)), /output 'y' has another shape for other rows, .*: send at most 4 rows/);
   });
 
+  it('charges an answer for all rows when the first of them are there, before it runs the others', async () => {
+    const charged: number[] = [];
+    await world().submit(input(160), { hold: (bytes) => { charged.push(bytes); } });
+    assert.deepEqual(charged, [160 * 2 * 4]);
+    const { submit, rowsRun } = world();
+    await assert.rejects(submit(input(160), { hold: () => { throw new AppError('BODIES_FULL', { limitBytes: 1 }); } }), /bodies/);
+    assert.ok(rowsRun().length <= 5, `${rowsRun().length} of 40 runs`);
+  });
+
+  it('cuts the rows of a run when it is their turn: a request of very many rows has few at a time', async () => {
+    let open = 0;
+    let most = 0;
+    const inferring = new RowSplitter({
+      maxRows: 1, maxRequestElements: Infinity, room: runRoom(memory, Infinity, 1),
+      submit: async ({ inputs }) => {
+        open += 1;
+        most = Math.max(most, open);
+        await Promise.resolve();
+        open -= 1;
+        return { outputs: double(inputs, ['y']) as NamedTensors, queueMs: 1, inferMs: 1, batchRows: 1 };
+      },
+    }, true);
+    const { outputs, inferMs } = await inferring.submit({ inputs: input(5000), outputs: ['y'], signal: new AbortController().signal });
+    assert.deepEqual([most, inferMs, outputs['y']?.data.length, outputs['y']?.data[9999]], [4, 5000, 10_000, 2 * 9999]);
+  });
+
+  it('joins strings, and charges them as they come', async () => {
+    const texts: FakeModel = ({ x }) => ({ y: makeTensor('string', [x?.dims[0] ?? 0], valuesOf({ x: x ?? makeTensor('float32', [0], new Float32Array()) }).filter((_, at) => at % 2 === 0).reduce<string[]>((all, value) => [...all, `n${value}`], [])) });
+    const charged: number[] = [];
+    const { outputs } = await world({ model: texts }).submit(input(6), { hold: (bytes) => { charged.push(bytes); } });
+    assert.deepEqual([outputs['y']?.data, charged], [['n0', 'n2', 'n4', 'n6', 'n8', 'n10'], [0, 16, 10]]);
+  });
+
   it('ends a request whose outputs find no room', async () => {
     let held = 0;
     const hold = (bytes: number): void => {

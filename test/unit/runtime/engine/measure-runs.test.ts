@@ -10,8 +10,8 @@ const mib = 2 ** 20;
 const baseBytes = 100 * mib;
 const text: readonly TensorSpec[] = [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }];
 
-/** An engine whose runs take `taken(rows, length)` while they run, and a millisecond for each 100 elements. */
-function world(taken: (rows: number, length: number) => number, more: Partial<MeasureOptions> = {}) {
+/** An engine whose runs take `taken(rows, length)` while they run, and `slower` milliseconds for each 100 elements. */
+function world(taken: (rows: number, length: number) => number, more: Partial<MeasureOptions> = {}, slower = 1) {
   const clock = new HandClock();
   const sizes: string[] = [];
   let held = 0;
@@ -23,12 +23,12 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
       held = taken(rows, length);
       await settle();
       // Long enough to be looked at; then the memory is given back.
-      await clock.advance(Math.max(3, (rows * length) / 100));
+      await clock.advance(slower * Math.max(3, (rows * length) / 100));
       held = 0;
     },
   });
   const options: MeasureOptions = {
-    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, keeps: false, budgetBytes: 200 * mib, budgetMs: 3000, clock,
+    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, keeps: false, budgetBytes: 200 * mib, budgetMs: 3000, patienceMs: 3000, cpuMs: () => clock.monotonic(), clock,
     readBytes: () => Promise.resolve(baseBytes + held), ...more,
   };
   return { options, sizes };
@@ -38,8 +38,8 @@ describe('measureRuns', () => {
   it('finds what a row takes at each length, up to the longest that is asked for', async () => {
     const { options, sizes } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 48 });
     const { bytesOf, points } = await measureRuns(options);
-    assert.deepEqual(sizes, ['1x8', '4x8', '1x16', '4x16', '1x32', '4x32', '1x48', '4x48']);
-    assert.deepEqual(points.map(({ elements }) => elements), [8, 16, 32, 48]);
+    assert.deepEqual(sizes, ['1x4', '1x8', '1x16', '1x32', '1x48', '4x4', '4x8', '4x16', '4x32', '4x48']);
+    assert.deepEqual(points.map(({ elements }) => elements), [4, 8, 16, 32, 48]);
     assert.equal(bytesOf(10, 32), 10 * 32 * 16 * 1024 * 1.25);
   });
 
@@ -55,6 +55,21 @@ describe('measureRuns', () => {
     assert.ok(bytesOf(48, 512) > 48 * 512 ** 2 * 16 * 1024);
   });
 
+  it('measures on where most of the memory is the same at every size, and does not foretell its square', async () => {
+    // 45 MiB are unpacked weights: four times that would be over the budget.
+    const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, { maxFill: 256, maxRows: 1, budgetBytes: 127 * mib });
+    const { bytesOf } = await measureRuns(options);
+    assert.equal(sizes.at(-1), '1x256');
+    assert.ok(bytesOf(1, 22) < 60 * mib, String(bytesOf(1, 22) / mib));
+  });
+
+  it('goes on from the known size where the model does not take half of it', async () => {
+    const { options } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 32, maxRows: 1 });
+    const whole = options.engine;
+    const engine: MeasureOptions['engine'] = { run: async (batch) => (batch.parts[0]?.['x']?.dims[1] === 4 ? { parts: [{ is: 'Failed', why: 'too small' }], together: true } : whole.run(batch)) } as MeasureOptions['engine'];
+    assert.deepEqual((await measureRuns({ ...options, engine })).points.map(({ elements }) => elements), [8, 16, 32]);
+  });
+
   it('sees that memory grows faster than rows that may not run apart', async () => {
     const { options } = world((rows) => rows ** 2 * 64, { independent: false, maxRows: 1 });
     assert.ok((await measureRuns(options)).bytesOf(30_000, 8) >= 30_000 ** 2 * 64);
@@ -64,6 +79,21 @@ describe('measureRuns', () => {
     const { options } = world((rows, length) => rows * length * 4096, { independent: false, maxRows: 1 });
     const bytes = (await measureRuns(options)).bytesOf(1000, 8);
     assert.ok(bytes >= 1000 * 8 * 4096 && bytes < 2 * 1000 * 8 * 4096, String(bytes));
+  });
+
+  it('measures the same sizes on a node so busy that each run takes ten times as long', async () => {
+    const quiet = world((rows, length) => rows * length * 4096, { maxFill: 4096 });
+    await measureRuns(quiet.options);
+    const { options, sizes } = world((rows, length) => rows * length * 4096, { maxFill: 4096, patienceMs: 30_000 }, 10);
+    await measureRuns({ ...options, cpuMs: () => options.clock.monotonic() / 10 });
+    assert.deepEqual(sizes, quiet.sizes);
+  });
+
+  it('ends after its patience where the runs take hardly any CPU time', async () => {
+    const { options } = world(() => mib, { maxFill: 2 ** 17, cpuMs: () => 0 }, 10);
+    const beganMs = options.clock.monotonic();
+    await measureRuns(options);
+    assert.ok(options.clock.monotonic() - beganMs <= options.patienceMs);
   });
 
   it('knows nothing where memory cannot be read', async () => {

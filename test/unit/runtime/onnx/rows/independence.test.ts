@@ -37,6 +37,12 @@ const withRows = (...others: readonly number[]): { readonly nodes: readonly Node
   weights: [whole('first', 0), whole('others', ...others)],
 });
 
+/** n rows, as n, n - 1 and n + 1. */
+const counts = {
+  nodes: [node('Shape', ['x'], ['shape']), node('Gather', ['shape', 'first'], ['n']), node('Sub', ['n', 'unit'], ['less']), node('Add', ['n', 'unit'], ['more'])],
+  weights: [whole('first', 0), whole('unit', 1)],
+} as const;
+
 type Row = Given & { readonly name: string };
 
 const independent: readonly Row[] = [
@@ -86,6 +92,13 @@ const dependent: readonly (Row & { readonly because: RegExp })[] = [
   { name: 'a loop over something', nodes: [node('Loop', ['n', '', 'x'], ['y'], { body: { graph: { name: 'b', nodes: [node('Identity', ['c'], ['d']), node('Mul', ['v', 'v'], ['w'])], inputs: [{ name: 'i', type: 'int64', shape: [] }, { name: 'c', type: 'bool', shape: [] }, { name: 'v', type: 'float32' }], outputs: [{ name: 'd', type: 'bool', shape: [] }, { name: 'w', type: 'float32' }] } } })], weights: [scalar('n', 3)], because: /Loop .* not known/ },
   { name: 'the places of what is not zero', nodes: [node('NonZero', ['x'], ['n']), node('Cast', ['n'], ['y'], { to: int(1) })], because: /NonZero/ },
   { name: 'a number of rows that is divided by', nodes: [node('Shape', ['x'], ['s']), node('Gather', ['s', 'i'], ['g']), node('Cast', ['g'], ['c'], { to: int(1) }), node('Div', ['x', 'c'], ['y'])], weights: [scalar('i', 0)], because: /Div .* number of rows/ },
+  { name: 'a feature chosen by the number of rows', nodes: [...counts.nodes, node('Gather', ['x', 'less'], ['y'], { axis: int(1) })], weights: counts.weights, because: /Gather .* number of rows/ },
+  { name: 'a cut that begins at the number of rows', nodes: [...counts.nodes, node('Slice', ['x', 'less', 'n', 'unit'], ['y'])], weights: counts.weights, because: /Slice .* number of rows/ },
+  { name: 'a cut that ends behind the number of rows', nodes: [...counts.nodes, node('Slice', ['x', 'first', 'more', 'unit'], ['y'])], weights: counts.weights, because: /Slice .* number of rows/ },
+  { name: 'features repeated as often as there are rows', nodes: [...counts.nodes, node('Concat', ['unit', 'n', 'unit'], ['r'], { axis: int(0) }), node('Tile', ['x', 'r'], ['y'])], weights: counts.weights, because: /Tile .* number of rows/ },
+  { name: 'features widened by the number of rows', shape: ['batch', 1], nodes: [...counts.nodes, node('Concat', ['n', 'more'], ['r'], { axis: int(0) }), node('Expand', ['x', 'r'], ['e']), node('ReduceSum', ['e', 'unit'], ['y'])], weights: counts.weights, because: /Expand .* number of rows/ },
+  { name: 'a border of the number of rows', nodes: [...counts.nodes, node('Cast', ['n'], ['c'], { to: int(1) }), node('Pad', ['x', 'p', 'c'], ['y'])], weights: [...counts.weights, whole('p', 0, 0, 0, 0, 1, 1)], because: /Pad/ },
+  { name: 'places resized to the number of rows', nodes: [...counts.nodes, node('Concat', ['n', 'three', 'more'], ['r'], { axis: int(0) }), node('Resize', ['x', '', '', 'r'], ['y'])], weights: [...counts.weights, whole('three', 3)], because: /Resize/ },
   { name: 'a triangle of the rows', shape: ['batch', 4], nodes: [node('Trilu', ['x'], ['y'])], because: /Trilu/ },
   { name: 'random numbers', nodes: [node('RandomNormalLike', ['x'], ['r']), node('Add', ['x', 'r'], ['y'])], because: /RandomNormalLike .* random numbers/ },
   { name: 'weights for each row', nodes: [node('Add', ['x', 'W'], ['y'])], weights: [floats('W', [8, 3, 4])], because: /Add .* entries of its own for every row/ },
