@@ -197,7 +197,7 @@ export const revisionFields = {
   warmup: warmup.doc('What a pod does before it is ready.').optional(),
   runtime: k
     .object({
-      image: k.string({ max: 512, min: 1 }).doc('Image of the runtime.').defaultsTo("the operator's, frozen when the revision is made"),
+      image: k.string({ max: 512, min: 1 }).doc('Image of the runtime; not older than the operator.').defaultsTo("the operator's, frozen when the revision is made"),
       sidecar: k
         .object({ resources: sidecarResources.doc('Requests and limits of the sidecar container, each in place of its default: requests 10m CPU and 96Mi, limits 500m CPU and 192Mi.').optional() })
         .doc('The container that reports how the runtime is doing.')

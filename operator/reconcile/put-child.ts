@@ -86,13 +86,17 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
 }
 
 /**
- * The data of a ControllerRevision can never change: one that is there, made perhaps by an earlier operator, keeps its
- * own, and its revision is served as it was frozen.
+ * What a revision was frozen as can never change: one that is there, made perhaps by an earlier operator, keeps its data, and
+ * what its first pod learned, where this pass does not know it because no cache showed the object.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
-  const stored = recordOf(found);
-  return isSame(stored['data'], manifest['data']) || stored['data'] === undefined ? manifest : { ...manifest, data: stored['data'], revision: stored['revision'] };
+  const { data = manifest['data'], revision } = recordOf(found);
+  const kept = isSame(data, manifest['data']) ? manifest : { ...manifest, data, revision };
+  const learned = found.metadata.annotations?.[annotations.resolved];
+  const { metadata } = kept;
+  if (learned === undefined || metadata.annotations?.[annotations.resolved] !== undefined) return kept;
+  return { ...kept, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.resolved]: learned } } };
 }
 
 /**

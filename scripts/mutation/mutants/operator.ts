@@ -1,7 +1,7 @@
 /** Mutants of what the operator writes, tells and asks: apply, drift, traffic, history, Events, reports, signals. */
 import { group } from '../mutant.ts';
 
-const applying = ['test/unit/operator/children.test.ts', 'test/unit/operator/shape.test.ts', 'test/unit/operator/recent-writes.test.ts', 'test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
+const applying = ['test/unit/operator/reconcile/put-child.test.ts', 'test/unit/operator/children.test.ts', 'test/unit/operator/shape.test.ts', 'test/unit/operator/recent-writes.test.ts', 'test/unit/operator/leftovers.test.ts', 'test/unit/operator/stale-cache.test.ts', 'test/unit/operator/apply-route.test.ts', 'test/unit/operator/drift.test.ts', 'test/unit/operator/serving-pods.test.ts', 'test/unit/operator/golden-set.test.ts'];
 
 export const operatorMutants = [
   ...group(applying, [
@@ -41,6 +41,8 @@ export const operatorMutants = [
     { name: 'what is wanted is a leftover by its label', of: 'leftoversOf', from: ' || wanted.has(identityOf(object))', to: '' },
   ]),
   ...group(['test/unit/operator/traffic.test.ts'], [
+    { name: 'a selector with a key more counts as ours', of: 'isOwnSelector', from: 'Object.keys(selector).every((key) => ownKeys.has(key)) && ', to: '' },
+    { name: 'a Service that leads to another port counts as serving', of: 'portProblem', from: "target === ports.runtime || target === 'http' ? undefined :", to: 'true ? undefined :' },
     { name: 'a route that was not accepted counts as taken', of: 'trafficSeen', within: 'byRoute', from: 'if (problem !== undefined) return { shares: undefined', to: 'if (false) return { shares: undefined' },
     { name: 'a route of an older generation counts as taken', of: 'trafficSeen', within: 'conditionProblem', from: '(condition.observedGeneration ?? 0) < generation', to: 'false' },
     { name: 'pods that are not ready share the traffic', of: 'trafficSeen', within: 'servesNow', from: ' && isReady(pod)', to: '' },

@@ -72,6 +72,29 @@ export const runtimeMutants = [
     { name: 'the longest run of the warm-up is not learnt from', of: 'RunWatch', from: 'Math.max(this.#leastMs, factor * this.#longestMs)', to: 'this.#leastMs' },
     { name: 'runs under traffic raise their own limit', of: 'RunWatch', from: 'if (this.#learning) ', to: '' },
   ]),
+  ...group(['test/unit/runtime/server/routes.test.ts'], [
+    { name: 'a path with a slash at its end is unknown', of: 'findRoute', within: 'withoutSlash', from: 'return path.slice(0, end);', to: 'return path;' },
+    { name: 'another model is answered for', of: 'findRoute', within: 'checkServed', from: 'if (name !== served.name) throw', to: 'if (false) throw' },
+    { name: 'another version is answered for', of: 'findRoute', within: 'checkServed', from: 'version === undefined || version === served.version', to: 'true' },
+    { name: 'a wrong method is an unknown path', of: 'findRoute', from: 'if (allowed.length > 0) throw', to: 'if (false) throw' },
+    { name: 'a missing task is an unknown path', of: 'findRoute', from: 'if (task !== undefined) throw', to: 'if (false) throw' },
+    { name: 'errors under /v1 have the other form', of: 'errorBodyAt', from: "path === '/v1' || path.startsWith('/v1/')", to: 'false' },
+  ]),
+  ...group(['test/unit/runtime/server/http-server.test.ts'], [
+    { name: 'a drain ends while requests still come', of: 'HttpServers', from: 'Math.max(this.#arrivals.lastMs, beganMs) + quietMs', to: 'beganMs + quietMs' },
+    { name: 'a drain goes on without end while requests come', of: 'HttpServers', from: 'beganMs + mostMs', to: 'Infinity' },
+  ]),
+  ...group(['test/unit/runtime/config/access-file.test.ts', 'test/unit/runtime/sidecar/server.test.ts', 'test/integration/runtime-samples.test.ts'], [
+    { name: 'a pod without a token lets everybody in', of: 'AccessFile', from: 'token !== undefined && authorization !== undefined && isSame(authorization, bearer(token))', to: 'token === undefined || (authorization !== undefined && isSame(authorization, bearer(token)))' },
+    { name: 'anybody takes samples', of: 'debugApp', from: 'if (!isSidecar(request)) {', to: 'if (false) {' },
+    { name: 'anybody turns sampling on', of: 'debugApp', from: 'share >= 0 && share <= 1 && isSidecar(request)', to: 'share >= 0 && share <= 1' },
+    { name: 'more is sampled than the gate asks for', of: 'debugApp', from: 'Math.min(share, views.door.sampleRate)', to: 'share' },
+  ]),
+  ...group(['test/unit/runtime/tasks/embedding/tokenizer.test.ts', 'test/unit/runtime/tasks/embedding/tokenizer/*.test.ts'], [
+    { name: 'cut token ids lose their last special token', of: 'TextTokenizer', from: '[...ids.slice(0, rule.maxTokens - after.length), ...after]', to: 'ids.slice(0, rule.maxTokens)' },
+    { name: 'a cut text is longer than it may', of: 'TextTokenizer', from: 'rule.maxTokens - before.length - after.length', to: 'rule.maxTokens' },
+    { name: 'an id outside of the vocabulary is taken', of: 'TextTokenizer', from: 'ids.find((id) => id >= size)', to: 'ids.find((id) => id > size)' },
+  ]),
   ...group(['test/unit/runtime/artifact/address-guard.test.ts'], [
     { name: 'an IPv4 address inside an IPv6 one may be fetched from', of: 'isBlockedAddress', from: " || embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4'))", to: '' },
     { name: 'metadata under a prefix of its own may be fetched from', of: 'isBlockedAddress', from: ' || metadataAddresses.has(dotted(bytes.slice(12)))', to: '' },

@@ -39,16 +39,22 @@ export class DriftWorld {
   #model = '';
 
   readonly #quietMs: number;
+  readonly #runtimeImage: string;
 
-  /** @param kubeconfig its text. @param quietMs when nothing was written for so long, the operator is done */
-  constructor(kubeconfig: string, quietMs: number) {
+  /**
+   * @param kubeconfig its text. @param quietMs when nothing was written for so long, the operator is done
+   * @param runtimeImage of the operator's own
+   */
+  constructor(kubeconfig: string, quietMs: number, runtimeImage = 'runtime:1') {
     this.#quietMs = quietMs;
+    this.#runtimeImage = runtimeImage;
     this.api = new KubeApi(kubeconfig);
     this.#kubeconfig = join(this.#folder, 'config');
     writeFileSync(this.#kubeconfig, kubeconfig, { mode: 0o600 });
   }
 
-  async open(): Promise<void> {
+  /** @param seed makes what is there before the operator begins */
+  async open(seed?: () => Promise<void>): Promise<void> {
     const crd = customResourceDefinition('published');
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
     const applied = await this.api.patch(`${path}?fieldManager=test&force=true`, 'apply', crd);
@@ -56,6 +62,7 @@ export class DriftWorld {
     await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } });
     await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } });
     await eventually('models to be served', async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200, 30_000);
+    await seed?.();
     await this.#startOperator();
   }
 
@@ -118,17 +125,18 @@ export class DriftWorld {
     const watches = new Watches({ client: noted, clock: systemClock, registry, logger: silentLogger, namespace: this.namespace, onChange: (key) => queue.add(key) });
     const reconciler = new Reconciler({
       client: noted, caches: watches, reports: (uid) => this.#reportOf(watches, uid), clock: systemClock, logger: silentLogger, announce: () => {}, follow: () => {},
-      settings: { runtimeImage: 'runtime:1', settleMs: 100, serviceAddress: 'DNS' },
+      settings: { runtimeImage: this.#runtimeImage, settleMs: 100, serviceAddress: 'DNS' },
     });
     const controller = new Controller({ name: 'drift', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock: systemClock, registry, logger: silentLogger });
     const stop = new AbortController();
-    const [watching, controlling] = [watches.run(stop.signal), controller.run(stop.signal)];
+    const watching = watches.run(stop.signal);
+    await watches.whenSynced();
+    const controlling = controller.run(stop.signal);
     this.#ends.push(async () => {
       stop.abort();
       await Promise.all([watching, controlling]);
       await client.close();
     });
-    await watches.whenSynced();
   }
 
   /** All is well, and the golden set was run to its end. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { Report } from '../../../../api/report.ts';
@@ -184,6 +185,15 @@ describe('a ledger as text', () => {
     const { text } = packLedger({ from: 17, ledger }, window);
     assert.deepEqual(unpackLedger(text), { from: 17, ledger });
     assert.deepEqual(packLedger({ from: 17, ledger: Object.fromEntries(Object.entries(ledger).toReversed()) }, window).text, text);
+  });
+
+  it('of an earlier operator is read', () => {
+    const line = readFileSync(new URL('../../../fixtures/upgrade/held.jsonl', import.meta.url), 'utf8').split('\n').find((one) => one.includes('"ledger":')) ?? assert.fail('no ledger');
+    const { data } = JSON.parse(line) as { readonly data: { readonly ledger: string } };
+    const kept = unpackLedger(data.ledger);
+    // One pod of each revision, with its blocks.
+    assert.equal(Object.keys(kept?.ledger ?? {}).length, 2);
+    assert.deepEqual(packLedger(kept ?? assert.fail(), kept?.from ?? 0).text, data.ledger);
   });
 
   it('leads to the same verdicts when a sidecar counted in other buckets', () => {

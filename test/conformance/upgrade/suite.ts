@@ -1,0 +1,170 @@
+/**
+ * An upgrade of the operator: the objects of models as an earlier version left them, and this version's first passes.
+ *
+ * Owns: what must not happen to them. No pod is replaced, nothing that was frozen changes, the status goes on to say
+ *       the same, and after a write or two an object it is quiet.
+ * The objects (test/fixtures/upgrade/, one a line) are what 0.1.0 had in a real cluster when it ended, before it
+ * recorded how a revision became stable: of each child the fields that it applied, of each pod its labels.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { canonicalJson } from '../../../operator/revision.ts';
+import { DriftWorld } from '../drift/world.ts';
+import type { Answer, Json } from '../kube/api.ts';
+
+const folder = new URL('../../fixtures/upgrade/', import.meta.url);
+const plurals: Readonly<Record<string, string>> = {
+  ConfigMap: 'configmaps', ControllerRevision: 'controllerrevisions', Deployment: 'deployments', OnnxModel: 'onnxmodels',
+  Pod: 'pods', Service: 'services',
+};
+
+type Opened = { readonly kubeconfig: string; readonly close: () => Promise<void> };
+/** A model and what belongs to it. */
+type Left = { readonly title: string; readonly model: Json; readonly children: readonly Json[]; readonly pods: readonly Json[] };
+
+function leftBehind(): readonly Left[] {
+  return readdirSync(folder).toSorted().map((file) => {
+    const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
+    const objects = lines.map((line) => JSON.parse(line) as Json);
+    const [model, ...others] = objects;
+    // The gates' evidence is the gatekeeper's, who is not there in this world.
+    const evidence = `${model.metadata.name}-gates`;
+    const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
+    return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
+  });
+}
+
+/** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
+export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
+  describe(`models of an earlier operator on ${name}`, function () {
+    this.timeout(180_000);
+    const all = leftBehind();
+    let world: SeededWorld;
+    let close: () => Promise<void>;
+
+    before(async () => {
+      const server = await open();
+      close = server.close;
+      world = new SeededWorld(server.kubeconfig, 300, 'onnx-operator/runtime:9.9.9');
+      await world.open(() => world.seed(all));
+      await world.quiet(1_500, 60_000);
+    });
+    after(async () => {
+      await world?.close();
+      await close?.();
+    });
+
+    for (const { title, model, children, pods } of all) {
+      it(`keep the pods of one that is ${title}, and what they were made from`, async () => {
+        for (const object of [...children, ...pods]) {
+          const [then, now] = [world.stored(object), await world.read(object)];
+          const which = `${object.kind} ${object.metadata.name}`;
+          assert.equal(now.metadata?.uid, then.metadata.uid, `${which} is another or gone`);
+          assert.equal(canonicalJson(frozenIn(now)), canonicalJson(frozenIn(then)), which);
+        }
+      });
+
+      it(`keep what the status of one that is ${title} says`, async () => {
+        const now = (await world.read(model)).status;
+        assert.deepEqual(meaningOf(now), meaningOf(model.status));
+        // A first revision or a pinned one: an old history does not say which.
+        assert.equal(now.stable.provenance, 'Unrecorded');
+      });
+    }
+
+    it('cost a write for each object and two for a status, then none', async () => {
+      const counts = [...Map.groupBy(world.writes, (what) => what)].map(([what, { length }]) => ({ what, length }));
+      const often = counts.filter(({ what, length }) => length > (what.startsWith('status ') ? 2 : 1));
+      assert.deepEqual(often, []);
+      assert.deepEqual(world.writes.filter((what) => what.startsWith('delete ')), []);
+      const from = world.writes.length;
+      await world.quiet(1_500);
+      assert.deepEqual(world.writes.slice(from), []);
+    });
+  });
+}
+
+class SeededWorld extends DriftWorld {
+  readonly #stored = new Map<string, Json>();
+
+  async read(object: Json): Promise<Json> {
+    return (await this.api.get(this.#pathOf(object))).body;
+  }
+
+  /** As the API server had it before this operator began. */
+  stored(object: Json): Json {
+    return this.#stored.get(this.#pathOf(object));
+  }
+
+  async seed(all: readonly Left[]): Promise<void> {
+    for (const { model, children, pods } of all) {
+      const { metadata } = await this.#seedModel(model);
+      for (const child of children) await this.#seedChild(child, metadata.uid);
+      for (const pod of pods) await this.#seedPod(pod);
+    }
+  }
+
+  async #seedModel(model: Json): Promise<Json> {
+    const { apiVersion, kind, metadata: { name }, spec, status } = model;
+    const path = this.#pathOf(model);
+    const wanted = { apiVersion, kind, metadata: { name }, spec };
+    const made = accepted(await this.api.patch(`${path}?fieldManager=user`, 'apply', wanted));
+    const own = { ...status, observedGeneration: made.metadata.generation };
+    accepted(await this.api.patch(`${path}/status?fieldManager=onnx-operator`, 'merge', { status: own }));
+    return made;
+  }
+
+  async #seedChild(child: Json, uid: string): Promise<void> {
+    const path = this.#pathOf(child);
+    const ownerReferences = child.metadata.ownerReferences.map((owner: Json) => ({ ...owner, uid }));
+    const wanted = this.#here({ ...child, metadata: { ...child.metadata, ownerReferences } });
+    this.#stored.set(path, accepted(await this.api.patch(`${path}?fieldManager=onnx-operator&force=true`, 'apply', wanted)));
+  }
+
+  async #seedPod(pod: Json): Promise<void> {
+    const spec = { containers: [{ name: 'runtime', image: 'onnx-operator/runtime:0.1.0' }] };
+    this.#stored.set(this.#pathOf(pod), accepted(await this.api.post(this.path('v1', 'pods'), { ...pod, spec })));
+    const status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+    accepted(await this.api.patch(`${this.#pathOf(pod)}/status`, 'merge', { status }));
+  }
+
+  /** As it would be in this world's namespace. */
+  #here(object: Json): Json {
+    return JSON.parse(JSON.stringify(object).replaceAll('NAMESPACE', this.namespace));
+  }
+
+  #pathOf({ apiVersion, kind, metadata: { name } }: Json): string {
+    return this.path(apiVersion, plurals[kind] ?? '', name);
+  }
+}
+
+/** What must not change of an object: what its pods are made from, and what they read. */
+function frozenIn({ kind, spec, data, revision }: Json): Json {
+  switch (kind) {
+    case 'Deployment': return spec;
+    case 'ControllerRevision': return { data, revision };
+    case 'Service': return { selector: spec.selector, ports: spec.ports, clusterIP: spec.clusterIP };
+    case 'ConfigMap': return { runtime: data['runtime.json'], resolved: data['resolved.json'] };
+    default: return {};
+  }
+}
+
+/** Without the wording, and without what is new in this version. */
+function meaningOf({ phase, rollout, stable, candidate, history, conditions, replicas, readyReplicas }: Json): Json {
+  return {
+    phase, reason: rollout.reason, step: rollout.step, weight: rollout.desiredWeight, replicas, readyReplicas,
+    stable: ofRevision(stable), candidate: ofRevision(candidate), history,
+    conditions: Object.fromEntries(conditions.map(({ type, status, reason }: Json) => [type, `${status} ${reason}`])),
+  };
+}
+
+function ofRevision(revision: Json): Json {
+  if (revision === undefined) return undefined;
+  const { revision: name, generation, digest, provider, precision, ready, replicas } = revision;
+  return { name, generation, digest, provider, precision, ready, replicas };
+}
+
+function accepted({ status, body, text }: Answer): Json {
+  assert.ok(status < 300, text);
+  return body;
+}
