@@ -64,7 +64,7 @@ export const operatorMutants = [
   ...group(['test/unit/operator/reports.test.ts', 'test/unit/operator/report-*.test.ts'], [
     { name: 'a silent pod loses what it told', of: 'ReportPuller', from: 'entry.latest = { ...entry.latest, silence: pulled.reason }', to: 'delete entry.latest' },
     { name: 'a clock that is off puts counts at other times', of: 'ReportPuller', from: 'Math.abs(offMs) > clockToleranceMs', to: 'Math.abs(offMs) > Infinity' },
-    { name: 'blocks of another boot are taken for heard', of: 'ReportPuller', within: 'heardIn', from: 'before?.bootId === bootId ? before.seq : 0', to: 'before?.seq ?? 0' },
+    { name: 'another boot is asked from where the old one was heard', of: 'ReportPuller', from: 'else delete entry.heard;', to: 'else entry.heard = heard;' },
     { name: 'a report is read without a limit', of: 'createReportClient', within: 'read', from: 'readBounded(response, reportLimitBytes)', to: 'readBounded(response, 2 ** 40)' },
     { name: 'a report expands without a limit', of: 'createReportClient', within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
   ]),
