@@ -68,7 +68,7 @@ export const operatorMutants = [
     { name: 'a report is read without a limit', of: 'createReportClient', within: 'read', from: 'readBounded(response, reportLimitBytes)', to: 'readBounded(response, 2 ** 40)' },
     { name: 'a report expands without a limit', of: 'createReportClient', within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
   ]),
-  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/telling*.test.ts'], [
+  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/follow.test.ts'], [
     { name: 'what is only read in the status becomes an Event', of: 'announceTo', from: "if (kind === 'Silent') return;", to: '' },
     { name: 'a given up candidate is no warning', of: 'announceTo', from: "next.phase === 'Failed' ? 'Warning' : reasons[reason]", to: 'reasons[reason]' },
     { name: 'a model is followed closely at rest', of: 'followWith', from: "isClose ? 'rollout' : 'rest'", to: "'rollout'" },
