@@ -7,9 +7,10 @@
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../api/errors.ts';
+import { AppError } from '../api/errors.ts';
 import { present } from '../api/present.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { flagProblem } from '../lib/flags.ts';
 
 export type LocalConfig = {
   /** Where the kubeconfig is written; absent: into the data folder. */
@@ -70,7 +71,7 @@ function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: 
   try {
     return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'command line', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'command line', problem: flagProblem(error) });
   }
 }
 

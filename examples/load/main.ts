@@ -8,13 +8,14 @@
  */
 import '../../scripts/node-guard.cjs';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../../api/errors.ts';
+import { AppError } from '../../api/errors.ts';
 import { plural } from '../../api/text.ts';
 import { formatDurationMs, parseDurationMs } from '../../api/units.ts';
 import { quantile } from '../../bench/support/load.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { print } from '../client/command-line.ts';
 import { Traffic } from '../demo/traffic.ts';
 import { questionFor } from './question.ts';
@@ -97,7 +98,7 @@ function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options;
   try {
     return parseArgs({ options, allowPositionals: true });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'load', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'load', problem: flagProblem(error) });
   }
 }
 
