@@ -36,7 +36,8 @@ that runs pods as processes, a router for Services, and the operator. Prints one
   --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the end)
   --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
-  --no-operator         without the operator, to run it apart
+  --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address ClusterIP",
+                        because names of Services are not resolved on this machine
   --log-level LEVEL     debug, info, warn or error (default: info)
   --help
 

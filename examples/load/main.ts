@@ -25,7 +25,8 @@ const help = `Usage: npm run load -- URL [options]
 Sends one and the same request over and over to a served model: a text to /v1/embeddings where the model has that task, else
 a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and says how many were answered and how fast.
 
-  URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed
+  URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed.
+                   For a model in a cluster: "kubectl port-forward service/NAME 8080", then http://localhost:8080
   --model NAME     its name (default: the first that the server lists)
   --text TEXT      the text for an encoder (default: "dialog")
   --for DURATION   how long, at most an hour (default: 5m)
