@@ -5,6 +5,7 @@
  * Rule:  a pause holds back progress, never the way back: gates go on failing while a rollout is held.
  * Pure.
  */
+import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
 import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostForMs, podsOf, readingOf, stepsOf, weightNow, type At, type Why } from './decisions.ts';
 import type { Step } from './plan.ts';
@@ -228,7 +229,8 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
   const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
-  const has = isAlone ? `${state.candidate} serves alone` : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
-  const message = `${has} ${wayOut[state.why](state)}`;
+  const has = isAlone ? `${state.candidate} serves alone, for ${state.stable} has no ready pod, and stays paused` : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
+  const idle = state.why === 'Undecided' ? noRequests(state.candidate, readingOf(state, seen), now - state.window * blockSeconds * 1000) : undefined;
+  const message = `${has} ${wayOut[state.why](state)}${idle === undefined ? '' : `; ${idle}`}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
 }

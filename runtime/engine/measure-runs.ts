@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
-import { runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint } from './run-memory.ts';
+import { foresee, noiseBytes, runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint, type Sighting } from './run-memory.ts';
 import type { TensorSpec } from './signature.ts';
 import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
@@ -45,13 +45,15 @@ const lookMs = 2;
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** Less may be the garbage of others. */
-const noiseBytes = 8 * 2 ** 20;
+/** Less may be the scheduler's. */
+const noiseMs = 5;
 /** Powers up to this are those of memory that grows as rows do, with noise. */
 const linearPower = 1.2;
 
 /** `ms` is the run's cost: CPU time, or time where the process did something else besides. */
-type Measured = { readonly bytes: number; readonly ms: number; readonly waitedMs: number; readonly elements: number };
+type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
+type Measured = Cost & { readonly elements: number };
+type SizeOfOneRow = { readonly fill: number; readonly one: Measured };
 
 /** Never rejects for a run that the model refuses; @throws what the engine throws when a worker is lost */
 export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
@@ -65,16 +67,43 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
 }
 
 /** One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused. */
-async function sizesOfOneRow(world: World): Promise<readonly { readonly fill: number; readonly one: Measured }[]> {
-  const sizes: { readonly fill: number; readonly one: Measured }[] = [];
+async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
+  const sizes: SizeOfOneRow[] = [];
+  const half = await measureHalf(world);
+  if (half !== undefined) sizes.push(half);
   for (const fill of fillsOf(world)) {
     const before = sizes.at(-1)?.one;
-    const one: Measured | undefined = before === undefined || affords(world, before, 4) ? await measure(world, fill, 1) : undefined;
+    const one: Measured | undefined = before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1) ? await measure(world, fill, 1) : undefined;
     // A model whose shapes are fixed has one size.
     if (one === undefined || before?.elements === one.elements) break;
     sizes.push({ fill, one });
   }
   return sizes;
+}
+
+/**
+ * Half of the size that the model is known to take, if it takes it: two sizes tell what grows from what does not, so that the
+ * next ones can be foreseen. Without it a small model that unpacks 45 MiB of weights in each run seems to need 180 MiB
+ * for twice the text.
+ */
+async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
+  const fill = Math.floor(world.fill / 2);
+  const one = fill < 1 ? undefined : await measure(world, fill, 1);
+  return one === undefined ? undefined : { fill, one };
+}
+
+function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
+  const of = (key: keyof Cost, noise: number): number => foresee(rising(sizes, key), fill, noise);
+  return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
+}
+
+/** No larger size is cheaper than a smaller one: that is noise. */
+function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
+  let value = 0;
+  return sizes.map(({ fill, one }) => {
+    value = Math.max(value, one[key]);
+    return { size: fill, value };
+  });
 }
 
 /** Memory for each row of a run with several; that of one row where several are too many to be tried. */
@@ -93,7 +122,7 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[
 type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** Whether a run of `times` the cost of one that ran is within the budgets. */
-function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Measured, times: number): boolean {
+function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Cost, times: number): boolean {
   const inTime = cpuMs() < endCpuMs && clock.monotonic() + waitedMs * times <= endMs;
   return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }

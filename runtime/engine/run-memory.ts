@@ -3,8 +3,8 @@
  *
  * Owns:  the estimate, which errs upwards. The size of a run is its rows and the elements of one row, all inputs together.
  * Pure.
- * Read:  between measured sizes it is a straight line, beyond the largest it grows with the square: nothing common
- *        grows faster (attention over a text, or over the patches of a picture, does).
+ * Read:  between measured sizes it is a straight line. Beyond the largest, what grew between the measured sizes grows with
+ *        the square: nothing common grows faster (attention over a text, or over the patches of a picture, does).
  */
 
 /** One measured size. */
@@ -26,6 +26,9 @@ export type RunMemory = {
 
 /** What one run takes differs from the next: buffers are reused or not, the garbage of others is there or not. */
 const margin = 1.25;
+
+/** Less growth than this between two sizes may be hidden by the garbage of others. */
+export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
 
@@ -67,9 +70,33 @@ function along(points: readonly RunPoint[], elements: number, key: 'oneBytes' | 
   const above = points.findIndex((point) => point.elements >= elements);
   const last = points.at(-1);
   if (last === undefined) return 0;
-  if (above < 0) return last[key] * (elements / Math.max(1, last.elements)) ** 2;
+  if (above < 0) return foresee(points.map((point) => ({ size: point.elements, value: point[key] })), elements, noiseBytes);
   const upper = points[above] ?? last;
   const lower = points[above - 1];
   if (lower === undefined || upper.elements === lower.elements) return upper[key];
   return lower[key] + ((upper[key] - lower[key]) * (elements - lower.elements)) / (upper.elements - lower.elements);
+}
+
+/** What was measured at one size: bytes or milliseconds. */
+export type Sighting = { readonly size: number; readonly value: number };
+
+/**
+ * An upper bound for a size beyond the measured ones, for what grows with the square at most.
+ *
+ * A part of it may not grow at all: weights that each run unpacks. A quantity a + b * size + c * size ** 2 is, drawn over the
+ * square of the size, never above the line through two of its points. Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8;
+ * growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
+ *
+ * @param sightings smallest size first, values that do not fall; one alone may have no part that does not grow
+ * @param noise growth that may not have been seen
+ */
+export function foresee(sightings: readonly Sighting[], size: number, noise: number): number {
+  const first = sightings[0];
+  const last = sightings.at(-1);
+  if (first === undefined || last === undefined) return 0;
+  const whole = last.value * (size / Math.max(1, last.size)) ** 2;
+  if (size <= last.size || last.size <= first.size) return whole;
+  const growth = Math.max(last.value - first.value, Math.min(last.value, noise));
+  const times = (size ** 2 - last.size ** 2) / (last.size ** 2 - first.size ** 2);
+  return Math.min(whole, last.value + growth * times);
 }

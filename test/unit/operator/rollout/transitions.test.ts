@@ -191,6 +191,14 @@ describe('a rollout', () => {
     });
   }
 
+  it('says in a wait for its gates that no requests came, and in any pause why it serves alone', () => {
+    const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
+    const idle = decide(paused('Undecided'), { ...healthy, gates: reading({ idle: true }) }, plan, window * 20_000 + 180_000);
+    assert.match(idle.message, /until its gates are decided or spec\.rollout\.resumeStep is b+\/1; no requests came to b+ in 3 min/);
+    const lost = decide({ ...paused('Undecided'), ...away }, { ...healthy, ...alone }, plan, t0 + 60_000);
+    assert.match(lost.message, /^b+ serves alone, for a+ has no ready pod, and stays paused until its gates are decided/);
+  });
+
   it('says beside the counts that nothing may come', () => {
     const plan = rolloutPlanOf({ replicas: 4, rollout: { strategy: 'Canary' }, traffic: { router: 'HTTPRoute' } }, 10_000);
     const { next, message } = decide(analyzing, { ...healthy, traffic: { shares: undefined, problem: 'the Gateway is gone', reverts: 0 } }, plan, t0);

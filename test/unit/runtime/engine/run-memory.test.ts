@@ -11,6 +11,7 @@ const rows: readonly { readonly name: string; readonly rows: number; readonly el
   { name: 'is a straight line between two sizes', rows: 8, elements: 15, want: 2500 },
   { name: 'is never less than the smallest size', rows: 1, elements: 1, want: 500 },
   { name: 'grows with the square beyond the largest size', rows: 1, elements: 200, want: 100_000 },
+  { name: 'is a little more than the largest size just beyond it', rows: 1, elements: 21, want: 1103 },
 ];
 
 describe('runMemory', () => {
@@ -22,6 +23,21 @@ describe('runMemory', () => {
       const { bytesOf } = runMemory(measured);
       assert.ok(bytesOf(size + more, elements + longer) >= bytesOf(size, elements));
     }));
+  });
+
+  it('is never less beyond the measured sizes than what a quantity with a fixed, a linear and a square part takes', () => {
+    const part = fc.integer({ min: 0, max: 1e8 });
+    fc.assert(fc.property(fc.tuple(part, part, part), fc.integer({ min: 2, max: 500 }), fc.integer({ min: 1, max: 5000 }), ([fixed, linear, square], largest, further) => {
+      const bytes = (elements: number): number => fixed + linear * elements + square * elements ** 2;
+      const seen = [largest / 2, largest].map((elements) => ({ elements, oneBytes: bytes(elements), rowBytes: 0 }));
+      assert.ok(runMemory(seen).bytesOf(1, largest + further) >= bytes(largest + further));
+    }));
+  });
+
+  it('does not take what each run unpacks for what grows with the text', () => {
+    const mib = 2 ** 20;
+    const seen = [{ elements: 12, oneBytes: 45 * mib, rowBytes: 45 * mib }, { elements: 24, oneBytes: 46 * mib, rowBytes: 46 * mib }];
+    assert.ok(runMemory(seen).bytesOf(1, 66) < 160 * mib);
   });
 
   it('follows rows that may not run apart by their own power', () => {
