@@ -35,10 +35,16 @@ export type HttpServerLimits = {
 export async function serveHttp(app: RequestListener, address: string, port: number, limits: HttpServerLimits = {}): Promise<HttpServer> {
   const { keepAliveMs, maxConnections } = limits;
   const idle = keepAliveMs === undefined ? {} : { keepAliveTimeout: keepAliveMs };
-  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, ...idle }, app);
+  const connections = new Connections({ maxConnections: maxConnections ?? Number.MAX_SAFE_INTEGER, spare: spareConnections });
+  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, requireHostHeader: false, ...idle }, (request, response) => {
+    if (!connections.isOver(request.socket)) app(request, response);
+  });
+  server.on('checkExpectation', (request, response) => {
+    if (!connections.isOver(request.socket)) response.writeHead(417, { connection: 'close' }).end();
+  });
   // Node sets another time-out once the answer is out; until then it would hold the answer for ever.
   server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
-  if (maxConnections !== undefined) new Connections({ maxConnections, spare: spareConnections }).watch(server);
+  connections.watch(server);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => reject(
       error.code === 'EADDRINUSE'

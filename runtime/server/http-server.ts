@@ -3,7 +3,7 @@
  *
  * Owns:   http.Server objects, one for each address, and their connections.
  * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
- *         connections (lib/connections.ts says which go first), 16 requests under way on each; idle ones are kept for
+ *         connections (lib/connections.ts says which go first), 16 requests under way on each, one more is refused; idle ones are kept for
  *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use. A client that
  *         breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in transfers.ts.
  * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
@@ -128,18 +128,19 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
   connections.watch(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (connections.isOver(request.socket)) return;
     latest.set(request.socket, response);
     // A client that leaves in the middle of its answer; unheard, it would end the process.
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
+    if (connections.underWay(request.socket) > maxPipelined) refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
     // Node itself would refuse this, and without a word.
-    if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
-    else if (connections.underWay(request.socket) <= maxPipelined) void handler(request, response);
-    else refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
+    else if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+    else void handler(request, response);
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
+    if (!connections.isOver(request.socket)) refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -197,7 +198,7 @@ function pathOfBroken(last: ServerResponse | undefined): string {
 
 /** @param path of the request that did not come whole; what is not HTTP has none */
 function faultOf(error: NodeJS.ErrnoException, path: string): string {
-  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is not an HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
   const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }

@@ -36,7 +36,7 @@ export const operatorMutants = [
     { name: 'a changed manifest waits for the refusal of another', of: 'RecentWrites', from: 'known.of === of && nowMs < known.untilMs ? known', to: 'nowMs < known.untilMs ? known' },
     { name: 'a child is deleted twice', of: 'RecentWrites', from: 'if (uid !== undefined) this.#deleted.add(uid);', to: '' },
     { name: 'what the server rounded is written again after a change elsewhere', of: 'dueOf', from: 'isApplied(manifest, known, before?.answer)', to: 'isApplied(manifest, known)' },
-    { name: 'an orphan of the model is not adopted', of: 'putChild', within: 'findOwn', from: " || isOrphanOf(found, model?.name ?? '')", to: '' },
+    { name: 'an orphan of the model is not adopted', of: 'putChild', within: 'findOwn', from: ' || isStripped(found, model?.name)', to: '' },
     { name: 'a frozen template is written over', of: 'putChild', within: 'withStoredData', from: "manifest.kind !== 'ControllerRevision' || ", to: "manifest.kind === 'ControllerRevision' || " },
     { name: 'what is wanted is a leftover by its label', of: 'leftoversOf', from: ' || wanted.has(identityOf(object))', to: '' },
   ]),

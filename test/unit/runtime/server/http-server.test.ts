@@ -28,6 +28,56 @@ describe('HttpServers', () => {
     await servers.close();
   });
 
+  const floods: readonly { readonly name: string; readonly request: string }[] = [
+    { name: 'requests', request: 'GET / HTTP/1.1\r\nhost: x\r\n\r\n' },
+    { name: 'requests without a host', request: 'GET / HTTP/1.1\r\n\r\n' },
+    { name: 'requests that expect something unknown', request: 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n' },
+  ];
+  for (const { name, request } of floods) {
+    it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
+      const responses = new Set<ServerResponse>();
+      const servers = await listen(async (_request, response) => { responses.add(response); });
+      const socket = connect(servers.port, '127.0.0.1');
+      socket.on('error', () => {}).resume().write(request.repeat(1000));
+      await once(socket, 'close');
+      assert.ok(responses.size <= 32, `${responses.size} requests were handled`);
+      assert.equal(servers.connections, 0);
+      await servers.close();
+    });
+  }
+
+  it('tells every answer that its connection has gone, those behind the first as well', async () => {
+    let open = 0;
+    const came = Promise.withResolvers<void>();
+    const gone = Promise.withResolvers<void>();
+    const servers = await listen(async (_request, response) => {
+      open += 1;
+      if (open === 3) came.resolve();
+      response.on('close', () => {
+        open -= 1;
+        if (open === 0) gone.resolve();
+      });
+      if (open > 1) response.end('behind the first');
+    });
+    const socket = connect(servers.port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(3));
+    await came.promise;
+    socket.destroy();
+    await gone.promise;
+    assert.equal(open, 0);
+    await servers.close();
+  });
+
+  it('tells a connection with a few requests too many, behind the answers before it', async () => {
+    const servers = await listen(async (_request, response) => { setImmediate(() => response.end('ok')); });
+    const socket = connect(servers.port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); }).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20));
+    await once(socket, 'close');
+    assert.deepEqual([text.split('200 OK').length - 1, text.split('429 Too Many').length - 1], [16, 1]);
+    await servers.close();
+  });
+
   describe('quiet', () => {
     const bounds = { quietMs: 5000, mostMs: 50_000 };
     async function draining(hurry?: AbortSignal) {
@@ -159,7 +209,7 @@ describe('HttpServers, of clients that break the rules', () => {
     const { socket, text } = call(servers.port);
     socket.write(post + brokenBody);
     await once(socket, 'end');
-    assert.match(text(), /^HTTP\/1\.1 400 .*"this is no HTTP request: /s);
+    assert.match(text(), /^HTTP\/1\.1 400 .*"this is not an HTTP request: /s);
     assert.equal(servers.connections, 1);
     await clock.advance(5000);
     await left.promise;

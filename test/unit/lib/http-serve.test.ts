@@ -1,0 +1,24 @@
+/** What clients of the small server may hold. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { serveHttp } from '../../../lib/http-serve.ts';
+
+describe('serveHttp', () => {
+  const floods: readonly { readonly name: string; readonly request: string }[] = [
+    { name: 'requests', request: 'GET / HTTP/1.1\r\nhost: x\r\n\r\n' },
+    { name: 'requests without a host', request: 'GET / HTTP/1.1\r\n\r\n' },
+    { name: 'requests that expect something unknown', request: 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n' },
+  ];
+  for (const { name, request } of floods) {
+    it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
+      let handled = 0;
+      const server = await serveHttp(() => { handled += 1; }, '127.0.0.1', 0);
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => {}).resume().write(request.repeat(1000));
+      await once(socket, 'close');
+      assert.ok(handled <= 32, `${handled} requests were handled`);
+      await server.close(0);
+    });
+  }
+});
