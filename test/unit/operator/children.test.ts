@@ -232,7 +232,7 @@ function withLess(spec: unknown): object {
 describe('what the API server makes of an apply', () => {
   it('counts as wanted: no second write, and a later change by somebody else is put back', async () => {
     const stage = new Stage();
-    stage.cluster.put(given.spec());
+    stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
     const rounded = (object: Stored): Stored => (object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object);
     const { apply } = stage.cluster.client;
     Object.assign(stage.cluster.client, {
