@@ -19,7 +19,7 @@ export const codes = {
 
   // ── the Kubernetes API, as a client sees it ──
   /** The kind is that of the status (operator/kube/kube-error.ts); `afterMs` is what the server asked to wait. */
-  KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) => `the API server answered ${p.status} ${p.reason}${p.request === undefined ? '' : ` to ${p.request}`}: ${p.message}` },
+  KUBE_STATUS: { kind: 'transient', say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) => `the API server answered ${p.status}${p.reason === '' ? '' : ` ${p.reason}`}${p.request === undefined ? '' : ` to ${p.request}`}: ${p.message}` },
   KUBE_ANSWER_UNUSABLE: { kind: 'transient', say: (p: { request: string; problem: string }) => `the API server's answer to ${p.request} cannot be used: ${p.problem}` },
   KUBE_WATCH_SILENT: { kind: 'transient', say: (p: { type: string; silentMs: number }) => `the watch of ${p.type} said nothing for ${p.silentMs} ms and is taken for dead` },
   LEADERSHIP_LOST: { kind: 'waiting', say: () => 'this replica no longer leads; the one that does will go on' },

@@ -5,7 +5,8 @@
  * Errors: BAD_FLAG that names the flag at fault.
  */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
-import { AppError, messageOf } from '../api/errors.ts';
+import { AppError } from '../api/errors.ts';
+import { flagProblem } from '../lib/flags.ts';
 
 export const clusterFlags = {
   kubeconfig: { type: 'string' },
@@ -24,7 +25,7 @@ export function parseFlags<const O extends ParseArgsOptionsConfig>(command: stri
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: command, problem: messageOf(error) }, { cause: error });
+    throw new AppError('BAD_FLAG', { flag: command, problem: flagProblem(error) }, { cause: error });
   }
 }
 

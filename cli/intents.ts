@@ -44,7 +44,7 @@ export const promote: Intent = (model, { revision }) => {
   if (typeof target !== 'string') return target;
   const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
   // It may have failed a moment ago, and whoever typed this not know it.
-  if (wasRefused && revision === undefined) return refuse(`${target} was given up (${standing.message}): "retry" tries it again; to promote it nevertheless name it with --revision ${target}`);
+  if (wasRefused && revision === undefined) return refuse(`${givenUpWords(target, standing.message)}. To promote it nevertheless, name it with --revision ${target}`);
   const asked = askedBefore(model, target, wasRefused);
   if (asked !== undefined) return asked;
   const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
@@ -65,12 +65,17 @@ export const abort: Intent = (model, { revision }) => {
   const { rollout = {} } = model.spec;
   const target = targetOf(standing, revision);
   if (typeof target !== 'string') return target;
-  if (standing.stage === 'GivenUp') return nothing(`${target} was given up already: ${standing.message}`);
+  if (standing.stage === 'GivenUp') return nothing(givenUpWords(target, standing.message));
   if (standing.stage === 'Leaving' || rollout.abortRevision === target) return nothing(`${target} is being taken back already`);
   const set = { abortRevision: target, ...without(rollout, 'promoteRevision', target), ...(rollout.resumeStep?.startsWith(`${target}/`) === true ? { resumeStep: null } : {}) };
   const serving = standing.stable === undefined ? 'nothing else serves' : `${standing.stable} serves`;
   return patch(model, set, `${target} is given up, ${serving}; "retry" tries it again`);
 };
+
+/** The status's own message says what was given up, why, and that "retry" tries it again: it is not said twice. */
+function givenUpWords(target: string, message: string): string {
+  return message.includes(`${target} was given up`) ? message : `${target} was given up ("retry" tries it again): ${message}`;
+}
 
 /** A revision that was given up gets another try. */
 export const retry: Intent = (model, { revision, token }) => {

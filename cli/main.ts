@@ -50,7 +50,7 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
     return name === undefined ? exitCodes.usage : exitCodes.ok;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there is ${Object.keys(commands).join(', ')}` });
+  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `unknown command; available commands: ${Object.keys(commands).join(', ')}` });
   try {
     return await command.main(rest, write, stop, terminal());
   } catch (error) {

@@ -46,7 +46,7 @@ function documentsOf(path: string): unknown[] {
   }
   return [...parseAllDocuments(text)].map((document) => {
     const [problem] = document.errors;
-    if (problem !== undefined) throw wrong(path, `is no YAML: ${problem.message.split('\n')[0] ?? ''}`);
+    if (problem !== undefined) throw wrong(path, `is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
     return document.toJS() as unknown;
   });
 }
@@ -61,7 +61,7 @@ function gatesOf(value: unknown): GatesSpec {
   if (value === undefined) return {};
   const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'alpha', 'minRequests']);
   const { latency, errors, quality, alpha, minRequests } = gates;
-  if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is no whole number');
+  if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is not a whole number');
   return {
     ...(latency === undefined ? {} : { latency: list(latency, `${at}.latency`).map(latencyOf) }),
     ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max'] }) }),
@@ -108,12 +108,12 @@ function isObject(value: unknown): value is Fields {
 }
 
 function object(value: unknown, at: string): Fields {
-  if (!isObject(value)) throw field(at, 'is no object');
+  if (!isObject(value)) throw field(at, 'is not an object');
   return value;
 }
 
 function list(value: unknown, at: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw field(at, 'is no list');
+  if (!Array.isArray(value)) throw field(at, 'is not a list');
   return value;
 }
 

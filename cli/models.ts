@@ -93,7 +93,7 @@ async function list(cluster: Cluster, ref: ModelRef, signal: AbortSignal | undef
   const path = pathOf(ref);
   const answer = await cluster.document({ path, query: { fieldSelector: `metadata.name=${ref.name}` }, signal, silentMs: answerWithinMs });
   const { items, metadata } = isRecord(answer) ? answer : {};
-  if (!Array.isArray(items) || !isRecord(metadata) || typeof metadata['resourceVersion'] !== 'string') throw unusable(path, 'it is no list');
+  if (!Array.isArray(items) || !isRecord(metadata) || typeof metadata['resourceVersion'] !== 'string') throw unusable(path, 'it is not a list');
   if (items.length === 0) throw gone(ref, 'does not exist');
   return { model: modelOf(items[0], path), version: metadata['resourceVersion'] };
 }
@@ -137,9 +137,9 @@ function parsed(line: string, path: string): Record<string, unknown> {
   try {
     event = JSON.parse(line);
   } catch (error) {
-    throw unusable(path, 'an event is no JSON', error);
+    throw unusable(path, 'an event is not JSON', error);
   }
-  if (!isRecord(event)) throw unusable(path, 'an event is no object');
+  if (!isRecord(event)) throw unusable(path, 'an event is not an object');
   return event;
 }
 
@@ -153,7 +153,7 @@ function versionOf(object: unknown, path: string): string {
 /** What the server holds passed the schema of the kind; only what the schema does not cover is looked at here. */
 function modelOf(value: unknown, path: string): OnnxModel {
   const { metadata } = isRecord(value) ? value : {};
-  if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || typeof metadata['generation'] !== 'number') throw unusable(path, `it is no ${api.kind}`);
+  if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || typeof metadata['generation'] !== 'number') throw unusable(path, `it is not an ${api.kind}`);
   return value as OnnxModel;
 }
 

@@ -43,7 +43,7 @@ function read(object: unknown): readonly Remembered[] {
 export function namedRevision(all: readonly Remembered[], asked: string, flag: string): Remembered {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag, problem });
   const known = all.length === 0 ? 'none is remembered' : `there are ${all.map(({ revision }) => revision).join(', ')}`;
-  if (!/^[0-9a-f]{4,10}$/.test(asked)) throw wrong(`'${asked.slice(0, 80)}' is no revision, four to ten hex digits; ${known}`);
+  if (!/^[0-9a-f]{4,10}$/.test(asked)) throw wrong(`'${asked.slice(0, 80)}' is not a revision, four to ten hex digits; ${known}`);
   const fitting = all.filter(({ revision }) => revision.startsWith(asked));
   const [one] = fitting;
   if (one === undefined) throw wrong(`no revision ${asked} is remembered; ${known}`);

@@ -95,7 +95,7 @@ function parse(argv: readonly string[]) {
 function looksOf({ all, every, settle }: { readonly all: boolean; readonly every?: string | undefined; readonly settle: string }): LookPlan {
   const seconds = (flag: string, text: string, least: number): number => {
     const ms = parseDurationMs(text);
-    if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no duration of at least ${least}s` });
+    if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
     return ms / 1000;
   };
   return { all, settleSeconds: seconds('--settle', settle, 0), ...(every === undefined ? {} : { everySeconds: seconds('--every', every, 1) }) };

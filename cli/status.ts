@@ -36,7 +36,7 @@ export async function status(argv: readonly string[], write: (text: string) => v
   }
   const name = onlyName(positionals);
   const { output } = values;
-  if (output !== 'text' && output !== 'json') throw new AppError('BAD_FLAG', { flag: '--output', problem: `'${output.slice(0, 80)}' is no format: there are text and json` });
+  if (output !== 'text' && output !== 'json') throw new AppError('BAD_FLAG', { flag: '--output', problem: `'${output.slice(0, 80)}' is not a format; available formats: text, json` });
   const cluster = await openCluster(values);
   const picture = pictureOf(await getModel(cluster, { name, namespace: values.namespace ?? cluster.namespace }, stop));
   write(output === 'json' ? `${JSON.stringify(picture, undefined, 2)}\n` : pictureText(picture, { now: systemClock.now(), width: terminal.columns(), paint: terminal.paint }));

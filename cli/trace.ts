@@ -100,9 +100,9 @@ class LineReader {
     try {
       value = JSON.parse(text);
     } catch {
-      throw this.#wrong(line, `is no JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
+      throw this.#wrong(line, `is not JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#wrong(line, 'is no JSON object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#wrong(line, 'is not a JSON object');
     return value as Readonly<Record<string, unknown>>;
   }
 

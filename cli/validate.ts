@@ -66,7 +66,7 @@ export function judge(document: ManifestDocument): readonly Judged[] {
   if (problem !== undefined) {
     // A folder may hold templates of others; what names our kind is ours to mend.
     if (!text.includes(api.kind)) return [{ ...at, outcome: 'Skipped', why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`, findings: [] }];
-    return [{ ...at, outcome: 'Invalid', findings: [{ severity: 'error', path: '', message: `is no YAML: ${problem.message}`, line: problem.line }] }];
+    return [{ ...at, outcome: 'Invalid', findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }] }];
   }
   return judgeValue(value, '', document);
 }

@@ -106,6 +106,6 @@ function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Out
 
 export function timeoutOf(text: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined || ms < 1000 || ms > longestMs) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: `'${text.slice(0, 80)}' is no duration from 1s to 24h, such as 90s or 10m` });
+  if (ms === undefined || ms < 1000 || ms > longestMs) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: `'${text.slice(0, 80)}' is not a duration from 1s to 24h, such as 90s or 10m` });
   return ms;
 }

@@ -7,9 +7,10 @@
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../api/errors.ts';
+import { AppError } from '../api/errors.ts';
 import { present } from '../api/present.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { flagProblem } from '../lib/flags.ts';
 
 export type LocalConfig = {
   /** Where the kubeconfig is written; absent: into the data folder. */
@@ -35,7 +36,8 @@ that runs pods as processes, a router for Services, and the operator. Prints one
   --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the end)
   --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
-  --no-operator         without the operator, to run it apart
+  --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address ClusterIP",
+                        because names of Services are not resolved on this machine
   --log-level LEVEL     debug, info, warn or error (default: info)
   --help
 
@@ -70,7 +72,7 @@ function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: 
   try {
     return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'command line', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'command line', problem: flagProblem(error) });
   }
 }
 

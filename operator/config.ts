@@ -7,10 +7,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../api/errors.ts';
+import { AppError } from '../api/errors.ts';
 import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { flagProblem } from '../lib/flags.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
@@ -86,7 +87,7 @@ function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: 
   try {
     return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'command line', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'command line', problem: flagProblem(error) });
   }
 }
 

@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import { annotations } from '../api/names.ts';
-import { parseQuantity } from '../api/quantities.ts';
+import { nanosOf, parseQuantity } from '../api/quantities.ts';
 import { isRecord } from '../api/record.ts';
 import { isSame } from '../lib/json.ts';
 import type { KubeObject } from './kube/object.ts';
@@ -110,9 +110,13 @@ function isDefaulted(field: string, name: string): boolean {
   return (field === 'fieldRef' && name === 'apiVersion') || (field === 'resourceFieldRef' && name === 'divisor');
 }
 
-function sameQuantity(a: unknown, b: unknown): boolean {
-  const [first, second] = [amountOf(a), amountOf(b)];
-  return first !== undefined && first === second;
+/** The server keeps billionths, and of requests and limits thousandths: it rounds up what is finer. */
+function sameQuantity(live: unknown, wanted: unknown): boolean {
+  const [first, second] = [amountOf(live), amountOf(wanted)];
+  if (first === undefined || second === undefined) return false;
+  if (first === second) return true;
+  const [kept, asked] = [nanosOf(String(live)), nanosOf(String(wanted))];
+  return kept !== undefined && asked !== undefined && (kept === asked || kept === ((asked + 999_999n) / 1_000_000n) * 1_000_000n);
 }
 
 function amountOf(value: unknown): number | undefined {

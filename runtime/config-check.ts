@@ -46,16 +46,16 @@ function readField(field: Field, value: unknown, where: string): unknown {
 
 export function text(rule: { readonly pattern?: RegExp; readonly what?: string; readonly maxLength?: number } = {}): Check<string> {
   return (value, where) => {
-    if (typeof value !== 'string') throw wrong(where, `${shown(value)} is no text`);
+    if (typeof value !== 'string') throw wrong(where, `${shown(value)} is not text`);
     if (value.length > (rule.maxLength ?? 4096)) throw wrong(where, `is longer than ${rule.maxLength ?? 4096} characters`);
-    if (rule.pattern?.test(value) === false) throw wrong(where, `${shown(value)} is no ${rule.what ?? `text of the form ${rule.pattern.source}`}`);
+    if (rule.pattern?.test(value) === false) throw wrong(where, `${shown(value)} is not a ${rule.what ?? `text of the form ${rule.pattern.source}`}`);
     return value;
   };
 }
 
 export function integer(least: number, most: number): Check<number> {
   return (value, where) => {
-    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) throw wrong(where, `${shown(value)} is no integer from ${least} to ${most}`);
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) throw wrong(where, `${shown(value)} is not an integer from ${least} to ${most}`);
     return value as number;
   };
 }
@@ -63,7 +63,7 @@ export function integer(least: number, most: number): Check<number> {
 /** A number that JSON can write, from `least` to `most`. */
 export function number(least: number, most: number): Check<number> {
   return (value, where) => {
-    if (typeof value !== 'number' || !(value >= least && value <= most)) throw wrong(where, `${shown(value)} is no number from ${least} to ${most}`);
+    if (typeof value !== 'number' || !(value >= least && value <= most)) throw wrong(where, `${shown(value)} is not a number from ${least} to ${most}`);
     return value;
   };
 }
@@ -76,14 +76,14 @@ export const flag: Check<boolean> = (value, where) => {
 export function oneOf<const T extends string | number>(...choices: readonly T[]): Check<T> {
   return (value, where) => {
     const found = choices.find((choice) => choice === value);
-    if (found === undefined) throw wrong(where, `${shown(value)} is none of ${choices.join(', ')}`);
+    if (found === undefined) throw wrong(where, `${shown(value)} is not one of ${choices.join(', ')}`);
     return found;
   };
 }
 
 export function list<T>(check: Check<T>, most: number, least = 0): Check<readonly T[]> {
   return (value, where) => {
-    if (!Array.isArray(value)) throw wrong(where, `${shown(value)} is no list`);
+    if (!Array.isArray(value)) throw wrong(where, `${shown(value)} is not a list`);
     if (value.length > most || value.length < least) throw wrong(where, `has ${value.length} entries, ${least} to ${most} are allowed`);
     return value.map((item, index) => check(item, `${where}[${index}]`));
   };
@@ -100,7 +100,7 @@ export function textMap(most: number): Check<Readonly<Record<string, string>>> {
 }
 
 function recordOf(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, `${shown(value)} is no object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, `${shown(value)} is not an object`);
   return value as Readonly<Record<string, unknown>>;
 }
 

@@ -11,11 +11,12 @@ import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../api/errors.ts';
+import { AppError } from '../api/errors.ts';
 import { env, paths, ports, terminationGraceSeconds } from '../api/names.ts';
 import { parseQuantity } from '../api/quantities.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { flagProblem } from '../lib/flags.ts';
 import { nearby } from './artifact/nearby.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -125,7 +126,7 @@ export function readCommand(argv: readonly string[], environment: Environment): 
   const asksHelp = (text: string | undefined): boolean => text === '--help' || text === '-h' || text === 'help';
   if (asksHelp(name)) return { is: 'help', text: helps.main };
   const command = commands.find((one) => one === name);
-  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `is no command; there are ${commands.join(', ')}` });
+  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `unknown command; available commands: ${commands.join(', ')}` });
   if (rest.some((text) => text.startsWith('-') && asksHelp(text))) return { is: 'help', text: helps[command] };
   if (command === 'serve') return { is: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
   if (rest[0] !== undefined) throw new AppError('BAD_FLAG', { flag: rest[0], problem: `${command} takes no arguments` });
@@ -184,13 +185,13 @@ function parseServe(args: readonly string[]) {
     return parseArgs({ args: [...args], options: serveFlags, allowPositionals: true });
   } catch (error) {
     // Node's own sentences name the flag.
-    throw new AppError('BAD_FLAG', { flag: 'serve', problem: messageOf(error).split('. ')[0] ?? '' }, { cause: error });
+    throw new AppError('BAD_FLAG', { flag: 'serve', problem: flagProblem(error) }, { cause: error });
   }
 }
 
 function portOf(flag: string, text: string): number {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is no port from 0 to 65535` });
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a port from 0 to 65535` });
   return port;
 }
 
@@ -217,7 +218,7 @@ function nameOf(model: string): string {
 }
 
 function checkedName(name: string): string {
-  if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name)) throw new AppError('BAD_FLAG', { flag: '--name', problem: `'${name}' is no name: up to 40 lower-case letters, digits and dashes, a letter first` });
+  if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name)) throw new AppError('BAD_FLAG', { flag: '--name', problem: `'${name}' is not a name: up to 40 lower-case letters, digits and dashes, a letter first` });
   return name;
 }
 
@@ -233,20 +234,20 @@ function tuningOf(environment: Environment): Pick<ListenSettings, 'maxConnection
 
 function durationOf(environment: Environment, name: string, fallback: string): number {
   const text = environment[name] ?? fallback;
-  return parseDurationMs(text) ?? refuse(name, `'${text}' is no duration such as 5s`);
+  return parseDurationMs(text) ?? refuse(name, `'${text}' is not a duration such as 5s`);
 }
 
 function amountOf(environment: Environment, name: string, fallback: string, most: number): number {
   const text = environment[name] ?? fallback;
   const amount = parseQuantity(text);
-  if (amount === undefined || amount < 1 || amount > most) return refuse(name, `'${text}' is no amount from 1 to ${most}`);
+  if (amount === undefined || amount < 1 || amount > most) return refuse(name, `'${text}' is not an amount from 1 to ${most}`);
   return Math.floor(amount);
 }
 
 function logLevelOf(environment: Environment, fallback: LogLevel): LogLevel {
   const text = environment['ONNX_LOG_LEVEL'] ?? fallback;
   const level = (['debug', 'info', 'warn', 'error'] as const).find((one) => one === text);
-  return level ?? refuse('ONNX_LOG_LEVEL', `'${text}' is none of debug, info, warn, error`);
+  return level ?? refuse('ONNX_LOG_LEVEL', `'${text}' is not one of debug, info, warn, error`);
 }
 
 function refuse(name: string, problem: string): never {

@@ -124,7 +124,7 @@ function parseFile(path: string, text: string): unknown {
   try {
     return parseYaml(text, { maxAliasCount: 100 });
   } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is no YAML' }, { cause: error });
+    throw new AppError('BAD_CONFIG', { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is not YAML' }, { cause: error });
   }
 }
 

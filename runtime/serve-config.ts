@@ -23,13 +23,13 @@ function loose<S extends Readonly<Record<string, Check<unknown> | Optional<unkno
 
 const duration: Check<number> = (value, where) => {
   const ms = typeof value === 'string' ? parseDurationMs(value) : undefined;
-  if (ms === undefined) throw wrong(where, `${JSON.stringify(value)} is no duration such as 200ms or 15m`);
+  if (ms === undefined) throw wrong(where, `${JSON.stringify(value)} is not a duration such as 200ms or 15m`);
   return ms;
 };
 
 const bytes: Check<number> = (value, where) => {
   const amount = typeof value === 'string' || typeof value === 'number' ? parseQuantity(value) : undefined;
-  if (amount === undefined || amount < 1) throw wrong(where, `${JSON.stringify(value)} is no amount of memory such as 512Mi or 2Gi`);
+  if (amount === undefined || amount < 1) throw wrong(where, `${JSON.stringify(value)} is not an amount of memory such as 512Mi or 2Gi`);
   return Math.floor(amount);
 };
 

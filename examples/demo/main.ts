@@ -11,13 +11,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../../api/errors.ts';
+import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { catalog } from '../models/catalog.ts';
 import { outstanding, prepare } from '../models/prepare.ts';
 import type { RolloutOutcome } from '../../api/onnxmodel.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { applyFile, DemoFailure, endTraffic, search, serve, startTraffic, type Stage } from './acts.ts';
 import { Cluster } from './cluster.ts';
 import { Footprint } from './footprint.ts';
@@ -132,7 +133,7 @@ function readArguments(): { readonly help?: boolean; readonly models?: string } 
   try {
     return parseArgs({ options: { help: { type: 'boolean' }, models: { type: 'string' } } }).values;
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'demo', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'demo', problem: flagProblem(error) });
   }
 }
 

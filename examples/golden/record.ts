@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import { linesOf, withAnswer } from './set.ts';
 
@@ -45,6 +46,6 @@ function readArguments(): { readonly values: Flags; readonly positionals: readon
   try {
     return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, model: text } });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'record', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'record', problem: flagProblem(error) });
   }
 }

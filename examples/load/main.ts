@@ -8,13 +8,14 @@
  */
 import '../../scripts/node-guard.cjs';
 import { parseArgs } from 'node:util';
-import { AppError, messageOf } from '../../api/errors.ts';
+import { AppError } from '../../api/errors.ts';
 import { plural } from '../../api/text.ts';
 import { formatDurationMs, parseDurationMs } from '../../api/units.ts';
 import { quantile } from '../../bench/support/load.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { print } from '../client/command-line.ts';
 import { Traffic } from '../demo/traffic.ts';
 import { questionFor } from './question.ts';
@@ -24,7 +25,8 @@ const help = `Usage: npm run load -- URL [options]
 Sends one and the same request over and over to a served model: a text to /v1/embeddings where the model has that task, else
 a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and says how many were answered and how fast.
 
-  URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed
+  URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed.
+                   For a model in a cluster: "kubectl port-forward service/NAME 8080", then http://localhost:8080
   --model NAME     its name (default: the first that the server lists)
   --text TEXT      the text for an encoder (default: "dialog")
   --for DURATION   how long, at most an hour (default: 5m)
@@ -97,7 +99,7 @@ function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options;
   try {
     return parseArgs({ options, allowPositionals: true });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'load', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'load', problem: flagProblem(error) });
   }
 }
 

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { catalog, type Recipe } from './catalog.ts';
 import { outstanding, prepare, type Progress } from './prepare.ts';
 import { catalogTable } from './table.ts';
@@ -58,7 +59,7 @@ function readArguments(): { readonly values: { readonly help?: boolean; readonly
   try {
     return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, table: { type: 'boolean' } } });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'models', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'models', problem: flagProblem(error) });
   }
 }
 

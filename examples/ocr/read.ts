@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import type { FloatTensor } from '../client/oip.ts';
 import { readAlphabet, type Reading } from './ctc.ts';
@@ -68,6 +69,6 @@ function readArguments(): { readonly values: Flags; readonly positionals: readon
   try {
     return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, keys: text, model: text } });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'read', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'read', problem: flagProblem(error) });
   }
 }

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { flagProblem } from '../../lib/flags.ts';
 import { need, print } from '../client/command-line.ts';
 import { embed } from '../client/embeddings.ts';
 import { readGuides } from '../models/guides.ts';
@@ -56,7 +57,7 @@ function readArguments(): { readonly values: Flags; readonly positionals: readon
   try {
     return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, guides: text, model: text, count: text } });
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: 'search', problem: messageOf(error) });
+    throw new AppError('BAD_FLAG', { flag: 'search', problem: flagProblem(error) });
   }
 }
 

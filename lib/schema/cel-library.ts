@@ -20,7 +20,7 @@ class Quantity {
 
 function quantityOf(text: string): Quantity {
   const nanos = nanosOf(text);
-  if (nanos === undefined) throw new Error(`${text} is no quantity`);
+  if (nanos === undefined) throw new Error(`${text} is not a quantity`);
   return new Quantity(nanos);
 }
 
@@ -53,7 +53,7 @@ function findAll(text: string, pattern: string): string[] {
 const nano = 1_000_000_000n;
 
 function wholeOf(quantity: Quantity): bigint {
-  if (quantity.nanos % nano !== 0n) throw new Error('the quantity is no whole number');
+  if (quantity.nanos % nano !== 0n) throw new Error('the quantity is not a whole number');
   return quantity.nanos / nano;
 }
 

@@ -116,7 +116,7 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
     const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(([table, objects]) => [table, listOf(objects) as KubeObject[]] as const);
     return { revision: numberAt(found, 'revision') ?? 1, tables: new Map(tables) };
   } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: `is no snapshot of local mode (${messageOf(error)}): remove it to start afresh` }, { cause: error });
+    throw new AppError('BAD_CONFIG', { where: path, problem: `is not a snapshot of local mode (${messageOf(error)}): remove it to start afresh` }, { cause: error });
   }
 }
 

@@ -35,7 +35,7 @@ const magic = Buffer.from('k8s\0', 'latin1');
 /** @throws StatusError 400 for a broken message, 415 for a type without a table */
 export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!buffer.subarray(0, 4).equals(magic)) throw badRequest('the body is no Kubernetes protobuf message');
+  if (!buffer.subarray(0, 4).equals(magic)) throw badRequest('the body is not a Kubernetes protobuf message');
   const envelope = readFields(buffer.subarray(4), wrapped.envelope);
   const { apiVersion = '', kind = '' } = readFields(bufferOf(envelope['typeMeta']), wrapped.typeMeta) as { apiVersion?: string; kind?: string };
   // Options carry the version of what they are about.

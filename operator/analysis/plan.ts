@@ -77,7 +77,7 @@ function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: num
   if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
   if (gate.max === undefined) return { kind: 'latency-increase', name, quantile, tolerance: percent(gate.maxIncrease ?? '', `${at}.maxIncrease`) };
   const maxMs = parseDurationMs(gate.max);
-  if (maxMs === undefined || maxMs <= 0) throw wrong(`${at}.max`, `'${gate.max}' is no duration above 0, such as 60ms`);
+  if (maxMs === undefined || maxMs <= 0) throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
   return { kind: 'latency-limit', name, quantile, maxMs };
 }
 
@@ -92,20 +92,20 @@ function errorGates({ maxIncrease, max }: NonNullable<GatesSpec['errors']>): Tra
 function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
   if (quality === undefined) return [];
   const min = share(quality.min);
-  if (min === undefined) throw wrong('spec.rollout.gates.quality.min', `'${quality.min}' is no number from 0 to 1`);
+  if (min === undefined) throw wrong('spec.rollout.gates.quality.min', `'${quality.min}' is not a number from 0 to 1`);
   return [{ kind: 'disagreement-limit', name: 'quality', max: Number((1 - min).toFixed(9)) }];
 }
 
 /** "15%" → 0.15 */
 function percent(text: string, field: string): number {
   const share = typeof text === 'string' ? parsePercent(text) : undefined;
-  if (share === undefined) throw wrong(field, `'${text}' is no percentage, such as 15%`);
+  if (share === undefined) throw wrong(field, `'${text}' is not a percentage, such as 15%`);
   return share;
 }
 
 function between(text: string, field: string, [low, high]: readonly [number, number]): number {
   const value = share(text);
-  if (value === undefined || value <= low || value >= high) throw wrong(field, `'${text}' is no number above ${low} and below ${high}, written as text such as "0.95"`);
+  if (value === undefined || value <= low || value >= high) throw wrong(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
   return value;
 }
 

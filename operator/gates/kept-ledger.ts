@@ -108,7 +108,7 @@ function bootIn([pod, revision, heard, blocks]: readonly unknown[]): Boot {
 }
 
 function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, counts]: readonly unknown[]): BlockTraffic {
-  if (!isRecord(errors)) throw new TypeError('errors are no object');
+  if (!isRecord(errors)) throw new TypeError('errors is not an object');
   return {
     tier: textIn(tier),
     sizeClass: wholeIn(sizeClass),

@@ -102,6 +102,6 @@ export function progress({ require, step, minRequests, requests, alone, measured
   if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
   const sofar = worst !== undefined ? `${overLimit(worst)} yet` : measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
   const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
-  if (fewest >= minRequests) return `${sofar}: ${seen}; over a minute of them is needed`;
+  if (fewest >= minRequests) return `${sofar}: ${seen}; requests over at least a minute are needed`;
   return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
 }

@@ -124,7 +124,7 @@ export class HttpKubeClient implements KubeClient {
 
   async #object<T extends KubeObject>(type: ResourceType<T>, call: Call): Promise<T> {
     const answer = await this.#transport.request({ limitBytes: objectLimitBytes, ...call });
-    if (!isObject(answer)) throw new AppError('KUBE_ANSWER_UNUSABLE', { request: `${call.method} ${call.path}`, problem: `it is no ${type.kind}` });
+    if (!isObject(answer)) throw new AppError('KUBE_ANSWER_UNUSABLE', { request: `${call.method} ${call.path}`, problem: `it is not of kind ${type.kind}` });
     return answer as T;
   }
 }
@@ -144,10 +144,10 @@ function isObject(value: unknown): value is KubeObject {
 
 function pageOf<T extends KubeObject>(type: ResourceType<T>, answer: unknown, request: string): Page<T> {
   const unusable = (problem: string): AppError => new AppError('KUBE_ANSWER_UNUSABLE', { request, problem });
-  if (!isRecord(answer) || !isRecord(answer['metadata'])) throw unusable('it is no list');
+  if (!isRecord(answer) || !isRecord(answer['metadata'])) throw unusable('it is not a list');
   const { resourceVersion, continue: more } = answer['metadata'];
   const items = answer['items'] ?? [];
-  if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('it is no list');
+  if (typeof resourceVersion !== 'string' || !Array.isArray(items)) throw unusable('it is not a list');
   // Lists of built-in types leave out apiVersion and kind of each item.
   const named = items.map((item: unknown) => {
     if (!isObject(item)) throw unusable('an item has no name');

@@ -120,16 +120,13 @@ async function findOwn(client: KubeClient, { kind, metadata: { name, namespace, 
   throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
 }
 
-/** The server rounds what it cannot hold exactly, by less than anybody would notice. */
-const roundedPath = /\.(limits|requests)\.[^[\]]+$|\.sizeLimit$/;
-
 /** Sentences for the status: what somebody else put into a child and stays, and what the API server made of our fields. */
 export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];
   const name = identityOf(manifest);
   const kept = foreignFieldsOf(manifest, live).kept.filter(({ path }) => !path.includes('metadata')).map((field) => `${name}: ${foreignText(field)}`);
   const answer = recent.converged(name, hashOf(manifest), live)?.answer;
-  const changed = answer === undefined ? [] : differencesOf(manifest, answer).filter((path) => !roundedPath.test(path)).map((path) => `${name}: ${path} (changed by the API server or a webhook)`);
+  const changed = answer === undefined ? [] : differencesOf(manifest, answer).map((path) => `${name}: ${path} (changed by the API server or a webhook)`);
   return [...kept, ...changed];
 }
 

@@ -222,7 +222,10 @@ function failureMessage({ rejected, stable, detail }: StateIn<'Failed'>, seen: O
     return `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
       `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`;
   }
-  if (stable === null) return `${rejected} was given up, but its pods go on trying: ${detail}`;
+  if (stable === null) {
+    const goesOn = podsOf(seen, rejected).deployed ? ', but its pods go on trying' : ' and has no pods; making them is tried again by itself';
+    return `${rejected} was given up${goesOn}: ${detail}`;
+  }
   return `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
 }
 

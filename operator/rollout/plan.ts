@@ -117,6 +117,6 @@ function stepOf(step: NonNullable<RolloutSpec['steps']>[number], index: number):
 
 function milliseconds(text: string, field: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is no duration, such as 30m` });
+  if (ms === undefined) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is not a duration, such as 30m` });
   return ms;
 }

@@ -99,7 +99,7 @@ function headersFor(first: URL, at: URL, given: Readonly<Record<string, string>>
 
 function next(from: URL, location: string): URL {
   const invalid = (problem: string): AppError => new AppError('SOURCE_INVALID', { uri: showUri(from.href), problem });
-  if (!URL.canParse(location, from.href)) throw invalid('it redirects to something that is no URL');
+  if (!URL.canParse(location, from.href)) throw invalid('it redirects to something that is not a URL');
   const to = new URL(location, from.href);
   const secure = to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
   if (!secure) throw invalid(`it redirects from ${from.protocol} to ${to.protocol} ${showUri(to.href)}, which is not followed`);

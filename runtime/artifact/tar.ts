@@ -112,7 +112,7 @@ function parsePax(line: string): Said {
   const value = line.slice((key?.length ?? 0) + 1);
   if (key === 'path') return { path: value };
   if (key !== 'size') return {};
-  if (!/^\d{1,15}$/.test(value)) throw new TarError('a pax record gives a size that is no number');
+  if (!/^\d{1,15}$/.test(value)) throw new TarError('a pax record gives a size that is not a number');
   return { sizeBytes: Number(value) };
 }
 

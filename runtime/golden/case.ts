@@ -39,7 +39,7 @@ export type RawCase = { readonly request: unknown; readonly requestBlob: Uint8Ar
 export function caseOf(raw: RawCase, where: string, model: string): GoldenCase {
   if (!isRecord(raw.request)) throw invalid(where, 'request is missing, or no JSON object');
   const expected = raw.expected ?? undefined;
-  if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is no JSON object');
+  if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is not a JSON object');
   return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input']) ? textCase(raw.request, { expected, where, model }) : tensorCase(raw, { where, model });
 }
 

@@ -44,10 +44,10 @@ function stack(rows: readonly Float32Array[], maxElements: number): NamedTensors
 function vectorOf(value: unknown, where: string): Float32Array {
   if (typeof value === 'string') {
     const bytes = Buffer.from(value, 'base64');
-    if (bytes.length === 0 || bytes.length % 4 !== 0) throw wrong(`${where} is no base64 of float32 numbers`);
+    if (bytes.length === 0 || bytes.length % 4 !== 0) throw wrong(`${where} is not base64 of float32 numbers`);
     return Float32Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
   }
-  if (!Array.isArray(value) || value.length === 0 || value.some((number) => typeof number !== 'number')) throw wrong(`${where} is no list of numbers, and no base64`);
+  if (!Array.isArray(value) || value.length === 0 || value.some((number) => typeof number !== 'number')) throw wrong(`${where} is neither a list of numbers nor base64`);
   return Float32Array.from(value as number[]);
 }
 

@@ -58,7 +58,7 @@ const lineFields = ['request', 'expected'];
 
 function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
   const value = within(where, 'it', () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
-  if (!isRecord(value)) throw invalid(where, 'is no JSON object');
+  if (!isRecord(value)) throw invalid(where, 'is not a JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
   if (unknown !== undefined) throw invalid(where, `no such field as '${unknown.slice(0, 64)}'; there are ${lineFields.join(' and ')}`);
   return caseOf({ request: value['request'], requestBlob: none, expected: value['expected'], expectedBlob: none }, where, model);

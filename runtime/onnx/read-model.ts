@@ -197,7 +197,7 @@ function tensorBytes(tensor: Tensor): number {
 
 function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external']): void {
   const { location = '', offset = '0', length = String(bytes) } = tensor.external;
-  if (!isCount(offset) || !isCount(length)) throw new WireError(`the weight '${tensor.name}' has an external offset or length that is no number`);
+  if (!isCount(offset) || !isCount(length)) throw new WireError(`the weight '${tensor.name}' has an external offset or length that is not a number`);
   const before = external.get(location) ?? { bytes: 0, aligned: true };
   const aligned = before.aligned && [Number(offset), ...prepackedOffsets(tensor.external)].every((at) => at % 64 === 0);
   external.set(location, { bytes: Math.max(before.bytes, Number(offset) + Number(length)), aligned });

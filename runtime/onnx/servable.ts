@@ -22,7 +22,7 @@ type Refusal = { readonly problem: string };
 export function checkServable(model: RawModel): Servable | Refusal {
   const { graph } = model;
   if (graph === undefined) return { problem: 'it has no graph (is it an ONNX file?)' };
-  if (model.irVersion < 1) return { problem: 'it says no IR version, so it is no ONNX file' };
+  if (model.irVersion < 1) return { problem: 'not an ONNX file: ir_version is missing' };
   if (Object.keys(model.opsets).length === 0) return { problem: 'it names no operator set' };
   const newer = tooNew(model.irVersion, model.opsets);
   if (newer !== undefined) return { problem: newer };

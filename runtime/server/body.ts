@@ -32,7 +32,7 @@ export type BodyRules = {
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   const expand = Object.hasOwn(expanders, encoding) ? expanders[encoding] : undefined;
-  if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is none of ${Object.keys(expanders).join(', ')}` });
+  if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is not one of ${Object.keys(expanders).join(', ')}` });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);
   return expand(await readWhole(request, declared, rules), rules);

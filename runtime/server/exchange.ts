@@ -200,7 +200,7 @@ function headersOf(request: IncomingMessage): Readonly<Record<string, string | u
 function timeoutOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = Number(header);
-  if (!Number.isFinite(ms) || ms <= 0) throw new AppError('REQUEST_INVALID', { problem: `${timeoutHeader} is no number of milliseconds above 0` });
+  if (!Number.isFinite(ms) || ms <= 0) throw new AppError('REQUEST_INVALID', { problem: `${timeoutHeader} is not a number of milliseconds above 0` });
   return ms;
 }
 

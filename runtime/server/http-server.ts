@@ -198,7 +198,7 @@ function pathOfBroken(last: ServerResponse | undefined): string {
 
 /** @param path of the request that did not come whole; what is not HTTP has none */
 function faultOf(error: NodeJS.ErrnoException, path: string): string {
-  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is no HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is not an HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
   const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }

@@ -206,7 +206,7 @@ describe('kubectl-onnx intents', () => {
     it('pin of one that is not remembered is refused, with those that are', async () => {
       const name = withHistory();
       await assert.rejects(start('pin', name, 'dddd').code, { code: 'BAD_FLAG', message: /REVISION: no revision dddd is remembered; there are cccccccccc, bbbbbbbbbb, aaaaaaaaaa/ });
-      await assert.rejects(start('pin', name, 'a').code, { code: 'BAD_FLAG', message: /'a' is no revision, four to ten hex digits/ });
+      await assert.rejects(start('pin', name, 'a').code, { code: 'BAD_FLAG', message: /'a' is not a revision, four to ten hex digits/ });
       await assert.rejects(start('pin', name).code, { code: 'BAD_FLAG', message: /REVISION: is missing/ });
     });
 

@@ -30,7 +30,7 @@ describe('kubectl-onnx status', () => {
   });
 
   it("looks in the context's namespace when none is given", () => assert.rejects(shown('ranker'), { kind: 'missing', message: 'OnnxModel default/ranker: does not exist' }));
-  it('refuses a format it does not have', () => assert.rejects(shown('ranker', '-o', 'yaml'), { code: 'BAD_FLAG', message: /'yaml' is no format/ }));
+  it('refuses a format it does not have', () => assert.rejects(shown('ranker', '-o', 'yaml'), { code: 'BAD_FLAG', message: /'yaml' is not a format/ }));
   it('explains itself', async () => assert.match(await shown('--help'), /^Usage: kubectl-onnx status NAME/));
 
   it('tells a server that is away from one that refuses', async () => {

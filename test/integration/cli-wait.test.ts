@@ -203,7 +203,7 @@ describe('kubectl-onnx wait', () => {
     { name: 'no name', argv: [], says: /NAME: needs one name of an OnnxModel, got 0/ },
     { name: 'two names', argv: ['a', 'b'], says: /NAME: needs one name of an OnnxModel, got 2/ },
     { name: 'a name that would be another selector', argv: ['a,metadata.name!=a'], says: /cannot be the name/ },
-    { name: 'a timeout without a unit', argv: ['a', '--timeout', '10'], says: /--timeout: '10' is no duration/ },
+    { name: 'a timeout without a unit', argv: ['a', '--timeout', '10'], says: /--timeout: '10' is not a duration/ },
     { name: 'a timeout of nothing', argv: ['a', '--timeout', '0s'], says: /--timeout/ },
     { name: 'a flag that does not exist', argv: ['a', '--for', 'Ready'], says: /wait: Unknown option '--for'/ },
   ];

@@ -137,7 +137,8 @@ describe('Immediate rollouts', () => {
 
 describe('Immediate rollouts, with a crash in the place of any write', () => {
   // The writes of the story are counted first; then it is told once for each of them, with a crash there.
-  it('end in the state that the spec asks for', async () => {
+  it('end in the state that the spec asks for', async function () {
+    this.timeout(120_000);
     const { steps, seconds } = stories[1]!;
     const { cluster: whole } = await tell(seconds, steps);
     for (let at = 0; at < whole.writes.length; at += 1) {

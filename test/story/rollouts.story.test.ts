@@ -47,7 +47,7 @@ const longer = 60;
 describe('the story in which', () => {
   for (const { name, every } of dangerous) {
     it(`${name} ends the same when the process dies in the place of a write`, async function () {
-      this.timeout(120_000);
+      this.timeout(300_000);
       const story = stories.find((one) => one.name === name) ?? assert.fail(name);
       const long = { ...story, seconds: story.seconds + longer };
       const whole = await tell(long);
@@ -60,7 +60,7 @@ describe('the story in which', () => {
   }
 
   it('each cache shows another moment, and every process lives for ten seconds only, each rollout ends the same', async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     for (const [seed, story] of stories.entries()) {
       if (endsOtherwise.some((name) => story.name.startsWith(name))) continue;
       const long = { ...story, seconds: story.seconds + longer };

@@ -69,7 +69,7 @@ function parseRange(range: string): { first: number; size: number } {
   const octets = address.split('.').map(Number);
   const prefix = Number(bits);
   if (octets.length !== 4 || octets.some((octet) => !Number.isInteger(octet) || octet < 0 || octet > 255) || !Number.isInteger(prefix) || prefix < 8 || prefix > 30) {
-    throw new Error(`${range} is no usable IPv4 range`);
+    throw new Error(`${range} is not a usable IPv4 range`);
   }
   const size = 2 ** (32 - prefix);
   const number = octets.reduce((sum, octet) => sum * 256 + octet, 0);

@@ -128,7 +128,7 @@ function goOrder<T>(resource: Resource, object: T): T {
 function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, whole: unknown): Draft {
   const { resource, name = '' } = target;
   const made = copyOf(whole);
-  if (!isRecord(whole) || !isRecord(made)) throw badRequest('the patched object is no object');
+  if (!isRecord(whole) || !isRecord(made)) throw badRequest('the patched object is not an object');
   checkType(resource, made);
   const draft = worded(() => shapeObject(resource, made, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), whole);
   checkNames(target, draft, name);
@@ -173,11 +173,11 @@ function newDraft(resource: Resource, draft: Draft, name: string): Draft {
 function readConfig(target: Target, text: string): Draft {
   const { resource, name = '' } = target;
   const value = text.trimStart().startsWith('{') ? parseConfigJson(text) : parseYamlText(text);
-  if (!isRecord(value)) throw badRequest('error decoding YAML: the configuration is no object');
+  if (!isRecord(value)) throw badRequest('error decoding YAML: the configuration is not an object');
   const { metadata = {} } = value;
   if (stringAt(value, 'kind') === undefined || stringAt(value, 'apiVersion') === undefined) throw badRequest('invalid object type: /, Kind=');
   checkType(resource, value);
-  if (!isRecord(metadata)) throw badRequest('metadata is no object');
+  if (!isRecord(metadata)) throw badRequest('metadata is not an object');
   if (metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil');
   metadata['name'] ??= name;
   const draft: Draft = { ...value, metadata };

@@ -181,7 +181,7 @@ function notUtf8(where: string, index: number): AppError {
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {
   // JSON would call infinity null.
   const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return invalid(`${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is no ${datatype}`);
+  return invalid(`${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is not ${datatype}`);
 }
 
 export function invalid(problem: string): AppError {

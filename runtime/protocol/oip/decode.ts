@@ -112,7 +112,7 @@ function readHead(value: unknown, position: number, { noun, maxRank }: TensorRul
   const where = `${noun} '${name}'`;
   const datatype = tensor['datatype'];
   const type = typeof datatype === 'string' ? tensorTypeOf(datatype) : undefined;
-  if (type === undefined) throw invalid(`${where}: datatype ${shown(datatype)} is none of ${datatypes.join(', ')}`);
+  if (type === undefined) throw invalid(`${where}: datatype ${shown(datatype)} is not one of ${datatypes.join(', ')}`);
   const dims = shapeOf(tensor['shape'], where, maxRank);
   const count = dims.reduce((product, dim) => product * dim, 1);
   const parameters = parametersOf(tensor, where, refusedOfInputs);
@@ -203,7 +203,7 @@ function isAbsent(value: unknown): value is undefined | null {
 }
 
 function fieldsOf(value: unknown, where: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${where} is no JSON object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${where} is not a JSON object`);
   return value as Fields;
 }
 

@@ -36,7 +36,7 @@ export const operatorMutants = [
     { name: 'a changed manifest waits for the refusal of another', of: 'RecentWrites', from: 'known.of === of && nowMs < known.untilMs ? known', to: 'nowMs < known.untilMs ? known' },
     { name: 'a child is deleted twice', of: 'RecentWrites', from: 'if (uid !== undefined) this.#deleted.add(uid);', to: '' },
     { name: 'what the server rounded is written again after a change elsewhere', of: 'dueOf', from: 'isApplied(manifest, known, before?.answer)', to: 'isApplied(manifest, known)' },
-    { name: 'an orphan of the model is not adopted', of: 'putChild', within: 'findOwn', from: " || isOrphanOf(found, model?.name ?? '')", to: '' },
+    { name: 'an orphan of the model is not adopted', of: 'putChild', within: 'findOwn', from: ' || isStripped(found, model?.name)', to: '' },
     { name: 'a frozen template is written over', of: 'putChild', within: 'withStoredData', from: "manifest.kind !== 'ControllerRevision' || ", to: "manifest.kind === 'ControllerRevision' || " },
     { name: 'what is wanted is a leftover by its label', of: 'leftoversOf', from: ' || wanted.has(identityOf(object))', to: '' },
   ]),
@@ -64,11 +64,11 @@ export const operatorMutants = [
   ...group(['test/unit/operator/reports.test.ts', 'test/unit/operator/report-*.test.ts'], [
     { name: 'a silent pod loses what it told', of: 'ReportPuller', from: 'entry.latest = { ...entry.latest, silence: pulled.reason }', to: 'delete entry.latest' },
     { name: 'a clock that is off puts counts at other times', of: 'ReportPuller', from: 'Math.abs(offMs) > clockToleranceMs', to: 'Math.abs(offMs) > Infinity' },
-    { name: 'blocks of another boot are taken for heard', of: 'ReportPuller', within: 'heardIn', from: 'before?.bootId === bootId ? before.seq : 0', to: 'before?.seq ?? 0' },
+    { name: 'another boot is asked from where the old one was heard', of: 'ReportPuller', from: 'else delete entry.heard;', to: 'else entry.heard = heard;' },
     { name: 'a report is read without a limit', of: 'createReportClient', within: 'read', from: 'readBounded(response, reportLimitBytes)', to: 'readBounded(response, 2 ** 40)' },
     { name: 'a report expands without a limit', of: 'createReportClient', within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
   ]),
-  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/telling*.test.ts'], [
+  ...group(['test/unit/operator/telling.test.ts', 'test/unit/operator/follow.test.ts'], [
     { name: 'what is only read in the status becomes an Event', of: 'announceTo', from: "if (kind === 'Silent') return;", to: '' },
     { name: 'a given up candidate is no warning', of: 'announceTo', from: "next.phase === 'Failed' ? 'Warning' : reasons[reason]", to: 'reasons[reason]' },
     { name: 'a model is followed closely at rest', of: 'followWith', from: "isClose ? 'rollout' : 'rest'", to: "'rollout'" },

@@ -23,7 +23,9 @@ export const runtimeMutants = [
   ...group(['test/unit/runtime/batching/split.test.ts'], [
     { name: 'a request of many rows runs whole', of: 'RowSplitter', from: 'return this.#runApart(request, rows, atOnce);', to: 'return this.#batcher.submit(request);' },
     { name: 'rows that depend on each other run apart', of: 'RowSplitter', from: 'if (!this.#splits || ', to: 'if (' },
-    { name: 'runs of other shapes are joined', of: 'RowSplitter', within: 'joined', from: 'if (shapes.size > 1) throw', to: 'if (shapes.size > 1e9) throw' },
+    { name: 'runs of other shapes are joined', of: 'JoinedRows', from: ' || String(piece.dims.slice(1)) !== String(whole.dims.slice(1))', to: '' },
+    { name: 'joined rows are put at the wrong place', of: 'JoinedRows', from: 'from * elementCount(whole.dims.slice(1))', to: 'from' },
+    { name: 'outputs of joined runs are not held to the memory', of: 'JoinedRows', from: 'hold?.(elements * (bytesPerElement(type) ?? 0));', to: '' },
   ]),
   ...group(['test/unit/runtime/server/transfers.test.ts', 'test/unit/runtime/server/body.test.ts'], [
     { name: 'bodies under way have no limit together', of: 'Transfers', from: "if (isFull()) throw new AppError('BODIES_FULL', { limitBytes });", to: '' },
@@ -40,7 +42,7 @@ export const runtimeMutants = [
   ]),
   ...group(['test/unit/runtime/limits.test.ts', 'test/unit/runtime/engine/run-memory.test.ts', 'test/unit/runtime/engine/measure-runs.test.ts', 'test/unit/runtime/batching/*.test.ts'], [
     { name: 'memory of a run is told without a margin', of: 'runMemory', from: ' * margin', to: ' * 0.9' },
-    { name: 'memory of longer rows grows no further', of: 'runMemory', within: 'along', from: ' * (elements / Math.max(1, last.elements)) ** 2', to: '' },
+    { name: 'memory of longer rows grows no further', of: 'runMemory', within: 'along', from: 'if (above < 0) return foresee(points.map((point) => ({ size: point.elements, value: point[key] })), elements, noiseBytes);', to: 'if (above < 0) return last[key];' },
     { name: 'noise makes a larger run cheaper', of: 'runMemory', within: 'rising', from: 'rowBytes = Math.max(rowBytes, point.rowBytes);', to: 'rowBytes = point.rowBytes;' },
   ]),
   ...group(['test/unit/runtime/protocol/json.test.ts'], [

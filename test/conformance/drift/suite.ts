@@ -26,6 +26,9 @@ const spec = {
   },
 };
 
+/** A busy machine takes its time to hear of a change and to put it back. */
+const patienceMs = 20_000;
+
 /**
  * @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started
  * @param walk.every of the changes to fields that the operator owns, this one in so many is made; 1: all
@@ -100,7 +103,7 @@ async function tryOne(world: DriftWorld, path: string, change: Change): Promise<
   const wanted = change.fate === 'ours' ? before : changed.body;
   const problems: string[] = [];
   try {
-    await eventually('the child to be as it should', async () => essence((await world.api.get(path)).body) === essence(wanted), 3_000);
+    await eventually('the child to be as it should', async () => essence((await world.api.get(path)).body) === essence(wanted), patienceMs);
     await world.quiet();
   } catch (error) {
     const now = (await world.api.get(path)).body;

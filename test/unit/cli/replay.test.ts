@@ -147,8 +147,8 @@ describe('replay', () => {
     { name: 'no trace', argv: () => ['--model', 'x.yaml'], says: /TRACE: needs one file/ },
     { name: 'no manifest', argv: () => ['x.jsonl'], says: /--model: is missing/ },
     { name: 'an unknown flag', argv: () => ['x.jsonl', '--modle', 'x.yaml'], says: /--modle/ },
-    { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'], says: /--every: '5' is no duration/ },
-    { name: 'a settling time that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'], says: /--settle: 'long' is no duration/ },
+    { name: 'an interval that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--every', '5'], says: /--every: '5' is not a duration/ },
+    { name: 'a settling time that is none', argv: () => ['x.jsonl', '--model', 'x.yaml', '--settle', 'long'], says: /--settle: 'long' is not a duration/ },
     { name: 'a trace that is not there', argv: () => [join(folder, 'none.jsonl'), '--model', file('one.yaml', oneGate)], says: /cannot read .*none\.jsonl/ },
     { name: 'a trace longer than a day', argv: () => [file('long.jsonl', '{"t":0,"revision":"candidate","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'), '--model', file('one.yaml', oneGate)], says: /line 2: the canary spans more than 24 hours/ },
   ];
@@ -173,8 +173,8 @@ describe('the lines of a trace', () => {
   });
 
   const bad: readonly { name: string; text: string; says: RegExp }[] = [
-    { name: 'no JSON', text: `${good}\nhello`, says: /trace line 2: is no JSON: hello/ },
-    { name: 'a list', text: '[1]', says: /line 1: is no JSON object/ },
+    { name: 'no JSON', text: `${good}\nhello`, says: /trace line 2: is not JSON: hello/ },
+    { name: 'a list', text: '[1]', says: /line 1: is not a JSON object/ },
     { name: 'a time that goes back', text: `${good}\n${good.replace('"t":1', '"t":0.5')}`, says: /line 2: t 0\.5 is before 1 of an earlier line/ },
     { name: 'no time', text: '{"revision":"stable","latencyMs":2.5,"ok":true}', says: /line 1: t is missing/ },
     { name: 'a negative latency', text: good.replace('2.5', '-1'), says: /latencyMs is -1, expected milliseconds/ },
@@ -211,19 +211,19 @@ describe('the gates of a manifest', () => {
 
   const bad: readonly { name: string; rollout: string; says: RegExp }[] = [
     { name: 'a percentage that is a number', rollout: '{gates: {errors: {max: 2}}}', says: /gates\.errors\.max: is 2, expected text/ },
-    { name: 'a percentage without its sign', rollout: '{gates: {errors: {max: "2"}}}', says: /gates\.errors\.max: '2' is no percentage/ },
-    { name: 'a quantile of one', rollout: '{gates: {latency: [{name: a, quantile: "1", max: 1s}]}}', says: /latency\[0\]\.quantile: '1' is no number above 0 and below 1/ },
+    { name: 'a percentage without its sign', rollout: '{gates: {errors: {max: "2"}}}', says: /gates\.errors\.max: '2' is not a percentage/ },
+    { name: 'a quantile of one', rollout: '{gates: {latency: [{name: a, quantile: "1", max: 1s}]}}', says: /latency\[0\]\.quantile: '1' is not a number above 0 and below 1/ },
     { name: 'both limits', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 1s, maxIncrease: 5%}]}}', says: /latency\[0\]: needs either max or maxIncrease/ },
-    { name: 'a limit that is no duration', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is no duration/ },
+    { name: 'a limit that is no duration', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is not a duration/ },
     { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: is not a field here/ },
     { name: 'an analyze step that asks for nothing known', rollout: '{steps: [{analyze: {require: Maybe}}]}', says: /steps\[0\]\.analyze\.require: is NoFail or Pass/ },
-    { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is no number above 0/ },
+    { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is not a number above 0/ },
   ];
   for (const { name, rollout, says } of bad) it(`refuse ${name}`, () => assert.throws(() => readModel(file('bad.yaml', manifest(rollout))), says));
 
   it('need a model, in YAML', () => {
     assert.throws(() => readModel(file('pod.yaml', 'kind: Pod\n')), /has no OnnxModel/);
-    assert.throws(() => readModel(file('broken.yaml', 'a: [1\n')), /is no YAML/);
+    assert.throws(() => readModel(file('broken.yaml', 'a: [1\n')), /is not YAML/);
     assert.throws(() => readModel(join(folder, 'absent.yaml')), /cannot read .*absent\.yaml/);
   });
 });

@@ -222,11 +222,18 @@ describe('what the API server refuses for good', () => {
   });
 });
 
+/** The runtime's memory, as a webhook would have it. */
+function withLess(spec: unknown): object {
+  const changed = structuredClone(spec) as { template: { spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] } } };
+  for (const { name, resources } of changed.template.spec.containers) if (name === 'runtime') resources.limits['memory'] = '77Mi';
+  return changed;
+}
+
 describe('what the API server makes of an apply', () => {
   it('counts as wanted: no second write, and a later change by somebody else is put back', async () => {
     const stage = new Stage();
-    stage.cluster.put(given.spec());
-    const rounded = (object: Stored): Stored => (object.kind === 'Deployment' ? { ...object, spec: { ...(object['spec'] as object), minReadySeconds: 1 } } : object);
+    stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
+    const rounded = (object: Stored): Stored => (object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object);
     const { apply } = stage.cluster.client;
     Object.assign(stage.cluster.client, {
       apply: async (...args: Parameters<typeof apply>) => {
@@ -246,6 +253,7 @@ describe('what the API server makes of an apply', () => {
     stage.change(keyOf(deployment), (object) => ({ ...object, spec: { ...(object['spec'] as object), minReadySeconds: 2 } }));
     assert.deepEqual(await stage.writes(3), [`apply ${keyOf(deployment)}`]);
     assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /Deployment\/ranker-[0-9a-f]{10}: spec\.minReadySeconds \(changed by the API server or a webhook\)/);
+    assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /containers\[runtime\]\.resources\.limits\.memory \(changed by/);
   });
 
   it('costs nothing more while a finalizer holds a child that is being deleted', async () => {

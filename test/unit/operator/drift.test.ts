@@ -48,5 +48,17 @@ describe('isApplied', () => {
     assert.equal(isApplied(wanted, changed as KubeObject, answered), false);
   });
 
+  const rounding: readonly (readonly [asked: string | number, live: string | number, same: boolean])[] = [
+    ['1.0005', '1001m', true], ['1.0005', '1002m', false], ['1.0005', '1', false], ['100u', '1m', true], ['100u', '2m', false],
+    ['64.123456789123456Mi', '67238317827m', true], ['64.123456789123456Mi', '67238317838m', false], ['0.3Gi', '322122547200m', true],
+    ['1E9', '1G', true], ['50m', '77m', false], ['256Mi', '64Mi', false], [1073741824, '1Gi', true], ['1000m', '1001m', false],
+  ];
+  for (const [asked, live, same] of rounding) {
+    it(`takes ${live} for ${same ? 'what the server makes of' : 'another amount than'} ${asked}`, () => {
+      const limits = (cpu: string | number): Manifest => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'n', labels: {}, ownerReferences: [] }, spec: { containers: [{ name: 'c', resources: { limits: { cpu } } }] } }) as Manifest;
+      assert.equal(isApplied(limits(asked), limits(live) as unknown as KubeObject), same);
+    });
+  }
+
   for (const { name, live, want } of rows) it(`is ${want} when the live object ${name}`, () => assert.equal(isApplied(wanted, live), want));
 });

@@ -119,6 +119,19 @@ describe('a pass deletes leftovers', () => {
   });
 });
 
+describe('a pass keeps', () => {
+  const gates = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ranker-gates', namespace: 'ml', uid: 'uid-gates', resourceVersion: '1', labels: { [labels.model]: 'ranker' }, ownerReferences: [owner] } };
+  for (const [when, isWanted] of [['while a rollout is judged', true], ['once it is over', false]] as const) {
+    it(`${isWanted ? '' : 'no longer '}what the gates have counted ${when}`, () => {
+      const stage = new Stage();
+      stage.cluster.objects.set('ConfigMap/ranker-gates', gates as never);
+      const { seen } = stage;
+      const gone = leftoversOf(seen, { decision: serve(seen.rollout.target), manifests: isWanted ? [gates as never] : [] });
+      assert.equal(gone.some(({ metadata: { name } }) => name === 'ranker-gates'), !isWanted);
+    });
+  }
+});
+
 describe('a pass finds the name of a child taken', () => {
   const foreign = (ownerReferences?: readonly object[]) => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'foreign', resourceVersion: '1', ...(ownerReferences === undefined ? {} : { ownerReferences }) }, spec: { selector: { app: 'ranker' } } });
   const rows = [

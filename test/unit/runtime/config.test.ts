@@ -43,18 +43,18 @@ describe('readCommand', () => {
   for (const [model, want] of names) it(`calls ${model} ${want}`, () => assert.equal(serve([model]).name, want));
 
   const wrong: readonly { readonly argv: readonly string[]; readonly environment?: Record<string, string>; readonly says: RegExp }[] = [
-    { argv: ['fly'], says: /fly: is no command/ },
+    { argv: ['fly'], says: /fly: unknown command; available commands: / },
     { argv: ['serve'], says: /MODEL: is missing/ },
     { argv: ['serve', '/no/such/file'], says: /cannot read \/no\/such\/file: there is no such file or folder; \/ has .*, / },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', 'b'], says: /b: is one argument too many/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is no port/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is no port/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--name', 'A_b'], says: /--name: 'A_b' is no name/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', 'http'], says: /--port: 'http' is not a port/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--port', '70000'], says: /--port: '70000' is not a port/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--name', 'A_b'], says: /--name: 'A_b' is not a name/ },
     { argv: ['serve', 'npm:a@1.0.0/m.onnx', '--wings', '2'], says: /Unknown option '--wings'/ },
     { argv: ['run', 'now'], says: /now: run takes no arguments/ },
-    { argv: ['run'], environment: { ONNX_LOG_LEVEL: 'loud' }, says: /ONNX_LOG_LEVEL: 'loud' is none of/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx'], environment: { ONNX_BODY_LIMIT: '3Ti' }, says: /ONNX_BODY_LIMIT: '3Ti' is no amount/ },
-    { argv: ['serve', 'npm:a@1.0.0/m.onnx'], environment: { ONNX_DRAIN_DELAY: 'soon' }, says: /ONNX_DRAIN_DELAY: 'soon' is no duration/ },
+    { argv: ['run'], environment: { ONNX_LOG_LEVEL: 'loud' }, says: /ONNX_LOG_LEVEL: 'loud' is not one of/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx'], environment: { ONNX_BODY_LIMIT: '3Ti' }, says: /ONNX_BODY_LIMIT: '3Ti' is not an amount/ },
+    { argv: ['serve', 'npm:a@1.0.0/m.onnx'], environment: { ONNX_DRAIN_DELAY: 'soon' }, says: /ONNX_DRAIN_DELAY: 'soon' is not a duration/ },
   ];
   for (const { argv, environment = {}, says } of wrong) it(`refuses: ${argv.join(' ')} ${Object.keys(environment).join('')}`, () => assert.throws(() => readCommand(argv, environment), (error: unknown) => error instanceof AppError && says.test(error.message)));
 });

@@ -22,21 +22,21 @@ describe('checkRuntimeConfig', () => {
   });
 
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
-    { name: 'a golden set from nowhere', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } }, says: /golden\.source\.kind: "Air" is none of File, Uri, Generated/ },
-    { name: 'a golden set outside of the mounted folder', value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } }, says: /golden\.source\.file: "\.\.\/x" is no name of a file/ },
-    { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } }, says: /golden\.min: 1\.5 is no number from -1 to 1/ },
-    { name: 'what is no object', value: [], says: /^f: \[\] is no object$/ },
+    { name: 'a golden set from nowhere', value: { ...config, golden: { ...golden, source: { kind: 'Air' } } }, says: /golden\.source\.kind: "Air" is not one of File, Uri, Generated/ },
+    { name: 'a golden set outside of the mounted folder', value: { ...config, golden: { ...golden, source: { kind: 'File', file: '../x' } } }, says: /golden\.source\.file: "\.\.\/x" is not a name of a file/ },
+    { name: 'a golden limit that is none', value: { ...config, golden: { ...golden, min: 1.5 } }, says: /golden\.min: 1\.5 is not a number from -1 to 1/ },
+    { name: 'what is no object', value: [], says: /^f: \[\] is not an object$/ },
     { name: 'a missing field', value: { ...config, warmup: undefined }, says: /^f: warmup: is missing$/ },
     { name: 'a misspelt field', value: { ...config, batching: { ...config.batching, maxBatchsize: 3 } }, says: /^f: batching\.maxBatchsize: no such field; there are maxBatchSize/ },
-    { name: 'another schema', value: { ...config, schema: 2 }, says: /^f: schema: 2 is none of 1$/ },
-    { name: 'a number out of range', value: { ...config, batching: { ...config.batching, maxBatchSize: 0 } }, says: /maxBatchSize: 0 is no integer from 1 to 1024/ },
-    { name: 'a fraction', value: { ...config, execution: { ...config.execution, workers: 1.5 } }, says: /execution\.workers: 1\.5 is no integer/ },
-    { name: 'a word that is none', value: { ...config, memory: { arena: 'Sometimes' } }, says: /memory\.arena: "Sometimes" is none of Auto, On, Off/ },
+    { name: 'another schema', value: { ...config, schema: 2 }, says: /^f: schema: 2 is not one of 1$/ },
+    { name: 'a number out of range', value: { ...config, batching: { ...config.batching, maxBatchSize: 0 } }, says: /maxBatchSize: 0 is not an integer from 1 to 1024/ },
+    { name: 'a fraction', value: { ...config, execution: { ...config.execution, workers: 1.5 } }, says: /execution\.workers: 1\.5 is not an integer/ },
+    { name: 'a word that is none', value: { ...config, memory: { arena: 'Sometimes' } }, says: /memory\.arena: "Sometimes" is not one of Auto, On, Off/ },
     { name: 'an empty list of providers', value: { ...config, execution: { ...config.execution, providers: [] } }, says: /execution\.providers: has 0 entries/ },
-    { name: 'a fault in the middle of a list', value: { ...config, execution: { ...config.execution, providers: [{ name: 'CPU', options: {} }, { name: 'TPU', options: {} }] } }, says: /execution\.providers\[1\]\.name: "TPU" is none of/ },
-    { name: 'a number among texts', value: { ...config, execution: { ...config.execution, sessionConfig: { a: 1 } } }, says: /execution\.sessionConfig\.a: 1 is no text/ },
-    { name: 'a digest that is none', value: { ...config, source: { ...config.source, digest: 'md5:1' } }, says: /source\.digest: "md5:1" is no digest/ },
-    { name: 'a name that no URL should have', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is no name/ },
+    { name: 'a fault in the middle of a list', value: { ...config, execution: { ...config.execution, providers: [{ name: 'CPU', options: {} }, { name: 'TPU', options: {} }] } }, says: /execution\.providers\[1\]\.name: "TPU" is not one of/ },
+    { name: 'a number among texts', value: { ...config, execution: { ...config.execution, sessionConfig: { a: 1 } } }, says: /execution\.sessionConfig\.a: 1 is not text/ },
+    { name: 'a digest that is none', value: { ...config, source: { ...config.source, digest: 'md5:1' } }, says: /source\.digest: "md5:1" is not a digest/ },
+    { name: 'a name that no URL should have', value: { ...config, name: 'M/x' }, says: /name: "M\/x" is not a name/ },
     { name: 'an embedding task without its part', value: { ...config, task: 'Embedding' }, says: /embedding: is missing: the task is Embedding/ },
     { name: 'an embedding part without its task', value: { ...config, embedding }, says: /only goes with task Embedding/ },
   ];
@@ -68,9 +68,9 @@ describe('completeConfig', () => {
 
   const rows: readonly { readonly name: string; readonly value: unknown; readonly says: RegExp }[] = [
     { name: 'a misspelt field', value: { batching: { maxQueueDely: '5ms' } }, says: /batching\.maxQueueDely: no such field/ },
-    { name: 'a duration without a unit', value: { batching: { maxQueueDelay: 5 } }, says: /batching\.maxQueueDelay: 5 is no duration/ },
-    { name: 'an amount that is none', value: { memory: { limit: 'lots' } }, says: /memory\.limit: "lots" is no amount of memory/ },
-    { name: 'a list', value: [], says: /\[\] is no object/ },
+    { name: 'a duration without a unit', value: { batching: { maxQueueDelay: 5 } }, says: /batching\.maxQueueDelay: 5 is not a duration/ },
+    { name: 'an amount that is none', value: { memory: { limit: 'lots' } }, says: /memory\.limit: "lots" is not an amount of memory/ },
+    { name: 'a list', value: [], says: /\[\] is not an object/ },
     { name: 'an embedding part with another task', value: { task: 'Tensor', embedding: { pooling: 'Mean' } }, says: /embedding/ },
   ];
   for (const { name, value, says } of rows) it(`refuses ${name}`, () => assert.throws(() => complete(value), saying(says)));

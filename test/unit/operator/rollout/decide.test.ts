@@ -105,6 +105,8 @@ describe('decide', () => {
   it('does not ask for another spec while a first revision goes on trying', () => {
     const { message } = decide(preparingFirst, { ...healthy, pods: { [a]: pods(0, { trouble: digestTrouble }) } }, plan, t0);
     assert.equal(message, `${a} was given up, but its pods go on trying: other bytes`);
+    const none = decide(preparingFirst, { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } }, plan, t0);
+    assert.equal(none.message, `${a} was given up and has no pods; making them is tried again by itself: other bytes`);
   });
 
   it('keeps the reason of a failure when asked again', () => {

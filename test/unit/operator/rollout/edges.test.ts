@@ -59,3 +59,13 @@ describe('a refused revision', () => {
     it(`${runs.length === 2 ? 'keeps' : 'has no'} pods after ${ms} ms`, () => assert.deepEqual(after(ms, failed).run.map(({ revision }) => revision), runs));
   }
 });
+
+describe('a step that asks for no more than was reached', () => {
+  const paused = { phase: 'Paused', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 1, weight: 20, window: 85_000_000, why: 'Step' } as const;
+  for (const weight of [5, 20, 21]) {
+    it(`${weight > 20 ? 'moves the weight' : 'is passed by'}: ${weight} after 20`, () => {
+      const rollout = { resumeStep: `${b}/1`, steps: [{ weight: 20 }, { pause: {} }, { weight }, { analyze: { require: 'Pass' as const } }] };
+      assert.equal(after(1000, paused, { rollout }).next.phase, weight > 20 ? 'Shifting' : 'Analyzing');
+    });
+  }
+});

@@ -62,3 +62,17 @@ describe('parseJson', () => {
 
   it('parses the rest', () => assert.deepEqual(parseJson(bytes('{"a": [1]}'), { maxDepth: 3 }, 'the body'), { a: [1] }));
 });
+
+describe('parsedBytes', () => {
+  /** What one thing more costs, beside a number in its place; texts are of one length. */
+  const more = (text: string, number: string): number => parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
+  const rows: readonly { readonly name: string; readonly text: string; readonly number: string; readonly least: number }[] = [
+    { name: 'an empty list', text: '[[],1]', number: '[1,1]', least: 48 + 64 },
+    { name: 'an empty object', text: '[{},1]', number: '[1,1]', least: 48 + 64 },
+    { name: 'a key', text: '{"a":1}', number: '[1]', least: 256 },
+    { name: 'a text', text: '["a"]', number: '[1]', least: 24 },
+  ];
+  for (const { name, text, number, least } of rows) {
+    it(`charges ${name} with at least ${least} bytes more than a number`, () => assert.ok(more(text, number) >= least, String(more(text, number))));
+  }
+});

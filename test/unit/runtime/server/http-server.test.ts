@@ -209,7 +209,7 @@ describe('HttpServers, of clients that break the rules', () => {
     const { socket, text } = call(servers.port);
     socket.write(post + brokenBody);
     await once(socket, 'end');
-    assert.match(text(), /^HTTP\/1\.1 400 .*"this is no HTTP request: /s);
+    assert.match(text(), /^HTTP\/1\.1 400 .*"this is not an HTTP request: /s);
     assert.equal(servers.connections, 1);
     await clock.advance(5000);
     await left.promise;

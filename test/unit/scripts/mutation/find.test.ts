@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { extentOf, mutated, MutantError, partForCommit, partOf } from '../../../../scripts/mutation/find.ts';
 import type { Mutant } from '../../../../scripts/mutation/mutant.ts';
 import { mutants } from '../../../../scripts/mutation/mutants/index.ts';
+import { prepare, sourceFiles } from '../../../../scripts/mutation/run.ts';
 import { TestFinder } from '../../../../scripts/mutation/tests-of.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..', '..');
@@ -113,6 +114,10 @@ describe('the list of mutants', () => {
   it('has at least sixty, each with a name of its own', () => {
     assert.ok(mutants.length >= 60);
     assert.equal(new Set(mutants.map(({ name }) => name)).size, mutants.length);
+  });
+
+  it('fits the sources, and each mutant has a test file', () => {
+    assert.equal(prepare(root, sourceFiles(root), mutants).length, mutants.length);
   });
 
   it('finds the tests that import a file, the nearest first', () => {
