@@ -37,7 +37,8 @@ const rewriteMs = 60_000;
 const maxRemembered = 4096;
 
 type Series = { count: number; lastAt: number; writtenAt: number };
-type Similar = { since: number; readonly notes: Set<string> };
+/** `combined` is the note under which all further ones are told: the first of them, so that a reader sees a cause. */
+type Similar = { since: number; readonly notes: Set<string>; combined?: string };
 type Bucket = { tokens: number; at: number };
 
 export class EventRules {
@@ -87,7 +88,9 @@ export class EventRules {
     const similar = known !== undefined && now - known.since < similarMs ? known : { since: now, notes: new Set<string>() };
     if (similar !== known) remember(this.#similar, key, similar);
     if (similar.notes.size < maxSimilar) similar.notes.add(happening.note);
-    return similar.notes.has(happening.note) ? happening : { ...happening, note: `(combined from similar events) ${happening.reason}` };
+    if (similar.notes.has(happening.note)) return happening;
+    similar.combined ??= `(combined from similar events) ${happening.note}`;
+    return { ...happening, note: similar.combined };
   }
 
   #mayWrite(happening: Happening, now: number): boolean {

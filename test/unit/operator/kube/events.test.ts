@@ -75,13 +75,13 @@ describe('EventRecorder', () => {
     assert.deepEqual(await written(), ['ImagePullBackOff cannot pull x2']);
   });
 
-  it('tells the eleventh different note of one reason as one of many', async () => {
+  it('tells the eleventh different note of one reason, and those after it, in one Event with the words of the first', async () => {
     const { recorder, written } = world();
     for (let i = 0; i < 20; i += 1) recorder.say(happening({ note: `pod ${i} cannot pull` }));
     await settle();
     const all = await written();
     assert.equal(all.length, 11);
-    assert.match(all[10]!, /\(combined from similar events\)/);
+    assert.match(all[10]!, /\(combined from similar events\) pod 10 cannot pull/);
   });
 
   it('lets an object say 25 things at once and then one in five minutes', async () => {
