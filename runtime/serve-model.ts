@@ -85,7 +85,7 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   } catch (error) {
     // Said before closing: that may end in a kill.
     if (!stop.aborted) sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
-    await leave(server);
+    await leave(server, () => logger.error('the process kills itself: a run of the model does not end', { because: messageOf(error) }));
     if (stop.aborted) return exitCodes.ok;
     throw error;
   }
@@ -115,10 +115,12 @@ function makeServer({ config, prepared, settings, logger, terminationLog, door =
   });
 }
 
-/** Closes within bounds. */
-async function leave(server: ModelServer): Promise<void> {
+/** Closes within bounds. @param onKill told when that takes a kill: nobody hears of the error otherwise */
+async function leave(server: ModelServer, onKill: () => void): Promise<void> {
   const enough = systemClock.sleep(patienceMs).then(() => 'late' as const);
-  if ((await Promise.race([server.close(), enough])) === 'late') killMyself();
+  if ((await Promise.race([server.close(), enough])) !== 'late') return;
+  onKill();
+  killMyself();
 }
 
 /** `process.exit` would wait for the threads that ONNX Runtime holds. */

@@ -76,6 +76,8 @@ describe('a run that does not end', function () {
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], environment);
     await program.ended;
+    // Whoever started it in a terminal sees no last words.
+    assert.match(program.err(), /warm-up did not finish within 1000 ms.*the process kills itself: a run of the model does not end/);
     const words = parseLastWords(await readFile(log, 'utf8'));
     assert.ok(words?.kind === 'failed' && words.code === 'WARMUP_TIMEOUT' && /whether a run of the model ends/.test(words.message), JSON.stringify(words));
   });
