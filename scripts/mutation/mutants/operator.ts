@@ -25,7 +25,8 @@ export const operatorMutants = [
     { name: 'marks go while the Service still selects by them', of: 'unmarkPods', from: 'marked.length > 0 && !selectsMarks(seen)', to: 'marked.length > 0' },
   ]),
   ...group(['test/unit/operator/drift.test.ts', ...applying], [
-    { name: 'a quantity of another spelling is written again', of: 'isApplied', within: 'sameQuantity', from: 'first !== undefined && first === second', to: 'false' },
+    { name: 'a quantity of another spelling is written again', of: 'isApplied', within: 'sameQuantity', from: 'if (first === second) return true;', to: 'if (first === second) return false;' },
+    { name: 'a quantity that the server rounded up is written again', of: 'isApplied', within: 'sameQuantity', from: ' || kept === ((asked + 999_999n) / 1_000_000n) * 1_000_000n', to: '' },
     { name: 'a list of another length counts as applied', of: 'differencesOf', within: 'listDifferences', from: 'if (live.length !== wanted.length) return [path];', to: '' },
     { name: 'a key more in an atomic map counts as applied', of: 'isAtomicMap', home: 'operator/', from: 'return atomicMaps.has(field);', to: 'return false;' },
     { name: 'a key more in a selector counts as applied', of: 'isAtomicMap', home: 'operator/', within: 'atomicMaps', from: "'selector', ", to: '' },

@@ -33,3 +33,16 @@ describe('RecentWrites', () => {
     assert.equal(recent.isPending(5000), false);
   });
 });
+
+describe('a refused write', () => {
+  it('is waited with for 5 s, then 10 s, up to 5 min; another manifest or object is tried at once', () => {
+    const recent = new RecentWrites();
+    recent.noteRefused(id, 'hash 1', new Error('no'), 0);
+    assert.ok(recent.refusal(id, 'hash 1', 4999));
+    assert.equal(recent.refusal(id, 'hash 1', 5000), undefined);
+    assert.equal(recent.refusal(id, 'hash 2', 0), undefined);
+    assert.equal(recent.noteRefused(id, 'hash 1', new Error('no'), 5000).untilMs, 15_000);
+    for (let times = 0; times < 10; times += 1) recent.noteRefused(id, 'hash 1', new Error('no'), 0);
+    assert.equal(recent.noteRefused(id, 'hash 1', new Error('no'), 0).untilMs, 300_000);
+  });
+});

@@ -8,6 +8,7 @@ import { observe, type Seen } from '../../../operator/observe.ts';
 import { RecentWrites } from '../../../operator/recent-writes.ts';
 import { desiredState } from '../../../operator/resources/index.ts';
 import type { Decision, Revision } from '../../../operator/rollout/state.ts';
+import { unmarkPods } from '../../../operator/serving-pods.ts';
 import { TrafficMemory } from '../../../operator/traffic-memory.ts';
 import { FakeCluster } from '../../support/fake-cluster.ts';
 import { given } from '../../support/given.ts';
@@ -171,6 +172,16 @@ describe('pods that share the traffic', () => {
       await stage.pass(rest(a));
     }
     assert.deepEqual(stage.marked, []);
+  });
+
+  it('keep their marks as long as a cache shows that the Service selects by them', async () => {
+    const stage = await until(share(a, b));
+    const hands: Hands = { client: stage.cluster.client, call: {}, recent: new RecentWrites(), traffic: new TrafficMemory(), clock: stage.clock };
+    for (let second = 0; second < 12; second += 1) {
+      assert.equal((await unmarkPods(hands, stage.see(), rest(a))).writes, 0);
+      await stage.clock.advance(1000);
+    }
+    assert.equal(stage.marked.length, 4);
   });
 
   it('are not waited for when there is nothing to wait for: a quiet pass writes nothing', async () => {

@@ -29,6 +29,13 @@ describe('evidence about rates, against published vectors', () => {
   });
 });
 
+describe('a rate of few requests', () => {
+  const decide = (candidate: number, stable: number) => new RateJudgement({ candidate: counts([1], 1, candidate), against: { stable: counts([0], 1, stable), increase: 0.005 }, alpha: 0.05, known: Math.max(candidate, stable), pods: { candidate: 1, stable: 1 } }).decide();
+  for (const [candidate, stable, few] of [[19, 500, true], [500, 19, true], [20, 500, false]] as const) {
+    it(`${few ? 'is not judged' : 'is judged'}: ${candidate} of the candidate, ${stable} of stable`, () => assert.equal(decide(candidate, stable).reason === 'TooFewRequests', few));
+  }
+});
+
 describe('the rate gates, against published vectors', () => {
   type Row = { name: string; candidate: Counts; stable?: Counts; limit: number; perMinute: number; clustering: number; evidence?: number; lower: number; upper: number; verdict: string };
   const rows: readonly Row[] = [

@@ -47,6 +47,7 @@ const rows: readonly Row[] = [
     reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail', stableSick: 'x' }, says: /^the error rate is/,
   },
   { name: 'one with all the traffic is held to its limits', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p95', quantile: '0.95', maxIncrease: '5%' }] }, require: 'NoFail', scene: { weight: 100 }, stable: { perBlock: 0 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate$/ },
+  { name: 'one with all the traffic is not compared with stable', given: { gates: { latency: [{ name: 'slo', quantile: '0.95', max: '500ms' }, { name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } }, require: 'NoFail', scene: { weight: 100 }, candidate: { factor: 1.6 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after/ },
   { name: 'one with all the traffic fails by its limits', given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 }, stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail' }, says: /^the error rate is/ },
   { name: 'latencies under unequal load are not compared', given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } }, candidate: { factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: .* unequal load/ },
 ];

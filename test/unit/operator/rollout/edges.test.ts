@@ -1,6 +1,7 @@
 /** The moments just before a rule speaks: what the tables of transitions would not notice if it spoke too early. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
+import { lastWordsOf } from '../../../../operator/rollout/last-words.ts';
 import { rolloutPlanOf } from '../../../../operator/rollout/plan.ts';
 import type { Decision, Observation, RevisionPods, RolloutState } from '../../../../operator/rollout/state.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -68,4 +69,36 @@ describe('a step that asks for no more than was reached', () => {
       assert.equal(after(1000, paused, { rollout }).next.phase, weight > 20 ? 'Shifting' : 'Analyzing');
     });
   }
+});
+
+describe('weights that somebody else changes', () => {
+  const analyzing = { phase: 'Analyzing', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 1, weight: 5, window: 85_000_000 } as const;
+  for (const [reverts, phase] of [[2, 'Analyzing'], [3, 'Paused']] as const) {
+    it(`leave a rollout ${phase} after ${reverts} times in ten minutes`, () => assert.equal(after(1000, analyzing, { seen: { traffic: { shares: { [a]: 95, [b]: 5 }, reverts } } }).next.phase, phase));
+  }
+});
+
+describe('stable that comes back', () => {
+  it('begins a new window: what was counted while the candidate carried its traffic is not compared', () => {
+    const paused = { phase: 'Paused', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 1, weight: 5, window: 85_000_000, why: 'Step', stableLostAt: t0 } as const;
+    const { next } = after(10_000, paused, { rollout: { steps: [{ weight: 5 }, { pause: {} }, { weight: 50 }] } });
+    assert.ok(next.phase === 'Paused' && next.window > paused.window && next.stableLostAt === undefined, JSON.stringify(next));
+  });
+});
+
+describe('a candidate that comes back', () => {
+  it('gets the weight of the last step that it had reached, not of the first', () => {
+    const analyzing = { phase: 'Analyzing', stable: a, candidate: b, attempt: 1, floor: 4, since: t0, step: 3, weight: 20, window: 85_000_000, lostAt: t0 } as const;
+    const steps = [{ weight: 5 }, { analyze: { require: 'Pass' as const } }, { weight: 20 }, { analyze: { require: 'Pass' as const } }, { weight: 50 }];
+    const { next } = after(10_000, analyzing, { rollout: { steps } });
+    assert.deepEqual(next.phase === 'Shifting' && [next.step, next.weight, next.set], [2, 20, 0]);
+  });
+});
+
+describe('an old promotion', () => {
+  const at = '2026-01-01T00:00:00Z';
+  const promoted = (...verdicts: readonly ('Pass' | 'Undecided')[]) => lastWordsOf({ history: [{ revision: b, outcome: 'Promoted', reason: 'Promoted', at, gates: verdicts.map((verdict, index) => ({ name: `g${index}`, verdict })) }] }).provenance[b];
+  it('is proven by gates that all passed, not by some of them', () => {
+    assert.deepEqual([promoted('Pass', 'Pass'), promoted('Pass', 'Undecided'), promoted()], ['GatesPassed', 'Unrecorded', 'Unrecorded']);
+  });
 });
