@@ -4,8 +4,11 @@ require('./scripts/node-guard.cjs');
 module.exports = {
   spec: ['test/unit/**/*.test.ts', 'test/arch/**/*.test.ts', 'test/story/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/integration/**/*.test.ts'],
   reporter: './test/support/reporter.cjs',
-  timeout: 20_000,
+  timeout: 60_000,
+  // Files are independent: two at a time, as many as the smallest machine that this is for has cores.
+  parallel: true,
+  jobs: 2,
   forbidOnly: Boolean(process.env.CI),
-  // Here a test that leaves something open is seen, because the run does not end; in CI it must not cost the hour.
+  // With --no-parallel a test that leaves something open is seen, because the run does not end; in CI it must not cost the hour.
   exit: Boolean(process.env.CI),
 };

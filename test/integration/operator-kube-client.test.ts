@@ -85,7 +85,7 @@ describe('HttpKubeClient', () => {
   it('refuses an answer that is no object', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.end('[]'));
-    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_ANSWER_UNUSABLE', message: /no Thing/ });
+    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_ANSWER_UNUSABLE', message: /it is not of kind Thing/ });
   });
 
   it('says that nobody listens, and where', async () => {
