@@ -5,7 +5,7 @@
  * Owns:  the form of the token, and how it travels: in headers, never in a URL, which is logged on the way.
  * Rule:  the token is written in no log, status or Event.
  */
-import { isRecord } from './record.ts';
+import { parseSchemaOne } from './record.ts';
 
 export type Access = {
   readonly schema: 1;
@@ -32,13 +32,8 @@ export function bearer(token: string): string {
 
 /** @returns undefined when the text is not what the operator writes */
 export function parseAccess(text: string): Access | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value) || value['schema'] !== 1) return undefined;
+  const value = parseSchemaOne(text);
+  if (value === undefined) return undefined;
   const { token, sampleRate } = value as { readonly token?: unknown; readonly sampleRate?: unknown };
   if (!isToken(token)) return undefined;
   const isRate = typeof sampleRate === 'number' && sampleRate > 0 && sampleRate <= 1;

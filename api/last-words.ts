@@ -9,7 +9,7 @@
  */
 import { readModelIo, type ModelIo } from './model-io.ts';
 import { present } from './present.ts';
-import { isRecord } from './record.ts';
+import { isRecord, parseSchemaOne } from './record.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
 /** What only the bytes could tell. Later pods of the revision refuse anything else. */
@@ -55,13 +55,8 @@ export function printLastWords(words: LastWords): string {
 /** @returns undefined when the text is not of this form */
 export function parseLastWords(text: string): LastWords | undefined {
   if (text.length > lastWordsLimitBytes) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value) || value['schema'] !== 1) return undefined;
+  const value = parseSchemaOne(text);
+  if (value === undefined) return undefined;
   if (value['kind'] === 'failed' && typeof value['code'] === 'string' && typeof value['message'] === 'string') {
     return { kind: 'failed', code: value['code'], message: value['message'] };
   }

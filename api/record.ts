@@ -14,3 +14,14 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 export function ownValue<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
+
+/** @returns the object of a text `{"schema": 1, …}`; undefined when the text is not JSON of that form */
+export function parseSchemaOne(text: string): Readonly<Record<string, unknown>> | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return isRecord(value) && value['schema'] === 1 ? value : undefined;
+}
