@@ -26,6 +26,8 @@ export function healthApp({ registry, live, ready }: HealthOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  // A fault of ours is answered without its stack.
+  app.set('env', 'production');
   app.get(['/healthz', '/livez'], (_, response) => answer(response, live));
   app.get('/readyz', (_, response) => answer(response, { ...live, ...ready }));
   app.get('/metrics', async (_, response) => {

@@ -34,6 +34,8 @@ export function debugApp(views: DebugViews): Express {
   const isSidecar = (request: IncomingMessage): boolean => views.door.isOpenTo(request.headers[tokenHeader]);
   app.disable('x-powered-by');
   app.disable('etag');
+  // A fault of ours is answered without its stack.
+  app.set('env', 'production');
   app.get('/metrics', async (_request, response) => {
     response.type(views.metrics.contentType).send(await views.metrics.metrics());
   });

@@ -63,6 +63,8 @@ export function sidecarApp(served: Served): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
+  // A fault of ours is answered without its stack.
+  app.set('env', 'production');
   app.get('/report', (request, response) => answerReport(served, request, response));
   app.post('/samples', (request, response) => answerSamples(served, request, response));
   app.get('/healthz', (_request, response) => {
@@ -79,7 +81,7 @@ export function sidecarApp(served: Served): Express {
 async function answerReport(served: Served, request: Request, response: Response): Promise<void> {
   let asked: Asked;
   try {
-    asked = askedIn(new URL(request.url, 'http://sidecar').searchParams, request.headers[peersTokenHeader]);
+    asked = askedIn(queryOf(request), request.headers[peersTokenHeader]);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     response.status(400).json({ error: { code: error.code, message: error.message } });
@@ -96,10 +98,16 @@ async function answerSamples({ takeSamples, door }: Served, request: Request, re
     response.status(401).json({ error: { code: error.code, message: error.message } });
     return;
   }
-  const max = Number(new URL(request.url, 'http://sidecar').searchParams.get('max') ?? 1);
+  const max = Number(queryOf(request).get('max') ?? 1);
   const bytes = await takeSamples?.(Number.isSafeInteger(max) && max > 0 ? Math.min(max, maxTaken) : 1);
   if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime gives no samples' } });
   else response.set({ 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+}
+
+/** A request line may hold a whole URL with a host and port that are none: only what is asked counts. */
+function queryOf({ url }: Request): URLSearchParams {
+  const at = url.indexOf('?');
+  return new URLSearchParams(at < 0 ? '' : url.slice(at));
 }
 
 /** The report with as many blocks as fit, which are what makes it long. */

@@ -1,4 +1,4 @@
-/** The whole drift walk against the API server of KUBECONFIG. */
+/** The whole drift walk against the API server of KUBECONFIG, and a quiet minute after it. */
 import { readFileSync } from 'node:fs';
 import { driftSuite } from '../conformance/drift/suite.ts';
 
@@ -6,4 +6,4 @@ driftSuite('a real API server', async () => {
   const path = process.env['KUBECONFIG'];
   if (path === undefined) throw new Error('KUBECONFIG names no file: run this by npm run test:conformance');
   return { kubeconfig: readFileSync(path, 'utf8'), close: async () => {} };
-}, { every: 1, quietMs: 150 });
+}, { every: 1, quietMs: 150, gatewayApi: 'whole', quietAfterMs: 60_000 });

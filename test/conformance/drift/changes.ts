@@ -52,7 +52,38 @@ const additions: Readonly<Record<string, readonly { readonly path: string; reado
     { path: '/spec/template/metadata/annotations', value: { 'kubectl.kubernetes.io/restartedAt': 'x' }, fate: 'theirs' },
     { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
   ],
+  HTTPRoute: [
+    ...routeAdditions(),
+    { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
+    { path: '/metadata/annotations/team', value: 'x', fate: 'theirs' },
+    { path: '/metadata/finalizers', value: ['example.com/hold'], fate: 'theirs' },
+  ],
 };
+
+/** The operator owns a route's spec whole: hosts, parents and rules decide which requests arrive, and by which weights. */
+function routeAdditions(): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
+  const rule = '/spec/rules/0';
+  const backend = { name: 'another', port: 8080 };
+  const mirror = { type: 'RequestMirror', requestMirror: { backendRef: backend } };
+  const header = { type: 'RequestHeaderModifier', requestHeaderModifier: { add: [{ name: 'x-team', value: 'x' }] } };
+  const ours: readonly [string, unknown][] = [
+    ['/spec/hostnames', ['other.example.com']], ['/spec/hostnames/-', '*.example.org'],
+    ['/spec/parentRefs/-', { name: 'another' }], ['=/spec/parentRefs/0', { name: 'another' }], ['/spec/parentRefs', []],
+    ['/spec/parentRefs/0/sectionName', 'http'], ['/spec/parentRefs/0/port', 80], ['/spec/parentRefs/0/namespace', 'another'],
+    ['/spec/rules', [{ backendRefs: [backend] }]], ['/spec/rules/-', { backendRefs: [{ ...backend, weight: 100 }] }],
+    ['/spec/rules/-', { matches: [{ path: { type: 'Exact', value: '/v2' } }] }], [`${rule}/name`, 'more'],
+    [`${rule}/matches`, [{ path: { type: 'PathPrefix', value: '/v2' } }]], [`${rule}/matches/-`, { headers: [{ name: 'x-team', value: 'x' }] }],
+    [`${rule}/matches/0/method`, 'POST'], [`${rule}/matches/0/headers`, [{ name: 'x-team', value: 'x' }]], [`${rule}/matches/0/queryParams`, [{ name: 'team', value: 'x' }]],
+    [`${rule}/filters`, [mirror]], [`${rule}/filters`, [header]],
+    [`${rule}/filters`, [{ type: 'RequestRedirect', requestRedirect: { hostname: 'other.example.com' } }]],
+    [`${rule}/filters`, [{ type: 'URLRewrite', urlRewrite: { path: { type: 'ReplaceFullPath', replaceFullPath: '/x' } } }]],
+    [`${rule}/timeouts`, { request: '1s', backendRequest: '500ms' }], [`${rule}/retry`, { attempts: 3 }], [`${rule}/sessionPersistence`, { type: 'Cookie' }],
+    [`${rule}/backendRefs`, []], [`${rule}/backendRefs/-`, { ...backend, weight: 50 }], [`${rule}/backendRefs/-`, { ...backend, weight: 0 }],
+    [`=${rule}/backendRefs/0`, backend], [`${rule}/backendRefs/0/weight`, 0], [`${rule}/backendRefs/0/namespace`, 'another'],
+    [`${rule}/backendRefs/0/filters`, [header]], [`${rule}/backendRefs/0/filters`, [mirror]],
+  ];
+  return ours.map(([path, value]) => ({ path, value, fate: 'ours' as const }));
+}
 
 function podAdditions(at: string): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
   const ours: readonly [string, unknown][] = [
@@ -89,10 +120,10 @@ function mounting(volumes: string): readonly object[] {
   return [{ op: 'add', path: `${volumes}/-`, value: { name: 'scratch', emptyDir: {} } }, { op: 'add', path: `${spec}/containers/0/volumeMounts/-`, value: { name: 'scratch', mountPath: '/scratch' } }];
 }
 
-/** Each field that the operator's manager owns, with another value and removed. */
+/** Each field that the operator's manager owns, with another value and removed; in lists that are one value, each field of each item. */
 export function changesOf(live: Json): readonly Change[] {
   const entry = live.metadata.managedFields.find((one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply');
-  return [...leaves(entry.fieldsV1, live, '')].flatMap(({ path, value }) => [
+  return [...leaves(entry.fieldsV1, live, '')].flatMap((leaf) => [leaf, ...inside(leaf)]).flatMap(({ path, value }) => [
     ...othersOf(path, value).map((other) => ({ name: `${live.kind} with ${path} changed`, patch: [{ op: 'replace', path, value: other }], fate: 'ours' as const })),
     { name: `${live.kind} without ${path}`, patch: [{ op: 'remove', path }], fate: 'ours' as const },
   ]);
@@ -110,6 +141,19 @@ function* leaves(fields: Json, live: Json, path: string): Generator<Leaf> {
     if (Object.keys(below as object).length === 0) yield { path: here, value: found.value };
     else yield* leaves(below, found.value, here);
   }
+}
+
+/** What managedFields do not tell apart: items of lists that are one value, and their fields. */
+function* inside({ path, value }: Leaf): Generator<Leaf> {
+  if (!Array.isArray(value) || value.every((item) => typeof item === 'string')) return;
+  for (const [index, item] of value.entries()) yield* whole({ path: `${path}/${index}`, value: item as unknown });
+}
+
+function* whole(leaf: Leaf): Generator<Leaf> {
+  yield leaf;
+  const { path, value } = leaf;
+  if (!isRecord(value) && !Array.isArray(value)) return;
+  for (const [name, inner] of Object.entries(value)) yield* whole({ path: `${path}/${name}`, value: inner as unknown });
 }
 
 function stepInto(step: string, live: Json): { readonly at: string | number; readonly value: Json } | undefined {

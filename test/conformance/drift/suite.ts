@@ -9,7 +9,9 @@ import assert from 'node:assert/strict';
 import { canonicalJson } from '../../../operator/revision.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Json } from '../kube/api.ts';
+import { installGatewayApi, type GatewayApi } from '../kube/gateway-api.ts';
 import { additionsTo, changesOf, type Change } from './changes.ts';
+import { GatewayPart } from './gateway.ts';
 import { DriftWorld } from './world.ts';
 
 const spec = {
@@ -26,40 +28,74 @@ const spec = {
   },
 };
 
+/** A model behind a Gateway. */
+const routedSpec = {
+  model: spec.model, memory: spec.memory,
+  traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
+};
+/** One that is rolled out: its weights stay where they are until somebody lets it go on. No hostnames: somebody else's are to be seen. */
+const sharingSpec = {
+  model: spec.model, memory: spec.memory,
+  traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] },
+  rollout: { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }] },
+};
+
 /** A busy machine takes its time to hear of a change and to put it back. */
 const patienceMs = 20_000;
 
-/**
- * @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started
- * @param walk.every of the changes to fields that the operator owns, this one in so many is made; 1: all
- * @param walk.quietMs see DriftWorld
- */
-export function driftSuite(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>, walk: { readonly every: number; readonly quietMs: number }): void {
+/** A child that is walked. `name` of the object, from the revision of the model at rest. */
+type Child = { readonly title: string; readonly api: string; readonly plural: string; readonly name: (revision: string) => string };
+
+const children: readonly Child[] = [
+  { title: 'the entry Service', api: 'v1', plural: 'services', name: () => 'walk' },
+  { title: "a revision's Service", api: 'v1', plural: 'services', name: (revision) => `walk-${revision}` },
+  { title: 'a Deployment', api: 'apps/v1', plural: 'deployments', name: (revision) => `walk-${revision}` },
+  { title: 'a ConfigMap', api: 'v1', plural: 'configmaps', name: (revision) => `walk-${revision}` },
+  { title: 'a ControllerRevision', api: 'apps/v1', plural: 'controllerrevisions', name: (revision) => `walk-${revision}` },
+  { title: 'an HTTPRoute', api: 'gateway.networking.k8s.io/v1', plural: 'httproutes', name: () => 'routed' },
+];
+
+export type Walk = {
+  /** Of the changes to fields that the operator owns, this one in so many is made; 1: all. */
+  readonly every: number;
+  /** See DriftWorld. */
+  readonly quietMs: number;
+  /** What is installed of the Gateway API where the server lacks it. */
+  readonly gatewayApi: GatewayApi;
+  /** After all of it nothing is written for so long; absent: that is not waited for. */
+  readonly quietAfterMs?: number;
+};
+
+/** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
+export function driftSuite(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>, walk: Walk): void {
   describe(`drift of children on ${name}`, function () {
     this.timeout(600_000);
     let world: DriftWorld;
+    let gateway: GatewayPart;
     let close: () => Promise<void>;
     let revision: string;
+    let walked = 0;
 
     before(async () => {
       const server = await open();
       close = server.close;
       world = new DriftWorld(server.kubeconfig, walk.quietMs);
-      await world.open();
+      await world.open(() => installGatewayApi(world.api, walk.gatewayApi));
+      gateway = new GatewayPart(world.api, world.namespace, 'public');
+      await gateway.open();
       revision = await world.serve('walk', spec);
+      await world.serve('routed', routedSpec);
     });
     after(async () => {
+      await gateway?.close();
       await world?.close();
       await close?.();
     });
 
-    const children = (): readonly { readonly title: string; readonly path: string }[] => [
-      { title: 'the entry Service', path: world.path('v1', 'services', 'walk') },
-      { title: "a revision's Service", path: world.path('v1', 'services', `walk-${revision}`) },
-      { title: 'a Deployment', path: world.path('apps/v1', 'deployments', `walk-${revision}`) },
-      { title: 'a ConfigMap', path: world.path('v1', 'configmaps', `walk-${revision}`) },
-      { title: 'a ControllerRevision', path: world.path('apps/v1', 'controllerrevisions', `walk-${revision}`) },
-    ];
+    const pathOf = (title: string): string => {
+      const child = children.find((one) => one.title === title) ?? assert.fail(`no child is ${title}`);
+      return world.path(child.api, child.plural, child.name(revision));
+    };
 
     it('needs one write at most for quantities that are rounded and for nulls, and is quiet then', async () => {
       const from = world.writes.length;
@@ -68,8 +104,8 @@ export function driftSuite(name: string, open: () => Promise<{ readonly kubeconf
     });
 
     it('stores a template with the defaults that are said as one without them: no pod of an older revision is replaced', async () => {
-      const live = (await world.api.get(children()[2]?.path ?? '')).body;
-      const frozen = (await world.api.get(children()[4]?.path ?? '')).body.data.template;
+      const live = (await world.api.get(pathOf('a Deployment'))).body;
+      const frozen = (await world.api.get(pathOf('a ControllerRevision'))).body.data.template;
       const path = world.path('apps/v1', 'deployments', 'older');
       const { hostNetwork: _, ...bare } = frozen.spec;
       const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'older' }, spec: { replicas: 0, selector: live.spec.selector, template: { metadata: frozen.metadata, spec: bare } } };
@@ -79,26 +115,73 @@ export function driftSuite(name: string, open: () => Promise<{ readonly kubeconf
       await world.api.delete(path);
     });
 
-    for (const index of [0, 1, 2, 3, 4]) {
-      it(`of ${['the entry Service', "a revision's Service", 'a Deployment', 'a ConfigMap', 'a ControllerRevision'][index] ?? ''} is put back, or stays, and then it is quiet`, async () => {
-        const { path } = children()[index] ?? assert.fail('no such child');
+    for (const { title } of children) {
+      it(`of ${title} is put back, or stays, and then it is quiet`, async () => {
+        const path = pathOf(title);
         const live = (await world.api.get(path)).body;
         const changes = [...additionsTo(live), ...changesOf(live).filter((_, i) => i % walk.every === 0)];
-        const problems: string[] = [];
-        for (const change of changes) problems.push(...(await tryOne(world, path, change)));
-        assert.deepEqual(problems, []);
+        const tried: Tried[] = [];
+        for (const change of changes) tried.push(await tryOne(world, path, change));
+        assert.deepEqual(tried.flatMap(({ problems }) => problems), []);
+        const made = tried.filter(({ isMade }) => isMade).length;
+        assert.ok(made > changes.length / 3, `only ${made} of ${changes.length} changes were taken by the server: the others prove nothing`);
+        walked += made;
         await world.quiet(500);
-        assert.equal((await world.condition('walk', 'RouteReady')).status, 'True');
+        for (const model of ['walk', 'routed']) assert.equal((await world.condition(model, 'RouteReady')).status, 'True', model);
+      });
+    }
+
+    it('of the weights of a rollout is put back, and the third time it pauses', async () => {
+      const stable = await world.serve('sharing', sharingSpec);
+      await world.ask('sharing', { ...sharingSpec, model: { uri: 'https://models.example/next.onnx' } });
+      const candidate = await world.bringUp('sharing', (status) => status.candidate?.revision as string | undefined);
+      const rollout = async (): Promise<Json> => (await world.model('sharing')).status.rollout;
+      await eventually('the first step', async () => (await rollout()).actualWeight === 20, patienceMs);
+      await world.quiet();
+      const path = world.path('gateway.networking.k8s.io/v1', 'httproutes', 'sharing');
+      const { backendRefs } = (await world.api.get(path)).body.spec.rules[0];
+      assert.deepEqual(backendRefs.map((ref: Json) => [ref.name, ref.weight]), [[`sharing-${stable}`, 80], [`sharing-${candidate}`, 20]]);
+
+      const swapped = backendRefs.map((ref: Json) => ({ op: 'replace', path: `/spec/rules/0/backendRefs/${backendRefs.indexOf(ref)}/weight`, value: 100 - ref.weight }));
+      const hosts = [{ op: 'add', path: '/spec/hostnames', value: ['other.example.com'] }];
+      const nothingWrong = { isMade: true, problems: [] };
+      assert.deepEqual(await tryOne(world, path, { name: 'the weights swapped', patch: swapped, fate: 'ours' }), nothingWrong);
+      assert.deepEqual(await tryOne(world, path, { name: 'hostnames where there were none', patch: hosts, fate: 'ours' }), nothingWrong);
+      assert.deepEqual([(await world.model('sharing')).status.phase, (await rollout()).actualWeight], ['Paused', 20]);
+      assert.notEqual((await rollout()).reason, 'WeightConflict');
+
+      const gone = [{ op: 'remove', path: '/spec/rules/0/backendRefs/1' }];
+      assert.deepEqual(await tryOne(world, path, { name: 'without the candidate', patch: gone, fate: 'ours' }), nothingWrong);
+      await eventually('the pause', async () => (await rollout()).reason === 'WeightConflict', patienceMs);
+      assert.equal((await rollout()).actualWeight, 20);
+    });
+
+    if (walk.quietAfterMs !== undefined) {
+      const quietMs = walk.quietAfterMs;
+      it(`is followed by ${quietMs / 1_000} s without any write`, async () => {
+        await world.quiet(1_000);
+        const from = world.writes.length;
+        const versions = await Promise.all(children.map(({ title }) => versionOf(world, pathOf(title))));
+        await world.quiet(quietMs, 2 * quietMs);
+        assert.deepEqual(world.writes.slice(from), [], `after ${walked} changes`);
+        assert.deepEqual(await Promise.all(children.map(({ title }) => versionOf(world, pathOf(title)))), versions);
       });
     }
   });
 }
 
-async function tryOne(world: DriftWorld, path: string, change: Change): Promise<readonly string[]> {
+async function versionOf(world: DriftWorld, path: string): Promise<string> {
+  return (await world.api.get(path)).body.metadata.resourceVersion as string;
+}
+
+/** `isMade`: the server took the change, and the object was another. */
+type Tried = { readonly isMade: boolean; readonly problems: readonly string[] };
+
+async function tryOne(world: DriftWorld, path: string, change: Change): Promise<Tried> {
   const before = (await world.api.get(path)).body;
   const from = world.writes.length;
   const changed = await world.change(path, change.patch);
-  if (changed.status >= 300) return [];
+  if (changed.status >= 300) return { isMade: false, problems: [] };
   const writes = (): readonly string[] => world.writes.slice(from).filter((what) => !what.startsWith('status '));
   const wanted = change.fate === 'ours' ? before : changed.body;
   const problems: string[] = [];
@@ -112,14 +195,16 @@ async function tryOne(world: DriftWorld, path: string, change: Change): Promise<
   const most = change.fate === 'theirs' ? 1 : 4;
   if (writes().length > most) problems.push(`${change.name}: ${writes().length} writes: ${writes().join(', ')}`);
   problems.push(...(await undo(world, path, before, change)));
-  return problems;
+  return { isMade: essence(changed.body) !== essence(before), problems };
 }
 
 /** Theirs is taken back by its owner, so that the next change meets the object as it was. */
 async function undo(world: DriftWorld, path: string, before: Json, { name, fate }: Change): Promise<readonly string[]> {
   const now = (await world.api.get(path)).body;
   if (essence(now) === essence(before)) return [];
-  const { managedFields: _, resourceVersion: _v, ...metadata } = before.metadata as Json;
+  const { managedFields: _, resourceVersion: _v, ...rest } = before.metadata as Json;
+  // Objects of a definition are only replaced by who says which version of them.
+  const metadata = before.kind === 'HTTPRoute' ? { ...rest, resourceVersion: now.metadata.resourceVersion } : rest;
   const answer = await world.api.put(`${path}?fieldManager=stranger`, { ...before, metadata });
   await world.quiet();
   return answer.status < 300 || fate === 'ours' ? [] : [`${name}: cannot be undone: ${answer.text.slice(0, 200)}`];

@@ -1,7 +1,7 @@
 /**
- * The operator, in this process, against an API server: one model at rest with a ready pod, and a foreign writer.
+ * The operator, in this process, against an API server: models at rest with ready pods, and a foreign writer.
  *
- * Owns: the namespace, the pod (nobody else makes one), the loop of passes, and the record of every write.
+ * Owns: the namespace, the pods (nobody else makes any), the loop of passes, and the record of every write.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,6 @@ import { Watches } from '../../../operator/watches.ts';
 import { eventually } from '../../support/eventually.ts';
 import { KubeApi, type Answer, type Json } from '../kube/api.ts';
 
-
 export class DriftWorld {
   readonly namespace = `drift-${randomBytes(4).toString('hex')}`;
   readonly api: KubeApi;
@@ -36,7 +35,7 @@ export class DriftWorld {
   readonly #kubeconfig: string;
   readonly #ends: (() => Promise<unknown>)[] = [];
   #wroteAt = 0;
-  #model = '';
+  readonly #models = new Set<string>();
 
   readonly #quietMs: number;
   readonly #runtimeImage: string;
@@ -53,8 +52,8 @@ export class DriftWorld {
     writeFileSync(this.#kubeconfig, kubeconfig, { mode: 0o600 });
   }
 
-  /** @param seed makes what is there before the operator begins */
-  async open(seed?: () => Promise<void>): Promise<void> {
+  /** @param seed makes what is there before the operator begins, and says how it is taken away once the operator has ended */
+  async open(seed?: () => Promise<void | (() => Promise<void>)>): Promise<void> {
     const crd = customResourceDefinition('published');
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
     const applied = await this.api.patch(`${path}?fieldManager=test&force=true`, 'apply', crd);
@@ -62,7 +61,8 @@ export class DriftWorld {
     await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } });
     await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } });
     await eventually('models to be served', async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200, 30_000);
-    await seed?.();
+    const unseed = await seed?.();
+    if (unseed !== undefined) this.#ends.push(unseed);
     await this.#startOperator();
   }
 
@@ -79,17 +79,25 @@ export class DriftWorld {
 
   /** The user's apply, and a ready pod for every Deployment that comes of it, until the model is Ready. */
   async serve(name: string, spec: object): Promise<string> {
-    this.#model = name;
+    await this.ask(name, spec);
+    const revision = await this.bringUp(name, (status) => (status?.candidate ?? status?.stable)?.revision as string | undefined);
+    await eventually(`${name} to be ready`, async () => (await this.condition(name, 'Ready'))?.status === 'True', 60_000);
+    await this.quiet();
+    return revision;
+  }
+
+  /** The user's apply. */
+  async ask(name: string, spec: object): Promise<void> {
+    this.#models.add(name);
     const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec };
     const answer = await this.api.patch(`${this.path('onnx-operator.dev/v1alpha1', 'onnxmodels', name)}?fieldManager=user`, 'apply', object);
     if (answer.status >= 300) throw new Error(answer.text);
-    const revision = await eventually('a candidate', async () => {
-      const { status } = await this.model(name);
-      return (status?.candidate ?? status?.stable)?.revision as string | undefined;
-    }, 30_000);
+  }
+
+  /** A ready pod of the revision that the status comes to name. @returns the revision */
+  async bringUp(name: string, revisionIn: (status: Json) => string | undefined): Promise<string> {
+    const revision = await eventually('a candidate', async () => revisionIn((await this.model(name)).status), 30_000);
     await this.#makePod(name, revision);
-    await eventually(`${name} to be ready`, async () => (await this.model(name)).status?.conditions?.some((one: Json) => one.type === 'Ready' && one.status === 'True') as boolean, 60_000);
-    await this.quiet();
     return revision;
   }
 
@@ -141,10 +149,10 @@ export class DriftWorld {
 
   /** All is well, and the golden set was run to its end. */
   #reportOf(watches: Watches, uid: string): Report | undefined {
-    const key = `${this.namespace}/${this.#model}`;
-    const pod = watches.pods(key).find(({ metadata }) => metadata.uid === uid);
-    const revision = pod?.metadata.labels?.[labels.revision];
-    const map = watches.configMaps(key).find(({ metadata }) => metadata.name === `${this.#model}-${revision ?? ''}`);
+    const keys = [...this.#models].map((model) => `${this.namespace}/${model}`);
+    const pod = keys.flatMap((key) => watches.pods(key)).find(({ metadata }) => metadata.uid === uid);
+    const { [labels.revision]: revision, [labels.model]: model = '' } = pod?.metadata.labels ?? {};
+    const map = watches.configMaps(`${this.namespace}/${model}`).find(({ metadata }) => metadata.name === `${model}-${revision ?? ''}`);
     if (revision === undefined || map === undefined) return undefined;
     const golden = goldenIn(map.data?.[paths.configFile]);
     const passed = { state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score: 1, worst: 1 } as const;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { peersTokenHeader } from '../../../../api/access.ts';
 import type { Asked } from '../../../../runtime/sidecar/asked.ts';
 import { sidecarApp } from '../../../../runtime/sidecar/server.ts';
@@ -55,6 +56,22 @@ describe('a sidecar', () => {
     assert.equal((await ask(url, query, { headers: { ...withToken, [peersTokenHeader]: peersToken } })).status, 200);
     assert.deepEqual(heard, [{ peers: ['10.0.0.9'], sample: 1, agreement: { metric: 'Cosine', limit: 0.9 }, peersToken }]);
   });
+
+  for (const [name, target, status] of [
+    ['a whole URL', 'http://sidecar/report?sample=0', 200],
+    ['a URL with a port that is none', 'http://sidecar:99999/report', 200],
+    ['no path at all', '//', 404],
+    ['a query that no text is encoded as', '/report?more=%E0%A4%A', 200],
+    ['half an escape', '/report%', 404],
+  ] as const) {
+    it(`answers a request line with ${name}, and tells nobody of its insides`, async () => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      socket.end(`GET ${target} HTTP/1.1\r\nhost: sidecar\r\nconnection: close\r\n\r\n`);
+      const answer = await text(socket);
+      assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
+      assert.match(answer, /content-type: application\/json/i);
+    });
+  }
 
   it('takes no other text for the token of the peers', async () => {
     await ask(url, query, { headers: { ...withToken, [peersTokenHeader]: 'short' } });
