@@ -108,11 +108,10 @@ export class ModelServer {
     this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
     void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
-    const beside = besideWorld(uncounted);
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
       sampler: this.#sampler, door: this.#options.door ?? closedDoor,
-      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted), request, response),
     });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
