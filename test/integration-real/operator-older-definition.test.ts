@@ -1,5 +1,6 @@
 /**
- * The operator's process with a definition that is older than it: the real API server refuses its statuses with 422.
+ * The operator's process with a definition that is older than it: the real API server refuses its statuses, with 422 what
+ * does not fit and with 400 what it does not know.
  *
  * Owns: that it tries more and more rarely, makes nothing meanwhile, and goes on by itself once the definition is today's.
  * Needs KUBEBUILDER_ASSETS. No controller manager runs: no pod is made.
@@ -26,7 +27,8 @@ const waitMs = 60_000;
 const toleranceMs = 100;
 
 /** Ways in which an earlier definition can say something else of the status. */
-const older: readonly (readonly [name: string, change: (status: Json) => void])[] = [
+const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
+  ['lacks a field', (status) => { delete status.properties.ready; }, 400],
   ['knows fewer phases', (status) => { status.properties.phase.enum = ['Stable', 'Failed']; }],
   ['demands a field that is not written any more', ({ properties: { rollout } }) => { rollout.required = ['summary']; rollout.properties.summary = { type: 'string' }; }],
   ['has another type of a field', (status) => { status.properties.replicas = { type: 'string' }; }],
@@ -59,7 +61,7 @@ describe('an operator that is newer than the definition, on a real API server', 
     await server?.stop();
   });
 
-  for (const [index, [name, change]] of older.entries()) {
+  for (const [index, [name, change, code = 422]] of older.entries()) {
     it(`tries a status again more and more rarely, and makes nothing, when it ${name}; then goes on by itself`, async () => {
       const model = `ranker-of-${index}`;
       const today = customResourceDefinition('published') as Json;
@@ -72,7 +74,7 @@ describe('an operator that is newer than the definition, on a real API server', 
       assert.equal(made.status, 201, made.text);
 
       const tries = await eventually('four refusals', async () => {
-        const times = await refusals(model);
+        const times = await refusals(model, code);
         return times.length >= 4 ? times : undefined;
       }, waitMs);
       const pausesMs = tries.slice(1, 4).map((at, i) => at - (tries[i] ?? 0));
@@ -84,7 +86,7 @@ describe('an operator that is newer than the definition, on a real API server', 
       await define(today);
       await eventually('the status', async () => (await api.get(`${models}/${model}`)).body.status?.candidate?.revision !== undefined, waitMs);
       await eventually('the Deployment', async () => named(await api.get(deployments), model).length === 1, waitMs);
-      const afterwards = (await refusals(model)).length;
+      const afterwards = (await refusals(model, code)).length;
       assert.ok(afterwards <= 5, `${afterwards} refusals`);
     });
   }
@@ -101,11 +103,11 @@ describe('an operator that is newer than the definition, on a real API server', 
     operator.stderr?.on('data', (chunk: Buffer) => { log += chunk.toString(); });
   }
 
-  /** When the model's status was refused as invalid, in milliseconds. */
-  async function refusals(model: string): Promise<readonly number[]> {
+  /** When the model's status was refused with this code, in milliseconds. */
+  async function refusals(model: string, code: number): Promise<readonly number[]> {
     const entries = (await readFile(server.auditLog, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as Json);
     const statuses = entries.filter(({ objectRef }) => objectRef?.name === model && objectRef.subresource === 'status');
-    const refused = statuses.filter(({ responseStatus }) => responseStatus?.code === 422);
+    const refused = statuses.filter(({ responseStatus }) => responseStatus?.code === code);
     return refused.map(({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp as string));
   }
 });
