@@ -40,13 +40,16 @@ class Counter {
   add(slice: Pair<readonly PodSlice[]>): void {
     const block = this.#first + Math.floor(this.slices / blockSlices);
     this.slices += 1;
-    for (const side of ['candidate', 'stable'] as const) slice[side].forEach((pod, i) => count(this.cells[side], { block, pod: `${side}-${i}` }, pod));
+    for (const side of ['candidate', 'stable'] as const) {
+      for (const one of slice[side]) count(this.cells[side], { block, pod: `${side}-${one.pod}` }, one);
+    }
   }
 }
 
 function count(cells: Counting[], { block, pod }: { block: number; pod: string }, slice: PodSlice): void {
-  const recent = cells.slice(-8).find((one) => one.block === block && one.pod === pod);
-  const cell = recent ?? { pod, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+  const { sizeClass } = slice;
+  const recent = cells.slice(-32).find((one) => one.block === block && one.pod === pod && one.sizeClass === sizeClass);
+  const cell = recent ?? { pod, block, tier: 'interactive', sizeClass, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
   if (recent === undefined) cells.push(cell);
   for (const bucket of slice.buckets) addCount(cell.latency, bucket, 1);
   cell.requests += slice.requests;

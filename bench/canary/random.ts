@@ -52,4 +52,31 @@ export class Random {
     for (let product = this.uniform(); product > limit; product *= this.uniform()) count += 1;
     return count;
   }
+
+  /** Exponential with mean 1. */
+  exponential(): number {
+    return -Math.log(this.uniform());
+  }
+
+  /**
+   * Gamma with this shape and mean 1 (scale 1 / shape): Marsaglia and Tsang, ACM TOMS 26(3), 2000; shapes below 1 by
+   * their power of a uniform.
+   */
+  gamma(shape: number): number {
+    if (shape < 1) return (this.gamma(shape + 1) * (shape + 1) * this.uniform() ** (1 / shape)) / shape;
+    const d = shape - 1 / 3;
+    const c = 1 / Math.sqrt(9 * d);
+    for (;;) {
+      const x = this.normal();
+      const v = (1 + c * x) ** 3;
+      if (v > 0 && Math.log(this.uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return (d * v) / shape;
+    }
+  }
+
+  /** How many of `count` fall to a chance: one by one, for the small counts that the bench has. */
+  binomial(count: number, chance: number): number {
+    let hits = 0;
+    for (let i = 0; i < count; i++) if (this.uniform() < chance) hits += 1;
+    return hits;
+  }
 }

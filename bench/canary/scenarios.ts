@@ -4,11 +4,17 @@
  * Owns:  the list. docs/canary-analysis.md describes each; the rows of the bench carry these names.
  * Units: latency factors multiply, `share`s and rates are 0..1.
  */
+import type { Arrivals } from './arrivals.ts';
+import type { Cold } from './cold.ts';
+import type { Lasting } from './noise.ts';
 import { normalQuantile } from './normal.ts';
+import type { QueueSetting } from './queue.ts';
 
 /** ln(latency / base) that a share of requests is below; each shape grows with it. */
 export const shapes = {
   lognormal: (below: number): number => 0.5 * normalQuantile(below),
+  /** Answers of very unlike length, as a language model's: p95 is five times the median. */
+  lengths: (below: number): number => normalQuantile(below),
   /** A Student-like tail: p99.9 lies far out. */
   heavy: (below: number): number => 0.5 * normalQuantile(below) + 0.35 * Math.max(0, normalQuantile(below) - 1) ** 2,
   /** Pareto's law with index 1.5: its variance is infinite. */
@@ -30,15 +36,27 @@ export type Scenario = {
   /** Standard deviation of ln(latency) of a pod for as long as it lives, and pods of each revision. */
   readonly lastingPodNoise: number;
   readonly pods: number;
+  /** Of the candidate, where it has fewer. */
+  readonly candidatePods?: number;
+  /** Noise whose minutes hang together. */
+  readonly lasting: Lasting;
   /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. Requests a minute follow it where `busy`. */
   readonly drift: number;
   readonly busy: boolean;
   /** Share of requests that take a tenth of the time, each revision's cache hits: from 0.5 to 0.9 and back within half an hour. */
   readonly changingModes: boolean;
-  /** How much slower the candidate is in its first requests, and the minutes in which that falls to a third; 1 is not at all. */
-  readonly cold: { readonly factor: number; readonly minutes: number };
+  /** How much slower a candidate's pod is at first. */
+  readonly cold: Cold;
   /** No request at all in every third stretch of four minutes. */
   readonly gaps: boolean;
+  /** How evenly requests come. */
+  readonly arrivals: Arrivals;
+  /** Pods are queues: the shape is that of service times, their mean follows from the load. */
+  readonly queue?: QueueSetting;
+  /** Size classes that are told apart. */
+  readonly classes: readonly SizeClass[];
+  /** Requests of the candidate, of all classes, that take so many times as long. */
+  readonly rare: { readonly share: number; readonly factor: number };
   /** Latency that the shape's 1 stands for, and whole multiples that latencies are recorded in (0: exactly). */
   readonly baseMs: number;
   readonly roundedToMs: number;
@@ -50,7 +68,17 @@ export type Scenario = {
   readonly disagreement: number;
 };
 
-const quiet: Scenario = {
+export type SizeClass = {
+  readonly sizeClass: number;
+  readonly share: number;
+  /** Latency in times of the base, and how much slower it is in the candidate. */
+  readonly factor: number;
+  readonly slower: number;
+};
+
+export const oneClass: SizeClass = { sizeClass: 1, share: 1, factor: 1, slower: 1 };
+
+export const quiet: Scenario = {
   name: 'independent',
   shape: 'lognormal',
   revisionNoise: 0,
@@ -59,10 +87,14 @@ const quiet: Scenario = {
   bursts: false,
   lastingPodNoise: 0,
   pods: 1,
+  lasting: { process: 'none', revision: 0, pod: 0 },
   drift: 0,
   busy: false,
   changingModes: false,
-  cold: { factor: 1, minutes: 1 },
+  cold: { shape: 'exponential', factor: 1, minutes: 1 },
+  arrivals: { process: 'even' },
+  classes: [oneClass],
+  rare: { share: 0, factor: 1 },
   gaps: false,
   baseMs: 20,
   roundedToMs: 0,
@@ -84,7 +116,7 @@ const services: readonly Scenario[] = [
   { ...quiet, name: 'podNoise10', podNoise: 0.1 },
   { ...quiet, name: 'everything', podNoise: 0.1, bursts: true, drift: 0.2 },
   { ...quiet, name: 'unlikePods', lastingPodNoise: 0.1, pods: 3 },
-  { ...quiet, name: 'coldCaches', cold: { factor: 2, minutes: 1 } },
+  { ...quiet, name: 'coldCaches', cold: { shape: 'exponential', factor: 2, minutes: 1 } },
   { ...quiet, name: 'wholeMs', baseMs: 3, roundedToMs: 1 },
   { ...quiet, name: 'constant', shape: 'constant', baseMs: 5 },
   { ...quiet, name: 'timeouts', stableErrors: 0.02, candidateErrors: 0.02 },
@@ -127,5 +159,8 @@ function percent(rate: number): string {
   return `${Number((rate * 100).toPrecision(3))}%`;
 }
 
-export const isCorrelated = (scenario: Scenario): boolean =>
-  [scenario.revisionNoise, scenario.podNoise, scenario.commonNoise, scenario.drift, scenario.lastingPodNoise, scenario.cold.factor - 1].some((size) => size > 0) || scenario.bursts || scenario.changingModes;
+export function isCorrelated(scenario: Scenario): boolean {
+  const { revisionNoise, podNoise, commonNoise, drift, lastingPodNoise, lasting, cold } = scenario;
+  const sizes = [revisionNoise, podNoise, commonNoise, drift, lastingPodNoise, lasting.revision, lasting.pod, cold.factor - 1];
+  return sizes.some((size) => size > 0) || scenario.bursts || scenario.changingModes || scenario.queue !== undefined;
+}

@@ -1,18 +1,25 @@
 /**
  * A made-up service with two revisions, five seconds at a time.
  *
- * Owns:  requests (Poisson), their latencies, errors and disagreements, and the noise they share. Noise minutes
- *        begin at a random phase, so they do not fall together with the judge's minutes.
- * Rule:  everything follows from the seed, and every judge of a run sees the same service.
+ * Owns:  requests, how they are shared out over pods, their latencies, errors and disagreements.
+ * Rule:  everything follows from the seed, and every judge of a run sees the same service. What a scenario does not
+ *        have draws nothing: the rows of one do not change when the bench learns another.
  */
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
+import { rateOf, type Rate } from './arrivals.ts';
+import { coldFactor, LazyCompilation } from './cold.ts';
+import { Held, minutesOf, podNoise, type Noise } from './noise.ts';
+import { Queue, type Served } from './queue.ts';
 import { Random } from './random.ts';
-import { shapes, type Scenario } from './scenarios.ts';
+import { oneClass, type Scenario, type SizeClass } from './scenarios.ts';
+import { tableBits, tableOf, type Table } from './tables.ts';
 
 export const sliceSeconds = 5;
 
-/** What one pod counted in one slice. */
+/** What one pod counted in one slice, of one size class. */
 export type PodSlice = {
+  readonly pod: number;
+  readonly sizeClass: number;
   /** Histogram buckets of the answered requests' latencies. */
   readonly buckets: readonly number[];
   readonly requests: number;
@@ -20,7 +27,9 @@ export type PodSlice = {
   readonly compared: number;
   readonly disagreed: number;
 };
-export type Slice = { readonly candidate: readonly PodSlice[]; readonly stable: readonly PodSlice[] };
+export type Side = 'candidate' | 'stable';
+export type Slice = { readonly [S in Side]: readonly PodSlice[] };
+export type PodNumbers = { readonly [S in Side]: number };
 
 export type Setting = {
   readonly scenario: Scenario;
@@ -29,125 +38,259 @@ export type Setting = {
   readonly sampleRate: number;
 };
 
-/** Request latencies are drawn from so many equally likely quantiles of the shape: a table lookup a request. */
-const tableBits = 16;
-const tables = new Map<string, Float64Array>();
+/** A revision at a time: what it puts on ln(latency), its errors, and the share of its answers that are compared. */
+type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
-/** ln(latency / base) by share of requests below. */
-function tableOf(shape: keyof typeof shapes): Float64Array {
-  const known = tables.get(shape);
-  if (known !== undefined) return known;
-  const size = 2 ** tableBits;
-  const made = Float64Array.from({ length: size }, (_, i) => shapes[shape]((i + 0.5) / size));
-  tables.set(shape, made);
-  return made;
-}
+type Answers = { readonly served: readonly Served[]; readonly refused: number };
+/** What comes to a pod in a slice: on average anew, and again, with how often it came before. */
+type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
 
-/** ln(latency) on top, at a time. */
-type Noise = { readonly at: (seconds: number) => number };
-
-/** A value that is drawn anew every `periodSeconds`, at a phase of its own. */
-class Held {
-  readonly #random: Random;
-  readonly #period: number;
-  readonly #phase: number;
-  readonly #draw: (random: Random) => number;
-  #current = -1;
-  #value = 0;
-
-  constructor(random: Random, periodSeconds: number, draw: (random: Random) => number) {
-    this.#random = random;
-    this.#period = periodSeconds;
-    this.#draw = draw;
-    this.#phase = random.uniform() * periodSeconds;
-  }
-
-  at(seconds: number): number {
-    const index = Math.floor((seconds + this.#phase) / this.#period);
-    if (index !== this.#current) {
-      this.#current = index;
-      this.#value = this.#draw(this.#random);
-    }
-    return this.#value;
-  }
-}
+type Pod = {
+  readonly number: number;
+  readonly noise: Noise;
+  readonly lazy: LazyCompilation;
+  readonly queue: Queue;
+  /** Its first traffic. */
+  since: number | undefined;
+};
 
 export class World {
   readonly #setting: Setting;
+  readonly #seeds: readonly number[];
   readonly #random: Random;
-  readonly #table: Float64Array;
-  readonly #noise: { readonly common: Held; readonly candidate: Held; readonly stable: Held };
-  readonly #pods: { readonly candidate: readonly Noise[]; readonly stable: readonly Noise[] };
+  readonly #table: Table;
+  readonly #noise: { readonly common: Noise } & { readonly [S in Side]: Noise };
+  readonly #lasting: { readonly [S in Side]: Noise };
+  readonly #pods: { readonly [S in Side]: Pod[] };
   readonly #wave: number;
+  readonly #rate: Rate;
+  /** Requests that come again, by the slice in which they do, and how often they came. */
+  readonly #again = new Map<number, number[]>();
   #seconds = 0;
-  #candidateSince: number | undefined;
+  /** Of a queue, on average, as things are. */
+  #serviceSeconds = 0;
 
   constructor(setting: Setting, ...seeds: readonly number[]) {
     this.#setting = setting;
+    this.#seeds = seeds;
     this.#random = new Random(...seeds);
     const { scenario } = setting;
     const random = this.#random;
     this.#table = tableOf(scenario.shape);
     const gaussian = (sd: number) => new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
-    this.#noise = { common: gaussian(scenario.commonNoise), candidate: gaussian(scenario.revisionNoise), stable: gaussian(scenario.revisionNoise) };
-    const pods = () => Array.from({ length: scenario.pods }, () => podNoise(random, scenario));
-    this.#pods = { candidate: pods(), stable: pods() };
+    const [common, candidate, stable] = [scenario.commonNoise, scenario.revisionNoise, scenario.revisionNoise].map(gaussian);
+    this.#noise = { common: common ?? gaussian(0), candidate: candidate ?? gaussian(0), stable: stable ?? gaussian(0) };
+    const { process, revision } = scenario.lasting;
+    const lasting = (side: Side) => new Held(this.#stream(streams.lasting, side, 0), 60, minutesOf(process, revision));
+    this.#lasting = { candidate: lasting('candidate'), stable: lasting('stable') };
+    const pods = (side: Side, length: number) => Array.from({ length }, (_, i) => this.#podFrom(random, side, i));
+    this.#pods = { candidate: pods('candidate', scenario.pods), stable: pods('stable', scenario.pods) };
     this.#wave = random.uniform() * 2 * Math.PI;
+    this.#rate = rateOf(scenario.arrivals, new Random(...seeds, streams.arrivals));
   }
 
   get seconds(): number {
     return this.#seconds;
   }
 
-  /** The next five seconds. @param weight the candidate's share of requests, 0..1 */
-  next(weight: number): Slice {
-    const { scenario, requestsPerMinute } = this.#setting;
+  /**
+   * The next five seconds.
+   * @param weight the candidate's share of requests, 0..1
+   * @param pods of each revision, among which its requests are spread evenly; as many as the scenario says unless told
+   */
+  next(weight: number, pods: PodNumbers = podsOf(this.#setting.scenario)): Slice {
+    const { scenario, requestsPerMinute, sampleRate } = this.#setting;
     const at = this.#seconds;
     this.#seconds += sliceSeconds;
     const wave = 1 + scenario.drift * Math.sin((2 * Math.PI * at) / 3600 + this.#wave);
-    const rate = scenario.gaps && Math.floor(at / 240) % 3 === 1 ? 0 : requestsPerMinute * (scenario.busy ? wave : 1);
+    const isGap = scenario.gaps && Math.floor(at / 240) % 3 === 1;
+    const rate = isGap ? 0 : requestsPerMinute * (scenario.busy ? wave : 1) * this.#rate.at(at);
     const mean = (rate * sliceSeconds) / 60;
-    const common = this.#noise.common.at(at) + Math.log(wave);
-    // The candidate's caches begin to fill with its first requests.
-    if (weight > 0) this.#candidateSince ??= at;
-    const cold = Math.log1p((scenario.cold.factor - 1) * Math.exp((this.#candidateSince ?? at) / 60 / scenario.cold.minutes - at / 60 / scenario.cold.minutes));
-    const own = common + this.#noise.candidate.at(at) + Math.log(scenario.slower) + cold;
-    const other = common + this.#noise.stable.at(at);
-    const side = (pods: readonly Noise[], share: number, what: { shift: number; errors: number; sampleRate: number }) =>
-      pods.map((pod) => this.#pod((mean * share) / pods.length, { ...what, shift: what.shift + pod.at(at) }));
+    const common = this.#noise.common.at(at) + Math.log(wave) + this.#fit(weight, pods);
+    const own = common + this.#noise.candidate.at(at) + this.#lasting.candidate.at(at) + Math.log(scenario.slower);
+    const other = common + this.#noise.stable.at(at) + this.#lasting.stable.at(at);
+    const again = this.#comingAgain(at, weight);
+    const side = (of: Side, share: number, revision: Revision): PodSlice[] => {
+      const number = share > 0 || this.#hasWaiting(of) ? pods[of] : Math.min(pods[of], scenario.pods);
+      return Array.from({ length: number }, (_, i) => this.#podOf(of, i)).flatMap((pod, i) => {
+        const shift = revision.shift + pod.noise.at(at) + (of === 'candidate' ? this.#cold(pod, share, at) : 0);
+        const repeated = again[of].filter((_, k) => k % number === i);
+        return this.#serve(pod, { side: of, mean: (mean * share) / number, repeated }, { ...revision, shift });
+      });
+    };
     return {
-      candidate: side(this.#pods.candidate, weight, { shift: own, errors: scenario.candidateErrors, sampleRate: this.#setting.sampleRate }),
-      stable: side(this.#pods.stable, 1 - weight, { shift: other, errors: scenario.stableErrors, sampleRate: 0 }),
+      candidate: side('candidate', weight, { shift: own, errors: scenario.candidateErrors, sampleRate }),
+      stable: side('stable', 1 - weight, { shift: other, errors: scenario.stableErrors, sampleRate: 0 }),
     };
   }
 
-  #pod(mean: number, { shift, errors, sampleRate }: { shift: number; errors: number; sampleRate: number }): PodSlice {
-    const random = this.#random;
-    const requests = random.poisson(mean);
-    const failures = Math.min(requests, random.poisson(requests * errors));
-    const compared = Math.min(requests - failures, random.poisson(requests * sampleRate));
-    const disagreed = Math.min(compared, random.poisson(compared * this.#setting.scenario.disagreement));
-    return { buckets: this.#latencies(requests - failures, shift), requests, failures, compared, disagreed };
+  /** ln of what makes the mean service time keep a pod of stable busy as the queue's setting says. */
+  #fit(weight: number, pods: PodNumbers): number {
+    const { scenario: { queue, baseMs }, requestsPerMinute } = this.#setting;
+    if (queue === undefined || weight >= 1) return 0;
+    this.#serviceSeconds = (queue.utilisation * pods.stable * 60) / (requestsPerMinute * (1 - weight));
+    return Math.log((this.#serviceSeconds * 1000) / baseMs) - this.#table.lnMean;
   }
 
-  #latencies(count: number, shift: number): number[] {
-    const { baseMs, roundedToMs, changingModes } = this.#setting.scenario;
+  #cold(pod: Pod, share: number, at: number): number {
+    if (share > 0) pod.since ??= at;
+    return Math.log(coldFactor(this.#setting.scenario.cold, at - (pod.since ?? at)));
+  }
+
+  #stream(stream: number, side: Side, index: number): Random {
+    return new Random(...this.#seeds, stream, side === 'candidate' ? 0 : 1, index);
+  }
+
+  #podOf(side: Side, index: number): Pod {
+    const pods = this.#pods[side];
+    for (let i = pods.length; i <= index; i++) pods.push(this.#podFrom(this.#stream(streams.pods, side, i), side, i));
+    return pods[index] as Pod;
+  }
+
+  #podFrom(random: Random, side: Side, number: number): Pod {
+    const { scenario } = this.#setting;
+    const own = podNoise(random, scenario);
+    const { process, pod } = scenario.lasting;
+    const lasting = new Held(this.#stream(streams.podLasting, side, number), 60, minutesOf(process, pod));
+    const noise = { at: (seconds: number) => own.at(seconds) + lasting.at(seconds) };
+    const factor = side === 'candidate' && scenario.cold.shape === 'lazy' ? scenario.cold.factor : 1;
+    return { number, noise, lazy: new LazyCompilation(factor), queue: new Queue(), since: undefined };
+  }
+
+  #serve(pod: Pod, load: Load, revision: Revision): PodSlice[] {
+    const { classes, queue } = this.#setting.scenario;
+    if (queue !== undefined) return this.#queued(pod, load, revision);
+    return classes.map((of) => {
+      const requests = this.#random.poisson(load.mean * of.share);
+      const failures = Math.min(requests, this.#random.poisson(requests * revision.errors));
+      const counts = { requests, failures, ...this.#compared(requests, failures, revision.sampleRate) };
+      const own = load.side === 'candidate' ? of.slower : 1;
+      const shift = revision.shift + Math.log(of.factor * own);
+      const buckets = this.#latencies(requests - failures, { shift, side: load.side, pod });
+      return { pod: pod.number, sizeClass: of.sizeClass, buckets, ...counts };
+    });
+  }
+
+  #compared(requests: number, failures: number, sampleRate: number): Pick<PodSlice, 'compared' | 'disagreed'> {
+    const compared = Math.min(requests - failures, this.#random.poisson(requests * sampleRate));
+    const disagreed = Math.min(compared, this.#random.poisson(compared * this.#setting.scenario.disagreement));
+    return { compared, disagreed };
+  }
+
+  #latencies(count: number, { shift, side, pod }: { readonly shift: number; readonly side: Side; readonly pod: Pod }): number[] {
+    const { baseMs, changingModes } = this.#setting.scenario;
     const hits = changingModes ? 0.7 + 0.2 * Math.sin((2 * Math.PI * this.#seconds) / 1800 + this.#wave) : 0;
     const lnBase = Math.log(baseMs) + shift;
     const buckets: number[] = [];
     for (let i = 0; i < count; i++) {
-      const ln = lnBase + (this.#table[this.#random.bits() >>> (32 - tableBits)] ?? 0) + (changingModes && this.#random.uniform() < hits ? -Math.LN10 : 0);
-      const seen = roundedToMs === 0 ? ln : Math.log(roundedToMs * Math.max(1, Math.round(Math.exp(ln) / roundedToMs)));
-      buckets.push(Math.floor((seen - reportScale.lnLow) / reportScale.lnStep));
+      const ln = lnBase + this.#draw() + (changingModes && this.#random.uniform() < hits ? -Math.LN10 : 0);
+      buckets.push(this.#bucketOf(ln + this.#odd(side, pod)));
     }
     return buckets;
   }
+
+  /** ln(latency / base) of a request. */
+  #draw(): number {
+    return this.#table.ln[this.#random.bits() >>> (32 - tableBits)] ?? 0;
+  }
+
+  /** What makes single requests of the candidate slower: a rare path, or code that its pod compiles. */
+  #odd(side: Side, pod: Pod): number {
+    if (side === 'stable') return 0;
+    const { rare, cold } = this.#setting.scenario;
+    const own = rare.share > 0 && this.#random.uniform() < rare.share ? Math.log(rare.factor) : 0;
+    return own + (cold.shape === 'lazy' && !pod.lazy.isDone ? Math.log(pod.lazy.next(this.#random.uniform())) : 0);
+  }
+
+  #bucketOf(lnMs: number): number {
+    const { roundedToMs } = this.#setting.scenario;
+    const seen = roundedToMs === 0 ? lnMs : Math.log(roundedToMs * Math.max(1, Math.round(Math.exp(lnMs) / roundedToMs)));
+    return Math.floor((seen - reportScale.lnLow) / reportScale.lnStep);
+  }
+
+  /** A slice of a pod that is a queue: answers count when they are given, refusals at once. */
+  #queued(pod: Pod, { side, mean, repeated }: Load, revision: Revision): PodSlice[] {
+    const { classes, baseMs } = this.#setting.scenario;
+    const random = this.#random;
+    const began = this.#seconds - sliceSeconds;
+    const attempts = [...Array.from({ length: random.poisson(mean) }, () => 0), ...repeated];
+    const arrivals = attempts.map((attempt) => ({ attempt, at: began + sliceSeconds * random.uniform() })).sort((a, b) => a.at - b.at);
+    const lnSeconds = Math.log(baseMs / 1000) + revision.shift;
+    const refused = classes.map(() => 0);
+    for (const { at, attempt } of arrivals) {
+      const index = classes.length === 1 ? 0 : this.#classOf(random.uniform());
+      const of = classes[index] ?? oneClass;
+      const shift = Math.log(of.factor * (side === 'candidate' ? of.slower : 1)) + this.#odd(side, pod);
+      const taken = pod.queue.arrive(at, Math.exp(lnSeconds + this.#draw() + shift), { sizeClass: of.sizeClass, attempt });
+      if (!taken) {
+        refused[index] = (refused[index] ?? 0) + 1;
+        this.#retry(at, attempt);
+      }
+    }
+    const ended = pod.queue.take(this.#seconds);
+    return classes.map((of, i) => {
+      const served = classes.length === 1 ? ended : ended.filter(({ sizeClass }) => sizeClass === of.sizeClass);
+      return this.#answered(pod, of, { served, refused: refused[i] ?? 0 }, revision);
+    });
+  }
+
+  #answered(pod: Pod, of: SizeClass, { served, refused }: Answers, { errors, sampleRate }: Revision): PodSlice {
+    const buckets: number[] = [];
+    let failures = refused;
+    for (const one of served) {
+      const isLate = one.latencySeconds > this.#patience();
+      if (isLate) this.#retry(one.endedAt - one.latencySeconds + this.#patience(), one.attempt);
+      if (isLate || this.#random.uniform() < errors) failures += 1;
+      else buckets.push(this.#bucketOf(Math.log(one.latencySeconds * 1000)));
+    }
+    const requests = served.length + refused;
+    const counts = { requests, failures, ...this.#compared(requests, failures, sampleRate) };
+    return { pod: pod.number, sizeClass: of.sizeClass, buckets, ...counts };
+  }
+
+  #classOf(draw: number): number {
+    const { classes } = this.#setting.scenario;
+    let rest = draw;
+    const index = classes.findIndex(({ share }) => (rest -= share) < 0);
+    return index < 0 ? classes.length - 1 : index;
+  }
+
+  /** Seconds after which a client gives up. */
+  #patience(): number {
+    const { queue } = this.#setting.scenario;
+    return queue === undefined || queue.patience === 0 ? Infinity : queue.patience * this.#serviceSeconds;
+  }
+
+  /** A client that was refused, or gave up, asks again a second or so later. */
+  #retry(at: number, attempt: number): void {
+    const retries = this.#setting.scenario.queue?.retries ?? 0;
+    if (attempt >= retries) return;
+    const slice = Math.max(Math.floor(this.#seconds / sliceSeconds), Math.floor((at + this.#random.exponential()) / sliceSeconds));
+    const known = this.#again.get(slice);
+    if (known === undefined) this.#again.set(slice, [attempt + 1]);
+    else known.push(attempt + 1);
+  }
+
+  #comingAgain(at: number, weight: number): { readonly [S in Side]: readonly number[] } {
+    const slice = Math.floor(at / sliceSeconds);
+    const all = this.#again.get(slice);
+    if (all === undefined) return nobody;
+    this.#again.delete(slice);
+    const candidate: number[] = [];
+    const stable: number[] = [];
+    for (const attempt of all) (this.#random.uniform() < weight ? candidate : stable).push(attempt);
+    return { candidate, stable };
+  }
+
+  #hasWaiting(side: Side): boolean {
+    return this.#setting.scenario.queue !== undefined && this.#pods[side].length > 0;
+  }
 }
 
-/** A pod's own noise, lasting and by the minute, and its stalls: 20 s long, begun once in ten minutes on average. */
-function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: Scenario): Noise {
-  const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();
-  const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
-  const stall = new Held(random, 20, (from) => (bursts && from.uniform() < 1 / 30 ? Math.log(4) : 0));
-  return { at: (seconds) => lasting + noise.at(seconds) + stall.at(seconds) };
+const nobody = { candidate: [], stable: [] } as const;
+/** Numbers of the streams of chance that are apart from the world's first. */
+const streams = { lasting: 101, pods: 102, podLasting: 103, arrivals: 104 } as const;
+
+export function podsOf({ pods, candidatePods }: Scenario): PodNumbers {
+  return { candidate: candidatePods ?? pods, stable: pods };
 }

@@ -1,0 +1,123 @@
+/**
+ * Noise over time: what is drawn anew each period, what lasts, and what never quite ends.
+ *
+ * Owns:  processes of ln(latency) with mean 0, by revision or by pod. docs/canary-analysis.md names the worlds.
+ * Rule:  each process has its own phase, so noise minutes do not fall together with the judge's minutes.
+ */
+import type { Random } from './random.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** ln(latency) on top, at a time that never goes back. */
+export type Noise = { readonly at: (seconds: number) => number };
+
+/** How minutes hang together. Independent ones are the scenario's `revisionNoise` and `podNoise`. */
+export type Lasting = {
+  readonly process: 'none' | 'autoregressive' | 'fractional';
+  /** Standard deviation of ln(latency) in a minute, per revision and per pod. */
+  readonly revision: number;
+  readonly pod: number;
+};
+
+/** Correlation of a minute with the one before in the autoregressive process. */
+export const autoregression = 0.8;
+/** Hurst's exponent of the fractional process: means over m minutes vary by m^(2H-2), not by 1/m. */
+export const hurst = 0.85;
+
+/** A value that is drawn anew every `periodSeconds`, at a phase of its own. */
+export class Held {
+  readonly #random: Random;
+  readonly #period: number;
+  readonly #phase: number;
+  readonly #draw: (random: Random) => number;
+  #current = -1;
+  #value = 0;
+
+  constructor(random: Random, periodSeconds: number, draw: (random: Random) => number) {
+    this.#random = random;
+    this.#period = periodSeconds;
+    this.#draw = draw;
+    this.#phase = random.uniform() * periodSeconds;
+  }
+
+  at(seconds: number): number {
+    const index = Math.floor((seconds + this.#phase) / this.#period);
+    // One draw a period, also for those that nobody looked at: a process with memory lives on in them.
+    while (this.#current < index) {
+      this.#current = this.#current < 0 ? index : this.#current + 1;
+      this.#value = this.#draw(this.#random);
+    }
+    return this.#value;
+  }
+}
+
+/** Draws of a process, one a minute. @param sd standard deviation of each; 0 is silence */
+export function minutesOf(process: Lasting['process'], sd: number): (random: Random) => number {
+  if (process === 'none' || sd === 0) return () => 0;
+  const next = process === 'autoregressive' ? autoregressive() : fractional();
+  return (random) => sd * next(random);
+}
+
+/** AR(1) with unit variance, begun where it always is. */
+function autoregressive(): (random: Random) => number {
+  let last: number | undefined;
+  return (random) => {
+    const fresh = random.normal();
+    last = last === undefined ? fresh : autoregression * last + Math.sqrt(1 - autoregression ** 2) * fresh;
+    return last;
+  };
+}
+
+/** Minutes after which the recursion forgets; until then the process is exact. A rollout with its history is shorter. */
+const exactMinutes = 300;
+
+/**
+ * Fractional Gaussian noise with unit variance by Hosking's recursion (Water Resources Research 20(12), 1984): each
+ * value is normal around its best linear forecast from all before. Exact for `exactMinutes`, then from as many.
+ */
+function fractional(): (random: Random) => number {
+  const { forecasts, deviations } = hosking();
+  const past: number[] = [];
+  return (random) => {
+    const order = Math.min(past.length, exactMinutes - 1);
+    const weights = forecasts[order] ?? new Float64Array(0);
+    let mean = 0;
+    for (let i = 0; i < order; i++) mean += (weights[i] ?? 0) * (past[past.length - 1 - i] ?? 0);
+    const value = mean + (deviations[order] ?? 1) * random.normal();
+    past.push(value);
+    return value;
+  };
+}
+
+type Recursion = { /** By order, weights of the values before, the newest first. */ readonly forecasts: Float64Array[]; readonly deviations: number[] };
+let known: Recursion | undefined;
+
+/** Durbin and Levinson's recursion over the autocovariances of fractional Gaussian noise. */
+function hosking(): Recursion {
+  if (known !== undefined) return known;
+  const forecasts: Float64Array[] = [new Float64Array(0)];
+  const deviations: number[] = [1];
+  let variance = 1;
+  for (let n = 1; n < exactMinutes; n++) {
+    const before = forecasts[n - 1] ?? new Float64Array(0);
+    let partial = autocovariance(n);
+    for (let i = 0; i < n - 1; i++) partial -= (before[i] ?? 0) * autocovariance(n - 1 - i);
+    partial /= variance;
+    const weights = Float64Array.from({ length: n }, (_, i) => (i === n - 1 ? partial : (before[i] ?? 0) - partial * (before[n - 2 - i] ?? 0)));
+    variance *= 1 - partial * partial;
+    forecasts.push(weights);
+    deviations.push(Math.sqrt(variance));
+  }
+  return (known = { forecasts, deviations });
+}
+
+function autocovariance(lag: number): number {
+  return ((lag + 1) ** (2 * hurst) - 2 * lag ** (2 * hurst) + Math.abs(lag - 1) ** (2 * hurst)) / 2;
+}
+
+/** A pod's own noise, lasting and by the minute, and its stalls: 20 s long, begun once in ten minutes on average. */
+export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: Scenario): Noise {
+  const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();
+  const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
+  const stall = new Held(random, 20, (from) => (bursts && from.uniform() < 1 / 30 ? Math.log(4) : 0));
+  return { at: (seconds) => lasting + noise.at(seconds) + stall.at(seconds) };
+}

@@ -1,0 +1,22 @@
+/**
+ * Shapes as tables, so that a draw is a lookup.
+ *
+ * Owns:  the tables, made once each.
+ */
+import { shapes } from './scenarios.ts';
+
+/** Request latencies are drawn from so many equally likely quantiles of the shape: a table lookup a request. */
+export const tableBits = 16;
+export type Table = { readonly ln: Float64Array; /** ln of the mean. */ readonly lnMean: number };
+const tables = new Map<string, Table>();
+
+/** ln(latency / base) by share of requests below. */
+export function tableOf(shape: keyof typeof shapes): Table {
+  const known = tables.get(shape);
+  if (known !== undefined) return known;
+  const size = 2 ** tableBits;
+  const ln = Float64Array.from({ length: size }, (_, i) => shapes[shape]((i + 0.5) / size));
+  const made = { ln, lnMean: Math.log(ln.reduce((sum, value) => sum + Math.exp(value), 0) / size) };
+  tables.set(shape, made);
+  return made;
+}

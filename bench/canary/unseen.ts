@@ -1,0 +1,95 @@
+/**
+ * Worlds that last, queue, warm up and differ: those that a judge of independent minutes was never held against.
+ *
+ * Owns:  the list. docs/canary-analysis.md describes each. They are run as whole rollouts of default settings.
+ */
+import type { Lasting } from './noise.ts';
+import { quiet, type Scenario } from './scenarios.ts';
+
+const named = (name: string, what: Partial<Scenario>): Scenario => ({ ...quiet, ...what, name });
+
+/** Each also with a candidate so many times as slow. */
+function withSlower(scenarios: readonly Scenario[], factors: readonly number[]): readonly Scenario[] {
+  return scenarios.flatMap((one) => factors.map((slower) => ({ ...one, name: `${one.name}-slower${slower}`, slower })));
+}
+
+/** `ar10` … `fgnPods20`: noise that lasts longer than a minute, in percent a minute. */
+export const lasting: readonly Scenario[] = (
+  [
+    ['ar', 'autoregressive'],
+    ['fgn', 'fractional'],
+  ] as const
+).flatMap(([short, process]) =>
+  [0.1, 0.2].flatMap((sd) => {
+    const byRevision: Lasting = { process, revision: sd, pod: 0 };
+    return [
+      named(`${short}${sd * 100}`, { lasting: byRevision }),
+      named(`${short}Pods${sd * 100}`, { lasting: { ...byRevision, revision: 0, pod: sd } }),
+    ];
+  }),
+);
+
+/** Cold starts, gone after five minutes or so. */
+export const cold: readonly Scenario[] = [
+  named('coldDecay', { cold: { shape: 'decay', factor: 3, minutes: 5 } }),
+  named('coldLinear', { cold: { shape: 'linear', factor: 3, minutes: 5 } }),
+  named('coldStep', { cold: { shape: 'step', factor: 2, minutes: 2 } }),
+  // Half of the excess is gone every 40 s.
+  named('coldHalving', { cold: { shape: 'exponential', factor: 3, minutes: 2 / 3 / Math.LN2 } }),
+  named('coldSawtooth', { cold: { shape: 'sawtooth', factor: 3, minutes: 5 } }),
+  named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
+];
+
+/** Warm-ups longer than is promised to be waited for. */
+export const longCold: readonly Scenario[] = [
+  named('coldDecay10', { cold: { shape: 'decay', factor: 3, minutes: 10 } }),
+  named('coldLinear10', { cold: { shape: 'linear', factor: 3, minutes: 10 } }),
+];
+
+/** Pods as queues with lognormal service times. */
+export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) => named(`queue${utilisation}`, { queue: { utilisation, patience: 0, retries: 0 } }));
+
+/** Clients that give up and ask again when a pod stalls; language models: bursts of requests, answers of any length. */
+export const storms: readonly Scenario[] = [
+  named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),
+  named('gammaArrivals', { shape: 'lengths', arrivals: { process: 'gamma', shape: 0.5, seconds: 20 } }),
+  named('languageModel', {
+    shape: 'lengths',
+    queue: { utilisation: 0.5, patience: 0, retries: 0 },
+    arrivals: { process: 'switching', busy: 1.8, busySeconds: 30, calmSeconds: 60 },
+  }),
+];
+
+/** One pod each on machines that differ for good. */
+export const machines: readonly Scenario[] = [
+  named('unlike7', { lastingPodNoise: 0.07 }),
+  named('unlike10', { lastingPodNoise: 0.1 }),
+  named('burstableMachines', { lastingPodNoise: 0.085, lasting: { process: 'autoregressive', revision: 0, pod: 0.1 } }),
+  named('steadyMachines', { lastingPodNoise: 0.03, lasting: { process: 'autoregressive', revision: 0, pod: 0.02 } }),
+];
+
+/** The same with one pod of the candidate and four of stable. */
+export const oneToFour: readonly Scenario[] = machines.map((one) => ({ ...one, name: `${one.name}-1to4`, pods: 4, candidatePods: 1 }));
+
+/** Two size classes, the larger one slower by nature. */
+const twoClasses = [
+  { sizeClass: 1, share: 0.97, factor: 1, slower: 1 },
+  { sizeClass: 8, share: 0.03, factor: 2, slower: 1 },
+] as const;
+
+export const mixed: readonly Scenario[] = [named('classes', { classes: twoClasses })];
+
+/** What p95 over all requests does not see. */
+export const hidden: readonly Scenario[] = [
+  named('classes-rare3', { classes: twoClasses.map((one) => ({ ...one, slower: one.sizeClass === 8 ? 3 : 1 })) }),
+  named('tenTimes1%', { rare: { share: 0.01, factor: 10 } }),
+];
+
+export const unseenSame: readonly Scenario[] = [...lasting, ...cold, ...longCold, ...queues, ...storms, ...machines, ...oneToFour, ...mixed];
+
+/** Regressions in them. */
+export const unseenSlower: readonly Scenario[] = [
+  ...withSlower([...lasting, ...machines, ...queues, ...storms], [1.5, 2]),
+  ...withSlower(cold, [1.5]),
+  ...hidden,
+];
