@@ -7,7 +7,7 @@
  */
 import { isRecord } from './record.ts';
 import { cut } from './text.ts';
-import type { Blocks, GoldenResult, Report } from './report.ts';
+import { pairSources, ratioBuckets, type Blocks, type GoldenResult, type Histogram, type Report } from './report.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
 export type ParsedReport = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'unusable'; readonly problem: string };
@@ -81,14 +81,18 @@ function shape(required: Fields, optional: Fields = {}): Check {
 /** Kinds of errors, reasons: a dozen words. */
 const countsByWord = mapOf(whole, /^\w{1,64}$/, 64);
 const histogram = shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,5}$/) });
+/** A ratio has 397 buckets: of ratios nothing else is read, so that adding them needs no other scale. */
+const ratios: Check = (value, path) => shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,3}$/, ratioBuckets.most + 1) })(value, path) ?? ofOneScale(value as Histogram, path);
+const sources = (item: Check): Fields => Object.fromEntries(pairSources.map((source) => [source, item]));
 const traffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord, shed: whole });
-const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord }, { compared: whole, disagreed: whole });
+const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord }, { compared: whole, disagreed: whole, paired: shape({}, sources(ratios)) });
 const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
 const golden = shape(
   { id: word, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
   { compared: whole, problem: text },
 );
 const agreement = shape({ compared: whole, disagreed: whole, skipped: countsByWord, worst: numberOrNull });
+const pairs = shape({ paired: shape({}, sources(whole)), skipped: countsByWord, probeLoad: amountOrNull });
 const reportShape = shape(
   { bootId: word, seq: amount, revision: word },
   {
@@ -101,6 +105,7 @@ const reportShape = shape(
     blocks,
     golden,
     agreement,
+    pairs,
     memory: shape({ limitBytes: amountOrNull, anonymousBytes: amount, peakBytes: amount, estimateBytes: amount }),
     queue: shape({ depth: amount, oldestMs: amount }),
     eventLoopLagMs: shape({ p50: amount, p99: amount, max: amount }),
@@ -108,6 +113,10 @@ const reportShape = shape(
     node: shape({ cpuFeatures: listOf(text), cores: amount }),
   },
 );
+
+function ofOneScale({ base, growth }: Histogram, path: string): string | undefined {
+  return base === ratioBuckets.base && growth === ratioBuckets.growth ? undefined : `${path} has buckets that are not those of a ratio`;
+}
 
 /** Blocks, and that they are what they claim to be: each once, in the range, and no range that takes long to walk. */
 function blocks(value: unknown, path: string): string | undefined {

@@ -42,6 +42,23 @@ export function firstWholeBlockAfter(ms: number): number {
   return Math.ceil(ms / 1000 / blockSeconds);
 }
 
+/**
+ * Where paired service times come from: the same request, answered by both revisions, each time measured by the runtime
+ * that answered. Replay: a live request that stable answered, asked of the candidate too. Shadow: the same in a shadow
+ * step, when the candidate has no traffic. Probe: a golden input asked of both, one after the other; nobody's request.
+ */
+export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
+export type PairSource = (typeof pairSources)[number];
+
+/**
+ * Buckets of a ratio, candidate's over stable's: 2 % wide, from 1/50 to 50, and equal times lie in the middle of one.
+ * Values beyond are in the end buckets. The base is 1.02^-197.5, written out so that all versions have the same.
+ */
+export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
+
+/** Histograms of the ratio of service times, by source. In their own units: 1 is as fast as stable. */
+export type PairedRatios = Readonly<Partial<Record<PairSource, Histogram>>>;
+
 /** What one pod counted in one block, of one tier and size class. */
 export type BlockTraffic = {
   readonly tier: string;
@@ -52,6 +69,8 @@ export type BlockTraffic = {
   /** Sampled requests whose answers were compared with stable's, and those that disagreed. */
   readonly compared?: number;
   readonly disagreed?: number;
+  /** Of a candidate: never live traffic, and in none of the counts above. */
+  readonly paired?: PairedRatios;
 };
 
 export type BlockCount = {
@@ -97,6 +116,18 @@ export type Agreement = {
   readonly worst: number | null;
 };
 
+/** Probes of one model, whatever is asked for: a trickle beside anybody's traffic. */
+export const maxProbesPerMinute = 60;
+
+/** Service times of this pod that were paired with stable's, since the sidecar's start. */
+export type Pairs = {
+  readonly paired: Readonly<Partial<Record<PairSource, number>>>;
+  /** Probes and replays that gave no pair, by reason. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** The largest share of one pod's time that the latest probe and its pause took, 0..1; null before the first. */
+  readonly probeLoad: number | null;
+};
+
 /**
  * What the operator says when it asks for a report, as query parameters of `GET /report`. It is level-triggered: each
  * request says everything again, and what is left out is off. All but `blocksFrom` need the revision's token (api/access.ts).
@@ -110,6 +141,10 @@ export const reportQuery = {
   sample: 'sample',
   /** How answers are compared and from which value on they agree: `Cosine:0.98`. With `peers`, this pod replays. */
   agreement: 'agreement',
+  /** `Replay` or `Shadow`: pair the service times of replays, and count them as this. With `peers`, this pod replays. */
+  pairs: 'pairs',
+  /** `PER_MINUTE/PODS`: ask golden inputs of both revisions, so many a minute over so many pods of the candidate. */
+  probes: 'probes',
 } as const;
 
 export type ProviderUse = {
@@ -137,6 +172,7 @@ export type Report = {
   readonly blocks?: Blocks;
   readonly golden?: GoldenResult;
   readonly agreement?: Agreement;
+  readonly pairs?: Pairs;
   readonly memory?: { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number; readonly estimateBytes: number };
   readonly queue?: { readonly depth: number; readonly oldestMs: number };
   readonly eventLoopLagMs?: { readonly p50: number; readonly p99: number; readonly max: number };

@@ -13,7 +13,7 @@ import { messageOf } from '../api/errors.ts';
 import { ports } from '../api/names.ts';
 import { readBounded } from '../lib/bounded-body.ts';
 import { parseReport } from '../api/parse-report.ts';
-import { reportLimitBytes, reportQuery, type Report } from '../api/report.ts';
+import { reportLimitBytes, reportQuery, type PairSource, type Report } from '../api/report.ts';
 
 export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string; /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean };
 
@@ -25,6 +25,8 @@ export type ReportAsk = {
   readonly sample?: number;
   /** `METRIC:MIN` */
   readonly agreement?: string;
+  readonly pairs?: PairSource;
+  readonly probes?: { readonly perMinute: number; readonly pods: number };
   /** Of the pod's own revision: without it a sidecar reports and does nothing else. */
   readonly token?: string;
   /** Of the revision whose pods `peers` names. */
@@ -55,12 +57,14 @@ export function createReportClient(port: number = ports.sidecar): ReportClient {
   return { fetch, close: () => agent.destroy() };
 }
 
-function queryOf({ blocksFrom, peers, sample, agreement }: ReportAsk): string {
+function queryOf({ blocksFrom, peers, sample, agreement, pairs, probes }: ReportAsk): string {
   const query = new URLSearchParams();
   if (blocksFrom !== undefined) query.set(reportQuery.blocksFrom, String(blocksFrom));
   if (peers !== undefined && peers.length > 0) query.set(reportQuery.peers, peers.join(','));
   if (sample !== undefined && sample > 0) query.set(reportQuery.sample, String(sample));
   if (agreement !== undefined) query.set(reportQuery.agreement, agreement);
+  if (pairs !== undefined) query.set(reportQuery.pairs, pairs);
+  if (probes !== undefined) query.set(reportQuery.probes, `${probes.perMinute}/${probes.pods}`);
   return query.size === 0 ? '' : `?${query.toString()}`;
 }
 

@@ -19,7 +19,7 @@ import { checkLoad, checkServing } from './memory-check.ts';
 import { planServing, ServedModel, type LoadingWorld, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from './server/client-deadline.ts';
 import { debugApp } from './server/debug-server.ts';
-import { serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
+import { besideWorld, serveRequest, uncountedWorld, type ExchangeWorld } from './server/exchange.ts';
 import { HttpServers } from './server/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from './server/insight.ts';
 import { MemoryGuard } from './server/memory-guard.ts';
@@ -108,11 +108,10 @@ export class ModelServer {
     this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
     void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
-    const beside: ExchangeWorld = { ...uncounted, admit: () => this.#admitBeside(world) };
     const debug = debugApp({
       metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
       sampler: this.#sampler, door: this.#options.door ?? closedDoor,
-      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : beside, request, response),
+      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted), request, response),
     });
     this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
     this.#metrics.readFrom({
@@ -265,19 +264,20 @@ export class ModelServer {
       counters: this.#counters,
       tally: this.#tally,
       sampler: this.#sampler,
+      isIdle: () => this.#isIdle,
+      tellsService: false,
       clock,
       logger,
     };
   }
 
   /**
-   * Lets in what must not be in a user's way: only while nobody waits and, where there are several workers, one more is
-   * free. Tiers of the queue would do better; there are none yet.
+   * Whether what must not be in a user's way may come in: only while nobody waits and, where there are several workers,
+   * one more is free. Tiers of the queue would do better; there are none yet.
    */
-  #admitBeside(world: ExchangeWorld): void {
-    world.admit();
+  get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};
-    if (this.#queue.depth > 0 || freeSlots < Math.max(1, Math.min(2, workers?.ready ?? 0))) throw new AppError('NOT_IDLE', undefined);
+    return this.#queue.depth === 0 && freeSlots >= Math.max(1, Math.min(2, workers?.ready ?? 0));
   }
 
   #report(): unknown {

@@ -88,7 +88,12 @@ function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[
 
 /** What one pod counted in one block, a cell for each class. */
 export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): readonly Cell[] {
-  return traffic.map((row) => cellOf(pod, index, row));
+  return traffic.filter(isTraffic).map((row) => cellOf(pod, index, row));
+}
+
+/** Pairs of service times are no traffic (paired-series.ts): a row with nothing else is no cell of the live gates. */
+function isTraffic({ ok, errors, compared, paired }: BlockTraffic): boolean {
+  return paired === undefined || ok > 0 || compared !== undefined || Object.keys(errors).length > 0;
 }
 
 function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {

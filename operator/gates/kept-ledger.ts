@@ -9,10 +9,11 @@
  */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { isRecord } from '../../api/record.ts';
-import type { BlockCount, BlockTraffic, Histogram } from '../../api/report.ts';
+import { pairSources, ratioBuckets, type BlockCount, type BlockTraffic, type PairedRatios } from '../../api/report.ts';
 import { blocksPerGroup } from '../analysis/constants.ts';
 import { forgetBefore, type Boot, type Ledger } from '../analysis/ledger.ts';
-import { fromReport } from '../analysis/log-histogram.ts';
+import { fromReport, type LogHistogram } from '../analysis/log-histogram.ts';
+import { ratioScale } from '../analysis/paired-series.ts';
 import type { Block } from '../rollout/state.ts';
 
 /** What is known, and the first block that anything is known of on purpose: what is older was left out. */
@@ -68,13 +69,21 @@ function bootRow(boot: Boot | undefined): unknown {
   return [boot.pod, boot.revision, boot.heard, blocks];
 }
 
-function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency }: BlockTraffic): unknown {
-  return [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(latency)];
+/** Pairs come last, where there are any: a row without them is as it was before there were pairs. */
+function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency, paired }: BlockTraffic): unknown {
+  const row = [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(fromReport(latency))];
+  return paired === undefined ? row : [...row, pairedRow(paired)];
+}
+
+function pairedRow(paired: PairedRatios): unknown {
+  return pairSources.flatMap((source) => {
+    const ratios = paired[source];
+    return ratios === undefined ? [] : [[source, ...countsRow(fromReport(ratios, ratioScale))]];
+  });
 }
 
 /** From the first bucket with counts to the last, on the scale that is judged on; zeros are left out. */
-function countsRow(latency: Histogram): readonly [number, string] {
-  const { counts, first, last } = fromReport(latency);
+function countsRow({ counts, first, last }: LogHistogram): readonly [number, string] {
   if (last < first) return [0, ''];
   return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];
 }
@@ -107,7 +116,7 @@ function bootIn([pod, revision, heard, blocks]: readonly unknown[]): Boot {
   return { pod: textIn(pod), revision: textIn(revision), heard: ranges, blocks: Object.fromEntries(counts) };
 }
 
-function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, counts]: readonly unknown[]): BlockTraffic {
+function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, counts, paired]: readonly unknown[]): BlockTraffic {
   if (!isRecord(errors)) throw new TypeError('errors is not an object');
   return {
     tier: textIn(tier),
@@ -117,7 +126,18 @@ function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, cou
     errors: Object.fromEntries(Object.entries(errors).map(([kind, count]) => [kind, wholeIn(count)])),
     ...(compared === null ? {} : { compared: wholeIn(compared) }),
     ...(disagreed === null ? {} : { disagreed: wholeIn(disagreed) }),
+    ...(paired === undefined ? {} : { paired: pairedIn(listOf(paired)) }),
   };
+}
+
+function pairedIn(rows: readonly unknown[]): PairedRatios {
+  const entries = rows.map((row) => {
+    const [source, first, counts] = listOf(row);
+    const known = pairSources.find((each) => each === source);
+    if (known === undefined) throw new TypeError('no source of pairs');
+    return [known, { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: countsIn(wholeIn(first), textIn(counts)) }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 function countsIn(first: number, text: string): Record<string, number> {

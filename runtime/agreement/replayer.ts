@@ -1,12 +1,12 @@
 /**
- * Lets this pod answer what stable pods answered, and counts how often it agrees.
+ * Lets this pod answer what stable pods answered, and counts how often it agrees and how long it took beside them.
  *
  * Owns:   whom it asks for samples and when, what an answer is worth, and the counts. Each sample is answered once.
  * Limits: one replay at a time, run by the runtime only beside users (model-server.ts), and pauses of 99 times what it
  *         took: at most one request in a hundred finds a replay in its way, so that no quantile up to p99 is the replays'.
  * Ends:   `run` returns when it is told to stop; a replay under way is waited for.
  */
-import type { Agreement } from '../../api/report.ts';
+import type { Agreement, PairSource } from '../../api/report.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { decodeEmbeddings } from '../golden/embeddings.ts';
 import { decodeAnswer } from '../protocol/oip/client.ts';
@@ -15,9 +15,16 @@ import { compareOutputs, isError, meets, worse, type Comparison } from '../quali
 import type { NamedTensors } from '../engine/tensor.ts';
 import type { AgreementRule } from '../sidecar/asked.ts';
 import type { Answered } from '../sidecar/ask-runtime.ts';
+import type { PairNews } from './pair-counts.ts';
 import type { Message, Sample, Taken } from './sample.ts';
 
-export type ReplayWork = { readonly peers: readonly string[]; readonly rule: AgreementRule };
+export type ReplayWork = {
+  readonly peers: readonly string[];
+  /** Absent: answers are not compared. */
+  readonly rule?: AgreementRule;
+  /** As what service times are paired; absent: they are not. */
+  readonly pairs?: PairSource;
+};
 
 export type ReplayerOptions = {
   readonly clock: Clock;
@@ -29,6 +36,8 @@ export type ReplayerOptions = {
   readonly answer: (sample: Sample) => Promise<Answered>;
   /** Hears of every comparison. */
   readonly compared: (comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }) => void;
+  /** Hears of every pair of service times, and of replays that gave none. */
+  readonly pairs: PairNews;
 };
 
 /** Few at a time: what a pod has taken, no other can. */
@@ -75,24 +84,28 @@ export class Replayer {
     const peer = work?.peers[this.#turn % work.peers.length];
     this.#turn += 1;
     if (work === undefined || peer === undefined) return idleMs;
-    this.#asked = true;
+    this.#noteAsked(work);
     const taken = await this.#options.take(peer, takenAtOnce);
     if (taken === undefined) this.#skip('Unreachable');
     else if (taken.samples.length === 0 && taken.tooLarge === 0) this.#skip('NoSample');
     if (taken === undefined) return idleMs;
     this.#skip('TooLarge', taken.tooLarge);
-    for (const sample of taken.samples) await this.#replay(sample, work.rule, stop);
+    for (const sample of taken.samples) await this.#replay(sample, work, stop);
     return taken.samples.length === 0 ? idleMs : 0;
   }
 
-  async #replay(sample: Sample, rule: AgreementRule, stop: AbortSignal): Promise<void> {
+  #noteAsked({ rule }: ReplayWork): void {
+    this.#asked ||= rule !== undefined;
+  }
+
+  async #replay(sample: Sample, work: ReplayWork, stop: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const untilMs = clock.monotonic() + patienceMs;
     for (;;) {
       const beganMs = clock.monotonic();
       const answered = await this.#options.answer(sample);
       if (answered.kind !== 'unavailable') {
-        this.#judge(sample, answered, rule);
+        this.#judge(sample, answered, work);
         const tookMs = clock.monotonic() - beganMs;
         return clock.sleep(Math.min(maxPauseMs, Math.max(minPauseMs, tookMs * pauseTimes)), stop);
       }
@@ -101,8 +114,20 @@ export class Replayer {
     }
   }
 
-  #judge(sample: Sample, answered: Exclude<Answered, { kind: 'unavailable' }>, { metric, limit }: AgreementRule): void {
+  #judge(sample: Sample, answered: Exclude<Answered, { kind: 'unavailable' }>, { rule, pairs }: ReplayWork): void {
     if (answered.kind === 'refused') return this.#skip('Refused');
+    if (pairs !== undefined) this.#pair(sample, answered.serviceMs, pairs);
+    if (rule !== undefined) this.#compare(sample, answered, rule);
+  }
+
+  /** Only times that both runtimes took for it alone, idle as a replay finds them, are of one kind (beside.ts). */
+  #pair({ tier, sizeClass, serviceMs: theirs }: Sample, mine: number | undefined, source: PairSource): void {
+    const { pairs } = this.#options;
+    if (theirs === undefined || mine === undefined) pairs.skipped(theirs === undefined ? 'StableNotAlone' : 'NotAlone');
+    else pairs.paired({ tier, sizeClass, source, ratio: mine / theirs });
+  }
+
+  #compare(sample: Sample, answered: Message, { metric, limit }: AgreementRule): void {
     const comparison = compareMessages(sample, answered, metric);
     if (comparison === undefined) return this.#skip('Unreadable');
     if (comparison.kind === 'unfit') return this.#skip('Unfit');

@@ -5,6 +5,7 @@
  * Limits: `takenLimitBytes` in one transfer. What comes from another pod is checked before it is believed.
  * Pure.   Samples may be private data: nobody writes them anywhere.
  */
+import { present } from '../../api/present.ts';
 import { isRecord } from '../../api/record.ts';
 
 /** Bytes of a body; how many of them are JSON, when binary data follow. */
@@ -17,6 +18,8 @@ export type Sample = {
   readonly answer: Message;
   readonly tier: string;
   readonly sizeClass: number;
+  /** Milliseconds inside the runtime that answered, the queue's apart; absent when they are comparable with no others (beside.ts). */
+  readonly serviceMs?: number;
 };
 
 /** What one taking gave: every sample is handed out once. */
@@ -32,7 +35,7 @@ export const maxTaken = 16;
 const headLimitBytes = 64 * 1024;
 
 export function printTaken({ samples, tooLarge }: Taken): Buffer {
-  const heads = samples.map(({ path, request, answer, tier, sizeClass }) => ({ path, tier, sizeClass, request: headOf(request), answer: headOf(answer) }));
+  const heads = samples.map(({ path, request, answer, tier, sizeClass, serviceMs }) => ({ path, tier, sizeClass, ...present({ serviceMs }), request: headOf(request), answer: headOf(answer) }));
   const bodies = samples.flatMap(({ request, answer }) => [request.body, answer.body]);
   return Buffer.concat([Buffer.from(`${JSON.stringify({ tooLarge, samples: heads })}\n`), ...bodies]);
 }
@@ -63,9 +66,11 @@ function readSample(value: unknown, rest: Cutter): Sample | undefined {
   const { path, tier, sizeClass } = value;
   // A path goes into a request line of ours: nothing but a path, and of these two protocols.
   if (typeof path !== 'string' || !/^\/v[12]\/[\w\-./%]{1,200}$/.test(path) || typeof tier !== 'string' || !isCount(sizeClass)) return undefined;
+  const serviceMs = value['serviceMs'];
+  if (!isTimeOrNone(serviceMs)) return undefined;
   const request = readMessage(value['request'], rest);
   const answer = readMessage(value['answer'], rest);
-  return request === undefined || answer === undefined ? undefined : { path, tier, sizeClass, request, answer };
+  return request === undefined || answer === undefined ? undefined : { path, tier, sizeClass, request, answer, ...present({ serviceMs }) };
 }
 
 function readMessage(value: unknown, rest: Cutter): Message | undefined {
@@ -94,6 +99,10 @@ class Cutter {
     this.#at += length;
     return this.#bytes.slice(this.#at - length, this.#at);
   }
+}
+
+function isTimeOrNone(value: unknown): value is number | undefined {
+  return value === undefined || (typeof value === 'number' && Number.isFinite(value) && value > 0);
 }
 
 function isCount(value: unknown): value is number {

@@ -208,7 +208,7 @@ export class Batcher implements Inference {
       } catch (error) {
         return ticket.reject(error);
       }
-      return ticket.resolve({ outputs: part.outputs, queueMs: beganMs - ticket.enqueuedAtMs, inferMs: result.inferMs, batchRows: batchRows ?? ticket.rows });
+      return ticket.resolve({ outputs: part.outputs, queueMs: beganMs - ticket.enqueuedAtMs, inferMs: result.inferMs, batchRows: batchRows ?? ticket.rows, isShared: tickets.length > 1 });
     });
   }
 

@@ -27,6 +27,8 @@ export type InferenceResult = {
   readonly inferMs: number;
   /** Rows of the whole batch this request ran in; 1 for a model that takes no batches. */
   readonly batchRows: number;
+  /** Other requests were in the same run. */
+  readonly isShared?: boolean;
 };
 
 export interface Inference {

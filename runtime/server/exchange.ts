@@ -7,10 +7,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../../api/errors.ts';
+import { present } from '../../api/present.ts';
 import { outcomeKindOf, type OutcomeKind } from '../../api/outcomes.ts';
 import { formatBytes } from '../../api/units.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { serviceHeader } from '../agreement/beside.ts';
 import type { Draft, Sampler } from '../agreement/sampler.ts';
 import { sizeClassOf, tier, type Counters } from '../counters.ts';
 import type { ClientError } from '../tasks/task.ts';
@@ -42,6 +44,10 @@ export type ExchangeWorld = {
   readonly counters: Pick<Counters, 'record'>;
   readonly tally: Pick<Tally, 'answered' | 'failed'>;
   readonly sampler: Pick<Sampler, 'on' | 'choose'>;
+  /** Whether a request that must not be in a user's way would be let in now. */
+  readonly isIdle: () => boolean;
+  /** Answers to inference say how long the work took, where that is comparable. */
+  readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -75,7 +81,7 @@ export async function serveRequest(world: ExchangeWorld, request: IncomingMessag
   const ended = new AbortController();
   response.on('close', () => { if (!response.writableFinished) ended.abort(new ClientGone()); });
   const deadline = new ClientDeadline(world.clock, ended);
-  const live: Live = { request, response, deadline, lease: world.transfers.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined };
+  const live: Live = { request, response, deadline, lease: world.transfers.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined, cameWhileIdle: false };
   let route: Route | undefined;
   world.open.add(deadline);
   try {
@@ -104,9 +110,11 @@ async function handled(world: ExchangeWorld, live: Live, route: Route): Promise<
 
 function succeed(world: ExchangeWorld, live: Live, { route, answer }: { readonly route: Route; readonly answer: Answer }): void {
   live.trace.encoded();
-  write(world, live, answer);
+  const serviceMs = live.cameWhileIdle ? live.trace.serviceMs : undefined;
+  const told = world.tellsService && serviceMs !== undefined ? { ...answer, headers: { ...answer.headers, [serviceHeader]: serviceMs.toFixed(6) } } : answer;
+  write(world, live, told);
   record(world, { route: route.name, trace: live.trace, status: answer.status });
-  if (answer.status === 200) live.draft?.answered(sampleOf(live, answer));
+  if (answer.status === 200) live.draft?.answered({ ...sampleOf(live, answer), ...present({ serviceMs }) });
 }
 
 /** What the answer adds to a sample. A version in the path is ours: whoever is asked this next has another. */
@@ -149,6 +157,8 @@ type Live = {
   readonly requestId: string;
   /** The request, when it was chosen as a sample. */
   draft: Draft | undefined;
+  /** Its body came when the runtime was idle. Only looked at where a service time is wanted. */
+  cameWhileIdle: boolean;
 };
 
 function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
@@ -171,6 +181,7 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
       signal.throwIfAborted();
       trace.received();
       if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
+      live.cameWhileIdle = (live.draft !== undefined || world.tellsService) && world.isIdle();
       return body;
     },
   };
@@ -261,6 +272,15 @@ function recordInference({ metrics, counters, tally }: ExchangeWorld, { trace, s
   if (status !== abandoned) counters.record({ is: 'Error', elements, kind: error.kind });
 }
 
+/** The same for what must not be in a user's way. */
+export function besideWorld(world: ExchangeWorld): ExchangeWorld {
+  const admit = (): void => {
+    world.admit();
+    if (!world.isIdle()) throw new AppError('NOT_IDLE', undefined);
+  };
+  return { ...world, admit };
+}
+
 /** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
 export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
   const nothing = (): void => {};
@@ -270,5 +290,6 @@ export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
     counters: { record: nothing },
     tally: { answered: nothing, failed: nothing },
     sampler: { on: false, choose: () => undefined },
+    tellsService: true,
   };
 }

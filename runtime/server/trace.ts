@@ -17,6 +17,7 @@ export class RequestTrace implements Trace {
   readonly #times: Partial<Record<Stage, number>> = {};
   /** 0 until the request was decoded. */
   elements = 0;
+  #isShared = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,7 +36,8 @@ export class RequestTrace implements Trace {
     this.#times.decode = this.#lap();
   }
 
-  inferred({ queueMs, inferMs }: { readonly queueMs: number; readonly inferMs: number }): void {
+  inferred({ queueMs, inferMs, isShared = false }: { readonly queueMs: number; readonly inferMs: number; readonly isShared?: boolean }): void {
+    this.#isShared = isShared;
     this.#times.queue = queueMs;
     this.#times.infer = inferMs;
     this.#lap();
@@ -54,6 +56,12 @@ export class RequestTrace implements Trace {
   /** Milliseconds since the request was here in full. */
   get totalMs(): number {
     return this.#clock.monotonic() - this.#beganMs;
+  }
+
+  /** Milliseconds of work on this request, the queue's apart; undefined when its run was shared, or when there was none. */
+  get serviceMs(): number | undefined {
+    const { decode = 0, infer, encode = 0 } = this.#times;
+    return infer === undefined || this.#isShared ? undefined : decode + infer + encode;
   }
 
   #lap(): number {

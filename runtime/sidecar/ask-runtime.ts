@@ -10,7 +10,8 @@ import { request, type Agent, type IncomingMessage } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
-import { besideHeader } from '../agreement/beside.ts';
+import { present } from '../../api/present.ts';
+import { besideHeader, serviceHeader, serviceMsIn } from '../agreement/beside.ts';
 
 export type Question = {
   readonly method: 'GET' | 'POST';
@@ -23,7 +24,13 @@ export type Question = {
 };
 
 export type Answered =
-  | { readonly kind: 'answer'; readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number | undefined }
+  | {
+      readonly kind: 'answer';
+      readonly body: Uint8Array<ArrayBuffer>;
+      readonly jsonBytes: number | undefined;
+      /** Milliseconds inside the runtime, the queue's apart, where they are comparable (beside.ts). */
+      readonly serviceMs?: number;
+    }
   /** It will say the same again: the question is at fault, or the model. */
   | { readonly kind: 'refused'; readonly status: number; readonly why: string }
   /** Nobody is there, or there is no room now: ask again later. */
@@ -76,7 +83,7 @@ function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | u
   if (body === undefined) return { kind: 'refused', status, why: `the answer has more than ${answerLimitBytes} bytes` };
   if (status === 200) {
     const header = response.headers['inference-header-content-length'];
-    return { kind: 'answer', body, jsonBytes: typeof header === 'string' && /^\d{1,10}$/.test(header) ? Number(header) : undefined };
+    return { kind: 'answer', body, jsonBytes: typeof header === 'string' && /^\d{1,10}$/.test(header) ? Number(header) : undefined, ...present({ serviceMs: serviceMsIn(response.headers[serviceHeader]) }) };
   }
   const why = `${status}: ${wordsOf(body)}`;
   return passing.has(status) ? { kind: 'unavailable', why } : { kind: 'refused', status, why };

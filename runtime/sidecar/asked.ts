@@ -7,10 +7,14 @@
 import { isIP } from 'node:net';
 import { isToken } from '../../api/access.ts';
 import { AppError } from '../../api/errors.ts';
-import { reportQuery } from '../../api/report.ts';
+import { present } from '../../api/present.ts';
+import { maxProbesPerMinute, reportQuery, type PairSource } from '../../api/report.ts';
 import type { GoldenMetric } from '../../api/runtime-config.ts';
 
 export type AgreementRule = { readonly metric: GoldenMetric; /** The value from which on two answers agree; for errors, up to which. */ readonly limit: number };
+
+/** So many a minute over so many pods of the candidate. */
+export type ProbeRate = { readonly perMinute: number; readonly pods: number };
 
 export type Asked = {
   /** Only blocks from this one on; absent: all. */
@@ -20,6 +24,10 @@ export type Asked = {
   /** Share of requests to keep for a candidate, 0..1. */
   readonly sample: number;
   readonly agreement?: AgreementRule;
+  /** As what service times of replays are paired; absent: they are not. */
+  readonly pairs?: PairSource;
+  /** Golden inputs asked of both revisions; absent: none. */
+  readonly probes?: ProbeRate;
   /** The token of the pods that `peers` names. */
   readonly peersToken?: string;
 };
@@ -41,6 +49,7 @@ export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {
     peers: peersIn(query.get(reportQuery.peers) ?? ''),
     sample: numberIn(reportQuery.sample, query.get(reportQuery.sample) ?? '0', 1),
     ...(agreement === null ? {} : { agreement: ruleIn(agreement) }),
+    ...present({ pairs: sourceIn(query.get(reportQuery.pairs)), probes: rateIn(query.get(reportQuery.probes)) }),
     ...(isToken(peersToken) ? { peersToken } : {}),
   };
 }
@@ -58,6 +67,19 @@ function ruleIn(text: string): AgreementRule {
   const metric = metrics.find((known) => known === name);
   if (metric === undefined || rest.length > 0) throw invalid(reportQuery.agreement, `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${metrics.join(', ')}`);
   return { metric, limit: numberIn(reportQuery.agreement, limit, Number.MAX_VALUE) };
+}
+
+function sourceIn(text: string | null): PairSource | undefined {
+  if (text === null || text === 'Replay' || text === 'Shadow') return text ?? undefined;
+  throw invalid(reportQuery.pairs, `is '${text.slice(0, 50)}', not Replay or Shadow`);
+}
+
+function rateIn(text: string | null): ProbeRate | undefined {
+  if (text === null) return undefined;
+  const [, perMinute = '', pods = ''] = /^(\d{1,4})\/(\d{1,5})$/.exec(text) ?? [];
+  const rate = { perMinute: Number(perMinute), pods: Number(pods) };
+  if (rate.perMinute < 1 || rate.perMinute > maxProbesPerMinute || rate.pods < 1) throw invalid(reportQuery.probes, `is '${text.slice(0, 50)}', not PER_MINUTE/PODS with 1 to ${maxProbesPerMinute} a minute`);
+  return rate;
 }
 
 function numberIn(name: string, text: string, max: number): number {

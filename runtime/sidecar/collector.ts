@@ -9,9 +9,10 @@
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
 import type { Blocks, Report } from '../../api/report.ts';
+import type { Pair } from '../agreement/pair-counts.ts';
 import type { Reading } from './counters-client.ts';
 import { firstReport, nextReport, type Collected } from './report.ts';
-import { blocksOf, nextRing, withComparison, type Ring } from './ring.ts';
+import { blocksOf, nextRing, withComparison, withPair, type Ring } from './ring.ts';
 
 export type CollectorOptions = {
   readonly revision: string;
@@ -55,6 +56,11 @@ export class Collector {
   /** Counts a comparison of one of this pod's answers with stable's. */
   compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
     if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
+  }
+
+  /** Counts a pair of service times. */
+  paired(pair: Pair): void {
+    if (this.#ring !== undefined) this.#ring = withPair(this.#ring, pair);
   }
 
   /** Whether the loop still turns. */

@@ -1,15 +1,17 @@
 /**
  * The sidecar: a small process beside the runtime that says how the pod is doing.
  *
- * Owns:  wiring collector, golden run, replaying and server. It is a process of its own so that a report can be had of
+ * Owns:  wiring collector, golden run, replaying, probing and server. It is a process of its own so that a report can be had of
  *        a runtime that hangs, is killed for its memory, or never came up.
  * Ends:  told to stop, it reports through the runtime's drain and ends when the runtime is gone.
  */
 import { Agent } from 'node:http';
-import type { Agreement, GoldenResult, Report } from '../../api/report.ts';
+import type { Agreement, GoldenResult, Pairs, Report } from '../../api/report.ts';
+import { present } from '../../api/present.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
+import { PairCounts } from '../agreement/pair-counts.ts';
 import { AccessFile } from '../config/access-file.ts';
 import type { Asked } from './asked.ts';
 import { Collector } from './collector.ts';
@@ -17,6 +19,7 @@ import { sidecarConfig } from './config.ts';
 import { readCounters } from './counters-client.ts';
 import { goldenAsk } from './golden-ask.ts';
 import { PodGolden } from './pod-golden.ts';
+import { podProber } from './pod-prober.ts';
 import { podReplayer } from './pod-replayer.ts';
 import { takeBytes } from './samples-client.ts';
 import { serveReports } from './server.ts';
@@ -43,13 +46,16 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample, door.token), clock: systemClock, random: Math.random });
   const ready = (): boolean => collector.report.ready === true;
   const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions, tokenFor), ready, clock: systemClock, random: Math.random, logger });
-  const { replayer, close: endReplaying } = podReplayer({ self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, token: () => door.token, compared: (comparison) => collector.compared(comparison) });
+  const pairs = new PairCounts((pair) => collector.paired(pair));
+  const pod = { self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, pairs };
+  const { replayer, close: endReplaying } = podReplayer({ ...pod, token: () => door.token, compared: (comparison) => collector.compared(comparison) });
+  const { prober, close: endProbing } = podProber({ ...pod, ...config, random: Math.random, tokenFor });
   const onAsked = (asked: Asked): void => {
     standing.hear(asked);
     golden.offer(asked.peers);
   };
   const endServing = await serveReports({
-    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement }), onAsked, door,
+    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }), onAsked, door,
     blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes({ ...source, agent: samples, token: door.token }, max), alive: () => collector.alive,
   }, config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
@@ -57,13 +63,18 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const running = [
     golden.run(stop).catch((error: unknown) => logger.error('golden run failed', { err: error })),
     replayer.run(stop).catch((error: unknown) => logger.error('replaying failed', { err: error })),
+    prober.run(stop).catch((error: unknown) => logger.error('probing failed', { err: error })),
   ];
-  stop.addEventListener('abort', endReplaying, { once: true });
+  const endAsking = (): void => {
+    endReplaying();
+    endProbing();
+  };
+  stop.addEventListener('abort', endAsking, { once: true });
   try {
     await collector.run(stop);
     await Promise.all(running);
   } finally {
-    endReplaying();
+    endAsking();
     agent.destroy();
     questions.destroy();
     samples.destroy();
@@ -73,8 +84,8 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   return exitCodes.ok;
 }
 
-type Findings = { readonly golden: GoldenResult | undefined; readonly agreement: Agreement | undefined };
+type Findings = { readonly golden: GoldenResult | undefined; readonly agreement: Agreement | undefined; readonly pairs: Pairs | undefined };
 
-function withFindings(report: Report, { golden, agreement }: Findings): Report {
-  return { ...report, ...(golden === undefined ? {} : { golden }), ...(agreement === undefined ? {} : { agreement }) };
+function withFindings(report: Report, findings: Findings): Report {
+  return { ...report, ...present(findings) };
 }

@@ -66,7 +66,7 @@ export class PodGolden {
 }
 
 /** Undefined when it is not there or not usable: the runtime says so, and loudly. */
-function readConfig(configDir: string): RuntimeConfig | undefined {
+export function readConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {
     return statSync(file).size > configLimitBytes ? undefined : checkRuntimeConfig(JSON.parse(readFileSync(file, 'utf8')), file);

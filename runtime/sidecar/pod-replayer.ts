@@ -6,7 +6,9 @@
  */
 import { Agent } from 'node:http';
 import { ports } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { PairNews } from '../agreement/pair-counts.ts';
 import { Replayer, type ReplayerOptions, type ReplayWork } from '../agreement/replayer.ts';
 import { askRuntime } from './ask-runtime.ts';
 import type { Asked } from './asked.ts';
@@ -19,6 +21,7 @@ export type PodReplayerOptions = {
   readonly asked: () => Asked;
   readonly ready: () => boolean;
   readonly compared: ReplayerOptions['compared'];
+  readonly pairs: PairNews;
   /** Of this pod's own revision. */
   readonly token: () => string | undefined;
 };
@@ -28,12 +31,13 @@ const takeDeadlineMs = 5_000;
 /** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
 const answerDeadlineMs = 30_000;
 
-export function podReplayer({ self, clock, asked, ready, compared, token }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
+export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ended = new AbortController();
   const replayer = new Replayer({
     clock,
     compared,
+    pairs,
     work: () => (ready() ? workIn(asked(), self) : undefined),
     take: (address, max) => takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs, token: asked().peersToken }, max),
     answer: ({ path, request: { body, jsonBytes } }) => {
@@ -51,7 +55,8 @@ export function podReplayer({ self, clock, asked, ready, compared, token }: PodR
 }
 
 /** A pod does not compare itself with itself. */
-function workIn({ peers, agreement }: Asked, self: string): ReplayWork | undefined {
+function workIn({ peers, agreement, pairs }: Asked, self: string): ReplayWork | undefined {
   const others = peers.filter((peer) => peer !== self);
-  return agreement === undefined || others.length === 0 ? undefined : { peers: others, rule: agreement };
+  const isNothing = (agreement === undefined && pairs === undefined) || others.length === 0;
+  return isNothing ? undefined : { peers: others, ...present({ rule: agreement, pairs }) };
 }

@@ -7,8 +7,10 @@
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
 import { maxBlockClasses } from '../../api/parse-report.ts';
-import { blockAt, blockSeconds, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type Report, type Traffic } from '../../api/report.ts';
+import { blockAt, blockSeconds, pairSources, ratioBuckets, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type PairedRatios, type Report, type Traffic } from '../../api/report.ts';
+import { ratioBucketOf, type Pair } from '../agreement/pair-counts.ts';
 import { base, growth } from '../histogram.ts';
+import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
 /** When a reading came: by the clock that people share, and by the one that only grows. */
@@ -71,8 +73,21 @@ function attributedTo(before: Ring, now: Pick<Ring, 'readBlock' | 'readAtMs'>, c
  * A ring whose first block has not begun takes none.
  */
 export function withComparison(ring: Ring, { tier, sizeClass, agrees }: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): Ring {
-  if (ring.readBlock < ring.since) return ring;
-  return trimmed(withChange(ring, ring.readBlock, [{ tier, sizeClass, latency: { base, growth, counts: {} }, ok: 0, errors: {}, compared: 1, disagreed: agrees ? 0 : 1 }]));
+  return withCount(ring, { ...nothingOf(tier, sizeClass), compared: 1, disagreed: agrees ? 0 : 1 });
+}
+
+/** The same with a pair of service times, which is no traffic. */
+export function withPair(ring: Ring, { tier, sizeClass, source, ratio }: Pair): Ring {
+  const histogram = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: { [String(ratioBucketOf(ratio))]: 1 } };
+  return withCount(ring, { ...nothingOf(tier, sizeClass), paired: { [source]: histogram } });
+}
+
+function nothingOf(tier: string, sizeClass: number): BlockTraffic {
+  return { tier, sizeClass, latency: { base, growth, counts: {} }, ok: 0, errors: {} };
+}
+
+function withCount(ring: Ring, one: BlockTraffic): Ring {
+  return ring.readBlock < ring.since ? ring : trimmed(withChange(ring, ring.readBlock, [one]));
 }
 
 /**
@@ -162,7 +177,16 @@ function sumOf(a: BlockTraffic, b: BlockTraffic): BlockTraffic {
   return {
     tier: a.tier, sizeClass: a.sizeClass, latency: sumOfHistograms(a.latency, b.latency), ok: a.ok + b.ok, errors: moreCounts(a.errors, b.errors),
     ...(compared === 0 ? {} : { compared, disagreed: (a.disagreed ?? 0) + (b.disagreed ?? 0) }),
+    ...present({ paired: sumOfRatios(a.paired, b.paired) }),
   };
+}
+
+function sumOfRatios(a: PairedRatios | undefined, b: PairedRatios | undefined): PairedRatios | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return present(Object.fromEntries(pairSources.map((source) => {
+    const [one, other] = [a[source], b[source]];
+    return [source, one === undefined || other === undefined ? (one ?? other) : sumOfHistograms(one, other)];
+  })));
 }
 
 function sumOfHistograms({ base, growth, counts }: Histogram, more: Histogram): Histogram {

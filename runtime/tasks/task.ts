@@ -64,7 +64,7 @@ export interface Trace {
   /** @param elements size of the request: input elements, for text tokens. Decides its size class. */
   decoded(elements: number): void;
   /** With several submits (a request cut into pieces): the sum of one's choice, usually the longest. */
-  inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs'>): void;
+  inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
 }
 
 export type TaskReply = {

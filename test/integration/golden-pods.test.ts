@@ -3,80 +3,44 @@
  * what the operator makes of them.
  */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { withDefaults } from '../../api/defaults.ts';
-import { parseLastWords, type Resolved } from '../../api/last-words.ts';
-import { env, nativeEnvironment, paths } from '../../api/names.ts';
+import type { Resolved } from '../../api/last-words.ts';
 import type { Report } from '../../api/report.ts';
-import type { GoldenConfig, RuntimeConfig } from '../../api/runtime-config.ts';
+import type { GoldenConfig } from '../../api/runtime-config.ts';
 import { checkBeforeTraffic } from '../../operator/gates/before-traffic.ts';
 import { createReportClient } from '../../operator/report-client.ts';
 import type { RevisionRecord } from '../../operator/resources/objects.ts';
 import type { Checks } from '../../operator/rollout/state.ts';
 import type { Model } from '../../runtime/onnx/build.ts';
 import { sha256 } from '../support/artifact.ts';
-import { givenToken, writeAccess } from '../support/door.ts';
+import { givenToken } from '../support/door.ts';
 import { eventually } from '../support/eventually.ts';
-import { givenConfig } from '../support/model-server.ts';
-import { add, residual, writeModel } from '../support/onnx-models.ts';
+import { add, residual } from '../support/onnx-models.ts';
+import { WholePods } from '../support/whole-pods.ts';
 
-const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 const generated: GoldenConfig = { id: 'sha256:made-up', metric: 'Cosine', min: 0.9, source: { kind: 'Generated', seed: 20, cases: 16 } };
 const line = (x: readonly number[], y: readonly number[]): string =>
   JSON.stringify({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 8], data: x }] }, expected: { outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 8], data: y }] } });
-let lastAddress = 0;
-
 type Pod = { readonly address: string; readonly record: RevisionRecord };
 
 describe('a candidate of whole pods', () => {
-  let folder = '';
-  const children: ChildProcess[] = [];
+  let pods: WholePods;
   const client = createReportClient();
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'golden-pods-'));
+    pods = await WholePods.begin(86);
   });
   after(async () => {
     client.close();
-    for (const child of children.splice(0)) {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGKILL');
-        await once(child, 'exit');
-      }
-    }
-    await rm(folder, { recursive: true, force: true });
+    await pods.end();
   });
 
-  /** A pod's three containers, one after the other, as a kubelet runs them. @param files what the revision's ConfigMap holds beside the config */
   async function startPod(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<Pod> {
-    lastAddress += 1;
-    const address = `127.86.${process.pid % 250}.${lastAddress}`;
-    const at = (name: string): string => join(folder, address, name);
-    for (const name of ['config', 'cache', 'source']) await mkdir(at(name), { recursive: true });
-    const path = await writeModel(at('source'), model);
-    const config: RuntimeConfig = { ...givenConfig(), golden, source: { uri: pathToFileURL(path).href, variants: [] } };
-    await writeFile(join(at('config'), paths.configFile), JSON.stringify(config));
-    await writeAccess(at('config'));
-    for (const [name, text] of Object.entries(files)) await writeFile(join(at('config'), name), text);
-    const environment = { ...nativeEnvironment, [env.podIp]: address, [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words'), [env.allowFile]: 'true' };
-    const [code] = (await once(start('prepare', environment), 'exit')) as [number];
-    assert.equal(code, 0, await readFile(at('words'), 'utf8'));
-    const words = parseLastWords(await readFile(at('words'), 'utf8'));
-    assert.ok(words?.kind === 'resolved');
-    start('run', environment);
-    start('sidecar', environment);
-    return { address, record: recordOf(words.resolved, golden) };
-  }
-
-  function start(container: string, environment: NodeJS.ProcessEnv): ChildProcess {
-    const child = spawn(process.execPath, [main, container], { env: environment, stdio: 'ignore' });
-    children.push(child);
-    return child;
+    const { address, resolved } = await pods.start(model, golden, files);
+    return { address, record: recordOf(resolved, golden) };
   }
 
   async function reportOf({ address }: Pod, peers: readonly Pod[]): Promise<Report | undefined> {
@@ -140,8 +104,8 @@ describe('a candidate of whole pods', () => {
 
   it('is held against a set that prepare fetched, and told what is wrong with it', async () => {
     const text = `${line([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0])}\n{"request": 7}\n`;
-    await writeFile(join(folder, 'set.jsonl'), text);
-    const golden: GoldenConfig = { id: 'sha256:uri', metric: 'Cosine', min: 0, source: { kind: 'Uri', uri: pathToFileURL(join(folder, 'set.jsonl')).href, digest: sha256(text) } };
+    await writeFile(join(pods.folder, 'set.jsonl'), text);
+    const golden: GoldenConfig = { id: 'sha256:uri', metric: 'Cosine', min: 0, source: { kind: 'Uri', uri: pathToFileURL(join(pods.folder, 'set.jsonl')).href, digest: sha256(text) } };
     const checks = await verdictOn(await startPod(residual(), golden));
     assert.deepEqual([checks.verdict, checks.reason, checks.message], ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing, or no JSON object (pod pod)']);
   }).timeout(60_000);

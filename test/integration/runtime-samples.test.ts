@@ -1,8 +1,9 @@
 /** What a server keeps of requests in each of their forms, that it answers them again alike, and whom it lets go first. */
 import assert from 'node:assert/strict';
+import { peersTokenHeader } from '../../api/access.ts';
 import { besideHeader } from '../../runtime/agreement/beside.ts';
 import { readTaken, type Sample } from '../../runtime/agreement/sample.ts';
-import { doorFor, withToken } from '../support/door.ts';
+import { doorFor, givenToken, withToken } from '../support/door.ts';
 import { ask, binaryBody, inputOf, jsonOf, type Ask } from '../support/infer-client.ts';
 import { body, endAll, gated, infer } from '../support/gated-server.ts';
 import { endServers, makeServer, startServer, type RunningServer } from '../support/model-server.ts';
@@ -81,7 +82,9 @@ describe('without the token of the revision', () => {
   const wrong = { authorization: `Bearer ${'b'.repeat(43)}` };
   const taken = async (running: RunningServer) => readTaken(new Uint8Array((await ask(running.debugUrl, '/samples?max=5', { body: '', headers: withToken })).body))?.samples.length;
 
-  for (const [name, headers] of [['no token', {}], ['another token', wrong], ['half of the token', { authorization: withToken.authorization.slice(0, -1) }]] as const) {
+  for (const [name, headers] of [['no token', {}], ['another token', wrong], ['half of the token', { authorization: withToken.authorization.slice(0, -1) }],
+    ['the token in another header', { [peersTokenHeader]: givenToken, 'proxy-authorization': withToken.authorization, cookie: `authorization=${withToken.authorization}` }],
+    ['the token in another form', { authorization: `Basic ${Buffer.from(`:${givenToken}`).toString('base64')}` }]] as const) {
     it(`nobody turns sampling on (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       const counters = await ask(running.debugUrl, '/counters?sample=1', { headers });

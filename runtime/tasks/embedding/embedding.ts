@@ -117,6 +117,7 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
   const vectors: Float32Array[] = Array.from({ length: lengths.length });
   const beganMs = clock.monotonic();
   let queueMs = 0;
+  let isShared = false;
   const failed = new AbortController();
   const signal = AbortSignal.any([call.signal, failed.signal]);
   const waiting = pieces.values();
@@ -125,6 +126,7 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
     for (const piece of waiting) {
       const ran = await runPiece(setup, request, { piece, lengths, signal, deadlineMs: call.deadlineMs });
       queueMs = Math.max(queueMs, ran.queueMs);
+      isShared ||= ran.isShared;
       piece.rows.forEach((row, index) => (vectors[row] = ran.vectors[index] ?? new Float32Array()));
     }
   };
@@ -134,15 +136,15 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
     failed.abort(error);
     throw error;
   }
-  call.trace.inferred({ queueMs, inferMs: clock.monotonic() - beganMs - queueMs });
+  call.trace.inferred({ queueMs, inferMs: clock.monotonic() - beganMs - queueMs, isShared });
   return vectors;
 }
 
 type PieceRun = { readonly piece: Piece; readonly lengths: readonly number[]; readonly signal: AbortSignal; readonly deadlineMs: number | undefined };
 
-async function runPiece(setup: Setup, request: TokenRequest, { piece, lengths, signal, deadlineMs }: PieceRun): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number }> {
+async function runPiece(setup: Setup, request: TokenRequest, { piece, lengths, signal, deadlineMs }: PieceRun): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
   const { context: { inference }, config: { normalize }, inputs, output: { name, poolingOf }, reader, firstPosition } = setup;
-  const { outputs, queueMs } = await inference.submit({
+  const { outputs, queueMs, isShared = false } = await inference.submit({
     inputs: pieceInputs(inputs, request, piece, { padId: reader.vocabulary.padId, firstPosition }),
     outputs: [name],
     signal,
@@ -150,5 +152,5 @@ async function runPiece(setup: Setup, request: TokenRequest, { piece, lengths, s
   });
   const tensor = outputs[name];
   if (tensor === undefined) throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${name}'` });
-  return { queueMs, vectors: vectorsOf(tensor, name, { pooling: poolingOf(tensor.dims.length), normalize, lengths: piece.rows.map((row) => lengths[row] ?? 0) }) };
+  return { queueMs, isShared, vectors: vectorsOf(tensor, name, { pooling: poolingOf(tensor.dims.length), normalize, lengths: piece.rows.map((row) => lengths[row] ?? 0) }) };
 }

@@ -1,11 +1,14 @@
 /** What a report may look like and still be one. */
 import assert from 'node:assert/strict';
 import { parseReport } from '../../../api/parse-report.ts';
+import { ratioBuckets } from '../../../api/report.ts';
 import { fullReport } from '../../support/reports.ts';
 
 const cell = { tier: 'default', sizeClass: 64, latency: { base: 1e-4, growth: 1.02, counts: { 250: 2 } }, ok: 2, errors: {}, compared: 1, disagreed: 0 };
 const block = { index: 11, seq: 4, traffic: [cell] };
 const blocks = { since: 10, until: 12, counts: [block] };
+const ratios = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: { 198: 3 } };
+const withPaired = (paired: unknown): unknown => ({ ...blocks, counts: [{ ...block, traffic: [{ ...cell, paired }] }] });
 const golden = { id: 'sha256:0', state: 'Done', n: 3, done: 3, passed: 3, score: -0.25, worst: -1 };
 
 type Row = { readonly name: string; readonly change: Readonly<Record<string, unknown>>; readonly want: RegExp | 'report' };
@@ -40,6 +43,11 @@ const rows: readonly Row[] = [
   { name: 'refuses a tier that is longer than a name', change: { traffic: [{ ...fullReport.traffic?.[0], tier: 'x'.repeat(257) }] }, want: /^traffic\[0\]\.tier has more than 256 characters/ },
   { name: 'refuses more providers than there are', change: { providers: { requested: Array.from({ length: 17 }, () => 'CPU'), actual: [] } }, want: /^providers\.requested has 17 items, more than 16/ },
   { name: 'refuses a schema of a megabyte in few words', change: { schema: 'x'.repeat(1_000_000) }, want: /^the report has schema "x{37,38}…, this reader knows 1$/ },
+  { name: 'takes pairs of every source', change: { blocks: withPaired({ Replay: ratios, Probe: ratios, Shadow: ratios }), pairs: { paired: { Probe: 3 }, skipped: { Busy: 1 }, probeLoad: 0.04 } }, want: 'report' },
+  { name: 'refuses ratios on a scale of their own, which could not be added up', change: { blocks: withPaired({ Probe: { ...ratios, base: 1e-4 } }) }, want: /paired\.Probe has buckets that are not those of a ratio/ },
+  { name: 'refuses more buckets than a ratio has', change: { blocks: withPaired({ Replay: { ...ratios, counts: Object.fromEntries(Array.from({ length: 400 }, (_, i) => [i, 1])) } }) }, want: /paired\.Replay\.counts has 400 entries, more than 397/ },
+  { name: 'refuses half a pair', change: { blocks: withPaired({ Shadow: { ...ratios, counts: { 5: 0.5 } } }) }, want: /paired\.Shadow\.counts\.5 is not a whole number/ },
+  { name: 'refuses a load that is no share', change: { pairs: { paired: {}, skipped: {}, probeLoad: -1 } }, want: /^pairs\.probeLoad is not a number of at least 0/ },
   { name: 'refuses an unknown precision', change: { model: { digest: 'sha256:0', precision: 'INT3' } }, want: /^model\.precision/ },
 ];
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { Report } from '../../../../api/report.ts';
+import { ratioBuckets, type Report } from '../../../../api/report.ts';
 import { emptyLedger, fold, type BlockReport } from '../../../../operator/analysis/ledger.ts';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import { knownOf, type Scene } from '../../../../operator/gates/evidence.ts';
@@ -185,6 +185,13 @@ describe('a ledger as text', () => {
     const { text } = packLedger({ from: 17, ledger }, window);
     assert.deepEqual(unpackLedger(text), { from: 17, ledger });
     assert.deepEqual(packLedger({ from: 17, ledger: Object.fromEntries(Object.entries(ledger).toReversed()) }, window).text, text);
+  });
+
+  it('keeps pairs of service times, by source', () => {
+    const ratios = (counts: Record<string, number>) => ({ base: ratioBuckets.base, growth: ratioBuckets.growth, counts });
+    const paired = { Replay: ratios({ '0': 1, '396': 2 }), Probe: ratios({ '197': 3, '198': 40, '201': 1 }) };
+    const more = fold(ledger, { pod: 'candidate-0', bootId: 'pairs', revision: 'candidate', since: window, until: window, blocks: [{ index: window, seq: 1, traffic: [{ tier: 'default', sizeClass: 0, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {}, paired }] }] });
+    assert.deepEqual(unpackLedger(packLedger({ from: 0, ledger: more }, window).text), { from: 0, ledger: more });
   });
 
   it('of an earlier operator is read', () => {

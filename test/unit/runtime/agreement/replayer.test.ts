@@ -23,13 +23,13 @@ const says = (body: Uint8Array<ArrayBuffer>): Answered => ({ kind: 'answer', bod
 const busy: Answered = { kind: 'unavailable', why: '429: users are served' };
 const work: ReplayWork = { peers: ['10.0.0.1'], rule: { metric: 'Cosine', limit: 0.98 } };
 
-type World = { clock: HandClock; replayer: Replayer; stock: Sample[]; asked: string[]; answered: number[]; counted: object[]; stop: AbortController; set: (now: Partial<Now>) => void };
+type World = { clock: HandClock; replayer: Replayer; stock: Sample[]; asked: string[]; answered: number[]; counted: object[]; pairs: object[]; stop: AbortController; set: (now: Partial<Now>) => void };
 type Now = { work: ReplayWork | undefined; answer: Answered; tookMs: number; taken: Taken | undefined | 'stock' };
 
 function world(first: Partial<Now> = {}, ...stock: Sample[]): World {
   const clock = new HandClock();
   const now: Now = { work, answer: says(answer(1, 0)), tookMs: 10, taken: 'stock', ...first };
-  const [asked, answered, counted]: [string[], number[], object[]] = [[], [], []];
+  const [asked, answered, counted, pairs]: [string[], number[], object[], object[]] = [[], [], [], []];
   const replayer = new Replayer({
     clock,
     work: () => now.work,
@@ -43,10 +43,11 @@ function world(first: Partial<Now> = {}, ...stock: Sample[]): World {
       return now.answer;
     },
     compared: (comparison) => counted.push(comparison),
+    pairs: { paired: (pair) => pairs.push(pair), skipped: (why) => pairs.push({ why }) },
   });
   const stop = new AbortController();
   void replayer.run(stop.signal);
-  return { clock, replayer, stock, asked, answered, counted, stop, set: (next) => Object.assign(now, next) };
+  return { clock, replayer, stock, asked, answered, counted, pairs, stop, set: (next) => Object.assign(now, next) };
 }
 
 describe('Replayer', () => {
@@ -118,6 +119,23 @@ describe('Replayer', () => {
     assert.ok(pauses.every((pause) => pause >= 20 * pauseTimes), String(pauses));
     assert.ok(answered.length > 20, `only ${answered.length} replays in a minute`);
   });
+
+  const timed = (serviceMs: number): Answered => ({ ...(says(answer(1, 0)) as Extract<Answered, { kind: 'answer' }>), serviceMs });
+  for (const [name, now, stock, want] of [
+    ['pairs what it took with what stable took', { work: { ...work, pairs: 'Replay' }, answer: timed(30) }, sample({ serviceMs: 20 }), [{ tier: 'default', sizeClass: 4, source: 'Replay', ratio: 1.5 }]],
+    ['pairs without comparing answers', { work: { peers: work.peers, pairs: 'Shadow' }, answer: timed(10) }, sample({ serviceMs: 20 }), [{ tier: 'default', sizeClass: 4, source: 'Shadow', ratio: 0.5 }]],
+    ['pairs nothing that stable did not answer by itself', { work: { ...work, pairs: 'Replay' }, answer: timed(10) }, sample(), [{ why: 'StableNotAlone' }]],
+    ['pairs nothing that its own runtime did not answer by itself', { work: { ...work, pairs: 'Replay' } }, sample({ serviceMs: 20 }), [{ why: 'NotAlone' }]],
+    ['pairs nothing that was not asked for', { work, answer: timed(10) }, sample({ serviceMs: 20 }), []],
+  ] as const) {
+    it(name, async () => {
+      const { clock, pairs, counted, replayer } = world(now, stock);
+      await clock.advance(2_000);
+      assert.deepEqual(pairs, want);
+      assert.equal(counted.length, 'rule' in now.work ? 1 : 0);
+      assert.equal(replayer.agreement?.compared, 'rule' in now.work ? 1 : undefined);
+    });
+  }
 
   it('asks stable\'s pods in turn, once a second while they have nothing', async () => {
     const { clock, replayer, asked } = world({ work: { ...work, peers: ['10.0.0.1', '10.0.0.2'] } });

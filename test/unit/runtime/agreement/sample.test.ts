@@ -7,7 +7,8 @@ const bytes = fc.uint8Array({ maxLength: 50 }).map((array) => new Uint8Array(arr
 const message = fc.record({ body: bytes, jsonBytes: fc.option(fc.nat(50), { nil: undefined }) });
 const sample: fc.Arbitrary<Sample> = fc.record({
   path: fc.constantFrom('/v2/models/m/infer', '/v1/embeddings'), request: message, answer: message, tier: fc.string(), sizeClass: fc.nat(2 ** 20),
-});
+  serviceMs: fc.option(fc.double({ min: 1e-3, max: 1e6, noNaN: true }), { nil: undefined }),
+}).map(({ serviceMs, ...rest }) => ({ ...rest, ...(serviceMs === undefined ? {} : { serviceMs }) }));
 
 const one: Sample = { path: '/v2/models/m/infer', tier: 'default', sizeClass: 4, request: { body: new Uint8Array([123, 10, 125]), jsonBytes: 3 }, answer: { body: new Uint8Array([1, 2]), jsonBytes: undefined } };
 
@@ -28,6 +29,8 @@ const strange: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [
   ['with a path that is more than a path', made({ tooLarge: 0, samples: [{ ...head, path: '/v2/models/m/infer HTTP/1.1\r\nx: y' }] }, 'abc')],
   ['with a negative length', made({ tooLarge: 0, samples: [{ ...head, request: { bytes: -2 } }] }, 'abc')],
   ['with a length beyond all numbers', made({ tooLarge: 0, samples: [{ ...head, request: { bytes: 1e300 } }] }, 'abc')],
+  ['with a time that is none', made({ tooLarge: 0, samples: [{ ...head, serviceMs: -1 }] }, 'abc')],
+  ['with a time in words', made({ tooLarge: 0, samples: [{ ...head, serviceMs: '3ms' }] }, 'abc')],
   ['without a size class', made({ tooLarge: 0, samples: [{ ...head, sizeClass: 'large' }] }, 'abc')],
 ];
 

@@ -18,6 +18,28 @@ describe('RequestTrace', () => {
     assert.deepEqual([trace.times, trace.totalMs, trace.elements], [{ decode: 3, queue: 20, infer: 30, encode: 2 }, 55, 12]);
   });
 
+  it('tells the work on a request without the time in the queue, and nothing of a run that it shared', async () => {
+    const serviceMs = async (result: { readonly queueMs: number; readonly inferMs: number; readonly isShared?: boolean }): Promise<number | undefined> => {
+      const clock = new HandClock();
+      const trace = new RequestTrace(clock);
+      await clock.advance(3);
+      trace.decoded(12);
+      await clock.advance(50);
+      trace.inferred(result);
+      await clock.advance(2);
+      trace.encoded();
+      return trace.serviceMs;
+    };
+    assert.equal(await serviceMs({ queueMs: 20, inferMs: 30 }), 35);
+    assert.equal(await serviceMs({ queueMs: 20, inferMs: 30, isShared: true }), undefined);
+  });
+
+  it('tells no work on what was refused', () => {
+    const trace = new RequestTrace(new HandClock());
+    trace.encoded();
+    assert.equal(trace.serviceMs, undefined);
+  });
+
   it('has what a refused request came to', async () => {
     const clock = new HandClock();
     const trace = new RequestTrace(clock);

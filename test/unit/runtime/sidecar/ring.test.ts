@@ -5,7 +5,7 @@ import { parseReport } from '../../../../api/parse-report.ts';
 import type { BlockCount, Blocks, Traffic } from '../../../../api/report.ts';
 import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { Counters } from '../../../../runtime/counters.ts';
-import { attributableMs, blocksOf, maxBlocks, nextRing, ringLimitBytes, withComparison, type Ring } from '../../../../runtime/sidecar/ring.ts';
+import { attributableMs, blocksOf, maxBlocks, nextRing, ringLimitBytes, withComparison, withPair, type Ring } from '../../../../runtime/sidecar/ring.ts';
 
 const blockMs = 20_000;
 /** A block of November 2023, and its beginning. */
@@ -190,6 +190,26 @@ describe('withComparison', () => {
   it('counts none before the first whole block', () => {
     const pod = new Pod().serve(1).read();
     assert.equal(withComparison(pod.ring!, { tier: 'default', sizeClass: 64, agrees: true }), pod.ring);
+  });
+});
+
+describe('withPair', () => {
+  const pair = { tier: 'default', sizeClass: 0, source: 'Probe', ratio: 1 } as const;
+
+  it('adds ratios up by source in the block of the last reading, and counts no request', () => {
+    const pod = new Pod().read().serve(1).wait(1_000).read();
+    for (const one of [pair, pair, { ...pair, ratio: 2 }, { ...pair, source: 'Replay', sizeClass: 64 } as const]) pod.ring = withPair(pod.ring!, one);
+    const traffic = pod.blocks?.counts[0]?.traffic ?? [];
+    assert.deepEqual(traffic.map(({ sizeClass, ok, paired = {} }) => ({ sizeClass, ok, paired: Object.fromEntries(Object.entries(paired).map(([source, { counts }]) => [source, counts])) })), [
+      { sizeClass: 64, ok: 1, paired: { Replay: { 198: 1 } } },
+      { sizeClass: 0, ok: 0, paired: { Probe: { 198: 2, 233: 1 } } },
+    ]);
+    assert.equal(parseReport({ schema: 1, bootId: 'b', seq: 1, revision: 'r', blocks: pod.blocks }).kind, 'report');
+  });
+
+  it('counts none before the first whole block', () => {
+    const pod = new Pod().serve(1).read();
+    assert.equal(withPair(pod.ring!, pair), pod.ring);
   });
 });
 
