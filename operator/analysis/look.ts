@@ -5,10 +5,11 @@
  *        minutes in which the other is not known. Live rollouts and `kubectl-onnx replay` both look through here.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
 import type { NoiseHistory } from './noise.ts';
 import type { Plan } from './plan.ts';
-import type { Cell, Pair } from './series.ts';
+import type { Cell, Nodes, Pair } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
 /** What is known of both revisions since their weights were set. */
@@ -22,6 +23,9 @@ export type Known = {
   readonly lostBlocks?: readonly number[];
   readonly history?: (quantile: number) => NoiseHistory;
   readonly loadIsEqual: boolean;
+  readonly nodes?: Nodes;
+  /** Blocks that the step may last. */
+  readonly maxBlocks?: number;
   readonly alone?: boolean;
 };
 
@@ -33,12 +37,11 @@ export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<K
 }
 
 export function evidenceOf(known: Known): Evidence {
-  const { cells, pods, firstBlock, lostBlocks, history, loadIsEqual, alone } = known;
+  const { cells, pods, firstBlock, lostBlocks, loadIsEqual } = known;
   return {
     window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
     loadIsEqual,
-    ...(history === undefined ? {} : { history }),
-    ...(alone === undefined ? {} : { alone }),
+    ...present({ history: known.history, alone: known.alone, nodes: known.nodes, maxBlocks: known.maxBlocks }),
   };
 }
 

@@ -4,11 +4,13 @@
  * Owns:  which blocks count, the history that noise is learnt from, and when two revisions' pods carry the same load.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
-import type { Pair } from '../analysis/series.ts';
+import { equalLoadLn } from '../analysis/judge.ts';
+import type { Nodes, Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
 export type Scene = {
@@ -21,12 +23,13 @@ export type Scene = {
   readonly router: 'Service' | 'HTTPRoute';
   readonly ready: Pair<number>;
   readonly ledger: Ledger;
+  /** Whether every pod of both runs on the same node, or on nodes that both have; Unlike where it is not known. */
+  readonly nodes?: Nodes;
+  /** How long the step may last; absent: half an hour. */
+  readonly maxBlocks?: number;
   /** First block that the ledger knows of on purpose. */
   readonly from: Block;
 };
-
-/** ln of the ratio of two pods' loads from which on their latencies are not compared: about a third more. */
-const equalLoadLn = 0.3;
 
 export function knownOf(scene: Scene): Known {
   const { stable, candidate, ledger } = scene;
@@ -45,6 +48,7 @@ export function knownOf(scene: Scene): Known {
     history: historyOf(scene),
     loadIsEqual: isLoadEqual(scene),
     alone,
+    ...present({ nodes: scene.nodes, maxBlocks: scene.maxBlocks }),
   };
 }
 
