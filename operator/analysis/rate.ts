@@ -125,15 +125,24 @@ function sideOf(counts: Counts): Side {
 function settle(frame: Frame): Settled {
   const { question } = frame;
   const enough = frame.candidate.n >= tuning.hardMinRequests && (frame.stable === undefined || frame.stable.n >= tuning.hardMinRequests);
-  const whole = viewOf(frame);
-  const isShown = question.early >= 1 || (enough && passes(frame, whole, question.early));
-  const early = isShown ? { early: 'Shown' as const } : {};
+  const early = question.early >= 1 || (enough && passes(frame, viewOf(frame), question.early)) ? { early: 'Shown' as const } : {};
   if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests', ...early } };
-  const said = fails(frame, whole) ? 'Fail' : passes(frame, whole, question.toShow) ? 'Pass' : undefined;
+  const said = saidOf(frame);
   if (said === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
   const cleaned = cleanedView(frame, said);
-  const stands = cleaned.requests >= tuning.hardMinRequests && (said === 'Fail' ? fails(lessStrict(frame), cleaned.view) : passes(frame, cleaned.view, question.toShow));
+  const stands = cleaned.requests >= tuning.hardMinRequests && standsIn(frame, said, cleaned.view);
   return { decided: { ...(stands ? { verdict: said } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early }, checked: { verdict: said, cleaned } };
+}
+
+/** What the bounds say before any second thoughts. */
+function saidOf(frame: Frame): Said | undefined {
+  const whole = viewOf(frame);
+  if (fails(frame, whole)) return 'Fail';
+  return passes(frame, whole, frame.question.toShow) ? 'Pass' : undefined;
+}
+
+function standsIn(frame: Frame, said: Said, view: View): boolean {
+  return said === 'Fail' ? fails(lessStrict(frame), view) : passes(frame, view, frame.question.toShow);
 }
 
 /**

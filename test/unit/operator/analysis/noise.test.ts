@@ -3,7 +3,9 @@ import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
 import { addCount, bucketOf, emptyHistogram, fromReport, lnQuantile, lnQuantileOf, reportScale, sumOf, tailOf, countAbove, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
-import { bartlett, learnHistory, minuteNoise, noHistory, podMargin } from '../../../../operator/analysis/noise.ts';
+import { bartlett, minuteNoise, noHistory } from '../../../../operator/analysis/noise.ts';
+import { learnHistory } from '../../../../operator/analysis/noise-history.ts';
+import { podMargin } from '../../../../operator/analysis/pod-spread.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 
 const mu = Math.log(20);
