@@ -9,9 +9,19 @@ import { readFileSync, statSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
 import { api } from '../api/names.ts';
-import { planOf, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+import { present } from '../api/present.ts';
+import { parseDurationMs } from '../api/units.ts';
+import { blockSeconds, confidences } from '../operator/analysis/constants.ts';
+import { planOf, type Confidence, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
 
-export type JudgedModel = { readonly name: string; readonly plan: Plan; /** What the last analyze step asks for. */ readonly require: 'NoFail' | 'Pass' };
+export type JudgedModel = {
+  readonly name: string;
+  readonly plan: Plan;
+  /** What the last analyze step asks for. */
+  readonly require: 'NoFail' | 'Pass';
+  /** How long it may last; absent: half an hour, as where a step says nothing. */
+  readonly maxBlocks?: number;
+};
 
 const fileLimitBytes = 1 << 20;
 
@@ -20,8 +30,8 @@ export function readModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
-  const lastAnalyze = steps?.findLast((step) => step.analyze !== undefined)?.analyze;
-  return { name: nameOf(model), plan: planOf(gatesOf(rollout['gates']), steps), require: lastAnalyze?.require ?? 'Pass' };
+  const { require = 'Pass', maxBlocks } = steps?.findLast((step) => step.analyze !== undefined)?.analyze ?? {};
+  return { name: nameOf(model), plan: planOf(gatesOf(rollout['gates']), steps), require, ...present({ maxBlocks }) };
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {
@@ -59,32 +69,52 @@ function nameOf(model: Fields): string {
 function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
-  const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'alpha', 'minRequests']);
-  const { latency, errors, quality, alpha, minRequests } = gates;
+  const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'confidence', 'alpha', 'minRequests']);
+  const { latency, errors, quality, confidence, alpha, minRequests } = gates;
   if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is not a whole number');
   return {
     ...(latency === undefined ? {} : { latency: list(latency, `${at}.latency`).map(latencyOf) }),
-    ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max'] }) }),
+    ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max', 'minDetectable'] }) }),
     ...(quality === undefined ? {} : { quality: texts(quality, `${at}.quality`, { must: ['min'], may: ['sampleRate', 'metric'] }) }),
+    ...(confidence === undefined ? {} : { confidence: confidenceOf(confidence, `${at}.confidence`) }),
     ...(alpha === undefined ? {} : { alpha: text(alpha, `${at}.alpha`) }),
     ...(minRequests === undefined ? {} : { minRequests: minRequests as number }),
   };
 }
 
 function latencyOf(value: unknown, index: number) {
-  return texts(value, `spec.rollout.gates.latency[${index}]`, { must: ['name', 'quantile'], may: ['maxIncrease', 'max'] });
+  const at = `spec.rollout.gates.latency[${index}]`;
+  const { eachClass, ...rest } = object(value, at);
+  if (eachClass !== undefined && typeof eachClass !== 'boolean') throw field(`${at}.eachClass`, 'is true or false');
+  const gate = texts(rest, at, { must: ['name', 'quantile'], may: ['maxIncrease', 'max', 'minDetectable'] });
+  return eachClass === undefined ? gate : { ...gate, eachClass };
 }
 
-function stepsOf(value: unknown): StepSpec[] | undefined {
+function confidenceOf(value: unknown, at: string): Confidence {
+  const found = (Object.keys(confidences) as Confidence[]).find((name) => name === value);
+  if (found === undefined) throw field(at, `is one of ${Object.keys(confidences).join(', ')}`);
+  return found;
+}
+
+type AnalyzeStep = NonNullable<StepSpec['analyze']> & { readonly maxBlocks?: number };
+
+function stepsOf(value: unknown): (Omit<StepSpec, 'analyze'> & { readonly analyze?: AnalyzeStep })[] | undefined {
   if (value === undefined) return undefined;
   return list(value, 'spec.rollout.steps').map((item, i) => {
     const at = `spec.rollout.steps[${i}]`;
     const step = object(item, at);
     if (step['analyze'] === undefined) return {};
-    const require = object(step['analyze'], `${at}.analyze`)['require'];
+    const { require, maxDuration } = object(step['analyze'], `${at}.analyze`);
     if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.analyze.require`, 'is NoFail or Pass');
-    return { analyze: { require } };
+    return { analyze: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.analyze.maxDuration`) }) } };
   });
+}
+
+function blocksIn(duration: unknown, at: string): number | undefined {
+  if (duration === undefined) return undefined;
+  const ms = parseDurationMs(text(duration, at));
+  if (ms === undefined) throw field(at, `'${String(duration)}' is not a duration, such as 30m`);
+  return ms / 1000 / blockSeconds;
 }
 
 /** An object of texts, with the fields that it must and may have. */

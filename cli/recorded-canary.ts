@@ -8,6 +8,7 @@
  */
 import { decimal } from '../api/text.ts';
 import { AppError } from '../api/errors.ts';
+import { present } from '../api/present.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
 import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
 import type { Evidence } from '../operator/analysis/judge.ts';
@@ -138,8 +139,9 @@ export class RecordedCanary {
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
+    const { maxBlocks } = this.#model;
     const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
-    return evidenceOf(this.#history === undefined ? known : { ...known, history: this.#history });
+    return evidenceOf({ ...known, ...present({ history: this.#history, maxBlocks }) });
   }
 
   #isNewMinute(at: number): boolean {
