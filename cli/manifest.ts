@@ -66,20 +66,29 @@ function nameOf(model: Fields): string {
   return isObject(metadata) && typeof metadata['name'] === 'string' ? metadata['name'] : '(unnamed)';
 }
 
+type Reader<T> = (value: unknown, at: string) => T;
+
+/** How each field of the gates is read; the golden set is asked before there is traffic. */
+const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+  latency: (value, at) => list(value, at).map(latencyOf),
+  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
+  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  confidence: confidenceOf,
+  alpha: text,
+  minRequests: wholeNumber,
+};
+
 function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
-  const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'confidence', 'alpha', 'minRequests']);
-  const { latency, errors, quality, confidence, alpha, minRequests } = gates;
-  if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is not a whole number');
-  return {
-    ...(latency === undefined ? {} : { latency: list(latency, `${at}.latency`).map(latencyOf) }),
-    ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max', 'minDetectable'] }) }),
-    ...(quality === undefined ? {} : { quality: texts(quality, `${at}.quality`, { must: ['min'], may: ['sampleRate', 'metric'] }) }),
-    ...(confidence === undefined ? {} : { confidence: confidenceOf(confidence, `${at}.confidence`) }),
-    ...(alpha === undefined ? {} : { alpha: text(alpha, `${at}.alpha`) }),
-    ...(minRequests === undefined ? {} : { minRequests: minRequests as number }),
-  };
+  const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
+  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
+  return Object.fromEntries(readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])));
+}
+
+function wholeNumber(value: unknown, at: string): number {
+  if (!Number.isInteger(value) || (value as number) < 0) throw field(at, 'is not a whole number');
+  return value as number;
 }
 
 function latencyOf(value: unknown, index: number) {
@@ -112,8 +121,9 @@ function stepsOf(value: unknown): (Omit<StepSpec, 'analyze'> & { readonly analyz
 
 function blocksIn(duration: unknown, at: string): number | undefined {
   if (duration === undefined) return undefined;
-  const ms = parseDurationMs(text(duration, at));
-  if (ms === undefined) throw field(at, `'${String(duration)}' is not a duration, such as 30m`);
+  const words = text(duration, at);
+  const ms = parseDurationMs(words);
+  if (ms === undefined) throw field(at, `'${words}' is not a duration, such as 30m`);
   return ms / 1000 / blockSeconds;
 }
 

@@ -7,6 +7,7 @@
  *         reports that are late, repeated or in another order give the same verdict.
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
+import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { confidences, earlyPromise, tuning } from './constants.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
@@ -51,7 +52,7 @@ type Facts = {
 /** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
 type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
-type Judgement = LatencyJudgement | RateJudgement;
+type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
 /** Every gate's verdict with its numbers, in the plan's order. */
 export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
@@ -157,6 +158,7 @@ const disagreedOf: Measure = (cell) => cell.disagreed;
 function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
   switch (gate.kind) {
     case 'latency-increase':
+      return gate.eachClass === true ? eachClass(gate, facts) : new LatencyJudgement(latencyQuestion(gate, facts));
     case 'latency-limit':
       return new LatencyJudgement(latencyQuestion(gate, facts));
     case 'errors-increase':
@@ -166,6 +168,15 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
     case 'disagreement-limit':
       return new RateJudgement(rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
   }
+}
+
+function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Facts): EachClass {
+  const { mix, each } = alphasOf(gate.alpha ?? facts.plan.alphaPerGate);
+  const classes = classesWithEnough(facts.cells, gate.quantile).map((of) => {
+    const own = { ...facts, cells: cellsOfClass(facts.cells, of), pods: cellsOfClass(facts.pods, of) };
+    return { of, judgement: new LatencyJudgement(latencyQuestion({ ...gate, alpha: each }, own)) };
+  });
+  return new EachClass(new LatencyJudgement(latencyQuestion({ ...gate, alpha: mix }, facts)), classes);
 }
 
 /** What a gate may spend, and what it has to show by now. */
