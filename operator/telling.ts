@@ -2,16 +2,20 @@
  * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
  *
  * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their sidecars are to do: a
- *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
+ *       candidate's ask stable's for their answers and pair service times, stable's keep some of their requests for it.
  */
+import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { reasons, type EventClass } from '../api/reasons.ts';
+import type { PairSource } from '../api/report.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
 import { isReady, type Pod } from './kube-objects.ts';
 import type { Seen } from './observe.ts';
+import type { ReportAsk } from './report-client.ts';
 import type { ReportPuller, WatchedPod } from './reports.ts';
+import { stepsOf } from './rollout/decisions.ts';
 import type { Decision, Phase, Revision, RolloutState } from './rollout/state.ts';
 
 /** Phases in which the pods of a model are asked every few seconds. */
@@ -53,12 +57,31 @@ function restartsOf({ status }: Pod): number {
 /** Reads as the sidecar does: api/report.ts, reportQuery. */
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
-  const quality = underTraffic.includes(next.phase) ? seen.model.spec.rollout?.gates?.quality : undefined;
+  const isUnder = underTraffic.includes(next.phase);
+  const quality = isUnder ? seen.model.spec.rollout?.gates?.quality : undefined;
+  const shadow = shadowIn(next, seen);
+  const sample = shadow ?? (quality === undefined ? undefined : shareOf(quality.sampleRate));
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
   const token = tokenOf(revision);
-  if (revision === next.stable) return quality === undefined ? undefined : { sample: shareOf(quality.sampleRate), ...present({ token }) };
+  if (revision === next.stable) return sample === undefined ? undefined : { sample, ...present({ token }) };
   if (revision !== next.candidate) return undefined;
-  return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }), ...present({ token, peersToken: tokenOf(next.stable) }) };
+  const { mode = rolloutDefaults.probes.mode } = seen.model.spec.rollout?.probes ?? {};
+  const pairs: PairSource | undefined = shadow !== undefined ? 'Shadow' : quality === undefined || mode === 'Off' ? undefined : 'Replay';
+  const agreement = quality === undefined ? undefined : `${quality.metric}:${agreesFrom[quality.metric]}`;
+  return { peers: peersIn(seen, next.stable), ...present({ agreement, pairs, probes: isUnder ? probesOf(next.candidate, seen) : undefined, token, peersToken: tokenOf(next.stable) }) };
+}
+
+/** The share that a shadow step asks for; undefined in any other. */
+function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefined {
+  if (next.phase !== 'Analyzing') return undefined;
+  const step = stepsOf(next.candidate, { seen: rollout, plan })[next.step];
+  return step?.kind === 'shadow' ? step.share : undefined;
+}
+
+/** What the gates ask for, over the pods that are there to ask. */
+function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['probes'] {
+  const perMinute = rollout.gates?.probes;
+  return perMinute === undefined ? undefined : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
 /** The CRD has let only percentages in. */

@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
+import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
@@ -22,6 +23,7 @@ import type { Block, Decision, GateReading, Millis, Revision, RolloutState, Stat
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
+import { probesWanted, requestsPerMinute } from './probing.ts';
 import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
@@ -126,7 +128,8 @@ export class Gatekeeper implements Gates {
     }
     const finding = look(followed, { of, asked, scene: sceneOf(followed.ledger, state, seen), now });
     const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs });
-    return { reading: readingFrom(asked, finding, { message: shown.message, silent }), shown };
+    const probes = probesFor(followed.ledger, state, seen, now);
+    return { reading: { ...readingFrom(asked, finding, { message: shown.message, silent }), ...present({ probes }) }, shown };
   }
 
   #isSilent(pods: readonly Pod[], now: Millis): boolean {
@@ -136,6 +139,11 @@ export class Gatekeeper implements Gates {
   #isAwaited(ledger: ModelLedger, { metadata: { uid = '', name } }: Pod, now: Millis): boolean {
     return !ledger.heard.has(name) && now - (this.#hearing.heardAtMs(uid) ?? now) < firstReportMs;
   }
+}
+
+/** Both revisions' requests together: what the model gets, wherever it goes. */
+function probesFor({ ledger }: ModelLedger, { stable, candidate, window, weight }: Judging, seen: Seen, now: Millis): number | undefined {
+  return weight >= 100 ? undefined : probesWanted(seen.model.spec.rollout?.probes, requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }));
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
