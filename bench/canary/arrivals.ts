@@ -1,18 +1,26 @@
 /**
- * How requests come, besides evenly.
+ * How requests come, besides evenly, and how they come again.
  *
- * Owns:  the factor on the rate of requests, common to both revisions because one stream of requests is shared out.
- * Rule:  its mean is 1.
+ * Owns:  the factor on the rate of requests, common to both revisions because one stream of requests is shared out; its
+ *        mean is 1. And the requests of clients that were refused or gave up.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
+
+/** The world goes on by so much at a time. */
+export const sliceSeconds = 5;
 
 export type Arrivals =
   | { readonly process: 'even' }
   /** The rate is drawn from a gamma law every so many seconds: counts are negative binomial. */
   | { readonly process: 'gamma'; readonly shape: number; readonly seconds: number }
   /** Calm and busy stretches of exponential length take turns (a Markov-modulated Poisson process). */
-  | { readonly process: 'switching'; readonly busy: number; readonly busySeconds: number; readonly calmSeconds: number };
+  | {
+      readonly process: 'switching';
+      readonly busy: number;
+      readonly busySeconds: number;
+      readonly calmSeconds: number;
+    };
 
 export type Rate = { /** The factor on the rate now. */ readonly at: (seconds: number) => number };
 
@@ -55,3 +63,39 @@ class Switching implements Rate {
     return (this.#isBusy ? this.#seconds.busy : this.#seconds.calm) * this.#random.exponential();
   }
 }
+
+/** Clients that ask again a second or so later, up to so many times, and are shared out anew. */
+export class Repeats {
+  readonly #random: Random;
+  readonly #most: number;
+  /** By slice: how often each came before. */
+  readonly #slices = new Map<number, number[]>();
+
+  constructor(random: Random, most: number) {
+    this.#random = random;
+    this.#most = most;
+  }
+
+  /** @param at when it was refused or given up @param from no earlier than this @param attempt how often it came before */
+  add(at: number, attempt: number, from: number): void {
+    if (attempt >= this.#most) return;
+    const slice = Math.floor(Math.max(from, at + this.#random.exponential()) / sliceSeconds);
+    const known = this.#slices.get(slice);
+    if (known === undefined) this.#slices.set(slice, [attempt + 1]);
+    else known.push(attempt + 1);
+  }
+
+  /** Those of the slice that begins at a time. @param weight the candidate's share, 0..1 */
+  take(at: number, weight: number): { readonly candidate: readonly number[]; readonly stable: readonly number[] } {
+    const slice = Math.floor(at / sliceSeconds);
+    const all = this.#slices.get(slice);
+    if (all === undefined) return nobody;
+    this.#slices.delete(slice);
+    const candidate: number[] = [];
+    const stable: number[] = [];
+    for (const attempt of all) (this.#random.uniform() < weight ? candidate : stable).push(attempt);
+    return { candidate, stable };
+  }
+}
+
+const nobody = { candidate: [], stable: [] } as const;

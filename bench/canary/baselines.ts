@@ -41,8 +41,8 @@ export function watchWith(name: BaselineName, world: World, { weight, minutes, m
   return { rolledBack: false, candidateRequests, minutes };
 }
 
-/** One revision's minute. */
-class Minutely {
+/** One revision's minute, or minutes. */
+export class Minutely {
   readonly #latency = emptyHistogram(reportScale);
   #requests = 0;
   #failures = 0;
@@ -92,6 +92,11 @@ const kayenta: Rule = (minutes) => {
   if (minutes.length % 5 !== 0) return false;
   const candidate = minutes.flatMap((minute) => (minute.candidate === undefined ? [] : [minute.candidate]));
   const stable = minutes.flatMap((minute) => (minute.stable === undefined ? [] : [minute.stable]));
+  return isHigh(candidate, stable);
+};
+
+/** Mann-Whitney's High. Without any difference at all, or without a point, it is none. */
+export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);
   const pairs = candidate.length * stable.length;
@@ -101,7 +106,7 @@ const kayenta: Rule = (minutes) => {
   const low = differences[lowRank - 1] ?? -Infinity;
   const estimate = differences[Math.floor(pairs / 2)] ?? 0;
   return low > 0.25 * Math.abs(estimate) && mean(candidate) > mean(stable);
-};
+}
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;

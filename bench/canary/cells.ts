@@ -6,11 +6,17 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { planOf, type Plan } from '../../operator/analysis/plan.ts';
-import { rollOut, watch, type Outcome, type Step } from './ours.ts';
+import { watch, type Outcome } from './ours.ts';
 import { watchWith, type BaselineName } from './baselines.ts';
-import { disagreeing, failing, harmless, identical, isCorrelated, same, shapes, slower, slowerServices, type Scenario } from './scenarios.ts';
+import { rollOutWith } from './baseline-rollouts.ts';
+import { rollOut, type Router } from './rollout.ts';
+import { rowOfRollouts, rowOfWindows, type Row, type RolloutRun } from './rows.ts';
+import * as seen from './scenarios.ts';
+import { shapes, type Scenario } from './scenarios.ts';
+import * as unseen from './unseen.ts';
 import { World } from './world.ts';
 
+export type { Row } from './rows.ts';
 export type JudgeName = 'ours' | BaselineName;
 /** What is gated in a single window. */
 type Gate = 'latency' | 'errors' | 'quality';
@@ -23,38 +29,32 @@ export type Cell = {
   readonly share: number;
   readonly historyMinutes: number;
   readonly what: 'rollout' | Gate;
-};
-
-export type Row = {
-  readonly judge: JudgeName;
-  readonly scenario: string;
-  readonly identical: boolean;
-  readonly correlatedNoise: boolean;
-  readonly requestsPerMinute: number;
-  readonly runs: number;
-  /** Share of runs that went back though nothing was wrong, or all within the limits; null where something was. */
-  readonly falseRollbackRate: number | null;
-  /** Share of runs that found what was wrong, and the median of the candidate's requests and minutes it took them; null where nothing was. */
-  readonly detectedRate: number | null;
-  readonly medianRequestsToDetect: number | null;
-  readonly medianMinutesToDetect: number | null;
-  readonly candidateShare: number | null;
-  readonly historyMinutes: number;
+  /** Of a rollout. */
+  readonly router: Router;
+  readonly replicas: number;
 };
 
 const rates = [20, 100, 1000, 10000] as const;
 /** Rates at which slower candidates of the other services are tried. */
 const serviceRates = [100, 1000, 10000] as const;
+/** Rates of whole rollouts in worlds that last, queue, warm up and differ. */
+const unseenRates = [100, 1000] as const;
+const routers = ['HTTPRoute', 'Service'] as const;
 const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta'];
 
-/** Rollouts of identical revisions go through the weights that the API's example has. */
-const steps: readonly Step[] = [
-  { weight: 0.05, require: 'NoFail', maxMinutes: 30 },
-  { weight: 0.5, require: 'Pass', maxMinutes: 30 },
-];
+const window = { router: 'HTTPRoute', replicas: 1 } as const;
+
+/** A rollout of default settings with half an hour of history. */
+function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, judge: JudgeName = 'ours'): Cell {
+  const alone = unseen.machines.some((one) => scenario.name.startsWith(one.name));
+  const replicas = alone ? 1 : Math.max(2, scenario.pods);
+  return { judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 30, what: 'rollout', router, replicas };
+}
+
+type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
 /** Rates, shares and history of the table that slowdowns are held against. */
-const latencyCells: readonly { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number }[] = [
+const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },
   { rate: 100, share: 0.5, noisy: false, history: 0 },
@@ -74,72 +74,115 @@ export function usualRuns({ scenario }: Cell): number {
   return harmless.has(scenario) ? 400 : 200;
 }
 
+/** Candidates within their limits, the last of each at it: a rollback is a false one. */
+export const harmless: ReadonlySet<Scenario> = new Set([...seen.harmless, ...unseen.unseenSame]);
+
 export function allCells(): readonly Cell[] {
-  const rollouts = identical.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'rollout' })));
+  const { disagreeing, failing, identical, slower, slowerServices } = seen;
+  const rollouts = identical.flatMap((scenario) => rates.map((rate) => wholly(scenario, rate, 'HTTPRoute')));
   const slow = slower.flatMap((scenario) =>
     latencyCells
       .filter(({ noisy }) => noisy === scenario.revisionNoise > 0)
-      .map(({ rate, share, history }): Cell => ({ judge: 'ours', scenario, requestsPerMinute: rate, share, historyMinutes: history, what: 'latency' })));
-  const unlike = slowerServices.flatMap((scenario) => serviceRates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what: 'latency' })));
+      .map(({ rate, share, history }): Cell => {
+        return { ...windowOf('ours', scenario, rate, 'latency'), share, historyMinutes: history };
+      }));
+  const unlike = slowerServices.flatMap((scenario) =>
+    serviceRates.map((rate) => windowOf('ours', scenario, rate, 'latency')));
   const rateGates = ([['errors', failing], ['quality', disagreeing]] as const).flatMap(([what, scenarios]) =>
-    scenarios.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge: 'ours', scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what }))));
+    scenarios.flatMap((scenario) => rates.map((rate) => windowOf('ours', scenario, rate, what))));
+  const latency = [...identical, ...slower, ...slowerServices];
   const side = baselines.flatMap((judge) =>
-    ([['latency', [...identical, ...slower, ...slowerServices]], ['errors', failing]] as const).flatMap(([what, scenarios]) =>
-      scenarios.flatMap((scenario) => rates.map((requestsPerMinute): Cell => ({ judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what })))));
-  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side];
+    ([['latency', latency], ['errors', failing]] as const).flatMap(([what, scenarios]) =>
+      scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what)))));
+  // New kinds come last: a cell's place is part of its seed.
+  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts()];
 }
 
-/** Runs a cell. @param stop is looked at between runs @param number of options: the cell's place in allCells, for the seed */
-export async function runCell(cell: Cell, { runs, seed, number }: { readonly runs: number; readonly seed: number; readonly number: number }, stop: AbortSignal): Promise<Row> {
-  const outcomes: Outcome[] = [];
+function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: number, what: Gate): Cell {
+  return { ...window, judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what };
+}
+
+/** Whole rollouts besides those of identical revisions by a route. */
+function wholeCells(): readonly Cell[] {
+  const { cold, lasting, longCold, machines, mixed, oneToFour, queues, storms, unseenSlower } = unseen;
+  const { failing, identical, quiet, slower } = seen;
+  const both = (scenarios: readonly Scenario[], at: readonly number[]): Cell[] =>
+    scenarios.flatMap((scenario) => routers.flatMap((router) => at.map((rate) => wholly(scenario, rate, router))));
+  const byService = [quiet, ...identical.filter(({ name }) => ['noise10', 'noise20'].includes(name))];
+  return [
+    wholly(quiet, 55, 'HTTPRoute'),
+    ...byService.flatMap((scenario) => [20, 55, ...rates.slice(1)].map((rate) => wholly(scenario, rate, 'Service'))),
+    ...both([lasting, cold, longCold, queues, storms, machines, mixed].flat(), unseenRates),
+    ...both([...slower, ...failing], unseenRates),
+    ...unseenSlower.map((scenario) => wholly(scenario, 1000, 'HTTPRoute')),
+    ...oneToFour.map((scenario): Cell => {
+      return { ...windowOf('ours', scenario, 1000, 'latency'), share: 0.2, historyMinutes: 30 };
+    }),
+  ];
+}
+
+/** The others' rollouts by their documented examples, where ours are tried. */
+function baselineRollouts(): readonly Cell[] {
+  const { failing, identical, quiet, slower } = seen;
+  const tried = [quiet, ...identical.filter(({ name }) => name === 'noise10'), ...slower, ...failing];
+  return baselines.flatMap((judge) =>
+    tried.flatMap((scenario) => rates.map((rate) => wholly(scenario, rate, 'HTTPRoute', judge))),
+  );
+}
+
+export type RunOptions = {
+  readonly runs: number;
+  readonly seed: number;
+  /** The cell's place in allCells, for the seed. */
+  readonly number: number;
+  /** In a rollout: whether every report is looked at, or the first of each block. */
+  readonly everyReport?: boolean;
+};
+
+/** Runs a cell. @param stop is looked at between runs */
+export async function runCell(cell: Cell, options: RunOptions, stop: AbortSignal): Promise<Row> {
+  const { runs, seed, number, everyReport = false } = options;
+  const windows: Outcome[] = [];
+  const rollouts: RolloutRun[] = [];
   for (let i = 0; i < runs && !stop.aborted; i++) {
-    outcomes.push(runOnce(cell, [seed, number, i]));
+    const { what } = cell;
+    if (what === 'rollout') rollouts.push(runRollout(cell, [seed, number, i], everyReport));
+    else windows.push(runWindow({ ...cell, what }, [seed, number, i]));
     await setImmediate();
   }
-  return rowOf(cell, outcomes);
+  const isHarmless = harmless.has(cell.scenario);
+  return cell.what === 'rollout' ? rowOfRollouts(cell, rollouts, isHarmless) : rowOfWindows(cell, windows, isHarmless);
 }
 
-function rowOf(cell: Cell, outcomes: readonly Outcome[]): Row {
-  const runs = outcomes.length;
-  const found = outcomes.filter((outcome) => outcome.rolledBack);
-  const { scenario } = cell;
-  const isFalse = harmless.has(scenario);
-  return {
-    judge: cell.judge,
-    scenario: scenario.name,
-    identical: same.has(scenario),
-    correlatedNoise: isCorrelated(scenario),
-    requestsPerMinute: cell.requestsPerMinute,
-    runs,
-    falseRollbackRate: isFalse ? found.length / runs : null,
-    detectedRate: isFalse ? null : found.length / runs,
-    medianRequestsToDetect: isFalse || found.length === 0 ? null : median(found.map((outcome) => outcome.candidateRequests)),
-    medianMinutesToDetect: isFalse || found.length === 0 ? null : median(found.map((outcome) => outcome.minutes)),
-    candidateShare: cell.what === 'rollout' ? null : cell.share,
-    historyMinutes: cell.historyMinutes,
-  };
+function runRollout(cell: Cell, seeds: readonly number[], everyReport: boolean): RolloutRun {
+  const { judge, requestsPerMinute, router, replicas, historyMinutes } = cell;
+  const scenario = { ...cell.scenario, pods: replicas };
+  const world = new World({ scenario, requestsPerMinute, sampleRate: 0.05 }, ...seeds);
+  if (judge !== 'ours') return rollOutWith(judge, world, stableOf(scenario));
+  return rollOut(world, { scenario, replicas, router, historyMinutes, everyReport });
 }
 
-function runOnce(cell: Cell, seeds: readonly number[]): Outcome {
+function stableOf({ baseMs, shape, stableErrors }: Scenario): { readonly p95Ms: number; readonly errors: number } {
+  return { p95Ms: baseMs * Math.exp(shapes[shape](0.95)), errors: stableErrors };
+}
+
+function runWindow(cell: Cell & { readonly what: Gate }, seeds: readonly number[]): Outcome {
   const { scenario, requestsPerMinute, share, what } = cell;
   const world = new World({ scenario, requestsPerMinute, sampleRate: 0.05 }, ...seeds);
   if (cell.judge !== 'ours') {
-    const stable = { p95Ms: scenario.baseMs * Math.exp(shapes[scenario.shape](0.95)), errors: scenario.stableErrors };
-    return watchWith(cell.judge, world, { weight: share, minutes: 30, stable, metric: what === 'errors' ? 'errors' : 'latency' });
+    const metric = what === 'errors' ? 'errors' : 'latency';
+    return watchWith(cell.judge, world, { weight: share, minutes: 30, stable: stableOf(scenario), metric });
   }
-  if (what === 'rollout') return rollOut(world, planOf(), steps);
   return watch(world, planFor(what), { weight: share, minutes: 60, historyMinutes: cell.historyMinutes });
 }
 
 /** One gate with the whole of α = 0.05. */
 function planFor(gate: Gate): Plan {
   const none = { latency: [], errors: {} };
-  const gates = { latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] }, errors: { ...none, errors: { maxIncrease: '0.5%' } }, quality: { ...none, quality: { min: '0.98' } } }[gate];
+  const gates = {
+    latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] },
+    errors: { ...none, errors: { maxIncrease: '0.5%' } },
+    quality: { ...none, quality: { min: '0.98' } },
+  }[gate];
   return planOf(gates, [{ analyze: { require: 'Pass' } }]);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return Number.isInteger(middle) ? ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2 : (sorted[Math.floor(middle)] ?? 0);
 }

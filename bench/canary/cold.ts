@@ -57,7 +57,11 @@ export class LazyCompilation {
   /** The next request's. @param draw 0..1, which says its kind @returns times, at least 1 */
   next(draw: number): number {
     let kind = 0;
-    for (let rest = draw - kindShares[0]; rest > 0 && kind < kindShares.length - 1; rest -= kindShares[kind] ?? 1) kind += 1;
+    let upTo: number = kindShares[0];
+    while (draw >= upTo && kind < kindShares.length - 1) {
+      kind += 1;
+      upTo += kindShares[kind] ?? 1;
+    }
     const before = this.#seen[kind] ?? 0;
     this.#seen[kind] = before + 1;
     return before < compiledRequests ? this.#factor : 1;

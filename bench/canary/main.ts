@@ -17,13 +17,16 @@ const help = `Usage: npm run bench:canary -- [options]
 
 Simulates canaries and counts what judges make of them: this project's, and the rules of Argo Rollouts, Flagger
 and Kayenta. docs/canary-analysis.md describes the scenarios. It takes about half an hour of one core, with --all
-about an hour and a half.
+several hours.
 
   --runs N           runs of a cell (default: 400 for candidates within their limits, 200 for others)
   --only NAME        the scenario NAME, or those whose names begin so if none is called that; may be repeated
-  --all              also heavy tails, drift, cold caches and other services
+  --all              also heavy tails, drift, queues, cold starts, noise that lasts and other services
   --judge NAME       ours, argo-rollouts, flagger or kayenta; may be repeated
-  --rate N           requests a minute: 20, 100, 1000 or 10000; may be repeated
+  --rate N           requests a minute: 20, 55, 100, 1000 or 10000; may be repeated
+  --what NAME        rollout (whole ones of default settings) or window (one gate in one window); may be repeated
+  --router NAME      of rollouts: HTTPRoute or Service; may be repeated
+  --every-report     in rollouts, a look at every report (each five seconds), not only at the first of each block
   --seed N           another set of canaries (default: 1)
   --append FILE      also writes each row to a file of JSON lines as soon as it is there
   --json             {"rows": [...]} on standard output instead of a table
@@ -36,6 +39,9 @@ const options = {
   all: { type: 'boolean', default: false },
   judge: { type: 'string', multiple: true },
   rate: { type: 'string', multiple: true },
+  what: { type: 'string', multiple: true },
+  router: { type: 'string', multiple: true },
+  'every-report': { type: 'boolean', default: false },
   seed: { type: 'string', default: '1' },
   append: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -57,16 +63,27 @@ function wholeNumber(flag: string, text: string): number {
 }
 
 type Numbered = { readonly cell: Cell; /** Its place among all cells. */ readonly number: number };
-type Order = { readonly wanted: readonly Numbered[]; readonly runs: number | undefined; readonly seed: number; readonly append: string | undefined; readonly json: boolean };
+type Order = {
+  readonly wanted: readonly Numbered[];
+  readonly runs: number | undefined;
+  readonly seed: number;
+  readonly everyReport: boolean;
+  readonly append: string | undefined;
+  readonly json: boolean;
+};
 
 /** @throws AppError BAD_FLAG */
 function orderOf(flags: ReturnType<typeof parse>): Order {
   const runs = flags.runs === undefined ? undefined : wholeNumber('--runs', flags.runs);
   if (runs === 0) throw new AppError('BAD_FLAG', { flag: '--runs', problem: 'needs at least 1' });
   const rates = (flags.rate ?? []).map((text) => wholeNumber('--rate', text));
-  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, { only: flags.only ?? [], all: flags.all, judges: flags.judge ?? [], rates }) ? [{ cell, number }] : []));
-  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag: '--only, --judge, --rate', problem: 'no cell of the bench has these' });
-  return { wanted, runs, seed: wholeNumber('--seed', flags.seed), append: flags.append, json: flags.json };
+  const { only = [], all, judge: judges = [], what = [], router: routers = [] } = flags;
+  const asked = { only, all, judges, rates, what, routers };
+  const wanted = allCells().flatMap((cell, number) => (isWanted(cell, asked) ? [{ cell, number }] : []));
+  const flag = '--only, --judge, --rate, --what, --router';
+  if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag, problem: 'no cell of the bench has these' });
+  const { 'every-report': everyReport, append, json } = flags;
+  return { wanted, runs, seed: wholeNumber('--seed', flags.seed), everyReport, append, json };
 }
 
 async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
@@ -79,7 +96,8 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
   if (!order.json) console.log(heading);
   const rows: Row[] = [];
   for (const { cell, number } of order.wanted) {
-    const row = await runCell(cell, { runs: order.runs ?? usualRuns(cell), seed: order.seed, number }, stop);
+    const { runs = usualRuns(cell), seed, everyReport } = order;
+    const row = await runCell(cell, { runs, seed, number, everyReport }, stop);
     if (stop.aborted) return exitCodes.interrupted;
     rows.push(row);
     if (order.append !== undefined) appendFileSync(order.append, `${JSON.stringify(row)}\n`);
@@ -91,32 +109,56 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 
 const scenarioNames: ReadonlySet<string> = new Set(allCells().map((cell) => cell.scenario.name));
 
-type Wanted = { readonly only: readonly string[]; readonly all: boolean; readonly judges: readonly string[]; readonly rates: readonly number[] };
+type Wanted = {
+  readonly only: readonly string[];
+  readonly all: boolean;
+  readonly judges: readonly string[];
+  readonly rates: readonly number[];
+  readonly what: readonly string[];
+  readonly routers: readonly string[];
+};
 
-function isWanted(cell: Cell, { only, all, judges, rates }: Wanted): boolean {
+function isWanted(cell: Cell, { only, all, judges, rates, what, routers }: Wanted): boolean {
   const { name } = cell.scenario;
   const named = only.some((text) => name === text || (!scenarioNames.has(text) && name.startsWith(text)));
+  const has = <T>(values: readonly T[], value: T): boolean => values.length === 0 || values.includes(value);
   return (
     (only.length === 0 ? all || usual.has(cell.scenario) : named) &&
-    (judges.length === 0 || judges.includes(cell.judge)) &&
-    (rates.length === 0 || rates.includes(cell.requestsPerMinute))
+    has(judges, cell.judge) &&
+    has(rates, cell.requestsPerMinute) &&
+    has(what, cell.what === 'rollout' ? 'rollout' : 'window') &&
+    (routers.length === 0 || (cell.what === 'rollout' && routers.includes(cell.router)))
   );
 }
 
-const widths = [15, 20, 10, 7, 8, 6, 11, 9, 10, 8] as const;
-const heading = columns(['judge', 'scenario', 'req/min', 'share', 'history', 'runs', 'false back', 'found', 'requests', 'minutes']);
+const widths = [13, 24, 8, 10, 8, 5, 11, 9, 9, 8, 9, 7, 15, 9, 7] as const;
+const heading = columns([
+  'judge', 'scenario', 'req/min', 'share', 'history', 'runs', 'false back', 'found', 'requests', 'minutes',
+  'promoted', 'held', 'after (p90)', '< half', 'wrong',
+]);
 
 function columns(cells: readonly string[]): string {
   return cells.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' ');
 }
 
+const share = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(1)} %`);
+const number = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
+
 function line(row: Row): string {
-  const share = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(1)} %`);
-  const number = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
+  const where = row.rollout === null ? share(row.candidateShare) : row.rollout.router;
   return columns([
-    row.judge, row.scenario, String(row.requestsPerMinute), row.candidateShare === null ? 'steps' : share(row.candidateShare), row.historyMinutes === 0 ? '-' : `${row.historyMinutes}m`,
-    String(row.runs), share(row.falseRollbackRate), share(row.detectedRate), number(row.medianRequestsToDetect, 0), number(row.medianMinutesToDetect, 1),
+    row.judge, row.scenario, String(row.requestsPerMinute), where,
+    row.historyMinutes === 0 ? '-' : `${row.historyMinutes}m`, String(row.runs),
+    share(row.falseRollbackRate), share(row.detectedRate),
+    number(row.medianRequestsToDetect, 0), number(row.medianMinutesToDetect, 1),
+    ...(row.rollout === null ? [] : rolloutColumns(row.rollout)),
   ]);
+}
+
+function rolloutColumns(rollout: NonNullable<Row['rollout']>): readonly string[] {
+  const { promotedRate, heldRate, foundBeforeHalfRate, wrongPromotionRate } = rollout;
+  const after = `${number(rollout.medianMinutesToPromotion, 1)} (${number(rollout.p90MinutesToPromotion, 1)})`;
+  return [share(promotedRate), share(heldRate), after, share(foundBeforeHalfRate), share(wrongPromotionRate)];
 }
 
 await run(createLogger('bench-canary', 'warn'), (stop) => bench(process.argv.slice(2), stop));

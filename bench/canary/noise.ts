@@ -67,7 +67,7 @@ function autoregressive(): (random: Random) => number {
   };
 }
 
-/** Minutes after which the recursion forgets; until then the process is exact. A rollout with its history is shorter. */
+/** Minutes after which the recursion forgets; until then the process is exact. A rollout with history is shorter. */
 const exactMinutes = 300;
 
 /**
@@ -88,7 +88,11 @@ function fractional(): (random: Random) => number {
   };
 }
 
-type Recursion = { /** By order, weights of the values before, the newest first. */ readonly forecasts: Float64Array[]; readonly deviations: number[] };
+type Recursion = {
+  /** By order, weights of the values before, the newest first. */
+  readonly forecasts: Float64Array[];
+  readonly deviations: number[];
+};
 let known: Recursion | undefined;
 
 /** Durbin and Levinson's recursion over the autocovariances of fractional Gaussian noise. */
@@ -102,7 +106,9 @@ function hosking(): Recursion {
     let partial = autocovariance(n);
     for (let i = 0; i < n - 1; i++) partial -= (before[i] ?? 0) * autocovariance(n - 1 - i);
     partial /= variance;
-    const weights = Float64Array.from({ length: n }, (_, i) => (i === n - 1 ? partial : (before[i] ?? 0) - partial * (before[n - 2 - i] ?? 0)));
+    const weights = new Float64Array(n);
+    for (let i = 0; i < n - 1; i++) weights[i] = (before[i] ?? 0) - partial * (before[n - 2 - i] ?? 0);
+    weights[n - 1] = partial;
     variance *= 1 - partial * partial;
     forecasts.push(weights);
     deviations.push(Math.sqrt(variance));

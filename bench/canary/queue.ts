@@ -17,7 +17,8 @@ export type QueueSetting = {
 /** The default of spec.batching.maxQueueDepth. */
 export const queueDepth = 256;
 
-export type Served = { readonly endedAt: number; readonly latencySeconds: number; readonly sizeClass: number; readonly attempt: number };
+export type Asked = { readonly sizeClass: number; /** How often it came before. */ readonly attempt: number };
+export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {
   /** Answered or to be answered; those before `#head` were taken. */
@@ -28,8 +29,8 @@ export class Queue {
   #freeAt = 0;
 
   /** @returns false when the queue is full: refused at once */
-  arrive(at: number, serviceSeconds: number, of: { readonly sizeClass: number; readonly attempt: number }): boolean {
-    while (this.#waiting < this.#accepted.length && (this.#accepted[this.#waiting]?.endedAt ?? 0) <= at) this.#waiting += 1;
+  arrive(at: number, serviceSeconds: number, of: Asked): boolean {
+    while (this.#endOf(this.#waiting) <= at) this.#waiting += 1;
     if (this.#accepted.length - this.#waiting >= queueDepth) return false;
     this.#freeAt = Math.max(this.#freeAt, at) + serviceSeconds;
     this.#accepted.push({ endedAt: this.#freeAt, latencySeconds: this.#freeAt - at, ...of });
@@ -39,7 +40,7 @@ export class Queue {
   /** Those that ended before a time, each once. */
   take(before: number): readonly Served[] {
     const from = this.#head;
-    while (this.#head < this.#accepted.length && (this.#accepted[this.#head]?.endedAt ?? Infinity) < before) this.#head += 1;
+    while (this.#endOf(this.#head) < before) this.#head += 1;
     const taken = this.#accepted.slice(from, this.#head);
     if (this.#head > 4096 && this.#waiting > 4096) {
       const gone = Math.min(this.#head, this.#waiting);
@@ -48,5 +49,9 @@ export class Queue {
       this.#waiting -= gone;
     }
     return taken;
+  }
+
+  #endOf(index: number): number {
+    return this.#accepted[index]?.endedAt ?? Infinity;
   }
 }

@@ -47,7 +47,9 @@ export const longCold: readonly Scenario[] = [
 ];
 
 /** Pods as queues with lognormal service times. */
-export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) => named(`queue${utilisation}`, { queue: { utilisation, patience: 0, retries: 0 } }));
+export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
+  named(`queue${utilisation}`, { queue: { utilisation, patience: 0, retries: 0 } }),
+);
 
 /** Clients that give up and ask again when a pod stalls; language models: bursts of requests, answers of any length. */
 export const storms: readonly Scenario[] = [
@@ -69,7 +71,9 @@ export const machines: readonly Scenario[] = [
 ];
 
 /** The same with one pod of the candidate and four of stable. */
-export const oneToFour: readonly Scenario[] = machines.map((one) => ({ ...one, name: `${one.name}-1to4`, pods: 4, candidatePods: 1 }));
+export const oneToFour: readonly Scenario[] = machines.map((one) => {
+  return { ...one, name: `${one.name}-1to4`, pods: 4, candidatePods: 1 };
+});
 
 /** Two size classes, the larger one slower by nature. */
 const twoClasses = [
@@ -85,7 +89,10 @@ export const hidden: readonly Scenario[] = [
   named('tenTimes1%', { rare: { share: 0.01, factor: 10 } }),
 ];
 
-export const unseenSame: readonly Scenario[] = [...lasting, ...cold, ...longCold, ...queues, ...storms, ...machines, ...oneToFour, ...mixed];
+export const unseenSame: readonly Scenario[] = [
+  ...[lasting, cold, longCold, queues, storms].flat(),
+  ...[machines, oneToFour, mixed].flat(),
+];
 
 /** Regressions in them. */
 export const unseenSlower: readonly Scenario[] = [

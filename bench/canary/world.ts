@@ -6,7 +6,7 @@
  *        have draws nothing: the rows of one do not change when the bench learns another.
  */
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
-import { rateOf, type Rate } from './arrivals.ts';
+import { rateOf, Repeats, sliceSeconds, type Rate } from './arrivals.ts';
 import { coldFactor, LazyCompilation } from './cold.ts';
 import { Held, minutesOf, podNoise, type Noise } from './noise.ts';
 import { Queue, type Served } from './queue.ts';
@@ -14,7 +14,8 @@ import { Random } from './random.ts';
 import { oneClass, type Scenario, type SizeClass } from './scenarios.ts';
 import { tableBits, tableOf, type Table } from './tables.ts';
 
-export const sliceSeconds = 5;
+
+export { sliceSeconds };
 
 /** What one pod counted in one slice, of one size class. */
 export type PodSlice = {
@@ -41,6 +42,7 @@ export type Setting = {
 /** A revision at a time: what it puts on ln(latency), its errors, and the share of its answers that are compared. */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
+type Serving = { readonly shift: number; readonly side: Side; readonly pod: Pod };
 type Answers = { readonly served: readonly Served[]; readonly refused: number };
 /** What comes to a pod in a slice: on average anew, and again, with how often it came before. */
 type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
@@ -64,8 +66,7 @@ export class World {
   readonly #pods: { readonly [S in Side]: Pod[] };
   readonly #wave: number;
   readonly #rate: Rate;
-  /** Requests that come again, by the slice in which they do, and how often they came. */
-  readonly #again = new Map<number, number[]>();
+  readonly #repeats: Repeats;
   #seconds = 0;
   /** Of a queue, on average, as things are. */
   #serviceSeconds = 0;
@@ -78,14 +79,16 @@ export class World {
     const random = this.#random;
     this.#table = tableOf(scenario.shape);
     const gaussian = (sd: number) => new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
-    const [common, candidate, stable] = [scenario.commonNoise, scenario.revisionNoise, scenario.revisionNoise].map(gaussian);
-    this.#noise = { common: common ?? gaussian(0), candidate: candidate ?? gaussian(0), stable: stable ?? gaussian(0) };
+    const { commonNoise, revisionNoise } = scenario;
+    const [common, candidate] = [gaussian(commonNoise), gaussian(revisionNoise)];
+    this.#noise = { common, candidate, stable: gaussian(revisionNoise) };
     const { process, revision } = scenario.lasting;
     const lasting = (side: Side) => new Held(this.#stream(streams.lasting, side, 0), 60, minutesOf(process, revision));
     this.#lasting = { candidate: lasting('candidate'), stable: lasting('stable') };
     const pods = (side: Side, length: number) => Array.from({ length }, (_, i) => this.#podFrom(random, side, i));
     this.#pods = { candidate: pods('candidate', scenario.pods), stable: pods('stable', scenario.pods) };
     this.#wave = random.uniform() * 2 * Math.PI;
+    this.#repeats = new Repeats(random, scenario.queue?.retries ?? 0);
     this.#rate = rateOf(scenario.arrivals, new Random(...seeds, streams.arrivals));
   }
 
@@ -109,7 +112,7 @@ export class World {
     const common = this.#noise.common.at(at) + Math.log(wave) + this.#fit(weight, pods);
     const own = common + this.#noise.candidate.at(at) + this.#lasting.candidate.at(at) + Math.log(scenario.slower);
     const other = common + this.#noise.stable.at(at) + this.#lasting.stable.at(at);
-    const again = this.#comingAgain(at, weight);
+    const again = this.#repeats.take(at, weight);
     const side = (of: Side, share: number, revision: Revision): PodSlice[] => {
       const number = share > 0 || this.#hasWaiting(of) ? pods[of] : Math.min(pods[of], scenario.pods);
       return Array.from({ length: number }, (_, i) => this.#podOf(of, i)).flatMap((pod, i) => {
@@ -177,7 +180,7 @@ export class World {
     return { compared, disagreed };
   }
 
-  #latencies(count: number, { shift, side, pod }: { readonly shift: number; readonly side: Side; readonly pod: Pod }): number[] {
+  #latencies(count: number, { shift, side, pod }: Serving): number[] {
     const { baseMs, changingModes } = this.#setting.scenario;
     const hits = changingModes ? 0.7 + 0.2 * Math.sin((2 * Math.PI * this.#seconds) / 1800 + this.#wave) : 0;
     const lnBase = Math.log(baseMs) + shift;
@@ -204,7 +207,8 @@ export class World {
 
   #bucketOf(lnMs: number): number {
     const { roundedToMs } = this.#setting.scenario;
-    const seen = roundedToMs === 0 ? lnMs : Math.log(roundedToMs * Math.max(1, Math.round(Math.exp(lnMs) / roundedToMs)));
+    const wholes = roundedToMs === 0 ? 0 : Math.max(1, Math.round(Math.exp(lnMs) / roundedToMs));
+    const seen = wholes === 0 ? lnMs : Math.log(roundedToMs * wholes);
     return Math.floor((seen - reportScale.lnLow) / reportScale.lnStep);
   }
 
@@ -214,17 +218,19 @@ export class World {
     const random = this.#random;
     const began = this.#seconds - sliceSeconds;
     const attempts = [...Array.from({ length: random.poisson(mean) }, () => 0), ...repeated];
-    const arrivals = attempts.map((attempt) => ({ attempt, at: began + sliceSeconds * random.uniform() })).sort((a, b) => a.at - b.at);
+    const arrivals = attempts.map((attempt) => ({ attempt, at: began + sliceSeconds * random.uniform() }));
+    arrivals.sort((a, b) => a.at - b.at);
     const lnSeconds = Math.log(baseMs / 1000) + revision.shift;
     const refused = classes.map(() => 0);
     for (const { at, attempt } of arrivals) {
       const index = classes.length === 1 ? 0 : this.#classOf(random.uniform());
       const of = classes[index] ?? oneClass;
       const shift = Math.log(of.factor * (side === 'candidate' ? of.slower : 1)) + this.#odd(side, pod);
-      const taken = pod.queue.arrive(at, Math.exp(lnSeconds + this.#draw() + shift), { sizeClass: of.sizeClass, attempt });
+      const seconds = Math.exp(lnSeconds + this.#draw() + shift);
+      const taken = pod.queue.arrive(at, seconds, { sizeClass: of.sizeClass, attempt });
       if (!taken) {
         refused[index] = (refused[index] ?? 0) + 1;
-        this.#retry(at, attempt);
+        this.#repeats.add(at, attempt, this.#seconds);
       }
     }
     const ended = pod.queue.take(this.#seconds);
@@ -239,7 +245,7 @@ export class World {
     let failures = refused;
     for (const one of served) {
       const isLate = one.latencySeconds > this.#patience();
-      if (isLate) this.#retry(one.endedAt - one.latencySeconds + this.#patience(), one.attempt);
+      if (isLate) this.#repeats.add(one.endedAt - one.latencySeconds + this.#patience(), one.attempt, this.#seconds);
       if (isLate || this.#random.uniform() < errors) failures += 1;
       else buckets.push(this.#bucketOf(Math.log(one.latencySeconds * 1000)));
     }
@@ -261,33 +267,11 @@ export class World {
     return queue === undefined || queue.patience === 0 ? Infinity : queue.patience * this.#serviceSeconds;
   }
 
-  /** A client that was refused, or gave up, asks again a second or so later. */
-  #retry(at: number, attempt: number): void {
-    const retries = this.#setting.scenario.queue?.retries ?? 0;
-    if (attempt >= retries) return;
-    const slice = Math.max(Math.floor(this.#seconds / sliceSeconds), Math.floor((at + this.#random.exponential()) / sliceSeconds));
-    const known = this.#again.get(slice);
-    if (known === undefined) this.#again.set(slice, [attempt + 1]);
-    else known.push(attempt + 1);
-  }
-
-  #comingAgain(at: number, weight: number): { readonly [S in Side]: readonly number[] } {
-    const slice = Math.floor(at / sliceSeconds);
-    const all = this.#again.get(slice);
-    if (all === undefined) return nobody;
-    this.#again.delete(slice);
-    const candidate: number[] = [];
-    const stable: number[] = [];
-    for (const attempt of all) (this.#random.uniform() < weight ? candidate : stable).push(attempt);
-    return { candidate, stable };
-  }
-
   #hasWaiting(side: Side): boolean {
     return this.#setting.scenario.queue !== undefined && this.#pods[side].length > 0;
   }
 }
 
-const nobody = { candidate: [], stable: [] } as const;
 /** Numbers of the streams of chance that are apart from the world's first. */
 const streams = { lasting: 101, pods: 102, podLasting: 103, arrivals: 104 } as const;
 

@@ -1,0 +1,123 @@
+/**
+ * Whole rollouts under Argo Rollouts, Flagger and Kayenta, each by the example in its documentation.
+ *
+ * Owns:  their weights, intervals and ends. Latency is judged as in baselines.ts (p95, 15 %), errors by the limits of
+ *        the examples; pods start at once, as in ours.
+ *
+ * Argo Rollouts: features/analysis.md, background analysis: +20 % every ten minutes, from the second weight on a
+ *   measurement over five minutes every five, failureLimit 3, success rate at least 95 %.
+ * Flagger: usage/how-it-works.md: a check a minute, stepWeight 5 up to maxWeight 50, success rate at least 99 %;
+ *   threshold 5 as in its tutorials. A failed check waits a minute; two more ticks promote and finish.
+ * Kayenta: Spinnaker's best practices: three hours judged every hour, canary and baseline of one size, at least 50
+ *   points a metric; one point a minute. Both metrics weigh the same, so one High is 50 of 100: below marginal 75.
+ */
+import { Minutely, isHigh, type BaselineName } from './baselines.ts';
+import type { RolloutRun } from './rows.ts';
+import { sliceSeconds, type World } from './world.ts';
+
+/** What stable really has: for thresholds in absolute numbers. */
+type Stable = { readonly p95Ms: number; readonly errors: number };
+type Side = { readonly p95Ms: number | undefined; readonly errors: number | undefined };
+type Measured = { readonly candidate: Side; readonly stable: Side };
+
+export function rollOutWith(name: BaselineName, world: World, stable: Stable): RolloutRun {
+  const tried = new Tried(world);
+  return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
+}
+
+/** A world and what the candidate had of it. */
+class Tried {
+  readonly #world: World;
+  #requests = 0;
+  #mostWeight = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** So many minutes at a weight (0..1), as one number each. */
+  measure(weight: number, minutes: number): Measured {
+    this.#mostWeight = Math.max(this.#mostWeight, weight);
+    const sides = { candidate: new Minutely(), stable: new Minutely() };
+    for (let i = 0; i < (minutes * 60) / sliceSeconds; i++) {
+      const slice = this.#world.next(weight);
+      sides.candidate.add(slice.candidate);
+      sides.stable.add(slice.stable);
+      this.#requests += slice.candidate.reduce((sum, { requests }) => sum + requests, 0);
+    }
+    const { candidate, stable } = sides;
+    return { candidate: sideOf(candidate), stable: sideOf(stable) };
+  }
+
+  end(ending: 'Promoted' | 'RolledBack'): RolloutRun {
+    const minutes = this.#world.seconds / 60;
+    const reachedHalf = this.#mostWeight >= 0.5;
+    return { ending, endingIfPromoted: ending, minutes, candidateRequests: this.#requests, reachedHalf };
+  }
+}
+
+function sideOf(minute: Minutely): Side {
+  return { p95Ms: minute.value('latency'), errors: minute.value('errors') };
+}
+
+const tolerance = 1.15;
+
+function argoRollouts(tried: Tried): RolloutRun {
+  tried.measure(0.2, 10);
+  const run = new AnalysisRun();
+  for (const weight of [0.4, 0.6, 0.8].flatMap((one) => [one, one])) {
+    run.take(tried.measure(weight, 5));
+    if (run.isBad) return tried.end('RolledBack');
+  }
+  return tried.end('Promoted');
+}
+
+/** failureLimit 3 for each metric, consecutiveErrorLimit 4: a query without a value is an error. */
+class AnalysisRun {
+  #errors = 0;
+  #slow = 0;
+  #failing = 0;
+
+  take({ candidate, stable }: Measured): void {
+    if (candidate.p95Ms === undefined || stable.p95Ms === undefined) {
+      this.#errors += 1;
+      return;
+    }
+    this.#errors = 0;
+    if (candidate.p95Ms > tolerance * stable.p95Ms) this.#slow += 1;
+    if ((candidate.errors ?? 0) > 0.05) this.#failing += 1;
+  }
+
+  get isBad(): boolean {
+    return this.#errors > 4 || this.#slow > 3 || this.#failing > 3;
+  }
+}
+
+function flagger(tried: Tried, stable: Stable): RolloutRun {
+  let [weight, failed] = [0.05, 0];
+  // The first tick only sets the first weight.
+  for (;;) {
+    const { candidate } = tried.measure(weight, 1);
+    if (failed >= 5) return tried.end('RolledBack');
+    const { p95Ms = Infinity, errors = 0 } = candidate;
+    if (p95Ms > tolerance * stable.p95Ms || errors > 0.01) failed += 1;
+    else if (weight >= 0.5 - 1e-9) break;
+    else weight += 0.05;
+  }
+  // The primary takes the new revision over, and then the traffic.
+  tried.measure(weight, 2);
+  return tried.end('Promoted');
+}
+
+function kayenta(tried: Tried): RolloutRun {
+  const minutes: Measured[] = [];
+  const isBad = (metric: keyof Side): boolean => {
+    const of = (side: 'candidate' | 'stable'): readonly number[] => minutes.flatMap((one) => one[side][metric] ?? []);
+    return isHigh(of('candidate'), of('stable'));
+  };
+  for (let minute = 1; minute <= 180; minute++) {
+    minutes.push(tried.measure(0.5, 1));
+    if (minute % 60 === 0 && (isBad('p95Ms') || isBad('errors'))) return tried.end('RolledBack');
+  }
+  return tried.end('Promoted');
+}

@@ -1,0 +1,68 @@
+/**
+ * Blocks of a window as the sidecars' reports build them up.
+ *
+ * Owns:  the fold from slices of the made-up service to the judge's cells.
+ */
+import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';
+import type { Cell, Pair, Window } from '../../operator/analysis/series.ts';
+import { sliceSeconds, type PodSlice } from './world.ts';
+
+export const blockSlices = 20 / sliceSeconds;
+
+type Counting = { -readonly [K in keyof Cell]: Cell[K] };
+
+export class Counter {
+  readonly cells: Pair<Counting[]> = { candidate: [], stable: [] };
+  readonly #first: number;
+  slices = 0;
+
+  constructor(firstBlock: number) {
+    this.#first = firstBlock;
+  }
+
+  get window(): Window {
+    const blocks = Math.ceil(this.slices / blockSlices);
+    return { ...this.cells, firstBlock: this.#first, lastBlock: this.#first + Math.max(0, blocks - 1) };
+  }
+
+  get candidateRequests(): number {
+    return this.cells.candidate.reduce((sum, cell) => sum + cell.requests, 0);
+  }
+
+  /** Whether the last slice was the first of a block: all before it are whole. */
+  get isAtNewBlock(): boolean {
+    return this.slices % blockSlices === 1;
+  }
+
+  add(slice: Pair<readonly PodSlice[]>): void {
+    const block = this.#first + Math.floor(this.slices / blockSlices);
+    this.slices += 1;
+    for (const side of ['candidate', 'stable'] as const) {
+      for (const one of slice[side]) count(this.cells[side], { block, pod: `${side}-${one.pod}` }, one);
+    }
+  }
+}
+
+function count(cells: Counting[], { block, pod }: { block: number; pod: string }, slice: PodSlice): void {
+  const { sizeClass } = slice;
+  const recent = lastOf(cells, (one) => one.block === block && one.pod === pod && one.sizeClass === sizeClass, block);
+  const cell = recent ?? { ...nothing, pod, block, sizeClass, latency: emptyHistogram(reportScale) };
+  if (recent === undefined) cells.push(cell);
+  for (const bucket of slice.buckets) addCount(cell.latency, bucket, 1);
+  cell.requests += slice.requests;
+  cell.failures += slice.failures;
+  cell.compared += slice.compared;
+  cell.disagreed += slice.disagreed;
+}
+
+const nothing = { tier: 'interactive', requests: 0, failures: 0, compared: 0, disagreed: 0 } as const;
+
+/** Cells come block by block: those of older blocks need no look. */
+function lastOf(cells: readonly Counting[], is: (cell: Counting) => boolean, block: number): Counting | undefined {
+  for (let i = cells.length - 1; i >= 0; i--) {
+    const cell = cells[i];
+    if (cell === undefined || cell.block < block) return undefined;
+    if (is(cell)) return cell;
+  }
+  return undefined;
+}

@@ -1,0 +1,245 @@
+/**
+ * A whole rollout of default settings in a made-up service, as its users get it.
+ *
+ * Owns:  the loop that an operator runs: weights, pods and windows step by step, looks at reports, an end. Steps,
+ *        pods, gates and verdicts are the operator's own; what is left out is the time in which pods start.
+ */
+import { historyBefore } from '../../operator/analysis/history.ts';
+import { judge, stepVerdict, verdicts, type StepVerdict } from '../../operator/analysis/judge.ts';
+import { reportScale } from '../../operator/analysis/log-histogram.ts';
+import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import type { Cell } from '../../operator/analysis/series.ts';
+import type { GateResult } from '../../operator/analysis/verdict.ts';
+import { isLoadEqual } from '../../operator/gates/evidence.ts';
+import { rolloutPlanOf, type RolloutPlan, type Step } from '../../operator/rollout/plan.ts';
+import { splitFor } from '../../operator/rollout/replicas.ts';
+import { Counter } from './counter.ts';
+import type { Scenario } from './scenarios.ts';
+import { lnQuantileOf, truthOf } from './truth.ts';
+import { sliceSeconds, type PodNumbers, type Slice, type World } from './world.ts';
+
+export type Router = RolloutPlan['router'];
+
+export type RolloutSetting = {
+  readonly scenario: Scenario;
+  readonly replicas: number;
+  readonly router: Router;
+  /** Of stable before the rollout, as far as reports are kept. */
+  readonly historyMinutes: number;
+  /** Whether every report is looked at, or the first of each block: twelve looks a minute, or three. */
+  readonly everyReport: boolean;
+};
+
+/** How a rollout ended by itself. Held: a step was over and undecided. */
+export type Ending = 'Promoted' | 'RolledBack' | 'Held';
+
+/** Bounds of one gate in one window against the truth. */
+export type Shown = {
+  readonly gate: string;
+  readonly alpha: number;
+  readonly isMissedAtEnd: boolean;
+  readonly isEverMissed: boolean;
+};
+
+export type Outcome = {
+  readonly ending: Ending;
+  /** What `onUndecided: Promote` makes of it: goes on to the next step. */
+  readonly endingIfPromoted: 'Promoted' | 'RolledBack';
+  /** Until the end, or until it was held. */
+  readonly minutes: number;
+  /** Of each window. */
+  readonly stepMinutes: readonly number[];
+  readonly candidateRequests: number;
+  readonly candidateFailures: number;
+  /** Answers of the candidate above the limit of 15 % over stable's p95; undefined where pods are queues. */
+  readonly candidateSlow: number | undefined;
+  /** The candidate had half of the traffic, or more, by then. */
+  readonly reachedHalf: boolean;
+  /** On which numbers it was promoted: the gates of its last window. */
+  readonly promotedOn: readonly GateResult[] | undefined;
+  readonly isWronglyPromoted: boolean;
+  readonly windows: readonly Shown[];
+};
+
+/** @param world as the setting's scenario has it, at its beginning */
+export function rollOut(world: World, setting: RolloutSetting): Outcome {
+  const { replicas, router } = setting;
+  const rollout = rolloutPlanOf({ replicas, rollout: { strategy: 'Canary' }, traffic: { router } }, 0);
+  const course = new Course(world, setting, rollout);
+  for (const step of rollout.steps) {
+    if (step.kind === 'weight' && step.weight >= 100) break;
+    if (course.take(step) === 'Fail') return course.end('RolledBack');
+  }
+  return course.end('Promoted');
+}
+
+/**
+ * Slices of a window after which its bounds are held against the truth: just after these minutes. Numbers cost three
+ * times what verdicts do, and bounds that hold at all times move less and less.
+ */
+const seenAfterMinutes = [1, 2, 3, 5, 8, 12, 16, 20, 25];
+const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
+
+type WindowEnd = 'Done' | 'Fail' | 'Undecided';
+type Held = Pick<Outcome, 'minutes' | 'candidateRequests' | 'candidateFailures' | 'candidateSlow' | 'reachedHalf'>;
+
+class Course {
+  readonly #world: World;
+  readonly #setting: RolloutSetting;
+  readonly #rollout: RolloutPlan;
+  readonly #plan: Plan;
+  readonly #began: number;
+  readonly #slowFrom: number;
+  /** Of stable from the beginning, window by window. */
+  readonly #stable: Cell[] = [];
+  readonly #seen = { requests: 0, failures: 0, slow: 0 };
+  readonly #stepMinutes: number[] = [];
+  readonly #windows: Shown[] = [];
+  #weight = 0;
+  #share = 0;
+  #pods: PodNumbers;
+  #last: readonly GateResult[] | undefined;
+  #held: Held | undefined;
+
+  constructor(world: World, setting: RolloutSetting, rollout: RolloutPlan) {
+    this.#world = world;
+    this.#setting = setting;
+    this.#rollout = rollout;
+    this.#plan = planOf();
+    this.#pods = { candidate: 0, stable: setting.replicas };
+    this.#slowFrom = slowBucketOf(setting.scenario);
+    const history = new Counter(Math.ceil(world.seconds / 20));
+    for (let slice = 0; slice < (setting.historyMinutes * 60) / sliceSeconds; slice++) history.add(this.#next());
+    this.#stable.push(...history.cells.stable);
+    this.#began = world.seconds;
+  }
+
+  /** @returns Fail where the rollout goes back */
+  take(step: Step): WindowEnd {
+    if (step.kind === 'weight') return this.#shift(step.weight);
+    if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
+    const end = this.#analyze(step);
+    if (end === 'Undecided') this.#held ??= this.#soFar();
+    return end;
+  }
+
+  end(ending: 'Promoted' | 'RolledBack'): Outcome {
+    const isHeld = this.#held !== undefined;
+    const isPromoted = !isHeld && ending === 'Promoted';
+    return {
+      ...(this.#held ?? this.#soFar()),
+      ending: isHeld ? 'Held' : ending,
+      endingIfPromoted: ending,
+      stepMinutes: this.#stepMinutes,
+      promotedOn: isPromoted ? this.#last : undefined,
+      isWronglyPromoted: isPromoted && this.#isWorseThanShown(),
+      windows: this.#windows,
+    };
+  }
+
+  #soFar(): Held {
+    const { requests, failures, slow } = this.#seen;
+    return {
+      minutes: (this.#world.seconds - this.#began) / 60,
+      candidateRequests: requests,
+      candidateFailures: failures,
+      candidateSlow: this.#setting.scenario.queue === undefined ? slow : undefined,
+      reachedHalf: this.#share >= 0.5,
+    };
+  }
+
+  /** A gate says "nothing worse than": its limit, or what its upper bound is if it lets more pass. */
+  #isWorseThanShown(): boolean {
+    return (this.#last ?? []).some((result, i) => {
+      const gate = this.#plan.gates[i];
+      const truth = gate === undefined ? undefined : truthOf(gate, this.#setting.scenario);
+      return truth !== undefined && truth > Math.max(result.limit, result.upper ?? Infinity);
+    });
+  }
+
+  #shift(weight: number): WindowEnd {
+    const { router } = this.#setting;
+    this.#weight = weight;
+    this.#pods = splitFor(weight, this.#rollout);
+    const { candidate, stable } = this.#pods;
+    this.#share = router === 'Service' ? candidate / (candidate + stable) : weight / 100;
+    return 'Done';
+  }
+
+  #pause(ms: number): WindowEnd {
+    for (let at = 0; at < ms; at += sliceSeconds * 1000) this.#next();
+    return 'Done';
+  }
+
+  #analyze({ require, maxDurationMs }: Extract<Step, { kind: 'analyze' }>): WindowEnd {
+    while (this.#world.seconds % 20 !== 0) this.#next();
+    const began = this.#world.seconds;
+    const firstBlock = began / 20;
+    const counter = new Counter(firstBlock);
+    const truths = new Truths(this.#plan, this.#setting.scenario);
+    const known = {
+      history: historyBefore(firstBlock, this.#stable),
+      loadIsEqual: isLoadEqual({ router: this.#setting.router, weight: this.#weight, ready: this.#pods }),
+    };
+    const slices = maxDurationMs / 1000 / sliceSeconds;
+    let verdict: StepVerdict = 'Waiting';
+    for (let slice = 1; slice <= slices && verdict === 'Waiting'; slice++) {
+      counter.add(this.#next());
+      if (!this.#isLookedAt(counter) && slice < slices) continue;
+      const evidence = { window: counter.window, ...known };
+      verdict = stepVerdict(this.#plan, evidence, verdicts(this.#plan, evidence), require);
+      const isEnd = verdict !== 'Waiting' || slice === slices;
+      if (isEnd || seenAt.has(slice)) this.#last = truths.see(judge(this.#plan, evidence));
+    }
+    const end = verdict === 'Waiting' ? 'Undecided' : verdict;
+    this.#stepMinutes.push((this.#world.seconds - began) / 60);
+    this.#stable.push(...counter.cells.stable);
+    this.#windows.push(...truths.shown);
+    return end;
+  }
+
+  #isLookedAt(counter: Counter): boolean {
+    return this.#setting.everyReport || counter.isAtNewBlock;
+  }
+
+  #next(): Slice {
+    const slice = this.#world.next(this.#share, this.#pods);
+    for (const { requests, failures, buckets } of slice.candidate) {
+      this.#seen.requests += requests;
+      this.#seen.failures += failures;
+      for (const bucket of buckets) if (bucket >= this.#slowFrom) this.#seen.slow += 1;
+    }
+    return slice;
+  }
+}
+
+/** The truth against what a window's gates show. */
+class Truths {
+  readonly #truths: readonly (number | undefined)[];
+  #shown: readonly Shown[] = [];
+
+  constructor(plan: Plan, scenario: Scenario) {
+    this.#truths = plan.gates.map((gate) => truthOf(gate, scenario));
+  }
+
+  get shown(): readonly Shown[] {
+    return this.#shown;
+  }
+
+  see(results: readonly GateResult[]): readonly GateResult[] {
+    this.#shown = results.flatMap(({ gate, alpha, lower, upper }, i) => {
+      const truth = this.#truths[i];
+      if (truth === undefined) return [];
+      const isMissedAtEnd = (lower !== null && truth < lower) || (upper !== null && truth > upper);
+      const before = this.#shown.find((one) => one.gate === gate);
+      return [{ gate, alpha, isMissedAtEnd, isEverMissed: isMissedAtEnd || before?.isEverMissed === true }];
+    });
+    return results;
+  }
+}
+
+/** The first bucket above 1.15 times stable's true p95. */
+function slowBucketOf(scenario: Scenario): number {
+  const ln = Math.log(scenario.baseMs) + lnQuantileOf(0.95, scenario, false) + Math.log(1.15);
+  return Math.ceil((ln - reportScale.lnLow) / reportScale.lnStep);
+}

@@ -1,0 +1,173 @@
+/**
+ * What the bench tells of a cell's runs.
+ *
+ * Owns:  the row, its fields and how runs become them. Rates are 0..1; null where a number makes no sense.
+ */
+import type { GateResult } from '../../operator/analysis/verdict.ts';
+import type { Cell } from './cells.ts';
+import type { Outcome } from './ours.ts';
+import type { Ending, Outcome as Whole, Router } from './rollout.ts';
+import { isCorrelated, same } from './scenarios.ts';
+import { unseenSame } from './unseen.ts';
+
+export type Row = {
+  readonly judge: Cell['judge'];
+  readonly scenario: string;
+  readonly identical: boolean;
+  readonly correlatedNoise: boolean;
+  readonly requestsPerMinute: number;
+  readonly runs: number;
+  /** Share of runs that went back though nothing was wrong, or all within the limits; null where something was. */
+  readonly falseRollbackRate: number | null;
+  /**
+   * Share of runs that found what was wrong, and the median of the candidate's requests and minutes it took them; null
+   * where nothing was.
+   */
+  readonly detectedRate: number | null;
+  readonly medianRequestsToDetect: number | null;
+  readonly medianMinutesToDetect: number | null;
+  readonly candidateShare: number | null;
+  readonly historyMinutes: number;
+  /** Of a whole rollout; null for a single window. */
+  readonly rollout: RolloutNumbers | null;
+};
+
+export type RolloutNumbers = {
+  readonly router: Router;
+  readonly replicas: number;
+  readonly promotedRate: number;
+  /** A step was over and undecided; what went on after it is in the next. */
+  readonly heldRate: number;
+  /** Share that ends at stable, or at the candidate, where onUndecided is Rollback, or Promote. */
+  readonly rolledBackIfRollback: number;
+  readonly promotedIfPromote: number;
+  readonly medianMinutesToPromotion: number | null;
+  readonly p90MinutesToPromotion: number | null;
+  /** Of each window that was reached. */
+  readonly medianStepMinutes: readonly number[];
+  /** Share of all runs that went back before the candidate had half of the traffic. */
+  readonly foundBeforeHalfRate: number;
+  readonly medianCandidateRequests: number | null;
+  readonly medianCandidateFailures: number | null;
+  /** Answers of the candidate above 1.15 times stable's p95. */
+  readonly medianCandidateSlow: number | null;
+  /** Share of runs that were promoted on bounds or limits below the truth. */
+  readonly wrongPromotionRate: number;
+  readonly shown: readonly ShownNumbers[];
+  readonly bounds: readonly BoundNumbers[];
+};
+
+/** Median upper bound of a gate when a rollout was promoted. */
+export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
+
+/** How often bounds missed the truth in their windows: when the window ended, and at any of ten times or so in it. */
+export type BoundNumbers = {
+  readonly gate: string;
+  readonly alpha: number;
+  readonly windows: number;
+  readonly missedAtEnd: number;
+  readonly everMissed: number;
+};
+
+/** What a rollout's row is made of. The others' judges have no bounds, no windows, and never hold. */
+type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
+export type RolloutRun = Pick<Whole, Always> & Partial<Whole>;
+
+export function rowOfWindows(cell: Cell, outcomes: readonly Outcome[], isHarmless: boolean): Row {
+  const found = outcomes.filter((outcome) => outcome.rolledBack);
+  return { ...commonOf(cell, { runs: outcomes.length, found, isHarmless }), candidateShare: cell.share, rollout: null };
+}
+
+export function rowOfRollouts(cell: Cell, runs: readonly RolloutRun[], isHarmless: boolean): Row {
+  const share = (count: number): number => count / runs.length;
+  const ended = (ending: Ending): readonly RolloutRun[] => runs.filter((run) => run.ending === ending);
+  const found = ended('RolledBack');
+  const promoted = ended('Promoted').map(({ minutes }) => minutes);
+  const rollout: RolloutNumbers = {
+    router: cell.router,
+    replicas: cell.replicas,
+    promotedRate: share(promoted.length),
+    heldRate: share(ended('Held').length),
+    rolledBackIfRollback: share(runs.length - promoted.length),
+    promotedIfPromote: share(runs.filter((run) => run.endingIfPromoted === 'Promoted').length),
+    medianMinutesToPromotion: quantileOf(promoted, 0.5),
+    p90MinutesToPromotion: quantileOf(promoted, 0.9),
+    medianStepMinutes: stepMinutes(runs),
+    foundBeforeHalfRate: share(found.filter((run) => !run.reachedHalf).length),
+    medianCandidateRequests: quantileOf(runs.map((run) => run.candidateRequests), 0.5),
+    medianCandidateFailures: quantileOf(defined(runs.map((run) => run.candidateFailures)), 0.5),
+    medianCandidateSlow: quantileOf(defined(runs.map((run) => run.candidateSlow)), 0.5),
+    wrongPromotionRate: share(runs.filter((run) => run.isWronglyPromoted === true).length),
+    shown: shownOf(runs),
+    bounds: boundsOf(runs),
+  };
+  return { ...commonOf(cell, { runs: runs.length, found, isHarmless }), candidateShare: null, rollout };
+}
+
+type Found = {
+  readonly runs: number;
+  readonly found: readonly Pick<Outcome, 'candidateRequests' | 'minutes'>[];
+  readonly isHarmless: boolean;
+};
+
+function commonOf(cell: Cell, { runs, found, isHarmless }: Found): Omit<Row, 'candidateShare' | 'rollout'> {
+  const { scenario } = cell;
+  return {
+    judge: cell.judge,
+    scenario: scenario.name,
+    identical: same.has(scenario) || unseenSame.includes(scenario),
+    correlatedNoise: isCorrelated(scenario),
+    requestsPerMinute: cell.requestsPerMinute,
+    runs,
+    falseRollbackRate: isHarmless ? found.length / runs : null,
+    detectedRate: isHarmless ? null : found.length / runs,
+    medianRequestsToDetect: isHarmless ? null : medianOf(found.map((outcome) => outcome.candidateRequests)),
+    medianMinutesToDetect: isHarmless ? null : medianOf(found.map((outcome) => outcome.minutes)),
+    historyMinutes: cell.historyMinutes,
+  };
+}
+
+function stepMinutes(runs: readonly RolloutRun[]): readonly number[] {
+  const steps = Math.max(0, ...runs.map((run) => run.stepMinutes?.length ?? 0));
+  const minutesOf = (step: number): readonly number[] => defined(runs.map((run) => run.stepMinutes?.[step]));
+  return Array.from({ length: steps }, (_, step) => medianOf(minutesOf(step)) ?? 0);
+}
+
+function shownOf(runs: readonly RolloutRun[]): readonly ShownNumbers[] {
+  const last = defined(runs.map((run) => run.promotedOn));
+  return (last[0] ?? []).map(({ gate }) => {
+    const upper = quantileOf(last.map((results) => upperOf(results, gate)), 0.5);
+    return { gate, medianUpper: upper === Infinity ? null : upper };
+  });
+}
+
+function upperOf(results: readonly GateResult[], gate: string): number {
+  return results.find((one) => one.gate === gate)?.upper ?? Infinity;
+}
+
+function boundsOf(runs: readonly RolloutRun[]): readonly BoundNumbers[] {
+  const windows = runs.flatMap((run) => run.windows ?? []);
+  return [...new Set(windows.map(({ gate }) => gate))].map((gate) => {
+    const own = windows.filter((one) => one.gate === gate);
+    const missedAtEnd = own.filter((one) => one.isMissedAtEnd).length;
+    const everMissed = own.filter((one) => one.isEverMissed).length;
+    return { gate, alpha: own[0]?.alpha ?? 0, windows: own.length, missedAtEnd, everMissed };
+  });
+}
+
+function medianOf(values: readonly number[]): number | null {
+  return quantileOf(values, 0.5);
+}
+
+function defined<T>(values: readonly (T | undefined)[]): readonly T[] {
+  return values.filter((value) => value !== undefined);
+}
+
+/** Between the two nearest where there is no one in the middle. @returns null for none */
+export function quantileOf(values: readonly number[], share: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(at)] ?? 0, sorted[Math.ceil(at)] ?? 0];
+  return low === high ? low : low + (at - Math.floor(at)) * (high - low);
+}

@@ -1,0 +1,68 @@
+/**
+ * What is really so: how much slower and more faulty a candidate is, once it is warm.
+ *
+ * Owns:  the numbers that bounds are held against. Noise, load and unlike machines are none of the revision's.
+ * Pure.
+ */
+import type { TrafficGate } from '../../operator/analysis/plan.ts';
+import type { Scenario } from './scenarios.ts';
+import { tableOf } from './tables.ts';
+
+/** In the gate's unit; undefined where it follows from no formula (a slower queue) or the gate has no bounds on it. */
+export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
+  switch (gate.kind) {
+    case 'latency-increase':
+      return slowdownAt(gate.quantile, scenario);
+    case 'errors-increase':
+      return isOtherQueue(scenario) ? undefined : scenario.candidateErrors - scenario.stableErrors;
+    case 'disagreement-limit':
+      return scenario.disagreement;
+    case 'latency-limit':
+    case 'errors-limit':
+      return undefined;
+  }
+}
+
+function isOtherQueue({ queue, slower }: Scenario): boolean {
+  return queue !== undefined && slower !== 1;
+}
+
+/** Ratio of the candidate's quantile to stable's, less one. */
+export function slowdownAt(quantile: number, scenario: Scenario): number | undefined {
+  const { classes, rare, slower } = scenario;
+  if (isOtherQueue(scenario)) return undefined;
+  if (rare.share === 0 && classes.every((one) => one.slower === 1)) return slower - 1;
+  return Math.exp(lnQuantileOf(quantile, scenario, true) - lnQuantileOf(quantile, scenario, false)) - 1;
+}
+
+/** ln(latency / base) that a share of all requests is below, by halving. */
+export function lnQuantileOf(below: number, scenario: Scenario, isCandidate: boolean): number {
+  let [low, high] = [-20, 20];
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (shareBelow(middle, scenario, isCandidate) < below) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+function shareBelow(ln: number, { shape, classes, rare, slower }: Scenario, isCandidate: boolean): number {
+  return classes.reduce((sum, of) => {
+    const shift = Math.log(of.factor) + (isCandidate ? Math.log(of.slower * slower) : 0);
+    const usual = shareOfTable(tableOf(shape).ln, ln - shift);
+    if (!isCandidate || rare.share === 0) return sum + of.share * usual;
+    const odd = shareOfTable(tableOf(shape).ln, ln - shift - Math.log(rare.factor));
+    return sum + of.share * ((1 - rare.share) * usual + rare.share * odd);
+  }, 0);
+}
+
+/** Share of equally likely values, in order, that are at most `ln`. */
+function shareOfTable(table: Float64Array, ln: number): number {
+  let [low, high] = [0, table.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((table[middle] ?? 0) <= ln) low = middle + 1;
+    else high = middle;
+  }
+  return low / table.length;
+}
