@@ -7,12 +7,13 @@
  *        every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
  */
 import { parseArgs } from 'node:util';
+import { ratioBucketOf } from '../../api/report.ts';
 import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../operator/analysis/noise.ts';
-import { judgePaired, type PairedResult } from '../../operator/analysis/paired.ts';
+import { judgePaired } from '../../operator/analysis/paired.ts';
 import { ratioScale } from '../../operator/analysis/paired-series.ts';
+import type { PairedResult } from '../../operator/analysis/verdict.ts';
 import { loadLimit } from '../../runtime/agreement/prober.ts';
-import { ratioBucketOf } from '../../runtime/agreement/pair-counts.ts';
 import { Random } from './random.ts';
 
 export type PairedWorld = {

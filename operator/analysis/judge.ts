@@ -12,10 +12,12 @@ import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
+import { combined, judgePaired } from './paired.ts';
+import type { PairedSeries } from './paired-series.ts';
 import type { Plan, TrafficGate } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
 import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Pair, type Window } from './series.ts';
-import type { Decided, GateResult } from './verdict.ts';
+import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type Evidence = {
   readonly window: Window;
@@ -25,6 +27,8 @@ export type Evidence = {
   readonly loadIsEqual: boolean;
   /** The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts, limitsOf). */
   readonly alone?: boolean;
+  /** The same requests, asked of both revisions; absent: nobody asks for that, and the live gates have all of α. */
+  readonly paired?: PairedSeries;
 };
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
@@ -37,6 +41,7 @@ type Facts = {
   readonly firstBlock: number;
   readonly history: (quantile: number) => NoiseHistory;
   readonly loadIsEqual: boolean;
+  readonly paired: PairedSeries | undefined;
 };
 
 type Judgement = LatencyJudgement | RateJudgement;
@@ -46,18 +51,23 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   const facts = factsOf(plan, evidence);
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
-    const decided = decisionOf(gate, facts, judgement);
+    const paired = pairedOf(gate, facts);
+    const decided = withPairs(decisionOf(gate, facts, judgement), paired);
     const numbers = judgement.numbers();
     // No number of requests makes up for unequal load.
-    const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
-    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded };
+    const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : decided.verdict === 'Undecided' ? numbers.requestsStillNeeded : 0;
+    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded, ...(paired === undefined ? {} : { paired }) };
   });
 }
 
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => decisionOf(gate, facts, judgementOf(gate, facts)));
+  return plan.gates.map((gate) => withPairs(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+}
+
+function withPairs(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
 }
 
 /**
@@ -75,14 +85,23 @@ export function stepVerdict(plan: Plan, { window, alone = false }: Pick<Evidence
   return require === 'NoFail' || gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
 }
 
-function factsOf(plan: Plan, { window, history, loadIsEqual }: Evidence): Facts {
+function factsOf(plan: Plan, { window, history, loadIsEqual, paired }: Evidence): Facts {
   const cells = cellsInside(window);
-  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells, pods: window.pods ?? cells, firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual };
+  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells, pods: window.pods ?? cells, firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual, paired };
 }
 
 function decisionOf(gate: TrafficGate, { loadIsEqual }: Facts, judgement: Judgement): Decided {
   if (gate.kind === 'latency-increase' && !loadIsEqual) return { verdict: 'Undecided', reason: 'LoadUnequal' };
   return judgement.decide();
+}
+
+/** Live requests and pairs get half each of what a gate may spend, from the first pair of the window on. */
+function pairedOf(gate: TrafficGate, { paired, alpha, extent, history }: Facts): PairedResult | undefined {
+  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
+  const { quantile, tolerance: limit } = gate;
+  return judgePaired({
+    paired, quantile, limit, toShow: limit, early: 0.5, alpha: alpha / 2, passAlpha: alpha / 2, known: extent.known, history: history(0.5), podMargin: { Fail: 0, Pass: 0 }, isTooEarlyToFail: extent.known < 10,
+  });
 }
 
 const requestsOf: Measure = (cell) => cell.requests;
@@ -111,7 +130,8 @@ function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'laten
   const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
-  const common = { quantile: gate.quantile, alpha, known: extent.known, history: history(gate.quantile) };
+  const isHalved = gate.kind === 'latency-increase' && facts.paired !== undefined;
+  const common = { quantile: gate.quantile, alpha: isHalved ? alpha / 2 : alpha, known: extent.known, history: history(gate.quantile) };
   if (gate.kind === 'latency-limit') return { ...common, candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
   const weights = classWeights(cells, answeredOf);
   const candidate = latencySeries(both('candidate'), span, weights.candidate);

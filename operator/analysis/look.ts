@@ -7,6 +7,7 @@
  */
 import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
 import type { NoiseHistory } from './noise.ts';
+import type { PairedSeries } from './paired-series.ts';
 import type { Plan } from './plan.ts';
 import type { Cell, Pair } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
@@ -23,6 +24,8 @@ export type Known = {
   readonly history?: (quantile: number) => NoiseHistory;
   readonly loadIsEqual: boolean;
   readonly alone?: boolean;
+  /** The same requests, asked of both; absent: nobody asks for that. */
+  readonly paired?: PairedSeries;
 };
 
 export type Look = { readonly decided: readonly Decided[]; readonly step: StepVerdict };
@@ -33,12 +36,13 @@ export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<K
 }
 
 export function evidenceOf(known: Known): Evidence {
-  const { cells, pods, firstBlock, lostBlocks, history, loadIsEqual, alone } = known;
+  const { cells, pods, firstBlock, lostBlocks, history, loadIsEqual, alone, paired } = known;
   return {
     window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
     loadIsEqual,
     ...(history === undefined ? {} : { history }),
     ...(alone === undefined ? {} : { alone }),
+    ...(paired === undefined ? {} : { paired }),
   };
 }
 

@@ -21,7 +21,7 @@ import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
 import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
-import type { Decided } from './verdict.ts';
+import type { Decided, PairedResult } from './verdict.ts';
 import { settledSince } from './warming.ts';
 
 export type PairedQuestion = {
@@ -43,18 +43,6 @@ export type PairedQuestion = {
   readonly podMargin: { readonly Fail: number; readonly Pass: number };
   readonly isTooEarlyToFail: boolean;
 };
-
-export type PairedNumbers = {
-  readonly pairs: number;
-  readonly counts: PairedSeries['counts'];
-  /** Typical slowdown of the same request: ratios less one; null while there are too few pairs. `upper` is what a Pass shows. */
-  readonly estimate: number | null;
-  readonly lower: number | null;
-  readonly upper: number | null;
-};
-
-/** `early` as in a live verdict: Shown, nothing worse than the early promise; Blind, the pairs could not have failed it yet. */
-export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & PairedNumbers & { readonly early?: 'Shown' | 'Blind' };
 
 /** The outer quantiles whose middle a Pass has to stand for; a gate below asks for its own. */
 const outerQuantile = 0.9;

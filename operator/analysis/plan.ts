@@ -17,7 +17,12 @@ export type GatesSpec = {
   readonly minRequests?: number;
 };
 /** spec.rollout.steps as written, as far as it matters here. */
-export type StepSpec = { readonly weight?: number; readonly analyze?: { readonly require: 'NoFail' | 'Pass' }; readonly pause?: object };
+export type StepSpec = {
+  readonly weight?: number;
+  readonly analyze?: { readonly require: 'NoFail' | 'Pass' };
+  readonly shadow?: { readonly require: 'NoFail' | 'Pass' };
+  readonly pause?: object;
+};
 
 export type TrafficGate =
   | { readonly kind: 'latency-increase'; readonly name: string; readonly quantile: number; readonly tolerance: number }
@@ -55,7 +60,7 @@ const defaults = {
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
   const traffic = [...(gates.latency ?? defaults.latency).map(latencyGate), ...errorGates(gates.errors ?? defaults.errors), ...qualityGates(gates.quality)];
-  const analyzeSteps = Math.max(1, steps.filter((step) => step.analyze !== undefined).length);
+  const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const alpha = gates.alpha === undefined ? defaults.alpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
   return { gates: traffic, alphaPerGate: alpha / Math.max(1, traffic.length * analyzeSteps), minRequests: gates.minRequests ?? defaults.minRequests, analyzeSteps };
 }
@@ -63,6 +68,11 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 /** The plan without what is compared with stable. */
 export function limitsOf(plan: Plan): Plan {
   return { ...plan, gates: plan.gates.filter(isLimit) };
+}
+
+/** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
+export function shadowOf(plan: Plan): Plan {
+  return { ...plan, gates: plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit'), minRequests: 0 };
 }
 
 /** Whether a gate holds the candidate against a number of its own. */

@@ -4,10 +4,12 @@
  * Owns:  which blocks count, the history that noise is learnt from, and when two revisions' pods carry the same load.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
+import { pairedSeries } from '../analysis/paired-series.ts';
 import type { Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
@@ -36,6 +38,7 @@ export function knownOf(scene: Scene): Known {
   const lost = lostBlocks(ledger, alone ? [candidate] : [stable, candidate]);
   const span = { first: firstBlock, last: lastBlockOf({ heardUntil, alone }), lost };
   const [own, other] = [mergedCells(ledger, candidate, span), mergedCells(ledger, stable, span)];
+  const paired = alone ? undefined : pairedSeries(ledger, candidate, span);
   return {
     cells: { candidate: own.blocks, stable: other.blocks },
     pods: { candidate: own.pods, stable: other.pods },
@@ -45,6 +48,7 @@ export function knownOf(scene: Scene): Known {
     history: historyOf(scene),
     loadIsEqual: isLoadEqual(scene),
     alone,
+    ...present({ paired }),
   };
 }
 

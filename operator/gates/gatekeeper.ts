@@ -19,6 +19,7 @@ import { isReady, type ConfigMap, type Pod } from '../kube-objects.ts';
 import type { Seen } from '../observe.ts';
 import { childMeta, type Manifest } from '../resources/objects.ts';
 import { stepsOf } from '../rollout/decisions.ts';
+import { isJudged } from '../rollout/plan.ts';
 import type { Block, Decision, GateReading, Millis, Revision, RolloutState, StateIn } from '../rollout/state.ts';
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
@@ -178,12 +179,12 @@ function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
 function askedIn(state: Judging, seen: Seen): Asked {
   const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
   const step = steps[state.step];
-  return { window: state.window, plan: planIn(seen), require: step?.kind === 'analyze' ? step.require : 'NoFail' };
+  return { window: state.window, plan: planIn(seen), require: isJudged(step) ? step.require : 'NoFail', ...(step?.kind === 'shadow' ? { shadow: true as const } : {}) };
 }
 
 /** By the steps that there are, written or by default: α is shared among those that judge. */
 function planIn(seen: Seen): Plan {
-  const steps = seen.plan.steps.map((step) => (step.kind === 'analyze' ? { analyze: { require: step.require } } : {}));
+  const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
 }
 

@@ -4,10 +4,11 @@
  * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
  * Pure.
  */
+import { pairSources, type PairSource } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
-import type { GateResult } from '../analysis/verdict.ts';
+import type { GateResult, PairedResult } from '../analysis/verdict.ts';
 
 /** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
@@ -41,6 +42,7 @@ export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResul
 
 /** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
 export function failure(gate: TrafficGate, result: GateResult): string {
+  if (result.paired?.verdict === 'Fail') return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
   const { estimate, lower, limit, candidateRequests } = result;
   const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
@@ -57,8 +59,33 @@ function isRelative({ kind }: TrafficGate): boolean {
   return kind === 'latency-increase' || kind === 'errors-increase';
 }
 
+const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' } as const satisfies Record<PairSource, string>;
+
+/** "310 paired probes and 40 paired replays" */
+export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
+  const parts = pairSources.flatMap((source) => (counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)]));
+  return parts.length === 0 ? 'no pairs' : parts.join(' and ');
+}
+
+/** "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an estimate. */
+export function pairedWords(gate: string, paired: PairedResult): string {
+  const { verdict, estimate, lower, upper } = paired;
+  const increase = (value: number): string => written({ unit: 'ratio', stableRequests: 0 }, value);
+  const by = `by ${pairsOf(paired)} (no live traffic needed)`;
+  if (verdict === 'Pass' && upper !== null) return `${gate} passes: at most ${increase(upper)} ${by}`;
+  if (verdict === 'Fail' && lower !== null) return `${gate} fails: at least ${increase(lower)} ${by}`;
+  if (estimate === null) return `${pairsOf(paired)}: too few`;
+  const bounds = `${lower === null ? 'unknown' : increase(lower)} to ${upper === null ? 'unknown' : increase(upper)}`;
+  return `${gate} undecided ${by.replace(' (no live traffic needed)', '')}: ${increase(estimate)} (${bounds})`;
+}
+
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
 export function openQuestion(gate: TrafficGate, result: GateResult): string {
+  const said = openLive(gate, result);
+  return result.paired === undefined ? said : `${said}; ${pairedWords(gate.name, result.paired)}`;
+}
+
+function openLive(gate: TrafficGate, result: GateResult): string {
   const { estimate, lower, upper, limit, reason } = result;
   if (reason === 'LoadUnequal') return `${gate.name} not judged: pods of the two revisions carry unequal load at this weight`;
   if (reason === 'TooFewRequests' || estimate === null) return `${gate.name} undecided: ${requestsOf(result)} are too few`;
@@ -84,6 +111,10 @@ export type StepWords = {
   readonly minRequests: number;
   readonly requests: Pair<number>;
   readonly alone: boolean;
+  /** Pairs of service times, in words; absent: nobody asks for any. */
+  readonly pairs?: string;
+  /** The candidate has no traffic. */
+  readonly shadow?: true;
   /** Some gate has an estimate. */
   readonly measured: boolean;
   /** The undecided gate whose estimate is furthest beyond its limit. */
@@ -97,10 +128,12 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
 }
 
 /** What holds a step up whose gates are not to blame, or that nothing does. */
-export function progress({ require, step, minRequests, requests, alone, measured, worst }: StepWords): string {
-  const seen = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+export function progress({ require, step, minRequests, requests, alone, measured, worst, pairs, shadow }: StepWords): string {
+  const live = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+  const seen = shadow === true ? (pairs ?? 'no pairs') : pairs === undefined ? live : `${live}, with ${pairs}`;
   if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
   const sofar = worst !== undefined ? `${overLimit(worst)} yet` : measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
+  if (shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
   const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
   if (fewest >= minRequests) return `${sofar}: ${seen}; requests over at least a minute are needed`;
   return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;

@@ -1,12 +1,12 @@
 /** What pairs of service times show, and what they must not be taken for. */
 import assert from 'node:assert/strict';
+import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { addCount, emptyHistogram, sumOf } from '../../../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import { judgePaired, type PairedQuestion } from '../../../../operator/analysis/paired.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
-import { ratioBucketOf } from '../../../../runtime/agreement/pair-counts.ts';
 
 type Draw = (at: { readonly block: number; readonly random: Random }) => number;
 
