@@ -20,10 +20,12 @@ export function readModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
-  const last = steps?.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
-  const lastAnalyze = last?.analyze ?? last?.shadow;
-  const plan = planOf(gatesOf(rollout['gates']), steps);
-  return { name: nameOf(model), plan: last?.shadow === undefined ? plan : shadowOf(plan), require: lastAnalyze?.require ?? 'Pass' };
+  return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
+}
+
+function lastJudged(plan: Plan, steps: readonly StepSpec[]): Pick<JudgedModel, 'plan' | 'require'> {
+  const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
+  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require: (last?.analyze ?? last?.shadow)?.require ?? 'Pass' };
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {

@@ -57,18 +57,30 @@ function restartsOf({ status }: Pod): number {
 /** Reads as the sidecar does: api/report.ts, reportQuery. */
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
-  const isUnder = underTraffic.includes(next.phase);
-  const quality = isUnder ? seen.model.spec.rollout?.gates?.quality : undefined;
-  const shadow = shadowIn(next, seen);
-  const sample = shadow ?? (quality === undefined ? undefined : shareOf(quality.sampleRate));
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
   const token = tokenOf(revision);
-  if (revision === next.stable) return sample === undefined ? undefined : { sample, ...present({ token }) };
+  const tasks = tasksOf(next, seen);
+  if (revision === next.stable) return tasks.sample === undefined ? undefined : { sample: tasks.sample, ...present({ token }) };
   if (revision !== next.candidate) return undefined;
-  const { mode = rolloutDefaults.probes.mode } = seen.model.spec.rollout?.probes ?? {};
-  const pairs: PairSource | undefined = shadow !== undefined ? 'Shadow' : quality === undefined || mode === 'Off' ? undefined : 'Replay';
-  const agreement = quality === undefined ? undefined : `${quality.metric}:${agreesFrom[quality.metric]}`;
-  return { peers: peersIn(seen, next.stable), ...present({ agreement, pairs, probes: isUnder ? probesOf(next.candidate, seen) : undefined, token, peersToken: tokenOf(next.stable) }) };
+  const { agreement, pairs, probes } = tasks;
+  return { peers: peersIn(seen, next.stable), ...present({ agreement, pairs, probes, token, peersToken: tokenOf(next.stable) }) };
+}
+
+type Tasks = Pick<ReportAsk, 'sample' | 'agreement' | 'pairs' | 'probes'>;
+
+/** What both revisions are to do for the gates: stable's pods keep samples, the candidate's replay and probe. */
+function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Seen): Tasks {
+  if (!underTraffic.includes(next.phase)) return {};
+  const { gates: { quality } = {} } = seen.model.spec.rollout ?? {};
+  const shadow = shadowIn(next, seen);
+  const probes = probesOf(next.candidate, seen);
+  const samples = quality === undefined ? {} : { sample: shareOf(quality.sampleRate), agreement: `${quality.metric}:${agreesFrom[quality.metric]}`, ...present({ pairs: replaysGive(seen) }) };
+  return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
+}
+
+/** Whether replays for quality give service times, too. */
+function replaysGive({ model: { spec: { rollout = {} } } }: Seen): PairSource | undefined {
+  return { ...rolloutDefaults.probes, ...rollout.probes }.mode === 'Off' ? undefined : 'Replay';
 }
 
 /** The share that a shadow step asks for; undefined in any other. */

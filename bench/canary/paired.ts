@@ -1,7 +1,7 @@
 /**
  * Canaries judged by pairs alone: a service with hardly any traffic, whose golden inputs are asked of both revisions.
  *
- * Owns:  the simulated pairs and how long it takes to show what. `node bench/canary/paired.ts [--runs 200] [--seed 1]`
+ * Owns:  the simulated pairs and how long it takes to show what. `npm run bench:paired -- [--runs 200] [--seed 1]`
  * Model: a pair takes service · e^(σ z) of each revision, each with a draw of its own, times that revision's noise of the
  *        minute; probes are as far apart as the prober's bound lets them be (runtime/agreement/prober.ts). The judge looks
  *        every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
@@ -67,34 +67,37 @@ function ratioOf({ sigma, factor, slowShare = 0, slowTimes = 1 }: PairedWorld, r
 
 export type PairedRow = { readonly name: string; readonly failed: number; readonly passed: number; readonly medianMinutesToFail: number | null; readonly medianMinutesToShow: number | null; readonly medianUpperAtEnd: number | null; readonly pairsPerMinute: number };
 
-/** @param toShow what counts as shown, as a ratio less one */
-export function runPaired(name: string, world: PairedWorld, { runs, seed, toShow, limit = 0.15, alpha }: { readonly runs: number; readonly seed: number; readonly toShow: number; readonly limit?: number; readonly alpha: number }): PairedRow {
-  const failedAt: number[] = [];
-  const shownAt: number[] = [];
-  const uppers: number[] = [];
-  let [failed, passed, pairs] = [0, 0, 0];
-  for (let run = 0; run < runs; run += 1) {
-    let minute = 0;
-    let [fail, shown]: (number | undefined)[] = [];
-    let last: PairedResult | undefined;
-    for (const result of lookEachMinute(world, new Random(seed, run), { alpha, limit, toShow })) {
-      minute += 1;
-      last = result;
-      if (result.verdict === 'Fail') {
-        fail = minute;
-        break;
-      }
-      if (result.verdict === 'Pass') shown ??= minute;
-    }
-    failedAt.push(fail ?? Infinity);
-    shownAt.push(shown ?? Infinity);
-    uppers.push(last?.upper ?? Infinity);
-    if (fail !== undefined) failed += 1;
-    if (shown !== undefined) passed += 1;
-    pairs += (last?.pairs ?? 0) / minute;
-  }
+export type PairedRuns = { readonly runs: number; readonly seed: number; /** What counts as shown, as a ratio less one. */ readonly toShow: number; readonly limit?: number; readonly alpha: number };
+
+type Run = { readonly failedAt: number; readonly shownAt: number; readonly upper: number; readonly pairsPerMinute: number };
+
+export function runPaired(name: string, world: PairedWorld, { runs, seed, toShow, limit = 0.15, alpha }: PairedRuns): PairedRow {
+  const all = Array.from({ length: runs }, (_, run) => runOnce(world, new Random(seed, run), { alpha, limit, toShow }));
   const finite = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(3)) : null);
-  return { name, failed: failed / runs, passed: passed / runs, medianMinutesToFail: finite(medianOf(failedAt)), medianMinutesToShow: finite(medianOf(shownAt)), medianUpperAtEnd: finite(medianOf(uppers)), pairsPerMinute: Math.round(pairs / runs) };
+  const share = (of: (run: Run) => number): number => all.filter((run) => Number.isFinite(of(run))).length / runs;
+  const median = (of: (run: Run) => number): number | null => finite(medianOf(all.map(of)));
+  return {
+    name,
+    failed: share((run) => run.failedAt),
+    passed: share((run) => run.shownAt),
+    medianMinutesToFail: median((run) => run.failedAt),
+    medianMinutesToShow: median((run) => run.shownAt),
+    medianUpperAtEnd: median((run) => run.upper),
+    pairsPerMinute: Math.round(all.reduce((sum, run) => sum + run.pairsPerMinute, 0) / runs),
+  };
+}
+
+/** Minutes until it was taken back, and until it was shown; Infinity for never. */
+function runOnce(world: PairedWorld, random: Random, judged: { readonly alpha: number; readonly limit: number; readonly toShow: number }): Run {
+  let minute = 0;
+  let shownAt = Infinity;
+  let last: PairedResult | undefined;
+  for (last of lookEachMinute(world, random, judged)) {
+    minute += 1;
+    if (last.verdict === 'Fail') break;
+    if (last.verdict === 'Pass') shownAt = Math.min(shownAt, minute);
+  }
+  return { failedAt: last?.verdict === 'Fail' ? minute : Infinity, shownAt, upper: last?.upper ?? Infinity, pairsPerMinute: (last?.pairs ?? 0) / minute };
 }
 
 function medianOf(values: readonly number[]): number {

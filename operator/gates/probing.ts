@@ -7,7 +7,7 @@
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
-import { blockSeconds } from '../../api/report.ts';
+import { blockSeconds, type BlockTraffic } from '../../api/report.ts';
 import type { Ledger } from '../analysis/ledger.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
@@ -20,6 +20,10 @@ type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
 export const autoBelowPerMinute = 200;
 /** Traffic is looked at over ten minutes: one quiet minute is no quiet service. */
 const lookedAtBlocks = 30;
+
+function answeredIn(traffic: readonly BlockTraffic[]): number {
+  return traffic.reduce((sum, { ok }) => sum + ok, 0);
+}
 
 /** @returns probes a minute; undefined for none */
 export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: number): number | undefined {
@@ -38,7 +42,8 @@ export function requestsPerMinute(ledger: Ledger, revisions: readonly Revision[]
   for (const boot of Object.values(ledger)) {
     if (!revisions.includes(boot.revision)) continue;
     first = Math.min(first, ...boot.heard.map(([since]) => Math.max(since, from)));
-    for (const { index, traffic } of Object.values(boot.blocks)) if (index >= from && index < until) for (const { ok } of traffic) requests += ok;
+    const inside = Object.values(boot.blocks).filter(({ index }) => index >= from && index < until);
+    requests += inside.reduce((sum, { traffic }) => sum + answeredIn(traffic), 0);
   }
   return until > first ? (requests * 60) / (blockSeconds * (until - first)) : 0;
 }

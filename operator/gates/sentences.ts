@@ -127,13 +127,25 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   return `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ${bare(result, limit)}), which is not decided`;
 }
 
-/** What holds a step up whose gates are not to blame, or that nothing does. */
-export function progress({ require, step, minRequests, requests, alone, measured, worst, pairs, shadow }: StepWords): string {
+/** What a verdict on the step rests on. */
+function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
+  if (shadow === true) return pairs ?? 'no pairs';
   const live = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
-  const seen = shadow === true ? (pairs ?? 'no pairs') : pairs === undefined ? live : `${live}, with ${pairs}`;
+  return pairs === undefined ? live : `${live}, with ${pairs}`;
+}
+
+function sofarWords({ worst, measured }: StepWords): string {
+  if (worst !== undefined) return `${overLimit(worst)} yet`;
+  return measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
+}
+
+/** What holds a step up whose gates are not to blame, or that nothing does. */
+export function progress(words: StepWords): string {
+  const { require, step, minRequests, requests, alone, worst } = words;
+  const seen = seenWords(words);
   if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
-  const sofar = worst !== undefined ? `${overLimit(worst)} yet` : measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
-  if (shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
+  const sofar = sofarWords(words);
+  if (words.shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
   const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
   if (fewest >= minRequests) return `${sofar}: ${seen}; requests over at least a minute are needed`;
   return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
