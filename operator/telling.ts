@@ -85,7 +85,7 @@ function replaysGive({ model: { spec: { rollout = {} } } }: Seen): PairSource | 
 
 /** The share that a shadow step asks for; undefined in any other. */
 function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefined {
-  if (next.phase !== 'Analyzing') return undefined;
+  if (next.phase !== 'Analyzing' && next.phase !== 'Paused') return undefined;
   const step = stepsOf(next.candidate, { seen: rollout, plan })[next.step];
   return step?.kind === 'shadow' ? step.share : undefined;
 }

@@ -69,6 +69,7 @@ describe('what sidecars are asked to do', () => {
     ['replays for quality alone where probes are off', analyzing, { quality }, { probes: { mode: 'Off' } }, { agreement: 'Cosine:0.99' }, { sample: 0.05 }],
     ['in a shadow step its share of stable\'s requests, and their times', shadowing, {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
     ['in a shadow step also the answers, where quality is judged', shadowing, { quality }, { steps: shadowSteps }, { agreement: 'Cosine:0.99', pairs: 'Shadow' }, { sample: 0.2 }],
+    ['the same while an undecided shadow step is paused, which more pairs may yet decide', { ...shadowing, phase: 'Paused', why: 'Undecided' }, {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
     ['nothing for a shadow step that is over', { ...analyzing, step: 1 }, {}, { steps: shadowSteps }, {}, undefined],
   ];
   for (const [name, next, gates, told, candidate, stable] of ofPairs) {
