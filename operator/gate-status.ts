@@ -9,10 +9,11 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { plural } from '../api/text.ts';
+import { increaseOf, pairedWords } from './analysis/paired-words.ts';
 import type { OwnLatency } from './analysis/own-latency.ts';
 import type { Shown } from './gates/gatekeeper.ts';
 import type { ShownResult } from './gates/reading.ts';
-import { forecast, pairedWords, written } from './gates/sentences.ts';
+import { forecast, written } from './gates/sentences.ts';
 import type { RolloutState } from './rollout/state.ts';
 
 type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
@@ -60,7 +61,7 @@ export function gateStatus(result: ShownResult): GateStatus {
 function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
   if (paired === undefined) return undefined;
   const { verdict, counts: { Probe: probes, Replay: replays, Shadow: shadowed }, estimate, lower, upper } = paired;
-  const increase = (value: number | null): string | undefined => (value === null ? undefined : written({ unit: 'ratio', stableRequests: 0 }, value));
+  const increase = (value: number | null): string | undefined => (value === null ? undefined : increaseOf(value));
   return { verdict, ...present({ probes, replays, shadowed, estimate: increase(estimate), lower: increase(lower), upper: increase(upper), message: pairedWords(gate, paired) }) };
 }
 

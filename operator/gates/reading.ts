@@ -10,10 +10,11 @@ import type { Evidence } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
 import { isLimit, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
+import { pairsOf } from '../analysis/paired-words.ts';
 import type { Cell, Pair } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
 import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
-import { failure, openQuestion, pairsOf, progress } from './sentences.ts';
+import { failure, openQuestion, progress } from './sentences.ts';
 
 export type Asked = {
   readonly window: Block;

@@ -4,11 +4,11 @@
  * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
  * Pure.
  */
-import { pairSources, type PairSource } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
+import { pairedWords } from '../analysis/paired-words.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
-import type { GateResult, PairedResult } from '../analysis/verdict.ts';
+import type { GateResult } from '../analysis/verdict.ts';
 
 /** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
@@ -57,26 +57,6 @@ function subjectOf(gate: TrafficGate): string {
 
 function isRelative({ kind }: TrafficGate): boolean {
   return kind === 'latency-increase' || kind === 'errors-increase';
-}
-
-const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' } as const satisfies Record<PairSource, string>;
-
-/** "310 paired probes and 40 paired replays" */
-export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
-  const parts = pairSources.flatMap((source) => (counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)]));
-  return parts.length === 0 ? 'no pairs' : parts.join(' and ');
-}
-
-/** "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an estimate. */
-export function pairedWords(gate: string, paired: PairedResult): string {
-  const { verdict, estimate, lower, upper } = paired;
-  const increase = (value: number): string => written({ unit: 'ratio', stableRequests: 0 }, value);
-  const by = `by ${pairsOf(paired)} (no live traffic needed)`;
-  if (verdict === 'Pass' && upper !== null) return `${gate} passes: at most ${increase(upper)} ${by}`;
-  if (verdict === 'Fail' && lower !== null) return `${gate} fails: at least ${increase(lower)} ${by}`;
-  if (estimate === null) return `${pairsOf(paired)}: too few`;
-  const bounds = `${lower === null ? 'unknown' : increase(lower)} to ${upper === null ? 'unknown' : increase(upper)}`;
-  return `${gate} undecided ${by.replace(' (no live traffic needed)', '')}: ${increase(estimate)} (${bounds})`;
 }
 
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */

@@ -65,6 +65,8 @@ describe('replay', () => {
       const { paired } = verdicts.at(-1) ?? assert.fail();
       assert.ok((paired?.pairs ?? 0) > 100, JSON.stringify(paired));
       assert.deepEqual([outcome.candidateRequests, Object.keys(paired?.counts ?? {})], [0, ['Probe']]);
+      const table = await run([file('pairs.jsonl', pairTrace(30, factor)), '--model', file('shadow.yaml', inShadow)]);
+      assert.match(table.text, code === 0 ? /p95 passes: at most \+[0-9]+% by [0-9,]+ paired probes \(no live traffic needed\)/ : /^Fail at .*: p95 fails: at least \+[0-9]+% by/m);
     });
   }
 

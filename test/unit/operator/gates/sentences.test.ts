@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
+import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
 import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
 import { gateStatus } from '../../../../operator/gate-status.ts';
-import { failure, openQuestion, pairedWords, progress, written } from '../../../../operator/gates/sentences.ts';
+import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
 
 const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };
 const evidence = { minutes: 3, noise: 0.1, candidatePods: 1, stablePods: 3, windowsRemoved: 0 };
