@@ -4,9 +4,10 @@ import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { addCount, emptyHistogram, sumOf } from '../../../../operator/analysis/log-histogram.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
-import { judgePaired, type PairedQuestion } from '../../../../operator/analysis/paired.ts';
+import { combined, judgePaired, type PairedQuestion } from '../../../../operator/analysis/paired.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
+import type { PairedResult } from '../../../../operator/analysis/verdict.ts';
 
 type Draw = (at: { readonly block: number; readonly random: Random }) => number;
 
@@ -84,4 +85,20 @@ describe('judgePaired', () => {
     const [one, other] = [judgePaired(questionOf(series)), judgePaired(questionOf(mirrored))];
     assert.ok(Math.abs(Math.log1p(one.estimate ?? 0) + Math.log1p(other.estimate ?? 0)) < 0.021);
   });
+});
+
+describe('live requests and pairs together', () => {
+  type Live = { readonly verdict: 'Pass' | 'Fail' | 'Undecided'; readonly reason?: 'Uncertain' | 'LoadUnequal'; readonly early?: 'Shown' | 'Blind' };
+  const pairs = (verdict: PairedResult['verdict'], early?: 'Shown' | 'Blind'): PairedResult => ({ verdict, ...(early === undefined ? {} : { early }), pairs: 300, counts: { Probe: 300 }, estimate: 0, lower: null, upper: null });
+  const open: Live = { verdict: 'Undecided', reason: 'Uncertain' };
+  const together: readonly (readonly [string, Live, PairedResult, Live])[] = [
+    ['fail where either fails', { verdict: 'Pass' }, pairs('Fail'), { verdict: 'Fail' }],
+    ['fail where live requests do, whatever pairs say', { verdict: 'Fail' }, pairs('Pass'), { verdict: 'Fail' }],
+    ['pass by pairs what live requests leave open', open, pairs('Pass'), { verdict: 'Pass' }],
+    ['pass by pairs what unequal load keeps from being compared', { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' }, pairs('Pass', 'Shown'), { verdict: 'Pass', early: 'Shown' }],
+    ['are open with the live reason where neither decides', { ...open, early: 'Blind' }, pairs('Undecided', 'Blind'), { ...open, early: 'Blind' }],
+    ['show the early promise where either does', open, pairs('Undecided', 'Shown'), { ...open, early: 'Shown' }],
+    ['are not blind where pairs could have failed it', { ...open, early: 'Blind' }, pairs('Undecided'), open],
+  ];
+  for (const [name, live, paired, want] of together) it(name, () => assert.deepEqual(combined(live, paired), want));
 });
