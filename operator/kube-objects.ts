@@ -23,6 +23,8 @@ export type ContainerStatus = {
 type PodCondition = { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string };
 
 export type Pod = KubeObject & {
+  /** Absent until it is scheduled. */
+  readonly spec?: { readonly nodeName?: string };
   readonly status?: {
     readonly phase?: string;
     readonly reason?: string;

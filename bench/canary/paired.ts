@@ -9,6 +9,7 @@
 import { parseArgs } from 'node:util';
 import { ratioBucketOf } from '../../api/report.ts';
 import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
+import { tuning } from '../../operator/analysis/constants.ts';
 import { noHistory } from '../../operator/analysis/noise.ts';
 import { judgePaired } from '../../operator/analysis/paired.ts';
 import { ratioScale } from '../../operator/analysis/paired-series.ts';
@@ -55,7 +56,7 @@ export function* lookEachMinute(world: PairedWorld, random: Random, judged: { re
     const series = { blocks: [...blocks], total, pods: [total] };
     yield judgePaired({
       paired: { series, counts: { Probe: total.total } }, quantile: 0.95, early: 0.5, ...judged, passAlpha: judged.alpha,
-      known: blocks.length, history: noHistory, podMargin: { Fail: 0, Pass: 0 }, isTooEarlyToFail: blocks.length < 9,
+      known: blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: blocks.length < 9,
     });
   }
 }

@@ -36,13 +36,52 @@ export const tuning = {
   warmingDeviations: 2.5,
   /** Blocks without such a trend after which a warm-up counts as over. */
   settledBlocks: 6,
+  /** Age of a window until which a trend that is not seen may go on, and by how many standard errors of its slope; five minutes. */
+  warmBlocks: 18,
+  unseenTrendDeviations: 2,
+  /** How far ahead a trend that was found is thought to go on, less so many standard errors; three minutes. */
+  warmAheadBlocks: 9,
+  seenTrendDeviations: 1,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
   /** Below this many requests of either revision nothing is said. */
   hardMinRequests: 20,
-  /** Blocks that a step has to see before it may end with NoFail. */
+  /** Blocks that a step has to see before it may end at all, and requests of each revision where nothing else is asked. */
   minBlocks: 3,
+  fewestRequests: 3,
+  /** A NoFail step waits for its promise only where the candidate gets so many requests in so many blocks (ten minutes). */
+  promiseRequests: 250,
+  promiseBlocks: 30,
+  /** Weight of the prior for rates near 0, Beta(½, 50), beside Jeffreys' Beta(½, ½) (rate-evidence.ts). */
+  smallRateWeight: 0.9,
+  smallRatePrior: 50,
+  /** Standard deviation of ln(latency) that two pods of one revision differ by for good, assumed until pods show it, and its weight in pods. */
+  assumedPodSpread: 0.085,
+  assumedPodFreedom: 4,
+  /** Standard normal deviates of the margin for lasting differences where one pod stands for a revision: 2 % and 1 %. */
+  podDeviations: { Fail: 2.05, Pass: 2.33 },
+  /** Lags over which noise that lasts is added up, in minutes (noise.ts, learnHistory). */
+  lastingLags: 5,
+  /** What five lags and a line fitted to half an hour leave of such noise is too little by about so much. */
+  lastingBias: 2,
 } as const;
+
+/**
+ * What a rollout trades, by `gates.confidence`. Blocks are of 20 s.
+ *
+ * failAlpha: chance of any wrong Fail in a whole rollout, where `gates.alpha` says nothing. passAlpha: chance that a gate
+ * passes though its quantity is beyond what the Pass says. noFailBlocks: a NoFail step lasts so long at least.
+ * failBlocks: no latency Fail before. earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise).
+ * stages: shares of the step's time from which on a Pass may show less (plan.ts, Promise).
+ */
+export const confidences = {
+  Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
+  Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
+  Quick: { failAlpha: 0.2, passAlpha: 0.2, noFailBlocks: 6, failBlocks: 6, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30] },
+} as const;
+
+/** What a NoFail step shows where it can before it ends: nothing worse than this. */
+export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 
 /** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */
 export function groupRequests(p: number): number {

@@ -27,3 +27,9 @@ export function forecastRequests(now: number, decidedAt: (growth: number) => boo
   }
   return Math.ceil((enough - 1) * now);
 }
+
+/** What the estimate's own error makes of a forecast: a bound that no number of requests reaches is open. */
+export function rangeOf(ends: readonly (number | null)[]): readonly [low: number | null, high: number | null] {
+  const known = ends.filter((end) => end !== null);
+  return known.length === 0 ? [null, null] : [Math.min(...known), known.length < ends.length ? null : Math.max(...known)];
+}

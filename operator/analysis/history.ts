@@ -7,7 +7,8 @@
  * Pure.
  */
 import { addInto, emptyHistogram, type LogHistogram } from './log-histogram.ts';
-import { learnHistory, type NoiseHistory } from './noise.ts';
+import { learnHistory } from './noise-history.ts';
+import type { NoiseHistory } from './noise.ts';
 import type { Cell } from './series.ts';
 
 /** Blocks before the window that noise is learnt from: 30 minutes. */

@@ -7,42 +7,54 @@
  *         reports that are late, repeated or in another order give the same verdict.
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
-import { tuning } from './constants.ts';
+import { confidences, earlyPromise, tuning } from './constants.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
 import { combined, judgePaired } from './paired.ts';
 import type { PairedSeries } from './paired-series.ts';
-import type { Plan, TrafficGate } from './plan.ts';
+import { toShow, type Confidence, type Plan, type Span, type TrafficGate } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
-import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Pair, type Window } from './series.ts';
+import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Nodes, type Pair, type Window } from './series.ts';
 import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type Evidence = {
   readonly window: Window;
   /** Noise of stable before the window, by quantile (noise.ts, learnHistory); absent: none is known. */
   readonly history?: (quantile: number) => NoiseHistory;
-  /** Pods of the two revisions carry about the same load each. Where not, their latencies are not compared. */
+  /**
+   * Pods of the two revisions carry about the same load each. Where not, the requests of each pod in the window say whose
+   * carry more: a slower answer under less load is the revision's, and so is a faster one under more.
+   */
   readonly loadIsEqual: boolean;
+  /** Where the pods run; Unlike where nothing is said. */
+  readonly nodes?: Nodes;
+  /** Blocks that the step may last: how long a Pass waits for its own limit depends on it. 30 minutes where nothing is said. */
+  readonly maxBlocks?: number;
   /** The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts, limitsOf). */
   readonly alone?: boolean;
-  /** The same requests, asked of both revisions; absent: nobody asks for that, and the live gates have all of α. */
+  /** The same requests, asked of both revisions; absent: nobody asked for that, and live requests have all of α. */
   readonly paired?: PairedSeries;
 };
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
 type Facts = {
-  readonly alpha: number;
+  readonly plan: Plan;
+  readonly span: Span;
   readonly extent: Extent;
   readonly cells: Pair<readonly Cell[]>;
   readonly pods: Pair<readonly Cell[]>;
   readonly firstBlock: number;
   readonly history: (quantile: number) => NoiseHistory;
-  readonly loadIsEqual: boolean;
+  readonly load: Load;
+  readonly nodes: Nodes;
   readonly paired: PairedSeries | undefined;
 };
+
+/** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
+type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
 type Judgement = LatencyJudgement | RateJudgement;
 
@@ -52,10 +64,11 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
     const paired = pairedOf(gate, facts);
-    const decided = withPairs(decisionOf(gate, facts, judgement), paired);
+    const decided = together(decisionOf(gate, facts, judgement), paired);
     const numbers = judgement.numbers();
-    // No number of requests makes up for unequal load.
-    const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : decided.verdict === 'Undecided' ? numbers.requestsStillNeeded : 0;
+    // No number of requests makes up for unequal load, and none is needed of a gate that pairs decide.
+    const open = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
+    const requestsStillNeeded = decided.verdict === 'Undecided' ? open : 0;
     return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded, ...(paired === undefined ? {} : { paired }) };
   });
 }
@@ -63,45 +76,87 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => withPairs(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+  return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
-function withPairs(live: Decided, paired: PairedResult | undefined): Decided {
+function together(live: Decided, paired: PairedResult | undefined): Decided {
   return paired === undefined ? live : combined(live, paired);
 }
 
 /**
  * Whether a step may end.
  *
- * Any Fail fails it at once. NoFail is done when both revisions have minRequests and three whole blocks have passed;
- * Pass when besides every gate passes.
+ * Any Fail fails it at once. NoFail is done when it has lasted long enough to see a slow candidate (constants.ts,
+ * confidences), every gate could have failed, and nothing worse than the early promise is shown, or cannot be in time.
+ * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote give way
+ * where the traffic is too low for them.
  */
-export function stepVerdict(plan: Plan, { window, alone = false }: Pick<Evidence, 'window' | 'alone'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
+export function stepVerdict(plan: Plan, { window, alone = false, maxBlocks = usualBlocks }: Pick<Evidence, 'window' | 'alone' | 'maxBlocks'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
   const cells = cellsInside(window);
   const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
   // The last block is still being counted.
-  if (requests < plan.minRequests || extentOf(window).known - 1 < tuning.minBlocks) return 'Waiting';
-  return require === 'NoFail' || gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
+  const span = { known: extentOf(window).known - 1, maxBlocks };
+  if (span.known < tuning.minBlocks) return 'Waiting';
+  if (require === 'Pass') return requests >= requestsFor(plan, span) && gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
+  return isEarlyStepDone(plan, { ...span, requests, alone }, gates) ? 'Done' : 'Waiting';
 }
 
-function factsOf(plan: Plan, { window, history, loadIsEqual, paired }: Evidence): Facts {
+/** 30 minutes. */
+const usualBlocks = 90;
+
+/** Once a Pass may show least, few requests will do where the spec does not ask for more. */
+function requestsFor(plan: Plan, span: Span): number {
+  const { stages: [, second], relaxes } = timingOf(plan);
+  return plan.isMinRequestsWritten === false && relaxes && span.known >= second * span.maxBlocks ? Math.min(plan.minRequests, tuning.hardMinRequests) : plan.minRequests;
+}
+
+function isEarlyStepDone(plan: Plan, { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean }, gates: readonly Decided[]): boolean {
+  // A step that may last less than that must be able to end.
+  const within = (blocks: number): number => Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
+  const { noFailBlocks, failBlocks, earlyBlocks } = timingOf(plan);
+  if (known < within(alone ? failBlocks + tuning.minBlocks : noFailBlocks) || gates.some(({ early }) => early === 'Blind')) return false;
+  // At this rate neither the requests nor the promise will come in time.
+  const isTooSlow = (requests * within(tuning.promiseBlocks)) / known < tuning.promiseRequests;
+  const isOver = known >= within(earlyBlocks) || isTooSlow;
+  const givesWay = plan.isMinRequestsWritten === false && isOver;
+  if (requests < (givesWay ? Math.min(tuning.fewestRequests, plan.minRequests) : plan.minRequests)) return false;
+  return isOver || gates.every(({ early, verdict }) => early === 'Shown' || verdict === 'Pass');
+}
+
+function timingOf({ confidence = 'Standard' }: Plan): (typeof confidences)[Confidence] {
+  return confidences[confidence];
+}
+
+function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence): Facts {
   const cells = cellsInside(window);
-  return { alpha: plan.alphaPerGate, extent: extentOf(window), cells, pods: window.pods ?? cells, firstBlock: window.firstBlock, history: history ?? (() => noHistory), loadIsEqual, paired };
+  const pods = window.pods ?? cells;
+  const extent = extentOf(window);
+  const span = { known: extent.known - 1, maxBlocks };
+  return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes, paired };
 }
 
-function decisionOf(gate: TrafficGate, { loadIsEqual }: Facts, judgement: Judgement): Decided {
-  if (gate.kind === 'latency-increase' && !loadIsEqual) return { verdict: 'Undecided', reason: 'LoadUnequal' };
-  return judgement.decide();
+/** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
+export const equalLoadLn = 0.3;
+
+/** By the requests that a pod of each revision had in the window. */
+function loadOf(pods: Pair<readonly Cell[]>): Load {
+  const [own, other] = [pods.candidate, pods.stable].map((cells) => total(cells, requestsOf) / Math.max(1, podsOf(cells)));
+  if (own === undefined || other === undefined || own === 0 || other === 0) return 'Unknown';
+  const ratio = Math.log(own / other);
+  return Math.abs(ratio) <= equalLoadLn ? 'Unknown' : ratio < 0 ? 'Less' : 'More';
 }
 
-/** Live requests and pairs get half each of what a gate may spend, from the first pair of the window on. */
-function pairedOf(gate: TrafficGate, { paired, alpha, extent, history }: Facts): PairedResult | undefined {
-  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
-  const { quantile, tolerance: limit } = gate;
-  return judgePaired({
-    paired, quantile, limit, toShow: limit, early: 0.5, alpha: alpha / 2, passAlpha: alpha / 2, known: extent.known, history: history(0.5), podMargin: { Fail: 0, Pass: 0 }, isTooEarlyToFail: extent.known < 10,
-  });
+/**
+ * A server's latency grows with its load. A candidate with less of it may still Fail, but not Pass; one with more may
+ * Pass, but not Fail.
+ */
+function decisionOf(gate: TrafficGate, { load }: Facts, judgement: Judgement): Decided {
+  if (gate.kind !== 'latency-increase' || load === 'Equal') return judgement.decide();
+  if (load === 'Unknown') return { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
+  const decided = judgement.decide();
+  if (load === 'Less') return decided.verdict === 'Fail' ? decided : { ...decided, verdict: 'Undecided', reason: 'LoadUnequal' };
+  return decided.verdict === 'Pass' ? decided : { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
 }
 
 const requestsOf: Measure = (cell) => cell.requests;
@@ -116,36 +171,77 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
     case 'latency-limit':
       return new LatencyJudgement(latencyQuestion(gate, facts));
     case 'errors-increase':
-      return new RateJudgement(rateQuestion(facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }));
+      return new RateJudgement(rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }));
     case 'errors-limit':
-      return new RateJudgement(rateQuestion(facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }));
+      return new RateJudgement(rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }));
     case 'disagreement-limit':
-      return new RateJudgement(rateQuestion(facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
+      return new RateJudgement(rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
   }
+}
+
+/**
+ * What a gate may spend, and what it has to show by now. From the window's first pair on, live requests and pairs have
+ * half each of what a gate against stable's latency may spend.
+ */
+function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
+  const { failBlocks, passAlpha: whole } = timingOf(plan);
+  const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
+  const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
+  const passAlpha = share * whole;
+  const atMost = 'atMost' in gate ? gate.atMost : undefined;
+  const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
+  return { alpha, passAlpha, shown, isTooEarlyToFail: span.known < Math.min(failBlocks, span.maxBlocks / 3) };
 }
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
 function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' }, facts: Facts): LatencyQuestion {
-  const { cells, pods, extent, firstBlock, alpha, history } = facts;
+  const { cells, pods, extent, firstBlock, history, nodes } = facts;
+  const { shown, ...asked } = askedOf(gate, facts);
   const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
-  const isHalved = gate.kind === 'latency-increase' && facts.paired !== undefined;
-  const common = { quantile: gate.quantile, alpha: isHalved ? alpha / 2 : alpha, known: extent.known, history: history(gate.quantile) };
-  if (gate.kind === 'latency-limit') return { ...common, candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
+  const common = { ...asked, quantile: gate.quantile, known: extent.known, history: history(gate.quantile), nodes };
+  if (gate.kind === 'latency-limit') return { ...common, podDeviations: podDeviationsOf(undefined), ...shown(gate.maxMs, Infinity), candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
   const weights = classWeights(cells, answeredOf);
   const candidate = latencySeries(both('candidate'), span, weights.candidate);
-  return { ...common, candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
+  return { ...common, podDeviations: podDeviationsOf(gate.atMost), ...shown(gate.tolerance, earlyOf(gate)), candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
 }
 
-function rateQuestion(facts: Facts, what: { readonly events: Measure; readonly trials: Measure }, limit: { readonly increase: number } | { readonly max: number }): RateQuestion {
-  const { cells, extent, firstBlock, alpha } = facts;
+/** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
+function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
+  const { paired, pods, extent, history, nodes } = facts;
+  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
+  const { shown, ...asked } = askedOf(gate, facts);
+  const { quantile, tolerance: limit, atMost } = gate;
+  return judgePaired({
+    ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
+  });
+}
+
+/** Half as much again at p95, and more where more is allowed. */
+function earlyOf({ atMost }: TrafficGate & { kind: 'latency-increase' }): number {
+  return atMost === Infinity ? Infinity : earlyPromise.latency;
+}
+
+/**
+ * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; one that may not is about
+ * these pods: with a pod each it could never be given.
+ */
+function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
+  return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };
+}
+
+type Limit = { readonly increase: number } | { readonly max: number };
+
+function rateQuestion(gate: TrafficGate, facts: Facts, what: { readonly events: Measure; readonly trials: Measure }, limit: Limit): RateQuestion {
+  const { cells, extent, firstBlock } = facts;
+  const { shown, alpha, passAlpha } = askedOf(gate, facts);
   const span = { firstBlock, positions: extent.positions };
-  const common = { alpha, known: extent.known, pods: { candidate: podsOf(facts.pods.candidate), stable: podsOf(facts.pods.stable) } };
-  if ('max' in limit) return { ...common, candidate: countSeries(cells.candidate, span, what), against: limit };
+  const common = { alpha, passAlpha, known: extent.known, pods: { candidate: podsOf(facts.pods.candidate), stable: podsOf(facts.pods.stable) } };
+  if ('max' in limit) return { ...common, ...shown(limit.max, 1), candidate: countSeries(cells.candidate, span, what), against: limit };
   const weights = classWeights(cells, what.trials);
   const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });
-  return { ...common, candidate, against: { stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }), increase: limit.increase } };
+  return { ...common, ...shown(limit.increase, earlyPromise.errors), candidate, against: { stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }), increase: limit.increase } };
 }
 
 function podsOf(cells: readonly Cell[]): number {

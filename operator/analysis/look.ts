@@ -5,11 +5,12 @@
  *        minutes in which the other is not known. Live rollouts and `kubectl-onnx replay` both look through here.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
 import type { NoiseHistory } from './noise.ts';
 import type { PairedSeries } from './paired-series.ts';
 import type { Plan } from './plan.ts';
-import type { Cell, Pair } from './series.ts';
+import type { Cell, Nodes, Pair } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
 /** What is known of both revisions since their weights were set. */
@@ -23,8 +24,11 @@ export type Known = {
   readonly lostBlocks?: readonly number[];
   readonly history?: (quantile: number) => NoiseHistory;
   readonly loadIsEqual: boolean;
+  readonly nodes?: Nodes;
+  /** Blocks that the step may last. */
+  readonly maxBlocks?: number;
   readonly alone?: boolean;
-  /** The same requests, asked of both; absent: nobody asks for that. */
+  /** The same requests, asked of both; absent: nobody asked for that. */
   readonly paired?: PairedSeries;
 };
 
@@ -36,13 +40,11 @@ export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<K
 }
 
 export function evidenceOf(known: Known): Evidence {
-  const { cells, pods, firstBlock, lostBlocks, history, loadIsEqual, alone, paired } = known;
+  const { cells, pods, firstBlock, lostBlocks, loadIsEqual } = known;
   return {
     window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
     loadIsEqual,
-    ...(history === undefined ? {} : { history }),
-    ...(alone === undefined ? {} : { alone }),
-    ...(paired === undefined ? {} : { paired }),
+    ...present({ history: known.history, alone: known.alone, nodes: known.nodes, maxBlocks: known.maxBlocks, paired: known.paired }),
   };
 }
 

@@ -1,8 +1,8 @@
 /**
  * How much the two revisions differ from minute to minute without any reason, and the margin that follows.
  *
- * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history; the number of
- *         minutes that the requests amount to; the time-uniform margin; the term for lasting differences of pods.
+ * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts); the
+ *         number of minutes that the requests amount to; the time-uniform margin.
  * Why:    requests of one minute share noise, so precision must not grow faster than the number of minutes.
  * Pure:   functions of the window's blocks.
  */
@@ -11,7 +11,13 @@ import { addInto, clear, emptyHistogram, lnQuantileOf, type LogHistogram } from 
 import type { LatencySeries } from './series.ts';
 
 /** Noise known beforehand: weight in minutes and sum of weighted variances of the log ratio. */
-export type NoiseHistory = { readonly minutes: number; readonly weightedVariance: number };
+export type NoiseHistory = {
+  readonly minutes: number;
+  readonly weightedVariance: number;
+  /** Lasting differences between pods of one revision: variance of ln(quantile), and the degrees of freedom it is known from. */
+  readonly pods?: PodSpread;
+};
+export type PodSpread = { readonly variance: number; readonly freedom: number };
 export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0 };
 
 export type MinuteNoise = {
@@ -117,43 +123,6 @@ function addStretch(into: LogHistogram, series: LatencySeries | undefined, { fro
   }
 }
 
-/**
- * Noise of stable's pods before the window: for each pod the differences of ln(quantile) from one minute to the
- * next (von Neumann's successive differences, Ann. Math. Stat. 12, 1941: drift drops out).
- *
- * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
- */
-export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {
-  const parts = pods.map((blocks) => learnPod(blocks, p));
-  return {
-    minutes: sum(parts, (part) => part.minutes),
-    weightedVariance: sum(parts, (part) => part.weightedVariance),
-  };
-}
-
-function learnPod(blocks: readonly LogHistogram[], p: number): NoiseHistory {
-  const scale = blocks[0]?.scale;
-  if (scale === undefined) return noHistory;
-  const assumed = 2 * tuning.assumedNoise ** 2;
-  const total = emptyHistogram(scale);
-  for (const block of blocks) addInto(total, block);
-  const perRequest = samplingVariance(total, p);
-  const steps: { readonly square: number; readonly inverse: number }[] = [];
-  let previous: { readonly value: number; readonly n: number } | undefined;
-  for (let at = 0; at + blocksPerGroup <= blocks.length; at += blocksPerGroup) {
-    const minute = emptyHistogram(scale);
-    for (const block of blocks.slice(at, at + blocksPerGroup)) addInto(minute, block);
-    const current = minute.total >= groupRequests(p) ? { value: lnQuantileOf(minute, 1 - p), n: minute.total } : undefined;
-    if (current !== undefined && previous !== undefined) steps.push({ square: (current.value - previous.value) ** 2, inverse: 1 / current.n + 1 / previous.n });
-    previous = current;
-  }
-  if (steps.length === 0) return noHistory;
-  const sampling = (perRequest * sum(steps, (step) => step.inverse)) / steps.length;
-  const minutes = ((2 * steps.length) / 3) * (assumed / (assumed + sampling)) ** 2;
-  const excess = Math.max(0, sum(steps, (step) => step.square) / steps.length - sampling);
-  return { minutes, weightedVariance: minutes * tuning.misalignment * excess };
-}
-
 /** Σ a_t² and its neighbours within one minute, with Bartlett's weights (Newey & West, Econometrica 55, 1987). */
 export function bartlett(a: readonly number[]): number {
   let result = 0;
@@ -191,35 +160,7 @@ export function minuteMargin(variance: number, minutes: number, bound: number): 
   return ((variance * (minutes + rho)) / minutes ** 2) * (Math.log((minutes + rho) / rho) + 2 * (bound + Math.LN2));
 }
 
-/**
- * The square of the margin for lasting differences between pods of one revision.
- *
- * One-way analysis of variance of the pods' ln(quantile); 0 while fewer than two degrees of freedom are there,
- * because one pod each cannot tell a slow node from a slow revision.
- */
-export function podMargin(compared: Compared, p: number, known: { readonly variance: number; readonly minutes: number; readonly bound: number }): number {
-  const sides = [compared.candidate, ...(compared.stable === undefined ? [] : [compared.stable])];
-  const perPod = known.variance / (sides.length * known.minutes);
-  let squares = 0;
-  let freedom = 0;
-  const expected: number[] = [];
-  for (const series of sides) {
-    const pods = series.pods.filter((pod) => pod.total >= groupRequests(p));
-    if (pods.length < 2) continue;
-    const values = pods.map((pod) => lnQuantileOf(pod, 1 - p));
-    const mean = sum(values, (value) => value) / values.length;
-    squares += sum(values, (value) => (value - mean) ** 2);
-    freedom += values.length - 1;
-    const own = samplingVariance(series.total, p);
-    expected.push(...pods.map((pod) => own / pod.total + perPod));
-  }
-  if (freedom < 2) return 0;
-  const excess = Math.max(0, squares / freedom - sum(expected, (value) => value) / expected.length);
-  const inverse = sum(sides, (series) => 1 / Math.max(1, series.pods.length));
-  return (freedom / (freedom + 1)) * excess * inverse * 2 * known.bound;
-}
-
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
+export function sum<T>(items: readonly T[], of: (item: T) => number): number {
   let total = 0;
   for (const item of items) total += of(item);
   return total;

@@ -19,10 +19,11 @@ import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type Lo
 import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, type NoiseHistory } from './noise.ts';
 import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
 import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
-import type { LatencySeries } from './series.ts';
+import { podMargin } from './pod-spread.ts';
+import type { LatencySeries, Nodes } from './series.ts';
 import { worstBlocks } from './stalls.ts';
-import type { Decided, PairedResult } from './verdict.ts';
-import { settledSince } from './warming.ts';
+import type { Decided, PairedResult, Said } from './verdict.ts';
+import { settlingOf } from './warming.ts';
 
 export type PairedQuestion = {
   readonly paired: PairedSeries;
@@ -39,8 +40,11 @@ export type PairedQuestion = {
   readonly known: number;
   /** Noise of stable's median before the window. */
   readonly history: NoiseHistory;
-  /** Margin for lasting differences between pods, squared, in ln (noise.ts, podMargin); 0 where there are pods enough or nodes are shared. */
-  readonly podMargin: { readonly Fail: number; readonly Pass: number };
+  /** Pods of stable that answered; the candidate's are the series'. */
+  readonly stablePods: number;
+  readonly nodes: Nodes;
+  /** As of the live gate (pod-spread.ts). */
+  readonly podDeviations: Readonly<Record<Said, number>>;
   readonly isTooEarlyToFail: boolean;
 };
 
@@ -72,18 +76,19 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 }
 
 /** All that does not change while stalls are left out. */
-type Frame = { readonly question: PairedQuestion; readonly series: LatencySeries; readonly variance: number; readonly knownMinutes: number; readonly minutes: number };
+type Frame = { readonly question: PairedQuestion; readonly series: LatencySeries; readonly variance: number; readonly knownMinutes: number; readonly minutes: number; readonly podMargin: Readonly<Record<Said, number>> };
 type View = { readonly total: LogHistogram; readonly minutes: number };
 
 export function judgePaired(question: PairedQuestion): PairedResult {
   const { series, counts } = question.paired;
   const pairs = series.total.total;
-  if (pairs < tuning.hardMinRequests) return { verdict: 'Undecided', reason: 'TooFewRequests', early: 'Blind', pairs, counts, estimate: null, lower: null, upper: null };
+  const isPromised = question.early === Infinity;
+  if (pairs < tuning.hardMinRequests) return { verdict: 'Undecided', reason: 'TooFewRequests', early: isPromised ? 'Shown' : 'Blind', pairs, counts, estimate: null, lower: null, upper: null };
   const frame = frameOf(question, series);
   const whole = { total: series.total, minutes: frame.minutes };
   const lower = lowerOf(frame, whole, { bound: Math.log(1 / question.alpha), variance: frame.variance });
   const upper = upperOf(frame, whole);
-  const early = upper <= Math.log1p(question.early) ? { early: 'Shown' as const } : question.isTooEarlyToFail ? { early: 'Blind' as const } : {};
+  const early = isPromised || upper <= Math.log1p(question.early) ? { early: 'Shown' as const } : question.isTooEarlyToFail ? { early: 'Blind' as const } : {};
   return { ...decide(frame, { lower, upper }), ...early, pairs, counts, estimate: Math.expm1(middleOf(whole)), lower: finite(lower), upper: finite(upper) };
 }
 
@@ -100,7 +105,17 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
   const { history } = question;
   const before = { minutes: twoRevisions.minutes + history.minutes, weightedVariance: twoRevisions.weightedVariance + history.weightedVariance };
   const { variance, minutes } = minuteNoise({ candidate: series }, 0.5, before);
-  return { question, series, variance, knownMinutes: minutes + history.minutes, minutes: effectiveMinutes(series.blocks.map(({ total }) => total)) };
+  const frame = { question, series, variance, knownMinutes: minutes + history.minutes, minutes: effectiveMinutes(series.blocks.map(({ total }) => total)) };
+  return { ...frame, podMargin: { Fail: podMarginOf(frame, 'Fail'), Pass: podMarginOf(frame, 'Pass') } };
+}
+
+/** As for live requests: of stable only the number of its pods is known here, for pairs do not say whose the other time was. */
+function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
+  const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;
+  const none = emptyHistogram(series.total.scale);
+  const stable = { blocks: [], total: none, pods: Array.from({ length: Math.max(1, stablePods) }, () => none) };
+  const bound = Math.log(1 / (said === 'Fail' ? alpha : passAlpha));
+  return podMargin({ candidate: series, stable }, 0.5, { variance, minutes, bound, deviations: podDeviations[said], nodes, history });
 }
 
 /** ln of the ratio that half of the pairs are above. */
@@ -114,9 +129,9 @@ function contrastAt(total: LogHistogram, quantile: number, bound: number): Contr
   return contrastWithLimit(quantile === 0.5 ? median : quantileTest(quantile), { tail: tailOf(total), n: total.total }, lnRatioOffset, bound);
 }
 
-function lowerOf({ question }: Frame, { total, minutes }: View, { bound, variance }: Precision): number {
+function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, variance }: Precision): number {
   const { difference, width } = contrastAt(total, 0.5, bound);
-  const margin = minuteMargin(variance, minutes, bound) + question.podMargin.Fail;
+  const margin = minuteMargin(variance, minutes, bound) + pods.Fail;
   return difference - Math.sqrt(width('lower') ** 2 + margin);
 }
 
@@ -125,9 +140,9 @@ function lowerOf({ question }: Frame, { total, minutes }: View, { bound, varianc
  * quantiles, which share theirs. Both have to be within the limit, so neither spends anything of the other's
  * (intersection-union test: Berger, Technometrics 24, 1982).
  */
-function upperOf({ question, variance }: Frame, { total, minutes }: View): number {
+function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);
-  const margin = minuteMargin(variance, minutes, bound) + question.podMargin.Pass;
+  const margin = minuteMargin(variance, minutes, bound) + pods.Pass;
   const middle = contrastAt(total, 0.5, bound);
   const q = Math.max(0.5, Math.min(question.quantile, outerQuantile));
   const outer = [q, 1 - q].map((quantile) => contrastAt(total, quantile, bound + Math.LN2));
@@ -139,9 +154,11 @@ function upperOf({ question, variance }: Frame, { total, minutes }: View): numbe
 /** A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm (latency.ts). */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
   const { series, question } = frame;
-  const from = settledSince(series.blocks, undefined, Math.ceil(tuning.earlyTailRequests / 0.5));
-  if (from === undefined) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const settling = settlingOf(series.blocks, undefined, Math.ceil(tuning.earlyTailRequests / 0.5));
+  if (settling === undefined) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const { from, stillToGain } = settling;
   const part = from === 0 ? frame : frameOf({ ...question, known: Math.max(1, question.known - from) }, partFrom(series, from));
+  if (part.series.total.total === 0 || middleOf(part.series) - stillToGain <= Math.log1p(question.limit)) return { verdict: 'Undecided', reason: 'Uncertain' };
   const precision = { bound: Math.log(1 / question.alpha) * tuning.stallEvidence, variance: doubtedVariance({ candidate: part.series }, 0.5, { variance: part.variance, minutes: part.knownMinutes }) };
   const isOver = (view: View): boolean => view.total.total >= tuning.hardMinRequests && lowerOf(part, view, precision) > Math.log1p(question.limit);
   if (isOver(withoutStalls(part, 'Fail'))) return { verdict: 'Fail' };

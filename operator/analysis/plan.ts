@@ -7,11 +7,13 @@
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import { parseDurationMs, parsePercent } from '../../api/units.ts';
+import { confidences } from './constants.ts';
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
 export type GatesSpec = {
-  readonly latency?: readonly { readonly name: string; readonly quantile: string; readonly maxIncrease?: string; readonly max?: string }[];
-  readonly errors?: { readonly maxIncrease?: string; readonly max?: string };
+  readonly latency?: readonly { readonly name: string; readonly quantile: string; readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string }[];
+  readonly errors?: { readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string };
+  readonly confidence?: Confidence;
   readonly quality?: { readonly min: string };
   readonly alpha?: string;
   readonly minRequests?: number;
@@ -24,10 +26,18 @@ export type StepSpec = {
   readonly pause?: object;
 };
 
+export type Confidence = keyof typeof confidences;
+
+/**
+ * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to this
+ * (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's alphaPerGate.
+ */
+type Relative = { readonly name: string; readonly atMost?: number; readonly alpha?: number };
+
 export type TrafficGate =
-  | { readonly kind: 'latency-increase'; readonly name: string; readonly quantile: number; readonly tolerance: number }
+  | ({ readonly kind: 'latency-increase'; readonly quantile: number; readonly tolerance: number } & Relative)
   | { readonly kind: 'latency-limit'; readonly name: string; readonly quantile: number; readonly maxMs: number }
-  | { readonly kind: 'errors-increase'; readonly name: string; readonly increase: number }
+  | ({ readonly kind: 'errors-increase'; readonly increase: number } & Relative)
   | { readonly kind: 'errors-limit'; readonly name: string; readonly max: number }
   | { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
 
@@ -35,6 +45,10 @@ export type Plan = {
   readonly gates: readonly TrafficGate[];
   /** For each gate in each analyze step: α / (gates × steps). */
   readonly alphaPerGate: number;
+  /** Standard where absent. */
+  readonly confidence?: Confidence;
+  /** Whether the spec itself gives minRequests: what nobody wrote gives way where traffic is too low for it. */
+  readonly isMinRequestsWritten?: boolean;
   /** Of each revision, before a step may end; holds back Pass, never Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
@@ -42,27 +56,65 @@ export type Plan = {
 
 /** What holds where the spec says nothing. */
 const defaults = {
-  alpha: 0.05,
   minRequests: 200,
-  latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }],
-  errors: { maxIncrease: '0.5%' },
+  confidence: 'Standard',
   steps: rolloutDefaults.steps,
-} as const satisfies GatesSpec | Record<string, unknown>;
+} as const;
+
+/**
+ * The gates of a rollout whose spec has none, with the share of α that each gets.
+ *
+ * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for it.
+ * α is not shared evenly: p95 finds most, and needs it most.
+ */
+const defaultGates = [
+  { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, share: 0.6 },
+  { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, share: 0.3 },
+  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 1, atMost: Infinity, share: 0.1 },
+] as const;
 
 /**
  * The plan of a rollout.
  *
- * Without latency gates p95 may rise by 15 %, without error gates the error rate by half a percent; agreement is
- * judged only when asked for, because it needs requests to be sampled. α is split evenly over gates and analyze
- * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests,
- * whatever the gates have to do with each other.
+ * Without latency gates p95 may rise by 15 % and p99 by 100 %, without error gates the error rate by one percent; agreement
+ * is judged only when asked for, because it needs requests to be sampled. α is split over gates and analyze steps
+ * (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever the
+ * gates have to do with each other.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
-  const traffic = [...(gates.latency ?? defaults.latency).map(latencyGate), ...errorGates(gates.errors ?? defaults.errors), ...qualityGates(gates.quality)];
+  const confidence = gates.confidence ?? defaults.confidence;
+  const alpha = gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
-  const alpha = gates.alpha === undefined ? defaults.alpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
-  return { gates: traffic, alphaPerGate: alpha / Math.max(1, traffic.length * analyzeSteps), minRequests: gates.minRequests ?? defaults.minRequests, analyzeSteps };
+  const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
+  const written = [...(gates.latency ?? []).map(latencyGate), ...errorGates(gates.errors ?? {}), ...qualityGates(gates.quality)];
+  const traffic: readonly Shared[] = [...parts, ...written].toSorted((a, b) => orderOf(a) - orderOf(b));
+  const isDefault = written.length === 0 && parts.length === defaultGates.length;
+  return {
+    gates: traffic.map((gate) => withoutShare(gate, isDefault ? alpha / analyzeSteps : undefined)),
+    alphaPerGate: alpha / Math.max(1, traffic.length * analyzeSteps),
+    minRequests: gates.minRequests ?? defaults.minRequests,
+    analyzeSteps,
+    confidence,
+    isMinRequestsWritten: gates.minRequests !== undefined,
+  };
+}
+
+type Shared = TrafficGate & { readonly share?: number };
+
+/** Latency, errors, what was chosen for everybody, quality: the order in which they are shown. */
+function orderOf({ kind, share }: Shared): number {
+  const order = { 'latency-increase': 0, 'latency-limit': 0, 'errors-increase': 1, 'errors-limit': 2, 'disagreement-limit': 4 }[kind];
+  return kind === 'latency-increase' && share !== undefined && share < 0.5 ? 3 : order;
+}
+
+function defaultsFor(part: 'latency' | 'errors', gates: GatesSpec): readonly Shared[] {
+  return gates[part] === undefined ? defaultGates.filter(({ kind }) => kind === `${part}-increase`) : [];
+}
+
+/** @param alpha of one step for all gates by their shares; absent: each gets the same */
+function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): TrafficGate {
+  return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
 
 /** The plan without what is compared with stable. */
@@ -85,19 +137,48 @@ function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: num
   const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);
   const { name } = gate;
   if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
-  if (gate.max === undefined) return { kind: 'latency-increase', name, quantile, tolerance: percent(gate.maxIncrease ?? '', `${at}.maxIncrease`) };
+  if (gate.max === undefined) {
+    const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);
+    return { kind: 'latency-increase', name, quantile, tolerance, ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`) };
+  }
+  if (gate.minDetectable !== undefined) throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
   const maxMs = parseDurationMs(gate.max);
   if (maxMs === undefined || maxMs <= 0) throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
   return { kind: 'latency-limit', name, quantile, maxMs };
 }
 
-function errorGates({ maxIncrease, max }: NonNullable<GatesSpec['errors']>): TrafficGate[] {
+function errorGates({ maxIncrease, max, minDetectable }: NonNullable<GatesSpec['errors']>): TrafficGate[] {
   const at = 'spec.rollout.gates.errors';
+  if (minDetectable !== undefined && maxIncrease === undefined) throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: it says what a Pass has to show at least where traffic is low');
+  const increase = maxIncrease === undefined ? 0 : percent(maxIncrease, `${at}.maxIncrease`);
   return [
-    ...(maxIncrease === undefined ? [] : [{ kind: 'errors-increase', name: 'errors', increase: percent(maxIncrease, `${at}.maxIncrease`) } as const]),
+    ...(maxIncrease === undefined ? [] : [{ kind: 'errors-increase', name: 'errors', increase, ...detectable(minDetectable, increase, `${at}.minDetectable`) } as const]),
     ...(max === undefined ? [] : [{ kind: 'errors-limit', name: 'errors-max', max: percent(max, `${at}.max`) } as const]),
   ];
 }
+
+function detectable(text: string | undefined, limit: number, at: string): { readonly atMost?: number } {
+  if (text === undefined) return {};
+  const atMost = percent(text, at);
+  if (atMost < limit) throw wrong(at, `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so is larger`);
+  return { atMost };
+}
+
+/**
+ * What a Pass has to show after so many blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
+ * stage on the geometric mean of that and `atMost`; from the second stage on `atMost`.
+ *
+ * The bounds hold at all times at once, so that what is shown may be chosen by how long one has waited: "nothing worse than
+ * X" is as true as if X had been chosen before.
+ * @returns in the unit of the limit; Infinity where a Pass need show nothing
+ */
+export function toShow(limit: number, atMost: number | undefined, { confidence = 'Standard' }: Plan, { known, maxBlocks }: Span): number {
+  const { relaxes, stages: [first, second] } = confidences[confidence];
+  if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
+  return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
+}
+
+export type Span = { /** Whole blocks that are known. */ readonly known: number; /** That the step may last. */ readonly maxBlocks: number };
 
 function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
   if (quality === undefined) return [];

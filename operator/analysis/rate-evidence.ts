@@ -1,7 +1,7 @@
 /**
  * Evidence against "the rate is q", tempered for events that come in bursts, for one revision and for two.
  *
- * Source: beta-binomial mixture with Jeffreys' prior: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts
+ * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts
  *         are divided by a design effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
  * Why:    tempering keeps the guarantee for independent requests. For fixed counts and q the function z → R is the
  *         log of a mean of exponentials in z, hence convex, and 0 at z = 0; so R(z) <= z R(1), and a z in (0, 1],
@@ -56,21 +56,27 @@ export function clustering(candidate: Dispersion, stable?: Dispersion): number {
 /** Events of trials, and how clustered they are. */
 export type RateSample = { readonly x: number; readonly n: number; /** clustering × requests in a minute */ readonly cluster: number };
 
-const half = 0.5;
-const priorLog = logBeta(half, half);
+/** Mixed priors: most of the weight near 0, where error rates are; the rest as it is for any rate. */
+const priors = [
+  { above: 0.5, below: tuning.smallRatePrior, lnWeight: Math.log(tuning.smallRateWeight) },
+  { above: 0.5, below: 0.5, lnWeight: Math.log(1 - tuning.smallRateWeight) },
+].map((prior) => ({ ...prior, constant: prior.lnWeight - logBeta(prior.above, prior.below) }));
 const tiny = 1e-9;
 
 /**
- * R(q) = ln B(z x + ½, z (n - x) + ½) - ln B(½, ½) - z x ln q - z (n - x) ln(1 - q), with the design effect
- * 1/z = 1 + k² M min(1, q / (1 - q)).
+ * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design effect
+ * 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
  *
+ * A mixture of martingales of mean 1 is one, whatever the prior; where errors are rare the first needs half the requests.
  * @param q 0..1 exclusive
  */
 export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
   const z = 1 / (1 + cluster * Math.min(1, q / (1 - q)));
   const events = z * x;
   const rest = z * (n - x);
-  return logBeta(events + half, rest + half) - priorLog - events * Math.log(q) - rest * Math.log1p(-q);
+  const [small = 0, any = 0] = priors.map(({ above, below, constant }) => logBeta(events + above, rest + below) + constant);
+  const most = Math.max(small, any);
+  return most + Math.log1p(Math.exp(Math.min(small, any) - most)) - events * Math.log(q) - rest * Math.log1p(-q);
 }
 
 /** The rates below and above the observed one at which evidence reaches the bound; 0 and 1 where it never does. */

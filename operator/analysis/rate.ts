@@ -7,28 +7,34 @@
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
-import { forecastRequests } from './forecast.ts';
+import { forecastRequests, rangeOf } from './forecast.ts';
 import { bartlett } from './noise.ts';
 import { clustering, dispersionOf, increaseBounds, increaseEvidence, rateBounds, rateEvidence, total, type Dispersion, type RateSample } from './rate-evidence.ts';
 import type { Counts } from './series.ts';
 import { worstBlocks } from './stalls.ts';
-import type { Decided, GateNumbers } from './verdict.ts';
+import type { Decided, GateNumbers, Said } from './verdict.ts';
 
 export type RateQuestion = {
   readonly candidate: Counts;
   /** Stable's counts and the increase allowed over its rate (0.005 is half a percent of requests), or a limit of the rate itself. */
   readonly against: { readonly stable: Counts; readonly increase: number } | { readonly max: number };
+  /** What may be spent in this window on a wrong Fail, and on a wrong Pass. */
   readonly alpha: number;
+  readonly passAlpha: number;
+  /** What a Pass has to show: the limit, or more; Infinity where anything will do. */
+  readonly toShow: number;
+  /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
+  readonly early: number;
   /** Blocks of the window that are known. */
   readonly known: number;
   readonly pods: { readonly candidate: number; readonly stable: number };
 };
 
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
-type Frame = { readonly question: RateQuestion; readonly bound: number; readonly candidate: Side; readonly stable?: Side; readonly clustering: number };
+type Frame = { readonly question: RateQuestion; /** C = ln(1/α), for either verdict. */ readonly bounds: Readonly<Record<Said, number>>; readonly candidate: Side; readonly stable?: Side; readonly clustering: number };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
-type Settled = { readonly decided: Decided; /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: { readonly verdict: 'Pass' | 'Fail'; readonly cleaned: Cleaned } };
+type Settled = { readonly decided: Decided; /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
 
 /** One question with its answers, each worked out only when asked for. */
 export class RateJudgement {
@@ -40,14 +46,14 @@ export class RateJudgement {
     const candidate = sideOf(question.candidate);
     this.#frame = {
       question,
-      bound: Math.log(1 / question.alpha),
+      bounds: { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) },
       candidate,
       ...(stable === undefined ? {} : { stable }),
       clustering: clustering(candidate.dispersion, stable?.dispersion),
     };
   }
 
-  /** Fail: over the limit. Pass: within it. Otherwise undecided, with a reason. */
+  /** Fail: over the limit. Pass: within what has to be shown. Otherwise undecided, with a reason. */
   decide(): Decided {
     return this.#settle().decided;
   }
@@ -56,18 +62,20 @@ export class RateJudgement {
   numbers(): GateNumbers {
     const frame = this.#frame;
     const { question, candidate, stable } = frame;
-    const { against, pods } = question;
+    const { pods } = question;
     const shown = candidate.n > 0 && (stable === undefined || stable.n > 0);
-    const bounds = shown ? boundsOf(viewOf(frame), frame.bound) : { lower: null, upper: null };
+    const bounds = shown ? boundsOf(viewOf(frame), frame.bounds) : { lower: null, upper: null };
     return {
       candidateRequests: Math.round(candidate.n),
       ...(stable === undefined ? {} : { stableRequests: Math.round(stable.n) }),
       unit: 'share',
       estimate: shown ? candidate.x / candidate.n - (stable === undefined ? 0 : stable.x / stable.n) : null,
       ...bounds,
-      limit: 'max' in against ? against.max : against.increase,
-      requestsStillNeeded: this.#stillNeeded(),
-      alpha: question.alpha,
+      limit: limitOf(question),
+      toShow: question.toShow,
+      ...this.#stillNeeded(),
+      alpha: question.alpha + question.passAlpha,
+      passAlpha: question.passAlpha,
       evidence: {
         minutes: minutesOf(candidate),
         noise: Math.sqrt(frame.clustering),
@@ -86,17 +94,28 @@ export class RateJudgement {
   #bursts(): { readonly windowsRemoved: number; readonly boundWithoutStalls?: number } {
     const { checked } = this.#settle();
     if (checked === undefined || checked.cleaned.windows === 0 || checked.cleaned.requests === 0) return { windowsRemoved: checked?.cleaned.windows ?? 0 };
-    const bounds = boundsOf(checked.cleaned.view, this.#frame.bound);
+    const bounds = boundsOf(checked.cleaned.view, this.#frame.bounds);
     return { windowsRemoved: checked.cleaned.windows, boundWithoutStalls: checked.verdict === 'Fail' ? bounds.lower : bounds.upper };
   }
 
-  #stillNeeded(): number | null {
+  #stillNeeded(): Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'> {
     const { verdict, reason } = this.decide();
-    if (verdict !== 'Undecided') return 0;
-    const { candidate, stable } = this.#frame;
-    if (reason === 'OneWindow' || candidate.n === 0 || stable?.n === 0) return null;
-    return forecastRequests(candidate.n, (growth) => holds(this.#frame, viewOf(this.#frame, growth)) !== undefined);
+    if (verdict !== 'Undecided') return { requestsStillNeeded: 0 };
+    const frame = this.#frame;
+    const { candidate, stable } = frame;
+    if (reason === 'OneWindow' || candidate.n === 0 || stable?.n === 0) return { requestsStillNeeded: null };
+    const needed = (shift: number): number | null =>
+      forecastRequests(candidate.n, (growth) => {
+        const view = viewOf(frame, growth, shift);
+        return fails(frame, view) || passes(frame, view, frame.question.toShow);
+      });
+    const error = Math.sqrt((candidate.x + 0.5) * (1 + frame.clustering * (candidate.x / candidate.n) * candidate.dispersion.perMinute));
+    return { requestsStillNeeded: needed(0), neededRange: rangeOf([needed(-error), needed(error)]) };
   }
+}
+
+function limitOf({ against }: RateQuestion): number {
+  return 'max' in against ? against.max : against.increase;
 }
 
 function sideOf(counts: Counts): Side {
@@ -104,38 +123,72 @@ function sideOf(counts: Counts): Side {
 }
 
 function settle(frame: Frame): Settled {
+  const { question } = frame;
   const enough = frame.candidate.n >= tuning.hardMinRequests && (frame.stable === undefined || frame.stable.n >= tuning.hardMinRequests);
-  if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests' } };
-  const verdict = holds(frame, viewOf(frame));
-  if (verdict === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain' } };
-  const cleaned = cleanedView(frame, verdict);
-  const stands = cleaned.requests >= tuning.hardMinRequests && holds(frame, cleaned.view) === verdict;
-  return { decided: stands ? { verdict } : { verdict: 'Undecided', reason: 'OneWindow' }, checked: { verdict, cleaned } };
+  const early = question.early >= 1 || (enough && passes(frame, viewOf(frame), question.early)) ? { early: 'Shown' as const } : {};
+  if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests', ...early } };
+  const said = saidOf(frame);
+  if (said === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
+  const cleaned = cleanedView(frame, said);
+  const stands = cleaned.requests >= tuning.hardMinRequests && standsIn(frame, said, cleaned.view);
+  return { decided: { ...(stands ? { verdict: said } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early }, checked: { verdict: said, cleaned } };
 }
 
-/** @param growth the counts times so much, for a forecast */
-function viewOf(frame: Frame, growth = 1): View {
-  const sample = (side: Side): RateSample => ({ x: side.x * growth, n: side.n * growth, cluster: frame.clustering * side.dispersion.perMinute });
-  return { candidate: sample(frame.candidate), ...(frame.stable === undefined ? {} : { stable: sample(frame.stable) }) };
+/** What the bounds say before any second thoughts. */
+function saidOf(frame: Frame): Said | undefined {
+  const whole = viewOf(frame);
+  if (fails(frame, whole)) return 'Fail';
+  return passes(frame, whole, frame.question.toShow) ? 'Pass' : undefined;
 }
 
-/** Evidence against the limit itself decides, for whichever side of it the estimate is on. */
-function holds({ question: { against }, bound }: Frame, { candidate, stable }: View): 'Pass' | 'Fail' | undefined {
-  const rate = candidate.x / candidate.n;
-  const absolute = 'max' in against;
-  const limit = absolute ? against.max : against.increase + (stable === undefined ? 0 : stable.x / stable.n);
-  if (rate === limit) return undefined;
-  const evidence = absolute || stable === undefined ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit))) : increaseEvidence({ candidate, stable }, against.increase, bound);
-  if (evidence < bound) return undefined;
-  return rate > limit ? 'Fail' : 'Pass';
+function standsIn(frame: Frame, said: Said, view: View): boolean {
+  return said === 'Fail' ? fails(lessStrict(frame), view) : passes(frame, view, frame.question.toShow);
 }
 
-function boundsOf({ candidate, stable }: View, bound: number): { readonly lower: number; readonly upper: number } {
-  return stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound);
+/**
+ * Without its worst 40 s a Fail has to stand by less evidence, as for latency (constants.ts, stallEvidence): α is spent by
+ * the bounds already, and what is left is biased towards stable.
+ */
+function lessStrict(frame: Frame): Frame {
+  return { ...frame, bounds: { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence } };
+}
+
+/** @param growth the counts times so much @param shift so many events of the candidate more, for a forecast */
+function viewOf(frame: Frame, growth = 1, shift = 0): View {
+  const sample = (side: Side, more: number): RateSample => ({
+    x: Math.min(side.n, Math.max(0, side.x + more)) * growth, n: side.n * growth, cluster: frame.clustering * side.dispersion.perMinute,
+  });
+  return { candidate: sample(frame.candidate, shift), ...(frame.stable === undefined ? {} : { stable: sample(frame.stable, 0) }) };
+}
+
+/** Evidence against every rate, or increase, up to the limit. */
+function fails(frame: Frame, view: View): boolean {
+  const limit = limitOf(frame.question);
+  return observed(view) > limit && evidenceAgainst(view, limit, frame.bounds.Fail) >= frame.bounds.Fail;
+}
+
+/** Evidence against every rate, or increase, from what has to be shown on. */
+function passes(frame: Frame, view: View, toShow: number): boolean {
+  if (toShow >= 1) return true;
+  return observed(view) < toShow && evidenceAgainst(view, toShow, frame.bounds.Pass) >= frame.bounds.Pass;
+}
+
+function observed({ candidate, stable }: View): number {
+  return candidate.x / candidate.n - (stable === undefined ? 0 : stable.x / stable.n);
+}
+
+function evidenceAgainst({ candidate, stable }: View, limit: number, enough: number): number {
+  return stable === undefined ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit))) : increaseEvidence({ candidate, stable }, limit, enough);
+}
+
+function boundsOf({ candidate, stable }: View, { Fail, Pass }: Frame['bounds']): { readonly lower: number; readonly upper: number } {
+  const at = (bound: number): { readonly lower: number; readonly upper: number } => (stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound));
+  const low = at(Fail);
+  return { lower: low.lower, upper: Fail === Pass ? low.upper : at(Pass).upper };
 }
 
 /** The counts without the bursts that could have made the verdict: the candidate's for a Fail, stable's for a Pass. */
-function cleanedView(frame: Frame, verdict: 'Pass' | 'Fail'): Cleaned {
+function cleanedView(frame: Frame, verdict: Said): Cleaned {
   const view = viewOf(frame);
   const side = verdict === 'Fail' ? frame.candidate : frame.stable;
   if (side === undefined) return { view, windows: 0, requests: frame.candidate.n };

@@ -38,6 +38,9 @@ export type Window = Pair<readonly Cell[]> & {
   readonly pods?: Pair<readonly Cell[]>;
 };
 
+/** Where pods run: nodes of one kind differ by some percent for good, and one pod cannot tell that from its revision. */
+export type Nodes = 'Shared' | 'Unlike';
+
 /** Events of so many trials, by position. */
 export type Counts = { readonly events: readonly number[]; readonly trials: readonly number[] };
 

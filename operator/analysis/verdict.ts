@@ -9,6 +9,8 @@
 import type { PairSource } from '../../api/report.ts';
 
 export type Verdict = 'Pass' | 'Fail' | 'Undecided';
+/** A verdict that says something. */
+export type Said = Exclude<Verdict, 'Undecided'>;
 
 /** Why a gate is undecided. */
 export type UndecidedReason =
@@ -21,7 +23,15 @@ export type UndecidedReason =
   /** Pods of the two revisions carry unequal load, so that their latencies cannot be compared. */
   | 'LoadUnequal';
 
-export type Decided = { readonly verdict: Verdict; readonly reason?: UndecidedReason };
+export type Decided = {
+  readonly verdict: Verdict;
+  readonly reason?: UndecidedReason;
+  /**
+   * For a step that asks for NoFail. Shown: nothing worse than the early promise (constants.ts). Blind: the gate could not
+   * fail yet, whatever the candidate did. Absent: neither; a gate without such a promise says Shown.
+   */
+  readonly early?: 'Shown' | 'Blind';
+};
 
 export type GateNumbers = {
   readonly candidateRequests: number;
@@ -32,12 +42,18 @@ export type GateNumbers = {
   readonly estimate: number | null;
   readonly lower: number | null;
   readonly upper: number | null;
-  /** What the bounds are held against. */
+  /** What the lower bound is held against. */
   readonly limit: number;
+  /** What the upper bound is held against: the limit, or more where the traffic cannot show that; Infinity where a Pass shows nothing. */
+  readonly toShow: number;
   /** Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null when no number of requests would do. */
   readonly requestsStillNeeded: number | null;
-  /** Chance of a wrong verdict that this gate may spend in this window. */
+  /** The same for estimates a standard error away on either side; null where no number would do. Absent once decided. */
+  readonly neededRange?: readonly [low: number | null, high: number | null];
+  /** Chance that the bounds miss in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;
+  /** Of these the chance of a wrong Pass, which is that of the upper bound. */
+  readonly passAlpha: number;
   /** What made the bounds as wide as they are. */
   readonly evidence: Evidence;
   /** Of a latency gate against stable, where the same was asked of both revisions. */

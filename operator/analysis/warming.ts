@@ -1,10 +1,11 @@
 /**
- * Since when the candidate has not been getting faster: caches fill, code is compiled, and then it is what it is.
+ * Whether a slow candidate is on its way to be fast: caches fill, code is compiled, and then it is what it is.
  *
- * Owns:  the rule that keeps a warm-up from being taken for a regression: a Fail has to stand also in the latest part
- *        of the window in which the candidate shows no trend for the better against stable.
- * Why:   a decaying excess has a trend, a lasting one has none, so a lasting one is found as soon as ever. A warm-up
- *        without a trend cannot be told from a regression: `warmup` or `--settle` is for that.
+ * Owns:  the rule that keeps a warm-up from being taken for a regression: a Fail has to stand in the latest part of the
+ *        window in which the candidate shows no trend for the better against stable, and even if what trend there may be
+ *        goes on for a while.
+ * Why:   a decaying excess has a trend, a lasting one has none. In a window's first minutes a trend cannot be told from
+ *        none, so that "none was seen" is not enough: the slope's own error is counted for the candidate.
  * Pure:  a function of the window's blocks. It can only take Fails away, so it costs no α.
  */
 import { tuning } from './constants.ts';
@@ -12,20 +13,31 @@ import type { LogHistogram } from './log-histogram.ts';
 
 type Blocks = readonly LogHistogram[];
 
+/** Where a window is judged from, and how much faster the candidate may yet get, in ln(latency): 0 or more. */
+export type Settling = { readonly from: number; readonly stillToGain: number };
+
 /**
- * Drops the first half of the window, and again, as long as the candidate is getting faster in what is left.
+ * Drops the first half of the window, and again, as long as the candidate is getting faster in what is left. What is left
+ * is then looked at as if its trend, less some of its standard errors, went on: until the window is five minutes old, or,
+ * where a trend was found, for three more minutes.
  *
  * @param stable absent where the candidate is held against a limit in milliseconds
  * @param leastRequests of each revision for a point of the trend
- * @returns the position the rest begins at: 0 without any trend; undefined when less than two minutes would be left
+ * @returns undefined when less than two minutes would be left
  */
-export function settledSince(candidate: Blocks, stable: Blocks | undefined, leastRequests: number): number | undefined {
+export function settlingOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: number): Settling | undefined {
   let from = 0;
-  while (isFalling(pointsOf(candidate.slice(from), stable?.slice(from), leastRequests))) {
+  let trend = trendOf(pointsOf(candidate, stable, leastRequests));
+  while (trend !== undefined && trend.slope < -tuning.warmingDeviations * trend.error) {
     from += Math.ceil((candidate.length - from) / 2);
     if (candidate.length - from < tuning.settledBlocks) return undefined;
+    trend = trendOf(pointsOf(candidate.slice(from), stable?.slice(from), leastRequests));
   }
-  return from;
+  const lnStep = candidate[0]?.scale.lnStep ?? 0;
+  if (trend === undefined) return from === 0 ? { from, stillToGain: 0 } : undefined;
+  const left = candidate.length - from;
+  const [until, deviations] = from === 0 ? [Math.max(left, tuning.warmBlocks), tuning.unseenTrendDeviations] : [left + tuning.warmAheadBlocks, tuning.seenTrendDeviations];
+  return { from, stillToGain: lnStep * Math.max(0, deviations * trend.error - trend.slope) * (until - trend.middle) };
 }
 
 /** Difference of mean ln(latency), when, and its weight: the inverse of its sampling variance. */
@@ -71,12 +83,12 @@ function pointsOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: 
   return points;
 }
 
-/**
- * A line through the points (weighted least squares) falls by more than chance: its slope's standard error is that of
- * sampling, or that of the residuals where they are larger.
- */
-function isFalling(points: readonly Point[]): boolean {
-  if (points.length < 2) return false;
+/** Of a line through the points: its slope by the block, that slope's standard error, and the middle of the points. */
+type Trend = { readonly slope: number; readonly error: number; readonly middle: number };
+
+/** Weighted least squares; the error is that of sampling, or that of the residuals where they are larger. */
+function trendOf(points: readonly Point[]): Trend | undefined {
+  if (points.length < 2) return undefined;
   const w = sum(points, (point) => point.w);
   const meanX = sum(points, (point) => point.w * point.x) / w;
   const meanY = sum(points, (point) => point.w * point.y) / w;
@@ -84,7 +96,7 @@ function isFalling(points: readonly Point[]): boolean {
   const slope = sum(points, (point) => point.w * (point.x - meanX) * (point.y - meanY)) / spread;
   const residual = sum(points, (point) => point.w * (point.y - meanY - slope * (point.x - meanX)) ** 2);
   const scale = points.length > 2 ? Math.max(1, residual / (points.length - 2)) : 1;
-  return slope < -tuning.warmingDeviations * Math.sqrt(scale / spread);
+  return { slope, error: Math.sqrt(scale / spread), middle: meanX };
 }
 
 function sum(points: readonly Point[], of: (point: Point) => number): number {

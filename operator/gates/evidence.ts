@@ -9,8 +9,9 @@ import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
+import { equalLoadLn } from '../analysis/judge.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
-import type { Pair } from '../analysis/series.ts';
+import type { Nodes, Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
 export type Scene = {
@@ -23,12 +24,13 @@ export type Scene = {
   readonly router: 'Service' | 'HTTPRoute';
   readonly ready: Pair<number>;
   readonly ledger: Ledger;
+  /** Whether every pod of both runs on the same node, or on nodes that both have; Unlike where it is not known. */
+  readonly nodes?: Nodes;
+  /** How long the step may last; absent: half an hour. */
+  readonly maxBlocks?: number;
   /** First block that the ledger knows of on purpose. */
   readonly from: Block;
 };
-
-/** ln of the ratio of two pods' loads from which on their latencies are not compared: about a third more. */
-const equalLoadLn = 0.3;
 
 export function knownOf(scene: Scene): Known {
   const { stable, candidate, ledger } = scene;
@@ -38,7 +40,6 @@ export function knownOf(scene: Scene): Known {
   const lost = lostBlocks(ledger, alone ? [candidate] : [stable, candidate]);
   const span = { first: firstBlock, last: lastBlockOf({ heardUntil, alone }), lost };
   const [own, other] = [mergedCells(ledger, candidate, span), mergedCells(ledger, stable, span)];
-  const paired = alone ? undefined : pairedSeries(ledger, candidate, span);
   return {
     cells: { candidate: own.blocks, stable: other.blocks },
     pods: { candidate: own.pods, stable: other.pods },
@@ -48,7 +49,7 @@ export function knownOf(scene: Scene): Known {
     history: historyOf(scene),
     loadIsEqual: isLoadEqual(scene),
     alone,
-    ...present({ paired }),
+    ...present({ nodes: scene.nodes, maxBlocks: scene.maxBlocks, paired: alone ? undefined : pairedSeries(ledger, candidate, span) }),
   };
 }
 

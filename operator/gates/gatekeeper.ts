@@ -14,6 +14,7 @@ import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
 import { planOf, type Plan } from '../analysis/plan.ts';
+import type { Nodes } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
 import { isReady, type ConfigMap, type Pod } from '../kube-objects.ts';
 import type { Seen } from '../observe.ts';
@@ -191,14 +192,23 @@ function planIn(seen: Seen): Plan {
 function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
-  return { stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+  const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[state.step];
+  const maxBlocks = step?.kind === 'analyze' ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
+  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocks, stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+}
+
+/** Shared where each revision has a pod on each node that the other has one on: nodes cannot make them differ then. */
+function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
+  const [own = new Set(), other = new Set()] = revisions.map((pods) => new Set(pods.map(({ spec }) => spec?.nodeName)));
+  return own.size > 0 && !own.has(undefined) && own.symmetricDifference(other).size === 0 ? 'Shared' : 'Unlike';
 }
 
 /** Everything but the ledger that a look depends on. */
 function identityOf(asked: Asked, state: Judging, seen: Seen): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
-  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal])).digest('hex');
+  const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
+  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes])).digest('hex');
 }
 
 type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };

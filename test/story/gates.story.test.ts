@@ -188,7 +188,7 @@ describe('Canaries under traffic', () => {
       world.restart();
     }
     await live(told, 60);
-    assert.equal(world.cluster.status.phase, 'Analyzing');
+    assert.equal(world.cluster.status.phase, 'Analyzing', told.lines.join('\n') + JSON.stringify(world.cluster.status.history?.[0]));
     assert.equal(kept(world)?.data?.['window'], String(window));
     assertCounted(world);
   }).timeout(60_000);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Random } from '../../../../bench/canary/random.ts';
 import { judge, stepVerdict, verdicts } from '../../../../operator/analysis/judge.ts';
+import { present } from '../../../../api/present.ts';
 import { cellsOf, emptyLedger, fold, forgetBefore, lostBlocks, type BlockReport, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import type { GateResult } from '../../../../operator/analysis/verdict.ts';
@@ -33,7 +34,8 @@ function windowOf(ledger: Ledger, blocks: number): Window {
   return { candidate: cellsOf(ledger, 'candidate'), stable: cellsOf(ledger, 'stable'), firstBlock: first, lastBlock: first + blocks - 1, lostBlocks: lostBlocks(ledger, ['candidate', 'stable']) };
 }
 
-const plan = planOf({ errors: { maxIncrease: '0.5%', max: '2%' } });
+const latency = [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }];
+const plan = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' } });
 const foldAll = (reports: readonly BlockReport[]): Ledger => reports.reduce(fold, emptyLedger);
 const base: Shape = { blocks: 18, pods: 2, perBlock: 120, factor: 1, failures: 0.002, seed: 1 };
 const bad: Shape = { ...base, factor: 1.6, failures: 0.06, seed: 2 };
@@ -46,7 +48,8 @@ describe('the judge', () => {
     assert.deepEqual(truth.map(({ gate, verdict }) => ({ gate, verdict })), [{ gate: 'p95', verdict: 'Fail' }, { gate: 'errors', verdict: 'Fail' }, { gate: 'errors-max', verdict: 'Fail' }]);
     const [latency] = truth;
     assert.ok(latency !== undefined && (latency.lower ?? 0) > 0.15 && (latency.upper ?? 0) > (latency.lower ?? 0));
-    assert.equal(latency.alpha, 0.05 / 6);
+    assert.equal(latency.alpha, 0.05 / 6 + 0.05);
+    assert.equal(latency.passAlpha, 0.05);
     assert.equal(latency.requestsStillNeeded, 0);
     assert.equal(latency.evidence.candidatePods, 2);
   });
@@ -85,7 +88,7 @@ describe('the judge', () => {
     for (let i = 0; i < 3; i++) judge(plan, { window, loadIsEqual: true });
     assert.deepEqual(judge(plan, { window, loadIsEqual: true }), truth);
     const short = verdicts(plan, { window, loadIsEqual: true });
-    assert.deepEqual(short, truth.map(({ verdict, reason }) => (reason === undefined ? { verdict } : { verdict, reason })));
+    assert.deepEqual(short, truth.map(({ verdict, reason, early }) => present({ verdict, reason, early })));
   });
 
   it('leaves a block that is lost for good out on both sides', () => {
@@ -105,12 +108,14 @@ describe('the judge', () => {
     assert.deepEqual(judge(plan, { window: shifted, loadIsEqual: true }), judge(plan, { window: inside, loadIsEqual: true }));
   });
 
-  it('turns its bounds around when the revisions change places', () => {
+  it('turns its bounds around when the revisions change places, where either error may be as frequent', () => {
+    // Three gates in two steps: 5 % for each, as for a Pass.
+    const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1e6 }), fc.double({ min: 0.6, max: 1.6, noNaN: true }), (seed, factor) => {
         const window = windowOf(foldAll([...reportsOf('stable', { ...base, blocks: 9, seed }), ...reportsOf('candidate', { ...base, blocks: 9, factor, seed: seed + 1 })]), 9);
-        const [latency = none, errors = none] = judge(plan, { window, loadIsEqual: true }).map(numbersOf);
-        const [swapped = none, swappedErrors = none] = judge(plan, { window: { ...window, candidate: window.stable, stable: window.candidate }, loadIsEqual: true }).map(numbersOf);
+        const [latency = none, errors = none] = judge(even, { window, loadIsEqual: true }).map(numbersOf);
+        const [swapped = none, swappedErrors = none] = judge(even, { window: { ...window, candidate: window.stable, stable: window.candidate }, loadIsEqual: true }).map(numbersOf);
         close(1 + latency.estimate, 1 / (1 + swapped.estimate));
         close(1 + latency.lower, 1 / (1 + swapped.upper));
         close(1 + latency.upper, 1 / (1 + swapped.lower));
@@ -172,13 +177,35 @@ describe('the end of a step', () => {
   const window = windowOf(foldAll([...reportsOf('stable', base), ...reportsOf('candidate', { ...base, seed: 3 })]), base.blocks);
   const rows = [
     { name: 'any Fail fails it', gates: ['Pass', 'Fail'], require: 'Pass', verdict: 'Fail' },
-    { name: 'NoFail is done without a Pass', gates: ['Undecided', 'Undecided'], require: 'NoFail', verdict: 'Done' },
+    { name: 'NoFail waits five minutes', gates: ['Pass', 'Pass'], require: 'NoFail', verdict: 'Done' },
     { name: 'Pass waits for every gate', gates: ['Pass', 'Undecided'], require: 'Pass', verdict: 'Waiting' },
     { name: 'Pass is done when every gate passes', gates: ['Pass', 'Pass'], require: 'Pass', verdict: 'Done' },
   ] as const;
   for (const { name, gates, require, verdict } of rows) it(name, () => assert.equal(stepVerdict(plan, { window }, gates.map((gate) => ({ verdict: gate })), require), verdict));
 
-  it('waits for minRequests of both revisions', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window }, [], 'NoFail'), 'Waiting'));
+  const shown = [{ verdict: 'Undecided', early: 'Shown' }, { verdict: 'Pass' }] as const;
+  const open = [{ verdict: 'Undecided' }, { verdict: 'Pass' }] as const;
+  const until = (blocks: number, perBlock = 120) => windowOf(foldAll([...reportsOf('stable', { ...base, blocks, perBlock }), ...reportsOf('candidate', { ...base, blocks, perBlock, seed: 3 })]), blocks);
+  const early = [
+    { name: 'NoFail is done after five minutes in which nothing worse than its promise is shown', blocks: 16, gates: shown, verdict: 'Done' },
+    { name: 'NoFail waits for five minutes', blocks: 15, gates: shown, verdict: 'Waiting' },
+    { name: 'NoFail waits for its promise', blocks: 45, gates: open, verdict: 'Waiting' },
+    { name: 'NoFail waits for its promise for fifteen minutes', blocks: 46, gates: open, verdict: 'Done' },
+    { name: 'NoFail does not wait for a promise that the traffic cannot show', blocks: 16, perBlock: 4, gates: open, verdict: 'Done' },
+    { name: 'NoFail does not end while a gate could not fail', blocks: 46, gates: [{ verdict: 'Undecided', early: 'Blind' }], verdict: 'Waiting' },
+    { name: 'NoFail ends in time in a step that may last five minutes', blocks: 13, gates: shown, maxBlocks: 15, verdict: 'Done' },
+    { name: 'NoFail does not end without a request', blocks: 46, perBlock: 0, gates: open, verdict: 'Waiting' },
+  ] as const;
+  for (const { name, blocks, gates, verdict, ...rest } of early) {
+    const { perBlock, maxBlocks } = { perBlock: 120, maxBlocks: 90, ...rest };
+    it(name, () => assert.equal(stepVerdict(planOf(), { window: until(blocks, perBlock), maxBlocks }, gates, 'NoFail'), verdict));
+  }
+  it('waits for minRequests of both revisions, where they are written', () => assert.equal(stepVerdict({ ...plan, isMinRequestsWritten: true, minRequests: 1e6 }, { window }, shown, 'NoFail'), 'Waiting'));
+  it('passes with few requests late in its time, where nobody wrote how many', () => {
+    const gates = [{ verdict: 'Pass' }] as const;
+    assert.deepEqual([60, 70].map((blocks) => stepVerdict(planOf(), { window: until(blocks, 0.4) }, gates, 'Pass')), ['Waiting', 'Done']);
+    assert.equal(stepVerdict(planOf({ minRequests: 200 }), { window: until(70, 0.4) }, gates, 'Pass'), 'Waiting');
+  });
   describe('with minRequests of 1000', () => {
     const enough = (perBlock: number, revision: string) => reportsOf(revision, { ...base, pods: 1, perBlock, seed: 4 });
     const inWindow = (stable: number, candidate: number) => windowOf(foldAll([...enough(stable, 'stable'), ...enough(candidate, 'candidate')]), base.blocks);
@@ -190,7 +217,7 @@ describe('the end of a step', () => {
       { name: 'asks them of a candidate that has all the traffic', stable: 120, candidate: 10, alone: true, verdict: 'Waiting' },
     ] as const;
     for (const { name, stable, candidate, alone, verdict } of sides) {
-      it(name, () => assert.equal(stepVerdict({ ...plan, minRequests: 1000 }, { window: inWindow(stable, candidate), alone }, [], 'NoFail'), verdict));
+      it(name, () => assert.equal(stepVerdict({ ...plan, isMinRequestsWritten: true, minRequests: 1000 }, { window: inWindow(stable, candidate), alone }, [], 'NoFail'), verdict));
     }
   });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { askedOfLatency } from '../../../support/asked.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
 import { minuteNoise, minuteMargin, effectiveMinutes, noHistory, samplingVariance } from '../../../../operator/analysis/noise.ts';
 import { addCount, emptyHistogram, lnQuantile, sumOf, tailOf, bucketOf, type LogHistogram, type Scale } from '../../../../operator/analysis/log-histogram.ts';
@@ -110,7 +111,7 @@ describe('the latency gate, against published vectors', () => {
       near(noise.measured, row.noise[0], 'measured variance');
       near(noise.minutes, row.noise[1], 'information');
       near(noise.variance, row.variance, 'variance');
-      const judgement = new LatencyJudgement({ candidate, against: { stable, tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: row.blocks, history: noHistory });
+      const judgement = new LatencyJudgement({ ...askedOfLatency, candidate, against: { stable, tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: row.blocks, history: noHistory });
       const numbers = judgement.numbers();
       const contrast = contrastOf(quantileTest(0.95), { candidate: sampleOf(candidate), stable: sampleOf(stable) }, Math.log(20));
       near(contrast.difference, row.difference, 'difference');

@@ -70,8 +70,8 @@ describe('merged cells', () => {
 });
 
 describe('a candidate that has all the traffic', () => {
-  const ledger = ledgerOf({ first, blocks: 9, pods: 2, perBlock: 60, factor: 1, failures: 0, seed: 3 }, { first, blocks: 9, pods: 1, perBlock: 0, factor: 1, failures: 0, seed: 3 });
-  const span = { first, last: first + 8 };
+  const ledger = ledgerOf({ first, blocks: 13, pods: 2, perBlock: 60, factor: 1, failures: 0, seed: 3 }, { first, blocks: 13, pods: 1, perBlock: 0, factor: 1, failures: 0, seed: 3 });
+  const span = { first, last: first + 12 };
   const merged = { candidate: mergedCells(ledger, 'candidate', span), stable: mergedCells(ledger, 'stable', span) };
   const known = { cells: { candidate: merged.candidate.blocks, stable: merged.stable.blocks }, pods: { candidate: merged.candidate.pods, stable: merged.stable.pods }, firstBlock: first, loadIsEqual: true };
 

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
 import { addCount, bucketOf, emptyHistogram, fromReport, lnQuantile, lnQuantileOf, reportScale, sumOf, tailOf, countAbove, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
-import { bartlett, learnHistory, minuteNoise, noHistory, podMargin } from '../../../../operator/analysis/noise.ts';
+import { bartlett, minuteNoise, noHistory } from '../../../../operator/analysis/noise.ts';
+import { learnHistory } from '../../../../operator/analysis/noise-history.ts';
+import { podMargin } from '../../../../operator/analysis/pod-spread.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 
 const mu = Math.log(20);
@@ -57,16 +60,22 @@ describe('the weights of neighbouring blocks', () => {
 });
 
 describe('lasting differences of pods', () => {
-  const known = { variance: 0.002, minutes: 20, bound: Math.log(20) };
+  const known = { variance: 0.002, minutes: 20, bound: Math.log(20), deviations: 2, nodes: 'Unlike', history: noHistory } as const;
   const compared = (shifts: readonly number[]) => ({ candidate: series(10, { minutes: 20, n: 600, pods: shifts }), stable: series(11, { minutes: 20, n: 600, pods: [0, 0] }) });
   it('widen the bounds', () => assert.ok(podMargin(compared([-0.2, 0.2]), 0.95, known) > 0.05));
   it('of none add nothing', () => assert.ok(podMargin(compared([0, 0]), 0.95, known) < 0.01));
-  it('cannot be told from one pod each', () => assert.equal(podMargin({ candidate: series(12, { minutes: 20, n: 600 }), stable: series(13, { minutes: 20, n: 600 }) }, 0.95, known), 0));
+  const oneEach = { candidate: series(12, { minutes: 20, n: 600 }), stable: series(13, { minutes: 20, n: 600 }) };
+  it('cannot be told from one pod each: what nodes of one kind differ by is assumed', () => assert.ok(Math.abs(podMargin(oneEach, 0.95, known) - 4 * 2 * 0.085 ** 2) < 1e-9));
+  it('are none where both revisions run on the same nodes', () => assert.equal(podMargin(oneEach, 0.95, { ...known, nodes: 'Shared' }), 0));
+  it('are those that pods of stable showed before, as far as they are known', () => {
+    const history = { ...noHistory, pods: { variance: 0.0001, freedom: 12 } };
+    assert.ok(podMargin(oneEach, 0.95, { ...known, history }) < 4 * 2 * 0.085 ** 2 * 0.3);
+  });
 });
 
 describe('a limit in milliseconds', () => {
   // The p95 of this latency is 20 ms × e^(0.5 × 1.645) = 45.5 ms.
-  const question = (maxMs: number): LatencyQuestion => ({ candidate: series(14, { minutes: 30, n: 400 }), against: { maxMs }, quantile: 0.95, alpha: 0.05, known: 90, history: noHistory });
+  const question = (maxMs: number): LatencyQuestion => ({ ...askedOfLatency, toShow: maxMs, candidate: series(14, { minutes: 30, n: 400 }), against: { maxMs }, quantile: 0.95, alpha: 0.05, known: 90, history: noHistory });
   const rows = [
     { maxMs: 30, verdict: 'Fail' },
     { maxMs: 46, verdict: 'Undecided' },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { addCount, emptyHistogram, sumOf } from '../../../../operator/analysis/log-histogram.ts';
+import { tuning } from '../../../../operator/analysis/constants.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import { combined, judgePaired, type PairedQuestion } from '../../../../operator/analysis/paired.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
@@ -26,7 +27,7 @@ function seriesOf(blocks: number, perBlock: number, draw: Draw): LatencySeries {
 function questionOf(series: LatencySeries, change: Partial<PairedQuestion> = {}): PairedQuestion {
   return {
     paired: { series, counts: { Probe: series.total.total } }, limit: 0.15, toShow: 0.15, early: 0.5, quantile: 0.95, alpha: 0.0075, passAlpha: 0.0075,
-    known: series.blocks.length, history: noHistory, podMargin: { Fail: 0, Pass: 0 }, isTooEarlyToFail: false, ...change,
+    known: series.blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: false, ...change,
   };
 }
 
@@ -41,7 +42,7 @@ const rows: readonly Row[] = [
   { name: 'shows more where less is asked', blocks: 45, perBlock: 20, draw: times(1), change: { toShow: 0.3 }, want: ['Pass'] },
   { name: 'finds a candidate that takes half as long again', blocks: 30, perBlock: 20, draw: times(1.5), want: ['Fail'] },
   { name: 'does not fail before it may', blocks: 30, perBlock: 20, draw: times(1.5), change: { isTooEarlyToFail: true }, want: ['Undecided', 'Uncertain'] },
-  { name: 'does not fail by a slow node where pods may differ for good', blocks: 30, perBlock: 20, draw: times(1.4), change: { podMargin: { Fail: 0.06, Pass: 0.08 } }, want: ['Undecided', 'Uncertain'] },
+  { name: 'does not fail by a slow node where pods may differ for good', blocks: 30, perBlock: 20, draw: times(1.4), change: { nodes: 'Unlike' }, want: ['Undecided', 'Uncertain'] },
   { name: 'does not fail by a stall of the candidate', blocks: 12, perBlock: 20, draw: (at) => (at.block < 8 ? 3 : 1) * times(1)(at), want: ['Undecided', 'Uncertain'] },
   { name: 'does not fail a candidate that gets faster', blocks: 12, perBlock: 20, draw: (at) => times(1 + 3 * Math.exp(-at.block / 4))(at), want: ['Undecided', 'Uncertain'] },
   { name: 'does not pass a candidate that is slow for one input in five, whatever the median says', blocks: 90, perBlock: 20, draw: (at) => (at.random.uniform() < 0.2 ? 4 : 0.9) * times(1)(at), want: ['Undecided', 'Uncertain'] },

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale, sumOf, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
 import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
-import { settledSince } from '../../../../operator/analysis/warming.ts';
+import { settlingOf } from '../../../../operator/analysis/warming.ts';
 
 /** @param shift ln of the factor in block t */
 function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LogHistogram[] {
@@ -22,7 +23,7 @@ function series(own: readonly LogHistogram[]): LatencySeries {
 }
 
 function verdictOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): string {
-  const judgement = new LatencyJudgement({ candidate: series(candidate), against: { stable: series(stable), tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: candidate.length, history: noHistory });
+  const judgement = new LatencyJudgement({ ...askedOfLatency, candidate: series(candidate), against: { stable: series(stable), tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: candidate.length, history: noHistory });
   const { verdict, reason } = judgement.decide();
   return reason ?? verdict;
 }
@@ -31,18 +32,18 @@ const cold = (t: number): number => Math.log(4) * Math.exp(-t / 3);
 
 describe('a candidate that is getting faster', () => {
   const stable = blocks(1, 30, 200);
-  it('is not settled while it does', () => assert.equal(settledSince(blocks(2, 5, 200, cold), stable.slice(0, 5), 40), undefined));
+  it('is not settled while it does', () => assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), 40), undefined));
   it('is settled once two minutes show no trend', () => {
-    const from = settledSince(blocks(3, 30, 200, cold), stable, 40) ?? NaN;
+    const from = settlingOf(blocks(3, 30, 200, cold), stable, 40)?.from ?? NaN;
     assert.ok(from >= 8 && from <= 24, String(from));
   });
-  it('is not one that is slow for good', () => assert.equal(settledSince(blocks(4, 30, 200, () => Math.LN2), stable, 40), 0));
+  it('is not one that is slow for good', () => assert.equal(settlingOf(blocks(4, 30, 200, () => Math.LN2), stable, 40)?.from, 0));
   it('is not one whose load falls like that of stable', () => {
     const falling = (t: number): number => -0.05 * t;
-    assert.equal(settledSince(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), 40), 0);
+    assert.equal(settlingOf(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), 40)?.from, 0);
   });
-  it('is not known with hardly any requests', () => assert.equal(settledSince(blocks(7, 3, 10, cold), blocks(8, 3, 10), 40), 0));
-  it('is seen without stable too', () => assert.equal(settledSince(blocks(9, 5, 200, cold), undefined, 40), undefined));
+  it('is not known with hardly any requests', () => assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), 40), { from: 0, stillToGain: 0 }));
+  it('is seen without stable too', () => assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, 40), undefined));
 });
 
 describe('a verdict about a candidate with cold caches', () => {

@@ -20,7 +20,7 @@ const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight
 const preparing: RolloutState = { phase: 'Preparing', ...course };
 const shifting: RolloutState = { phase: 'Shifting', ...course, step: 0, weight: 50, set: 0 };
 const atRest: RolloutState = { phase: 'Stable', stable: 'stable' };
-const spec = { model: { uri: 'https://models.example/m' }, replicas: 2, rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }] } } as const;
+const spec = { model: { uri: 'https://models.example/m' }, replicas: 2, rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }], gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '0.5%' } } } } as const;
 
 const podNames = ['stable-0', 'stable-1', 'candidate-0', 'candidate-1'];
 

@@ -62,10 +62,10 @@ const rows: readonly Row[] = [
   { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } }, reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' }, says: /of the answers that were compared disagree with stable's/ },
   { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' }, reads: { step: 'Done', absolute: 'None' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
   { name: 'what is not proven keeps a step waiting that asks for proof', given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' }, says: /^p95 undecided: .* more requests needed$/ },
-  { name: 'few requests keep any step waiting', given: { require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
+  { name: 'few requests keep any step waiting', given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
   { name: 'a candidate that no request came to is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } }, reads: { step: 'Waiting', idle: true }, says: /0 requests of the candidate/ },
-  { name: 'two whole blocks and one that is being counted are no minute', given: { require: 'NoFail', candidate: { blocks: 3 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: / },
-  { name: 'three whole blocks are', given: { require: 'NoFail', candidate: { blocks: 4 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
+  { name: 'fourteen whole blocks and one that is being counted are no five minutes', given: { require: 'NoFail', candidate: { blocks: 15 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: / },
+  { name: 'fifteen whole blocks are', given: { require: 'NoFail', candidate: { blocks: 16 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
   { name: 'a candidate within its limits has passed them', given: { gates: limits }, reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
   {
     name: 'a stable revision over a limit is sick, and the candidate clears its own', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p50', quantile: '0.5', maxIncrease: '5%' }] }, stable: { failures: 0.1 } },

@@ -7,7 +7,7 @@ import { failure, openQuestion, progress, written } from '../../../../operator/g
 
 const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };
 const evidence = { minutes: 3, noise: 0.1, candidatePods: 1, stablePods: 3, windowsRemoved: 0 };
-const slow: GateResult = { gate: 'p95', verdict: 'Fail', candidateRequests: 1180, stableRequests: 11_020, unit: 'ratio', estimate: 0.5234, lower: 0.211, upper: 0.9, limit: 0.15, requestsStillNeeded: 0, alpha: 0.0125, evidence };
+const slow: GateResult = { gate: 'p95', verdict: 'Fail', candidateRequests: 1180, stableRequests: 11_020, unit: 'ratio', estimate: 0.5234, lower: 0.211, upper: 0.9, limit: 0.15, requestsStillNeeded: 0, alpha: 0.0625, passAlpha: 0.05, toShow: 0.15, evidence };
 const open: GateResult = { ...slow, verdict: 'Undecided', reason: 'Uncertain', estimate: 0.041, lower: -0.0604, upper: 0.132, requestsStillNeeded: 912 };
 const errors: TrafficGate = { kind: 'errors-increase', name: 'errors', increase: 0.005 };
 const failing: GateResult = { ...slow, gate: 'errors', unit: 'share', estimate: 0.032, lower: 0.011, upper: 0.08, limit: 0.005 };

@@ -1,0 +1,180 @@
+/**
+ * What the requests of a window say of a quantile: estimate, bounds, and on which side of a limit they are.
+ *
+ * Owns:   the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their forecast.
+ * Method: exact sampling widths (quantile-evidence.ts), and the minute margin (noise.ts) added in quadrature.
+ * Pure:   the same blocks give the same bounds.
+ */
+import { tuning } from './constants.ts';
+import { tailOf, type LogHistogram } from './log-histogram.ts';
+import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, noHistory, samplingVariance, type Compared, type NoiseHistory } from './noise.ts';
+import { podMargin } from './pod-spread.ts';
+import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type QuantileTest, type Side } from './quantile-evidence.ts';
+import type { LatencySeries, Nodes } from './series.ts';
+import type { GateNumbers, Said } from './verdict.ts';
+
+export type LatencyQuestion = {
+  readonly candidate: LatencySeries;
+  /** Stable's series and how much slower the candidate may be (0.15), or a limit in milliseconds. */
+  readonly against: { readonly stable: LatencySeries; readonly tolerance: number } | { readonly maxMs: number };
+  /** 0..1, exclusive. */
+  readonly quantile: number;
+  /** What this gate may spend in this window on a wrong Fail, and on a wrong Pass. */
+  readonly alpha: number;
+  readonly passAlpha: number;
+  /** What a Pass has to show, in the unit of the limit; at least the limit, and Infinity where anything will do. */
+  readonly toShow: number;
+  /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
+  readonly early: number;
+  /** No Fail yet: a cold candidate is slow in its first minutes. */
+  readonly isTooEarlyToFail: boolean;
+  /** Blocks of the window that are known. */
+  readonly known: number;
+  /** Noise of stable before the window; used for a relative limit. */
+  readonly history: NoiseHistory;
+  /** Whether both revisions' pods run on the same nodes, so that nodes do not make them differ. */
+  readonly nodes: Nodes;
+  /** Standard normal deviates of the margin for such differences where one pod stands for a revision. */
+  readonly podDeviations: Readonly<Record<Said, number>>;
+};
+
+/** All that does not change while stalls are left out or requests are imagined. */
+export type Frame = {
+  readonly question: LatencyQuestion;
+  readonly test: QuantileTest;
+  /** C = ln(1/α), for either verdict. */
+  readonly bounds: Readonly<Record<Said, number>>;
+  readonly variance: number;
+  /** Minutes that the variance is known from, history's among them. */
+  readonly knownMinutes: number;
+  readonly podMargin: Readonly<Record<Said, number>>;
+  readonly minutes: number;
+  readonly enough: boolean;
+};
+
+/** Histograms of a comparison, possibly less some blocks. */
+export type View = { readonly candidate: LogHistogram; readonly stable?: LogHistogram; readonly minutes: number };
+/** The difference of the revisions, or the distance from the limit, in ln, and how far it may be off. */
+type Estimate = { readonly contrast: Contrast; readonly margin: number };
+
+export function frameOf(question: LatencyQuestion): Frame {
+  const { candidate, quantile, nodes } = question;
+  const stable = stableOf(question);
+  const enough = [candidate, stable].every((series) => series === undefined || series.total.total >= tuning.hardMinRequests);
+  const compared = comparedIn(question);
+  const bounds = { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) };
+  const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
+  const history = stable === undefined ? noHistory : question.history;
+  const { variance, minutes: measured } = minuteNoise(compared, quantile, history);
+  const pods = (said: Said): number =>
+    enough ? podMargin(compared, quantile, { variance, minutes, bound: bounds[said], deviations: question.podDeviations[said], nodes, history }) : 0;
+  const knownMinutes = measured + history.minutes;
+  return { question, test: quantileTest(quantile), bounds, variance, knownMinutes, podMargin: { Fail: pods('Fail'), Pass: pods('Pass') }, minutes, enough };
+}
+
+/**
+ * The frame in which a Fail has to stand once more, without its worst stalls.
+ *
+ * Noise is doubted there (noise.ts), and less evidence asked for: α is spent by the bounds already, and what is left
+ * without a window's worst 40 s is biased towards stable. A check can only take Fails away, so it costs no α.
+ */
+export function doubting(frame: Frame): Frame {
+  const known = { variance: frame.variance, minutes: frame.knownMinutes };
+  const bounds = { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence };
+  return { ...frame, bounds, variance: doubtedVariance(comparedIn(frame.question), frame.question.quantile, known) };
+}
+
+export function viewOf({ question, minutes }: Frame): View {
+  const stable = stableOf(question);
+  return { candidate: question.candidate.total, ...(stable === undefined ? {} : { stable: stable.total }), minutes };
+}
+
+export function estimateOf(frame: Frame, view: View, said: Said, growth = 1): Estimate {
+  const { against } = frame.question;
+  const bound = frame.bounds[said];
+  const candidate = { tail: tailOf(view.candidate), n: view.candidate.total * growth };
+  const margin = minuteMargin(frame.variance, view.minutes * growth, bound) + frame.podMargin[said];
+  if ('maxMs' in against) return { contrast: contrastWithLimit(frame.test, candidate, Math.log(against.maxMs), bound), margin };
+  const histogram = view.stable ?? against.stable.total;
+  return { contrast: contrastOf(frame.test, { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } }, bound), margin };
+}
+
+type Imagined = { readonly growth?: number; /** Of the estimate, in ln. */ readonly shift?: number };
+
+/**
+ * L = D - √(w_L² + m²) over the limit.
+ *
+ * Written as a search that ends as soon as the width exceeds the room that is left.
+ */
+export function fails(frame: Frame, view: View, { growth = 1, shift = 0 }: Imagined = {}): boolean {
+  const { contrast, margin } = estimateOf(frame, view, 'Fail', growth);
+  return isWithin(contrast, 'lower', contrast.difference + shift - limitOf(frame.question), margin);
+}
+
+/** U = D + √(w_U² + m²) within what has to be shown. */
+export function passes(frame: Frame, view: View, toShow: number, { growth = 1, shift = 0 }: Imagined = {}): boolean {
+  if (toShow === Infinity) return true;
+  const { contrast, margin } = estimateOf(frame, view, 'Pass', growth);
+  return isWithin(contrast, 'upper', lnLimit(frame.question.against, toShow) - contrast.difference - shift, margin);
+}
+
+/** Whether √(width² + margin) is less than the distance from the limit. */
+function isWithin(contrast: Contrast, side: Side, distance: number, margin: number): boolean {
+  const room = distance * distance - margin;
+  if (distance <= 0 || !(room > 0)) return false;
+  const width = contrast.width(side, Math.sqrt(room));
+  return width * width < room;
+}
+
+/** A limit as a difference of ln: of a ratio less one; of milliseconds against those that the contrast is with. */
+function lnLimit(against: LatencyQuestion['against'], limit: number): number {
+  return 'maxMs' in against ? Math.log(limit / against.maxMs) : Math.log1p(limit);
+}
+
+/** The gate's own limit as a difference of ln. */
+export function limitOf({ against }: LatencyQuestion): number {
+  return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
+}
+
+/** Whether so many times the requests would decide, stalls apart. */
+export function holdsGrown(frame: Frame, growth: number, shift: number): boolean {
+  const view = viewOf(frame);
+  if (passes(frame, view, frame.question.toShow, { growth, shift })) return true;
+  return fails(frame, view, { growth, shift }) && fails(doubting(frame), view, { growth, shift });
+}
+
+/** Standard error of the estimate: of sampling, and of the minutes. */
+export function standardError(frame: Frame): number {
+  const { candidate, quantile } = frame.question;
+  const sides = [candidate, stableOf(frame.question)].flatMap((series) => (series === undefined || series.total.total === 0 ? [] : [series.total]));
+  const sampling = sides.reduce((sum, total) => sum + samplingVariance(total, quantile) / total.total, 0);
+  return Math.sqrt(sampling + frame.variance / frame.minutes);
+}
+
+/** Estimate and bounds in the gate's unit. */
+export function boundsOf(frame: Frame, view: View): Pick<GateNumbers, 'estimate' | 'lower' | 'upper'> {
+  const [low, high] = [estimateOf(frame, view, 'Fail'), estimateOf(frame, view, 'Pass')];
+  const half = ({ contrast, margin }: Estimate, side: Side): number => Math.sqrt(contrast.width(side) ** 2 + margin);
+  const { question } = frame;
+  const { difference } = low.contrast;
+  return { estimate: inUnits(question, difference), lower: inUnits(question, difference - half(low, 'lower')), upper: inUnits(question, difference + half(high, 'upper')) };
+}
+
+/** A difference of ln(latency) in the gate's unit; null when it is not finite. */
+function inUnits({ against }: LatencyQuestion, ln: number): number | null {
+  if (!Number.isFinite(ln)) return null;
+  return 'maxMs' in against ? Math.exp(ln) * against.maxMs : Math.expm1(ln);
+}
+
+function comparedIn(question: LatencyQuestion): Compared {
+  const stable = stableOf(question);
+  return { candidate: question.candidate, ...(stable === undefined ? {} : { stable }) };
+}
+
+export function stableOf({ against }: LatencyQuestion): LatencySeries | undefined {
+  return 'stable' in against ? against.stable : undefined;
+}
+
+export function requestsOf(series: LatencySeries): number[] {
+  return series.blocks.map((block) => block.total);
+}

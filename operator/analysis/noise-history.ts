@@ -1,0 +1,103 @@
+/**
+ * What a model's noise was before a window began.
+ *
+ * Owns:  how it is learnt from stable's last half hour: noise that is new every minute, noise that lasts, and pods that
+ *        differ for good.
+ * Why:   knowing the noise lets a verdict come minutes sooner, and noise that lasts for minutes cannot be learnt from the
+ *        first minutes of a window. It spends no α: it says nothing about the difference of the revisions.
+ * Pure.
+ */
+import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
+import { addInto, emptyHistogram, lnQuantileOf, sumOf, type LogHistogram, type Scale } from './log-histogram.ts';
+import { noHistory, samplingVariance, sum, type NoiseHistory, type PodSpread } from './noise.ts';
+import { podSpread } from './pod-spread.ts';
+
+/**
+ * Noise of stable's pods before the window, pod by pod, from the minutes' ln(quantile).
+ *
+ * Two readings, of which the larger counts. The differences from one minute to the next (von Neumann's successive
+ * differences, Ann. Math. Stat. 12, 1941: drift drops out) see noise that is new every minute. Noise that lasts makes
+ * neighbouring minutes alike, and is what they miss: the long-run variance about a straight line, with Bartlett's
+ * weights over five minutes (Newey & West, Econometrica 55, 1987), sees it. Both are of the difference of two revisions:
+ * twice that of one.
+ * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
+ */
+export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {
+  const parts = pods.map((blocks) => learnPod(blocks, p));
+  const minutes = sum(parts, (part) => part.minutes);
+  const weightedVariance = sum(parts, (part) => part.weightedVariance);
+  const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
+  return { minutes, weightedVariance, ...(spread === undefined ? {} : { pods: spread }) };
+}
+
+function spreadOf(pods: readonly (readonly LogHistogram[])[], p: number, variance: number): PodSpread | undefined {
+  const scale = pods[0]?.[0]?.scale;
+  if (scale === undefined) return undefined;
+  const totals = pods.map((blocks) => sumOf(scale, blocks));
+  const spread = podSpread([{ blocks: [], total: sumOf(scale, totals), pods: totals }], p, { variance: variance / 2, minutes: Math.max(1, (pods[0]?.length ?? 0) / blocksPerGroup) });
+  return spread.freedom === 0 ? undefined : spread;
+}
+
+/** ln(quantile) of a stretch of minutes that has the requests for it. */
+type Stretch = { readonly value: number; readonly n: number; readonly minutes: number };
+
+function learnPod(blocks: readonly LogHistogram[], p: number): NoiseHistory {
+  const scale = blocks[0]?.scale;
+  if (scale === undefined) return noHistory;
+  const assumed = 2 * tuning.assumedNoise ** 2;
+  const perRequest = samplingVariance(sumOf(scale, blocks), p);
+  const stretches = stretchesOf(blocks, scale, p);
+  const steps = stretches.slice(1).map((current, i) => stepBetween(stretches[i] ?? current, current));
+  if (steps.length === 0) return noHistory;
+  const sampling = (perRequest * sum(steps, (step) => step.inverse)) / steps.length;
+  const minutes = ((2 * steps.length) / 3) * (assumed / (assumed + sampling)) ** 2;
+  const excess = Math.max(0, sum(steps, (step) => step.square) / steps.length - sampling);
+  return { minutes, weightedVariance: minutes * Math.max(tuning.misalignment * excess, lastingVariance(stretches, perRequest)) };
+}
+
+function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
+  // Of one minute: a stretch of several averages over them.
+  const minutes = Math.min(before.minutes, now.minutes);
+  return { square: minutes * (now.value - before.value) ** 2, inverse: minutes * (1 / now.n + 1 / before.n) };
+}
+
+/** Minutes, joined where one has too few requests for its quantile to say something. */
+function stretchesOf(blocks: readonly LogHistogram[], scale: Scale, p: number): Stretch[] {
+  const stretches: Stretch[] = [];
+  let [gathered, minutes] = [emptyHistogram(scale), 0];
+  for (let at = 0; at + blocksPerGroup <= blocks.length; at += blocksPerGroup) {
+    for (const block of blocks.slice(at, at + blocksPerGroup)) addInto(gathered, block);
+    minutes += 1;
+    if (gathered.total < groupRequests(p)) continue;
+    stretches.push({ value: lnQuantileOf(gathered, 1 - p), n: gathered.total, minutes });
+    [gathered, minutes] = [emptyHistogram(scale), 0];
+  }
+  return stretches;
+}
+
+/**
+ * Twice the long-run variance of a minute's ln(quantile) about a line, less what sampling explains; 0 where the stretches
+ * are too few to tell (two for each lag).
+ */
+function lastingVariance(stretches: readonly Stretch[], perRequest: number): number {
+  const count = stretches.length;
+  const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);
+  const lags = Math.floor(tuning.lastingLags / each);
+  if (lags < 1 || count < 2 * (lags + 1)) return 0;
+  const residuals = detrended(stretches.map(({ value }) => value));
+  let longRun = 0;
+  for (let lag = 0; lag <= lags; lag++) {
+    const weight = (lag === 0 ? 1 : 2) * (1 - lag / (lags + 1));
+    for (let t = lag; t < count; t++) longRun += (weight * (residuals[t] ?? 0) * (residuals[t - lag] ?? 0)) / (count - 2);
+  }
+  const sampling = (perRequest * sum(stretches, ({ n }) => 1 / n)) / count;
+  return tuning.lastingBias * 2 * each * Math.max(0, longRun - sampling);
+}
+
+/** Residuals of a least-squares line. */
+function detrended(values: readonly number[]): number[] {
+  const middle = (values.length - 1) / 2;
+  const mean = sum(values, (value) => value) / values.length;
+  const slope = sum(values.map((value, t) => value * (t - middle)), (each) => each) / sum(values.map((_, t) => (t - middle) ** 2), (each) => each);
+  return values.map((value, t) => value - mean - slope * (t - middle));
+}

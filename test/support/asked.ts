@@ -1,0 +1,13 @@
+/**
+ * What a gate is asked beside its numbers, as a gate of a plan with one α for both verdicts would be.
+ *
+ * Owns: nothing but the values: one node for all pods, so that nodes do not make them differ, and a window old enough to fail.
+ */
+
+/** Of a latency gate with a tolerance of 15 %. */
+export const askedOfLatency = { passAlpha: 0.05, toShow: 0.15, early: 0.5, isTooEarlyToFail: false, nodes: 'Shared', podDeviations: { Fail: 2, Pass: 2 } } as const;
+
+/** Of a rate gate. @param limit as a share of requests: what a Pass has to show */
+export function askedOfRate(limit: number) {
+  return { passAlpha: 0.05, toShow: limit, early: Math.max(limit, 0.05) } as const;
+}
