@@ -60,7 +60,7 @@ export type RolloutNumbers = {
 /** Median upper bound of a gate when a rollout was promoted. */
 export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
 
-/** How often bounds missed the truth in their windows: when the window ended, and at any of ten times or so in it. */
+/** How often bounds missed the truth in their windows: when the window ended, and at any of five times in it. */
 export type BoundNumbers = {
   readonly gate: string;
   readonly alpha: number;
