@@ -29,6 +29,8 @@ export type RolloutSetting = {
   readonly historyMinutes: number;
   /** Whether every report is looked at, or the first of each block: twelve looks a minute, or three. */
   readonly everyReport: boolean;
+  /** As many pods of the candidate as of stable in every step, not only those that its share needs. */
+  readonly podsEach: boolean;
 };
 
 /** How a rollout ended by itself. Held: a step was over and undecided. */
@@ -159,9 +161,9 @@ class Course {
   }
 
   #shift(weight: number): WindowEnd {
-    const { router } = this.#setting;
+    const { router, replicas, podsEach } = this.#setting;
     this.#weight = weight;
-    this.#pods = splitFor(weight, this.#rollout);
+    this.#pods = podsEach ? { candidate: replicas, stable: replicas } : splitFor(weight, this.#rollout);
     const { candidate, stable } = this.#pods;
     this.#share = router === 'Service' ? candidate / (candidate + stable) : weight / 100;
     return 'Done';
