@@ -12,12 +12,13 @@ import { api } from '../api/names.ts';
 import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { blockSeconds, confidences } from '../operator/analysis/constants.ts';
-import { planOf, type Confidence, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+import { planOf, shadowOf, type Confidence, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
 
 export type JudgedModel = {
   readonly name: string;
+  /** Of the last analyze or shadow step. */
   readonly plan: Plan;
-  /** What the last analyze step asks for. */
+  /** What that step asks for. */
   readonly require: 'NoFail' | 'Pass';
   /** How long it may last; absent: half an hour, as where a step says nothing. */
   readonly maxBlocks?: number;
@@ -30,8 +31,13 @@ export function readModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
-  const { require = 'Pass', maxBlocks } = steps?.findLast((step) => step.analyze !== undefined)?.analyze ?? {};
-  return { name: nameOf(model), plan: planOf(gatesOf(rollout['gates']), steps), require, ...present({ maxBlocks }) };
+  return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
+}
+
+function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
+  const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
+  const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
+  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {
@@ -105,17 +111,19 @@ function confidenceOf(value: unknown, at: string): Confidence {
   return found;
 }
 
-type AnalyzeStep = NonNullable<StepSpec['analyze']> & { readonly maxBlocks?: number };
+type Judged = { readonly require: 'NoFail' | 'Pass'; readonly maxBlocks?: number };
+type TimedStep = StepSpec & { readonly analyze?: Judged; readonly shadow?: Judged };
 
-function stepsOf(value: unknown): (Omit<StepSpec, 'analyze'> & { readonly analyze?: AnalyzeStep })[] | undefined {
+function stepsOf(value: unknown): TimedStep[] | undefined {
   if (value === undefined) return undefined;
   return list(value, 'spec.rollout.steps').map((item, i) => {
     const at = `spec.rollout.steps[${i}]`;
     const step = object(item, at);
-    if (step['analyze'] === undefined) return {};
-    const { require, maxDuration } = object(step['analyze'], `${at}.analyze`);
-    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.analyze.require`, 'is NoFail or Pass');
-    return { analyze: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.analyze.maxDuration`) }) } };
+    const kind = step['analyze'] !== undefined ? 'analyze' : step['shadow'] !== undefined ? 'shadow' : undefined;
+    if (kind === undefined) return {};
+    const { require, maxDuration } = object(step[kind], `${at}.${kind}`);
+    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.${kind}.require`, 'is NoFail or Pass');
+    return { [kind]: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.${kind}.maxDuration`) }) } };
   });
 }
 

@@ -9,7 +9,7 @@ import { planOf, type Plan } from '../../operator/analysis/plan.ts';
 import { watch, type Outcome } from './ours.ts';
 import { watchWith, type BaselineName } from './baselines.ts';
 import { rollOutWith } from './baseline-rollouts.ts';
-import { rollOut, type Router } from './rollout.ts';
+import { rollOut, type RolloutSetting, type Router } from './rollout.ts';
 import { rowOfRollouts, rowOfWindows, type Row, type RolloutRun } from './rows.ts';
 import * as seen from './scenarios.ts';
 import { shapes, type Scenario } from './scenarios.ts';
@@ -135,31 +135,31 @@ export type RunOptions = {
   readonly seed: number;
   /** The cell's place in allCells, for the seed. */
   readonly number: number;
-  /** In a rollout: whether every report is looked at, or the first of each block. */
-  readonly everyReport?: boolean;
-};
+} & Partial<Pick<RolloutSetting, 'everyReport' | 'podsEach'>>;
 
 /** Runs a cell. @param stop is looked at between runs */
 export async function runCell(cell: Cell, options: RunOptions, stop: AbortSignal): Promise<Row> {
-  const { runs, seed, number, everyReport = false } = options;
+  const { runs, seed, number } = options;
   const windows: Outcome[] = [];
   const rollouts: RolloutRun[] = [];
   for (let i = 0; i < runs && !stop.aborted; i++) {
     const { what } = cell;
-    if (what === 'rollout') rollouts.push(runRollout(cell, [seed, number, i], everyReport));
+    if (what === 'rollout') rollouts.push(runRollout(cell, [seed, number, i], options));
     else windows.push(runWindow({ ...cell, what }, [seed, number, i]));
     await setImmediate();
   }
   const isHarmless = harmless.has(cell.scenario);
-  return cell.what === 'rollout' ? rowOfRollouts(cell, rollouts, isHarmless) : rowOfWindows(cell, windows, isHarmless);
+  if (cell.what !== 'rollout') return rowOfWindows(cell, windows, isHarmless);
+  return rowOfRollouts({ ...cell, podsEach: options.podsEach ?? false }, rollouts, isHarmless);
 }
 
-function runRollout(cell: Cell, seeds: readonly number[], everyReport: boolean): RolloutRun {
+function runRollout(cell: Cell, seeds: readonly number[], options: RunOptions): RolloutRun {
+  const { everyReport = false, podsEach = false } = options;
   const { judge, requestsPerMinute, router, replicas, historyMinutes } = cell;
   const scenario = { ...cell.scenario, pods: replicas };
   const world = new World({ scenario, requestsPerMinute, sampleRate: 0.05 }, ...seeds);
   if (judge !== 'ours') return rollOutWith(judge, world, stableOf(scenario));
-  return rollOut(world, { scenario, replicas, router, historyMinutes, everyReport });
+  return rollOut(world, { scenario, replicas, router, historyMinutes, everyReport, podsEach });
 }
 
 function stableOf({ baseMs, shape, stableErrors }: Scenario): { readonly p95Ms: number; readonly errors: number } {

@@ -3,11 +3,12 @@
  *
  * Owns:  the fold from slices of the made-up service to the judge's cells.
  */
+import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';
 import type { Cell, Pair, Window } from '../../operator/analysis/series.ts';
 import { sliceSeconds, type PodSlice } from './world.ts';
 
-export const blockSlices = 20 / sliceSeconds;
+const blockSlices = blockSeconds / sliceSeconds;
 
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 

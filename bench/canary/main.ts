@@ -27,6 +27,7 @@ several hours.
   --what NAME        rollout (whole ones of default settings) or window (one gate in one window); may be repeated
   --router NAME      of rollouts: HTTPRoute or Service; may be repeated
   --every-report     in rollouts, a look at every report (each five seconds), not only at the first of each block
+  --pods-each        in rollouts, as many pods of the candidate as of stable in every step
   --seed N           another set of canaries (default: 1)
   --append FILE      also writes each row to a file of JSON lines as soon as it is there
   --json             {"rows": [...]} on standard output instead of a table
@@ -42,6 +43,7 @@ const options = {
   what: { type: 'string', multiple: true },
   router: { type: 'string', multiple: true },
   'every-report': { type: 'boolean', default: false },
+  'pods-each': { type: 'boolean', default: false },
   seed: { type: 'string', default: '1' },
   append: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -68,6 +70,7 @@ type Order = {
   readonly runs: number | undefined;
   readonly seed: number;
   readonly everyReport: boolean;
+  readonly podsEach: boolean;
   readonly append: string | undefined;
   readonly json: boolean;
 };
@@ -82,8 +85,8 @@ function orderOf(flags: ReturnType<typeof parse>): Order {
   const wanted = allCells().flatMap((cell, number) => (isWanted(cell, asked) ? [{ cell, number }] : []));
   const flag = '--only, --judge, --rate, --what, --router';
   if (wanted.length === 0) throw new AppError('BAD_FLAG', { flag, problem: 'no cell of the bench has these' });
-  const { 'every-report': everyReport, append, json } = flags;
-  return { wanted, runs, seed: wholeNumber('--seed', flags.seed), everyReport, append, json };
+  const { 'every-report': everyReport, 'pods-each': podsEach, append, json } = flags;
+  return { wanted, runs, seed: wholeNumber('--seed', flags.seed), everyReport, podsEach, append, json };
 }
 
 async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
@@ -96,8 +99,8 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
   if (!order.json) console.log(heading);
   const rows: Row[] = [];
   for (const { cell, number } of order.wanted) {
-    const { runs = usualRuns(cell), seed, everyReport } = order;
-    const row = await runCell(cell, { runs, seed, number, everyReport }, stop);
+    const { runs = usualRuns(cell), seed, everyReport, podsEach } = order;
+    const row = await runCell(cell, { runs, seed, number, everyReport, podsEach }, stop);
     if (stop.aborted) return exitCodes.interrupted;
     rows.push(row);
     if (order.append !== undefined) appendFileSync(order.append, `${JSON.stringify(row)}\n`);

@@ -4,6 +4,7 @@
  * Owns: the loop over one window: a report every five seconds, a look at every report. Whole rollouts are rollout.ts's.
  *       The verdicts are operator/analysis's own.
  */
+import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { verdicts } from '../../operator/analysis/judge.ts';
 import type { NoiseHistory } from '../../operator/analysis/noise.ts';
@@ -14,23 +15,32 @@ import { sliceSeconds, type World } from './world.ts';
 /** How a canary in one window ended, and what it took. */
 export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests: number; readonly minutes: number };
 
-/** One window until something fails. @param history minutes of stable before it that noise is learnt from */
-export function watch(world: World, plan: Plan, window: { readonly weight: number; readonly minutes: number; readonly historyMinutes: number }): Outcome {
+export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
+
+/**
+ * One window until something fails. Machines that do not differ are said not to: one pod of each revision is enough then.
+ *
+ * @param window historyMinutes of stable before it are what noise is learnt from
+ */
+export function watch(world: World, plan: Plan, window: WindowSetting): Outcome {
   const history = historyOf(world, window.historyMinutes);
   const began = world.seconds;
-  const counter = new Counter(began / 20);
+  const counter = new Counter(began / blockSeconds);
+  const nodes = world.scenario.lastingPodNoise === 0 ? 'Shared' : 'Unlike';
+  const known = { loadIsEqual: true, history, nodes, maxBlocks: (window.minutes * 60) / blockSeconds } as const;
   for (let slice = 0; slice < (window.minutes * 60) / sliceSeconds; slice++) {
     counter.add(world.next(window.weight));
-    const gates = verdicts(plan, { window: counter.window, loadIsEqual: true, history });
+    const gates = verdicts(plan, { window: counter.window, ...known });
     const minutes = (world.seconds - began) / 60;
-    if (gates.some((gate) => gate.verdict === 'Fail')) return { rolledBack: true, candidateRequests: counter.candidateRequests, minutes };
+    const { candidateRequests } = counter;
+    if (gates.some((gate) => gate.verdict === 'Fail')) return { rolledBack: true, candidateRequests, minutes };
   }
   return { rolledBack: false, candidateRequests: counter.candidateRequests, minutes: window.minutes };
 }
 
 /** @param minutes of stable before the window */
 function historyOf(world: World, minutes: number): (quantile: number) => NoiseHistory {
-  const counter = new Counter(world.seconds / 20);
+  const counter = new Counter(world.seconds / blockSeconds);
   for (let slice = 0; slice < (minutes * 60) / sliceSeconds; slice++) counter.add(world.next(0));
-  return historyBefore(world.seconds / 20, counter.cells.stable);
+  return historyBefore(world.seconds / blockSeconds, counter.cells.stable);
 }

@@ -4,6 +4,7 @@
  * Owns:  the loop that an operator runs: weights, pods and windows step by step, looks at reports, an end. Steps,
  *        pods, gates and verdicts are the operator's own; what is left out is the time in which pods start.
  */
+import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from '../../operator/analysis/judge.ts';
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
@@ -28,6 +29,8 @@ export type RolloutSetting = {
   readonly historyMinutes: number;
   /** Whether every report is looked at, or the first of each block: twelve looks a minute, or three. */
   readonly everyReport: boolean;
+  /** As many pods of the candidate as of stable in every step, not only those that its share needs. */
+  readonly podsEach: boolean;
 };
 
 /** How a rollout ended by itself. Held: a step was over and undecided. */
@@ -77,7 +80,7 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
  * Slices of a window after which its bounds are held against the truth: just after these minutes. Numbers cost three
  * times what verdicts do, and bounds that hold at all times move less and less.
  */
-const seenAfterMinutes = [1, 2, 3, 5, 8, 12, 16, 20, 25];
+const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
 
 type WindowEnd = 'Done' | 'Fail' | 'Undecided';
@@ -108,7 +111,7 @@ class Course {
     this.#plan = planOf();
     this.#pods = { candidate: 0, stable: setting.replicas };
     this.#slowFrom = slowBucketOf(setting.scenario);
-    const history = new Counter(Math.ceil(world.seconds / 20));
+    const history = new Counter(Math.ceil(world.seconds / blockSeconds));
     for (let slice = 0; slice < (setting.historyMinutes * 60) / sliceSeconds; slice++) history.add(this.#next());
     this.#stable.push(...history.cells.stable);
     this.#began = world.seconds;
@@ -118,6 +121,8 @@ class Course {
   take(step: Step): WindowEnd {
     if (step.kind === 'weight') return this.#shift(step.weight);
     if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
+    // Pairs have a bench of their own: paired.ts.
+    if (step.kind === 'shadow') throw new Error('these worlds have no shadow');
     const end = this.#analyze(step);
     if (end === 'Undecided') this.#held ??= this.#soFar();
     return end;
@@ -158,9 +163,9 @@ class Course {
   }
 
   #shift(weight: number): WindowEnd {
-    const { router } = this.#setting;
+    const { router, replicas, podsEach } = this.#setting;
     this.#weight = weight;
-    this.#pods = splitFor(weight, this.#rollout);
+    this.#pods = podsEach ? { candidate: replicas, stable: replicas } : splitFor(weight, this.#rollout);
     const { candidate, stable } = this.#pods;
     this.#share = router === 'Service' ? candidate / (candidate + stable) : weight / 100;
     return 'Done';
@@ -172,14 +177,15 @@ class Course {
   }
 
   #analyze({ require, maxDurationMs }: Extract<Step, { kind: 'analyze' }>): WindowEnd {
-    while (this.#world.seconds % 20 !== 0) this.#next();
+    while (this.#world.seconds % blockSeconds !== 0) this.#next();
     const began = this.#world.seconds;
-    const firstBlock = began / 20;
+    const firstBlock = began / blockSeconds;
     const counter = new Counter(firstBlock);
     const truths = new Truths(this.#plan, this.#setting.scenario);
     const known = {
       history: historyBefore(firstBlock, this.#stable),
       loadIsEqual: isLoadEqual({ router: this.#setting.router, weight: this.#weight, ready: this.#pods }),
+      maxBlocks: maxDurationMs / 1000 / blockSeconds,
     };
     const slices = maxDurationMs / 1000 / sliceSeconds;
     let verdict: StepVerdict = 'Waiting';

@@ -35,6 +35,8 @@ export type Row = {
 export type RolloutNumbers = {
   readonly router: Router;
   readonly replicas: number;
+  /** Both revisions had that many pods in every step, not what the candidate's share needs. */
+  readonly podsEach: boolean;
   readonly promotedRate: number;
   /** A step was over and undecided; what went on after it is in the next. */
   readonly heldRate: number;
@@ -60,7 +62,7 @@ export type RolloutNumbers = {
 /** Median upper bound of a gate when a rollout was promoted. */
 export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
 
-/** How often bounds missed the truth in their windows: when the window ended, and at any of ten times or so in it. */
+/** How often bounds missed the truth in their windows: when the window ended, and at any of five times in it. */
 export type BoundNumbers = {
   readonly gate: string;
   readonly alpha: number;
@@ -78,7 +80,7 @@ export function rowOfWindows(cell: Cell, outcomes: readonly Outcome[], isHarmles
   return { ...commonOf(cell, { runs: outcomes.length, found, isHarmless }), candidateShare: cell.share, rollout: null };
 }
 
-export function rowOfRollouts(cell: Cell, runs: readonly RolloutRun[], isHarmless: boolean): Row {
+export function rowOfRollouts(cell: Cell & { readonly podsEach: boolean }, runs: readonly RolloutRun[], isHarmless: boolean): Row {
   const share = (count: number): number => count / runs.length;
   const ended = (ending: Ending): readonly RolloutRun[] => runs.filter((run) => run.ending === ending);
   const found = ended('RolledBack');
@@ -86,6 +88,7 @@ export function rowOfRollouts(cell: Cell, runs: readonly RolloutRun[], isHarmles
   const rollout: RolloutNumbers = {
     router: cell.router,
     replicas: cell.replicas,
+    podsEach: cell.podsEach,
     promotedRate: share(promoted.length),
     heldRate: share(ended('Held').length),
     rolledBackIfRollback: share(runs.length - promoted.length),

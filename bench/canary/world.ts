@@ -92,6 +92,10 @@ export class World {
     this.#rate = rateOf(scenario.arrivals, new Random(...seeds, streams.arrivals));
   }
 
+  get scenario(): Scenario {
+    return this.#setting.scenario;
+  }
+
   get seconds(): number {
     return this.#seconds;
   }

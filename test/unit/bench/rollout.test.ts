@@ -28,7 +28,7 @@ type Asked = Partial<Omit<RolloutSetting, 'scenario'>> & {
 };
 
 function rolled({ scenario: given = {}, rate = 1000, seed = 1, ...setting }: Asked): { readonly outcome: Outcome; readonly world: Watched } {
-  const asked = { replicas: 2, router: 'HTTPRoute', historyMinutes: 10, everyReport: false, ...setting } as const;
+  const asked = { replicas: 2, router: 'HTTPRoute', historyMinutes: 10, everyReport: false, podsEach: false, ...setting } as const;
   const scenario = { ...quiet, ...given, pods: asked.replicas };
   const world = new Watched({ scenario, requestsPerMinute: rate, sampleRate: 0 }, seed);
   return { outcome: rollOut(world, { ...asked, scenario }), world };
@@ -46,6 +46,12 @@ describe('a whole rollout in the bench', () => {
     for (const { weight, pods = { candidate: 0, stable: 2 } } of byPods.asked) {
       assert.equal(weight, pods.candidate / (pods.candidate + pods.stable));
     }
+  });
+
+  it('has as many pods of each where that is asked', () => {
+    const { world } = rolled({ podsEach: true });
+    for (const { weight, pods } of world.asked) assert.equal(pods?.candidate, weight > 0 ? 2 : 0);
+    assert.ok(rolled({}).world.asked.some(({ weight, pods }) => weight > 0 && pods?.candidate === 1));
   });
 
   it('has the asked history of stable alone', () => {
@@ -133,7 +139,7 @@ describe('rollouts of the others', () => {
 
 describe('a row of rollouts', () => {
   const cells = allCells();
-  const cell = cells.find((one) => one.what === 'rollout') ?? assert.fail();
+  const cell = { ...(cells.find((one) => one.what === 'rollout') ?? assert.fail()), podsEach: false };
   const run = (what: Partial<RolloutRun>): RolloutRun => ({ ending: 'Promoted', endingIfPromoted: 'Promoted', minutes: 10, candidateRequests: 100, reachedHalf: true, ...what });
 
   it('counts each ending, what onUndecided makes of the held, and what was found before half of the traffic', () => {
