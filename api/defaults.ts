@@ -71,6 +71,9 @@ export const rolloutDefaults = {
   steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
   /** Of an analyze step. */
   maxDuration: '30m',
+  /** Of a shadow step. */
+  shadowShare: '10%',
+  probes: { mode: 'Auto', perMinute: 60 },
   onUndecided: 'Hold',
   capacityMode: 'Surge',
   /** Stable keeps all its pods while the candidate grows beside it: taking the traffic back overloads nobody. */

@@ -56,6 +56,12 @@ export type PairSource = (typeof pairSources)[number];
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
+/** @param ratio above 0 @returns its bucket, the end one for what is beyond */
+export function ratioBucketOf(ratio: number): number {
+  const index = Math.ceil(Math.log(ratio / ratioBuckets.base) / Math.log(ratioBuckets.growth) - 1e-9);
+  return Math.min(ratioBuckets.most, Math.max(0, index));
+}
+
 /** Histograms of the ratio of service times, by source. In their own units: 1 is as fast as stable. */
 export type PairedRatios = Readonly<Partial<Record<PairSource, Histogram>>>;
 

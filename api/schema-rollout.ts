@@ -5,6 +5,7 @@
  */
 import { k } from './schema-builder.ts';
 import { configMapRef, digest, duration } from './schema-revision.ts';
+import { maxProbesPerMinute } from './report.ts';
 import { percentPattern } from './units.ts';
 
 const percent = () => k.string({ max: 8, pattern: percentPattern });
@@ -24,9 +25,17 @@ const step = k
       })
       .doc('Judge both revisions under the weight that was reached.')
       .optional(),
+    shadow: k
+      .object({
+        share: percent().doc("Share of stable's requests that are kept, with their answers, for the candidate to answer too.").defaultsTo('10%').optional(),
+        require: k.oneOf(['NoFail', 'Pass']).doc('NoFail: no gate fails over twenty pairs and five minutes. Pass: every latency gate against stable, and quality, is proven good.'),
+        maxDuration: duration().doc('After that, what is still undecided is treated as onUndecided says.').defaultsTo('30m').optional(),
+      })
+      .doc("Before any weight: the candidate answers copies of stable's requests, and is judged by how long both took and how their answers agree. No user gets its answers.")
+      .optional(),
     pause: k.object({ duration: duration().doc('Absent: until spec.rollout.resumeStep names the step.').optional() }).doc('Keep the weight for a while.').optional(),
   })
-  .rule({ rule: '[has(self.weight), has(self.analyze), has(self.pause)].filter(x, x).size() == 1', message: 'a step is one of weight, analyze and pause' });
+  .rule({ rule: '[has(self.weight), has(self.analyze), has(self.shadow), has(self.pause)].filter(x, x).size() == 1', message: 'a step is one of weight, analyze, shadow and pause' });
 
 const latencyGate = k
   .object({
@@ -89,7 +98,8 @@ const gates = k
 
 const steps = k
   .list(step, { max: 20 })
-  .rule({ rule: 'self.filter(s, has(s.weight)).map(s, s.weight).isSorted()', message: 'weights never decrease' });
+  .rule({ rule: 'self.filter(s, has(s.weight)).map(s, s.weight).isSorted()', message: 'weights never decrease' })
+  .rule({ rule: 'self.filter(s, has(s.weight) || has(s.shadow)).map(s, has(s.weight) ? s.weight : -1).isSorted()', message: 'shadow steps come before the first weight: from then on there are requests of its own to judge by' });
 
 const rollout = k
   .object({
@@ -103,6 +113,17 @@ const rollout = k
       .defaultsTo('weight 5, analyze NoFail, weight 50, analyze Pass, weight 100')
       .optional(),
     gates: gates.doc('What a new revision has to prove.').optional(),
+    probes: k
+      .object({
+        mode: k
+          .oneOf(['Auto', 'Off', 'Always'])
+          .doc('Auto: while the model gets fewer than 200 requests a minute. Off: no probes, and replays for quality give no latencies.')
+          .defaultsTo('Auto')
+          .optional(),
+        perMinute: k.integer({ min: 1, max: maxProbesPerMinute }).doc("At most, over all the candidate's pods; never more than takes 5 % of a pod's time.").defaultsTo('60').optional(),
+      })
+      .doc('Golden inputs asked of both revisions beside users, so that latency can be judged with hardly any traffic. They are in no count of requests.')
+      .optional(),
     onUndecided: k.oneOf(['Hold', 'Promote', 'Rollback']).doc('What to do when an analyze step is undecided after its maxDuration.').defaultsTo('Hold').optional(),
     progressDeadline: duration().doc('A new revision whose pods are not ready by then is given up; the stable one keeps serving.').defaultsTo('30m').optional(),
     capacity: k

@@ -58,6 +58,8 @@ const evidence = {
 /** In milliseconds, as people write them. */
 const ownLatency = () => k.object({ estimate: number().optional(), lower: number().optional(), upper: number().optional() });
 
+const pairs = () => k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' });
+
 const gate = k.object({
   name: text(40),
   verdict: k.oneOf(['Pass', 'Fail', 'Undecided']),
@@ -66,6 +68,19 @@ const gate = k.object({
   requestsStillNeeded: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Candidate requests that a verdict needs at the present estimate; absent when no number would do.').optional(),
   stableLatency: ownLatency().doc("Of a latency gate: stable's own quantile with its bounds.").optional(),
   candidateLatency: ownLatency().doc("Of a latency gate: the candidate's own quantile with its bounds.").optional(),
+  paired: k
+    .object({
+      verdict: k.oneOf(['Pass', 'Fail', 'Undecided']),
+      probes: pairs().doc('Golden inputs asked of both.').optional(),
+      replays: pairs().doc("Stable's live requests that the candidate answered too.").optional(),
+      shadowed: pairs().doc('The same in a shadow step.').optional(),
+      estimate: number().doc('How much longer the candidate typically takes for the same request.').optional(),
+      lower: number().optional(),
+      upper: number().optional(),
+      message: text(200).doc('The same in words.').optional(),
+    })
+    .doc('Of a latency gate against stable: what pairs of service times say. They are no live traffic, and in none of the counts above.')
+    .optional(),
 });
 
 const rollout = k.object({

@@ -9,9 +9,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
 import { api } from '../api/names.ts';
-import { planOf, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+import { planOf, shadowOf, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
 
-export type JudgedModel = { readonly name: string; readonly plan: Plan; /** What the last analyze step asks for. */ readonly require: 'NoFail' | 'Pass' };
+export type JudgedModel = { readonly name: string; readonly plan: Plan; /** What the last analyze or shadow step asks for; the plan is that step's. */ readonly require: 'NoFail' | 'Pass' };
 
 const fileLimitBytes = 1 << 20;
 
@@ -20,8 +20,12 @@ export function readModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
   const steps = stepsOf(rollout['steps']);
-  const lastAnalyze = steps?.findLast((step) => step.analyze !== undefined)?.analyze;
-  return { name: nameOf(model), plan: planOf(gatesOf(rollout['gates']), steps), require: lastAnalyze?.require ?? 'Pass' };
+  return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
+}
+
+function lastJudged(plan: Plan, steps: readonly StepSpec[]): Pick<JudgedModel, 'plan' | 'require'> {
+  const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
+  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require: (last?.analyze ?? last?.shadow)?.require ?? 'Pass' };
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {
@@ -80,10 +84,11 @@ function stepsOf(value: unknown): StepSpec[] | undefined {
   return list(value, 'spec.rollout.steps').map((item, i) => {
     const at = `spec.rollout.steps[${i}]`;
     const step = object(item, at);
-    if (step['analyze'] === undefined) return {};
-    const require = object(step['analyze'], `${at}.analyze`)['require'];
-    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.analyze.require`, 'is NoFail or Pass');
-    return { analyze: { require } };
+    const kind = step['analyze'] !== undefined ? 'analyze' : step['shadow'] !== undefined ? 'shadow' : undefined;
+    if (kind === undefined) return {};
+    const require = object(step[kind], `${at}.${kind}`)['require'];
+    if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.${kind}.require`, 'is NoFail or Pass');
+    return { [kind]: { require } };
   });
 }
 

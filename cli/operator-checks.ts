@@ -71,8 +71,8 @@ function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Findi
   const at = 'spec.rollout.steps';
   if (steps === undefined) return strategy === 'Immediate' && isJudgedUnderTraffic(rollout) ? [warning('spec.rollout.gates', 'with strategy Immediate, the default, nothing is judged under traffic', 'strategy: Canary')] : [];
   if (rollout.capacity?.mode === 'Recreate') return [warning(at, 'with capacity.mode Recreate the old pods go first: there are no steps')];
-  const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => step.analyze !== undefined);
-  return [...(unasked ? [warning(at, 'no step is an analyze step: the gates are never asked')] : []), ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`))];
+  const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => (step.analyze ?? step.shadow) !== undefined);
+  return [...(unasked ? [warning(at, 'no step is an analyze or a shadow step: the gates are never asked')] : []), ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`))];
 }
 
 type StepSpec = NonNullable<RolloutSpec['steps']>[number];

@@ -6,18 +6,21 @@
  *         candidate's first request, and what stable did in the half hour before says how noisy it is.
  * Limits: a window spans at most 24 hours, so memory does not grow with a trace's requests.
  */
+import { present } from '../api/present.ts';
+import { ratioBucketOf, type PairSource } from '../api/report.ts';
 import { decimal } from '../api/text.ts';
 import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
 import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
 import type { Evidence } from '../operator/analysis/judge.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale, type Scale } from '../operator/analysis/log-histogram.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale, type LogHistogram, type Scale } from '../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
 import type { NoiseHistory } from '../operator/analysis/noise.ts';
+import { pairedOf, ratioScale, type PairedSeries } from '../operator/analysis/paired-series.ts';
 import type { Cell } from '../operator/analysis/series.ts';
 import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
-import type { TraceRequest } from './trace.ts';
+import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 
 /** A gate's result at a time of the trace. */
 export type Look = GateResult & { readonly t: number };
@@ -49,6 +52,8 @@ export class RecordedCanary {
   readonly #model: JudgedModel;
   readonly #looks: LookPlan;
   readonly #cells: { readonly candidate: Counting[]; readonly stable: Counting[] } = { candidate: [], stable: [] };
+  readonly #ratios = new Map<number, LogHistogram>();
+  readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
   /** Where the window begins. */
   #began: number | undefined;
@@ -65,16 +70,39 @@ export class RecordedCanary {
     this.#looks = looks;
   }
 
-  /** Takes the next request in order of time. @returns what the looks before it are to show */
-  add(request: TraceRequest): readonly Look[] {
+  /** Takes the next line in order of time. @returns what the looks before it are to show */
+  add(entry: TraceEntry): readonly Look[] {
+    return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
+  }
+
+  /** Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no other. */
+  #addPair(pair: TracePair): readonly Look[] {
+    this.#candidateBegan ??= pair.t;
+    if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
+    const shown = this.#lookBefore(pair);
+    const block = Math.floor(pair.t / blockSeconds);
+    const ratios = this.#ratios.get(block) ?? emptyHistogram(ratioScale);
+    this.#ratios.set(block, ratios);
+    addCount(ratios, ratioBucketOf(pair.ratio), 1);
+    this.#pairs[pair.source] = (this.#pairs[pair.source] ?? 0) + 1;
+    return shown;
+  }
+
+  #addRequest(request: TraceRequest): readonly Look[] {
     if (!this.#isInWindow(request)) return [];
+    const shown = this.#lookBefore(request);
+    count(this.#cells[request.revision], request);
+    return shown;
+  }
+
+  /** The looks that were due before this line, which is then in the window. */
+  #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
       throw new AppError('BAD_CONFIG', { where: `line ${request.line}`, problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it` });
     }
     const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
     if (request.t >= this.#nextLook) this.#nextLook = this.#lookAfter(request.t);
-    count(this.#cells[request.revision], request);
     this.#ends = request.t;
     this.#unseen = true;
     return shown;
@@ -138,8 +166,14 @@ export class RecordedCanary {
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
-    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
+    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true, ...present({ paired: this.#paired(firstBlock, until) }) };
     return evidenceOf(this.#history === undefined ? known : { ...known, history: this.#history });
+  }
+
+  #paired(first: number, last: number): PairedSeries | undefined {
+    if (this.#ratios.size === 0) return undefined;
+    const blocks = Array.from({ length: last - first + 1 }, (_, i) => this.#ratios.get(first + i) ?? emptyHistogram(ratioScale));
+    return pairedOf(blocks, { ...this.#pairs });
   }
 
   #isNewMinute(at: number): boolean {

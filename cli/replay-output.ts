@@ -4,6 +4,7 @@
  * Pure: text from results.
  */
 import { decimal } from '../api/text.ts';
+import { pairedWords } from '../operator/analysis/paired-words.ts';
 import type { Look, Outcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
@@ -50,7 +51,12 @@ export function tableOutput(): Output {
 function cellsOf(look: Look): string[] {
   const requests = look.stableRequests === undefined ? String(look.candidateRequests) : `${look.candidateRequests}/${look.stableRequests}`;
   const bounds = `${shown(look, look.lower, 'none')} .. ${shown(look, look.upper, 'none')}`;
-  return [decimal(look.t), look.gate, look.verdict, requests, shown(look, look.estimate, '-'), bounds, shown(look, look.limit, '-'), needed(look)];
+  return [decimal(look.t), look.gate, look.verdict, requests, shown(look, look.estimate, '-'), bounds, shown(look, look.limit, '-'), `${needed(look)}${pairsSay(look)}`];
+}
+
+/** What the same requests, asked of both, say beside live ones. */
+function pairsSay({ gate, paired }: Look): string {
+  return paired === undefined ? '' : `; ${pairedWords(gate, paired)}`;
 }
 
 function needed({ verdict, reason, requestsStillNeeded }: Look): string {
@@ -89,6 +95,7 @@ function sentence(outcome: Outcome): string {
 }
 
 function because(gate: Look): string {
+  if (gate.paired?.verdict === 'Fail') return pairedWords(gate.gate, gate.paired);
   return `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the limit is ${shown(gate, gate.limit, '-')}`;
 }
 

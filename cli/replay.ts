@@ -27,6 +27,11 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
   latencyMs   of requests that were answered
   ok          whether the request was answered
   agree       optional: whether the answer agreed with stable's
+A line may also be of a pair, the same request answered by both revisions; it is no request of anybody's:
+  {"t": 13.0, "ratio": 1.08, "source": "Probe"}
+  ratio       the candidate's service time over stable's
+  source      "Probe", "Replay" or "Shadow"
+With a shadow step as the last that is judged, pairs and agreement are all that is looked at.
 
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several

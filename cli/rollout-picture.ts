@@ -86,6 +86,8 @@ function stepText(step: Step): string {
   switch (step.kind) {
     case 'weight':
       return `${step.weight}%`;
+    case 'shadow':
+      return `shadow ${step.require}`;
     case 'analyze':
       return `analyze ${step.require}`;
     case 'pause':

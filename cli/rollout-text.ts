@@ -59,7 +59,13 @@ export function gateLines({ gates, judgedAt, alpha }: RolloutPicture, { now, wid
   const widths = columnWidths([gateHeads, ...rows.map(({ cells }) => cells)]);
   const room = Math.min(scaleWidth.most, width - widths.reduce((sum, one) => sum + one + 2, 4));
   const layout: GateLayout = { widths, paint, scale: room, width };
-  return room >= scaleWidth.least ? [head, headLine(layout), ...rows.map((row) => oneLine(row, layout))] : [head, ...rows.flatMap((row) => twoLines(row, layout))];
+  const live = room >= scaleWidth.least ? [head, headLine(layout), ...rows.map((row) => oneLine(row, layout))] : [head, ...rows.flatMap((row) => twoLines(row, layout))];
+  return [...live, ...gates.flatMap(pairedLine)];
+}
+
+/** What the same requests, asked of both, say beside live traffic. */
+function pairedLine({ paired }: GatePicture): readonly string[] {
+  return paired?.message === undefined ? [] : [`    ${plainLine(paired.message)}`];
 }
 
 const gateHeads = ['GATE', 'ESTIMATE', 'BOUNDS', 'LIMIT', 'REQUESTS', ''];
@@ -124,7 +130,8 @@ function gateScale(gate: GatePicture, width: number): string {
 /** One gate's evidence on a line: "p95 +52% (+21% .. +90%, limit +15%), 1,180 / 11,020 requests". */
 export function evidenceText(gate: GatePicture): string {
   const [name = '', estimate = '', bounds = '', limit = '', requests = ''] = gateCells(gate);
-  return `${name} ${estimate} (${bounds}, limit ${limit}), ${requests} requests: ${gate.verdict}`;
+  const pairs = gate.paired?.message === undefined ? '' : `; ${plainLine(gate.paired.message)}`;
+  return `${name} ${estimate} (${bounds}, limit ${limit}), ${requests} requests: ${gate.verdict}${pairs}`;
 }
 
 /** Both revisions' quantiles with their bounds, on one scale for each gate. */

@@ -2,13 +2,15 @@
  * A recorded canary: one request a line, in order of time, read as it streams.
  *
  * Owns:   the format: `{"t": seconds, "revision": "stable"|"candidate", "latencyMs": number, "ok": boolean,
- *         "agree"?: boolean}`. Other fields are passed over, so that a log line may carry more.
+ *         "agree"?: boolean}` for a request; `{"t": seconds, "ratio": number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of
+ *         service times, candidate's over stable's. Other fields are passed over, so that a log line may carry more.
  * Limits: a line has at most 4 KiB; nothing of the trace is kept but the line under way.
  * Errors: FILE_UNREADABLE; BAD_CONFIG that names the line.
  */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../api/errors.ts';
+import { pairSources, type PairSource } from '../api/report.ts';
 
 export type TraceRequest = {
   /** Seconds, of any epoch, at which the request ended. */
@@ -21,11 +23,21 @@ export type TraceRequest = {
   readonly line: number;
 };
 
+/** The same request, answered by both; no request of anybody's. */
+export type TracePair = {
+  readonly t: number;
+  readonly ratio: number;
+  readonly source: PairSource;
+  readonly line: number;
+};
+
+export type TraceEntry = TraceRequest | TracePair;
+
 const lineLimitBytes = 4096;
 const newline = 10;
 
 /** @param path of a file, or "-" for standard input. @returns requests in batches, in the trace's order */
-export async function* readTrace(path: string, input: Readable = path === '-' ? process.stdin : createReadStream(path)): AsyncGenerator<readonly TraceRequest[]> {
+export async function* readTrace(path: string, input: Readable = path === '-' ? process.stdin : createReadStream(path)): AsyncGenerator<readonly TraceEntry[]> {
   const where = path === '-' ? 'standard input' : path;
   const reader = new LineReader(where);
   try {
@@ -37,13 +49,22 @@ export async function* readTrace(path: string, input: Readable = path === '-' ? 
   }
 }
 
+type Expected = Readonly<Record<string, { readonly what: string; readonly is: (value: unknown) => boolean }>>;
+
 /** What each field of a line has to be. */
-const expected: Readonly<Record<string, { readonly what: string; readonly is: (value: unknown) => boolean }>> = {
+const expected: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   revision: { what: '"stable" or "candidate"', is: (value) => value === 'stable' || value === 'candidate' },
   latencyMs: { what: 'milliseconds from 0 to 1e9', is: (value) => isNumber(value, 1e9) },
   ok: { what: 'true or false', is: (value) => typeof value === 'boolean' },
   agree: { what: 'true, false or nothing', is: (value) => value === undefined || typeof value === 'boolean' },
+};
+
+/** The same of a pair's. */
+const expectedOfPair: Expected = {
+  t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
+  ratio: { what: 'a number above 0, up to 1e6', is: (value) => isNumber(value, 1e6) && value !== 0 },
+  source: { what: pairSources.map((source) => `"${source}"`).join(' or '), is: (value) => pairSources.some((source) => source === value) },
 };
 
 class LineReader {
@@ -56,9 +77,9 @@ class LineReader {
     this.#where = where;
   }
 
-  take(chunk: Buffer): TraceRequest[] {
+  take(chunk: Buffer): TraceEntry[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const requests: TraceRequest[] = [];
+    const requests: TraceEntry[] = [];
     let from = 0;
     for (let to = bytes.indexOf(newline); to !== -1; to = bytes.indexOf(newline, from)) {
       this.#read(bytes.subarray(from, to), requests);
@@ -69,13 +90,13 @@ class LineReader {
     return requests;
   }
 
-  end(): TraceRequest[] {
-    const requests: TraceRequest[] = [];
+  end(): TraceEntry[] {
+    const requests: TraceEntry[] = [];
     this.#read(this.#rest, requests);
     return requests;
   }
 
-  #read(bytes: Buffer, into: TraceRequest[]): void {
+  #read(bytes: Buffer, into: TraceEntry[]): void {
     this.#line += 1;
     const line = this.#line;
     if (bytes.length > lineLimitBytes) throw this.#wrong(line, `is longer than ${lineLimitBytes} bytes`);
@@ -87,10 +108,15 @@ class LineReader {
     into.push(request);
   }
 
-  #parse(text: string, line: number): TraceRequest {
+  #parse(text: string, line: number): TraceEntry {
     const fields = this.#object(text, line);
-    const wrongOne = Object.entries(expected).find(([name, { is }]) => !is(fields[name]));
+    const isPair = fields['ratio'] !== undefined;
+    const wrongOne = Object.entries(isPair ? expectedOfPair : expected).find(([name, { is }]) => !is(fields[name]));
     if (wrongOne !== undefined) throw this.#wrong(line, `${wrongOne[0]} is ${shown(fields[wrongOne[0]])}, expected ${wrongOne[1].what}`);
+    if (isPair) {
+      const { t, ratio, source } = fields as Omit<TracePair, 'line'>;
+      return { t, ratio, source, line };
+    }
     const { t, revision, latencyMs, ok, agree } = fields as Omit<TraceRequest, 'line'>;
     return { t, revision, latencyMs, ok, line, ...(agree === undefined ? {} : { agree }) };
   }

@@ -9,6 +9,7 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { plural } from '../api/text.ts';
+import { increaseOf, pairedWords } from './analysis/paired-words.ts';
 import type { OwnLatency } from './analysis/own-latency.ts';
 import type { Shown } from './gates/gatekeeper.ts';
 import type { ShownResult } from './gates/reading.ts';
@@ -53,8 +54,15 @@ export function gateStatus(result: ShownResult): GateStatus {
     candidateRequests,
     ...present({ reason, stableRequests, estimate: number(estimate), lower: number(lower), upper: number(upper), requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded) }),
     limit: written(result, limit),
-    ...present({ stableLatency: latencyStatus(own.stable), candidateLatency: latencyStatus(own.candidate) }),
+    ...present({ stableLatency: latencyStatus(own.stable), candidateLatency: latencyStatus(own.candidate), paired: pairedStatus(result) }),
   };
+}
+
+function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
+  if (paired === undefined) return undefined;
+  const { verdict, counts: { Probe: probes, Replay: replays, Shadow: shadowed }, estimate, lower, upper } = paired;
+  const increase = (value: number | null): string | undefined => (value === null ? undefined : increaseOf(value));
+  return { verdict, ...present({ probes, replays, shadowed, estimate: increase(estimate), lower: increase(lower), upper: increase(upper), message: pairedWords(gate, paired) }) };
 }
 
 function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {

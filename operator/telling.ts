@@ -2,16 +2,20 @@
  * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
  *
  * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their sidecars are to do: a
- *       candidate's ask stable's for their answers, stable's keep some of their requests for it.
+ *       candidate's ask stable's for their answers and pair service times, stable's keep some of their requests for it.
  */
+import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { reasons, type EventClass } from '../api/reasons.ts';
+import type { PairSource } from '../api/report.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
 import { isReady, type Pod } from './kube-objects.ts';
 import type { Seen } from './observe.ts';
+import type { ReportAsk } from './report-client.ts';
 import type { ReportPuller, WatchedPod } from './reports.ts';
+import { stepsOf } from './rollout/decisions.ts';
 import type { Decision, Phase, Revision, RolloutState } from './rollout/state.ts';
 
 /** Phases in which the pods of a model are asked every few seconds. */
@@ -53,12 +57,43 @@ function restartsOf({ status }: Pod): number {
 /** Reads as the sidecar does: api/report.ts, reportQuery. */
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
-  const quality = underTraffic.includes(next.phase) ? seen.model.spec.rollout?.gates?.quality : undefined;
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
   const token = tokenOf(revision);
-  if (revision === next.stable) return quality === undefined ? undefined : { sample: shareOf(quality.sampleRate), ...present({ token }) };
+  const tasks = tasksOf(next, seen);
+  if (revision === next.stable) return tasks.sample === undefined ? undefined : { sample: tasks.sample, ...present({ token }) };
   if (revision !== next.candidate) return undefined;
-  return { peers: peersIn(seen, next.stable), ...(quality === undefined ? {} : { agreement: `${quality.metric}:${agreesFrom[quality.metric]}` }), ...present({ token, peersToken: tokenOf(next.stable) }) };
+  const { agreement, pairs, probes } = tasks;
+  return { peers: peersIn(seen, next.stable), ...present({ agreement, pairs, probes, token, peersToken: tokenOf(next.stable) }) };
+}
+
+type Tasks = Pick<ReportAsk, 'sample' | 'agreement' | 'pairs' | 'probes'>;
+
+/** What both revisions are to do for the gates: stable's pods keep samples, the candidate's replay and probe. */
+function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Seen): Tasks {
+  if (!underTraffic.includes(next.phase)) return {};
+  const { gates: { quality } = {} } = seen.model.spec.rollout ?? {};
+  const shadow = shadowIn(next, seen);
+  const probes = probesOf(next.candidate, seen);
+  const samples = quality === undefined ? {} : { sample: shareOf(quality.sampleRate), agreement: `${quality.metric}:${agreesFrom[quality.metric]}`, ...present({ pairs: replaysGive(seen) }) };
+  return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
+}
+
+/** Whether replays for quality give service times, too. */
+function replaysGive({ model: { spec: { rollout = {} } } }: Seen): PairSource | undefined {
+  return { ...rolloutDefaults.probes, ...rollout.probes }.mode === 'Off' ? undefined : 'Replay';
+}
+
+/** The share that a shadow step asks for; undefined in any other. */
+function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefined {
+  if (next.phase !== 'Analyzing' && next.phase !== 'Paused') return undefined;
+  const step = stepsOf(next.candidate, { seen: rollout, plan })[next.step];
+  return step?.kind === 'shadow' ? step.share : undefined;
+}
+
+/** What the gates ask for, over the pods that are there to ask. */
+function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['probes'] {
+  const perMinute = rollout.gates?.probes;
+  return perMinute === undefined ? undefined : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
 /** The CRD has let only percentages in. */

@@ -121,6 +121,8 @@ class Course {
   take(step: Step): WindowEnd {
     if (step.kind === 'weight') return this.#shift(step.weight);
     if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
+    // Pairs have a bench of their own: paired.ts.
+    if (step.kind === 'shadow') throw new Error('these worlds have no shadow');
     const end = this.#analyze(step);
     if (end === 'Undecided') this.#held ??= this.#soFar();
     return end;

@@ -12,10 +12,12 @@ import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
+import { combined, judgePaired } from './paired.ts';
+import type { PairedSeries } from './paired-series.ts';
 import { toShow, type Confidence, type Plan, type Span, type TrafficGate } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
 import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Nodes, type Pair, type Window } from './series.ts';
-import type { Decided, GateResult } from './verdict.ts';
+import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type Evidence = {
   readonly window: Window;
@@ -32,6 +34,8 @@ export type Evidence = {
   readonly maxBlocks?: number;
   /** The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts, limitsOf). */
   readonly alone?: boolean;
+  /** The same requests, asked of both revisions; absent: nobody asked for that, and live requests have all of α. */
+  readonly paired?: PairedSeries;
 };
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
@@ -46,6 +50,7 @@ type Facts = {
   readonly history: (quantile: number) => NoiseHistory;
   readonly load: Load;
   readonly nodes: Nodes;
+  readonly paired: PairedSeries | undefined;
 };
 
 /** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
@@ -58,18 +63,24 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   const facts = factsOf(plan, evidence);
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
-    const decided = decisionOf(gate, facts, judgement);
+    const paired = pairedOf(gate, facts);
+    const decided = together(decisionOf(gate, facts, judgement), paired);
     const numbers = judgement.numbers();
-    // No number of requests makes up for unequal load.
-    const requestsStillNeeded = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
-    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded };
+    // No number of requests makes up for unequal load, and none is needed of a gate that pairs decide.
+    const open = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
+    const requestsStillNeeded = decided.verdict === 'Undecided' ? open : 0;
+    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded, ...(paired === undefined ? {} : { paired }) };
   });
 }
 
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => decisionOf(gate, facts, judgementOf(gate, facts)));
+  return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+}
+
+function together(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
 }
 
 /**
@@ -117,12 +128,12 @@ function timingOf({ confidence = 'Standard' }: Plan): (typeof confidences)[Confi
   return confidences[confidence];
 }
 
-function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks }: Evidence): Facts {
+function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence): Facts {
   const cells = cellsInside(window);
   const pods = window.pods ?? cells;
   const extent = extentOf(window);
   const span = { known: extent.known - 1, maxBlocks };
-  return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes };
+  return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes, paired };
 }
 
 /** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
@@ -168,10 +179,15 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
   }
 }
 
-/** What a gate may spend, and what it has to show by now. */
-function askedOf(gate: TrafficGate, { plan, span }: Facts) {
-  const { failBlocks, passAlpha } = timingOf(plan);
-  const alpha = ('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate;
+/**
+ * What a gate may spend, and what it has to show by now. From the window's first pair on, live requests and pairs have
+ * half each of what a gate against stable's latency may spend.
+ */
+function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
+  const { failBlocks, passAlpha: whole } = timingOf(plan);
+  const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
+  const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
+  const passAlpha = share * whole;
   const atMost = 'atMost' in gate ? gate.atMost : undefined;
   const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
   return { alpha, passAlpha, shown, isTooEarlyToFail: span.known < Math.min(failBlocks, span.maxBlocks / 3) };
@@ -188,9 +204,23 @@ function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'laten
   if (gate.kind === 'latency-limit') return { ...common, podDeviations: podDeviationsOf(undefined), ...shown(gate.maxMs, Infinity), candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
   const weights = classWeights(cells, answeredOf);
   const candidate = latencySeries(both('candidate'), span, weights.candidate);
-  // Half as much again at p95, and more where more is allowed.
-  const early = gate.atMost === Infinity ? Infinity : earlyPromise.latency;
-  return { ...common, podDeviations: podDeviationsOf(gate.atMost), ...shown(gate.tolerance, early), candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
+  return { ...common, podDeviations: podDeviationsOf(gate.atMost), ...shown(gate.tolerance, earlyOf(gate)), candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
+}
+
+/** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
+function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
+  const { paired, pods, extent, history, nodes } = facts;
+  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
+  const { shown, ...asked } = askedOf(gate, facts);
+  const { quantile, tolerance: limit, atMost } = gate;
+  return judgePaired({
+    ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
+  });
+}
+
+/** Half as much again at p95, and more where more is allowed. */
+function earlyOf({ atMost }: TrafficGate & { kind: 'latency-increase' }): number {
+  return atMost === Infinity ? Infinity : earlyPromise.latency;
 }
 
 /**

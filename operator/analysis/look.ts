@@ -8,6 +8,7 @@
 import { present } from '../../api/present.ts';
 import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
 import type { NoiseHistory } from './noise.ts';
+import type { PairedSeries } from './paired-series.ts';
 import type { Plan } from './plan.ts';
 import type { Cell, Nodes, Pair } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
@@ -27,6 +28,8 @@ export type Known = {
   /** Blocks that the step may last. */
   readonly maxBlocks?: number;
   readonly alone?: boolean;
+  /** The same requests, asked of both; absent: nobody asked for that. */
+  readonly paired?: PairedSeries;
 };
 
 export type Look = { readonly decided: readonly Decided[]; readonly step: StepVerdict };
@@ -41,7 +44,7 @@ export function evidenceOf(known: Known): Evidence {
   return {
     window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
     loadIsEqual,
-    ...present({ history: known.history, alone: known.alone, nodes: known.nodes, maxBlocks: known.maxBlocks }),
+    ...present({ history: known.history, alone: known.alone, nodes: known.nodes, maxBlocks: known.maxBlocks, paired: known.paired }),
   };
 }
 

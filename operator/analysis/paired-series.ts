@@ -28,6 +28,12 @@ export type PairedSeries = {
   readonly counts: PairCount;
 };
 
+/** Pairs by block, for who has no ledger. @param blocks on `ratioScale`, in order, none left out */
+export function pairedOf(blocks: readonly LogHistogram[], counts: PairCount): PairedSeries {
+  const total = sumOf(ratioScale, blocks);
+  return { series: { blocks, total, pods: total.total === 0 ? [] : [total] }, counts };
+}
+
 /** @returns undefined where no pair was ever counted in the span */
 export function pairedSeries(ledger: Ledger, candidate: string, { first, last, lost = [] }: BlockSpan): PairedSeries | undefined {
   const gone = new Set(lost);

@@ -19,7 +19,12 @@ export type GatesSpec = {
   readonly minRequests?: number;
 };
 /** spec.rollout.steps as written, as far as it matters here. */
-export type StepSpec = { readonly weight?: number; readonly analyze?: { readonly require: 'NoFail' | 'Pass' }; readonly pause?: object };
+export type StepSpec = {
+  readonly weight?: number;
+  readonly analyze?: { readonly require: 'NoFail' | 'Pass' };
+  readonly shadow?: { readonly require: 'NoFail' | 'Pass' };
+  readonly pause?: object;
+};
 
 export type Confidence = keyof typeof confidences;
 
@@ -80,7 +85,7 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
   const alpha = gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
-  const analyzeSteps = Math.max(1, steps.filter((step) => step.analyze !== undefined).length);
+  const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
   const written = [...(gates.latency ?? []).map(latencyGate), ...errorGates(gates.errors ?? {}), ...qualityGates(gates.quality)];
   const traffic: readonly Shared[] = [...parts, ...written].toSorted((a, b) => orderOf(a) - orderOf(b));
@@ -115,6 +120,11 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
 /** The plan without what is compared with stable. */
 export function limitsOf(plan: Plan): Plan {
   return { ...plan, gates: plan.gates.filter(isLimit) };
+}
+
+/** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
+export function shadowOf(plan: Plan): Plan {
+  return { ...plan, gates: plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit'), minRequests: 0 };
 }
 
 /** Whether a gate holds the candidate against a number of its own. */

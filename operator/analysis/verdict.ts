@@ -6,6 +6,8 @@
  *        milliseconds, rates in shares of requests (0.005 is half a percent).
  */
 
+import type { PairSource } from '../../api/report.ts';
+
 export type Verdict = 'Pass' | 'Fail' | 'Undecided';
 /** A verdict that says something. */
 export type Said = Exclude<Verdict, 'Undecided'>;
@@ -54,6 +56,8 @@ export type GateNumbers = {
   readonly passAlpha: number;
   /** What made the bounds as wide as they are. */
   readonly evidence: Evidence;
+  /** Of a latency gate against stable, where the same was asked of both revisions. */
+  readonly paired?: PairedResult;
 };
 
 export type Evidence = {
@@ -67,6 +71,19 @@ export type Evidence = {
   readonly windowsRemoved: number;
   /** What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left out. */
   readonly boundWithoutStalls?: number;
+};
+
+/** What pairs of service times say of a latency gate (paired.ts). */
+export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
+  readonly pairs: number;
+  /** Where they came from. */
+  readonly counts: Readonly<Partial<Record<PairSource, number>>>;
+  /** Typical slowdown of the same request: ratios less one; null while there are too few pairs. `upper` is what a Pass shows. */
+  readonly estimate: number | null;
+  readonly lower: number | null;
+  readonly upper: number | null;
+  /** Shown: nothing worse than the early promise. Blind: the pairs could not have failed it yet. */
+  readonly early?: 'Shown' | 'Blind';
 };
 
 export type GateResult = Decided & GateNumbers & { readonly gate: string };

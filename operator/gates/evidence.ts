@@ -10,6 +10,7 @@ import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
 import { equalLoadLn } from '../analysis/judge.ts';
+import { pairedSeries } from '../analysis/paired-series.ts';
 import type { Nodes, Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
@@ -48,7 +49,7 @@ export function knownOf(scene: Scene): Known {
     history: historyOf(scene),
     loadIsEqual: isLoadEqual(scene),
     alone,
-    ...present({ nodes: scene.nodes, maxBlocks: scene.maxBlocks }),
+    ...present({ nodes: scene.nodes, maxBlocks: scene.maxBlocks, paired: alone ? undefined : pairedSeries(ledger, candidate, span) }),
   };
 }
 

@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
+import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
@@ -19,10 +20,12 @@ import { isReady, type ConfigMap, type Pod } from '../kube-objects.ts';
 import type { Seen } from '../observe.ts';
 import { childMeta, type Manifest } from '../resources/objects.ts';
 import { stepsOf } from '../rollout/decisions.ts';
+import { isJudged } from '../rollout/plan.ts';
 import type { Block, Decision, GateReading, Millis, Revision, RolloutState, StateIn } from '../rollout/state.ts';
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
+import { probesWanted, requestsPerMinute } from './probing.ts';
 import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
@@ -127,7 +130,8 @@ export class Gatekeeper implements Gates {
     }
     const finding = look(followed, { of, asked, scene: sceneOf(followed.ledger, state, seen), now });
     const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs });
-    return { reading: readingFrom(asked, finding, { message: shown.message, silent }), shown };
+    const probes = probesFor(followed.ledger, state, seen, now);
+    return { reading: { ...readingFrom(asked, finding, { message: shown.message, silent }), ...present({ probes }) }, shown };
   }
 
   #isSilent(pods: readonly Pod[], now: Millis): boolean {
@@ -137,6 +141,11 @@ export class Gatekeeper implements Gates {
   #isAwaited(ledger: ModelLedger, { metadata: { uid = '', name } }: Pod, now: Millis): boolean {
     return !ledger.heard.has(name) && now - (this.#hearing.heardAtMs(uid) ?? now) < firstReportMs;
   }
+}
+
+/** Both revisions' requests together: what the model gets, wherever it goes. */
+function probesFor({ ledger }: ModelLedger, { stable, candidate, window, weight }: Judging, seen: Seen, now: Millis): number | undefined {
+  return weight >= 100 ? undefined : probesWanted(seen.model.spec.rollout?.probes, requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }));
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
@@ -171,12 +180,12 @@ function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
 function askedIn(state: Judging, seen: Seen): Asked {
   const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
   const step = steps[state.step];
-  return { window: state.window, plan: planIn(seen), require: step?.kind === 'analyze' ? step.require : 'NoFail' };
+  return { window: state.window, plan: planIn(seen), require: isJudged(step) ? step.require : 'NoFail', ...(step?.kind === 'shadow' ? { shadow: true as const } : {}) };
 }
 
 /** By the steps that there are, written or by default: α is shared among those that judge. */
 function planIn(seen: Seen): Plan {
-  const steps = seen.plan.steps.map((step) => (step.kind === 'analyze' ? { analyze: { require: step.require } } : {}));
+  const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
 }
 

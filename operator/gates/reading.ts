@@ -8,8 +8,9 @@
 import { present } from '../../api/present.ts';
 import type { Evidence } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
-import { isLimit, limitsOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
+import { isLimit, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
+import { pairsOf } from '../analysis/paired-words.ts';
 import type { Cell, Pair } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
 import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
@@ -20,6 +21,8 @@ export type Asked = {
   readonly plan: Plan;
   /** What the step asks for; NoFail where it is no analyze step. */
   readonly require: 'NoFail' | 'Pass';
+  /** The candidate has no traffic: it is judged by what needs none. */
+  readonly shadow?: true;
 };
 
 /** The verdicts of a look, with all that is cheap to know. */
@@ -37,9 +40,9 @@ export type Finding = {
 };
 
 /** Looks once. */
-export function find({ plan, require }: Asked, known: Known): Finding {
+export function find({ plan, require, shadow }: Asked, known: Known): Finding {
   const evidence = evidenceOf(known);
-  const judged = known.alone === true ? limitsOf(plan) : plan;
+  const judged = known.alone === true ? limitsOf(plan) : shadow === true ? shadowOf(plan) : plan;
   const { decided, step } = lookAt(judged, evidence, require);
   const sick = stableSick(plan, known);
   const absolute = absoluteOf(judged, evidence, decided);
@@ -121,13 +124,14 @@ export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
 }
 
 /** One sentence with the numbers. @param results of the same finding */
-export function sentenceOf({ require }: Asked, finding: Finding, results: readonly GateResult[]): string {
+export function sentenceOf({ require, shadow }: Asked, finding: Finding, results: readonly GateResult[]): string {
   const { plan, evidence, speaks, step } = finding;
   const [gate, result] = speaks === undefined ? [] : [plan.gates[speaks], results[speaks]];
   if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
   const { window, alone = false } = evidence;
+  const paired = results.find((each) => each.paired !== undefined)?.paired;
   const requests = { candidate: total(window.candidate), stable: total(window.stable) };
-  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone, measured: results.some(({ estimate }) => estimate !== null), ...present({ worst: worstOf(plan, results) }) });
+  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone, ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired) }), measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null), ...present({ worst: worstOf(plan, results) }) });
 }
 
 /** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
@@ -144,8 +148,8 @@ function total(cells: readonly Cell[]): number {
   return cells.reduce((sum, cell) => sum + cell.requests, 0);
 }
 
-export function readingFrom({ window }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent'] }): GateReading {
+export function readingFrom({ window, shadow }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent'] }): GateReading {
   const { step, failed, absolute, stableSick: sick, evidence } = finding;
-  const idle = total(evidence.window.candidate) === 0;
+  const idle = shadow !== true && total(evidence.window.candidate) === 0;
   return { window, step, absolute, ...told, ...(idle ? { idle } : {}), ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
 }

@@ -5,6 +5,7 @@
  * Pure.
  */
 import { plural } from '../../api/text.ts';
+import { pairedWords } from '../analysis/paired-words.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
@@ -41,6 +42,7 @@ export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResul
 
 /** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
 export function failure(gate: TrafficGate, result: GateResult): string {
+  if (result.paired?.verdict === 'Fail') return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
   const { estimate, lower, limit, candidateRequests } = result;
   const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
@@ -59,6 +61,11 @@ function isRelative({ kind }: TrafficGate): boolean {
 
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
 export function openQuestion(gate: TrafficGate, result: GateResult): string {
+  const said = openLive(gate, result);
+  return result.paired === undefined ? said : `${said}; ${pairedWords(gate.name, result.paired)}`;
+}
+
+function openLive(gate: TrafficGate, result: GateResult): string {
   const { estimate, lower, upper, limit, reason } = result;
   if (reason === 'LoadUnequal') return `${gate.name} not judged: pods of the two revisions carry unequal load at this weight`;
   if (reason === 'TooFewRequests' || estimate === null) return `${gate.name} undecided: ${requestsOf(result)} are too few`;
@@ -84,6 +91,10 @@ export type StepWords = {
   readonly minRequests: number;
   readonly requests: Pair<number>;
   readonly alone: boolean;
+  /** Pairs of service times, in words; absent: nobody asks for any. */
+  readonly pairs?: string;
+  /** The candidate has no traffic. */
+  readonly shadow?: true;
   /** Some gate has an estimate. */
   readonly measured: boolean;
   /** The undecided gate whose estimate is furthest beyond its limit. */
@@ -96,11 +107,25 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   return `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ${bare(result, limit)}), which is not decided`;
 }
 
+/** What a verdict on the step rests on. */
+function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
+  if (shadow === true) return pairs ?? 'no pairs';
+  const live = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+  return pairs === undefined ? live : `${live}, with ${pairs}`;
+}
+
+function sofarWords({ worst, measured }: StepWords): string {
+  if (worst !== undefined) return `${overLimit(worst)} yet`;
+  return measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
+}
+
 /** What holds a step up whose gates are not to blame, or that nothing does. */
-export function progress({ require, step, minRequests, requests, alone, measured, worst }: StepWords): string {
-  const seen = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+export function progress(words: StepWords): string {
+  const { require, step, minRequests, requests, alone, worst } = words;
+  const seen = seenWords(words);
   if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
-  const sofar = worst !== undefined ? `${overLimit(worst)} yet` : measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
+  const sofar = sofarWords(words);
+  if (words.shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
   const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
   if (fewest >= minRequests) return `${sofar}: ${seen}; requests over at least a minute are needed`;
   return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;

@@ -6,7 +6,7 @@
  * Pure.
  */
 import { printAccess } from '../../api/access.ts';
-import type { FrozenSpec } from '../../api/defaults.ts';
+import { rolloutDefaults, type FrozenSpec } from '../../api/defaults.ts';
 import { parseLastWords, printLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, childName, labels, paths, revisionAtEnd } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
@@ -68,11 +68,12 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   };
 }
 
-/** Live requests are sampled for a quality gate, and for nothing else. */
-function sampling(model: OnnxModel): { readonly sampleRate?: number } {
-  const quality = model.spec.rollout?.gates?.quality;
-  const sampleRate = quality === undefined ? undefined : parsePercent(quality.sampleRate);
-  return sampleRate === undefined ? {} : { sampleRate };
+/** Live requests are sampled for a quality gate or a shadow step, and for nothing else. */
+function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
+  const shadows = (rollout.steps ?? []).flatMap(({ shadow }) => (shadow === undefined ? [] : [shadow.share ?? rolloutDefaults.shadowShare]));
+  const asked = [...shadows, ...(rollout.gates?.quality === undefined ? [] : [rollout.gates.quality.sampleRate])];
+  const sampleRate = Math.max(0, ...asked.map((share) => Math.min(1, parsePercent(share) ?? 0)));
+  return sampleRate === 0 ? {} : { sampleRate };
 }
 
 /** Pods compare bytes alone; what the model takes and gives may be long. */

@@ -8,11 +8,11 @@
 import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
 import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostForMs, podsOf, readingOf, stepsOf, weightNow, type At, type Why } from './decisions.ts';
-import type { Step } from './plan.ts';
+import { isJudged, type JudgedStep } from './plan.ts';
 import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
-import { secondsWords, shareWords, wantedWords } from './words.ts';
+import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
 import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
@@ -144,7 +144,7 @@ export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: 
 /** Too little traffic is no failure, and no success either: the spec says what it is. */
 export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
-  const step = analyzeStep(state, at);
+  const step = judgedStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
   const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
@@ -155,18 +155,20 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
 
 export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision {
   const at = { seen, plan, now };
-  const leftMs = state.since + (analyzeStep(state, at)?.maxDurationMs ?? lookMs) - now;
+  const step = judgedStep(state, at);
+  const leftMs = state.since + (step?.maxDurationMs ?? lookMs) - now;
   // Whoever sees no request come wants to know of a Gateway that is gone.
   const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
   const reading = readingOf(state, seen);
   const said = noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports';
-  const message = `analysing ${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${said}${doubt}`;
+  const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
+  const message = `analysing ${state.candidate}: ${has}; ${said}${doubt}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 
-function analyzeStep(state: CanaryState, at: At): (Step & { readonly kind: 'analyze' }) | undefined {
+function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
   const step = stepsOf(state.candidate, at)[state.step];
-  return step?.kind === 'analyze' ? step : undefined;
+  return isJudged(step) ? step : undefined;
 }
 
 // ── Paused ───────────────────────────────────────────────────────────────────────────────────────

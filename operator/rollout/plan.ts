@@ -8,13 +8,15 @@ import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
-import { parseDurationMs } from '../../api/units.ts';
+import { parseDurationMs, parsePercent } from '../../api/units.ts';
 import { lentAhead } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
   /** After maxDurationMs an undecided gate is treated as spec.rollout.onUndecided says. */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
+  /** Before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
+  | { readonly kind: 'shadow'; readonly share: number; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
   /** Without a duration: until it is resumed. */
   | { readonly kind: 'pause'; readonly durationMs?: number };
 
@@ -50,6 +52,13 @@ export type RolloutPlan = {
   readonly resumeStep?: string;
   readonly retryToken?: string;
 };
+
+/** A step in which a window is judged. */
+export type JudgedStep = Extract<Step, { readonly maxDurationMs: number }>;
+
+export function isJudged(step: Step | undefined): step is JudgedStep {
+  return step?.kind === 'analyze' || step?.kind === 'shadow';
+}
 
 /** Three jumps for a proven revision: capacity follows, nothing is judged. */
 export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kind: 'weight', weight }));
@@ -112,7 +121,18 @@ function stepOf(step: NonNullable<RolloutSpec['steps']>[number], index: number):
     const maxDurationMs = milliseconds(step.analyze.maxDuration ?? rolloutDefaults.maxDuration, `${at}.analyze.maxDuration`);
     return { kind: 'analyze', require: step.analyze.require, maxDurationMs };
   }
+  if (step.shadow !== undefined) {
+    const { share = rolloutDefaults.shadowShare, require, maxDuration = rolloutDefaults.maxDuration } = step.shadow;
+    return { kind: 'shadow', share: shareOf(share, `${at}.shadow.share`), require, maxDurationMs: milliseconds(maxDuration, `${at}.shadow.maxDuration`) };
+  }
   return { kind: 'pause', ...(step.pause?.duration === undefined ? {} : { durationMs: milliseconds(step.pause.duration, `${at}.pause.duration`) }) };
+}
+
+/** "10%" → 0.1 */
+function shareOf(text: string, field: string): number {
+  const share = parsePercent(text);
+  if (share === undefined || share <= 0 || share > 1) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is not a percentage above 0% and up to 100%, such as 10%` });
+  return share;
 }
 
 function milliseconds(text: string, field: string): number {

@@ -39,8 +39,10 @@ function splitInTurn(present: number, { replicas, paused }: RolloutPlan): { read
   return { stable: paused ? replicas : 0, candidate: 0 };
 }
 
+/** In a shadow step a candidate has no weight, and one pod. */
 function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
-  return stepsOf(state.candidate, at).find((step) => step.kind === 'weight')?.weight ?? 100;
+  const first = stepsOf(state.candidate, at).find((step) => step.kind === 'weight' || step.kind === 'shadow');
+  return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);
 }
 
 export function returnToStable(state: Preparing | StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision | undefined {

@@ -7,6 +7,7 @@
  * Pure.
  */
 import { abort, hasTaken, isFought, isOffSteps, keep, lostForMs, podsOf, promote, readingOf, stepsOf, windowFrom, type At, type Why } from './decisions.ts';
+import { isJudged } from './plan.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
 import { enterStep, pause, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
@@ -47,9 +48,9 @@ function mayGoOn(state: CanaryState, { paused }: RolloutPlan): boolean {
 }
 
 function goOnAlone(state: CanaryState, because: string, at: At): Decision | undefined {
-  const isJudged = stepsOf(state.candidate, at).some(({ kind }) => kind === 'analyze');
+  const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
-  if (!isJudged) return hurry(state, because, at);
+  if (!hasGates) return hurry(state, because, at);
   // It kept its own limits already, and is on its way to the weight of an approval.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
@@ -63,7 +64,7 @@ function hurry(state: CanaryState, because: string, at: At): Decision | undefine
   const steps = stepsOf(state.candidate, at);
   const stop = steps.findIndex(({ kind }, index) => index >= state.step && kind === 'pause');
   const left = steps.slice(state.step, stop < 0 ? steps.length : stop);
-  const reached = left.some(({ kind }) => kind === 'analyze') ? without(state, 'StableLost') : reachedBy(state);
+  const reached = left.some(isJudged) ? without(state, 'StableLost') : reachedBy(state);
   const said = (to: string): Why => ({ reason: 'StableUnhealthy', message: `${because}: ${state.candidate} goes on to ${to}` });
   if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all the traffic'));
   const asked = steps.slice(0, stop).findLastIndex((step) => step.kind === 'weight' && step.weight > reached.weight);

@@ -132,6 +132,8 @@ export type GateReading = {
   readonly pending?: boolean;
   /** The reports tell of no request to the candidate in the window. */
   readonly idle?: boolean;
+  /** Probes a minute that the gates ask for, over all the candidate's pods; absent: none. */
+  readonly probes?: number;
   /** Which kind of gate failed first, when step is Fail. */
   readonly failed?: GateFailure;
   /** One sentence with the numbers: what failed, or what is still needed. */

@@ -8,8 +8,8 @@
 import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './decisions.ts';
-import type { Step } from './plan.ts';
-import { secondsWords, shareWords } from './words.ts';
+import { isJudged, type Step } from './plan.ts';
+import { secondsWords, shadowWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
 import type { Block, CanaryState, Decision, PauseReason, Revision } from './state.ts';
 
@@ -47,8 +47,9 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached.skipped) : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
-  const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${shareWords(reached.candidate, weight, at.seen)}`;
-  return keep({ phase: 'Analyzing', ...place, weight, window }, why ?? { reason: 'Analyzing', message }, at, step.maxDurationMs);
+  const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${step.kind === 'shadow' ? shadowWords : shareWords(reached.candidate, weight, at.seen)}`;
+  const judgedFrom = step.kind === 'shadow' ? firstWholeBlockAfter(at.now) : window;
+  return keep({ phase: 'Analyzing', ...place, weight, window: judgedFrom }, why ?? { reason: 'Analyzing', message }, at, step.maxDurationMs);
 }
 
 function asksForReachedWeight(step: Step | undefined, weight: number): boolean {
@@ -93,8 +94,8 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
   const step = steps[state.step];
   const reachedByPlan = steps.slice(0, state.step + 1).findLast((each) => each.kind === 'weight')?.weight ?? 0;
   if (state.phase === 'Shifting') return step === undefined ? state.weight === 100 : step.kind === 'weight' && step.weight <= state.weight;
-  const kind = state.phase === 'Analyzing' || state.why !== 'Step' ? 'analyze' : 'pause';
-  return step?.kind === kind && reachedByPlan <= state.weight;
+  const fits = state.phase === 'Analyzing' || state.why !== 'Step' ? isJudged(step) : step?.kind === 'pause';
+  return fits && reachedByPlan <= state.weight;
 }
 
 /** The steps were changed under a rollout: it keeps its weight and goes on after the last step that asks for no more. */

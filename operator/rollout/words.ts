@@ -16,6 +16,9 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
   return actual === weight ? `${weight} % of the traffic` : `target ${weight} %, actual ${actual} % of the traffic`;
 }
 
+/** What a candidate without any weight has in a shadow step. */
+export const shadowWords = "it answers copies of stable's requests, and no user";
+
 /** "a serves", or that it is stable without a pod that could. */
 export function servesWords(revision: Revision, { pods }: Pick<Observation, 'pods'>): string {
   return (pods[revision]?.ready ?? 0) > 0 ? `${revision} serves` : `${revision} is stable and has no ready pod`;

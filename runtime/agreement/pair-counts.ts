@@ -1,9 +1,9 @@
 /**
  * Pairs of service times as they are found: what is told of each, and the counts of this pod since it began.
  *
- * Owns: the sums that the report carries, and which bucket a ratio belongs to.
+ * Owns: the sums that the report carries.
  */
-import { pairSources, ratioBuckets, type Pairs, type PairSource } from '../../api/report.ts';
+import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
 /** The same request, answered by both: how long this pod's runtime took over how long stable's did. */
 export type Pair = { readonly tier: string; readonly sizeClass: number; readonly source: PairSource; readonly ratio: number };
@@ -16,14 +16,6 @@ export type Pair = { readonly tier: string; readonly sizeClass: number; readonly
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 
 export type PairNews = { readonly paired: (pair: Pair) => void; readonly skipped: (why: PairSkip) => void };
-
-const lnGrowth = Math.log(ratioBuckets.growth);
-
-/** @param ratio above 0 @returns the bucket, the end one for what is beyond */
-export function ratioBucketOf(ratio: number): number {
-  const index = Math.ceil(Math.log(ratio / ratioBuckets.base) / lnGrowth - 1e-9);
-  return Math.min(ratioBuckets.most, Math.max(0, index));
-}
 
 /** Counts what is found, and passes pairs on. */
 export class PairCounts implements PairNews {

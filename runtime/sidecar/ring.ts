@@ -7,8 +7,8 @@
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
 import { maxBlockClasses } from '../../api/parse-report.ts';
-import { blockAt, blockSeconds, pairSources, ratioBuckets, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type PairedRatios, type Report, type Traffic } from '../../api/report.ts';
-import { ratioBucketOf, type Pair } from '../agreement/pair-counts.ts';
+import { blockAt, blockSeconds, pairSources, ratioBucketOf, ratioBuckets, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type PairedRatios, type Report, type Traffic } from '../../api/report.ts';
+import type { Pair } from '../agreement/pair-counts.ts';
 import { base, growth } from '../histogram.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';

@@ -101,6 +101,31 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-wait-for-silent-sidecars.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
+  const inShadow = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '1h' } }, { pause: {} }], gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '25%' }] } } });
+  const leaveShadow = async (uri: string, phase: string): Promise<{ readonly told: Told; readonly said: string }> => {
+    const told = await begin(20, 13, { first: inShadow('ok-first'), settleS: 60 });
+    const { cluster } = told.world;
+    cluster.put(inShadow(uri));
+    await live(told, 3600, () => cluster.status.phase === phase);
+    assert.equal(cluster.status.phase, phase, told.lines.join('\n'));
+    assert.ok(told.lines.every((line) => !line.includes('Analyzing') || line.includes('0% got')));
+    const { probes = 0, shadowed = 0, message = '' } = cluster.status.rollout?.gates?.find(({ name }) => name === 'p95')?.paired ?? {};
+    assert.ok(probes > 50 && shadowed > 5, `${probes} probes, ${shadowed} shadowed`);
+    return { told, said: message };
+  };
+
+  it('let a candidate that serves as stable does out of the shadow, at 20 requests a minute', async () => {
+    const { told, said } = await leaveShadow('ok-second', 'Paused');
+    assert.match(said, /^p95 passes: at most \+[0-9]+% by/);
+    assertGolden('story/gates-let-a-candidate-out-of-the-shadow.golden', `${told.lines.join('\n')}\n`);
+  }).timeout(60_000);
+
+  it('take back a slow candidate in the shadow, before any user meets it', async () => {
+    const { told, said } = await leaveShadow('ok-x1.8', 'Failed');
+    assert.match(said, /^p95 fails: at least \+[0-9]+% by/);
+    assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
+  }).timeout(60_000);
+
   const blueGreen = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'BlueGreen', gates: { errors: { max: '2%' }, latency: [{ name: 'slo', quantile: '0.95', max: '100ms' }] } } });
   const ends: readonly (readonly [string, string, string, string])[] = [
     ['that keeps its limits', 'ok-second', 'Promoted', 'Promoted'],

@@ -23,6 +23,7 @@ const candidate = (stage: Stage): string => stage.status.candidate?.revision ?? 
 const stepNow = (stage: Stage): string => `${candidate(stage)}/${stage.status.rollout?.step ?? 0}`;
 
 const short = [{ weight: 34 }, { analyze: { require: 'NoFail', maxDuration: '1m' } }, { weight: 100 }] as const;
+const withShadow = [{ shadow: { require: 'Pass', maxDuration: '5m' } }, { weight: 34 }, { analyze: { require: 'NoFail' } }, { weight: 100 }] as const;
 const withPause = [{ weight: 34 }, { pause: {} }, { weight: 67 }, { pause: { duration: '20s' } }] as const;
 const canary = (steps: Rollout['steps'], more: Rollout = {}): Rollout => ({ strategy: 'Canary', ...(steps === undefined ? {} : { steps }), ...more });
 
@@ -31,6 +32,14 @@ const golden: Rollout = { strategy: 'Canary', gates: { golden: { metric: 'Cosine
 export const stories: readonly Story[] = [
   { name: 'a canary goes through the default steps', seconds: 300, events: [apply(0, 'one'), apply(60, 'two'), done(110), waiting(130), done(160)] },
   { name: 'a canary by a route goes through the default steps', seconds: 300, events: [apply(0, 'one', undefined, route), apply(60, 'two', undefined, route), done(110), waiting(125), done(160)] },
+  {
+    name: 'a candidate is judged in the shadow before it gets any traffic', seconds: 330,
+    events: [apply(0, 'one', undefined, route), apply(60, 'two', canary(withShadow), route), done(140), waiting(160), done(200)],
+  },
+  {
+    name: 'a candidate that is slow in the shadow meets no user', seconds: 200,
+    events: [apply(0, 'one', undefined, route), apply(60, 'two', canary(withShadow), route), gates(140, 'the shadow\'s latency gate fails', { step: 'Fail', failed: 'LatencyGateFailed', message: 'p95 is 52% above stable (at least 21%, allowed 15%) by 310 replays', absolute: 'None' })],
+  },
   {
     name: 'a candidate with wrong answers gets no traffic', seconds: 150,
     events: [apply(0, 'one'), apply(60, 'odd', { strategy: 'Canary', gates: { golden: { metric: 'Cosine', min: '0.99' } } })],

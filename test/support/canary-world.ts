@@ -7,7 +7,7 @@
  */
 import { labels, paths } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
-import { blockSeconds, type BlockCount, type BlockTraffic, type Report } from '../../api/report.ts';
+import { blockSeconds, ratioBucketOf, ratioBuckets, type BlockCount, type BlockTraffic, type PairSource, type Report } from '../../api/report.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { Random } from '../../bench/canary/random.ts';
 import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
@@ -33,6 +33,8 @@ export class CanaryWorld {
   /** Told of every pass of the operator. */
   readonly more: Partial<World>;
   readonly #random: Random;
+  /** Of pairs, which are to change nothing of what clients send. */
+  readonly #chance: Random;
   readonly #perSecond: number;
   readonly #ringBlocks: number;
   readonly #sidecars = new Map<string, Sidecar>();
@@ -42,6 +44,7 @@ export class CanaryWorld {
   constructor({ perMinute, seed, ringBlocks = 90, more = {} }: { readonly perMinute: number; readonly seed: number; readonly ringBlocks?: number; readonly more?: Partial<World> }) {
     this.#ringBlocks = ringBlocks;
     this.#random = new Random(seed);
+    this.#chance = new Random(seed, 92);
     this.#perSecond = perMinute / 60;
     this.more = more;
     this.#operator = this.#start();
@@ -115,6 +118,7 @@ export class CanaryWorld {
     const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
     const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
     for (const pod of serving) this.#count(pod, this.#random.poisson((this.#perSecond * 5) / serving.length));
+    for (const pod of pods) this.#pair(pod);
   }
 
   #count(pod: Pod, requests: number): void {
@@ -122,10 +126,43 @@ export class CanaryWorld {
     if (sidecar === undefined || requests === 0) return;
     const index = this.#blockNow();
     sidecar.seq += 1;
-    sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [this.#answered(pod, requests, sidecar.blocks.get(index)?.traffic[0])] });
+    const [live, ...pairs] = sidecar.blocks.get(index)?.traffic ?? [];
+    sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [this.#answered(pod, requests, live), ...pairs] });
   }
 
-  #answered(pod: Pod, requests: number, before: BlockTraffic = { tier: 'interactive', sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {} }): BlockTraffic {
+  /** What a candidate's sidecar pairs with stable's in five seconds: as many probes and replays as it was asked for. */
+  #pair(pod: Pod): void {
+    const sidecar = this.#sidecars.get(pod.metadata.name);
+    const { probes, pairs, peers = [] } = sidecar?.ask ?? {};
+    const stable = this.cluster.of<Pod>('Pod').filter((one) => peers.includes(one.status?.podIP ?? ''));
+    const [peer] = stable;
+    if (sidecar === undefined || peer === undefined) return;
+    const slower = this.#slownessOf(pod) / this.#slownessOf(peer);
+    if (probes !== undefined) this.#addPairs(sidecar, 'Probe', { times: this.#chance.poisson((probes.perMinute * 5) / 60 / probes.pods), slower });
+    if (pairs === undefined) return;
+    const kept = stable.reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0) / stable.length;
+    this.#addPairs(sidecar, pairs, { times: this.#chance.poisson(kept * this.#perSecond * 5), slower });
+  }
+
+  #addPairs(sidecar: Sidecar, source: PairSource, { times, slower }: { readonly times: number; readonly slower: number }): void {
+    if (times === 0) return;
+    const index = this.#blockNow();
+    const [live = nothing, { paired = {} } = nothing] = sidecar.blocks.get(index)?.traffic ?? [];
+    const counts: Record<string, number> = { ...paired[source]?.counts };
+    for (let i = 0; i < times; i += 1) {
+      const bucket = ratioBucketOf(slower * Math.exp(0.5 * (this.#chance.normal() - this.#chance.normal())));
+      counts[bucket] = (counts[bucket] ?? 0) + 1;
+    }
+    sidecar.seq += 1;
+    const ratios = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts };
+    sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [live, { ...nothing, sizeClass: 0, paired: { ...paired, [source]: ratios } }] });
+  }
+
+  #slownessOf(pod: Pod): number {
+    return numberAfter('x', this.#configOf(pod).source?.uri ?? '', 1);
+  }
+
+  #answered(pod: Pod, requests: number, before: BlockTraffic = nothing): BlockTraffic {
     const uri = this.#configOf(pod).source?.uri ?? '';
     const failed = Math.min(requests, this.#random.poisson((requests * numberAfter('errors', uri, 0)) / 100));
     const counts: Record<string, number> = { ...before.latency.counts };
@@ -150,6 +187,8 @@ export class CanaryWorld {
     return JSON.parse(config?.data?.[paths.configFile] ?? '{}') as Config;
   }
 }
+
+const nothing: BlockTraffic = { tier: 'interactive', sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {} };
 
 type Config = { readonly source?: { readonly uri?: string } };
 

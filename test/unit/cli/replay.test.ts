@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { Random } from '../../../bench/canary/random.ts';
 import { readModel } from '../../../cli/manifest.ts';
 import { replay } from '../../../cli/replay.ts';
-import { readTrace, type TraceRequest } from '../../../cli/trace.ts';
+import { readTrace, type TraceEntry } from '../../../cli/trace.ts';
 
 let folder = '';
 before(() => (folder = mkdtempSync(join(tmpdir(), 'replay-'))));
@@ -45,10 +45,31 @@ async function run(argv: readonly string[]): Promise<{ code: number; text: strin
   return { code, text };
 }
 
-type Document = { model: string; plan: { alphaPerGate: number }; verdicts: { t: number; gate: string; verdict: string; candidateRequests: number; lower: number | null; upper: number | null }[]; outcome: { verdict: string; t: number; candidateRequests: number } };
+type Document = { model: string; plan: { alphaPerGate: number }; verdicts: { t: number; gate: string; verdict: string; candidateRequests: number; lower: number | null; upper: number | null; paired?: { pairs: number; counts: object } }[]; outcome: { verdict: string; t: number; candidateRequests: number } };
 const document = (text: string): Document => JSON.parse(text) as Document;
 
 describe('replay', () => {
+  /** Pairs of the same inputs, asked of both, so many a minute. */
+  function pairTrace(minutes: number, factor: number): string {
+    const random = new Random(11);
+    const ratios = Array.from({ length: minutes * 50 }, (_, i) => ({ t: (i * 60) / 50, ratio: Number((factor * Math.exp(0.5 * (random.normal() - random.normal()))).toPrecision(4)), source: 'Probe' }));
+    return `${ratios.map((pair) => JSON.stringify(pair)).join('\n')}\n`;
+  }
+
+  const inShadow = manifest('{steps: [{shadow: {require: Pass}}, {weight: 50}], gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 25%}]}}');
+  for (const { name, factor, code } of [{ name: 'passes a candidate by pairs alone', factor: 1, code: 0 }, { name: 'fails one by them', factor: 1.8, code: 5 }]) {
+    it(`${name}, in a shadow step`, async () => {
+      const { code: got, text } = await run([file('pairs.jsonl', pairTrace(30, factor)), '--model', file('shadow.yaml', inShadow), '--json']);
+      const { outcome, verdicts } = document(text);
+      assert.equal(got, code, JSON.stringify(outcome));
+      const { paired } = verdicts.at(-1) ?? assert.fail();
+      assert.ok((paired?.pairs ?? 0) > 100, JSON.stringify(paired));
+      assert.deepEqual([outcome.candidateRequests, Object.keys(paired?.counts ?? {})], [0, ['Probe']]);
+      const table = await run([file('pairs.jsonl', pairTrace(30, factor)), '--model', file('shadow.yaml', inShadow)]);
+      assert.match(table.text, code === 0 ? /p95 passes: at most \+[0-9]+% by [0-9,]+ paired probes \(no live traffic needed\)/ : /^Fail at .*: p95 fails: at least \+[0-9]+% by/m);
+    });
+  }
+
   it('fails a slow candidate at the first look that shows it, with bounds', async () => {
     const { code, text } = await run([file('slow.jsonl', trace({ seconds: 240, perSecond: 20, factor: 2 })), '--model', file('one.yaml', oneGate), '--json']);
     const { model, outcome, verdicts, plan } = document(text);
@@ -157,10 +178,10 @@ describe('replay', () => {
 
 describe('the lines of a trace', () => {
   const good = '{"t":1,"revision":"stable","latencyMs":2.5,"ok":true}';
-  async function read(text: string, chunkBytes = 1 << 16): Promise<TraceRequest[]> {
+  async function read(text: string, chunkBytes = 1 << 16): Promise<TraceEntry[]> {
     const bytes = Buffer.from(text);
     const chunks = Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, i) => bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes));
-    const requests: TraceRequest[] = [];
+    const requests: TraceEntry[] = [];
     for await (const batch of readTrace('trace', Readable.from(chunks))) requests.push(...batch);
     return requests;
   }
@@ -176,6 +197,8 @@ describe('the lines of a trace', () => {
     { name: 'no JSON', text: `${good}\nhello`, says: /trace line 2: is not JSON: hello/ },
     { name: 'a list', text: '[1]', says: /line 1: is not a JSON object/ },
     { name: 'a time that goes back', text: `${good}\n${good.replace('"t":1', '"t":0.5')}`, says: /line 2: t 0\.5 is before 1 of an earlier line/ },
+    { name: 'a ratio of nothing', text: '{"t":1,"ratio":0,"source":"Probe"}', says: /line 1: ratio is 0, expected a number above 0/ },
+    { name: 'a pair from nowhere', text: '{"t":1,"ratio":1.1}', says: /line 1: source is missing, expected "Replay" or "Probe" or "Shadow"/ },
     { name: 'no time', text: '{"revision":"stable","latencyMs":2.5,"ok":true}', says: /line 1: t is missing/ },
     { name: 'a negative latency', text: good.replace('2.5', '-1'), says: /latencyMs is -1, expected milliseconds/ },
     { name: 'a latency that is text', text: good.replace('2.5', '"2.5"'), says: /latencyMs is "2\.5"/ },

@@ -75,6 +75,14 @@ describe('the picture of a rollout', () => {
     });
   }
 
+  it('says of a gate what pairs show, beside what live requests do', () => {
+    const message = 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)';
+    const [p95] = gates;
+    const paired = { ...p95!, verdict: 'Pass', paired: { verdict: 'Pass', probes: 310, upper: '+19%', message } } as const;
+    const text = pictureText(pictureOf(model({ phase: 'Analyzing', step: 1, desiredWeight: 5, actualWeight: 5, gates: [paired], judgedAt: agoMs(3000), alpha: '0.00625' })), { now, width: 100 });
+    assert.ok(text.split('\n').includes(`    ${message}`), text);
+  });
+
   it('is the same in colour, less the colours', () => {
     const picture = pictureOf(stories[2]!.model);
     const painted = pictureText(picture, { now, width: 100, paint: coloured });

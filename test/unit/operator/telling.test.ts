@@ -7,6 +7,7 @@ import type { Pod } from '../../../operator/kube-objects.ts';
 import type { Seen } from '../../../operator/observe.ts';
 import type { Decision, RolloutState } from '../../../operator/rollout/state.ts';
 import type { Happening } from '../../../operator/kube/events.ts';
+import { rolloutPlanOf } from '../../../operator/rollout/plan.ts';
 import { announceTo, watchedPods } from '../../../operator/telling.ts';
 
 const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
@@ -19,10 +20,16 @@ function pod(name: string, ip?: string, ready = true): Pod {
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name, uid: `uid-${name}` }, status: { ...(ip === undefined ? {} : { podIP: ip }), conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } };
 }
 
-function asksIn(next: RolloutState, gates: NonNullable<OnnxModelSpec['rollout']>['gates'] = { quality }, stablePods: readonly Pod[] = [pod('s1', '10.0.0.2'), pod('s0', '10.0.0.1'), pod('s2', '10.0.0.3', false)]) {
+/** What else the spec says, and what the gates ask for. */
+type Told = NonNullable<OnnxModelSpec['rollout']> & { readonly wanted?: number };
+
+function asksIn(next: RolloutState, gates: NonNullable<OnnxModelSpec['rollout']>['gates'] = { quality }, stablePods: readonly Pod[] = [pod('s1', '10.0.0.2'), pod('s0', '10.0.0.1'), pod('s2', '10.0.0.3', false)], { probes, ...more }: Told = {}) {
   const pods = new Map([['stable', stablePods], ['candidate', [pod('c0', '10.0.1.1')]], ['old', [pod('o0', '10.0.2.1'), pod('o1')]]]);
   const records = new Map(['stable', 'candidate', 'old'].map((revision) => [revision, { revision, token: `token of ${revision}` }]));
-  const seen = { pods, records, model: { spec: { rollout: { gates } } } } as unknown as Seen;
+  const { wanted, ...rollout } = more;
+  const plan = rolloutPlanOf({ replicas: 2, rollout: { strategy: 'Canary', ...rollout } }, 0);
+  const gatesRead = wanted === undefined ? {} : { gates: { probes: wanted } };
+  const seen = { pods, records, plan, rollout: gatesRead, model: { spec: { rollout: { ...rollout, gates, ...(probes === undefined ? {} : { probes }) } } } } as unknown as Seen;
   return Object.fromEntries(watchedPods(seen, { next } as Decision).map(({ name, ask }) => [name, ask]));
 }
 
@@ -33,7 +40,7 @@ describe('what sidecars are asked to do', () => {
   });
 
   it('under traffic: stable\'s keep samples, the candidate\'s replay them; a pod without an address is not asked', () => {
-    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99', ...tokens };
+    const candidate = { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'Cosine:0.99', pairs: 'Replay', ...tokens };
     const stable = { sample: 0.05, token: 'token of stable' };
     assert.deepEqual(asksIn(analyzing), { s0: stable, s1: stable, s2: stable, c0: candidate, o0: undefined });
   });
@@ -44,12 +51,31 @@ describe('what sidecars are asked to do', () => {
     ['a first revision has nobody to ask', { phase: 'Preparing', ...course, stable: null }, { quality }, undefined, undefined],
     ['at rest nobody does anything', { phase: 'Stable', stable: 'stable' }, { quality }, undefined, undefined],
     ['after a rollback nobody does anything', { phase: 'Failed', stable: 'stable', rejected: 'candidate', cause: 'LatencyGateFailed', detail: '', attempt: 1, since: 0 }, { quality }, undefined, undefined],
-    ['answers agree as a whole or not at all by the other metrics', analyzing, { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } }, { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1', ...tokens }, { sample: 0.005, token: 'token of stable' }],
+    ['answers agree as a whole or not at all by the other metrics', analyzing, { quality: { ...quality, metric: 'ExactMatch', sampleRate: '0.5%' } }, { peers: ['10.0.0.1', '10.0.0.2'], agreement: 'ExactMatch:1', pairs: 'Replay', ...tokens }, { sample: 0.005, token: 'token of stable' }],
   ];
   for (const [name, next, gates, candidate, stable] of rows) {
     it(name, () => {
       const { c0, s0 } = asksIn(next, gates);
       assert.deepEqual([c0, s0], [candidate, stable]);
+    });
+  }
+
+  const shadowing: RolloutState = { phase: 'Analyzing', ...course, step: 0, weight: 0, window: 9 };
+  const shadowSteps = [{ shadow: { share: '20%', require: 'Pass' } }, { weight: 5 }] as const;
+  const peers = ['10.0.0.1', '10.0.0.2'];
+  const ofPairs: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], Told, object, object | undefined])[] = [
+    ['probes as many as the gates ask for, over the pods that are there', analyzing, {}, { wanted: 40 }, { probes: { perMinute: 40, pods: 1 } }, undefined],
+    ['no probes before traffic', { phase: 'Preparing', ...course }, {}, { wanted: 40 }, {}, undefined],
+    ['replays for quality alone where probes are off', analyzing, { quality }, { probes: { mode: 'Off' } }, { agreement: 'Cosine:0.99' }, { sample: 0.05 }],
+    ['in a shadow step its share of stable\'s requests, and their times', shadowing, {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
+    ['in a shadow step also the answers, where quality is judged', shadowing, { quality }, { steps: shadowSteps }, { agreement: 'Cosine:0.99', pairs: 'Shadow' }, { sample: 0.2 }],
+    ['the same while an undecided shadow step is paused, which more pairs may yet decide', { ...shadowing, phase: 'Paused', why: 'Undecided' }, {}, { steps: shadowSteps }, { pairs: 'Shadow' }, { sample: 0.2 }],
+    ['nothing for a shadow step that is over', { ...analyzing, step: 1 }, {}, { steps: shadowSteps }, {}, undefined],
+  ];
+  for (const [name, next, gates, told, candidate, stable] of ofPairs) {
+    it(`asks for ${name}`, () => {
+      const { c0, s0 } = asksIn(next, gates, undefined, told);
+      assert.deepEqual([c0, s0], [{ peers, ...candidate, ...tokens }, stable === undefined ? undefined : { ...stable, token: 'token of stable' }]);
     });
   }
 

@@ -4,6 +4,8 @@ import { planOf, type GatesSpec } from '../../../../operator/analysis/plan.ts';
 import { isLoadEqual, knownOf, type Scene } from '../../../../operator/gates/evidence.ts';
 import { find, numbersOf, readingFrom, sentenceOf } from '../../../../operator/gates/reading.ts';
 import type { GateReading } from '../../../../operator/rollout/state.ts';
+import { Random } from '../../../../bench/canary/random.ts';
+import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';
 import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
 
 const window = 700;
@@ -13,15 +15,42 @@ function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledge
   return [...reportsOfPods('candidate', { ...even, seed: 1, ...candidate }), ...reportsOfPods('stable', { ...even, seed: 2, ...stable })].reduce(fold, emptyLedger);
 }
 
-type Given = { readonly gates?: GatesSpec; readonly require?: 'NoFail' | 'Pass'; readonly scene?: Partial<Scene>; readonly candidate?: Partial<Shape>; readonly stable?: Partial<Shape> };
+/** What the candidate's sidecar tells of pairs: so many in each block, this many times as long. */
+type Pairs = { readonly perBlock: number; readonly factor: number };
 
-function read({ gates = {}, require = 'Pass', scene = {}, candidate = {}, stable = {} }: Given): GateReading {
-  const asked = { window, plan: planOf(gates, [{ analyze: { require } }]), require };
-  const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: ledgerOf(candidate, stable), from: 0, ...scene });
+function withPairs(ledger: Ledger, { perBlock, factor }: Pairs, blocks = 60): Ledger {
+  const random = new Random(5, perBlock);
+  const made = Array.from({ length: blocks }, (_, i) => {
+    const counts: Record<string, number> = {};
+    for (let n = 0; n < perBlock; n += 1) {
+      const bucket = ratioBucketOf(factor * Math.exp(0.5 * (random.normal() - random.normal())));
+      counts[bucket] = (counts[bucket] ?? 0) + 1;
+    }
+    const probe = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts };
+    return { index: window + i, seq: 1, traffic: [{ tier: 'default', sizeClass: 0, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {}, paired: { Probe: probe } }] };
+  });
+  const until = window + blocks - 1;
+  const heard = fold(ledger, { pod: 'candidate-9', bootId: 'pairs', revision: 'candidate', since: window, until, blocks: made });
+  return fold(heard, { pod: 'stable-9', bootId: 'quiet', revision: 'stable', since: window, until, blocks: [] });
+}
+
+type Given = {
+  readonly pairs?: Pairs;
+  readonly shadow?: true;
+  readonly gates?: GatesSpec; readonly require?: 'NoFail' | 'Pass'; readonly scene?: Partial<Scene>; readonly candidate?: Partial<Shape>; readonly stable?: Partial<Shape> };
+
+function read({ gates = {}, require = 'Pass', scene = {}, candidate = {}, stable = {}, pairs, shadow }: Given): GateReading {
+  const asked = { window, plan: planOf(gates, [{ analyze: { require } }]), require, ...(shadow === undefined ? {} : { shadow }) };
+  const told = ledgerOf(candidate, stable);
+  const ledger = pairs === undefined ? told : withPairs(told, pairs);
+  const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger, from: 0, ...scene });
   const finding = find(asked, known);
   return readingFrom(asked, finding, { message: sentenceOf(asked, finding, numbersOf(finding)), silent: [] });
 }
 
+const quiet: Partial<Shape> = { perBlock: 0 };
+const inShadow = { shadow: true, scene: { weight: 0 }, candidate: quiet, stable: { perBlock: 3 } } as const;
+const wide: GatesSpec = { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '30%' }] };
 const limits: GatesSpec = { latency: [{ name: 'slo', quantile: '0.95', max: '70ms' }], errors: { max: '2%' } };
 const agreement: GatesSpec = { latency: [], errors: {}, quality: { min: '0.95' } };
 
@@ -50,6 +79,11 @@ const rows: readonly Row[] = [
   { name: 'one with all the traffic is not compared with stable', given: { gates: { latency: [{ name: 'slo', quantile: '0.95', max: '500ms' }, { name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } }, require: 'NoFail', scene: { weight: 100 }, candidate: { factor: 1.6 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after/ },
   { name: 'one with all the traffic fails by its limits', given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 }, stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail' }, says: /^the error rate is/ },
   { name: 'latencies under unequal load are not compared', given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } }, candidate: { factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: .* unequal load/ },
+  { name: 'a slow candidate fails by pairs where there is no traffic to speak of', given: { candidate: quiet, stable: { perBlock: 2 }, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least \+[0-9]+% by 1,080 paired probes \(no live traffic needed\), allowed 15%$/ },
+  { name: 'pairs are no requests: a candidate that none came to is idle', given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Waiting', idle: true }, says: /^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of stable, with 1,080 paired probes, 200 of each are needed/ },
+  { name: 'in the shadow pairs are all that a Pass needs', given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
+  { name: 'in the shadow a slow candidate fails', given: { ...inShadow, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least/ },
+  { name: 'in the shadow nothing is known without pairs', given: { ...inShadow, gates: wide }, reads: { step: 'Waiting' }, says: /^p95 undecided: 0 requests of the candidate/ },
 ];
 
 describe('a reading of the gates', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
-import type { GateResult } from '../../../../operator/analysis/verdict.ts';
+import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
+import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
 import { gateStatus } from '../../../../operator/gate-status.ts';
 import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
 
@@ -11,6 +12,10 @@ const open: GateResult = { ...slow, verdict: 'Undecided', reason: 'Uncertain', e
 const errors: TrafficGate = { kind: 'errors-increase', name: 'errors', increase: 0.005 };
 const failing: GateResult = { ...slow, gate: 'errors', unit: 'share', estimate: 0.032, lower: 0.011, upper: 0.08, limit: 0.005 };
 const alone = { candidateRequests: 400, unit: 'ms', estimate: 83.4, lower: 71.2, upper: 99, limit: 60 } as const;
+
+const probed: PairedResult = { verdict: 'Pass', pairs: 310, counts: { Probe: 310 }, estimate: 0.02, lower: -0.11, upper: 0.19 };
+const slowPairs: PairedResult = { ...probed, verdict: 'Fail', counts: { Probe: 310, Replay: 41 }, estimate: 0.52, lower: 0.211, upper: 0.9 };
+const openPairs: PairedResult = { ...probed, verdict: 'Undecided', reason: 'Uncertain', pairs: 1, counts: { Shadow: 1 }, upper: null };
 
 describe('numbers are written', () => {
   const rows: readonly (readonly [string, Parameters<typeof written>[0], number])[] = [
@@ -44,6 +49,13 @@ describe('a gate says', () => {
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50, requests: { candidate: 0, stable: 0 }, alone: false, measured: false }), 'no gate has an estimate yet: 0 requests of the candidate and 0 of stable, 50 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50, requests: { candidate: 12, stable: 34 }, alone: false, measured: true, worst: far }), 'p95 is at +1438% (allowed 15%), which is not decided yet: 12 requests of the candidate and 34 of stable, 50 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Done', minRequests: 50, requests: { candidate: 120, stable: 340 }, alone: false, measured: true, worst: far }), 'no gate fails, p95 is at +1438% (allowed 15%), which is not decided, after 120 requests of the candidate and 340 of stable'],
+    [pairedWords('p95', probed), 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)'],
+    [failure(p95, { ...slow, paired: slowPairs }), 'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed), allowed 15%'],
+    [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null, paired: openPairs }), 'p95 undecided: 1 request of the candidate and 11,020 of stable are too few; p95 undecided by 1 paired shadowed request: +2% (-11% to unknown)'],
+    [openQuestion(p95, { ...open, paired: { ...openPairs, estimate: null, lower: null } }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed; 1 paired shadowed request: too few'],
+    [progress({ require: 'NoFail', step: 'Done', minRequests: 20, requests: { candidate: 33, stable: 2011 }, alone: false, measured: true, pairs: '310 paired probes' }), 'no gate fails after 33 requests of the candidate and 2,011 of stable, with 310 paired probes'],
+    [progress({ require: 'Pass', step: 'Done', minRequests: 0, requests: { candidate: 0, stable: 200 }, alone: false, measured: true, pairs: '310 paired probes', shadow: true }), 'every gate passes after 310 paired probes'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0, requests: { candidate: 0, stable: 0 }, alone: false, measured: false, shadow: true }), 'no gate has an estimate yet: no pairs; more pairs are needed'],
     [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false, measured: true }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
   ];
   for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
@@ -54,6 +66,9 @@ describe('a gate in the status', () => {
     assert.deepEqual(gateStatus({ ...open, lower: null, own: { candidate: { estimate: 62.3, lower: 58.1 } } }), {
       name: 'p95', verdict: 'Undecided', reason: 'Uncertain', candidateRequests: 1180, stableRequests: 11_020, estimate: '+4.1%', upper: '+13%', limit: '+15%', requestsStillNeeded: 910,
       candidateLatency: { estimate: '62ms', lower: '58ms' },
+    });
+    assert.deepEqual(gateStatus({ ...open, paired: slowPairs, own: {} }).paired, {
+      verdict: 'Fail', probes: 310, replays: 41, estimate: '+52%', lower: '+21%', upper: '+90%', message: 'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed)',
     });
     assert.equal('requestsStillNeeded' in gateStatus({ ...open, requestsStillNeeded: null, own: {} }), false);
   });

@@ -121,7 +121,7 @@ describe('the token of a revision', () => {
     assert.deepEqual(stage.cluster.writes.filter((what) => what.startsWith('apply ')), [`apply ConfigMap/${stage.configMap.metadata.name}`]);
   });
 
-  it('comes with leave to sample only while a quality gate asks for it', async () => {
+  it('comes with leave to sample only while a quality gate or a shadow step asks for it, as much as either', async () => {
     const stage = new Stage();
     await stage.pass();
     assert.equal(stage.access?.sampleRate, undefined);
@@ -131,6 +131,12 @@ describe('the token of a revision', () => {
     stage.cluster.put(given.spec());
     await stage.pass();
     assert.equal(stage.access?.sampleRate, undefined);
+    const steps = [{ shadow: { require: 'Pass' } }, { weight: 5 }] as const;
+    for (const [rollout, rate] of [[{ steps }, 0.1], [{ steps, gates: { quality } }, 0.1], [{ steps: [{ shadow: { require: 'Pass', share: '2%' } }], gates: { quality } }, 0.05], [{ probes: { mode: 'Always' } }, undefined]] as const) {
+      stage.cluster.put(given.spec({ rollout: { strategy: 'Canary', ...rollout } }));
+      await stage.pass();
+      assert.equal(stage.access?.sampleRate, rate);
+    }
   });
 
   it('is in no status, no Event and no log', async () => {

@@ -13,6 +13,7 @@ const steps = [
   [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
   [{ weight: 10 }, { pause: { duration: '1m' } }, { weight: 34 }, { analyze: { require: 'Pass', maxDuration: '2m' } }, { pause: {} }],
   [{ pause: { duration: '10s' } }, { weight: 75 }, { analyze: { require: 'NoFail' } }, { weight: 100 }, { analyze: { require: 'Pass' } }],
+  [{ shadow: { require: 'NoFail', maxDuration: '2m' } }, { pause: { duration: '10s' } }, { shadow: { require: 'Pass' } }, { weight: 10 }, { analyze: { require: 'Pass' } }],
   [{ weight: 0 }, { analyze: { require: 'NoFail' } }, { weight: 20 }, { weight: 90 }],
 ] as const satisfies readonly Rollout['steps'][];
 

@@ -14,6 +14,10 @@ const rows: readonly { readonly name: string; readonly replicas?: number; readon
     name: 'a canary by its own steps', rollout: { strategy: 'Canary', steps: [{ weight: 10 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { pause: {} }, { pause: { duration: '1m30s' } }] },
     want: { steps: [to(10), judge('Pass', 300_000), { kind: 'pause' }, { kind: 'pause', durationMs: 90_000 }] },
   },
+  {
+    name: 'steps before any weight', rollout: { strategy: 'Canary', steps: [{ shadow: { require: 'NoFail' } }, { shadow: { share: '2.5%', require: 'Pass', maxDuration: '10m' } }, { weight: 5 }] },
+    want: { steps: [{ kind: 'shadow', share: 0.1, require: 'NoFail', maxDurationMs: 1_800_000 }, { kind: 'shadow', share: 0.025, require: 'Pass', maxDurationMs: 600_000 }, to(5)] },
+  },
   { name: 'blue and green without limits', rollout: { strategy: 'BlueGreen' }, want: { steps: [], retainMs: 300_000 } },
   { name: 'blue and green with a limit of its own', rollout: { strategy: 'BlueGreen', gates: { errors: { max: '2%' } } }, want: { steps: [to(100), judge('NoFail')] } },
   { name: 'blue and green with a limit against stable only', rollout: { strategy: 'BlueGreen', gates: { errors: { maxIncrease: '2%' } } }, want: { steps: [] } },
@@ -31,6 +35,13 @@ describe('the plan of a rollout', () => {
     it(`reads ${name}`, () => {
       const plan = rolloutPlanOf({ replicas, ...(rollout === undefined ? {} : { rollout }) }, 10_000);
       assert.deepEqual(Object.fromEntries(Object.keys(want).map((field) => [field, plan[field as keyof RolloutPlan]])), want);
+    });
+  }
+
+  for (const share of ['0%', '101%']) {
+    it(`refuses to shadow ${share} of the requests`, () => {
+      const rollout = { strategy: 'Canary', steps: [{ weight: 5 }, { shadow: { share, require: 'Pass' } }] } as const;
+      assert.throws(() => rolloutPlanOf({ replicas: 1, rollout }, 0), /spec\.rollout\.steps\[1\]\.shadow\.share.*is not a percentage above 0% and up to 100%/);
     });
   }
 

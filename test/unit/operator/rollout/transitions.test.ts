@@ -27,6 +27,10 @@ const gone: Partial<Observation> = { pods: { [a]: pods(4), [b]: pods(0, { resolv
 const alone: Partial<Observation> = { pods: { [a]: pods(0, { resolved: true }), [b]: pods(4) } };
 const fought: Partial<Observation> = { traffic: { shares: { [a]: 95, [b]: 5 }, reverts: 3 } };
 
+/** Before any weight, judged by copies of stable's requests. */
+const shadowing = { phase: 'Analyzing', ...place, step: 0, weight: 0, window } as const satisfies RolloutState;
+const shadowSteps = { steps: [{ shadow: { require: 'Pass', maxDuration: '10m' } }, { weight: 5 }, { analyze: { require: 'Pass' } }] } as const;
+
 type Row = {
   readonly name: string;
   readonly state: RolloutState;
@@ -88,6 +92,17 @@ const rows: readonly Row[] = [
   { name: 'waits beside a stable that breaks its own limits', state: analyzing, seen: { gates: reading({ step: 'Fail', absolute: 'Waiting', stableSick: 'errors 9%' }) }, want: { phase: 'Paused', why: 'StableUnhealthy' } },
   { name: 'lets a mend go on beside it', state: analyzing, seen: { gates: reading({ step: 'Fail', absolute: 'Pass', stableSick: 'errors 9%' }) }, want: { phase: 'Shifting', weight: 100, reason: 'StableUnhealthy' } },
   { name: 'takes a candidate back that breaks the limits too', state: analyzing, seen: { gates: reading({ step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail', stableSick: 'errors 9%' }) }, want: { phase: 'Aborting', cause: 'ErrorsGateFailed' } },
+
+  // shadow steps
+  {
+    name: 'begins a window of its own in a shadow step, with all the traffic at stable', state: preparing, seen: { traffic: at(0), gates: undefined as never }, rollout: shadowSteps,
+    want: { phase: 'Analyzing', step: 0, weight: 0, window: firstWholeBlockAfter(t0), canary: null, serve: a },
+  },
+  { name: 'waits in a shadow step, and gives the candidate no user', state: shadowing, seen: { traffic: at(0) }, rollout: shadowSteps, want: { phase: 'Analyzing', step: 0, canary: null, serve: a } },
+  { name: 'goes on from a shadow step to the first weight', state: shadowing, seen: { traffic: at(0), gates: reading({ step: 'Done' }) }, rollout: shadowSteps, want: { phase: 'Shifting', step: 1, weight: 5, set: 0 } },
+  { name: 'takes a candidate back that a shadow step fails', state: shadowing, seen: { traffic: at(0), gates: reading({ step: 'Fail', failed: 'LatencyGateFailed' }) }, rollout: shadowSteps, want: { phase: 'Aborting', reason: 'LatencyGateFailed' } },
+  { name: 'treats an undecided shadow step as the spec says', state: shadowing, seen: { traffic: at(0) }, rollout: shadowSteps, afterMs: 600_000, want: { phase: 'Paused', why: 'Undecided', step: 0, weight: 0 } },
+  { name: 'does not mind a shadow step that became an analyze step', state: shadowing, seen: { traffic: at(0) }, rollout: { steps: [{ analyze: { require: 'Pass' } }, { weight: 5 }] }, want: { phase: 'Analyzing', step: 0 } },
 
   // followChangedSteps
   { name: 'goes on after the last step that asks for no more, when the steps change', state: { ...analyzing, weight: 50, step: 3 }, rollout: { steps: [{ weight: 20 }, { pause: {} }, { weight: 80 }] }, want: { phase: 'Paused', why: 'Step', step: 1, weight: 50 } },

@@ -1,8 +1,8 @@
 /** Which bucket a ratio of service times belongs to, and what a pod tells of its pairs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ratioBuckets } from '../../../../api/report.ts';
-import { PairCounts, ratioBucketOf, type Pair } from '../../../../runtime/agreement/pair-counts.ts';
+import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';
+import { PairCounts, type Pair } from '../../../../runtime/agreement/pair-counts.ts';
 
 describe('ratioBucketOf', () => {
   it('has equal times in the middle of a bucket', () => {

@@ -1,0 +1,33 @@
+/**
+ * What pairs of service times say of a gate, in a person's words and numbers: live, in the status, and in a replay.
+ *
+ * Pure.
+ */
+import { pairSources, type PairSource } from '../../api/report.ts';
+import { plural } from '../../api/text.ts';
+import type { PairedResult } from './verdict.ts';
+
+const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' } as const satisfies Record<PairSource, string>;
+
+/** "310 paired probes and 40 paired replays" */
+export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
+  const parts = pairSources.flatMap((source) => (counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)]));
+  return parts.length === 0 ? 'no pairs' : parts.join(' and ');
+}
+
+/** A ratio less one as people write it: +19%, -4.1%. */
+export function increaseOf(value: number): string {
+  const percent = Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : Math.round(value * 100);
+  return `${percent > 0 ? '+' : ''}${percent === 0 ? 0 : percent}%`;
+}
+
+/** "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an estimate. */
+export function pairedWords(gate: string, paired: PairedResult): string {
+  const { verdict, estimate, lower, upper } = paired;
+  const pairs = pairsOf(paired);
+  if (verdict === 'Pass' && upper !== null) return `${gate} passes: at most ${increaseOf(upper)} by ${pairs} (no live traffic needed)`;
+  if (verdict === 'Fail' && lower !== null) return `${gate} fails: at least ${increaseOf(lower)} by ${pairs} (no live traffic needed)`;
+  if (estimate === null) return `${pairs}: too few`;
+  const [low, high] = [lower, upper].map((bound) => (bound === null ? 'unknown' : increaseOf(bound)));
+  return `${gate} undecided by ${pairs}: ${increaseOf(estimate)} (${low} to ${high})`;
+}

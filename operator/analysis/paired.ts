@@ -1,0 +1,189 @@
+/**
+ * The paired gate: is the candidate slower for the same request?
+ *
+ * Owns:   the verdict by pairs of service times and its bounds. How it goes together with the live one: judge.ts.
+ * Method: every pair is a ratio, candidate's time over stable's for the same request. If the candidate takes c times as long
+ *         for everything, each quantile of its latency is c times stable's, and so is c the median of the ratios,
+ *         whatever the requests are: their differences fall out. Exact sampling bounds of that median (quantile-evidence.ts,
+ *         one sample against a constant), the minute margin in quadrature (noise.ts), and the checks of the live gate for
+ *         stalls, doubt and warm-ups.
+ *         A change of slow requests alone moves no median. So a Pass has to stand for the middle of the outer ratios, too:
+ *         where neither revision has more of a tail, ln ratios lie symmetrically about ln c (the two are asked in random
+ *         order), and (Q(q) + Q(1-q)) / 2 is ln c as well; a candidate with slow requests of its own has it above.
+ * Limits: what fewer than about one request in ten suffers is not seen by either; nor is waiting in a queue, which is no
+ *         service time. docs/canary-analysis.md, Paired evidence.
+ * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
+ */
+import { tuning } from './constants.ts';
+import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, type NoiseHistory } from './noise.ts';
+import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
+import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
+import { podMargin } from './pod-spread.ts';
+import type { LatencySeries, Nodes } from './series.ts';
+import { worstBlocks } from './stalls.ts';
+import type { Decided, PairedResult, Said } from './verdict.ts';
+import { settlingOf } from './warming.ts';
+
+export type PairedQuestion = {
+  readonly paired: PairedSeries;
+  /** How much slower the candidate may be (0.15), and how much a Pass and the early promise show at most. */
+  readonly limit: number;
+  readonly toShow: number;
+  readonly early: number;
+  /** The gate's, 0..1, exclusive. */
+  readonly quantile: number;
+  /** What a Fail and a Pass by pairs may spend in this window. */
+  readonly alpha: number;
+  readonly passAlpha: number;
+  /** Blocks of the window that are known. */
+  readonly known: number;
+  /** Noise of stable's median before the window. */
+  readonly history: NoiseHistory;
+  /** Pods of stable that answered; the candidate's are the series'. */
+  readonly stablePods: number;
+  readonly nodes: Nodes;
+  /** As of the live gate (pod-spread.ts). */
+  readonly podDeviations: Readonly<Record<Said, number>>;
+  readonly isTooEarlyToFail: boolean;
+};
+
+/** The outer quantiles whose middle a Pass has to stand for; a gate below asks for its own. */
+const outerQuantile = 0.9;
+const median = quantileTest(0.5);
+
+/**
+ * What a minute's noise is taken for before it is known. minuteNoise assumes that of one series (constants.ts,
+ * assumedNoise); a ratio has the noise of two revisions, and as many minutes of three times that make it so.
+ */
+const twoRevisions: NoiseHistory = { minutes: tuning.assumedMinutes, weightedVariance: tuning.assumedMinutes * 3 * tuning.assumedNoise ** 2 };
+
+/**
+ * The live verdict of a gate and that by pairs, each of which had half of what the gate may spend.
+ *
+ * Fail where either fails; Pass where either passes and the other does not fail. Where neither says anything the live one
+ * gives the reason, and either may show the early promise; the gate is blind only while both are.
+ */
+export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(live: D, paired: PairedResult): D {
+  const said = [live.verdict, paired.verdict];
+  const { early: _, ...rest } = live;
+  const early = [live.early, paired.early].includes('Shown') ? 'Shown' : live.early === 'Blind' && paired.early === 'Blind' ? 'Blind' : undefined;
+  const open = { ...(rest as D), ...(early === undefined ? {} : { early }) };
+  const verdict = said.includes('Fail') ? 'Fail' : said.includes('Pass') ? 'Pass' : undefined;
+  if (verdict === undefined) return open;
+  const { reason: __, ...decided } = open as D & { readonly reason?: unknown };
+  return { ...(decided as unknown as D), verdict };
+}
+
+/** All that does not change while stalls are left out. */
+type Frame = { readonly question: PairedQuestion; readonly series: LatencySeries; readonly variance: number; readonly knownMinutes: number; readonly minutes: number; readonly podMargin: Readonly<Record<Said, number>> };
+type View = { readonly total: LogHistogram; readonly minutes: number };
+
+export function judgePaired(question: PairedQuestion): PairedResult {
+  const { series, counts } = question.paired;
+  const pairs = series.total.total;
+  const isPromised = question.early === Infinity;
+  if (pairs < tuning.hardMinRequests) return { verdict: 'Undecided', reason: 'TooFewRequests', early: isPromised ? 'Shown' : 'Blind', pairs, counts, estimate: null, lower: null, upper: null };
+  const frame = frameOf(question, series);
+  const whole = { total: series.total, minutes: frame.minutes };
+  const lower = lowerOf(frame, whole, { bound: Math.log(1 / question.alpha), variance: frame.variance });
+  const upper = upperOf(frame, whole);
+  const early = isPromised || upper <= Math.log1p(question.early) ? { early: 'Shown' as const } : question.isTooEarlyToFail ? { early: 'Blind' as const } : {};
+  return { ...decide(frame, { lower, upper }), ...early, pairs, counts, estimate: Math.expm1(middleOf(whole)), lower: finite(lower), upper: finite(upper) };
+}
+
+function decide(frame: Frame, { lower, upper }: { readonly lower: number; readonly upper: number }): Pick<Decided, 'verdict' | 'reason'> {
+  const { question } = frame;
+  if (lower > Math.log1p(question.limit)) return question.isTooEarlyToFail ? { verdict: 'Undecided', reason: 'Uncertain' } : confirmed(frame);
+  if (!(upper <= Math.log1p(question.toShow))) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const cleaned = withoutStalls(frame, 'Pass');
+  const stands = cleaned.total.total >= tuning.hardMinRequests && upperOf(frame, cleaned) <= Math.log1p(question.toShow);
+  return stands ? { verdict: 'Pass' } : { verdict: 'Undecided', reason: 'OneWindow' };
+}
+
+function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
+  const { history } = question;
+  const before = { minutes: twoRevisions.minutes + history.minutes, weightedVariance: twoRevisions.weightedVariance + history.weightedVariance };
+  const { variance, minutes } = minuteNoise({ candidate: series }, 0.5, before);
+  const frame = { question, series, variance, knownMinutes: minutes + history.minutes, minutes: effectiveMinutes(series.blocks.map(({ total }) => total)) };
+  return { ...frame, podMargin: { Fail: podMarginOf(frame, 'Fail'), Pass: podMarginOf(frame, 'Pass') } };
+}
+
+/** As for live requests: of stable only the number of its pods is known here, for pairs do not say whose the other time was. */
+function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
+  const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;
+  const none = emptyHistogram(series.total.scale);
+  const stable = { blocks: [], total: none, pods: Array.from({ length: Math.max(1, stablePods) }, () => none) };
+  const bound = Math.log(1 / (said === 'Fail' ? alpha : passAlpha));
+  return podMargin({ candidate: series, stable }, 0.5, { variance, minutes, bound, deviations: podDeviations[said], nodes, history });
+}
+
+/** ln of the ratio that half of the pairs are above. */
+function middleOf({ total }: Pick<View, 'total'>): number {
+  return lnQuantile(tailOf(total), 0.5) - lnRatioOffset;
+}
+
+type Precision = { readonly bound: number; readonly variance: number };
+
+function contrastAt(total: LogHistogram, quantile: number, bound: number): Contrast {
+  return contrastWithLimit(quantile === 0.5 ? median : quantileTest(quantile), { tail: tailOf(total), n: total.total }, lnRatioOffset, bound);
+}
+
+function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, variance }: Precision): number {
+  const { difference, width } = contrastAt(total, 0.5, bound);
+  const margin = minuteMargin(variance, minutes, bound) + pods.Fail;
+  return difference - Math.sqrt(width('lower') ** 2 + margin);
+}
+
+/**
+ * The larger of two bounds that each hold with the chance of a Pass: of the median, and of the middle between the outer
+ * quantiles, which share theirs. Both have to be within the limit, so neither spends anything of the other's
+ * (intersection-union test: Berger, Technometrics 24, 1982).
+ */
+function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
+  const bound = Math.log(1 / question.passAlpha);
+  const margin = minuteMargin(variance, minutes, bound) + pods.Pass;
+  const middle = contrastAt(total, 0.5, bound);
+  const q = Math.max(0.5, Math.min(question.quantile, outerQuantile));
+  const outer = [q, 1 - q].map((quantile) => contrastAt(total, quantile, bound + Math.LN2));
+  const difference = outer.reduce((sum, each) => sum + each.difference, 0) / 2;
+  const width = outer.reduce((sum, each) => sum + each.width('upper'), 0) / 2;
+  return Math.max(middle.difference + Math.sqrt(middle.width('upper') ** 2 + margin), difference + Math.sqrt(width ** 2 + margin));
+}
+
+/** A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm (latency.ts). */
+function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
+  const { series, question } = frame;
+  const settling = settlingOf(series.blocks, undefined, Math.ceil(tuning.earlyTailRequests / 0.5));
+  if (settling === undefined) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const { from, stillToGain } = settling;
+  const part = from === 0 ? frame : frameOf({ ...question, known: Math.max(1, question.known - from) }, partFrom(series, from));
+  if (part.series.total.total === 0 || middleOf(part.series) - stillToGain <= Math.log1p(question.limit)) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const precision = { bound: Math.log(1 / question.alpha) * tuning.stallEvidence, variance: doubtedVariance({ candidate: part.series }, 0.5, { variance: part.variance, minutes: part.knownMinutes }) };
+  const isOver = (view: View): boolean => view.total.total >= tuning.hardMinRequests && lowerOf(part, view, precision) > Math.log1p(question.limit);
+  if (isOver(withoutStalls(part, 'Fail'))) return { verdict: 'Fail' };
+  return { verdict: 'Undecided', reason: isOver({ total: part.series.total, minutes: part.minutes }) ? 'OneWindow' : 'Uncertain' };
+}
+
+function partFrom(series: LatencySeries, from: number): LatencySeries {
+  const blocks = series.blocks.slice(from);
+  return { ...series, blocks, total: sumOf(series.total.scale, blocks) };
+}
+
+/** Without the stalls that could have made the verdict: the candidate's make ratios large, stable's make them small. */
+function withoutStalls({ series, question, minutes }: Frame, verdict: 'Pass' | 'Fail'): View {
+  const level = verdict === 'Fail' ? Math.log1p(question.limit) + lnRatioOffset : lnQuantile(tailOf(series.total), outerQuantile);
+  const above = series.blocks.map((block) => countAbove(block, level));
+  const trials = series.blocks.map(({ total }) => total);
+  const events = verdict === 'Fail' ? above : trials.map((n, at) => n - (above[at] ?? 0));
+  const { removed } = worstBlocks({ events, trials, known: question.known });
+  const total = emptyHistogram(series.total.scale);
+  series.blocks.forEach((block, at) => {
+    if (!removed.has(at)) addInto(total, block);
+  });
+  return { total, minutes: Math.max(1, (minutes * total.total) / series.total.total) };
+}
+
+function finite(ln: number): number | null {
+  return Number.isFinite(ln) ? Math.expm1(ln) : null;
+}
