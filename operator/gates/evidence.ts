@@ -54,7 +54,7 @@ export function knownOf(scene: Scene): Known {
 }
 
 /** The half hour before the window as it was set, also when its first blocks were left out since. */
-function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
+export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
   let learnt: NonNullable<Known['history']> | undefined;
   return (quantile) => {
     learnt ??= noiseOf(blocksByPod(ledger, stable, { first: window - historyBlocks, last: window - 1 }));

@@ -13,7 +13,7 @@ import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
-import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
+import { abortLost, enterStep, fitsPlan, followPlan, judgedBy, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
 const revertLimit = 3;
@@ -138,7 +138,8 @@ export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now
 }
 
 export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
-  return readingOf(state, seen)?.step === 'Done' ? enterStep(reachedBy(state), state.step + 1, { seen, plan, now }) : undefined;
+  const reading = readingOf(state, seen);
+  return reading?.step === 'Done' ? enterStep(judgedBy(state, reading), state.step + 1, { seen, plan, now }) : undefined;
 }
 
 /** Too little traffic is no failure, and no success either: the spec says what it is. */
@@ -162,7 +163,8 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const reading = readingOf(state, seen);
   const said = noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports';
   const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
-  const message = `analysing ${state.candidate}: ${has}; ${said}${doubt}`;
+  const foreseen = reading?.promise === undefined ? '' : `; foreseen: ${reading.promise}`;
+  const message = `analysing ${state.candidate}: ${has}; ${said}${doubt}${foreseen}`;
   return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
 }
 
@@ -196,7 +198,7 @@ const ends: Ends = {
     const message = reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
     if (at.plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
-    const reached = reading?.step === 'Done' ? reachedBy(state) : without(state, 'PromotedUndecided');
+    const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
   },
   ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),

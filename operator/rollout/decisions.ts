@@ -5,6 +5,7 @@
  *        without ready pods while another has some.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { provenSteps } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
@@ -171,12 +172,13 @@ function provenanceOf(revision: Revision, retiring: Revision | null, at: At, ski
   return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
 }
 
-/** @param skipped what its attempt went on without */
-export function promote(revision: Revision, retiring: Revision | null, at: At, skipped?: Provenance): Decision {
-  const provenance = provenanceOf(revision, retiring, at, skipped);
+/** @param judged what its attempt went on without, and what its gates have shown */
+export function promote(revision: Revision, retiring: Revision | null, at: At, judged: Pick<CanaryState, 'skipped' | 'shown'> = {}): Decision {
+  const provenance = provenanceOf(revision, retiring, at, judged.skipped);
   const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
-  const became = becomes(revision, provenance, at);
-  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${became.skipped === undefined ? '' : `; not checked: ${became.skipped}`}`;
+  const became = { ...becomes(revision, provenance, at), ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}) };
+  const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
+  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${known === undefined ? '' : `; ${known}`}`;
   return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: promotionReason(provenance), message, became, recheckMs: 0 };
 }
 
