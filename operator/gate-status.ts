@@ -23,10 +23,14 @@ export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'p
 /** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
 export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
-  const promise = next.phase === 'Analyzing' ? (shown === undefined ? previous?.rollout?.promise : shown.promise) : undefined;
-  if (shown !== undefined) return { ...present({ promise }), alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
+  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
-  return present({ promise, alpha, gates, judgedAt });
+  return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
+}
+
+/** Of the step under way alone. */
+function promiseOf({ phase }: RolloutState, { promise }: Pick<GatesShown, 'promise'> = {}): Pick<GatesShown, 'promise'> {
+  return phase === 'Analyzing' ? present({ promise }) : {};
 }
 
 /** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */

@@ -8,7 +8,7 @@
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
-import { confidences, earlyPromise, tuning } from './constants.ts';
+import { confidences, earlyPromise, equalLoadLn, tuning } from './constants.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
@@ -158,9 +158,6 @@ function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', m
   const span = { known: extent.known - 1, maxBlocks };
   return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes, paired };
 }
-
-/** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
-export const equalLoadLn = 0.3;
 
 /** Whose pods carry more in a window. */
 export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadIsEqual'>): Load {

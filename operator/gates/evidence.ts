@@ -9,7 +9,7 @@ import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
-import { equalLoadLn } from '../analysis/judge.ts';
+import { equalLoadLn } from '../analysis/constants.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
 import type { Nodes, Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';

@@ -130,13 +130,9 @@ export class Gatekeeper implements Gates {
     const silent = listened.filter((revision) => this.#isSilent(readyOf(seen, revision), now));
     const awaited = listened.flatMap((revision) => readyOf(seen, revision)).filter((pod) => this.#isAwaited(followed.ledger, pod, now));
     const of = identityOf(asked, state, seen);
-    if (awaited.length > 0) {
-      const shown = followed.shown?.window === state.window ? followed.shown : undefined;
-      const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
-      return { reading: { window: state.window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown === undefined ? {} : { shown }) };
-    }
+    if (awaited.length > 0) return waitingFor(awaited, followed, state, silent);
     const scene = sceneOf(followed.ledger, state, seen);
-    const promise = state.phase === 'Analyzing' ? foreseen(followed, asked, scene) : undefined;
+    const promise = foreseen(followed, asked, scene, state);
     const finding = look(followed, { of, asked, scene, now });
     const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs, ...present({ promise }) });
     const probes = probesFor(followed.ledger, state, seen, now);
@@ -155,6 +151,11 @@ export class Gatekeeper implements Gates {
 /** Both revisions' requests together: what the model gets, wherever it goes. */
 function probesFor({ ledger }: ModelLedger, { stable, candidate, window, weight }: Judging, seen: Seen, now: Millis): number | undefined {
   return weight >= 100 ? undefined : probesWanted(seen.model.spec.rollout?.probes, requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }));
+}
+
+function waitingFor(awaited: readonly Pod[], { shown }: Followed, { window }: Judging, silent: GateReading['silent']): Judged {
+  const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
+  return { reading: { window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown?.window === window ? { shown } : {}) };
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
@@ -237,7 +238,9 @@ function cellsOf({ ledger }: ModelLedger): number {
 }
 
 /** Once a step: what is foreseen does not change with what comes. */
-function foreseen(followed: Followed, asked: Asked, scene: Scene): string | undefined {
+function foreseen(followed: Followed, asked: Asked, scene: Scene, { phase }: Judging): string | undefined {
+  // A pause does not end by its gates, or has waited for them in vain.
+  if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
   if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foresee(asked, scene) }) };
   return followed.promise.text;

@@ -143,24 +143,33 @@ function besideOf(gate: TrafficGate, { limit, candidateRequests }: GateResult, p
   });
 }
 
+type Results = readonly (GateResult & Beside)[];
+
 /** One sentence with the numbers. @param results of the same finding */
-export function sentenceOf({ require, shadow }: Asked, finding: Finding, results: readonly (GateResult & Beside)[]): string {
-  const { plan, evidence, speaks, step } = finding;
+export function sentenceOf(asked: Asked, finding: Finding, results: Results): string {
+  const { plan, evidence, step } = finding;
+  const waits = asked.require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
+  const speaks = speakerAt(finding, waits);
   const [gate, result] = speaks === undefined ? [] : [plan.gates[speaks], results[speaks]];
   if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
+  return progress(stepWords(asked, finding, results, waits));
+}
+
+/** A gate that could not have failed yet is what holds a step up, and says what to do. */
+function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
+  const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;
+  return blind < 0 ? speaks : blind;
+}
+
+function stepWords({ require, shadow }: Asked, { plan, evidence, step }: Finding, results: Results, waits: StepWords['waits']): StepWords {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
-  const waits = require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
-  // A gate that could not have failed yet is what holds the step up, and says what to do.
-  const blind = waits === 'Blind' ? finding.decided.findIndex(({ early }) => early === 'Blind') : -1;
-  const [blindGate, blindResult] = [plan.gates[blind], results[blind]];
-  if (blindGate !== undefined && blindResult !== undefined) return openQuestion(blindGate, blindResult);
   const paired = results.find((each) => each.paired !== undefined)?.paired;
-  const requests = { candidate: total(window.candidate), stable: total(window.stable) };
-  return progress({
-    require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone,
+  return {
+    require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, alone,
+    requests: { candidate: total(window.candidate), stable: total(window.stable) },
     measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null),
     ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired), worst: worstOf(plan, results), waits, minutes: minutesAsked(plan, maxBlocks, alone) }),
-  });
+  };
 }
 
 function minutesAsked(plan: Plan, maxBlocks: number, alone: boolean): StepWords['minutes'] {

@@ -189,17 +189,23 @@ function sofarWords({ worst, measured }: StepWords): string {
 
 /** What holds a step up whose gates are not to blame, or that nothing does. */
 export function progress(words: StepWords): string {
-  const { require, step, minRequests, requests, alone, worst } = words;
+  const { step, shadow } = words;
   const seen = seenWords(words);
-  if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
-  const sofar = sofarWords(words);
-  if (words.shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
-  const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
-  const { waits, minutes } = words;
-  if (waits === 'Promise') return `${sofar}: ${seen}; waits up to ${minutesOf(minutes?.most ?? 0)} until ${earlyWords} are shown`;
-  const missing = fewest >= minRequests ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;
-  if (waits === 'Time') return `${sofar}: ${missing}; this step lasts at least ${minutesOf(minutes?.least ?? 0)}`;
-  return fewest >= minRequests ? `${sofar}: ${seen}; requests over at least a minute are needed` : `${missing === seen ? sofar : `${sofar}: ${missing}`}, over a minute`;
+  if (step === 'Done') return `${doneWords(words)} after ${seen}`;
+  return `${sofarWords(words)}: ${shadow === true ? `${seen}; more pairs are needed` : waitWords(words, seen)}`;
+}
+
+function doneWords({ require, worst }: StepWords): string {
+  if (require === 'Pass') return 'every gate passes';
+  return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
+}
+
+function waitWords({ minRequests, requests, alone, waits, minutes }: StepWords, seen: string): string {
+  if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes?.most ?? 0)} until ${earlyWords} are shown`;
+  const isEnough = (alone ? requests.candidate : Math.min(requests.candidate, requests.stable)) >= minRequests;
+  const counts = isEnough ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;
+  if (waits === 'Time') return `${counts}; this step lasts at least ${minutesOf(minutes?.least ?? 0)}`;
+  return isEnough ? `${counts}; requests over at least a minute are needed` : `${counts}, over a minute`;
 }
 
 /** constants.ts, earlyPromise */

@@ -158,14 +158,19 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const at = { seen, plan, now };
   const step = judgedStep(state, at);
   const leftMs = state.since + (step?.maxDurationMs ?? lookMs) - now;
-  // Whoever sees no request come wants to know of a Gateway that is gone.
-  const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const reading = readingOf(state, seen);
-  const said = noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports';
   const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
-  const foreseen = reading?.promise === undefined ? '' : `; foreseen: ${reading.promise}`;
-  const message = `analysing ${state.candidate}: ${has}; ${said}${doubt}${foreseen}`;
-  return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
+  return keep(state, { reason: 'Analyzing', message: `analysing ${state.candidate}: ${[has, ...knownWords(state, seen, now)].join('; ')}` }, at, Math.min(lookMs, leftMs));
+}
+
+function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis): readonly string[] {
+  const reading = readingOf(state, seen);
+  const { problem } = seen.traffic ?? {};
+  return [
+    noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
+    // Whoever sees no request come wants to know of a Gateway that is gone.
+    ...(problem === undefined ? [] : [`its traffic is in doubt: ${problem}`]),
+    ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
+  ];
 }
 
 function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {

@@ -7,6 +7,7 @@
  *        the traffic can come back at once; under Borrow the two share the number that was asked for.
  * Pure.
  */
+import { equalLoadLn } from '../analysis/constants.ts';
 import type { Capacity } from './plan.ts';
 
 export type Split = { readonly stable: number; readonly candidate: number };
@@ -61,11 +62,20 @@ export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
 }
 
-/** |ln| of the ratio of the two revisions' loads per pod; 0 is equal. */
+/**
+ * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
+ *
+ * A candidate whose pods carry more than is comparable could not fail by latency (operator/analysis/judge.ts): anything
+ * else is better, if it is less, for then it still can.
+ */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
-  return Math.abs(Math.log((weight / candidate) * (stable / (100 - weight))));
+  const ln = Math.log((weight / candidate) * (stable / (100 - weight)));
+  return ln > equalLoadLn ? worseThanAnyLess + ln : Math.abs(ln);
 }
+
+/** A hundred percent on one of a thousand pods is ln 100,000. */
+const worseThanAnyLess = 12;
 
 /**
  * The numbers while the weight is on its way from one that was reached to another: as many of the candidate's as
