@@ -105,9 +105,9 @@ export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
 /** Of the revision that had fewer; of a candidate without traffic, what it answered beside stable. */
-function requestsSeen({ isShadow = false }: Plan, { window, alone = false, paired }: Seen): number {
+function requestsSeen({ isShadow }: Plan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);
-  if (isShadow) return Math.max(paired?.series.total.total ?? 0, total(candidate, comparedOf));
+  if (isShadow === true) return Math.max(paired?.series.total.total ?? 0, total(candidate, comparedOf));
   return Math.min(total(candidate, requestsOf), alone ? Infinity : total(stable, requestsOf));
 }
 
