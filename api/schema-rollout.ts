@@ -20,7 +20,9 @@ const step = k
     weight: k.integer({ min: 0, max: 100 }).doc("Percent of the traffic that the candidate is to get.").optional(),
     analyze: k
       .object({
-        require: k.oneOf(['NoFail', 'Pass']).doc('NoFail: no gate fails over minRequests and a minute. Pass: every gate is proven good.'),
+        require: k
+          .oneOf(['NoFail', 'Pass'])
+          .doc('NoFail: no gate fails in five minutes; with enough traffic it waits up to ten more until nothing much worse is shown. Pass: every gate is proven good.'),
         maxDuration: duration().doc('After that, what is still undecided is treated as onUndecided says.').defaultsTo('30m').optional(),
       })
       .doc('Judge both revisions under the weight that was reached.')
@@ -37,16 +39,37 @@ const step = k
   })
   .rule({ rule: '[has(self.weight), has(self.analyze), has(self.shadow), has(self.pause)].filter(x, x).size() == 1', message: 'a step is one of weight, analyze, shadow and pause' });
 
+const minDetectableNeeds = {
+  rule: '!has(self.minDetectable) || has(self.maxIncrease)',
+  message: 'minDetectable goes with maxIncrease: it is what a Pass may show where the traffic is too low to show maxIncrease',
+  fieldPath: '.minDetectable',
+} as const;
+const minDetectableIsMore = {
+  rule: "!has(self.minDetectable) || !has(self.maxIncrease) || double(self.minDetectable.replace('%', '')) >= double(self.maxIncrease.replace('%', ''))",
+  message: 'minDetectable is at least maxIncrease: a Pass shows maxIncrease where it can',
+  fieldPath: '.minDetectable',
+} as const;
+
 const latencyGate = k
   .object({
     name: k.string({ max: 40, min: 1 }),
     quantile: share().doc('Above 0 and below 1, as text: "0.95".'),
-    maxIncrease: percent().doc('By how much it may be above stable.').optional(),
+    maxIncrease: percent().doc('By how much it may be above stable. It passes only when no more than this is shown, unless minDetectable allows more.').optional(),
     max: duration().doc('How much it may be, whatever stable does.').optional(),
+    minDetectable: percent()
+      .doc("Where the traffic is too low to show maxIncrease within the step's time: up to how much a Pass may show instead. status.history says what was shown. Absent: maxIncrease is shown, or the gate stays undecided.")
+      .optional(),
+    eachClass: k
+      .boolean()
+      .doc('Judge every class of requests (tier and size) with enough of them in both revisions by itself, too: the gate fails when one of them fails, and passes when all of them and the mix pass. For maxIncrease.')
+      .optional(),
   })
   .rule({ rule: "double(self.quantile) > 0.0 && double(self.quantile) < 1.0", message: 'a quantile is above 0 and below 1', fieldPath: '.quantile' })
   .rule({ rule: "!has(self.max) || duration(self.max) > duration('0s')", message: 'a limit is above 0', fieldPath: '.max' })
-  .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' });
+  .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' })
+  .rule(minDetectableNeeds)
+  .rule(minDetectableIsMore)
+  .rule({ rule: "!has(self.eachClass) || has(self.maxIncrease)", message: 'eachClass goes with maxIncrease: a limit in milliseconds is one of all requests', fieldPath: '.eachClass' });
 
 const goldenGate = k
   .object({
@@ -72,13 +95,21 @@ const gates = k
   golden: goldenGate
     .doc("Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O signature, and its answers have to be stable's by Cosine 0.9.")
     .optional(),
-  latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%.').optional(),
+  latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%, p99 by 100%; with little traffic a Pass may show up to 100% at p95, and nothing at p99.').optional(),
   errors: k
     .object({
       maxIncrease: percent().doc("By how many points of percent the candidate's error rate may be above stable's.").optional(),
       max: percent().doc('How high it may be, whatever stable does.').optional(),
+      minDetectable: percent().doc("Where the traffic is too low to show maxIncrease within the step's time: up to how many points a Pass may show instead.").optional(),
     })
-    .doc('Default: maxIncrease 0.5%.')
+    .rule(minDetectableNeeds)
+    .rule(minDetectableIsMore)
+    .doc('Default: maxIncrease 1%; with little traffic a Pass may show up to 5%.')
+    .optional(),
+  confidence: k
+    .oneOf(['Strict', 'Standard', 'Quick'])
+    .doc('How sure a verdict has to be, against how long it takes. Strict: at most 1% of good rollouts go back, a Pass always shows the limits. Standard: 5%, and with little traffic a Pass shows less after a while. Quick: 20%, and it shows less sooner.')
+    .defaultsTo('Standard')
     .optional(),
   quality: k
     .object({
@@ -89,10 +120,10 @@ const gates = k
     .doc("Live requests replayed against stable's answers. Absent: not judged.")
     .optional(),
   alpha: share()
-    .doc('Chance of a wrong rollback over the whole rollout, for independent requests; every gate and analyze step gets an equal part of it.')
-    .defaultsTo('0.05')
+    .doc('Chance of a wrong rollback over the whole rollout, for independent requests, instead of that of confidence; gates that are written share it equally, over the analyze steps.')
+    .defaultsTo('0.05, with confidence Standard')
     .optional(),
-  minRequests: k.integer({ min: 0, max: 10000000 }).doc('Requests of each revision before a step may end. Holds back Pass, never Fail.').defaultsTo('200').optional(),
+  minRequests: k.integer({ min: 0, max: 10000000 }).doc('Requests of each revision before a step may end. Holds back Pass, never Fail.').defaultsTo('200, fewer where the traffic is too low for it').optional(),
 })
   .rule({ rule: "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) < 1.0)", message: 'a chance is above 0 and below 1', fieldPath: '.alpha' });
 

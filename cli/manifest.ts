@@ -9,9 +9,20 @@ import { readFileSync, statSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
 import { api } from '../api/names.ts';
-import { planOf, shadowOf, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+import { present } from '../api/present.ts';
+import { parseDurationMs } from '../api/units.ts';
+import { blockSeconds, confidences } from '../operator/analysis/constants.ts';
+import { planOf, shadowOf, type Confidence, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
 
-export type JudgedModel = { readonly name: string; readonly plan: Plan; /** What the last analyze or shadow step asks for; the plan is that step's. */ readonly require: 'NoFail' | 'Pass' };
+export type JudgedModel = {
+  readonly name: string;
+  /** Of the last analyze or shadow step. */
+  readonly plan: Plan;
+  /** What that step asks for. */
+  readonly require: 'NoFail' | 'Pass';
+  /** How long it may last; absent: half an hour, as where a step says nothing. */
+  readonly maxBlocks?: number;
+};
 
 const fileLimitBytes = 1 << 20;
 
@@ -23,9 +34,10 @@ export function readModel(path: string, name?: string): JudgedModel {
   return { name: nameOf(model), ...lastJudged(planOf(gatesOf(rollout['gates']), steps), steps ?? []) };
 }
 
-function lastJudged(plan: Plan, steps: readonly StepSpec[]): Pick<JudgedModel, 'plan' | 'require'> {
+function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 'name'> {
   const last = steps.findLast(({ analyze, shadow }) => (analyze ?? shadow) !== undefined);
-  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require: (last?.analyze ?? last?.shadow)?.require ?? 'Pass' };
+  const { require = 'Pass', maxBlocks } = last?.analyze ?? last?.shadow ?? {};
+  return { plan: last?.shadow === undefined ? plan : shadowOf(plan), require, ...present({ maxBlocks }) };
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {
@@ -60,36 +72,67 @@ function nameOf(model: Fields): string {
   return isObject(metadata) && typeof metadata['name'] === 'string' ? metadata['name'] : '(unnamed)';
 }
 
+type Reader<T> = (value: unknown, at: string) => T;
+
+/** How each field of the gates is read; the golden set is asked before there is traffic. */
+const gateReaders: { readonly [K in keyof GatesSpec]-?: Reader<NonNullable<GatesSpec[K]>> } = {
+  latency: (value, at) => list(value, at).map(latencyOf),
+  errors: (value, at) => texts(value, at, { may: ['maxIncrease', 'max', 'minDetectable'] }),
+  quality: (value, at) => texts(value, at, { must: ['min'], may: ['sampleRate', 'metric'] }),
+  confidence: confidenceOf,
+  alpha: text,
+  minRequests: wholeNumber,
+};
+
 function gatesOf(value: unknown): GatesSpec {
   const at = 'spec.rollout.gates';
   if (value === undefined) return {};
-  const gates = known(object(value, at), at, ['golden', 'latency', 'errors', 'quality', 'alpha', 'minRequests']);
-  const { latency, errors, quality, alpha, minRequests } = gates;
-  if (minRequests !== undefined && !(Number.isInteger(minRequests) && (minRequests as number) >= 0)) throw field(`${at}.minRequests`, 'is not a whole number');
-  return {
-    ...(latency === undefined ? {} : { latency: list(latency, `${at}.latency`).map(latencyOf) }),
-    ...(errors === undefined ? {} : { errors: texts(errors, `${at}.errors`, { may: ['maxIncrease', 'max'] }) }),
-    ...(quality === undefined ? {} : { quality: texts(quality, `${at}.quality`, { must: ['min'], may: ['sampleRate', 'metric'] }) }),
-    ...(alpha === undefined ? {} : { alpha: text(alpha, `${at}.alpha`) }),
-    ...(minRequests === undefined ? {} : { minRequests: minRequests as number }),
-  };
+  const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
+  const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
+  return Object.fromEntries(readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])));
+}
+
+function wholeNumber(value: unknown, at: string): number {
+  if (!Number.isInteger(value) || (value as number) < 0) throw field(at, 'is not a whole number');
+  return value as number;
 }
 
 function latencyOf(value: unknown, index: number) {
-  return texts(value, `spec.rollout.gates.latency[${index}]`, { must: ['name', 'quantile'], may: ['maxIncrease', 'max'] });
+  const at = `spec.rollout.gates.latency[${index}]`;
+  const { eachClass, ...rest } = object(value, at);
+  if (eachClass !== undefined && typeof eachClass !== 'boolean') throw field(`${at}.eachClass`, 'is true or false');
+  const gate = texts(rest, at, { must: ['name', 'quantile'], may: ['maxIncrease', 'max', 'minDetectable'] });
+  return eachClass === undefined ? gate : { ...gate, eachClass };
 }
 
-function stepsOf(value: unknown): StepSpec[] | undefined {
+function confidenceOf(value: unknown, at: string): Confidence {
+  const found = (Object.keys(confidences) as Confidence[]).find((name) => name === value);
+  if (found === undefined) throw field(at, `is one of ${Object.keys(confidences).join(', ')}`);
+  return found;
+}
+
+type Judged = { readonly require: 'NoFail' | 'Pass'; readonly maxBlocks?: number };
+type TimedStep = StepSpec & { readonly analyze?: Judged; readonly shadow?: Judged };
+
+function stepsOf(value: unknown): TimedStep[] | undefined {
   if (value === undefined) return undefined;
   return list(value, 'spec.rollout.steps').map((item, i) => {
     const at = `spec.rollout.steps[${i}]`;
     const step = object(item, at);
     const kind = step['analyze'] !== undefined ? 'analyze' : step['shadow'] !== undefined ? 'shadow' : undefined;
     if (kind === undefined) return {};
-    const require = object(step[kind], `${at}.${kind}`)['require'];
+    const { require, maxDuration } = object(step[kind], `${at}.${kind}`);
     if (require !== 'NoFail' && require !== 'Pass') throw field(`${at}.${kind}.require`, 'is NoFail or Pass');
-    return { [kind]: { require } };
+    return { [kind]: { require, ...present({ maxBlocks: blocksIn(maxDuration, `${at}.${kind}.maxDuration`) }) } };
   });
+}
+
+function blocksIn(duration: unknown, at: string): number | undefined {
+  if (duration === undefined) return undefined;
+  const words = text(duration, at);
+  const ms = parseDurationMs(words);
+  if (ms === undefined) throw field(at, `'${words}' is not a duration, such as 30m`);
+  return ms / 1000 / blockSeconds;
 }
 
 /** An object of texts, with the fields that it must and may have. */

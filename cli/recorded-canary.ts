@@ -166,8 +166,9 @@ export class RecordedCanary {
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
-    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true, ...present({ paired: this.#paired(firstBlock, until) }) };
-    return evidenceOf(this.#history === undefined ? known : { ...known, history: this.#history });
+    const { maxBlocks } = this.#model;
+    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
+    return evidenceOf({ ...known, ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }) });
   }
 
   #paired(first: number, last: number): PairedSeries | undefined {

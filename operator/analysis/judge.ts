@@ -7,6 +7,7 @@
  *         reports that are late, repeated or in another order give the same verdict.
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
+import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { confidences, earlyPromise, tuning } from './constants.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
@@ -56,7 +57,7 @@ type Facts = {
 /** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
 type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
-type Judgement = LatencyJudgement | RateJudgement;
+type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
 /** Every gate's verdict with its numbers, in the plan's order. */
 export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
@@ -64,7 +65,7 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
     const paired = pairedOf(gate, facts);
-    const decided = together(decisionOf(gate, facts, judgement), paired);
+    const decided = together(gate, decisionOf(gate, facts, judgement), paired);
     const numbers = judgement.numbers();
     // No number of requests makes up for unequal load, and none is needed of a gate that pairs decide.
     const open = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
@@ -76,11 +77,13 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+  return plan.gates.map((gate) => together(gate, decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
-function together(live: Decided, paired: PairedResult | undefined): Decided {
-  return paired === undefined ? live : combined(live, paired);
+/** Pairs tell nothing of classes: a gate that asks for each is not passed by them. */
+function together(gate: TrafficGate, live: Decided, paired: PairedResult | undefined): Decided {
+  const isLive = paired === undefined || (gate.kind === 'latency-increase' && gate.eachClass === true && paired.verdict === 'Pass');
+  return isLive ? live : combined(live, paired);
 }
 
 /**
@@ -168,6 +171,7 @@ const disagreedOf: Measure = (cell) => cell.disagreed;
 function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
   switch (gate.kind) {
     case 'latency-increase':
+      return gate.eachClass === true ? eachClass(gate, facts) : new LatencyJudgement(latencyQuestion(gate, facts));
     case 'latency-limit':
       return new LatencyJudgement(latencyQuestion(gate, facts));
     case 'errors-increase':
@@ -177,6 +181,15 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
     case 'disagreement-limit':
       return new RateJudgement(rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
   }
+}
+
+function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Facts): EachClass {
+  const { mix, each } = alphasOf(gate.alpha ?? facts.plan.alphaPerGate);
+  const classes = classesWithEnough(facts.cells, gate.quantile).map((of) => {
+    const own = { ...facts, cells: cellsOfClass(facts.cells, of), pods: cellsOfClass(facts.pods, of) };
+    return { of, judgement: new LatencyJudgement(latencyQuestion({ ...gate, alpha: each }, own)) };
+  });
+  return new EachClass(new LatencyJudgement(latencyQuestion({ ...gate, alpha: mix }, facts)), classes);
 }
 
 /**

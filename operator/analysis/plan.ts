@@ -11,7 +11,7 @@ import { confidences } from './constants.ts';
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
 export type GatesSpec = {
-  readonly latency?: readonly { readonly name: string; readonly quantile: string; readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string }[];
+  readonly latency?: readonly { readonly name: string; readonly quantile: string; readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string; readonly eachClass?: boolean }[];
   readonly errors?: { readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string };
   readonly confidence?: Confidence;
   readonly quality?: { readonly min: string };
@@ -35,7 +35,7 @@ export type Confidence = keyof typeof confidences;
 type Relative = { readonly name: string; readonly atMost?: number; readonly alpha?: number };
 
 export type TrafficGate =
-  | ({ readonly kind: 'latency-increase'; readonly quantile: number; readonly tolerance: number } & Relative)
+  | ({ readonly kind: 'latency-increase'; readonly quantile: number; readonly tolerance: number; /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true } & Relative)
   | { readonly kind: 'latency-limit'; readonly name: string; readonly quantile: number; readonly maxMs: number }
   | ({ readonly kind: 'errors-increase'; readonly increase: number } & Relative)
   | { readonly kind: 'errors-limit'; readonly name: string; readonly max: number }
@@ -139,8 +139,10 @@ function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: num
   if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
   if (gate.max === undefined) {
     const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);
-    return { kind: 'latency-increase', name, quantile, tolerance, ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`) };
+    const each = gate.eachClass === true ? { eachClass: true as const } : {};
+    return { kind: 'latency-increase', name, quantile, tolerance, ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`), ...each };
   }
+  if (gate.eachClass !== undefined) throw wrong(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
   if (gate.minDetectable !== undefined) throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
   const maxMs = parseDurationMs(gate.max);
   if (maxMs === undefined || maxMs <= 0) throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);

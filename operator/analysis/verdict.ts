@@ -33,7 +33,12 @@ export type Decided = {
   readonly early?: 'Shown' | 'Blind';
 };
 
+/** A class of requests. sizeClass: up to so many input elements (for text, tokens), a power of two. */
+export type RequestClass = { readonly tier: string; readonly sizeClass: number };
+
 export type GateNumbers = {
+  /** Of a gate that judges each class, where the verdict is that of one. */
+  readonly ofClass?: RequestClass;
   readonly candidateRequests: number;
   /** Absent where nothing is compared with stable. */
   readonly stableRequests?: number;

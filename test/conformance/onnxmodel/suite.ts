@@ -40,8 +40,18 @@ const good: readonly { name: string; spec: object }[] = [
   ...['.5', '5.', '5e-1', '5E-1', '1e3', '1E9', '1e+3', '1E', '+1', '100u', '100n', '1k', '1Ki', '.5Gi', '9E', '0'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } } })),
   ...['.5Gi', '1E9', '+1Gi', '1e9', '134217728k'].map((limit) => ({ name: `the memory limit ${limit}`, spec: { model: https, memory: { limit } } })),
   { name: 'a request that is its limit in other words', spec: { model: https, resources: { requests: { cpu: '1', 'nvidia.com/gpu': 1 }, limits: { cpu: '1000m', 'nvidia.com/gpu': '1e0' } } } },
+  { name: 'gates of a model with little traffic', spec: gates({ confidence: 'Quick', latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100.5%', eachClass: true }], errors: { maxIncrease: '1%', minDetectable: '1%' } }) },
   { name: 'resources of the sidecar', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: '100m' }, limits: { memory: '128Mi' } } } } } },
 ];
+
+function gates(spec: object): object {
+  return { model: https, rollout: { strategy: 'Canary', gates: spec } };
+}
+
+/** A latency gate at p95. */
+function p95(gate: object): object {
+  return gates({ latency: [{ name: 'p95', quantile: '0.95', ...gate }] });
+}
 
 function golden(gate: object): object {
   return { model: https, rollout: { gates: { golden: gate } } };
@@ -98,6 +108,13 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }), says: /gates\.golden\.min.*Accuracy needs a min/ },
   { name: 'made-up inputs with labels', spec: golden({ metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*give a set/ },
   { name: 'a cosine above 1', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
+  { name: 'a confidence nobody knows', spec: gates({ confidence: 'High' }), says: /gates\.confidence: Unsupported value: "High"/ },
+  { name: 'a least for what is not compared', spec: p95({ max: '60ms', minDetectable: '50%' }), says: /latency\[0\]\.minDetectable.*goes with maxIncrease/ },
+  { name: 'a least below the limit', spec: p95({ maxIncrease: '15%', minDetectable: '9.5%' }), says: /latency\[0\]\.minDetectable.*at least maxIncrease/ },
+  { name: 'a least without a percent sign', spec: p95({ maxIncrease: '15%', minDetectable: '50' }), says: /latency\[0\]\.minDetectable/ },
+  { name: 'a least of errors for what is not compared', spec: gates({ errors: { max: '2%', minDetectable: '5%' } }), says: /errors\.minDetectable.*goes with maxIncrease/ },
+  { name: 'a least of errors below the limit', spec: gates({ errors: { maxIncrease: '1%', minDetectable: '0.5%' } }), says: /errors\.minDetectable.*at least maxIncrease/ },
+  { name: 'classes for a limit in milliseconds', spec: p95({ max: '60ms', eachClass: true }), says: /latency\[0\]\.eachClass.*goes with maxIncrease/ },
   { name: 'a field that does not exist', spec: { model: https, batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
   { name: 'a shadow step after a weight', spec: { model: https, rollout: { strategy: 'Canary', steps: [{ weight: 5 }, { shadow: { require: 'Pass' } }] } }, says: /spec\.rollout\.steps.*shadow steps come before the first weight/ },

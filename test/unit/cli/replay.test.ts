@@ -90,6 +90,15 @@ describe('replay', () => {
     assert.ok(document(text).verdicts.every((verdict) => verdict.verdict !== 'Fail'));
   });
 
+  it('lets a Pass show less once the time that its step may last runs out', async () => {
+    const traffic = file('same-low.jsonl', trace({ seconds: 1500, perSecond: 2, factor: 1 }));
+    const gates = '{latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 300%}], errors: {}, minRequests: 100}';
+    const within = (maxDuration: string): string => manifest(`{steps: [{weight: 50}, {analyze: {require: Pass, maxDuration: ${maxDuration}}}], gates: ${gates}}`);
+    const long = await run([traffic, '--model', file('long.yaml', within('4h')), '--json']);
+    const short = await run([traffic, '--model', file('short.yaml', within('20m')), '--json']);
+    assert.deepEqual([document(long.text).outcome.verdict, document(short.text).outcome.verdict], ['Undecided', 'Pass']);
+  });
+
   it('says that too little was seen', async () => {
     const { code, text } = await run([file('short.jsonl', trace({ seconds: 20, perSecond: 5, factor: 1 })), '--model', file('one.yaml', oneGate)]);
     assert.equal(code, 6);
@@ -229,6 +238,18 @@ describe('the gates of a manifest', () => {
     assert.deepEqual(plan.gates, [{ kind: 'latency-limit', name: 'slo', quantile: 0.99, maxMs: 60 }, { kind: 'errors-limit', name: 'errors-max', max: 0.02 }]);
   });
 
+  it('are read with what a Pass may show where traffic is low, each class, the confidence and the time', () => {
+    const gates = '{confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 80%, eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 4%}}';
+    const { plan, maxBlocks } = readModel(file('low.yaml', manifest(`{steps: [{weight: 5}, {analyze: {require: Pass, maxDuration: 10m}}], gates: ${gates}}`)));
+    assert.equal(plan.confidence, 'Quick');
+    assert.equal(plan.alphaPerGate, 0.2 / 2);
+    assert.deepEqual(plan.gates, [
+      { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 0.8, eachClass: true },
+      { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.04 },
+    ]);
+    assert.equal(maxBlocks, 30);
+  });
+
   it('are those of the model that is named', () => {
     const both = file('both.yaml', `${manifest('{}')}---\n${manifest('{gates: {alpha: "0.01"}}').replace('ranker', 'other')}`);
     assert.equal(readModel(both, 'other').plan.alphaPerGate, 0.01 / 6);
@@ -244,6 +265,12 @@ describe('the gates of a manifest', () => {
     { name: 'a limit that is no duration', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: fast}]}}', says: /'fast' is not a duration/ },
     { name: 'an unknown gate', rollout: '{gates: {latencies: []}}', says: /gates\.latencies: is not a field here/ },
     { name: 'an analyze step that asks for nothing known', rollout: '{steps: [{analyze: {require: Maybe}}]}', says: /steps\[0\]\.analyze\.require: is NoFail or Pass/ },
+    { name: 'a least to be shown below the limit', rollout: '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 15%, minDetectable: 10%}]}}', says: /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/ },
+    { name: 'a least to be shown without a limit', rollout: '{gates: {errors: {minDetectable: 5%}}}', says: /errors\.minDetectable: goes with maxIncrease/ },
+    { name: 'classes that are text', rollout: '{gates: {latency: [{name: a, quantile: "0.5", maxIncrease: 5%, eachClass: "yes"}]}}', says: /latency\[0\]\.eachClass: is true or false/ },
+    { name: 'classes for a limit in milliseconds', rollout: '{gates: {latency: [{name: a, quantile: "0.5", max: 5ms, eachClass: true}]}}', says: /latency\[0\]\.eachClass: goes with maxIncrease/ },
+    { name: 'a confidence that there is not', rollout: '{gates: {confidence: High}}', says: /gates\.confidence: is one of Strict, Standard, Quick/ },
+    { name: 'a time that is none', rollout: '{steps: [{analyze: {require: Pass, maxDuration: soon}}]}', says: /steps\[0\]\.analyze\.maxDuration: 'soon' is not a duration/ },
     { name: 'alpha of zero', rollout: '{gates: {alpha: "0"}}', says: /gates\.alpha: '0' is not a number above 0/ },
   ];
   for (const { name, rollout, says } of bad) it(`refuse ${name}`, () => assert.throws(() => readModel(file('bad.yaml', manifest(rollout))), says));

@@ -147,6 +147,27 @@ function close(actual: number, expected: number): void {
   assert.ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `${actual}, expected ${expected}`);
 }
 
+describe('the judge, where pods carry unequal load', () => {
+  const look = (perBlock: number, factor: number) => {
+    const reports = [...reportsOf('stable', { ...base, blocks: 60 }), ...reportsOf('candidate', { ...base, blocks: 60, perBlock, factor, seed: 4 })];
+    const [p95] = verdicts(plan, { window: windowOf(foldAll(reports), 60), loadIsEqual: false });
+    return [p95?.verdict, p95?.reason, p95?.early === 'Blind'];
+  };
+  const rows = [
+    { name: 'less on the candidate: a slow one fails', perBlock: 40, factor: 2, says: ['Fail', undefined, false] },
+    { name: 'less on the candidate: an equal one does not pass', perBlock: 60, factor: 0.8, says: ['Undecided', 'LoadUnequal', false] },
+    { name: 'more on the candidate: a slow one does not fail', perBlock: 240, factor: 2, says: ['Undecided', 'LoadUnequal', true] },
+    { name: 'more on the candidate: a fast one passes', perBlock: 240, factor: 0.8, says: ['Pass', undefined, false] },
+    { name: 'the requests do not show whose', perBlock: 120, factor: 2, says: ['Undecided', 'LoadUnequal', true] },
+  ] as const;
+  for (const { name, perBlock, factor, says } of rows) it(name, () => assert.deepEqual(look(perBlock, factor), says));
+});
+
+describe('a first minute', () => {
+  const at = (blocks: number) => judge(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks }), ...reportsOf('candidate', { ...base, blocks, factor: 3, seed: 4 })]), blocks), loadIsEqual: true })[0]?.verdict;
+  it('fails no candidate by latency: it may be cold', () => assert.deepEqual([3, 9, 10].map(at), ['Undecided', 'Undecided', 'Fail']));
+});
+
 describe('the judge, with requests of several sizes', () => {
   /** The candidate happens to get three times as many large inputs; both serve each size alike. */
   function mixed(factor: number): Window {
@@ -221,6 +242,10 @@ describe('the end of a step', () => {
     }
   });
 
+  it('waits for three blocks to pass', () => {
+    const gates = [{ verdict: 'Pass' }] as const;
+    assert.deepEqual([2, 3].map((last) => stepVerdict(plan, { window: { ...window, lastBlock: first + last } }, gates, 'Pass')), ['Waiting', 'Done']);
+  });
   it('waits for three blocks', () => assert.equal(stepVerdict(plan, { window: { ...window, lastBlock: first + 1 } }, [], 'NoFail'), 'Waiting'));
   it('does not wait to fail', () => assert.equal(stepVerdict({ ...plan, minRequests: 1e6 }, { window: { ...window, lastBlock: first } }, [{ verdict: 'Fail' }], 'NoFail'), 'Fail'));
 });

@@ -38,6 +38,17 @@ describe('a rate of few requests', () => {
   }
 });
 
+describe('a rate above its limit', () => {
+  // Evidence of 3.7 against 2 %: enough for a Pass if it were below the limit, too little for a Fail.
+  const asked = { ...askedOfRate(0.02), passAlpha: 0.05, alpha: 0.005 };
+  it('does not pass, though its evidence is what a Pass would need', () => {
+    const judgement = new RateJudgement({ ...asked, candidate: counts([2], 40, 12), against: { max: 0.02 }, known: 12, pods: { candidate: 1, stable: 1 } });
+    const evidence = rateEvidence({ x: 24, n: 480, cluster: 0 }, 0.02);
+    assert.ok(evidence > Math.log(20) && evidence < Math.log(200), String(evidence));
+    assert.equal(judgement.decide().verdict, 'Undecided');
+  });
+});
+
 describe('the rate gates, against vectors', () => {
   type Row = { name: string; candidate: Counts; stable?: Counts; limit: number; perMinute: number; clustering: number; evidence?: number; lower: number; upper: number; verdict: string };
   const rows: readonly Row[] = [

@@ -59,6 +59,13 @@ describe('a verdict about a candidate with cold caches', () => {
   it('is a Fail within a minute if it is slow without warming up', () => assert.equal(verdictOf(blocks(13, 3, 400, () => Math.LN2), stable.slice(0, 3)), 'Fail'));
 });
 
+describe('a stall of the candidate in the middle of ten minutes', () => {
+  it('is no Fail: what hangs on it is left to a person', () => {
+    const stalled = blocks(20, 30, 200, (t) => (t === 14 || t === 15 ? Math.log(8) : 0));
+    assert.equal(verdictOf(stalled, blocks(21, 30, 200)), 'OneWindow');
+  });
+});
+
 describe('doubt about noise', () => {
   const compared = (shift: (t: number) => number, count: number) => ({ candidate: series(blocks(14, count, 200, shift)), stable: series(blocks(15, count, 200)) });
   const assumed = { variance: 0.0098, minutes: 0 };

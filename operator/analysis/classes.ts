@@ -1,0 +1,138 @@
+/**
+ * Classes of requests (tier and size) by themselves: a small class may be much slower while the mix is not.
+ *
+ * Owns:  which classes have enough requests to be looked at, the one that fares worst, and the gate that judges each.
+ * Why:   a class of 3 % of the requests that is three times slower does not show in the p95 of all of them.
+ * Pure.
+ */
+import { groupRequests } from './constants.ts';
+import { addInto, emptyHistogram, lnQuantileOf, type LogHistogram } from './log-histogram.ts';
+import type { LatencyJudgement } from './latency.ts';
+import { samplingVariance } from './noise.ts';
+import { cellsInside, type Cell, type Pair, type Window } from './series.ts';
+import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
+
+/** Classes that are looked at: α is split over so many, whether they are there or not. */
+export const mostClasses = 16;
+/** Share of a gate's α that the classes have together; the mix has the rest. */
+const classShare = 0.5;
+/** Standard errors by which the worst class has to be above the others to be named: one in a thousand, over 16 of them. */
+const differsBy = 3.5;
+
+/** What each judgement of a gate by class may spend on a wrong Fail: a wrong Pass needs all of them to be wrong at once. */
+export function alphasOf(alpha: number): { readonly mix: number; readonly each: number } {
+  return { mix: alpha * (1 - classShare), each: (alpha * classShare) / mostClasses };
+}
+
+/**
+ * The classes that have the requests of a minute group in both revisions, the first sixteen to have had them.
+ *
+ * By counts alone, and once in always in: which classes are judged has nothing to do with how fast they were, so that the
+ * split of α holds.
+ */
+export function classesWithEnough({ candidate, stable }: Pair<readonly Cell[]>, quantile: number): readonly RequestClass[] {
+  const found: RequestClass[] = [];
+  const counts = new Map<string, Pair<number>>();
+  const inOrder = [...candidate.map((cell) => ({ cell, own: 1, other: 0 })), ...stable.map((cell) => ({ cell, own: 0, other: 1 }))].toSorted((a, b) => before(a.cell, b.cell));
+  const enough = groupRequests(quantile);
+  for (const { cell, own, other } of inOrder) {
+    const key = keyOf(cell);
+    const { candidate: mine, stable: theirs } = counts.get(key) ?? { candidate: 0, stable: 0 };
+    const now = { candidate: mine + own * cell.latency.total, stable: theirs + other * cell.latency.total };
+    counts.set(key, now);
+    const had = Math.min(mine, theirs) >= enough;
+    if (!had && Math.min(now.candidate, now.stable) >= enough) found.push({ tier: cell.tier, sizeClass: cell.sizeClass });
+  }
+  return found.slice(0, mostClasses);
+}
+
+/** Blocks in order; within one the order is of content, not of arrival. */
+function before(a: Cell, b: Cell): number {
+  return a.block - b.block || a.sizeClass - b.sizeClass || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0);
+}
+
+function keyOf({ tier, sizeClass }: RequestClass): string {
+  return `${sizeClass} ${tier}`;
+}
+
+export function cellsOfClass<T extends RequestClass>(cells: Pair<readonly T[]>, one: RequestClass): Pair<readonly T[]> {
+  const isOne = (cell: T): boolean => keyOf(cell) === keyOf(one);
+  return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
+}
+
+/** How much slower a class is, as a ratio less one, and from how many requests of the candidate that is known. */
+export type ClassEstimate = RequestClass & { readonly estimate: number; readonly candidateRequests: number };
+
+/**
+ * The class that fares worst at a quantile, where it differs from the others by more than chance makes it.
+ *
+ * Noise of minutes and pods is the revision's and shared by its classes: in the difference of two classes it cancels, so
+ * that only sampling counts. An estimate for people; no verdict rests on it.
+ * @returns undefined where fewer than two classes have enough requests, or they do not differ
+ */
+export function worstClass(window: Window, quantile: number): ClassEstimate | undefined {
+  const cells = cellsInside(window);
+  const all = classesWithEnough(cells, quantile).map((one) => contrastIn(cellsOfClass(cells, one), one, quantile));
+  const [worst] = all.toSorted((a, b) => b.difference - a.difference);
+  const others = all.filter((one) => one !== worst);
+  if (worst === undefined || others.length === 0) return undefined;
+  const weight = others.reduce((sum, { variance }) => sum + 1 / variance, 0);
+  const usual = others.reduce((sum, { difference, variance }) => sum + difference / variance, 0) / weight;
+  if (worst.difference - usual <= differsBy * Math.sqrt(worst.variance + 1 / weight)) return undefined;
+  const { tier, sizeClass, candidateRequests, difference } = worst;
+  return { tier, sizeClass, estimate: Math.expm1(difference), candidateRequests };
+}
+
+function contrastIn({ candidate, stable }: Pair<readonly Cell[]>, { tier, sizeClass }: RequestClass, quantile: number) {
+  const [own, other] = [sumOf(candidate), sumOf(stable)];
+  const ln = (histogram: LogHistogram): number => lnQuantileOf(histogram, 1 - quantile);
+  const variance = (histogram: LogHistogram): number => samplingVariance(histogram, quantile) / histogram.total;
+  return { tier, sizeClass, candidateRequests: Math.round(own.total), difference: ln(own) - ln(other), variance: Math.max(1e-9, variance(own) + variance(other)) };
+}
+
+/** Both have requests here. */
+function sumOf(cells: readonly Cell[]): LogHistogram {
+  const [first] = cells;
+  if (first === undefined) throw new Error('unreachable: a class with enough requests has cells');
+  const sum = emptyHistogram(first.latency.scale);
+  for (const { latency } of cells) addInto(sum, latency);
+  return sum;
+}
+
+type ClassJudgement = { readonly of: RequestClass; readonly judgement: LatencyJudgement };
+
+/** A gate that is judged for the mix and for each class: fails when one of them does, passes when all of them do. */
+export class EachClass {
+  readonly #mix: LatencyJudgement;
+  readonly #classes: readonly ClassJudgement[];
+
+  constructor(mix: LatencyJudgement, classes: readonly ClassJudgement[]) {
+    this.#mix = mix;
+    this.#classes = classes;
+  }
+
+  decide(): Decided {
+    const { decided } = this.#speaker();
+    const { early: _, ...said } = decided;
+    const isShown = this.#all().every(({ judgement }) => judgement.decide().early === 'Shown');
+    return { ...said, ...(isShown ? { early: 'Shown' } : {}) };
+  }
+
+  /** Of the one that the verdict is of. */
+  numbers(): GateNumbers {
+    const { judgement, of } = this.#speaker();
+    return { ...judgement.numbers(), ...(of === undefined ? {} : { ofClass: of }) };
+  }
+
+  #all(): readonly { readonly judgement: LatencyJudgement; readonly of?: RequestClass }[] {
+    return [{ judgement: this.#mix }, ...this.#classes];
+  }
+
+  /** The first that fails, or else the first that does not pass, or else the mix. */
+  #speaker(): { readonly judgement: LatencyJudgement; readonly of?: RequestClass; readonly decided: Decided } {
+    const said = this.#all().map((one) => ({ ...one, decided: one.judgement.decide() }));
+    const speaker = said.find(({ decided }) => decided.verdict === 'Fail') ?? said.find(({ decided }) => decided.verdict !== 'Pass') ?? said[0];
+    if (speaker === undefined) throw new Error('unreachable: the mix is always judged');
+    return speaker;
+  }
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { Random } from '../../../../bench/canary/random.ts';
+import { classesWithEnough, mostClasses, worstClass } from '../../../../operator/analysis/classes.ts';
+import { judge, verdicts } from '../../../../operator/analysis/judge.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
+import { planOf } from '../../../../operator/analysis/plan.ts';
+import type { Cell, Window } from '../../../../operator/analysis/series.ts';
+
+type Traffic = { readonly tier?: string; readonly sizeClass: number; readonly perBlock: number; /** Of the candidate against stable. */ readonly factor?: number };
+
+const blocks = 30;
+
+/** Both revisions with the same requests: classes take the longer the larger they are. */
+function windowOf(traffic: readonly Traffic[], seed = 1): Window {
+  const random = new Random(seed);
+  const cellsOf = (pod: string, isCandidate: boolean): Cell[] =>
+    Array.from({ length: blocks }, (_, block) => block).flatMap((block) =>
+      traffic.map(({ tier = 'interactive', sizeClass, perBlock, factor = 1 }): Cell => {
+        const latency = emptyHistogram(reportScale);
+        for (let i = 0; i < perBlock; i++) addCount(latency, bucketOf(reportScale, Math.log(2 * Math.sqrt(sizeClass) * (isCandidate ? factor : 1)) + 0.5 * random.normal()), 1);
+        return { pod, block, tier, sizeClass, latency, requests: perBlock, failures: 0, compared: 0, disagreed: 0 };
+      }),
+    );
+  return { candidate: cellsOf('c', true), stable: cellsOf('s', false), firstBlock: 0, lastBlock: blocks - 1 };
+}
+
+const small = { sizeClass: 64, perBlock: 200 };
+const gates = (eachClass: boolean) => planOf({ latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100%', eachClass }], errors: {}, alpha: '0.05' }, [{ analyze: { require: 'Pass' } }]);
+const evidenceOf = (window: Window) => ({ window, loadIsEqual: true, nodes: 'Shared' as const });
+/** Ten minutes in which a class of a tenth of the requests is three times as slow. */
+const hidden = windowOf([small, { sizeClass: 16, perBlock: 20, factor: 3 }]);
+const even = windowOf([small, { sizeClass: 16, perBlock: 20 }]);
+
+describe('the worst class of requests', () => {
+  it('is named with how much slower it is', () => {
+    const worst = worstClass(hidden, 0.95);
+    assert.deepEqual([worst?.tier, worst?.sizeClass, worst?.candidateRequests], ['interactive', 16, 600]);
+    assert.ok(Math.abs((worst?.estimate ?? 0) - 2) < 0.5, JSON.stringify(worst));
+  });
+
+  it('is not named where classes differ by chance alone', () => {
+    const named = Array.from({ length: 40 }, (_, i) => worstClass(windowOf([small, { sizeClass: 16, perBlock: 20 }, { sizeClass: 1024, perBlock: 10 }], i + 1), 0.95)).filter((found) => found !== undefined);
+    assert.ok(named.length <= 1, `${named.length} of 40`);
+  });
+
+  const rows: readonly { name: string; traffic: readonly Traffic[] }[] = [
+    { name: 'there is one class', traffic: [{ ...small, factor: 3 }] },
+    { name: 'the other has too few requests', traffic: [small, { sizeClass: 16, perBlock: 3, factor: 3 }] },
+    { name: 'all of them are slower', traffic: [{ ...small, factor: 2 }, { sizeClass: 16, perBlock: 20, factor: 2 }] },
+  ];
+  for (const { name, traffic } of rows) it(`is nobody where ${name}`, () => assert.equal(worstClass(windowOf(traffic), 0.95), undefined));
+});
+
+describe('a gate that judges each class', () => {
+  it('fails for a small class that the mix does not show, and says which', () => {
+    assert.equal(verdicts(gates(false), { ...evidenceOf(hidden), maxBlocks: 30 })[0]?.verdict, 'Pass');
+    const [result] = judge(gates(true), evidenceOf(hidden));
+    assert.equal(result?.verdict, 'Fail');
+    assert.deepEqual(result?.ofClass, { tier: 'interactive', sizeClass: 16 });
+    assert.equal(result?.candidateRequests, 600);
+    assert.ok((result?.lower ?? 0) > 0.15);
+  });
+
+  it('passes only when every class shows what has to be shown', () => {
+    const asked = (maxBlocks: number) => judge(gates(true), { ...evidenceOf(even), maxBlocks })[0];
+    assert.equal(asked(90)?.verdict, 'Undecided', 'the small class cannot show 15 % yet');
+    assert.deepEqual(asked(90)?.ofClass, { tier: 'interactive', sizeClass: 16 });
+    assert.equal(asked(30)?.verdict, 'Pass', 'the step is nearly over: 100 % will do');
+    assert.equal(asked(30)?.ofClass, undefined);
+  });
+
+  it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {
+    const [result] = judge(gates(true), evidenceOf(even));
+    assert.equal(result?.alpha, 0.025 / 16 + 0.05);
+  });
+
+  it('looks at the first sixteen classes that had enough requests, whatever comes later', () => {
+    const many = Array.from({ length: 20 }, (_, i) => ({ sizeClass: 2 ** i, perBlock: 40 - i }));
+    const window = windowOf(many);
+    const until = (block: number) => classesWithEnough({ candidate: window.candidate.filter((cell) => cell.block <= block), stable: window.stable.filter((cell) => cell.block <= block) }, 0.95);
+    assert.equal(until(blocks).length, mostClasses);
+    for (let block = 0; block < blocks; block++) assert.deepEqual(until(blocks).slice(0, until(block).length), until(block));
+  });
+
+  it('says the same whatever the order of the counts', () => {
+    const truth = judge(gates(true), evidenceOf(hidden));
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...hidden.candidate], { minLength: hidden.candidate.length }), (candidate) => {
+        assert.deepEqual(judge(gates(true), evidenceOf({ ...hidden, candidate })), truth);
+      }),
+      { numRuns: 10, seed: 5 },
+    );
+  });
+});

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
+
+describe('what a Pass has to show', () => {
+  const rows = [
+    { name: 'is the limit for a start', limit: 0.15, atMost: 1, known: 32, shows: 0.15 },
+    { name: 'is the geometric mean from eleven minutes on', limit: 0.15, atMost: 1, known: 33, shows: Math.sqrt(0.15) },
+    { name: 'is that until twenty-two minutes', limit: 0.15, atMost: 1, known: 65, shows: Math.sqrt(0.15) },
+    { name: 'is what has to be shown at least from then on', limit: 0.15, atMost: 1, known: 66, shows: 1 },
+    { name: 'is the limit to the end where nothing else is allowed', limit: 0.15, known: 89, shows: 0.15 },
+    { name: 'is nothing where nothing need be shown', limit: 1, atMost: Infinity, known: 33, shows: Infinity },
+    { name: 'comes sooner in a shorter step', limit: 0.15, atMost: 1, known: 6, maxBlocks: 15, shows: Math.sqrt(0.15) },
+    { name: 'comes sooner with Quick', confidence: 'Quick', limit: 0.15, atMost: 1, known: 15, shows: Math.sqrt(0.15) },
+    { name: 'is the limit to the end with Strict', confidence: 'Strict', limit: 0.15, atMost: 1, known: 89, shows: 0.15 },
+  ] as const;
+  for (const { name, limit, known, shows, ...rest } of rows) {
+    const { atMost, maxBlocks = 90, confidence }: { atMost?: number; maxBlocks?: number; confidence?: Confidence } = rest;
+    it(name, () => assert.equal(toShow(limit, atMost, planOf(confidence === undefined ? {} : { confidence }), { known, maxBlocks }), shows));
+  }
+});
+
+describe('the confidence of a plan', () => {
+  it('is Standard where nothing is said, with five percent for a wrong Fail', () => assert.deepEqual([planOf().confidence, planOf({ latency: [], errors: { max: '1%' } }).alphaPerGate], ['Standard', 0.025]));
+  it('trades wrong verdicts for time', () => {
+    const alphas = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => planOf({ confidence, latency: [], errors: { max: '1%' } }, []).alphaPerGate);
+    assert.deepEqual(alphas, [0.01, 0.05, 0.2]);
+  });
+  it('gives way to an alpha that is written', () => assert.equal(planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate, 0.02));
+});
+
+describe('what traffic may make of a limit', () => {
+  const latency = (more: object) => [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', ...more }];
+  it('is kept where the spec writes one', () => assert.deepEqual(planOf({ latency: latency({}), errors: { maxIncrease: '1%' } }).gates.map((gate) => 'atMost' in gate), [false, false]));
+  it('is what the spec says', () => {
+    const { gates } = planOf({ latency: latency({ minDetectable: '40%' }), errors: { maxIncrease: '1%', minDetectable: '3%' } });
+    assert.deepEqual(gates.map((gate) => 'atMost' in gate && gate.atMost), [0.4, 0.03]);
+  });
+  const bad: readonly (readonly [string, Parameters<typeof planOf>[0], RegExp])[] = [
+    ['less than the limit', { latency: latency({ minDetectable: '10%' }) }, /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
+    ['beside a limit in milliseconds', { latency: [{ name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
+    ['of errors without an increase', { errors: { max: '1%', minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
+    ['that is no percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
+  ];
+  for (const [name, gates, says] of bad) it(`is refused ${name}`, () => assert.throws(() => planOf(gates), says));
+});
