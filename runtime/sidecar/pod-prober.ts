@@ -37,7 +37,7 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
     askRuntime({ ...question, besideUsers: true }, { address, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: tokenFor(address), signal });
   const prober = new Prober({
     ...options,
-    work: () => (ready() ? workIn(asked(), options.self) : undefined),
+    work: () => (ready() && tokenFor(options.self) !== undefined ? workIn(asked(), options.self) : undefined),
     inputs: (peers) => inputsOf({ configDir, cacheDir, self: options.self, peers, ask, stop: ended.signal }),
     ask: (address, question) => ask(address, question, ended.signal),
   });
@@ -50,10 +50,10 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
   };
 }
 
-/** A pod does not compare itself with itself. */
-function workIn({ peers, probes }: Asked, self: string): ProbeWork | undefined {
+/** A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request. */
+function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
-  return probes === undefined || others.length === 0 ? undefined : { peers: others, ...probes };
+  return probes === undefined || peersToken === undefined || others.length === 0 ? undefined : { peers: others, ...probes };
 }
 
 type Where = { readonly configDir: string; readonly cacheDir: string; readonly self: string; readonly peers: readonly string[]; readonly ask: Ask; readonly stop: AbortSignal };

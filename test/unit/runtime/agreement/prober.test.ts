@@ -106,14 +106,14 @@ describe('Prober', () => {
     assert.ok(skipped.slice(2).every((why) => why === 'NoInputs'));
   });
 
-  it('asks once a minute where runtimes do not say what they took', async () => {
+  it('asks once in ten minutes where runtimes do not say what they took', async () => {
     const { clock, asked, skipped, stop } = world({ answer: () => untimed });
     await clock.advance(10_000);
     const before = asked.length;
-    await clock.advance(180_000);
+    await clock.advance(1_800_000);
     stop.abort();
     assert.deepEqual(new Set(skipped), new Set(['StableNotAlone']));
-    assert.ok(asked.length - before <= 2 * 4, `${asked.length - before} asked in three minutes`);
+    assert.ok(asked.length - before <= 2 * 4, `${asked.length - before} asked in half an hour`);
   });
 
   it('looks for inputs again while they are not to be had', async () => {
