@@ -52,7 +52,7 @@ const ending: Ending = {
   }),
   Aborting: (next, before) => ({
     revision: next.rejected,
-    outcome: isReplaced(next.cause) ? 'Superseded' : 'RolledBack',
+    outcome: isReplaced(next.cause) ? 'Superseded' : isUnseen(before) ? 'Failed' : 'RolledBack',
     reason: next.cause,
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
@@ -76,6 +76,11 @@ function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | u
 
 function isReplaced(cause: Reason): boolean {
   return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
+}
+
+/** Weights never decrease: who is judged or waits without one, as in a shadow step, never met a user. */
+function isUnseen(before: RolloutState): boolean {
+  return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;
 }
 
 function hadAllTraffic(before: RolloutState): boolean {

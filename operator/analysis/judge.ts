@@ -94,10 +94,10 @@ function together(gate: TrafficGate, live: Decided, paired: PairedResult | undef
  * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote give way
  * where the traffic is too low for them.
  */
-export function stepVerdict(plan: Plan, { window, alone = false, maxBlocks = usualBlocks }: Pick<Evidence, 'window' | 'alone' | 'maxBlocks'>, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
+export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
-  const cells = cellsInside(window);
-  const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
+  const { window, alone = false, maxBlocks = usualBlocks } = evidence;
+  const requests = requestsSeen(plan, evidence);
   // The last block is still being counted.
   const span = { known: extentOf(window).known - 1, maxBlocks };
   if (span.known < tuning.minBlocks) return 'Waiting';
@@ -113,6 +113,15 @@ export function noFailWaitsFor(plan: Plan, { window, alone = false, maxBlocks = 
   const cells = cellsInside(window);
   const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
   return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests, alone }, gates);
+}
+
+type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
+
+/** Of the revision that had fewer; of a candidate without traffic, what it answered beside stable. */
+function requestsSeen({ isShadow }: Plan, { window, alone = false, paired }: Seen): number {
+  const { candidate, stable } = cellsInside(window);
+  if (isShadow === true) return Math.max(paired?.series.total.total ?? 0, total(candidate, comparedOf));
+  return Math.min(total(candidate, requestsOf), alone ? Infinity : total(stable, requestsOf));
 }
 
 /** 30 minutes. */

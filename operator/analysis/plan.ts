@@ -7,7 +7,7 @@
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';
 import { parseDurationMs, parsePercent } from '../../api/units.ts';
-import { confidences } from './constants.ts';
+import { confidences, tuning } from './constants.ts';
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
 export type GatesSpec = {
@@ -52,6 +52,8 @@ export type Plan = {
   /** Of each revision, before a step may end; holds back Pass, never Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
+  /** Of a candidate without traffic: minRequests are of what it answered beside stable. */
+  readonly isShadow?: true;
 };
 
 /** What holds where the spec says nothing. */
@@ -124,7 +126,8 @@ export function limitsOf(plan: Plan): Plan {
 
 /** The plan of a candidate without traffic: what pairs and compared answers judge, without any request of its own. */
 export function shadowOf(plan: Plan): Plan {
-  return { ...plan, gates: plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit'), minRequests: 0 };
+  const gates = plan.gates.filter(({ kind }) => kind === 'latency-increase' || kind === 'disagreement-limit');
+  return { ...plan, gates, minRequests: tuning.hardMinRequests, isMinRequestsWritten: true, isShadow: true };
 }
 
 /** Whether a gate holds the candidate against a number of its own. */

@@ -40,9 +40,12 @@ export type ProberOptions = {
 
 /** Of one pod's time, at most. */
 export const loadLimit = 0.05;
-/** Where neither runtime says how long it takes, probes are only load: one a minute, until one of them does. */
+/**
+ * Where a runtime does not say how long it takes, probes are only load, and to one of a version without tokens a user's
+ * request: one every ten minutes, until it does.
+ */
 const blindAfter = 5;
-const blindMs = 60_000;
+const blindMs = 600_000;
 const idleMs = 1_000;
 /** How long the second of the two may wait for room: the two are to be of one moment. */
 const patienceMs = 2_000;
@@ -50,7 +53,7 @@ const busyPauseMs = 100;
 
 type Asked = { readonly answered: Answered; /** Of the pod's time, in milliseconds. */ readonly tookMs: number };
 
-export class Prober {
+export class PairProber {
   readonly #options: ProberOptions;
   #questions: readonly Question[] | undefined;
   #next = 0;

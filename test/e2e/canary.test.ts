@@ -15,7 +15,22 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
   capacity: { retainStable: '2s' },
 };
 
+/** Judged by golden inputs alone, which both revisions are asked: nobody sends anything. */
+const shadow: NonNullable<OnnxModelSpec['rollout']> = {
+  ...canary,
+  steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],
+  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }] },
+};
+
 describe('a canary', () => {
+  story('is judged in the shadow by golden inputs, with no request at all', async (given, when, then) => {
+    await given.servingModel('linear', smallSpec({ rollout: shadow }));
+    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
+    await then.changeWasRefused('linear', 'LatencyGateFailed', /p95 fails: at least .* by [0-9]+ paired probes/, judgedWithinMs);
+    await then.historySays('linear', 'Failed', { p95: 'Fail' });
+  });
+
+
   story('is promoted, stopped by its answers, or taken back for its latency, and no request fails', async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ rollout: canary }));
     await when.clientsSend('linear');

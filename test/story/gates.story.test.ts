@@ -123,6 +123,7 @@ describe('Canaries under traffic', () => {
   it('take back a slow candidate in the shadow, before any user meets it', async () => {
     const { told, said } = await leaveShadow('ok-x1.8', 'Failed');
     assert.match(said, /^p95 fails: at least \+[0-9]+% by/);
+    assert.equal(told.world.cluster.status.history?.[0]?.outcome, 'Failed', 'it never had any traffic');
     assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 

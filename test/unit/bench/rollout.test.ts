@@ -68,6 +68,15 @@ describe('a whole rollout in the bench', () => {
     assert.ok(outcome.minutes >= outcome.stepMinutes.reduce((sum, minutes) => sum + minutes, 0));
   });
 
+  it('holds no bounds against a truth where queues have unequal loads', () => {
+    const queue = { utilisation: 0.5, patience: 0, retries: 0 };
+    const windowsOf = (router: 'HTTPRoute' | 'Service'): number => {
+      const { windows } = rolled({ router, scenario: { queue } }).outcome;
+      return windows.filter(({ gate }) => gate === 'errors').length;
+    };
+    assert.ok(windowsOf('HTTPRoute') < windowsOf('Service'));
+  });
+
   it('takes back what fails, with what users saw until then', () => {
     const { outcome, world } = rolled({ scenario: { slower: 3, candidateErrors: 0.3 } });
     assert.equal(outcome.ending, 'RolledBack');

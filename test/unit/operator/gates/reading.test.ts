@@ -16,9 +16,9 @@ function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledge
 }
 
 /** What the candidate's sidecar tells of pairs: so many in each block, this many times as long. */
-type Pairs = { readonly perBlock: number; readonly factor: number };
+type Pairs = { readonly perBlock: number; readonly factor: number; readonly blocks?: number };
 
-function withPairs(ledger: Ledger, { perBlock, factor }: Pairs, blocks = 60): Ledger {
+function withPairs(ledger: Ledger, { perBlock, factor, blocks = 60 }: Pairs): Ledger {
   const random = new Random(5, perBlock);
   const made = Array.from({ length: blocks }, (_, i) => {
     const counts: Record<string, number> = {};
@@ -87,6 +87,8 @@ const rows: readonly Row[] = [
   { name: 'a slow candidate fails by pairs where there is no traffic to speak of', given: { candidate: quiet, stable: { perBlock: 2 }, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least \+[0-9]+% by 1,080 paired probes \(no live traffic needed\), allowed 15%$/ },
   { name: 'pairs are no requests: a candidate that none came to is idle', given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Waiting', idle: true }, says: /^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of stable, with 1,080 paired probes, 200 of each are needed/ },
   { name: 'in the shadow pairs are all that a Pass needs', given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
+  { name: 'in the shadow twenty pairs and five minutes do where no failure is asked for', given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1 } }, reads: { step: 'Done' }, says: /^no gate fails.* after 180 paired probes$/ },
+  { name: 'in the shadow a handful of pairs does not', given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1, blocks: 5 } }, reads: { step: 'Waiting' }, says: /15 paired probes; more pairs are needed$/ },
   { name: 'in the shadow a slow candidate fails', given: { ...inShadow, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least/ },
   { name: 'in the shadow nothing is known without pairs', given: { ...inShadow, gates: wide }, reads: { step: 'Waiting' }, says: /^p95 undecided: 0 requests of the candidate/ },
 ];
