@@ -200,11 +200,11 @@ function doneWords({ require, worst }: StepWords): string {
   return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
 }
 
-function waitWords({ minRequests, requests, alone, waits, minutes }: StepWords, seen: string): string {
-  if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes?.most ?? 0)} until ${earlyWords} are shown`;
+function waitWords({ minRequests, requests, alone, waits, minutes = { least: 0, most: 0 } }: StepWords, seen: string): string {
+  if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes.most)} until ${earlyWords} are shown`;
   const isEnough = (alone ? requests.candidate : Math.min(requests.candidate, requests.stable)) >= minRequests;
   const counts = isEnough ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;
-  if (waits === 'Time') return `${counts}; this step lasts at least ${minutesOf(minutes?.least ?? 0)}`;
+  if (waits === 'Time') return `${counts}; this step lasts at least ${minutesOf(minutes.least)}`;
   return isEnough ? `${counts}; requests over at least a minute are needed` : `${counts}, over a minute`;
 }
 
