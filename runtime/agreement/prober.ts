@@ -53,7 +53,7 @@ const busyPauseMs = 100;
 
 type Asked = { readonly answered: Answered; /** Of the pod's time, in milliseconds. */ readonly tookMs: number };
 
-export class Prober {
+export class PairProber {
   readonly #options: ProberOptions;
   #questions: readonly Question[] | undefined;
   #next = 0;

@@ -1,5 +1,5 @@
 /**
- * The probing of this pod: the sockets around the Prober, and what there is to ask.
+ * The probing of this pod: the sockets around the PairProber, and what there is to ask.
  *
  * Owns:  whom it talks to: this pod's runtime and stable's, at the port where nothing is counted and nothing is in the way
  *        of users; and which golden inputs are asked.
@@ -8,7 +8,7 @@
 import { Agent } from 'node:http';
 import { AppError } from '../../api/errors.ts';
 import { ports } from '../../api/names.ts';
-import { Prober, type ProbeInputs, type ProberOptions, type ProbeWork } from '../agreement/prober.ts';
+import { PairProber, type ProbeInputs, type ProberOptions, type ProbeWork } from '../agreement/prober.ts';
 import { askRuntime, type Question } from './ask-runtime.ts';
 import type { Asked } from './asked.ts';
 import { findSet } from './golden-source.ts';
@@ -30,12 +30,12 @@ const answerDeadlineMs = 30_000;
 const maxInputs = 16;
 const maxBytes = 4 * 2 ** 20;
 
-export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): { readonly prober: Prober; readonly close: () => void } {
+export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): { readonly prober: PairProber; readonly close: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ended = new AbortController();
   const ask: Ask = (address, question, signal) =>
     askRuntime({ ...question, besideUsers: true }, { address, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: tokenFor(address), signal });
-  const prober = new Prober({
+  const prober = new PairProber({
     ...options,
     work: () => (ready() && tokenFor(options.self) !== undefined ? workIn(asked(), options.self) : undefined),
     inputs: (peers) => inputsOf({ configDir, cacheDir, self: options.self, peers, ask, stop: ended.signal }),

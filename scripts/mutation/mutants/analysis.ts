@@ -7,8 +7,8 @@ const gates = ['test/unit/operator/gates/*.test.ts', 'test/unit/operator/golden-
 export const analysisMutants = [
   ...group(judging, [
     { name: 'a failed gate does not fail the step', of: 'stepVerdict', from: "gate.verdict === 'Fail'", to: "gate.verdict === 'Pass'" },
-    { name: 'minRequests of stable are not asked for', of: 'stepVerdict', from: 'alone ? Infinity : total(cells.stable, requestsOf)', to: 'Infinity' },
-    { name: 'minRequests of the candidate are not asked for', of: 'stepVerdict', from: 'Math.min(total(cells.candidate, requestsOf), ', to: 'Math.min(Infinity, ' },
+    { name: 'minRequests of stable are not asked for', of: 'stepVerdict', within: 'requestsSeen', from: 'alone ? Infinity : total(stable, requestsOf)', to: 'Infinity' },
+    { name: 'minRequests of the candidate are not asked for', of: 'stepVerdict', within: 'requestsSeen', from: 'Math.min(total(candidate, requestsOf), ', to: 'Math.min(Infinity, ' },
     { name: 'a step ends before three whole blocks', of: 'stepVerdict', from: 'span.known < tuning.minBlocks', to: 'span.known < 0' },
     { name: 'a NoFail step ends within a minute', of: 'stepVerdict', within: 'isEarlyStepDone', from: 'known < within(', to: '0 > within(' },
     { name: 'a NoFail step ends though a gate could not fail', of: 'stepVerdict', within: 'isEarlyStepDone', from: " || gates.some(({ early }) => early === 'Blind')", to: '' },
@@ -37,6 +37,14 @@ export const analysisMutants = [
     { name: 'blocks that nobody has are taken for quiet ones', of: 'lostBlocks', from: 'block < from; block++) lost.add(block)', to: 'block < from; block++) lost.delete(block)' },
     { name: 'blocks of before a window are kept without end', of: 'forgetBefore', from: 'to < block ? []', to: 'to < 0 ? []' },
   ]),
+  ...group(['test/unit/operator/analysis/paired*.test.ts', 'test/unit/operator/gates/reading.test.ts'], [
+    { name: 'pairs count as requests', of: 'cellsOfBlock', from: 'traffic.filter(isTraffic)', to: 'traffic' },
+    { name: 'lost blocks count among pairs', of: 'pairedSeries', from: 'gone.has(count.index) ? undefined : ', to: '' },
+    { name: 'pairs pass whatever their tail', of: 'judgePaired', within: 'upperOf', from: 'Math.max(middle', to: 'Math.min(middle' },
+    { name: 'pairs fail a candidate in its first minutes', of: 'judgePaired', within: 'decide', from: 'return question.isTooEarlyToFail ?', to: 'return false ?' },
+    { name: 'pairs that fail are outvoted', of: 'combined', from: "said.includes('Fail') ? 'Fail' : ", to: '' },
+    { name: 'a shadow ends without any answer', of: 'shadowOf', from: 'minRequests: tuning.hardMinRequests', to: 'minRequests: 0' },
+  ]),
   ...group(['test/unit/api/outcomes.test.ts', ...judging], [
     { name: 'what a client did wrong counts against the candidate', of: 'countsAgainstRevision', from: "fault === 'Revision' || fault === 'Capacity'", to: 'fault !== undefined' },
     { name: 'a full queue does not count against the candidate', of: 'countsAgainstRevision', from: " || fault === 'Capacity'", to: '' },
@@ -49,7 +57,8 @@ export const analysisMutants = [
     { name: 'pods that were not heard yet are judged', of: 'Gatekeeper', from: 'if (awaited.length > 0) {', to: 'if (awaited.length < 0) {' },
     { name: 'a silent pod is not told', of: 'Gatekeeper', from: '> silentMs', to: '> Infinity' },
     { name: 'one silent pod of many makes a revision silent', of: 'Gatekeeper', from: 'pods.every(({ metadata', to: 'pods.some(({ metadata' },
-    { name: 'the limits of a candidate alone are compared with stable', of: 'find', from: 'known.alone === true ? limitsOf(plan) : plan', to: 'plan' },
+    { name: 'the limits of a candidate alone are compared with stable', of: 'find', from: 'known.alone === true ? limitsOf(plan) : shadow', to: 'shadow' },
+    { name: 'a shadow is judged by gates that need traffic', of: 'find', from: 'shadow === true ? shadowOf(plan) : plan', to: 'plan' },
     { name: 'a sick stable goes unnoticed', of: 'find', within: 'stableSick', from: "({ verdict }) => verdict === 'Fail'", to: "({ verdict }) => verdict === 'Pass'" },
     { name: 'the ledger is written with every pass', of: 'ModelLedger', from: 'this.#version === this.#keptVersion || ageMs < keepAgainMs', to: 'this.#version === this.#keptVersion' },
     { name: 'the ledger is not written when a pod goes', of: 'ModelLedger', from: '!this.#closed.has(key) && this.#isGone(key, present)', to: 'this.#closed.has(key) && this.#isGone(key, present)' },

@@ -20,6 +20,13 @@ export const runtimeMutants = [
     { name: 'results are cut at the wrong rows', of: 'splitRows', from: 'at += count;', to: 'at += 1;' },
     { name: 'an output of another length is cut', of: 'splitRows', from: 'dims[0] !== total', to: 'dims[0] === undefined' },
   ]),
+  ...group(['test/unit/runtime/agreement/*.test.ts', 'test/unit/runtime/server/trace.test.ts'], [
+    { name: 'probes take what they like of a pod', of: 'PairProber', from: 'Math.max(paceMs(work), restMs(took, work), ', to: 'Math.max(paceMs(work), ' },
+    { name: 'probes of several pods overload one of stable', of: 'PairProber', within: 'loadOf', from: 'Math.max(1, pods / peers.length)', to: '1' },
+    { name: 'the candidate is always asked first', of: 'PairProber', from: 'random() < 0.5', to: 'random() < 2' },
+    { name: 'times of shared runs are paired', of: 'RequestTrace', from: ' || this.#isShared', to: '' },
+    { name: 'replays are paired that nobody asked for', of: 'Replayer', from: 'if (pairs !== undefined) this.#pair', to: 'this.#pair' },
+  ]),
   ...group(['test/unit/runtime/batching/split.test.ts'], [
     { name: 'a request of many rows runs whole', of: 'RowSplitter', from: 'return this.#runApart(request, rows, atOnce);', to: 'return this.#batcher.submit(request);' },
     { name: 'rows that depend on each other run apart', of: 'RowSplitter', from: 'if (!this.#splits || ', to: 'if (' },
