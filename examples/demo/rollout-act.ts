@@ -9,7 +9,8 @@ import { isSettled, whyStalled } from './progress.ts';
 
 export type Ending = Pick<RolloutOutcome, 'outcome'> & { readonly reason?: string };
 
-const endsWithinMs = 240_000;
+/** A pod that comes up on two busy cores, three minutes of a step, and what is between them. */
+const endsWithinMs = 300_000;
 const lookEveryMs = 250;
 /** How often a sentence whose numbers alone have changed is told again. */
 const tellAgainMs = 10_000;

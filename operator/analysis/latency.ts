@@ -129,7 +129,7 @@ function confirmed(frame: Frame): Decided {
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, Math.ceil(tuning.earlyTailRequests / frame.test.share - 1e-9));
+  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, tuning.trendRequests);
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
   const { contrast } = estimateOf(frame, viewOf(frame), 'Fail');

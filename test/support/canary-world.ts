@@ -1,5 +1,5 @@
 /**
- * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service says, and every pod's sidecar
+ * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and every pod's sidecar
  * tells of them when it is asked, as a real one does. The operator is whole but for its connections.
  *
  * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20`
@@ -11,7 +11,7 @@ import { blockSeconds, ratioBucketOf, ratioBuckets, type BlockCount, type BlockT
 import { silentLogger } from '../../lib/log.ts';
 import { Random } from '../../bench/canary/random.ts';
 import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
-import type { ConfigMap, Pod, Service } from '../../operator/kube-objects.ts';
+import type { ConfigMap, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
 import { isReady } from '../../operator/kube-objects.ts';
 import { Reconciler, type World } from '../../operator/reconcile.ts';
 import type { FetchReport, ReportAsk } from '../../operator/report-client.ts';
@@ -115,10 +115,23 @@ export class CanaryWorld {
   #serve(): void {
     const pods = this.cluster.of<Pod>('Pod').filter(isReady);
     for (const pod of pods) if (!this.#sidecars.has(pod.metadata.name)) this.#sidecars.set(pod.metadata.name, { revision: revisionOf(pod), blocks: new Map(), since: this.#blockNow(), seq: 0, ask: {} });
-    const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
-    const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
-    for (const pod of serving) this.#count(pod, this.#random.poisson((this.#perSecond * 5) / serving.length));
+    for (const [pod, share] of this.#sharesOf(pods)) this.#count(pod, this.#random.poisson(this.#perSecond * 5 * share));
     for (const pod of pods) this.#pair(pod);
+  }
+
+  /** Of the traffic, 0..1, by ready pod: by the route's weights where there is one, else to all that the Service selects alike. */
+  #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
+    const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
+    if (route === undefined) {
+      const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
+      const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
+      return serving.map((pod) => [pod, 1 / serving.length]);
+    }
+    const backends = route.spec?.rules?.[0]?.backendRefs ?? [];
+    return backends.flatMap(({ name, weight = 1 }) => {
+      const serving = pods.filter((pod) => name === `ranker-${revisionOf(pod)}`);
+      return weight === 0 ? [] : serving.map((pod) => [pod, weight / 100 / serving.length] as const);
+    });
   }
 
   #count(pod: Pod, requests: number): void {

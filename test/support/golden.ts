@@ -16,3 +16,30 @@ export function assertGolden(path: string, text: string): void {
   assert.ok(existsSync(file), `${path} does not exist: run with UPDATE_GOLDEN=1 and review it`);
   assert.equal(text, readFileSync(file, 'utf8'), `${path} differs`);
 }
+
+/** A golden file that a document quotes whole: a code block behind a comment that names the file. */
+const quoted = /<!-- (test\/\S+\.golden) -->\n```\n(.*?)^```$/gms;
+
+/** @returns the golden files that a document quotes, from the repository's root, with what it says */
+export function quotesIn(text: string): ReadonlyMap<string, string> {
+  return new Map([...text.matchAll(quoted)].map(([, path = '', body = '']) => [path, body]));
+}
+
+/**
+ * Compares what a document quotes of golden files with what was told now; `UPDATE_GOLDEN=1` rewrites the quotes.
+ *
+ * @param page from the repository's root
+ * @param told text by the golden file's path below test/
+ */
+export function assertQuoted(page: string, told: ReadonlyMap<string, string>): void {
+  const file = join(root, '..', page);
+  const text = readFileSync(file, 'utf8');
+  const wanted = text.replaceAll(quoted, (whole, path: string) => {
+    const now = told.get(path.slice('test/'.length));
+    return now === undefined ? whole : `<!-- ${path} -->\n\`\`\`\n${now}\`\`\``;
+  });
+  if (process.env['UPDATE_GOLDEN'] === '1' && wanted !== text) writeFileSync(file, wanted);
+  else assert.equal(text, wanted, `${page} quotes what is told no more: run with UPDATE_GOLDEN=1 and review it`);
+  const quotes = quotesIn(wanted);
+  for (const path of told.keys()) assert.ok(quotes.has(`test/${path}`), `${page} does not quote test/${path}`);
+}

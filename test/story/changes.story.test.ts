@@ -1,0 +1,105 @@
+/**
+ * A change that is as good, one that is slow and one that is wrong: what README.md shows, told by the operator's own judge.
+ *
+ * Two pods behind a route, 1,000 requests a minute of which 2 in 1,000 fail, half an hour of history, and of `rollout` the
+ * strategy alone. A line for each change of phase, share and reason that lasts, and where nothing changes one every three minutes.
+ */
+import assert from 'node:assert/strict';
+import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
+import type { HttpRoute } from '../../operator/kube-objects.ts';
+import { CanaryWorld } from '../support/canary-world.ts';
+import { assertGolden, assertQuoted } from '../support/golden.ts';
+
+const spec = (file: string): OnnxModelSpec => ({
+  model: { uri: `https://models.example/${file}` }, replicas: 2, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'gateway' }] }, rollout: { strategy: 'Canary' },
+});
+const halfAnHourS = 1800;
+const tellAgainS = 180;
+/** As wide as a page shows. */
+const widest = 230;
+
+type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
+const changes: readonly Change[] = [
+  { name: 'that is as good as stable is promoted', golden: 'a-change-that-is-as-good', file: 'ok-second-errors0.2', outcome: 'Promoted' },
+  { name: 'that is slower by half is taken back', golden: 'a-change-that-is-slow', file: 'ok-x1.5-errors0.2', outcome: 'RolledBack' },
+  { name: 'whose answers are others gets no traffic', golden: 'a-change-that-is-wrong', file: 'odd', outcome: 'Failed' },
+];
+
+class Teller {
+  readonly world = new CanaryWorld({ perMinute: 1000, seed: 2 });
+  readonly lines: string[] = [];
+  #beganS = 0;
+  #seconds = 0;
+  #seen = '';
+  #told = '';
+  #toldS = 0;
+
+  put(file: string): void {
+    this.world.cluster.put(spec(file));
+    this.lines.length = 0;
+    this.#beganS = this.#seconds;
+    this.#told = '';
+  }
+
+  async live(seconds: number, isOver: () => boolean = () => false): Promise<void> {
+    for (const end = this.#seconds + seconds; this.#seconds < end && !isOver(); this.#seconds += 5) {
+      await this.world.tick();
+      this.#note();
+    }
+  }
+
+  /** What is gone at the second look is not told. */
+  #note(): void {
+    const { phase = '', rollout: { reason = '' } = {}, message } = this.world.cluster.status;
+    const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}  ${reason === phase ? '' : `${reason}: `}`;
+    const lasts = where === this.#seen;
+    this.#seen = where;
+    if (!lasts || (where === this.#told && this.#seconds - this.#toldS < tellAgainS)) return;
+    this.#told = where;
+    this.#toldS = this.#seconds;
+    this.lines.push(shortened(this.#named(`${clockOf(this.#seconds - this.#beganS)}  ${where}${message}`)));
+  }
+
+  #shares(): string {
+    const route = this.world.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
+    return (route?.spec?.rules?.[0]?.backendRefs ?? []).filter(({ weight }) => weight !== 0).map(({ name, weight }) => this.#named(`${name.slice('ranker-'.length)} ${weight}%`)).join(' ');
+  }
+
+  /** v1 is what served, v2 the change. */
+  #named(text: string): string {
+    const { stable, candidate, history = [] } = this.world.cluster.status;
+    const first = history.at(-1)?.revision ?? stable?.revision;
+    const second = [candidate?.revision, stable?.revision].find((revision) => revision !== undefined && revision !== first);
+    return [[first, 'v1'], [second, 'v2']].reduce((line, [revision, name]) => (revision === undefined ? line : line.replaceAll(revision, name ?? '')), text);
+  }
+}
+
+function shortened(line: string): string {
+  return line.length <= widest ? line : `${line.slice(0, widest - 1).trimEnd()}…`;
+}
+
+/** 5:05, of minutes and seconds. */
+function clockOf(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`.padStart(5);
+}
+
+describe('A change', () => {
+  const told = new Map<string, string>();
+  for (const { name, golden, file, outcome } of changes) {
+    it(name, async () => {
+      const teller = new Teller();
+      const { cluster } = teller.world;
+      teller.put('ok-first-errors0.2');
+      await teller.live(halfAnHourS);
+      teller.put(file);
+      await teller.live(7200, () => cluster.status.history?.length === 2 && ['Failed', 'Settling'].includes(cluster.status.phase ?? ''));
+      await teller.live(10);
+      const path = `story/${golden}.golden`;
+      told.set(path, `${teller.lines.join('\n')}\n`);
+      assertGolden(path, told.get(path) ?? '');
+      assert.equal(cluster.status.history?.[0]?.outcome, outcome, teller.lines.join('\n'));
+    }).timeout(120_000);
+  }
+
+  it('takes the course that README.md shows', () => assertQuoted('README.md', told));
+});

@@ -1,0 +1,46 @@
+/** Times and numbers that the documents give of steps and gates are those that the judge goes by. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { blockSeconds, confidences, earlyPromise, tuning } from '../../../operator/analysis/constants.ts';
+import { planOf, toShow, type Confidence } from '../../../operator/analysis/plan.ts';
+
+const text = readFileSync(join(import.meta.dirname, '../../../docs/rollouts.md'), 'utf8');
+const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
+const halfAnHour = 90;
+
+/** The cells of the row that begins so, without the first. */
+function row(begins: string): readonly string[] {
+  const line = text.split('\n').find((one) => one.startsWith(`| ${begins}`)) ?? '';
+  return line.split('|').slice(2, -1).map((cell) => cell.trim());
+}
+const minutes = (blocks: number): string => `${Number(((blocks * blockSeconds) / 60).toFixed(1))} min`;
+const stage = (name: Confidence, at: 0 | 1): string => (confidences[name].relaxes ? minutes(confidences[name].stages[at] * halfAnHour) : 'never less');
+
+describe('how long a step takes, in docs/rollouts.md', () => {
+  const rows: readonly (readonly [string, (name: Confidence) => string])[] = [
+    ['`NoFail` lasts at least', (name) => minutes(confidences[name].noFailBlocks)],
+    ['and, while more than', (name) => minutes(confidences[name].earlyBlocks)],
+    ['a gate on latency fails from', (name) => minutes(confidences[name].failBlocks)],
+    ['a `Pass` shows the limit', (name) => stage(name, 1)],
+    ['and something between', (name) => stage(name, 0)],
+    ['good revisions taken back', (name) => `${confidences[name].failAlpha * 100} %`],
+  ];
+  for (const [begins, of] of rows) it(`is told rightly: ${begins}`, () => assert.deepEqual(row(begins), names.map(of)));
+
+  it('names the early promise, and the traffic that it takes', () => {
+    const perMinute = tuning.promiseRequests / ((tuning.promiseBlocks * blockSeconds) / 60);
+    assert.ok(text.includes(`more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of errors could hide, and the candidate gets ${perMinute} requests a minute`));
+  });
+
+  it('names what gates show that nobody wrote', () => {
+    const plan = planOf();
+    const shown = plan.gates.slice(0, 2).map((gate) => {
+      const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
+      const atMost = 'atMost' in gate ? gate.atMost : undefined;
+      return [0, 40, 80].map((known) => Number((toShow(limit, atMost, plan, { known, maxBlocks: halfAnHour }) * 100).toPrecision(2)));
+    });
+    const [[p95, later, last] = [], [errors, more, most] = []] = shown;
+    assert.ok(text.includes(`p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`), JSON.stringify(shown));
+  });
+});
