@@ -109,10 +109,9 @@ export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
 /** @returns undefined when nothing does @param gates none of which fails */
-export function noFailWaitsFor(plan: Plan, { window, alone = false, maxBlocks = usualBlocks }: Pick<Evidence, 'window' | 'alone' | 'maxBlocks'>, gates: readonly Decided[]): StepWaits | undefined {
-  const cells = cellsInside(window);
-  const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
-  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests, alone }, gates);
+export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
+  const { window, alone = false, maxBlocks = usualBlocks } = evidence;
+  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests: requestsSeen(plan, evidence), alone }, gates);
 }
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
