@@ -85,6 +85,9 @@ export const confidences = {
 /** What a NoFail step shows where it can before it ends: nothing worse than this. */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 
+/** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
+export const equalLoadLn = 0.3;
+
 /** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */
 export function groupRequests(p: number): number {
   return Math.ceil(tuning.tailRequests / (1 - p) - 1e-9);

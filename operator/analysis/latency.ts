@@ -55,7 +55,7 @@ export class LatencyJudgement {
         minutes: frame.minutes,
         noise: Math.sqrt(frame.variance),
         candidatePods: question.candidate.pods.length,
-        ...(stable === undefined ? {} : { stablePods: stable.pods.length }),
+        ...(stable === undefined ? {} : { stablePods: stable.pods.length, ...nodesMayDiffer(frame) }),
         ...this.#stalls(),
       },
     };
@@ -88,6 +88,12 @@ export class LatencyJudgement {
     const range = [needed(-error), needed(error)] as const;
     return { requestsStillNeeded: needed(0), neededRange: rangeOf(range) };
   }
+}
+
+/** By the margin of a Fail (pod-spread.ts). */
+function nodesMayDiffer({ question: { candidate, against }, podMargin }: Frame): { readonly nodesMayDiffer?: number } {
+  const isAlone = candidate.pods.length < 2 || ('stable' in against && against.stable.pods.length < 2);
+  return isAlone && podMargin.Fail > 0 ? { nodesMayDiffer: Math.expm1(Math.sqrt(podMargin.Fail)) } : {};
 }
 
 function settle(frame: Frame): Settled {

@@ -186,6 +186,14 @@ export function toShow(limit: number, atMost: number | undefined, { confidence =
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
 }
 
+/** When a Pass may show less than it has to now, and what then; undefined where it never may. */
+export function laterToShow(limit: number, atMost: number | undefined, plan: Plan, { known, maxBlocks }: Span): { readonly atBlock: number; readonly toShow: number } | undefined {
+  const now = toShow(limit, atMost, plan, { known, maxBlocks });
+  const stages = confidences[plan.confidence ?? 'Standard'].stages.map((share) => Math.ceil(share * maxBlocks));
+  const atBlock = stages.find((block) => toShow(limit, atMost, plan, { known: block, maxBlocks }) > now);
+  return atBlock === undefined ? undefined : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
+}
+
 export type Span = { /** Whole blocks that are known. */ readonly known: number; /** That the step may last. */ readonly maxBlocks: number };
 
 function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {

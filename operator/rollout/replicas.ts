@@ -7,23 +7,33 @@
  *        the traffic can come back at once; under Borrow the two share the number that was asked for.
  * Pure.
  */
+import { equalLoadLn } from '../analysis/constants.ts';
 import type { Capacity } from './plan.ts';
 
 export type Split = { readonly stable: number; readonly candidate: number };
 /** `replicas`: pods that the model is to have at rest. */
-export type Fleet = { readonly replicas: number; readonly capacity: Capacity };
+export type Fleet = {
+  readonly replicas: number;
+  readonly capacity: Capacity;
+  /** Shares are exact, whatever the numbers of pods (HTTPRoute). Absent: each pod has the same share. */
+  readonly byRoute?: boolean;
+};
 
 /**
  * The numbers under which both revisions' pods carry about the same load, as near as the capacity allows: a batching
  * server's latency depends on its load, so unequal ones are not compared.
  *
+ * Where a route gives each revision its share whatever its pods are, a candidate has two from the start if there is room:
+ * a slow node under its only pod looks like a slow revision, and its slowness like a slow node (operator/analysis/pod-spread.ts).
+ *
  * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
  */
-export function splitFor(weight: number, { replicas, capacity }: Fleet): Split {
+export function splitFor(weight: number, { replicas, capacity, byRoute = false }: Fleet): Split {
   if (replicas === 0) return { stable: 0, candidate: 0 };
   if (weight >= 100) return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
   const most = mostBeside(replicas, capacity);
-  const least = Math.min(most, Math.max(1, podsFor(weight, replicas)));
+  const fewest = byRoute && weight > 0 && capacity.mode === 'Surge' && capacity.surge > 1 ? 2 : 1;
+  const least = Math.min(most, Math.max(fewest, podsFor(weight, replicas)));
   let best: Split = { candidate: least, stable: stableBeside(least, { replicas, capacity }) };
   for (let candidate = least + 1; candidate <= most; candidate++) {
     const split = { candidate, stable: stableBeside(candidate, { replicas, capacity }) };
@@ -61,11 +71,20 @@ export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
 }
 
-/** |ln| of the ratio of the two revisions' loads per pod; 0 is equal. */
+/**
+ * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
+ *
+ * A candidate whose pods carry more than is comparable could not fail by latency (operator/analysis/judge.ts): anything
+ * else is better, if it is less, for then it still can.
+ */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
-  return Math.abs(Math.log((weight / candidate) * (stable / (100 - weight))));
+  const ln = Math.log((weight / candidate) * (stable / (100 - weight)));
+  return ln > equalLoadLn ? worseThanAnyLess + ln : Math.abs(ln);
 }
+
+/** A hundred percent on one of a thousand pods is ln 100,000. */
+const worseThanAnyLess = 12;
 
 /**
  * The numbers while the weight is on its way from one that was reached to another: as many of the candidate's as
