@@ -203,7 +203,7 @@ function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
   const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[state.step];
-  const maxBlocks = step?.kind === 'analyze' || step?.kind === 'shadow' ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
+  const maxBlocks = isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
   return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocks, stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
 }
 

@@ -7,7 +7,6 @@
  *        the traffic can come back at once; under Borrow the two share the number that was asked for.
  * Pure.
  */
-import { equalLoadLn } from '../analysis/constants.ts';
 import type { Capacity } from './plan.ts';
 
 export type Split = { readonly stable: number; readonly candidate: number };
@@ -80,9 +79,11 @@ export function lentAhead(replicas: number): number {
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
   const ln = Math.log((weight / candidate) * (stable / (100 - weight)));
-  return ln > equalLoadLn ? worseThanAnyLess + ln : Math.abs(ln);
+  return ln > comparableLn ? worseThanAnyLess + ln : Math.abs(ln);
 }
 
+/** ln of the ratio of loads per pod from which on latencies are not compared: that of the judge (operator/analysis/constants.ts, equalLoadLn). */
+export const comparableLn = 0.3;
 /** A hundred percent on one of a thousand pods is ln 100,000. */
 const worseThanAnyLess = 12;
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { rolloutDefaults } from '../../../../api/defaults.ts';
-import { carriedWeight, lentAhead, splitBetween, splitFor, type Fleet } from '../../../../operator/rollout/replicas.ts';
+import { equalLoadLn } from '../../../../operator/analysis/constants.ts';
+import { carriedWeight, comparableLn, lentAhead, splitBetween, splitFor, type Fleet } from '../../../../operator/rollout/replicas.ts';
 
 const surge = (replicas: number, pods: number): Fleet => ({ replicas, capacity: { mode: 'Surge', surge: pods } });
 const borrow = (replicas: number): Fleet => ({ replicas, capacity: { mode: 'Borrow', surge: 1 } });
@@ -58,6 +59,8 @@ describe('the pods of two revisions', () => {
         }
       });
     }
+
+    it('are comparable where the judge says so', () => assert.equal(comparableLn, equalLoadLn));
 
     it('are more for the candidate rather than for stable, where one of them has to have fewer', () => {
       assert.deepEqual([splitFor(50, surge(2, 1)), splitFor(50, surge(3, 2)), splitFor(50, surge(4, 1))], [{ candidate: 2, stable: 1 }, { candidate: 3, stable: 2 }, { candidate: 3, stable: 2 }]);
