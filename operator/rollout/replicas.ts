@@ -27,12 +27,12 @@ export type Fleet = {
  *
  * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
  */
-export function splitFor(weight: number, { replicas, capacity, byRoute = false }: Fleet): Split {
+export function splitFor(weight: number, fleet: Fleet): Split {
+  const { replicas, capacity } = fleet;
   if (replicas === 0) return { stable: 0, candidate: 0 };
   if (weight >= 100) return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
   const most = mostBeside(replicas, capacity);
-  const fewest = byRoute && weight > 0 && capacity.mode === 'Surge' && capacity.surge > 1 ? 2 : 1;
-  const least = Math.min(most, Math.max(fewest, podsFor(weight, replicas)));
+  const least = Math.min(most, Math.max(fewestOf(weight, fleet), podsFor(weight, replicas)));
   let best: Split = { candidate: least, stable: stableBeside(least, { replicas, capacity }) };
   for (let candidate = least + 1; candidate <= most; candidate++) {
     const split = { candidate, stable: stableBeside(candidate, { replicas, capacity }) };
@@ -40,6 +40,11 @@ export function splitFor(weight: number, { replicas, capacity, byRoute = false }
     if (imbalance(split, weight) < imbalance(best, weight) - 1e-9) best = split;
   }
   return best;
+}
+
+/** Of a candidate with a share of the traffic. */
+function fewestOf(weight: number, { capacity: { mode, surge }, byRoute = false }: Fleet): number {
+  return byRoute && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
 
 /**
