@@ -49,9 +49,9 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
 }
 
 /** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
-export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity }: RolloutPlan): Fleet {
+export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
   const whole = Math.max(replicas, floor);
-  return { replicas: whole, capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
+  return { replicas: whole, byRoute: router === 'HTTPRoute', capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
 }
 
 /** Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held, what was reached. */
