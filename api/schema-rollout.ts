@@ -95,7 +95,7 @@ const gates = k
   golden: goldenGate
     .doc("Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O signature, and its answers have to be stable's by Cosine 0.9.")
     .optional(),
-  latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%, p99 by 100%; with little traffic a Pass may show up to 100% at p95, and nothing at p99.').optional(),
+  latency: k.listMap('name', latencyGate, { max: 8 }).doc('Default: p95 may rise by 15%, p99 by 30%; with little traffic a Pass may show up to 100% at p95, and at p99 it shows nothing: that gate only fails.').optional(),
   errors: k
     .object({
       maxIncrease: percent().doc("By how many points of percent the candidate's error rate may be above stable's.").optional(),

@@ -30,6 +30,8 @@ export type RolloutPicture = {
   /** Percent of the traffic: asked by the step, and really got. */
   readonly weight?: { readonly desired: number; readonly actual?: number };
   readonly gates: readonly GatePicture[];
+  /** What was foreseen of the step when it began. */
+  readonly promise?: string;
   readonly judgedAt?: string;
   readonly alpha?: string;
 };
@@ -39,7 +41,7 @@ export function rolloutPictureOf(model: OnnxModel): RolloutPicture | undefined {
   const { rollout } = model.status ?? {};
   const standing = standingOf(model);
   if (rollout === undefined || standing.stage === 'AtRest') return undefined;
-  const { phase, since, attempt, step, gates = [], judgedAt, alpha } = rollout;
+  const { phase, since, attempt, step, gates = [], judgedAt, alpha, promise } = rollout;
   const steps = stepsOf(model, step, rollout.steps);
   return present({
     phase,
@@ -51,6 +53,7 @@ export function rolloutPictureOf(model: OnnxModel): RolloutPicture | undefined {
     paused: pauseOf(model, rollout),
     weight: weightOf(rollout),
     gates,
+    promise,
     judgedAt,
     alpha,
   });

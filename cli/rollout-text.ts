@@ -19,13 +19,14 @@ const stepMarks: Readonly<Record<StepPicture['state'], string>> = { Done: '✓',
 const barWidth = { least: 10, most: 40 } as const;
 const scaleWidth = { least: 12, most: 40 } as const;
 
-export function stepLines({ steps, step, stepCount, since, paused, attempt }: RolloutPicture, { now, width, paint }: Drawing): readonly string[] {
+export function stepLines({ steps, step, stepCount, since, paused, attempt, promise }: RolloutPicture, { now, width, paint }: Drawing): readonly string[] {
   if (step === undefined) return [];
   const where = stepCount === undefined ? `step ${step}` : step > stepCount ? 'all steps done' : `step ${step} of ${stepCount}`;
   const facts = [where, ...(since === undefined ? [] : [`for ${ago(since, now)}`]), ...((attempt ?? 1) > 1 ? [`attempt ${attempt}`] : []), ...(paused === undefined ? [] : [paint('open', `paused: ${plainLine(paused)}`)])];
   const words = steps.map((one) => `${stepMarks[one.state]} ${one.text}`);
   const styled = (line: string): string => line.replace(/▸ [^✓▸·]+?(?=$| {3})/u, (current) => paint('strong', current));
-  return [`Steps: ${facts.join(', ')}`, ...wrapped(words, Math.max(20, width - 2), '   ').map((line) => `  ${styled(line)}`)];
+  const foreseen = promise === undefined ? [] : wrapped(`foreseen: ${plainLine(promise)}`.split(' '), Math.max(20, width - 2));
+  return [`Steps: ${facts.join(', ')}`, ...[...wrapped(words, Math.max(20, width - 2), '   ').map(styled), ...foreseen].map((line) => `  ${line}`)];
 }
 
 /** Both revisions' shares; while the weight is on its way also what is asked for. */
@@ -60,7 +61,13 @@ export function gateLines({ gates, judgedAt, alpha }: RolloutPicture, { now, wid
   const room = Math.min(scaleWidth.most, width - widths.reduce((sum, one) => sum + one + 2, 4));
   const layout: GateLayout = { widths, paint, scale: room, width };
   const live = room >= scaleWidth.least ? [head, headLine(layout), ...rows.map((row) => oneLine(row, layout))] : [head, ...rows.flatMap((row) => twoLines(row, layout))];
-  return [...live, ...gates.flatMap(pairedLine)];
+  return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
+}
+
+/** A gate by class, and the class that fares worst. */
+function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
+  const lines = [...(ofClass === undefined ? [] : [`${name} is that of ${ofClass}`]), ...(worstClass === undefined ? [] : [`${name}, worst class: ${worstClass}`])];
+  return lines.flatMap((line) => wrapped(plainLine(line).split(' '), Math.max(20, width - 4))).map((line) => `    ${line}`);
 }
 
 /** What the same requests, asked of both, say beside live traffic. */
@@ -102,18 +109,20 @@ function markOf({ verdict }: GatePicture, paint: Paint): string {
   return paint(style, mark);
 }
 
-function gateCells({ name, verdict, reason, estimate = '-', lower, upper, limit = '-', candidateRequests, stableRequests, requestsStillNeeded }: GatePicture): readonly string[] {
+function gateCells(gate: GatePicture): readonly string[] {
+  const { name, verdict, estimate = '-', lower, upper, limit = '-', candidateRequests, stableRequests } = gate;
   const counts = [candidateRequests, stableRequests].filter((count) => count !== undefined).map(counted).join(' / ');
-  return [name, estimate, boundsText(lower, upper), limit, counts === '' ? '-' : counts, verdict === 'Undecided' ? undecidedText(reason, requestsStillNeeded) : verdict].map(plainLine);
+  return [name, estimate, boundsText(lower, upper), limit, counts === '' ? '-' : counts, verdict === 'Undecided' ? undecidedText(gate) : verdict].map(plainLine);
 }
 
 const undecidedWords: Readonly<Record<string, string>> = { TooFewRequests: 'too few requests', OneWindow: 'hangs on a stall: look yourself', LoadUnequal: 'not judged: unequal load per pod' };
 
-function undecidedText(reason: string | undefined, needed: number | undefined): string {
+function undecidedText({ reason, requestsStillNeeded: needed, stillNeeded }: GatePicture): string {
   const why = ownValue(undecidedWords, reason ?? '');
   if (reason === 'OneWindow' || reason === 'LoadUnequal') return why ?? '';
-  const more = needed === undefined ? 'no number of requests would decide it' : `about ${counted(needed)} more requests`;
-  return why === undefined ? more : needed === undefined ? why : `${why}: ${more}`;
+  const more = stillNeeded ?? (needed === undefined ? undefined : `about ${counted(needed)} more requests`);
+  if (why === undefined) return more ?? 'no number of requests would decide it';
+  return more === undefined ? why : `${why}: ${more}`;
 }
 
 function boundsText(lower: string | undefined, upper: string | undefined): string {

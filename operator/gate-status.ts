@@ -13,19 +13,24 @@ import { increaseOf, pairedWords } from './analysis/paired-words.ts';
 import type { OwnLatency } from './analysis/own-latency.ts';
 import type { Shown } from './gates/gatekeeper.ts';
 import type { ShownResult } from './gates/reading.ts';
-import { forecast, written } from './gates/sentences.ts';
+import { classOf, forecast, neededWords, written } from './gates/sentences.ts';
 import type { RolloutState } from './rollout/state.ts';
 
 type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
-export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt'>;
+export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
 /** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
 export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
-  if (shown !== undefined) return { alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
+  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
-  return present({ alpha, gates, judgedAt });
+  return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
+}
+
+/** Of the step under way alone. */
+function promiseOf({ phase }: RolloutState, { promise }: Pick<GatesShown, 'promise'> = {}): Pick<GatesShown, 'promise'> {
+  return phase === 'Analyzing' ? present({ promise }) : {};
 }
 
 /** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */
@@ -54,6 +59,7 @@ export function gateStatus(result: ShownResult): GateStatus {
     candidateRequests,
     ...present({ reason, stableRequests, estimate: number(estimate), lower: number(lower), upper: number(upper), requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded) }),
     limit: written(result, limit),
+    ...besideStatus(result),
     ...present({ stableLatency: latencyStatus(own.stable), candidateLatency: latencyStatus(own.candidate), paired: pairedStatus(result) }),
   };
 }
@@ -63,6 +69,18 @@ function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
   const { verdict, counts: { Probe: probes, Replay: replays, Shadow: shadowed }, estimate, lower, upper } = paired;
   const increase = (value: number | null): string | undefined => (value === null ? undefined : increaseOf(value));
   return { verdict, ...present({ probes, replays, shadowed, estimate: increase(estimate), lower: increase(lower), upper: increase(upper), message: pairedWords(gate, paired) }) };
+}
+
+function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'toShow' | 'ofClass' | 'worstClass'> {
+  const { verdict, reason, limit, toShow, ofClass, worst, stableRequests } = result;
+  const more = verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
+  const isLess = verdict !== 'Fail' && toShow > limit && toShow !== Infinity;
+  return present({
+    stillNeeded: more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
+    toShow: isLess ? written(result, toShow) : undefined,
+    ofClass: ofClass === undefined ? undefined : classOf(ofClass),
+    worstClass: worst === undefined ? undefined : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
+  });
 }
 
 function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {

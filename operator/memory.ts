@@ -65,7 +65,7 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
   const { step, desiredWeight: weight, lostAt } = rollout;
   const skipped = skips.find((skip) => skip === rollout.skipped);
   if (stable === null || candidate === null || step === undefined || weight === undefined) return undefined;
-  return { stable, candidate, ...courseOf(rollout), step, weight, ...present({ skipped }), ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
+  return { stable, candidate, ...courseOf(rollout), step, weight, ...present({ skipped, shown: rollout.shown }), ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
 }
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
@@ -102,6 +102,7 @@ function kept(next: RolloutState): Partial<RolloutStatus> {
     floor: 'floor' in next ? next.floor : undefined,
     handledRetryToken: 'handledRetryToken' in next ? next.handledRetryToken : undefined,
     skipped: 'skipped' in next ? next.skipped : undefined,
+    shown: 'shown' in next ? next.shown : undefined,
   });
 }
 

@@ -9,7 +9,7 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
-import { candidateOf, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
+import { candidateOf, type Became, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
 
 export const historyLimit = 10;
 const messageLimit = 1000;
@@ -47,7 +47,7 @@ const ending: Ending = {
     revision: next.stable,
     outcome: 'Promoted',
     reason,
-    ...present({ provenance: became?.provenance, message: became?.skipped === undefined ? undefined : cut(`not checked: ${became.skipped}`, messageLimit) }),
+    ...present({ provenance: became?.provenance, message: heldAgainst(became) }),
     ...weightOf(before),
   }),
   Aborting: (next, before) => ({
@@ -61,6 +61,12 @@ const ending: Ending = {
   Failed: (next, before) =>
     before.phase === 'Aborting' ? undefined : { revision: next.rejected, outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed', reason: next.cause, message: cut(next.detail, messageLimit) },
 };
+
+/** What was not checked of a revision that was promoted, or else what was shown of it. */
+function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
+  const words = skipped === undefined ? shown : `not checked: ${skipped}`;
+  return words === undefined ? undefined : cut(words, messageLimit);
+}
 
 /** A candidate that comes up when another is wanted. */
 function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {

@@ -36,8 +36,10 @@ export const tuning = {
   warmingDeviations: 2.5,
   /** Blocks without such a trend after which a warm-up counts as over. */
   settledBlocks: 6,
-  /** Age of a window until which a trend that is not seen may go on, and by how many standard errors of its slope; five minutes. */
-  warmBlocks: 18,
+  /** Requests of each revision for a point of a trend, which is that of the mean whatever quantile is judged. */
+  trendRequests: 40,
+  /** Age of a window until which a trend that is not seen may go on, and by how many standard errors of its slope; under seven minutes. */
+  warmBlocks: 20,
   unseenTrendDeviations: 2,
   /** How far ahead a trend that was found is thought to go on, less so many standard errors; three minutes. */
   warmAheadBlocks: 9,
@@ -50,7 +52,7 @@ export const tuning = {
   minBlocks: 3,
   fewestRequests: 3,
   /** A NoFail step waits for its promise only where the candidate gets so many requests in so many blocks (ten minutes). */
-  promiseRequests: 250,
+  promiseRequests: 400,
   promiseBlocks: 30,
   /** Weight of the prior for rates near 0, Beta(½, 50), beside Jeffreys' Beta(½, ½) (rate-evidence.ts). */
   smallRateWeight: 0.9,
@@ -82,6 +84,9 @@ export const confidences = {
 
 /** What a NoFail step shows where it can before it ends: nothing worse than this. */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
+
+/** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
+export const equalLoadLn = 0.3;
 
 /** Requests of each revision that a minute group needs: 100 at p95, 500 at p99. @param p the quantile, 0..1 */
 export function groupRequests(p: number): number {

@@ -8,7 +8,7 @@
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
-import { confidences, earlyPromise, tuning } from './constants.ts';
+import { confidences, earlyPromise, equalLoadLn, tuning } from './constants.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
@@ -55,7 +55,7 @@ type Facts = {
 };
 
 /** What a candidate's pod carries against one of stable's. Unknown: not equal, and its requests do not show how. */
-type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
+export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 
 type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
@@ -102,7 +102,16 @@ export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[
   const span = { known: extentOf(window).known - 1, maxBlocks };
   if (span.known < tuning.minBlocks) return 'Waiting';
   if (require === 'Pass') return requests >= requestsFor(plan, span) && gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
-  return isEarlyStepDone(plan, { ...span, requests, alone }, gates) ? 'Done' : 'Waiting';
+  return earlyStepWaits(plan, { ...span, requests, alone }, gates) === undefined ? 'Done' : 'Waiting';
+}
+
+/** What holds a NoFail step up: it is young, a gate could not have failed yet, requests are missing, or its promise is. */
+export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
+
+/** @returns undefined when nothing does @param gates none of which fails */
+export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
+  const { window, alone = false, maxBlocks = usualBlocks } = evidence;
+  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests: requestsSeen(plan, evidence), alone }, gates);
 }
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
@@ -123,17 +132,27 @@ function requestsFor(plan: Plan, span: Span): number {
   return plan.isMinRequestsWritten === false && relaxes && span.known >= second * span.maxBlocks ? Math.min(plan.minRequests, tuning.hardMinRequests) : plan.minRequests;
 }
 
-function isEarlyStepDone(plan: Plan, { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean }, gates: readonly Decided[]): boolean {
-  // A step that may last less than that must be able to end.
-  const within = (blocks: number): number => Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
-  const { noFailBlocks, failBlocks, earlyBlocks } = timingOf(plan);
-  if (known < within(alone ? failBlocks + tuning.minBlocks : noFailBlocks) || gates.some(({ early }) => early === 'Blind')) return false;
+/** A step that may last less than it is asked to must be able to end. */
+function within(blocks: number, maxBlocks: number): number {
+  return Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
+}
+
+/** Blocks that a NoFail step lasts at least, and until which it may wait for its promise. */
+export function noFailBlocks(plan: Plan, maxBlocks: number = usualBlocks, alone = false): { readonly least: number; readonly most: number } {
+  const { noFailBlocks: beside, failBlocks, earlyBlocks } = timingOf(plan);
+  return { least: within(alone ? failBlocks + tuning.minBlocks : beside, maxBlocks), most: within(earlyBlocks, maxBlocks) };
+}
+
+function earlyStepWaits(plan: Plan, { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean }, gates: readonly Decided[]): StepWaits | undefined {
+  const { least, most } = noFailBlocks(plan, maxBlocks, alone);
+  if (known < least) return 'Time';
+  if (gates.some(({ early }) => early === 'Blind')) return 'Blind';
   // At this rate neither the requests nor the promise will come in time.
-  const isTooSlow = (requests * within(tuning.promiseBlocks)) / known < tuning.promiseRequests;
-  const isOver = known >= within(earlyBlocks) || isTooSlow;
+  const isTooSlow = (requests * within(tuning.promiseBlocks, maxBlocks)) / known < tuning.promiseRequests;
+  const isOver = known >= most || isTooSlow;
   const givesWay = plan.isMinRequestsWritten === false && isOver;
-  if (requests < (givesWay ? Math.min(tuning.fewestRequests, plan.minRequests) : plan.minRequests)) return false;
-  return isOver || gates.every(({ early, verdict }) => early === 'Shown' || verdict === 'Pass');
+  if (requests < (givesWay ? Math.min(tuning.fewestRequests, plan.minRequests) : plan.minRequests)) return 'Requests';
+  return isOver || gates.every(({ early, verdict }) => early === 'Shown' || verdict === 'Pass') ? undefined : 'Promise';
 }
 
 function timingOf({ confidence = 'Standard' }: Plan): (typeof confidences)[Confidence] {
@@ -148,8 +167,10 @@ function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', m
   return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes, paired };
 }
 
-/** ln of the ratio of two pods' loads from which on they are unequal: about a third more. */
-export const equalLoadLn = 0.3;
+/** Whose pods carry more in a window. */
+export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadIsEqual'>): Load {
+  return loadIsEqual ? 'Equal' : loadOf(window.pods ?? cellsInside(window));
+}
 
 /** By the requests that a pod of each revision had in the window. */
 function loadOf(pods: Pair<readonly Cell[]>): Load {

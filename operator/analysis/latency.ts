@@ -55,7 +55,7 @@ export class LatencyJudgement {
         minutes: frame.minutes,
         noise: Math.sqrt(frame.variance),
         candidatePods: question.candidate.pods.length,
-        ...(stable === undefined ? {} : { stablePods: stable.pods.length }),
+        ...(stable === undefined ? {} : { stablePods: stable.pods.length, ...nodesMayDiffer(frame) }),
         ...this.#stalls(),
       },
     };
@@ -88,6 +88,12 @@ export class LatencyJudgement {
     const range = [needed(-error), needed(error)] as const;
     return { requestsStillNeeded: needed(0), neededRange: rangeOf(range) };
   }
+}
+
+/** By the margin of a Fail (pod-spread.ts). */
+function nodesMayDiffer({ question: { candidate, against }, podMargin }: Frame): { readonly nodesMayDiffer?: number } {
+  const isAlone = candidate.pods.length < 2 || ('stable' in against && against.stable.pods.length < 2);
+  return isAlone && podMargin.Fail > 0 ? { nodesMayDiffer: Math.expm1(Math.sqrt(podMargin.Fail)) } : {};
 }
 
 function settle(frame: Frame): Settled {
@@ -129,7 +135,7 @@ function confirmed(frame: Frame): Decided {
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, Math.ceil(tuning.earlyTailRequests / frame.test.share - 1e-9));
+  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, tuning.trendRequests);
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
   const { contrast } = estimateOf(frame, viewOf(frame), 'Fail');

@@ -72,13 +72,13 @@ const defaults = {
 const defaultGates = [
   { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, share: 0.6 },
   { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, share: 0.3 },
-  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 1, atMost: Infinity, share: 0.1 },
+  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 0.3, atMost: Infinity, share: 0.1 },
 ] as const;
 
 /**
  * The plan of a rollout.
  *
- * Without latency gates p95 may rise by 15 % and p99 by 100 %, without error gates the error rate by one percent; agreement
+ * Without latency gates p95 may rise by 15 % and p99 by 30 %, without error gates the error rate by one percent; agreement
  * is judged only when asked for, because it needs requests to be sampled. α is split over gates and analyze steps
  * (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever the
  * gates have to do with each other.
@@ -171,7 +171,8 @@ function detectable(text: string | undefined, limit: number, at: string): { read
 
 /**
  * What a Pass has to show after so many blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
- * stage on the geometric mean of that and `atMost`; from the second stage on `atMost`.
+ * stage on the geometric mean of that and `atMost`; from the second stage on `atMost`. Where anything will do, that from the
+ * start.
  *
  * The bounds hold at all times at once, so that what is shown may be chosen by how long one has waited: "nothing worse than
  * X" is as true as if X had been chosen before.
@@ -179,8 +180,18 @@ function detectable(text: string | undefined, limit: number, at: string): { read
  */
 export function toShow(limit: number, atMost: number | undefined, { confidence = 'Standard' }: Plan, { known, maxBlocks }: Span): number {
   const { relaxes, stages: [first, second] } = confidences[confidence];
+  // Such a gate is there to fail: it never holds a good candidate back.
+  if (atMost === Infinity) return Infinity;
   if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
+}
+
+/** When a Pass may show less than it has to now, and what then; undefined where it never may. */
+export function laterToShow(limit: number, atMost: number | undefined, plan: Plan, { known, maxBlocks }: Span): { readonly atBlock: number; readonly toShow: number } | undefined {
+  const now = toShow(limit, atMost, plan, { known, maxBlocks });
+  const stages = confidences[plan.confidence ?? 'Standard'].stages.map((share) => Math.ceil(share * maxBlocks));
+  const atBlock = stages.find((block) => toShow(limit, atMost, plan, { known: block, maxBlocks }) > now);
+  return atBlock === undefined ? undefined : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
 }
 
 export type Span = { /** Whole blocks that are known. */ readonly known: number; /** That the step may last. */ readonly maxBlocks: number };

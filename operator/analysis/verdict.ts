@@ -72,6 +72,8 @@ export type Evidence = {
   readonly noise: number;
   readonly candidatePods: number;
   readonly stablePods?: number;
+  /** Where one pod stands for a revision on nodes that may differ: how much of a difference, as a ratio less one, may be theirs. */
+  readonly nodesMayDiffer?: number;
   /** Windows of 40 s left out to see whether the verdict still holds. */
   readonly windowsRemoved: number;
   /** What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left out. */

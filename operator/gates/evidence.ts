@@ -9,7 +9,7 @@ import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
 import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
-import { equalLoadLn } from '../analysis/judge.ts';
+import { equalLoadLn } from '../analysis/constants.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
 import type { Nodes, Pair } from '../analysis/series.ts';
 import type { Block, Revision } from '../rollout/state.ts';
@@ -54,7 +54,7 @@ export function knownOf(scene: Scene): Known {
 }
 
 /** The half hour before the window as it was set, also when its first blocks were left out since. */
-function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
+export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
   let learnt: NonNullable<Known['history']> | undefined;
   return (quantile) => {
     learnt ??= noiseOf(blocksByPod(ledger, stable, { first: window - historyBlocks, last: window - 1 }));

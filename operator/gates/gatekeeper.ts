@@ -26,10 +26,17 @@ import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
+import { foresee } from './foreseeing.ts';
+import { shownWords } from './shown-words.ts';
 import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
-export type Shown = { readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly ShownResult[]; readonly message: string };
+export type Shown = {
+  /** What was foreseen of the step when it began. */
+  readonly promise?: string;
+  /** What was shown of the candidate, once the step is done. */
+  readonly proven?: string;
+  readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly ShownResult[]; readonly message: string };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
 /** What a pass needs of the gates. */
@@ -57,7 +64,7 @@ export const silentMs = 60_000;
 /** How long the first report of a pod is waited for. */
 const firstReportMs = 15_000;
 
-type Followed = { readonly ledger: ModelLedger; window?: Block; look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding }; shown?: Shown & { readonly of: string; readonly step: Finding['step'] } };
+type Followed = { readonly ledger: ModelLedger; window?: Block; promise?: { readonly of: string; readonly text?: string }; look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding }; shown?: Shown & { readonly of: string; readonly step: Finding['step'] } };
 type Judging = StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 export class Gatekeeper implements Gates {
@@ -123,15 +130,13 @@ export class Gatekeeper implements Gates {
     const silent = listened.filter((revision) => this.#isSilent(readyOf(seen, revision), now));
     const awaited = listened.flatMap((revision) => readyOf(seen, revision)).filter((pod) => this.#isAwaited(followed.ledger, pod, now));
     const of = identityOf(asked, state, seen);
-    if (awaited.length > 0) {
-      const shown = followed.shown?.window === state.window ? followed.shown : undefined;
-      const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
-      return { reading: { window: state.window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown === undefined ? {} : { shown }) };
-    }
-    const finding = look(followed, { of, asked, scene: sceneOf(followed.ledger, state, seen), now });
-    const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs });
+    if (awaited.length > 0) return waitingFor(awaited, followed, state, silent);
+    const scene = sceneOf(followed.ledger, state, seen);
+    const promise = foreseen(followed, asked, scene, state);
+    const finding = look(followed, { of, asked, scene, now });
+    const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs, ...present({ promise }) });
     const probes = probesFor(followed.ledger, state, seen, now);
-    return { reading: { ...readingFrom(asked, finding, { message: shown.message, silent }), ...present({ probes }) }, shown };
+    return { reading: { ...readingFrom(asked, finding, { message: shown.message, silent, shown: shown.proven }), ...present({ probes, promise }) }, shown };
   }
 
   #isSilent(pods: readonly Pod[], now: Millis): boolean {
@@ -146,6 +151,11 @@ export class Gatekeeper implements Gates {
 /** Both revisions' requests together: what the model gets, wherever it goes. */
 function probesFor({ ledger }: ModelLedger, { stable, candidate, window, weight }: Judging, seen: Seen, now: Millis): number | undefined {
   return weight >= 100 ? undefined : probesWanted(seen.model.spec.rollout?.probes, requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }));
+}
+
+function waitingFor(awaited: readonly Pod[], { shown }: Followed, { window }: Judging, silent: GateReading['silent']): Judged {
+  const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
+  return { reading: { window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown?.window === window ? { shown } : {}) };
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
@@ -193,7 +203,7 @@ function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
   const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[state.step];
-  const maxBlocks = step?.kind === 'analyze' ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
+  const maxBlocks = isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
   return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocks, stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
 }
 
@@ -227,13 +237,22 @@ function cellsOf({ ledger }: ModelLedger): number {
   return Object.values(ledger).reduce((sum, boot) => sum + Object.keys(boot.blocks).length, 0);
 }
 
-type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis; readonly everyMs: Millis };
+/** Once a step: what is foreseen does not change with what comes. */
+function foreseen(followed: Followed, asked: Asked, scene: Scene, { phase }: Judging): string | undefined {
+  // A pause does not end by its gates, or has waited for them in vain.
+  if (phase === 'Paused') return undefined;
+  const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
+  if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foresee(asked, scene) }) };
+  return followed.promise.text;
+}
 
-function renewed(followed: Followed, { of, asked, finding, now, everyMs }: Renewing): Shown {
+type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis; readonly everyMs: Millis; readonly promise?: string };
+
+function renewed(followed: Followed, { of, asked, finding, now, everyMs, promise }: Renewing): Shown {
   const { shown } = followed;
   if (shown?.of === of && Math.abs(now - shown.atMs) < everyMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
   const results = numbersOf(finding);
-  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: finding.plan.alphaPerGate, results, message: sentenceOf(asked, finding, results) };
+  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: finding.plan.alphaPerGate, results, message: sentenceOf(asked, finding, results), ...present({ promise, proven: finding.step === 'Done' ? shownWords(finding.plan, results) : undefined }) };
   followed.shown = made;
   return made;
 }

@@ -6,15 +6,21 @@
  * Pure:  a function of what pods counted. A restart, another order of reports or more looks change nothing.
  */
 import { present } from '../../api/present.ts';
-import type { Evidence } from '../analysis/judge.ts';
+import { blockSeconds } from '../../api/report.ts';
+import { worstClass } from '../analysis/classes.ts';
+import { loadIn, noFailBlocks, noFailWaitsFor, type Evidence } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
-import { isLimit, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
+import { isLimit, laterToShow, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
 import { pairsOf } from '../analysis/paired-words.ts';
-import type { Cell, Pair } from '../analysis/series.ts';
+import { extentOf, type Cell, type Pair } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
 import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
-import { failure, openQuestion, progress } from './sentences.ts';
+import { failure, openQuestion, progress, type Beside, type StepWords } from './sentences.ts';
+
+const blocksAMinute = 60 / blockSeconds;
+/** Half an hour, where a step does not say. */
+const usualBlocks = 90;
 
 export type Asked = {
   readonly window: Block;
@@ -112,30 +118,67 @@ function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Spe
   return step === 'Waiting' && require === 'Pass' ? first(({ verdict }) => verdict === 'Undecided') : undefined;
 }
 
-/** A gate's result with each revision's own latencies, where it is about latencies. */
-export type ShownResult = GateResult & { readonly own: Partial<Pair<OwnLatency>> };
+/** A gate's result with each revision's own latencies, where it is about latencies, and what a person has to know beside it. */
+export type ShownResult = GateResult & Beside & { readonly own: Partial<Pair<OwnLatency>> };
 
 /** The numbers behind a finding: dearer than the finding itself. */
 export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
   return numbersAt(plan, evidence).map((result, i) => {
     const gate = plan.gates[i];
-    return { ...result, own: gate === undefined ? {} : ownLatencies(gate, evidence, result) };
+    return { ...result, ...(gate === undefined ? {} : besideOf(gate, result, plan, evidence)), own: gate === undefined ? {} : ownLatencies(gate, evidence, result) };
   });
 }
 
+function besideOf(gate: TrafficGate, { limit, candidateRequests }: GateResult, plan: Plan, evidence: Evidence): Beside {
+  const { window } = evidence;
+  const known = extentOf(window).known - 1;
+  const { maxBlocks = usualBlocks } = evidence;
+  const later = 'atMost' in gate ? laterToShow(limit, gate.atMost, plan, { known, maxBlocks }) : undefined;
+  const isCompared = gate.kind === 'latency-increase';
+  return present({
+    perMinute: known > 0 && candidateRequests > 0 ? (candidateRequests * blocksAMinute) / known : undefined,
+    later: later === undefined ? undefined : { inMinutes: (later.atBlock - known) / blocksAMinute, toShow: later.toShow },
+    load: isCompared && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
+    worst: isCompared ? worstClass(window, gate.quantile) : undefined,
+  });
+}
+
+type Results = readonly (GateResult & Beside)[];
+
 /** One sentence with the numbers. @param results of the same finding */
-export function sentenceOf({ require, shadow }: Asked, finding: Finding, results: readonly GateResult[]): string {
-  const { plan, evidence, speaks, step } = finding;
+export function sentenceOf(asked: Asked, finding: Finding, results: Results): string {
+  const { plan, evidence, step } = finding;
+  const waits = asked.require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
+  const speaks = speakerAt(finding, waits);
   const [gate, result] = speaks === undefined ? [] : [plan.gates[speaks], results[speaks]];
   if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
-  const { window, alone = false } = evidence;
+  return progress(stepWords(asked, finding, results, waits));
+}
+
+/** A gate that could not have failed yet is what holds a step up, and says what to do. */
+function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
+  const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;
+  return blind < 0 ? speaks : blind;
+}
+
+function stepWords({ require, shadow }: Asked, { plan, evidence, step }: Finding, results: Results, waits: StepWords['waits']): StepWords {
+  const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   const paired = results.find((each) => each.paired !== undefined)?.paired;
-  const requests = { candidate: total(window.candidate), stable: total(window.stable) };
-  return progress({ require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, requests, alone, ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired) }), measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null), ...present({ worst: worstOf(plan, results) }) });
+  return {
+    require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, alone,
+    requests: { candidate: total(window.candidate), stable: total(window.stable) },
+    measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null),
+    ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired), worst: worstOf(plan, results), waits, minutes: minutesAsked(plan, maxBlocks, alone) }),
+  };
+}
+
+function minutesAsked(plan: Plan, maxBlocks: number, alone: boolean): StepWords['minutes'] {
+  const { least, most } = noFailBlocks(plan, maxBlocks, alone);
+  return { least: least / blocksAMinute, most: most / blocksAMinute };
 }
 
 /** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
-function worstOf(plan: Plan, results: readonly GateResult[]): { readonly gate: TrafficGate; readonly result: GateResult } | undefined {
+function worstOf(plan: Plan, results: readonly (GateResult & Beside)[]): { readonly gate: TrafficGate; readonly result: GateResult & Beside } | undefined {
   const beyond = ({ estimate, limit }: GateResult): number => (estimate ?? 0) / limit;
   const open = results.flatMap((result, at) => {
     const gate = plan.gates[at];
@@ -148,8 +191,9 @@ function total(cells: readonly Cell[]): number {
   return cells.reduce((sum, cell) => sum + cell.requests, 0);
 }
 
-export function readingFrom({ window, shadow }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent'] }): GateReading {
+export function readingFrom({ window, shadow }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent']; readonly shown?: string | undefined }): GateReading {
   const { step, failed, absolute, stableSick: sick, evidence } = finding;
   const idle = shadow !== true && total(evidence.window.candidate) === 0;
-  return { window, step, absolute, ...told, ...(idle ? { idle } : {}), ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
+  const { message, silent, shown } = told;
+  return { window, step, absolute, message, silent, ...present({ shown }), ...(idle ? { idle } : {}), ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
 }

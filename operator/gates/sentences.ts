@@ -4,11 +4,28 @@
  * Owns:  how a ratio, a duration and a share are written, and one sentence for every verdict.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { plural } from '../../api/text.ts';
+import { earlyPromise } from '../analysis/constants.ts';
 import { pairedWords } from '../analysis/paired-words.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
-import type { GateResult } from '../analysis/verdict.ts';
+import type { ClassEstimate } from '../analysis/classes.ts';
+import type { Load, StepWaits } from '../analysis/judge.ts';
+import type { GateResult, RequestClass } from '../analysis/verdict.ts';
+
+/** What is known beside a gate's result. */
+export type Beside = {
+  /** Requests of the candidate a minute, in the window. */
+  readonly perMinute?: number;
+  /** When a Pass may show less than now, and what. */
+  readonly later?: { readonly inMinutes: number; readonly toShow: number };
+  /** Of the candidate's pods against stable's; absent: equal. */
+  readonly load?: Load;
+  /** The class of requests that fares worst, where classes differ. */
+  readonly worst?: ClassEstimate;
+};
+export type Told = GateResult & Beside;
 
 /** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
@@ -41,18 +58,18 @@ export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResul
 }
 
 /** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
-export function failure(gate: TrafficGate, result: GateResult): string {
+export function failure(gate: TrafficGate, result: Told): string {
   if (result.paired?.verdict === 'Fail') return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
   const { estimate, lower, limit, candidateRequests } = result;
   const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
   if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
-  return `${subjectOf(gate)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
+  return `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
 }
 
-function subjectOf(gate: TrafficGate): string {
-  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit' ? 'the error rate is' : `${gate.name} is`;
+function subjectOf(gate: TrafficGate, result: GateResult): string {
+  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit' ? 'the error rate is' : `${gate.name}${classWords(result)} is`;
 }
 
 function isRelative({ kind }: TrafficGate): boolean {
@@ -60,24 +77,72 @@ function isRelative({ kind }: TrafficGate): boolean {
 }
 
 /** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
-export function openQuestion(gate: TrafficGate, result: GateResult): string {
+export function openQuestion(gate: TrafficGate, result: Told): string {
   const said = openLive(gate, result);
   return result.paired === undefined ? said : `${said}; ${pairedWords(gate.name, result.paired)}`;
 }
 
-function openLive(gate: TrafficGate, result: GateResult): string {
+function openLive(gate: TrafficGate, result: Told): string {
   const { estimate, lower, upper, limit, reason } = result;
-  if (reason === 'LoadUnequal') return `${gate.name} not judged: pods of the two revisions carry unequal load at this weight`;
-  if (reason === 'TooFewRequests' || estimate === null) return `${gate.name} undecided: ${requestsOf(result)} are too few`;
+  const name = `${gate.name}${classWords(result)}`;
+  if (reason === 'LoadUnequal' && result.load !== 'Less') return `${name} not judged: ${loadWords(result.load)}`;
+  if (reason === 'TooFewRequests' || estimate === null) return `${name} undecided: ${requestsOf(result)} are too few`;
   const bound = (value: number | null): string => (value === null ? 'unknown' : written(result, value));
   const bounds = lower === null && upper === null ? 'no bounds yet' : `${bound(lower)} to ${bound(upper)}`;
-  return `${gate.name} undecided: ${written(result, estimate)} (${bounds}, allowed ${bare(result, limit)}), ${needed(result)}`;
+  const numbers = `${name} undecided: ${written(result, estimate)} (${bounds}, allowed ${bare(result, limit)})`;
+  return reason === 'LoadUnequal' ? `${numbers}: ${loadWords('Less')}` : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
 }
 
-function needed({ reason, requestsStillNeeded }: GateResult): string {
-  if (reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
-  if (requestsStillNeeded === null) return 'no number of requests would decide it as it is';
-  return `about ${plural(forecast(requestsStillNeeded), 'more request')} needed`;
+/** Of a gate by class: " for interactive requests of up to 512 elements". */
+function classWords({ ofClass }: GateResult): string {
+  return ofClass === undefined ? '' : ` for ${classOf(ofClass)}`;
+}
+
+/** "interactive requests of up to 512 elements" */
+export function classOf({ tier, sizeClass }: RequestClass): string {
+  return sizeClass === 0 ? `${tier} requests without input` : `${tier} requests of up to ${plural(sizeClass, 'element')}`;
+}
+
+/** Whose pods carry more, and what to do. */
+function loadWords(load: Load | undefined): string {
+  if (load === 'Less') return "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it";
+  if (load === 'More') return "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight";
+  return 'pods of the two revisions carry unequal load at this weight';
+}
+
+/** What else a difference may be, and what will do later. */
+function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told): readonly string[] {
+  const { nodesMayDiffer, candidatePods, stablePods = 0 } = evidence;
+  const whose = candidatePods > 1 ? 'stable' : stablePods > 1 ? 'the candidate' : 'each revision';
+  const isNodes = nodesMayDiffer !== undefined && estimate !== null && estimate > limit / 2;
+  return [
+    ...(isNodes ? [`one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be the nodes`] : []),
+    ...(later === undefined || later.toShow === Infinity ? [] : [`in ${minutesOf(later.inMinutes)} ${written({ unit, ...present({ stableRequests }) }, later.toShow)} will do`]),
+  ];
+}
+
+function minutesOf(minutes: number): string {
+  return `${Math.max(1, Math.round(minutes))} min`;
+}
+
+/** "about 900 to 2,400 more requests needed, 4 to 11 min at the present rate" */
+function needed(result: Told): string {
+  if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
+  const more = neededWords(result);
+  return more === undefined ? 'no number of requests would decide it as it is' : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
+}
+
+/** A forecast as a range: of requests, and of time where the rate is known. @returns undefined when no number of requests would do */
+export function neededWords({ requestsStillNeeded, neededRange, perMinute }: Told): { readonly requests: string; readonly time?: string } | undefined {
+  const [low, high] = neededRange ?? [requestsStillNeeded, requestsStillNeeded];
+  if (low === null) return undefined;
+  const time = (count: number): number => Math.max(1, Math.ceil(count / (perMinute ?? 1)));
+  const [few, many] = [forecast(low), high === null ? undefined : forecast(high)];
+  const timed = (words: string): { readonly time?: string } => (perMinute === undefined ? {} : { time: words });
+  if (many === undefined) return { requests: `at least ${plural(few, 'more request')}`, ...timed(`${time(low)} min or longer`) };
+  if (many === few) return { requests: `about ${plural(few, 'more request')}`, ...timed(`${time(low)} min`) };
+  const [soon, late] = [time(low), time(high ?? low)];
+  return { requests: `about ${counted(few)} to ${plural(many, 'more request')}`, ...timed(soon === late ? `${soon} min` : `${counted(soon)} to ${counted(late)} min`) };
 }
 
 /** A forecast is known to two digits. */
@@ -99,6 +164,9 @@ export type StepWords = {
   readonly measured: boolean;
   /** The undecided gate whose estimate is furthest beyond its limit. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
+  /** What holds a NoFail step up, and how long it lasts at least, and for its promise. */
+  readonly waits?: StepWaits;
+  readonly minutes?: { readonly least: number; readonly most: number };
 };
 
 /** "p95 is at +1438% (allowed 15%), which is not decided" */
@@ -121,12 +189,24 @@ function sofarWords({ worst, measured }: StepWords): string {
 
 /** What holds a step up whose gates are not to blame, or that nothing does. */
 export function progress(words: StepWords): string {
-  const { require, step, minRequests, requests, alone, worst } = words;
+  const { step, shadow } = words;
   const seen = seenWords(words);
-  if (step === 'Done') return `${require === 'Pass' ? 'every gate passes' : worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`} after ${seen}`;
-  const sofar = sofarWords(words);
-  if (words.shadow === true) return `${sofar}: ${seen}; more pairs are needed`;
-  const fewest = alone ? requests.candidate : Math.min(requests.candidate, requests.stable);
-  if (fewest >= minRequests) return `${sofar}: ${seen}; requests over at least a minute are needed`;
-  return `${sofar}: ${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed, over a minute`;
+  if (step === 'Done') return `${doneWords(words)} after ${seen}`;
+  return `${sofarWords(words)}: ${shadow === true ? `${seen}; more pairs are needed` : waitWords(words, seen)}`;
 }
+
+function doneWords({ require, worst }: StepWords): string {
+  if (require === 'Pass') return 'every gate passes';
+  return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
+}
+
+function waitWords({ minRequests, requests, alone, waits, minutes = { least: 0, most: 0 } }: StepWords, seen: string): string {
+  if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes.most)} until ${earlyWords} are shown`;
+  const isEnough = (alone ? requests.candidate : Math.min(requests.candidate, requests.stable)) >= minRequests;
+  const counts = isEnough ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;
+  if (waits === 'Time') return `${counts}; this step lasts at least ${minutesOf(minutes.least)}`;
+  return isEnough ? `${counts}; requests over at least a minute are needed` : `${counts}, over a minute`;
+}
+
+/** constants.ts, earlyPromise */
+const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% at p95 and ${Math.round(earlyPromise.errors * 100)} points of errors`;

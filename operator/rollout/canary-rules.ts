@@ -13,7 +13,7 @@ import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
-import { abortLost, enterStep, fitsPlan, followPlan, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
+import { abortLost, enterStep, fitsPlan, followPlan, judgedBy, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
 const revertLimit = 3;
@@ -138,7 +138,8 @@ export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now
 }
 
 export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
-  return readingOf(state, seen)?.step === 'Done' ? enterStep(reachedBy(state), state.step + 1, { seen, plan, now }) : undefined;
+  const reading = readingOf(state, seen);
+  return reading?.step === 'Done' ? enterStep(judgedBy(state, reading), state.step + 1, { seen, plan, now }) : undefined;
 }
 
 /** Too little traffic is no failure, and no success either: the spec says what it is. */
@@ -157,13 +158,19 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const at = { seen, plan, now };
   const step = judgedStep(state, at);
   const leftMs = state.since + (step?.maxDurationMs ?? lookMs) - now;
-  // Whoever sees no request come wants to know of a Gateway that is gone.
-  const doubt = seen.traffic?.problem === undefined ? '' : `; its traffic is in doubt: ${seen.traffic.problem}`;
-  const reading = readingOf(state, seen);
-  const said = noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports';
   const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
-  const message = `analysing ${state.candidate}: ${has}; ${said}${doubt}`;
-  return keep(state, { reason: 'Analyzing', message }, at, Math.min(lookMs, leftMs));
+  return keep(state, { reason: 'Analyzing', message: `analysing ${state.candidate}: ${[has, ...knownWords(state, seen, now)].join('; ')}` }, at, Math.min(lookMs, leftMs));
+}
+
+function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis): readonly string[] {
+  const reading = readingOf(state, seen);
+  const { problem } = seen.traffic ?? {};
+  return [
+    noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
+    // Whoever sees no request come wants to know of a Gateway that is gone.
+    ...(problem === undefined ? [] : [`its traffic is in doubt: ${problem}`]),
+    ...(reading?.promise === undefined ? [] : [`foreseen: ${reading.promise}`]),
+  ];
 }
 
 function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
@@ -196,7 +203,7 @@ const ends: Ends = {
     const message = reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
     if (at.plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
-    const reached = reading?.step === 'Done' ? reachedBy(state) : without(state, 'PromotedUndecided');
+    const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
   },
   ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),

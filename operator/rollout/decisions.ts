@@ -5,6 +5,7 @@
  *        without ready pods while another has some.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { provenSteps } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
@@ -48,9 +49,9 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
 }
 
 /** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
-export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity }: RolloutPlan): Fleet {
+export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
   const whole = Math.max(replicas, floor);
-  return { replicas: whole, capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
+  return { replicas: whole, byRoute: router === 'HTTPRoute', capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
 }
 
 /** Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held, what was reached. */
@@ -171,12 +172,13 @@ function provenanceOf(revision: Revision, retiring: Revision | null, at: At, ski
   return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
 }
 
-/** @param skipped what its attempt went on without */
-export function promote(revision: Revision, retiring: Revision | null, at: At, skipped?: Provenance): Decision {
-  const provenance = provenanceOf(revision, retiring, at, skipped);
+/** @param judged what its attempt went on without, and what its gates have shown */
+export function promote(revision: Revision, retiring: Revision | null, at: At, judged: Pick<CanaryState, 'skipped' | 'shown'> = {}): Decision {
+  const provenance = provenanceOf(revision, retiring, at, judged.skipped);
   const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
-  const became = becomes(revision, provenance, at);
-  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${became.skipped === undefined ? '' : `; not checked: ${became.skipped}`}`;
+  const became = { ...becomes(revision, provenance, at), ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}) };
+  const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
+  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${known === undefined ? '' : `; ${known}`}`;
   return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: promotionReason(provenance), message, became, recheckMs: 0 };
 }
 

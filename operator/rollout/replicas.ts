@@ -11,19 +11,28 @@ import type { Capacity } from './plan.ts';
 
 export type Split = { readonly stable: number; readonly candidate: number };
 /** `replicas`: pods that the model is to have at rest. */
-export type Fleet = { readonly replicas: number; readonly capacity: Capacity };
+export type Fleet = {
+  readonly replicas: number;
+  readonly capacity: Capacity;
+  /** Shares are exact, whatever the numbers of pods (HTTPRoute). Absent: each pod has the same share. */
+  readonly byRoute?: boolean;
+};
 
 /**
  * The numbers under which both revisions' pods carry about the same load, as near as the capacity allows: a batching
  * server's latency depends on its load, so unequal ones are not compared.
  *
+ * Where a route gives each revision its share whatever its pods are, a candidate has two from the start if there is room:
+ * a slow node under its only pod looks like a slow revision, and its slowness like a slow node (operator/analysis/pod-spread.ts).
+ *
  * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
  */
-export function splitFor(weight: number, { replicas, capacity }: Fleet): Split {
+export function splitFor(weight: number, fleet: Fleet): Split {
+  const { replicas, capacity } = fleet;
   if (replicas === 0) return { stable: 0, candidate: 0 };
   if (weight >= 100) return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
   const most = mostBeside(replicas, capacity);
-  const least = Math.min(most, Math.max(1, podsFor(weight, replicas)));
+  const least = Math.min(most, Math.max(fewestOf(weight, fleet), podsFor(weight, replicas)));
   let best: Split = { candidate: least, stable: stableBeside(least, { replicas, capacity }) };
   for (let candidate = least + 1; candidate <= most; candidate++) {
     const split = { candidate, stable: stableBeside(candidate, { replicas, capacity }) };
@@ -31,6 +40,11 @@ export function splitFor(weight: number, { replicas, capacity }: Fleet): Split {
     if (imbalance(split, weight) < imbalance(best, weight) - 1e-9) best = split;
   }
   return best;
+}
+
+/** Of a candidate with a share of the traffic. */
+function fewestOf(weight: number, { capacity: { mode, surge }, byRoute = false }: Fleet): number {
+  return byRoute && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
 
 /**
@@ -61,11 +75,22 @@ export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
 }
 
-/** |ln| of the ratio of the two revisions' loads per pod; 0 is equal. */
+/**
+ * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
+ *
+ * A candidate whose pods carry more than is comparable could not fail by latency (operator/analysis/judge.ts): anything
+ * else is better, if it is less, for then it still can.
+ */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
-  return Math.abs(Math.log((weight / candidate) * (stable / (100 - weight))));
+  const ln = Math.log((weight / candidate) * (stable / (100 - weight)));
+  return ln > comparableLn ? worseThanAnyLess + ln : Math.abs(ln);
 }
+
+/** ln of the ratio of loads per pod from which on latencies are not compared: that of the judge (operator/analysis/constants.ts, equalLoadLn). */
+export const comparableLn = 0.3;
+/** A hundred percent on one of a thousand pods is ln 100,000. */
+const worseThanAnyLess = 12;
 
 /**
  * The numbers while the weight is on its way from one that was reached to another: as many of the candidate's as

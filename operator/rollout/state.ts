@@ -36,6 +36,8 @@ type Course = {
   readonly stableLostAt?: Millis;
   /** The first judgement that this attempt went on without. */
   readonly skipped?: Skip;
+  /** What the last judgement that was done has shown, in words. */
+  readonly shown?: string;
 };
 
 /** The retry token that was there when a candidate was refused asks for no other attempt. One that comes later does. */
@@ -64,7 +66,7 @@ export type Memory = {
   /** Nothing was ever served or tried. */
   New: Record<never, never>;
   /** The candidate's pods come up and are checked; whoever is stable serves. */
-  Preparing: Omit<Course, 'stable' | 'skipped'> & { readonly stable: Revision | null };
+  Preparing: Omit<Course, 'stable' | 'skipped' | 'shown'> & { readonly stable: Revision | null };
   /** The weight is on its way from `set`, which traffic was seen to have, to `weight`. */
   Shifting: Place & { readonly set: number };
   /** Both revisions serve and are judged in the window that began with block `window`. */
@@ -134,6 +136,10 @@ export type GateReading = {
   readonly idle?: boolean;
   /** Probes a minute that the gates ask for, over all the candidate's pods; absent: none. */
   readonly probes?: number;
+  /** What was shown of the candidate, when step is Done: "nothing worse than ... shown". */
+  readonly shown?: string;
+  /** What was foreseen of the step when it began. */
+  readonly promise?: string;
   /** Which kind of gate failed first, when step is Fail. */
   readonly failed?: GateFailure;
   /** One sentence with the numbers: what failed, or what is still needed. */
@@ -198,8 +204,8 @@ export type Decision = {
   readonly spent?: Spent;
 };
 
-/** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. */
-export type Became = { readonly revision: Revision; readonly provenance: Provenance; readonly skipped?: string };
+/** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. `shown`: what the gates have shown then. */
+export type Became = { readonly revision: Revision; readonly provenance: Provenance; readonly skipped?: string; readonly shown?: string };
 
 /** The revision that serves in a state, if any. */
 export function stableOf(state: RolloutState): Revision | null {

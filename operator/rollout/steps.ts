@@ -11,7 +11,7 @@ import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './deci
 import { isJudged, type Step } from './plan.ts';
 import { secondsWords, shadowWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
-import type { Block, CanaryState, Decision, PauseReason, Revision } from './state.ts';
+import type { Block, CanaryState, Decision, GateReading, PauseReason, Revision } from './state.ts';
 
 /** A rollout between two steps: what was reached, and since which block the weight is what it is. */
 export type Reached = {
@@ -21,19 +21,24 @@ export type Reached = {
   readonly floor: number;
   readonly weight: number;
   readonly window: Block;
-} & Pick<CanaryState, 'stableLostAt' | 'skipped'>;
+} & Pick<CanaryState, 'stableLostAt' | 'skipped' | 'shown'>;
 
 /** What a state has reached so far. A weight on its way has reached what was set. */
 export function reachedBy(state: CanaryState): Reached {
-  const { stable, candidate, attempt, floor, stableLostAt, skipped } = state;
+  const { stable, candidate, attempt, floor, stableLostAt, skipped, shown } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
-  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0, ...present({ stableLostAt, skipped }) };
+  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0, ...present({ stableLostAt, skipped, shown }) };
 }
 
 /** The first judgement that an attempt goes on without is the one that counts. */
 export function without(state: CanaryState, skip: Skip): Reached {
   const reached = reachedBy(state);
   return { ...reached, skipped: reached.skipped ?? skip };
+}
+
+/** A judgement that is done has shown what it has shown; the last one counts. */
+export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown'>): Reached {
+  return { ...reachedBy(state), ...present({ shown }) };
 }
 
 /** Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the candidate's. */
@@ -44,7 +49,7 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   const step = steps[index];
   const { weight, window, ...course } = reached;
   const place = { ...course, step: index, since: at.now };
-  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached.skipped) : shift(reached, { step: index, weight: 100 }, at, why);
+  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached) : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
   const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${step.kind === 'shadow' ? shadowWords : shareWords(reached.candidate, weight, at.seen)}`;

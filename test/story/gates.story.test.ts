@@ -48,7 +48,7 @@ function asked(weight: number | undefined): string {
 
 function gateLines({ world }: Told): string[] {
   const [latest] = world.cluster.status.history ?? [];
-  return [`history: ${latest?.outcome} ${latest?.reason} at ${latest?.weight}%`, ...(latest?.gates ?? []).map((gate) => `  ${JSON.stringify(gate)}`)];
+  return [`history: ${latest?.outcome} ${latest?.reason} at ${latest?.weight}%: ${latest?.message}`, ...(latest?.gates ?? []).map((gate) => `  ${JSON.stringify(gate)}`)];
 }
 
 /** Shown numbers are up to half a minute old, and do not have the last five seconds' requests. */

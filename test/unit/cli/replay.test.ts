@@ -209,7 +209,7 @@ describe('the gates of a manifest', () => {
     const { plan, require } = readModel(file('plain.yaml', manifest('{}')));
     assert.equal(require, 'Pass');
     assert.deepEqual(plan.gates.map(({ name, ...gate }) => [name, 'tolerance' in gate ? gate.tolerance : 'increase' in gate && gate.increase, 'atMost' in gate && gate.atMost]), [
-      ['p95', 0.15, 1], ['errors', 0.01, 0.05], ['p99', 1, Infinity],
+      ['p95', 0.15, 1], ['errors', 0.01, 0.05], ['p99', 0.3, Infinity],
     ]);
     const alphas = plan.gates.map((gate) => ('alpha' in gate ? gate.alpha ?? NaN : NaN));
     assert.ok(Math.abs(alphas.reduce((sum, alpha) => sum + alpha, 0) - 0.05 / 2) < 1e-12, 'alpha of a step');

@@ -12,7 +12,7 @@ const text = fc.string({ maxLength: 1900 });
 const course = { stable: revision, candidate: revision, attempt: fc.integer({ min: 1, max: 9 }), floor: fc.nat(1000), since };
 const place = { ...course, step: fc.nat(20), weight: fc.integer({ min: 0, max: 100 }) };
 const courseKeys = { heldAt: since, stableLostAt: since };
-const placeKeys = { ...courseKeys, lostAt: since, skipped: fc.constantFrom(...skips) };
+const placeKeys = { ...courseKeys, lostAt: since, skipped: fc.constantFrom(...skips), shown: fc.constantFrom('nothing worse than +38 % p95 shown') };
 const ending = { rejected: revision, cause: fc.constantFrom<Reason>('GoldenFailed', 'Aborted', 'LateRollback'), detail: text, attempt: fc.integer({ min: 1, max: 9 }), since };
 
 function stateOf(phase: RolloutState['phase'], fields: Readonly<Record<string, fc.Arbitrary<unknown>>>, open: Readonly<Record<string, fc.Arbitrary<unknown>>> = {}): fc.Arbitrary<RolloutState> {

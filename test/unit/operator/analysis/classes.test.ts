@@ -4,6 +4,7 @@ import { Random } from '../../../../bench/canary/random.ts';
 import { classesWithEnough, mostClasses, worstClass } from '../../../../operator/analysis/classes.ts';
 import { judge, verdicts } from '../../../../operator/analysis/judge.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
+import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import type { Cell, Window } from '../../../../operator/analysis/series.ts';
 
@@ -68,6 +69,15 @@ describe('a gate that judges each class', () => {
     assert.deepEqual(asked(90)?.ofClass, { tier: 'interactive', sizeClass: 16 });
     assert.equal(asked(30)?.verdict, 'Pass', 'the step is nearly over: 100 % will do');
     assert.equal(asked(30)?.ofClass, undefined);
+  });
+
+  it('is not passed by pairs, which tell nothing of classes', () => {
+    const ratios = emptyHistogram(ratioScale);
+    for (let i = 0; i < 600; i++) addCount(ratios, bucketOf(ratioScale, (i % 11 - 5) / 50), 1);
+    const blocksOfPairs = Array.from({ length: blocks }, () => ({ ...ratios, counts: ratios.counts.map((count) => count / blocks), total: ratios.total / blocks }));
+    const paired = { series: { blocks: blocksOfPairs, total: ratios, pods: [ratios] }, counts: { Probe: 600 } };
+    const asked = (eachClass: boolean) => judge(gates(eachClass), { ...evidenceOf(even), paired })[0];
+    assert.deepEqual([asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict], ['Pass', 'Pass', 'Pass', 'Undecided']);
   });
 
   it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {

@@ -140,6 +140,60 @@ describe('the gatekeeper', () => {
     assert.notEqual(kept.judge(analyzing, window + 5)?.shown, later);
   });
 
+  describe('foresees a step', () => {
+    /** Half an hour of stable alone, 400 requests a minute. */
+    const before = (kept: Kept): void => {
+      for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', { first: window - 90, blocks: 90, pods: 2, perBlock: 67, factor: 1, failures: 0, seed: 4 })) {
+        kept.heardAt.set(pod, atMs(window));
+        kept.keeper.hear(key, pod, { schema: 1, bootId, seq: until, revision, blocks: { since, until, counts: blocks } } satisfies Report);
+      }
+    };
+
+    it('when it begins, and never again', () => {
+      const kept = fromTheStart();
+      before(kept);
+      for (const pod of podNames) kept.heardAt.set(pod, atMs(window));
+      const first = kept.judge(analyzing, window + 1);
+      assert.match(first?.reading.promise ?? '', /^at (39|40|41)[0-9] requests a minute this step takes about [0-9]+ to [0-9]+ min; it can show p95 \+15 % and errors \+0\.5 points; an increase of p95 \+[0-9]+ % and errors \+[0-9.]+ points or more would be found in 30 min$/);
+      assert.equal(first?.shown?.promise, first?.reading.promise);
+      kept.hear(window + 6);
+      const later = kept.judge(analyzing, window + 7);
+      assert.equal(later?.reading.promise, first?.reading.promise, 'what comes then changes nothing of it');
+      assert.equal(kept.judge({ ...analyzing, phase: 'Paused', why: 'Undecided' }, window + 8)?.reading.promise, undefined, 'a pause is no step that ends by itself');
+    });
+
+    it('alike after the operator began anew', () => {
+      const kept = fromTheStart();
+      before(kept);
+      kept.hear(window + 6);
+      const first = kept.judge(analyzing, window + 7)?.reading.promise;
+      const children = kept.children(analyzing, window + 7);
+      kept.begin();
+      for (const pod of podNames) kept.heardAt.set(pod, atMs(window + 7) - 60_000);
+      assert.equal(kept.judge(analyzing, window + 8, { children })?.reading.promise, first);
+    });
+
+    it('or says that too little is known', () => {
+      const kept = fromTheStart();
+      for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
+      assert.equal(kept.judge(analyzing, window + 1)?.reading.promise, 'too few requests are known from before this step to say how long it takes, or what it can show');
+    });
+
+    it('not in the shadow, and not with all the traffic', () => {
+      const kept = fromTheStart();
+      before(kept);
+      for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
+      assert.equal(kept.judge({ ...analyzing, weight: 100 }, window + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.promise, undefined);
+    });
+  });
+
+  it('says what a step that is done has shown', () => {
+    const kept = fromTheStart();
+    kept.hear(window + 60);
+    const reading = kept.judge(analyzing, window + 61)?.reading;
+    assert.deepEqual([reading?.step, reading?.shown], ['Done', 'nothing worse than +15 % p95, +0.5 points errors shown']);
+  });
+
   const written = (): { readonly kept: Kept; readonly before: ReturnType<Kept['judge']>; readonly children: readonly Manifest[] } => {
     const kept = fromTheStart();
     kept.hear(window + 17, { factor: 1.6 });

@@ -37,6 +37,16 @@ describe('a gate says', () => {
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own), 'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }), "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
     [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
+    [openQuestion(p95, { ...open, neededRange: [904, 2431], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 to 2,400 more requests needed, 5 to 12 min at the present rate'],
+    [openQuestion(p95, { ...open, neededRange: [904, null], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the present rate'],
+    [openQuestion(p95, { ...open, neededRange: [null, null], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
+    [openQuestion(p95, { ...open, neededRange: [30, 51], perMinute: 220, later: { inMinutes: 6.3, toShow: 0.387 } }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present rate; in 6 min +39% will do'],
+    [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.281, stablePods: 1 } }), 'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of each revision on unlike nodes: a difference of up to 28% may be the nodes'],
+    [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.23 } }), 'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of the candidate on unlike nodes: a difference of up to 23% may be the nodes'],
+    [openQuestion(p95, { ...open, ofClass: { tier: 'interactive', sizeClass: 512 } }), 'p95 for interactive requests of up to 512 elements undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
+    [failure(p95, { ...slow, ofClass: { tier: 'bulk', sizeClass: 0 } }), 'p95 for bulk requests without input is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
+    [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'Less' }), "p95 undecided: +4.1% (-6% to +13%, allowed 15%): the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it"],
+    [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'More' }), "p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight"],
     [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), the verdict depends on a few outlier seconds; check manually'],
     [openQuestion(p95, { ...open, requestsStillNeeded: null }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
     [openQuestion(p95, { ...open, lower: null, upper: null }), 'p95 undecided: +4.1% (no bounds yet, allowed 15%), about 910 more requests needed'],
@@ -64,12 +74,14 @@ describe('a gate says', () => {
 describe('a gate in the status', () => {
   it('has its numbers as people write them, and no bound that is not known', () => {
     assert.deepEqual(gateStatus({ ...open, lower: null, own: { candidate: { estimate: 62.3, lower: 58.1 } } }), {
-      name: 'p95', verdict: 'Undecided', reason: 'Uncertain', candidateRequests: 1180, stableRequests: 11_020, estimate: '+4.1%', upper: '+13%', limit: '+15%', requestsStillNeeded: 910,
+      name: 'p95', verdict: 'Undecided', reason: 'Uncertain', candidateRequests: 1180, stableRequests: 11_020, estimate: '+4.1%', upper: '+13%', limit: '+15%', requestsStillNeeded: 910, stillNeeded: 'about 910 more requests',
       candidateLatency: { estimate: '62ms', lower: '58ms' },
     });
     assert.deepEqual(gateStatus({ ...open, paired: slowPairs, own: {} }).paired, {
       verdict: 'Fail', probes: 310, replays: 41, estimate: '+52%', lower: '+21%', upper: '+90%', message: 'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed)',
     });
+    const { stillNeeded, toShow, ofClass, worstClass } = gateStatus({ ...open, own: {}, neededRange: [904, 2431], perMinute: 220, toShow: 0.3873, ofClass: { tier: 'bulk', sizeClass: 64 }, worst: { tier: 'bulk', sizeClass: 64, estimate: 2.1, candidateRequests: 300 } });
+    assert.deepEqual([stillNeeded, toShow, ofClass, worstClass], ['about 900 to 2,400 more requests, 5 to 12 min', '+39%', 'bulk requests of up to 64 elements', 'bulk requests of up to 64 elements: +210%']);
     assert.equal('requestsStillNeeded' in gateStatus({ ...open, requestsStillNeeded: null, own: {} }), false);
   });
 });

@@ -1,15 +1,20 @@
 /** Pods of two revisions: numbers that people can check, then what holds for all numbers. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { carriedWeight, lentAhead, splitBetween, splitFor, type Fleet } from '../../../../operator/rollout/replicas.ts';
+import { rolloutDefaults } from '../../../../api/defaults.ts';
+import { equalLoadLn } from '../../../../operator/analysis/constants.ts';
+import { carriedWeight, comparableLn, lentAhead, splitBetween, splitFor, type Fleet } from '../../../../operator/rollout/replicas.ts';
 
 const surge = (replicas: number, pods: number): Fleet => ({ replicas, capacity: { mode: 'Surge', surge: pods } });
 const borrow = (replicas: number): Fleet => ({ replicas, capacity: { mode: 'Borrow', surge: 1 } });
 
 const rows: readonly { readonly name: string; readonly fleet: Fleet; readonly pods: Readonly<Record<number, readonly [candidate: number, stable: number]>> }[] = [
   { name: 'three pods with room for all: stable keeps its own', fleet: surge(3, 3), pods: { 0: [1, 3], 5: [1, 3], 33: [2, 3], 50: [3, 3], 67: [3, 3], 100: [3, 3] } },
-  { name: 'three pods with room for one more', fleet: surge(3, 1), pods: { 5: [1, 3], 34: [1, 3], 50: [2, 2], 67: [3, 1], 100: [3, 1] } },
+  { name: 'three pods with room for one more', fleet: surge(3, 1), pods: { 5: [1, 3], 34: [2, 2], 50: [2, 2], 67: [3, 1], 100: [3, 1] } },
   { name: 'ten pods with room for three more', fleet: surge(10, 3), pods: { 5: [1, 10], 50: [6, 7], 90: [10, 3], 100: [10, 3] } },
+  { name: 'three pods by a route: the candidate has two from the start', fleet: { ...surge(3, 3), byRoute: true }, pods: { 0: [1, 3], 5: [2, 3], 50: [3, 3] } },
+  { name: 'three pods by a route with room for one more', fleet: { ...surge(3, 1), byRoute: true }, pods: { 5: [1, 3] } },
+  { name: 'one pod by a route', fleet: { ...surge(1, 1), byRoute: true }, pods: { 5: [1, 1] } },
   { name: 'four pods, borrowed', fleet: borrow(4), pods: { 0: [1, 3], 5: [1, 3], 25: [1, 3], 50: [2, 2], 75: [3, 1], 99: [3, 1], 100: [4, 0] } },
   { name: 'two pods, borrowed: one each until the end', fleet: borrow(2), pods: { 5: [1, 1], 67: [1, 1], 100: [2, 0] } },
   { name: 'one pod cannot be shared', fleet: borrow(1), pods: { 5: [1, 1], 50: [1, 1], 100: [1, 0] } },
@@ -33,6 +38,34 @@ describe('the pods of two revisions', () => {
       assert.deepEqual(got, pods);
     });
   }
+
+  describe('at the default weights', () => {
+    const capacities: readonly { readonly name: string; readonly of: (replicas: number) => Fleet }[] = [
+      { name: 'a pod more for each', of: (replicas) => surge(replicas, replicas) },
+      { name: 'half as many more', of: (replicas) => surge(replicas, Math.ceil(replicas / 2)) },
+      { name: 'a quarter more', of: (replicas) => surge(replicas, Math.ceil(replicas / 4)) },
+      { name: 'one more', of: (replicas) => surge(replicas, 1) },
+      { name: 'borrowed pods', of: borrow },
+    ];
+    for (const { name, of } of capacities) {
+      it(`carry about the same, or the candidate's less, with ${name}`, () => {
+        for (const step of rolloutDefaults.steps.flatMap((each) => ('weight' in each && each.weight < 100 ? [each.weight] : []))) {
+          for (let replicas = 1; replicas <= 14; replicas++) {
+            const { candidate, stable } = splitFor(step, of(replicas));
+            const ln = Math.log(step / candidate / ((100 - step) / stable));
+            assert.ok(ln <= 0.3, `${step}% of ${replicas}: ${candidate} and ${stable}, ln ${ln.toFixed(2)}`);
+            if (step === 50 && candidate + stable === 2 * replicas) assert.equal(ln, 0, 'with room for both in full they are equal');
+          }
+        }
+      });
+    }
+
+    it('are comparable where the judge says so', () => assert.equal(comparableLn, equalLoadLn));
+
+    it('are more for the candidate rather than for stable, where one of them has to have fewer', () => {
+      assert.deepEqual([splitFor(50, surge(2, 1)), splitFor(50, surge(3, 2)), splitFor(50, surge(4, 1))], [{ candidate: 2, stable: 1 }, { candidate: 3, stable: 2 }, { candidate: 3, stable: 2 }]);
+    });
+  });
 
   it('are never more than there is room for, nor the candidate more than the model is to have', () => {
     fc.assert(fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {

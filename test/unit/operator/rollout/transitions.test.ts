@@ -238,7 +238,7 @@ describe('a rollout', () => {
   it('keeps the pods of a candidate whose weight was taken back until that was seen', () => {
     assert.deepEqual(podsOf(analyzing, { traffic: at(100) }), { [a]: 4, [b]: 4 });
     assert.deepEqual(podsOf(analyzing, { traffic: { shares: undefined, reverts: 0 } }), { [a]: 4, [b]: 4 });
-    assert.deepEqual(podsOf(analyzing, { traffic: at(5) }), { [a]: 4, [b]: 1 });
+    assert.deepEqual(podsOf(analyzing, { traffic: at(5) }), { [a]: 4, [b]: 2 });
   });
 
   it('keeps the pods of the old revision until traffic has left it, also where none may be kept then', () => {

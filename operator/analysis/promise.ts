@@ -1,0 +1,220 @@
+/**
+ * What a step can promise before it begins: how long it will take at the present rate, what it will be able to show, and
+ * what it would find.
+ *
+ * Owns:   the imagined window: both revisions as stable was in the half hour before, minute by minute as noisy, with the
+ *         requests that the step's weight gives them.
+ * Method: the judge itself looks at that window minute by minute (look.ts), so that a promise knows every rule that the
+ *         step will be held to. It is the verdict on expected counts, hence about a median: docs/canary-analysis.md says how
+ *         near it comes.
+ * Pure:   numbers for people; no verdict rests on them.
+ */
+import { tuning } from './constants.ts';
+import type { Evidence } from './judge.ts';
+import { addCount, emptyHistogram, type LogHistogram } from './log-histogram.ts';
+import { lookAt, numbersAt } from './look.ts';
+import { samplingVariance, type NoiseHistory } from './noise.ts';
+import type { Plan, TrafficGate } from './plan.ts';
+import type { Cell, Nodes, Pair } from './series.ts';
+import type { GateResult } from './verdict.ts';
+
+/** What is known of the traffic before a step. */
+export type Past = {
+  /** Of both revisions together. */
+  readonly requestsPerMinute: number;
+  /** Stable's: share of requests that failed, and latencies of those that were answered. */
+  readonly failureRate: number;
+  readonly latency: LogHistogram;
+  readonly history: (quantile: number) => NoiseHistory;
+};
+
+/** The step that is foreseen. */
+export type Outlook = {
+  readonly plan: Plan;
+  readonly require: 'NoFail' | 'Pass';
+  /** Of the traffic that the candidate gets, 0 to 1. */
+  readonly share: number;
+  readonly pods: Pair<number>;
+  readonly loadIsEqual: boolean;
+  readonly nodes?: Nodes;
+  readonly maxBlocks: number;
+};
+
+export type GatePromise = {
+  readonly gate: TrafficGate;
+  /** What is shown of an identical revision when the step ends: at most so much worse, in the gate's unit; null: nothing. */
+  readonly shows: number | null;
+  /** The least increase that would be found in four of five; null: none would, or nothing is compared. */
+  readonly finds: number | null;
+};
+
+export type StepPromise = {
+  readonly requestsPerMinute: number;
+  /** Until an identical revision may go on: where it looks as good as it is, and where chance makes it look worse; null: not within the step's time. */
+  readonly minutes: readonly [usual: number | null, unlucky: number | null];
+  /** How long `finds` looks. */
+  readonly findsWithin: number;
+  readonly gates: readonly GatePromise[];
+};
+
+const blocksAMinute = 3;
+/** The largest increase that is asked about: eleven times as slow. */
+const mostSlower = 10;
+const halvings = 6;
+/**
+ * From what is found in half of the cases to what is in four of five: 0.84 standard errors more, where the bound itself is
+ * about 3.4 of them away from the limit.
+ */
+const fourOfFive = 1.25;
+
+/** @returns undefined where too little is known to foresee anything */
+export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
+  if (past.latency.total < tuning.hardMinRequests || past.requestsPerMinute <= 0 || asked.share <= 0 || asked.share >= 1) return undefined;
+  // How many answers will be compared, and disagree, nothing tells.
+  const outlook = { ...asked, plan: { ...asked.plan, gates: asked.plan.gates.filter(({ kind }) => kind !== 'disagreement-limit') } };
+  const world = imaginedIn(past, outlook);
+  const end = endOf(world, outlook);
+  const late = end === undefined ? undefined : endOf(world, outlook, { from: end, unluckyBy: unluckyIn(past, outlook) });
+  const horizon = outlook.require === 'NoFail' && end !== undefined ? end : outlook.maxBlocks;
+  const results = numbersAt(outlook.plan, world(end ?? outlook.maxBlocks));
+  return {
+    requestsPerMinute: past.requestsPerMinute,
+    minutes: [minutesOf(end), minutesOf(late)],
+    findsWithin: horizon / blocksAMinute,
+    gates: outlook.plan.gates.map((gate, i) => ({ gate, shows: shownBy(gate, results[i]), finds: leastFound(gate, world, outlook, horizon) })),
+  };
+}
+
+/**
+ * What a result shows: nothing worse than this, in the gate's unit. A limit that is kept is shown as such, however far
+ * below the bound is.
+ * @returns null where nothing is compared, or nothing is shown
+ */
+export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
+  if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
+  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
+  return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
+}
+
+/** An imagined window of so many blocks, in which the candidate may be worse. */
+type World = (blocks: number, worse?: Worse) => Evidence;
+type Worse = { /** In ln(latency). */ readonly lnSlower?: number; /** Share of requests. */ readonly failures?: number };
+
+type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
+
+/** The first whole minute at which the step may end. */
+function endOf(world: World, { plan, require, maxBlocks }: Outlook, { from = blocksAMinute, unluckyBy = () => ({}) }: Search = {}): number | undefined {
+  for (let blocks = from; blocks <= maxBlocks; blocks += blocksAMinute) {
+    if (lookAt(plan, world(blocks, unluckyBy(blocks)), require).step === 'Done') return blocks;
+  }
+  return undefined;
+}
+
+function minutesOf(blocks: number | undefined): number | null {
+  return blocks === undefined ? null : blocks / blocksAMinute;
+}
+
+/** How much worse than stable an identical candidate looks after so many blocks in one of four cases: 0.67 standard errors. */
+function unluckyIn({ latency, failureRate, requestsPerMinute, history }: Past, { plan, share }: Outlook): (blocks: number) => Worse {
+  const deviations = 0.67;
+  const quantile = firstQuantile(plan);
+  const perRequest = samplingVariance(latency, quantile);
+  const { minuteSd } = spreadOf(history(quantile));
+  return (blocks) => {
+    const minutes = blocks / blocksAMinute;
+    const inverse = 1 / (requestsPerMinute * minutes * share * (1 - share));
+    const lnSlower = deviations * Math.sqrt(perRequest * inverse + (2 * minuteSd ** 2) / minutes);
+    return { lnSlower, failures: deviations * Math.sqrt(failureRate * (1 - failureRate) * inverse) };
+  };
+}
+
+function firstQuantile({ gates }: Plan): number {
+  return gates.find((gate) => gate.kind === 'latency-increase' || gate.kind === 'latency-limit')?.quantile ?? 0.95;
+}
+
+function leastFound(gate: TrafficGate, world: World, { plan, require }: Outlook, blocks: number): number | null {
+  if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
+  const isLatency = gate.kind === 'latency-increase';
+  const limit = isLatency ? gate.tolerance : gate.increase;
+  const asked = { ...plan, gates: [gate] };
+  const isFound = (increase: number): boolean => lookAt(asked, world(blocks, isLatency ? { lnSlower: Math.log1p(increase) } : { failures: increase }), require).step === 'Fail';
+  let [missed, found] = [Math.max(limit, 1e-4), isLatency ? Math.max(mostSlower, 2 * limit) : 1];
+  if (!isFound(found)) return null;
+  for (let i = 0; i < halvings; i++) {
+    const middle = Math.sqrt(missed * found);
+    if (isFound(middle)) found = middle;
+    else missed = middle;
+  }
+  return limit + (found - limit) * fourOfFive;
+}
+
+function imaginedIn(past: Past, { plan, share, pods, loadIsEqual, nodes, maxBlocks }: Outlook): World {
+  const perBlock = past.requestsPerMinute / blocksAMinute;
+  const spread = spreadOf(past.history(firstQuantile(plan)));
+  const histories = new Map<number, NoiseHistory>();
+  const history = (asked: number): NoiseHistory => {
+    const known = histories.get(asked) ?? past.history(asked);
+    histories.set(asked, known);
+    return known;
+  };
+  return (blocks, { lnSlower = 0, failures = 0 } = {}) => {
+    const own = { past, ...spread, perBlock: perBlock * share, failureRate: Math.min(1, past.failureRate + failures), lnSlower, blocks, pods: pods.candidate, sign: fromMinute };
+    const other = { past, ...spread, perBlock: perBlock * (1 - share), failureRate: past.failureRate, lnSlower: 0, blocks, pods: pods.stable, sign: everyOther };
+    const [candidate, stable] = [cellsOf('candidate', own), cellsOf('stable', other)];
+    const window = { candidate: candidate.blocks, stable: stable.blocks, pods: { candidate: candidate.pods, stable: stable.pods }, firstBlock: 0, lastBlock: blocks };
+    return { window, history, loadIsEqual, maxBlocks, ...(nodes === undefined ? {} : { nodes }) };
+  };
+}
+
+/** Standard deviations of one revision's ln(latency): from minute to minute, and from pod to pod. */
+function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): { readonly minuteSd: number; readonly podSd: number } {
+  return { minuteSd: minutes > 0 ? Math.sqrt(weightedVariance / minutes / 2) : tuning.assumedNoise, podSd: Math.sqrt(pods?.variance ?? 0) };
+}
+
+/** Up and down by minutes. Four minutes of both together have the variance of two revisions, and no difference. */
+const fromMinute = (minute: number): number => (minute % 2 === 0 ? 1 : -1);
+const everyOther = (minute: number): number => (minute % 4 < 2 ? 1 : -1);
+
+type Side = {
+  readonly past: Past;
+  readonly minuteSd: number;
+  readonly podSd: number;
+  readonly perBlock: number;
+  readonly failureRate: number;
+  readonly lnSlower: number;
+  readonly blocks: number;
+  readonly pods: number;
+  readonly sign: (minute: number) => number;
+};
+
+/** One revision's expected counts, by block and by pod. The last block is still to be counted. */
+function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] } {
+  const { past: { latency }, blocks, perBlock, failureRate, lnSlower } = side;
+  const cell = (name: string, block: number, requests: number, ln: number): Cell => ({
+    pod: name, block, tier: 'any', sizeClass: 0, requests, failures: requests * failureRate,
+    latency: moved(latency, lnSlower + ln, requests * (1 - failureRate)), compared: 0, disagreed: 0,
+  });
+  // A minute that is louder is so in each of its blocks.
+  const loud = [1, -1].map((sign) => cell('', 0, perBlock, sign * side.minuteSd));
+  const byBlock = Array.from({ length: blocks }, (_, block) => ({ ...(loud[side.sign(Math.floor(block / blocksAMinute)) > 0 ? 0 : 1] as Cell), block }));
+  const count = Math.max(1, side.pods);
+  const even = count - (count % 2);
+  const byPod = Array.from({ length: count }, (_, i) => cell(`${pod}-${i}`, 0, (perBlock * blocks) / count, i < even ? fromMinute(i) * side.podSd : 0));
+  return { blocks: byBlock, pods: byPod };
+}
+
+/** A histogram moved by so much ln(latency), and made one of so many requests. */
+function moved(histogram: LogHistogram, ln: number, requests: number): LogHistogram {
+  const { scale, counts, first, last, total } = histogram;
+  const made = emptyHistogram(scale);
+  const by = ln / scale.lnStep;
+  const whole = Math.floor(by);
+  const rest = by - whole;
+  const weight = requests / total;
+  for (let i = first; i <= last; i++) {
+    const count = (counts[i] ?? 0) * weight;
+    addCount(made, i + whole, count * (1 - rest));
+    addCount(made, i + whole + 1, count * rest);
+  }
+  return made;
+}

@@ -1,0 +1,61 @@
+/**
+ * What is foreseen of a step when it begins, from what the sidecars told of the half hour before.
+ *
+ * Owns:  what of the ledger is the past of a step, and the sentence where too little of it is known.
+ * Pure.
+ */
+import { blockSeconds } from '../../api/report.ts';
+import { historyBlocks } from '../analysis/history.ts';
+import { mergedCells } from '../analysis/merged-cells.ts';
+import { emptyHistogram, addInto, reportScale } from '../analysis/log-histogram.ts';
+import { promiseOf, type Past } from '../analysis/promise.ts';
+import type { Cell } from '../analysis/series.ts';
+import { historyOf, isLoadEqual, type Scene } from './evidence.ts';
+import type { Asked } from './reading.ts';
+import { promiseWords } from './shown-words.ts';
+
+const blocksAMinute = 60 / blockSeconds;
+/** Half an hour, where the step does not say. */
+const usualBlocks = 90;
+
+/** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
+export function foresee({ plan, require, shadow }: Pick<Asked, 'plan' | 'require' | 'shadow'>, scene: Scene): string | undefined {
+  const share = shareOf(scene);
+  if (shadow === true || share <= 0 || share >= 1) return undefined;
+  const past = pastOf(scene);
+  const { nodes, ready: pods, maxBlocks = usualBlocks } = scene;
+  const outlook = { plan, require, share, pods, loadIsEqual: isLoadEqual(scene), maxBlocks, ...(nodes === undefined ? {} : { nodes }) };
+  const promise = past === undefined ? undefined : promiseOf(past, outlook);
+  if (promise === undefined) return `too few requests are known from before this step to say how long it takes, or what it can show`;
+  return promiseWords(promise);
+}
+
+/** By a Service every pod gets the same. */
+function shareOf({ router, weight, ready: { candidate, stable } }: Scene): number {
+  return router === 'HTTPRoute' ? weight / 100 : candidate / Math.max(1, candidate + stable);
+}
+
+/** The traffic of both revisions in the half hour before the window, as far as it was heard of. */
+export function pastOf(scene: Scene): Past | undefined {
+  const { ledger, stable, candidate, window } = scene;
+  const first = Math.max(window - historyBlocks, ...heardFrom(scene));
+  const span = { first, last: window - 1 };
+  if (!(span.last >= first)) return undefined;
+  const [own, other] = [mergedCells(ledger, candidate, span).pods, mergedCells(ledger, stable, span).pods];
+  const requests = total(other, (cell) => cell.requests);
+  if (requests === 0) return undefined;
+  const latency = emptyHistogram(reportScale);
+  for (const cell of other) addInto(latency, cell.latency);
+  const minutes = (window - first) / blocksAMinute;
+  return { requestsPerMinute: (requests + total(own, (cell) => cell.requests)) / minutes, failureRate: total(other, (cell) => cell.failures) / requests, latency, history: historyOf(scene) };
+}
+
+/** The first block that stable was heard of in; none where it was not. */
+function heardFrom({ ledger, stable, window }: Scene): readonly number[] {
+  const begins = Object.values(ledger).flatMap(({ revision, heard }) => (revision === stable && heard[0] !== undefined ? [heard[0][0]] : []));
+  return begins.length === 0 ? [window] : [Math.min(...begins)];
+}
+
+function total(cells: readonly Cell[], of: (cell: Cell) => number): number {
+  return cells.reduce((sum, cell) => sum + of(cell), 0);
+}

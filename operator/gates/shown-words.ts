@@ -1,0 +1,89 @@
+/**
+ * "Nothing worse than X": what a rollout has shown, and what a step promises to show, in a person's words.
+ *
+ * Rule:  X is rounded up, so that it stays true; a limit that is kept is said as such.
+ * Pure.
+ */
+import { plural } from '../../api/text.ts';
+import type { Plan, TrafficGate } from '../analysis/plan.ts';
+import { shownBy, type GatePromise, type StepPromise } from '../analysis/promise.ts';
+import type { GateResult } from '../analysis/verdict.ts';
+
+/** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio less one, or a share of requests */
+export function increaseWords({ kind }: Pick<TrafficGate, 'kind'>, value: number): string {
+  const percent = roundedUp(value * 100);
+  return kind === 'errors-increase' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
+}
+
+/** Up, to two digits. */
+export function roundedUp(value: number): number {
+  if (!(value > 0)) return 0;
+  const digit = 10 ** (Math.floor(Math.log10(value) + 1e-9) - 1);
+  return Number((Math.ceil(value / digit - 1e-6) * digit).toPrecision(3));
+}
+
+/**
+ * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates against stable that passed.
+ *
+ * @returns undefined where none did
+ */
+export function shownWords({ gates }: Plan, results: readonly GateResult[]): string | undefined {
+  const passed = gates.flatMap((gate, i) => {
+    const result = results[i];
+    return result?.verdict !== 'Pass' || !isCompared(gate) ? [] : [{ gate, shows: shownBy(gate, { limit: result.limit, upper: upperOf(result) }) }];
+  });
+  const shown = passed.flatMap(({ gate, shows }) => (shows === null ? [] : [`${increaseWords(gate, shows)} ${gate.name}`]));
+  if (shown.length === 0) return undefined;
+  const not = passed.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
+  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${not.join(' and ')} not shown`}`;
+}
+
+/** Of the evidence that passed: pairs, or else live requests. */
+function upperOf({ upper, paired }: GateResult): number | null {
+  return paired?.verdict === 'Pass' ? paired.upper : upper;
+}
+
+function isCompared({ kind }: TrafficGate): boolean {
+  return kind === 'latency-increase' || kind === 'errors-increase';
+}
+
+/**
+ * "at 1,020 requests a minute this step takes about 9 min; it can show p95 +15 % and errors +1 point; p95 +31 % or more and
+ * errors +2.4 points or more would be found in 30 min".
+ */
+export function promiseWords({ requestsPerMinute, minutes, findsWithin, gates }: StepPromise): string {
+  const rate = `at ${plural(Number(requestsPerMinute.toPrecision(requestsPerMinute < 10 ? 2 : 3)), 'request')} a minute`;
+  const time = timeWords(minutes, findsWithin);
+  const shows = gates.filter(({ shows: most }) => most !== null).map(({ gate, shows: most }) => `${gate.name} ${increaseWords(gate, most ?? 0)}`);
+  const finds = gates.filter(({ finds: least }) => least !== null).map(({ gate, finds: least }) => `${gate.name} ${increaseWords(gate, least ?? 0)}`);
+  return [
+    `${rate} ${time}`,
+    ...showsWords(shows, gates, minutes[0] === null),
+    ...(finds.length === 0 ? [] : [`an increase of ${listed(finds)} or more would be found in ${minutesWords(findsWithin)}`]),
+  ].join('; ');
+}
+
+function timeWords([usual, unlucky]: StepPromise['minutes'], within: number): string {
+  if (usual === null) return `this step will not be decided in ${minutesWords(within)}`;
+  if (unlucky === null) return `this step takes about ${minutesWords(usual)} or longer`;
+  return `this step takes about ${usual === unlucky ? '' : `${minuteCount(usual)} to `}${minutesWords(unlucky)}`;
+}
+
+function showsWords(shows: readonly string[], gates: readonly GatePromise[], isTooLate: boolean): readonly string[] {
+  const compared = gates.filter(({ gate }) => isCompared(gate));
+  if (compared.length === 0) return [];
+  if (shows.length === 0) return ['it can show nothing of how the revisions compare'];
+  return [`it can show ${listed(shows)}${isTooLate ? ' by then' : ''}`];
+}
+
+function minutesWords(minutes: number): string {
+  return `${minuteCount(minutes)} min`;
+}
+
+function minuteCount(minutes: number): string {
+  return String(Math.round(minutes));
+}
+
+function listed(parts: readonly string[]): string {
+  return parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1) ?? ''}`;
+}
