@@ -63,8 +63,8 @@ class Teller {
 
   /** What is kept of it. */
   sayHistory(): void {
-    const [{ outcome = '', message = '' } = {}] = this.world.cluster.status.history ?? [];
-    this.#say(`${outcome.padEnd(9)}  ${' '.repeat(13)}`, `in the history: ${message === '' ? outcome : message}`);
+    const latest = this.world.cluster.status.history?.[0];
+    this.#say(`${(latest?.outcome ?? '').padEnd(9)}  ${' '.repeat(13)}`, `in the history: ${latest?.message ?? latest?.reason}`);
   }
 
   #say(where: string, message: string): void {
