@@ -34,7 +34,7 @@ export const analysisMutants = [
     { name: 'a slow node is taken for a slow revision', of: 'podMargin', from: 'return known.deviations ** 2 * inverse * shrunk;', to: 'return 0;' },
     { name: 'a class spends the whole alpha of its gate', of: 'alphasOf', from: '(alpha * classShare) / mostClasses', to: 'alpha' },
     { name: 'a gate by class passes by its mix alone', of: 'EachClass', from: "decided.verdict !== 'Pass'", to: 'false' },
-    { name: 'pairs pass a gate by class', of: 'judge', within: 'together', from: "gate.kind === 'latency-increase' && gate.eachClass === true", to: 'false' },
+    { name: 'pairs pass a gate by class', of: 'verdicts', within: 'together', from: "gate.kind === 'latency-increase' && gate.eachClass === true", to: 'false' },
     { name: 'classes that differ by chance are named', of: 'worstClass', from: 'differsBy * Math.sqrt', to: '0 * Math.sqrt' },
     { name: 'an identical revision is promised as a lucky one', of: 'promiseOf', within: 'unluckyIn', from: 'const deviations = 0.67;', to: 'const deviations = -2;' },
     { name: 'what is shown is less than the bound', of: 'shownBy', from: 'Math.max(result.limit, result.upper)', to: 'result.limit' },

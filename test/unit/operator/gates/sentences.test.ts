@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
 import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
 import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
-import { gateStatus } from '../../../../operator/gate-status.ts';
+import { gatesShown, gateStatus } from '../../../../operator/gate-status.ts';
 import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
 
 const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };
@@ -69,6 +69,19 @@ describe('a gate says', () => {
     [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false, measured: true }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
   ];
   for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
+});
+
+describe('a promise in the status', () => {
+  const course = { stable: 'a', candidate: 'b', attempt: 1, floor: 1, since: 0, step: 1, weight: 5 };
+  const analyzing = { phase: 'Analyzing', ...course, window: 1 } as const;
+  const shown = { window: 1, atMs: 0, alpha: 0.01, results: [], message: '', promise: 'new' };
+  const before = { observedGeneration: 1, rollout: { phase: 'Analyzing', promise: 'old', gates: [] } };
+
+  it('is that of the step under way, kept while nothing new is said, and gone with it', () => {
+    assert.equal(gatesShown(analyzing, shown, before).promise, 'new');
+    assert.equal(gatesShown(analyzing, undefined, before).promise, 'old');
+    for (const next of [{ phase: 'Shifting', ...course, set: 5 }, { ...analyzing, phase: 'Paused', why: 'Undecided' }, { phase: 'Stable', stable: 'b' }] as const) assert.equal(gatesShown(next, undefined, before).promise, undefined, next.phase);
+  });
 });
 
 describe('a gate in the status', () => {
