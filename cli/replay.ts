@@ -49,7 +49,8 @@ is too low for them, less after 11/30 of that time and least after 22/30 (spec.r
   --nodes KIND       Shared: the pods of both ran on the same nodes. Unlike (the default): one may have been on a slower
                      node, and one pod each cannot tell, so the bounds of latencies are wider
   --all              print every look
-  --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"}
+  --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"};
+                     a "toShow" or "atMost" of null: a Pass of that gate need show nothing
   --help
 
 Exit codes: 0 the candidate passes, 5 it fails, 6 undecided at the end of the trace, 2 wrong flags or input.

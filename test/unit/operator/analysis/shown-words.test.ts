@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import type { GatePromise, StepPromise } from '../../../../operator/analysis/promise.ts';
 import type { GateResult } from '../../../../operator/analysis/verdict.ts';
-import { increaseWords, promiseWords, roundedUp, shownWords } from '../../../../operator/gates/shown-words.ts';
+import { increaseWords, promiseWords, roundedUp, shownWords } from '../../../../operator/analysis/shown-words.ts';
 
 const plan = planOf();
 const [p95, errors, p99] = plan.gates;
