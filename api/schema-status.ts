@@ -67,7 +67,7 @@ const gate = k.object({
   ...evidence,
   requestsStillNeeded: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('Candidate requests that a verdict needs at the present estimate; absent when no number would do.').optional(),
   stillNeeded: text(120).doc('The same as a range, with the time at the present rate.').optional(),
-  toShow: number().doc('What a Pass has to show by now, where the traffic is too low to show the limit.').optional(),
+  toShow: number().doc('What a Pass has to show by now, where the traffic is too low to show the limit; nothing: this gate can fail, and its Pass shows nothing.').optional(),
   ofClass: text(120).doc('Of a gate by class, where the verdict is that of one class of requests.').optional(),
   worstClass: text(160).doc('The class of requests that fares worst, where classes differ by more than chance: an estimate.').optional(),
   stableLatency: ownLatency().doc("Of a latency gate: stable's own quantile with its bounds.").optional(),

@@ -72,15 +72,22 @@ function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
 }
 
 function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'toShow' | 'ofClass' | 'worstClass'> {
-  const { verdict, reason, limit, toShow, ofClass, worst, stableRequests } = result;
+  const { verdict, reason, ofClass, worst, stableRequests } = result;
   const more = verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
-  const isLess = verdict !== 'Fail' && toShow > limit && toShow !== Infinity;
   return present({
     stillNeeded: more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
-    toShow: isLess ? written(result, toShow) : undefined,
+    toShow: toShowStatus(result),
     ofClass: ofClass === undefined ? undefined : classOf(ofClass),
     worstClass: worst === undefined ? undefined : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
   });
+}
+
+/** Of a gate that is there to fail a Pass says nothing: it must not be read as one within the limit. */
+function toShowStatus(result: ShownResult): string | undefined {
+  const { verdict, limit, upper, toShow } = result;
+  if (verdict === 'Fail' || toShow <= limit) return undefined;
+  if (toShow !== Infinity) return written(result, toShow);
+  return upper === null || upper > limit ? 'nothing' : undefined;
 }
 
 function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {

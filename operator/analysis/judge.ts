@@ -7,8 +7,10 @@
  *         reports that are late, repeated or in another order give the same verdict.
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
+import { present } from '../../api/present.ts';
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { confidences, earlyPromise, equalLoadLn, tuning } from './constants.ts';
+import { stillNeeded } from './forecast.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
@@ -66,11 +68,8 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
     const judgement = judgementOf(gate, facts);
     const paired = pairedOf(gate, facts);
     const decided = together(gate, decisionOf(gate, facts, judgement), paired);
-    const numbers = judgement.numbers();
-    // No number of requests makes up for unequal load, and none is needed of a gate that pairs decide.
-    const open = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
-    const requestsStillNeeded = decided.verdict === 'Undecided' ? open : 0;
-    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded, ...(paired === undefined ? {} : { paired }) };
+    const { requestsStillNeeded, neededRange, ...numbers } = judgement.numbers();
+    return { gate: gate.name, ...decided, ...numbers, ...stillNeeded(decided, { requestsStillNeeded, neededRange }), ...present({ paired }) };
   });
 }
 

@@ -8,7 +8,7 @@
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
-import { forecastRequests, rangeOf } from './forecast.ts';
+import { forecastAround, forecastRequests } from './forecast.ts';
 import { boundsOf, doubting, estimateOf, fails, frameOf, holdsGrown, limitOf, passes, requestsOf, stableOf, standardError, viewOf, type Frame, type LatencyQuestion, type View } from './latency-bounds.ts';
 import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
@@ -80,13 +80,8 @@ export class LatencyJudgement {
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
     if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return { requestsStillNeeded: null };
-    const needed = (shift: number): number | null => {
-      const found = forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
-      return found === null ? null : Math.max(1, found);
-    };
-    const error = standardError(frame);
-    const range = [needed(-error), needed(error)] as const;
-    return { requestsStillNeeded: needed(0), neededRange: rangeOf(range) };
+    const needed = (shift: number): number | null => forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
+    return forecastAround(needed, { error: standardError(frame), least: tuning.hardMinRequests - now });
   }
 }
 

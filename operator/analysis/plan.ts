@@ -86,6 +86,7 @@ const defaultGates = [
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
+  if (!Object.hasOwn(confidences, confidence)) throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
   const alpha = gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
@@ -135,10 +136,14 @@ export function isLimit({ kind }: TrafficGate): boolean {
   return kind === 'latency-limit' || kind === 'errors-limit' || kind === 'disagreement-limit';
 }
 
+/** Of gates that the spec gives no name: a status has one entry a name. */
+const otherNames: ReadonlySet<string> = new Set(['errors', 'errors-max', 'quality']);
+
 function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: number): TrafficGate {
   const at = `spec.rollout.gates.latency[${index}]`;
   const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);
   const { name } = gate;
+  if (otherNames.has(name)) throw wrong(`${at}.name`, `'${name}' is the name of another gate`);
   if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
   if (gate.max === undefined) {
     const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);

@@ -49,6 +49,9 @@ const rows: readonly Row[] = [
   { name: 'a judgement before any traffic', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 0}, {analyze: {require: Pass}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[1\]: the candidate has no traffic yet/] },
   { name: 'a pause without an end', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {pause: {}}]}\n`, outcome: 'Valid', says: [/steps\[1\]\.pause: it has no duration/] },
   { name: 'a warm-up that outlasts the deadline', text: `${smallest}  warmup: {timeout: 1h}\n`, outcome: 'Valid', says: [/1h is no less than spec\.rollout\.progressDeadline, 30m/] },
+  { name: 'a step that is over before it can be decided', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 1m}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[1\]\.analyze\.maxDuration: .*after 1m it is undecided.*\(give it 2m or more\)/] },
+  { name: 'nothing of a step of two minutes', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 2m}}]}\n`, outcome: 'Valid', says: [] },
+  { name: 'a shadow step that no gate can judge', text: `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slo, quantile: "0.95", max: 60ms}]}, steps: [{shadow: {require: Pass}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[0\]\.shadow: no gate can judge it.*add a latency gate with maxIncrease/] },
   { name: 'an intent in a file', text: `${smallest}  rollout: {retryToken: "1"}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.retryToken: .*kubectl-onnx writes it/] },
   { name: 'a file of this machine', text: smallest.replace('https://models.example', 'file:///models'), outcome: 'Valid', says: [/local mode alone/] },
 ];

@@ -39,6 +39,8 @@ describe('what traffic may make of a limit', () => {
     ['less than the limit', { latency: latency({ minDetectable: '10%' }) }, /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
     ['beside a limit in milliseconds', { latency: [{ name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
     ['of errors without an increase', { errors: { max: '1%', minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
+    ['of a confidence that there is not', { confidence: 'strict' as Confidence }, /gates\.confidence: 'strict' is none of Strict, Standard, Quick/],
+    ['by the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] }, /latency\[0\]\.name: 'errors' is the name of another gate/],
     ['that is no percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
   ];
   for (const [name, gates, says] of bad) it(`is refused ${name}`, () => assert.throws(() => planOf(gates), says));
