@@ -226,13 +226,15 @@ function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Fact
  * half each of what a gate against stable's latency may spend.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
-  const { failBlocks, passAlpha: whole } = timingOf(plan);
+  const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
   const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
   const atMost = 'atMost' in gate ? gate.atMost : undefined;
   const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
-  return { alpha, passAlpha, shown, isTooEarlyToFail: span.known < Math.min(failBlocks, span.maxBlocks / 3) };
+  // A step that may last a few minutes only has to judge within them.
+  const isTooEarlyToFail = span.known < Math.min(failBlocks, span.maxBlocks / 3);
+  return { alpha, passAlpha, shown, isTooEarlyToFail, warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks) };
 }
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */

@@ -107,15 +107,19 @@ function settle(frame: Frame): Settled {
 /** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
 function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
-  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early }, checked };
+  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' }, checked };
   const part = settledPart(frame);
   const decided = part === undefined ? unsettled(frame, checked.cleaned) : confirmed(part);
-  return { decided: { ...decided, ...early }, checked };
+  return { decided: { ...early, ...decided }, checked };
 }
 
-/** No Fail while the candidate may be warming up; but where one stall makes it look so, that is what a person should see. */
+/**
+ * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it look so,
+ * that is what a person should see.
+ */
 function unsettled(frame: Frame, cleaned: Cleaned): Decided {
-  return { verdict: 'Undecided', reason: fails(doubting(frame), cleaned.view) || !fails(doubting(frame), viewOf(frame)) ? 'Uncertain' : 'OneWindow' };
+  const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
+  return isStall ? { verdict: 'Undecided', reason: 'OneWindow' } : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
 /** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
@@ -130,7 +134,7 @@ function confirmed(frame: Frame): Decided {
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, tuning.trendRequests);
+  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, { leastRequests: tuning.trendRequests, warmBlocks: question.warmBlocks });
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
   const { contrast } = estimateOf(frame, viewOf(frame), 'Fail');

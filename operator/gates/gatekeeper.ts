@@ -202,9 +202,13 @@ function planIn(seen: Seen): Plan {
 function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
-  const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[state.step];
-  const maxBlocks = isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
-  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocks, stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocksOf(state, seen), stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+}
+
+/** How long the step may last. */
+function maxBlocksOf({ candidate, step: at }: Judging, seen: Seen): Pick<Scene, 'maxBlocks'> {
+  const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[at];
+  return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
 
 /** Shared where each revision has a pod on each node that the other has one on: nodes cannot make them differ then. */
@@ -218,7 +222,7 @@ function identityOf(asked: Asked, state: Judging, seen: Seen): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
   const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
-  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes])).digest('hex');
+  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes, maxBlocksOf(state, seen)])).digest('hex');
 }
 
 type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };

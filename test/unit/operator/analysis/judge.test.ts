@@ -191,6 +191,9 @@ describe('the judge, where pods carry unequal load', () => {
 describe('a first minute', () => {
   const at = (blocks: number) => judge(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks }), ...reportsOf('candidate', { ...base, blocks, factor: 3, seed: 4 })]), blocks), loadIsEqual: true })[0]?.verdict;
   it('fails no candidate by latency: it may be cold', () => assert.deepEqual([3, 9, 10].map(at), ['Undecided', 'Undecided', 'Fail']));
+  const slow = (blocks: number, maxBlocks: number) => verdicts(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks, perBlock: 30 }), ...reportsOf('candidate', { ...base, blocks, perBlock: 30, factor: 2, seed: 4 })]), blocks), loadIsEqual: true, maxBlocks })[0];
+  it('lets no step end without a failure while a slow one may yet be warming up', () => assert.equal(slow(5, 90)?.early, 'Blind'));
+  it('is shorter in a step that may last three minutes only', () => assert.deepEqual([90, 9].map((most) => slow(8, most)?.verdict), ['Undecided', 'Fail']));
 });
 
 describe('the judge, with requests of several sizes', () => {

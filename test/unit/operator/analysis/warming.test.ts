@@ -28,22 +28,23 @@ function verdictOf(candidate: readonly LogHistogram[], stable: readonly LogHisto
   return reason ?? verdict;
 }
 
+const at40 = { leastRequests: 40, warmBlocks: 20 } as const;
 const cold = (t: number): number => Math.log(4) * Math.exp(-t / 3);
 
 describe('a candidate that is getting faster', () => {
   const stable = blocks(1, 30, 200);
-  it('is not settled while it does', () => assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), 40), undefined));
+  it('is not settled while it does', () => assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), at40), undefined));
   it('is settled once two minutes show no trend', () => {
-    const from = settlingOf(blocks(3, 30, 200, cold), stable, 40)?.from ?? NaN;
+    const from = settlingOf(blocks(3, 30, 200, cold), stable, at40)?.from ?? NaN;
     assert.ok(from >= 8 && from <= 24, String(from));
   });
-  it('is not one that is slow for good', () => assert.equal(settlingOf(blocks(4, 30, 200, () => Math.LN2), stable, 40)?.from, 0));
+  it('is not one that is slow for good', () => assert.equal(settlingOf(blocks(4, 30, 200, () => Math.LN2), stable, at40)?.from, 0));
   it('is not one whose load falls like that of stable', () => {
     const falling = (t: number): number => -0.05 * t;
-    assert.equal(settlingOf(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), 40)?.from, 0);
+    assert.equal(settlingOf(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), at40)?.from, 0);
   });
-  it('is not known with hardly any requests', () => assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), 40), { from: 0, stillToGain: 0 }));
-  it('is seen without stable too', () => assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, 40), undefined));
+  it('is not known with hardly any requests', () => assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), at40), { from: 0, stillToGain: 0 }));
+  it('is seen without stable too', () => assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, at40), undefined));
 });
 
 describe('a verdict about a candidate with cold caches', () => {

@@ -36,6 +36,7 @@ describe('a gate says', () => {
     [failure(errors, failing), 'the error rate is 3.2% above stable (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate and 11,020 of stable'],
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own), 'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }), "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
+    [failure(p95, { ...slow, lower: 0.1521 }), 'p95 is 52% above stable (at least 15.2%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
     [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, neededRange: [904, 2431], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 to 2,400 more requests needed, 5 to 12 min at the present rate'],
     [openQuestion(p95, { ...open, neededRange: [904, null], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the present rate'],
