@@ -26,7 +26,7 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
   {"t": 12.5, "revision": "candidate", "latencyMs": 23.1, "ok": true, "agree": true}
   t           seconds, of any epoch
   revision    "stable" or "candidate"
-  latencyMs   of requests that were answered
+  latencyMs   of requests that were answered; may be left out where ok is false
   ok          whether the request was answered
   agree       optional: whether the answer agreed with stable's
 A line may also be of a pair, the same request answered by both revisions; it is no request of anybody's:
