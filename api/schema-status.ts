@@ -106,7 +106,7 @@ const rollout = k.object({
   promise: text(1024).doc('What was foreseen when the step began: how long it takes at the rate of requests of the half hour before, what it can show, and what it would find.').optional(),
   window: k.integer({ min: 0, max: Number.MAX_SAFE_INTEGER, format: 'int64' }).doc('First 20 s block (unix seconds / 20) that the gates look at.').optional(),
   floor: count().doc('Pods asked for when the rollout began; fewer only after it.').optional(),
-  alpha: number().doc('Chance of a wrong Fail that each gate may spend in this step.').optional(),
+  alpha: number().doc('Chance of a wrong Fail that each gate may spend in this step; from the least to the most where their parts are unequal.').optional(),
   gates: k.listMap('name', gate, { max: 16 }).doc('Verdicts under traffic, with what they rest on; renewed with every new verdict and else every half a minute, in a pause every five.').optional(),
   judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When these were written.').optional(),
   handledRetryToken: text(63).optional(),

@@ -85,6 +85,8 @@ function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[]
 }
 
 function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly Finding[] {
+  const proven = steps.findIndex(({ shadow }) => shadow?.require === 'Pass');
+  if (proven >= 0 && gates.latency?.some(({ eachClass }) => eachClass === true) === true) return [warning(`${at}[${proven}].shadow`, 'a gate with eachClass cannot pass it: pairs of service times tell nothing of classes', 'require: NoFail, or leave eachClass out')];
   const first = steps.findIndex(({ shadow }) => shadow !== undefined);
   const isJudged = gates.quality !== undefined || gates.latency === undefined || gates.latency.some(({ maxIncrease }) => maxIncrease !== undefined);
   return first < 0 || isJudged ? [] : [warning(`${at}[${first}].shadow`, 'no gate can judge it: in the shadow there are pairs of service times, and answers to compare', 'add a latency gate with maxIncrease, or quality')];

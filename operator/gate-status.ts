@@ -23,7 +23,7 @@ export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'p
 /** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
 export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
-  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
+  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: shown.alpha, gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
   return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
 }

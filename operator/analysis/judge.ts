@@ -41,6 +41,10 @@ export type Evidence = {
   readonly paired?: PairedSeries;
 };
 
+function together(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
+}
+
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
 type Facts = {
@@ -67,7 +71,7 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
     const paired = pairedOf(gate, facts);
-    const decided = together(gate, decisionOf(gate, facts, judgement), paired);
+    const decided = together(decisionOf(gate, facts, judgement), paired);
     const { requestsStillNeeded, neededRange, ...numbers } = judgement.numbers();
     return { gate: gate.name, ...decided, ...numbers, ...stillNeeded(decided, { requestsStillNeeded, neededRange }), ...present({ paired }) };
   });
@@ -76,14 +80,9 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => together(gate, decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+  return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
-/** Pairs tell nothing of classes: a gate that asks for each is not passed by them. */
-function together(gate: TrafficGate, live: Decided, paired: PairedResult | undefined): Decided {
-  const isLive = paired === undefined || (gate.kind === 'latency-increase' && gate.eachClass === true && paired.verdict === 'Pass');
-  return isLive ? live : combined(live, paired);
-}
 
 /**
  * Whether a step may end.
@@ -257,9 +256,11 @@ function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
   if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
   const { shown, ...asked } = askedOf(gate, facts);
   const { quantile, tolerance: limit, atMost } = gate;
-  return judgePaired({
+  const said = judgePaired({
     ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
   });
+  // Pairs tell nothing of classes: a gate that asks for each is not passed by them.
+  return gate.eachClass === true && said.verdict === 'Pass' ? { ...said, verdict: 'Undecided', reason: 'Uncertain' } : said;
 }
 
 /** Half as much again at p95, and more where more is allowed. */

@@ -120,6 +120,13 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
   return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
 
+/** What each gate may spend on a wrong Fail in a step: "0.0125", or "0.0025 to 0.015" where their parts are unequal. */
+export function alphaWords({ gates, alphaPerGate }: Plan): string {
+  const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
+  const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
+  return [...new Set(ends.map((alpha) => String(Number(alpha.toPrecision(3)))))].join(' to ');
+}
+
 /** The plan without what is compared with stable. */
 export function limitsOf(plan: Plan): Plan {
   return { ...plan, gates: plan.gates.filter(isLimit) };

@@ -216,4 +216,4 @@ function waitWords({ minRequests, requests, alone, waits, minutes = { least: 0, 
 }
 
 /** constants.ts, earlyPromise */
-const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% at p95 and ${Math.round(earlyPromise.errors * 100)} points of errors`;
+const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% on the latency and ${Math.round(earlyPromise.errors * 100)} points of errors`;

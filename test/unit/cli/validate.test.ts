@@ -52,6 +52,7 @@ const rows: readonly Row[] = [
   { name: 'a step that is over before it can be decided', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 1m}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[1\]\.analyze\.maxDuration: .*after 1m it is undecided.*\(give it 2m or more\)/] },
   { name: 'nothing of a step of two minutes', text: `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 2m}}]}\n`, outcome: 'Valid', says: [] },
   { name: 'a shadow step that no gate can judge', text: `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slo, quantile: "0.95", max: 60ms}]}, steps: [{shadow: {require: Pass}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[0\]\.shadow: no gate can judge it.*add a latency gate with maxIncrease/] },
+  { name: 'a shadow step that a gate by class cannot pass', text: `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, eachClass: true}]}, steps: [{shadow: {require: Pass}}]}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[0\]\.shadow: a gate with eachClass cannot pass it/] },
   { name: 'an intent in a file', text: `${smallest}  rollout: {retryToken: "1"}\n`, outcome: 'Valid', says: [/^warning 6 spec\.rollout\.retryToken: .*kubectl-onnx writes it/] },
   { name: 'a file of this machine', text: smallest.replace('https://models.example', 'file:///models'), outcome: 'Valid', says: [/local mode alone/] },
 ];

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
+import { alphaWords, planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
 
 describe('what a Pass has to show', () => {
   const rows = [
@@ -24,6 +24,9 @@ describe('the confidence of a plan', () => {
   it('trades wrong verdicts for time', () => {
     const alphas = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => planOf({ confidence, latency: [], errors: { max: '1%' } }, []).alphaPerGate);
     assert.deepEqual(alphas, [0.01, 0.05, 0.2]);
+  });
+  it('says what each gate may spend, from the least to the most', () => {
+    assert.deepEqual([alphaWords(planOf()), alphaWords(planOf({ latency: [], errors: { max: '1%' } }))], ['0.0025 to 0.015', '0.025']);
   });
   it('gives way to an alpha that is written', () => assert.equal(planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate, 0.02));
 });

@@ -75,7 +75,7 @@ describe('a gate says', () => {
 describe('a promise in the status', () => {
   const course = { stable: 'a', candidate: 'b', attempt: 1, floor: 1, since: 0, step: 1, weight: 5 };
   const analyzing = { phase: 'Analyzing', ...course, window: 1 } as const;
-  const shown = { window: 1, atMs: 0, alpha: 0.01, results: [], message: '', promise: 'new' };
+  const shown = { window: 1, atMs: 0, alpha: '0.01', results: [], message: '', promise: 'new' };
   const before = { observedGeneration: 1, rollout: { phase: 'Analyzing', promise: 'old', gates: [] } };
 
   it('is that of the step under way, kept while nothing new is said, and gone with it', () => {

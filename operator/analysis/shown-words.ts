@@ -5,9 +5,9 @@
  * Pure.
  */
 import { plural } from '../../api/text.ts';
-import type { Plan, TrafficGate } from '../analysis/plan.ts';
-import { shownBy, type GatePromise, type StepPromise } from '../analysis/promise.ts';
-import type { GateResult } from '../analysis/verdict.ts';
+import type { Plan, TrafficGate } from './plan.ts';
+import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
+import type { GateResult } from './verdict.ts';
 
 /** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio less one, or a share of requests */
 export function increaseWords({ kind }: Pick<TrafficGate, 'kind'>, value: number): string {
