@@ -36,10 +36,12 @@ export const tuning = {
   warmingDeviations: 2.5,
   /** Blocks without such a trend after which a warm-up counts as over. */
   settledBlocks: 6,
+  /** Requests above the quantile, about, for the latest half of a window to say that a slowdown lasts: 60 requests at p95, 300 at p99. */
+  lastingTailRequests: 3,
   /** Requests of each revision for a point of a trend, which is that of the mean whatever quantile is judged. */
   trendRequests: 40,
   /** By how many standard errors of its slope a trend that is not seen may go on for a while (confidences, warmBlocks). */
-  unseenTrendDeviations: 2,
+  unseenTrendDeviations: 1.9,
   /** How far ahead a trend that was found is thought to go on, less so many standard errors; three minutes. */
   warmAheadBlocks: 9,
   seenTrendDeviations: 1,
@@ -76,8 +78,8 @@ export const tuning = {
  * stages: shares of the step's time from which on a Pass may show less (plan.ts, Promise).
  */
 export const confidences = {
-  Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, warmBlocks: 20, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
-  Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9, warmBlocks: 20, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
+  Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, warmBlocks: 19, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
+  Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9, warmBlocks: 19, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
   Quick: { failAlpha: 0.2, passAlpha: 0.2, noFailBlocks: 6, failBlocks: 6, warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30] },
 } as const;
 

@@ -10,7 +10,7 @@
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
 import { boundsOf, doubting, estimateOf, fails, frameOf, holdsGrown, limitOf, passes, requestsOf, stableOf, standardError, viewOf, type Frame, type LatencyQuestion, type View } from './latency-bounds.ts';
-import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, countAbove, emptyHistogram, lnQuantile, lnQuantileOf, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers, Said } from './verdict.ts';
@@ -125,10 +125,29 @@ function unsettled(frame: Frame, cleaned: Cleaned): Decided {
 /** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
 function confirmed(frame: Frame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const lasts = lastsTo(frame);
+  if (lasts !== true) return { verdict: 'Undecided', reason: 'Uncertain', ...(lasts === undefined ? { early: 'Blind' as const } : {}) };
   const asked = doubting(frame);
   const cleaned = cleanedView(frame, 'Fail');
   if (cleaned.requests >= tuning.hardMinRequests && fails(asked, cleaned.view)) return { verdict: 'Fail' };
   return { verdict: 'Undecided', reason: fails(asked, viewOf(frame)) ? 'OneWindow' : 'Uncertain' };
+}
+
+/**
+ * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
+ *
+ * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the whole
+ * window for long after. It can only take Fails away.
+ * @returns undefined while the half has too few requests above the quantile to say
+ */
+function lastsTo({ question, test }: Frame): boolean | undefined {
+  const stable = stableOf(question);
+  const half = (series: LatencySeries): LogHistogram => sumOf(series.total.scale, series.blocks.slice(Math.floor(series.blocks.length / 2)));
+  const least = Math.ceil(tuning.lastingTailRequests / test.share - 1e-9);
+  const [own, other] = [half(question.candidate), stable === undefined ? undefined : half(stable)];
+  if (own.total < least || (other !== undefined && other.total < least)) return undefined;
+  const compared = 'maxMs' in question.against ? Math.log(question.against.maxMs) : other === undefined ? 0 : lnQuantileOf(other, test.share);
+  return lnQuantileOf(own, test.share) - compared > limitOf(question);
 }
 
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
