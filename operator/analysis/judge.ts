@@ -41,10 +41,6 @@ export type Evidence = {
   readonly paired?: PairedSeries;
 };
 
-function together(live: Decided, paired: PairedResult | undefined): Decided {
-  return paired === undefined ? live : combined(live, paired);
-}
-
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
 type Facts = {
@@ -83,6 +79,10 @@ export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
+
+function together(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
+}
 
 /**
  * Whether a step may end.
