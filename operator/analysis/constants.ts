@@ -36,6 +36,8 @@ export const tuning = {
   warmingDeviations: 2.5,
   /** Blocks without such a trend after which a warm-up counts as over. */
   settledBlocks: 6,
+  /** Of the share of slow requests in a window's first half: with less than this in its latest, they are on their way out. */
+  ebbing: 0.5,
   /** Requests above the quantile, about, for the latest half of a window to say that a slowdown lasts: 60 requests at p95, 300 at p99. */
   lastingTailRequests: 3,
   /** Requests of each revision for a point of a trend, which is that of the mean whatever quantile is judged. */

@@ -138,16 +138,30 @@ function confirmed(frame: Frame): Decided {
  *
  * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the whole
  * window for long after. It can only take Fails away.
- * @returns undefined while the half has too few requests above the quantile to say
+ * @returns undefined while the half has too few requests above the quantile to say, or slow ones become fewer yet
  */
-function lastsTo({ question, test }: Frame): boolean | undefined {
+function lastsTo(frame: Frame): boolean | undefined {
+  const { question, test } = frame;
   const stable = stableOf(question);
-  const half = (series: LatencySeries): LogHistogram => sumOf(series.total.scale, series.blocks.slice(Math.floor(series.blocks.length / 2)));
   const least = Math.ceil(tuning.lastingTailRequests / test.share - 1e-9);
-  const [own, other] = [half(question.candidate), stable === undefined ? undefined : half(stable)];
+  const [own, other] = [latestHalf(question.candidate), stable === undefined ? undefined : latestHalf(stable)];
   if (own.total < least || (other !== undefined && other.total < least)) return undefined;
   const compared = 'maxMs' in question.against ? Math.log(question.against.maxMs) : other === undefined ? 0 : lnQuantileOf(other, test.share);
-  return lnQuantileOf(own, test.share) - compared > limitOf(question);
+  if (lnQuantileOf(own, test.share) - compared <= limitOf(question)) return false;
+  return isEbbing(frame, own) ? undefined : true;
+}
+
+function latestHalf({ total: { scale }, blocks }: LatencySeries): LogHistogram {
+  return sumOf(scale, blocks.slice(Math.floor(blocks.length / 2)));
+}
+
+/** Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same. */
+function isEbbing(frame: Frame, latest: LogHistogram): boolean {
+  const { total } = frame.question.candidate;
+  const level = levelOf(frame);
+  const [all, late] = [countAbove(total, level), countAbove(latest, level)];
+  const before = total.total - latest.total;
+  return before > 0 && late / latest.total < tuning.ebbing * ((all - late) / before);
 }
 
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
