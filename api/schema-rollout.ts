@@ -64,6 +64,7 @@ const latencyGate = k
       .doc('Judge every class of requests (tier and size) with enough of them in both revisions by itself, too: the gate fails when one of them fails, and passes when all of them and the mix pass. For maxIncrease.')
       .optional(),
   })
+  .rule({ rule: "!(self.name in ['errors', 'errors-max', 'quality'])", message: 'errors, errors-max and quality are the names of other gates', fieldPath: '.name' })
   .rule({ rule: "double(self.quantile) > 0.0 && double(self.quantile) < 1.0", message: 'a quantile is above 0 and below 1', fieldPath: '.quantile' })
   .rule({ rule: "!has(self.max) || duration(self.max) > duration('0s')", message: 'a limit is above 0', fieldPath: '.max' })
   .rule({ rule: 'has(self.max) != has(self.maxIncrease)', message: 'a latency gate has either max or maxIncrease' })

@@ -72,7 +72,24 @@ function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Findi
   if (steps === undefined) return strategy === 'Immediate' && isJudgedUnderTraffic(rollout) ? [warning('spec.rollout.gates', 'with strategy Immediate, the default, nothing is judged under traffic', 'strategy: Canary')] : [];
   if (rollout.capacity?.mode === 'Recreate') return [warning(at, 'with capacity.mode Recreate the old pods go first: there are no steps')];
   const unasked = isJudgedUnderTraffic(rollout) && !steps.some((step) => (step.analyze ?? step.shadow) !== undefined);
-  return [...(unasked ? [warning(at, 'no step is an analyze or a shadow step: the gates are never asked')] : []), ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`))];
+  return [...(unasked ? [warning(at, 'no step is an analyze or a shadow step: the gates are never asked')] : []), ...steps.flatMap((step, i) => tooShort(step, `${at}[${i}]`)), ...shadowWithoutGates(rollout, at), ...steps.flatMap((step, i) => oddStep(step, steps.slice(0, i), `${at}[${i}]`))];
+}
+
+/** Blocks of 20 s: the first whole one, three that are known, and the one that is being counted. */
+const shortestStepMs = 100_000;
+
+function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[] {
+  const { maxDuration } = analyze ?? shadow ?? {};
+  if (maxDuration === undefined || (parseDurationMs(maxDuration) ?? 0) >= shortestStepMs) return [];
+  return [warning(`${at}.${analyze === undefined ? 'shadow' : 'analyze'}.maxDuration`, `no step is decided before a minute was counted: after ${maxDuration} it is undecided, however good the candidate is`, 'give it 2m or more')];
+}
+
+function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly Finding[] {
+  const proven = steps.findIndex(({ shadow }) => shadow?.require === 'Pass');
+  if (proven >= 0 && gates.latency?.some(({ eachClass }) => eachClass === true) === true) return [warning(`${at}[${proven}].shadow`, 'a gate with eachClass cannot pass it: pairs of service times tell nothing of classes', 'require: NoFail, or leave eachClass out')];
+  const first = steps.findIndex(({ shadow }) => shadow !== undefined);
+  const isJudged = gates.quality !== undefined || gates.latency === undefined || gates.latency.some(({ maxIncrease }) => maxIncrease !== undefined);
+  return first < 0 || isJudged ? [] : [warning(`${at}[${first}].shadow`, 'no gate can judge it: in the shadow there are pairs of service times, and answers to compare', 'add a latency gate with maxIncrease, or quality')];
 }
 
 type StepSpec = NonNullable<RolloutSpec['steps']>[number];

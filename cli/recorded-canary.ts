@@ -18,6 +18,7 @@ import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
 import type { NoiseHistory } from '../operator/analysis/noise.ts';
 import { pairedOf, ratioScale, type PairedSeries } from '../operator/analysis/paired-series.ts';
 import type { Cell, Nodes } from '../operator/analysis/series.ts';
+import { shownWords } from '../operator/analysis/shown-words.ts';
 import type { Decided, GateResult } from '../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
@@ -31,6 +32,8 @@ export type Outcome = {
   readonly candidateRequests: number;
   /** The gates as they stood then. */
   readonly gates: readonly Look[];
+  /** Of a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
+  readonly shown?: string;
 };
 
 export type LookPlan = {
@@ -153,11 +156,17 @@ export class RecordedCanary {
     const changed = plan.gates.map((_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason);
     this.#last = decided;
     if (this.#outcome === undefined && step !== 'Waiting') {
-      this.#outcome = { verdict: step === 'Fail' ? 'Fail' : 'Pass', t: shownTime(at), candidateRequests: this.#candidateRequests(), gates: this.#judgeAt(at) };
+      this.#outcome = this.#decidedAt(at, step === 'Fail' ? 'Fail' : 'Pass');
     }
     const whole = closing || this.#looks.all || this.#isNewMinute(at);
     if (!whole && !changed.includes(true)) return [];
     return this.#judgeAt(at).filter((_, i) => whole || changed[i] === true);
+  }
+
+  #decidedAt(at: number, verdict: 'Pass' | 'Fail'): Outcome {
+    const gates = this.#judgeAt(at);
+    const shown = verdict === 'Pass' ? shownWords(this.#model.plan, gates) : undefined;
+    return { verdict, t: shownTime(at), candidateRequests: this.#candidateRequests(), gates, ...present({ shown }) };
   }
 
   #judgeAt(at: number): readonly Look[] {

@@ -8,6 +8,7 @@ import { blockSeconds } from '../api/report.ts';
 import { decimal } from '../api/text.ts';
 import { formatDurationMs } from '../api/units.ts';
 import { pairedWords } from '../operator/analysis/paired-words.ts';
+import { alphaWords } from '../operator/analysis/plan.ts';
 import type { Look, Outcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
@@ -46,7 +47,7 @@ export function tableOutput(): Output {
   return {
     head: ({ name, plan, require, maxBlocks }) =>
       [
-        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${rounded(plan.alphaPerGate)} each; judged as a step of at most ${longest(maxBlocks)} that requires ${require}`,
+        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${alphaWords(plan)} each; judged as a step of at most ${longest(maxBlocks)} that requires ${require}`,
         columns(['time', 'gate', 'verdict', 'requests c/s', 'estimate', 'bounds', 'limit', 'still needed']),
         '',
       ].join('\n'),
@@ -96,7 +97,7 @@ function sentence(outcome: Outcome): string {
     case 'Fail':
       return `Fail ${when}: ${outcome.gates.filter((gate) => gate.verdict === 'Fail').map(because).join('; ')}. The candidate would be taken back.`;
     case 'Pass':
-      return `Pass ${when}. The candidate would go on.`;
+      return `Pass ${when}${outcome.shown === undefined ? '' : `: ${outcome.shown}`}. The candidate would go on.`;
     case 'Undecided':
       return `Undecided ${when}: ${outcome.gates.filter((gate) => gate.verdict === 'Undecided').map((gate) => `${gate.gate} ${gate.reason ?? ''} (${needed(gate)})`).join('; ') || 'too few requests or blocks'}.`;
   }
@@ -105,8 +106,4 @@ function sentence(outcome: Outcome): string {
 function because(gate: Look): string {
   if (gate.paired?.verdict === 'Fail') return pairedWords(gate.gate, gate.paired);
   return `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the limit is ${shown(gate, gate.limit, '-')}`;
-}
-
-function rounded(alpha: number): string {
-  return String(Number(alpha.toPrecision(3)));
 }

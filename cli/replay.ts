@@ -26,7 +26,7 @@ TRACE is a file of JSON lines in order of time ("-" is standard input):
   {"t": 12.5, "revision": "candidate", "latencyMs": 23.1, "ok": true, "agree": true}
   t           seconds, of any epoch
   revision    "stable" or "candidate"
-  latencyMs   of requests that were answered
+  latencyMs   of requests that were answered; may be left out where ok is false
   ok          whether the request was answered
   agree       optional: whether the answer agreed with stable's
 A line may also be of a pair, the same request answered by both revisions; it is no request of anybody's:
@@ -49,7 +49,8 @@ is too low for them, less after 11/30 of that time and least after 22/30 (spec.r
   --nodes KIND       Shared: the pods of both ran on the same nodes. Unlike (the default): one may have been on a slower
                      node, and one pod each cannot tell, so the bounds of latencies are wider
   --all              print every look
-  --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"}
+  --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"};
+                     a "toShow" or "atMost" of null: a Pass of that gate need show nothing
   --help
 
 Exit codes: 0 the candidate passes, 5 it fails, 6 undecided at the end of the trace, 2 wrong flags or input.

@@ -61,12 +61,13 @@ export function gateLines({ gates, judgedAt, alpha }: RolloutPicture, { now, wid
   const room = Math.min(scaleWidth.most, width - widths.reduce((sum, one) => sum + one + 2, 4));
   const layout: GateLayout = { widths, paint, scale: room, width };
   const live = room >= scaleWidth.least ? [head, headLine(layout), ...rows.map((row) => oneLine(row, layout))] : [head, ...rows.flatMap((row) => twoLines(row, layout))];
-  return [...live, ...gates.flatMap(classLines), ...gates.flatMap(pairedLine)];
+  return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
 }
 
 /** A gate by class, and the class that fares worst. */
-function classLines({ name, ofClass, worstClass }: GatePicture): readonly string[] {
-  return [...(ofClass === undefined ? [] : [`${name} is that of ${ofClass}`]), ...(worstClass === undefined ? [] : [`${name}, worst class: ${worstClass}`])].map((line) => `    ${plainLine(line)}`);
+function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
+  const lines = [...(ofClass === undefined ? [] : [`${name} is that of ${ofClass}`]), ...(worstClass === undefined ? [] : [`${name}, worst class: ${worstClass}`])];
+  return lines.flatMap((line) => wrapped(plainLine(line).split(' '), Math.max(20, width - 4))).map((line) => `    ${line}`);
 }
 
 /** What the same requests, asked of both, say beside live traffic. */

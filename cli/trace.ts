@@ -2,7 +2,7 @@
  * A recorded canary: one request a line, in order of time, read as it streams.
  *
  * Owns:   the format: `{"t": seconds, "revision": "stable"|"candidate", "latencyMs": number, "ok": boolean,
- *         "agree"?: boolean}` for a request; `{"t": seconds, "ratio": number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of
+ *         "agree"?: boolean}` for a request, which may lack latencyMs where ok is false; `{"t": seconds, "ratio": number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of
  *         service times, candidate's over stable's. Other fields are passed over, so that a log line may carry more.
  * Limits: a line has at most 4 KiB; nothing of the trace is kept but the line under way.
  * Errors: FILE_UNREADABLE; BAD_CONFIG that names the line.
@@ -16,6 +16,7 @@ export type TraceRequest = {
   /** Seconds, of any epoch, at which the request ended. */
   readonly t: number;
   readonly revision: 'stable' | 'candidate';
+  /** 0 where nothing was answered and nothing is said. */
   readonly latencyMs: number;
   readonly ok: boolean;
   /** Whether the candidate's answer agreed with stable's; absent: it was not compared. */
@@ -109,7 +110,7 @@ class LineReader {
   }
 
   #parse(text: string, line: number): TraceEntry {
-    const fields = this.#object(text, line);
+    const fields = withLatency(this.#object(text, line));
     const isPair = fields['ratio'] !== undefined;
     const wrongOne = Object.entries(isPair ? expectedOfPair : expected).find(([name, { is }]) => !is(fields[name]));
     if (wrongOne !== undefined) throw this.#wrong(line, `${wrongOne[0]} is ${shown(fields[wrongOne[0]])}, expected ${wrongOne[1].what}`);
@@ -135,6 +136,11 @@ class LineReader {
   #wrong(line: number, problem: string): AppError {
     return new AppError('BAD_CONFIG', { where: `${this.#where} line ${line}`, problem });
   }
+}
+
+/** A request that was not answered may lack its latency: none is counted. */
+function withLatency(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return fields['ok'] === false && (fields['latencyMs'] ?? null) === null ? { ...fields, latencyMs: 0 } : fields;
 }
 
 function isNumber(value: unknown, most: number): boolean {

@@ -23,7 +23,7 @@ export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'p
 /** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
 export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
-  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: String(Number(shown.alpha.toPrecision(3))), gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
+  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: shown.alpha, gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
   return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
 }
@@ -72,15 +72,22 @@ function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
 }
 
 function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'toShow' | 'ofClass' | 'worstClass'> {
-  const { verdict, reason, limit, toShow, ofClass, worst, stableRequests } = result;
+  const { verdict, reason, ofClass, worst, stableRequests } = result;
   const more = verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
-  const isLess = verdict !== 'Fail' && toShow > limit && toShow !== Infinity;
   return present({
     stillNeeded: more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
-    toShow: isLess ? written(result, toShow) : undefined,
+    toShow: toShowStatus(result),
     ofClass: ofClass === undefined ? undefined : classOf(ofClass),
     worstClass: worst === undefined ? undefined : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
   });
+}
+
+/** Of a gate that is there to fail a Pass says nothing: it must not be read as one within the limit. */
+function toShowStatus(result: ShownResult): string | undefined {
+  const { verdict, limit, upper, toShow } = result;
+  if (verdict === 'Fail' || toShow <= limit) return undefined;
+  if (toShow !== Infinity) return written(result, toShow);
+  return upper === null || upper > limit ? 'nothing' : undefined;
 }
 
 function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {

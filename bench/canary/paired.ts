@@ -56,7 +56,7 @@ export function* lookEachMinute(world: PairedWorld, random: Random, judged: { re
     const series = { blocks: [...blocks], total, pods: [total] };
     yield judgePaired({
       paired: { series, counts: { Probe: total.total } }, quantile: 0.95, early: 0.5, ...judged, passAlpha: judged.alpha,
-      known: blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: blocks.length < 9,
+      known: blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: blocks.length < 9, warmBlocks: 20,
     });
   }
 }

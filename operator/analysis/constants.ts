@@ -36,11 +36,12 @@ export const tuning = {
   warmingDeviations: 2.5,
   /** Blocks without such a trend after which a warm-up counts as over. */
   settledBlocks: 6,
+  /** Requests above the quantile, about, for the latest half of a window to say that a slowdown lasts: 60 requests at p95, 300 at p99. */
+  lastingTailRequests: 3,
   /** Requests of each revision for a point of a trend, which is that of the mean whatever quantile is judged. */
   trendRequests: 40,
-  /** Age of a window until which a trend that is not seen may go on, and by how many standard errors of its slope; under seven minutes. */
-  warmBlocks: 20,
-  unseenTrendDeviations: 2,
+  /** By how many standard errors of its slope a trend that is not seen may go on for a while (confidences, warmBlocks). */
+  unseenTrendDeviations: 1.9,
   /** How far ahead a trend that was found is thought to go on, less so many standard errors; three minutes. */
   warmAheadBlocks: 9,
   seenTrendDeviations: 1,
@@ -73,13 +74,13 @@ export const tuning = {
  *
  * failAlpha: chance of any wrong Fail in a whole rollout, where `gates.alpha` says nothing. passAlpha: chance that a gate
  * passes though its quantity is beyond what the Pass says. noFailBlocks: a NoFail step lasts so long at least.
- * failBlocks: no latency Fail before. earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise).
+ * failBlocks: no latency Fail before. warmBlocks: age of a window until which a warm-up that is not seen may go on. earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise).
  * stages: shares of the step's time from which on a Pass may show less (plan.ts, Promise).
  */
 export const confidences = {
-  Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
-  Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
-  Quick: { failAlpha: 0.2, passAlpha: 0.2, noFailBlocks: 6, failBlocks: 6, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30] },
+  Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, warmBlocks: 19, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
+  Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9, warmBlocks: 19, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
+  Quick: { failAlpha: 0.2, passAlpha: 0.2, noFailBlocks: 6, failBlocks: 6, warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30] },
 } as const;
 
 /** What a NoFail step shows where it can before it ends: nothing worse than this. */

@@ -7,8 +7,10 @@
  *         reports that are late, repeated or in another order give the same verdict.
  * Rule:   a Fail ends its window. The caller stores it: what comes after is shown but decides nothing.
  */
+import { present } from '../../api/present.ts';
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { confidences, earlyPromise, equalLoadLn, tuning } from './constants.ts';
+import { stillNeeded } from './forecast.ts';
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
@@ -39,6 +41,10 @@ export type Evidence = {
   readonly paired?: PairedSeries;
 };
 
+function together(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
+}
+
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
 type Facts = {
@@ -65,26 +71,18 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
   return plan.gates.map((gate) => {
     const judgement = judgementOf(gate, facts);
     const paired = pairedOf(gate, facts);
-    const decided = together(gate, decisionOf(gate, facts, judgement), paired);
-    const numbers = judgement.numbers();
-    // No number of requests makes up for unequal load, and none is needed of a gate that pairs decide.
-    const open = decided.reason === 'LoadUnequal' ? null : numbers.requestsStillNeeded;
-    const requestsStillNeeded = decided.verdict === 'Undecided' ? open : 0;
-    return { gate: gate.name, ...decided, ...numbers, requestsStillNeeded, ...(paired === undefined ? {} : { paired }) };
+    const decided = together(decisionOf(gate, facts, judgement), paired);
+    const { requestsStillNeeded, neededRange, ...numbers } = judgement.numbers();
+    return { gate: gate.name, ...decided, ...numbers, ...stillNeeded(decided, { requestsStillNeeded, neededRange }), ...present({ paired }) };
   });
 }
 
 /** Every gate's verdict without its numbers, the same as judge's: for those that look often. */
 export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
-  return plan.gates.map((gate) => together(gate, decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
+  return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
-/** Pairs tell nothing of classes: a gate that asks for each is not passed by them. */
-function together(gate: TrafficGate, live: Decided, paired: PairedResult | undefined): Decided {
-  const isLive = paired === undefined || (gate.kind === 'latency-increase' && gate.eachClass === true && paired.verdict === 'Pass');
-  return isLive ? live : combined(live, paired);
-}
 
 /**
  * Whether a step may end.
@@ -109,10 +107,9 @@ export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
 /** @returns undefined when nothing does @param gates none of which fails */
-export function noFailWaitsFor(plan: Plan, { window, alone = false, maxBlocks = usualBlocks }: Pick<Evidence, 'window' | 'alone' | 'maxBlocks'>, gates: readonly Decided[]): StepWaits | undefined {
-  const cells = cellsInside(window);
-  const requests = Math.min(total(cells.candidate, requestsOf), alone ? Infinity : total(cells.stable, requestsOf));
-  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests, alone }, gates);
+export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
+  const { window, alone = false, maxBlocks = usualBlocks } = evidence;
+  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests: requestsSeen(plan, evidence), alone }, gates);
 }
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
@@ -228,13 +225,15 @@ function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Fact
  * half each of what a gate against stable's latency may spend.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
-  const { failBlocks, passAlpha: whole } = timingOf(plan);
+  const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
   const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
   const atMost = 'atMost' in gate ? gate.atMost : undefined;
   const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
-  return { alpha, passAlpha, shown, isTooEarlyToFail: span.known < Math.min(failBlocks, span.maxBlocks / 3) };
+  // A step that may last a few minutes only has to judge within them.
+  const isTooEarlyToFail = span.known < Math.min(failBlocks, span.maxBlocks / 3);
+  return { alpha, passAlpha, shown, isTooEarlyToFail, warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks) };
 }
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
@@ -257,9 +256,11 @@ function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
   if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
   const { shown, ...asked } = askedOf(gate, facts);
   const { quantile, tolerance: limit, atMost } = gate;
-  return judgePaired({
+  const said = judgePaired({
     ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
   });
+  // Pairs tell nothing of classes: a gate that asks for each is not passed by them.
+  return gate.eachClass === true && said.verdict === 'Pass' ? { ...said, verdict: 'Undecided', reason: 'Uncertain' } : said;
 }
 
 /** Half as much again at p95, and more where more is allowed. */

@@ -28,6 +28,8 @@ export type LatencyQuestion = {
   readonly early: number;
   /** No Fail yet: a cold candidate is slow in its first minutes. */
   readonly isTooEarlyToFail: boolean;
+  /** Age of a window, in blocks, until which a warm-up that is not seen may go on (warming.ts). */
+  readonly warmBlocks: number;
   /** Blocks of the window that are known. */
   readonly known: number;
   /** Noise of stable before the window; used for a relative limit. */

@@ -8,9 +8,9 @@
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
-import { forecastRequests, rangeOf } from './forecast.ts';
+import { forecastAround, forecastRequests } from './forecast.ts';
 import { boundsOf, doubting, estimateOf, fails, frameOf, holdsGrown, limitOf, passes, requestsOf, stableOf, standardError, viewOf, type Frame, type LatencyQuestion, type View } from './latency-bounds.ts';
-import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import { addInto, countAbove, emptyHistogram, lnQuantile, lnQuantileOf, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers, Said } from './verdict.ts';
@@ -80,13 +80,8 @@ export class LatencyJudgement {
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
     if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return { requestsStillNeeded: null };
-    const needed = (shift: number): number | null => {
-      const found = forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
-      return found === null ? null : Math.max(1, found);
-    };
-    const error = standardError(frame);
-    const range = [needed(-error), needed(error)] as const;
-    return { requestsStillNeeded: needed(0), neededRange: rangeOf(range) };
+    const needed = (shift: number): number | null => forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
+    return forecastAround(needed, { error: standardError(frame), least: tuning.hardMinRequests - now });
   }
 }
 
@@ -112,30 +107,53 @@ function settle(frame: Frame): Settled {
 /** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
 function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
-  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early }, checked };
+  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' }, checked };
   const part = settledPart(frame);
   const decided = part === undefined ? unsettled(frame, checked.cleaned) : confirmed(part);
-  return { decided: { ...decided, ...early }, checked };
+  return { decided: { ...early, ...decided }, checked };
 }
 
-/** No Fail while the candidate may be warming up; but where one stall makes it look so, that is what a person should see. */
+/**
+ * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it look so,
+ * that is what a person should see.
+ */
 function unsettled(frame: Frame, cleaned: Cleaned): Decided {
-  return { verdict: 'Undecided', reason: fails(doubting(frame), cleaned.view) || !fails(doubting(frame), viewOf(frame)) ? 'Uncertain' : 'OneWindow' };
+  const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
+  return isStall ? { verdict: 'Undecided', reason: 'OneWindow' } : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
 /** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
 function confirmed(frame: Frame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
+  const lasts = lastsTo(frame);
+  if (lasts !== true) return { verdict: 'Undecided', reason: 'Uncertain', ...(lasts === undefined ? { early: 'Blind' as const } : {}) };
   const asked = doubting(frame);
   const cleaned = cleanedView(frame, 'Fail');
   if (cleaned.requests >= tuning.hardMinRequests && fails(asked, cleaned.view)) return { verdict: 'Fail' };
   return { verdict: 'Undecided', reason: fails(asked, viewOf(frame)) ? 'OneWindow' : 'Uncertain' };
 }
 
+/**
+ * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
+ *
+ * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the whole
+ * window for long after. It can only take Fails away.
+ * @returns undefined while the half has too few requests above the quantile to say
+ */
+function lastsTo({ question, test }: Frame): boolean | undefined {
+  const stable = stableOf(question);
+  const half = (series: LatencySeries): LogHistogram => sumOf(series.total.scale, series.blocks.slice(Math.floor(series.blocks.length / 2)));
+  const least = Math.ceil(tuning.lastingTailRequests / test.share - 1e-9);
+  const [own, other] = [half(question.candidate), stable === undefined ? undefined : half(stable)];
+  if (own.total < least || (other !== undefined && other.total < least)) return undefined;
+  const compared = 'maxMs' in question.against ? Math.log(question.against.maxMs) : other === undefined ? 0 : lnQuantileOf(other, test.share);
+  return lnQuantileOf(own, test.share) - compared > limitOf(question);
+}
+
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, tuning.trendRequests);
+  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, { leastRequests: tuning.trendRequests, warmBlocks: question.warmBlocks });
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
   const { contrast } = estimateOf(frame, viewOf(frame), 'Fail');

@@ -46,6 +46,7 @@ export type PairedQuestion = {
   /** As of the live gate (pod-spread.ts). */
   readonly podDeviations: Readonly<Record<Said, number>>;
   readonly isTooEarlyToFail: boolean;
+  readonly warmBlocks: number;
 };
 
 /** The outer quantiles whose middle a Pass has to stand for; a gate below asks for its own. */
@@ -154,7 +155,7 @@ function upperOf({ question, variance, podMargin: pods }: Frame, { total, minute
 /** A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm (latency.ts). */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
   const { series, question } = frame;
-  const settling = settlingOf(series.blocks, undefined, Math.ceil(tuning.earlyTailRequests / 0.5));
+  const settling = settlingOf(series.blocks, undefined, { leastRequests: Math.ceil(tuning.earlyTailRequests / 0.5), warmBlocks: question.warmBlocks });
   if (settling === undefined) return { verdict: 'Undecided', reason: 'Uncertain' };
   const { from, stillToGain } = settling;
   const part = from === 0 ? frame : frameOf({ ...question, known: Math.max(1, question.known - from) }, partFrom(series, from));

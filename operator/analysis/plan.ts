@@ -86,6 +86,7 @@ const defaultGates = [
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
+  if (!Object.hasOwn(confidences, confidence)) throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
   const alpha = gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
@@ -119,6 +120,13 @@ function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): Tr
   return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
 
+/** What each gate may spend on a wrong Fail in a step: "0.0125", or "0.0025 to 0.015" where their parts are unequal. */
+export function alphaWords({ gates, alphaPerGate }: Plan): string {
+  const each = gates.map((gate) => ('alpha' in gate ? gate.alpha : undefined) ?? alphaPerGate);
+  const ends = each.length === 0 ? [alphaPerGate] : [Math.min(...each), Math.max(...each)];
+  return [...new Set(ends.map((alpha) => String(Number(alpha.toPrecision(3)))))].join(' to ');
+}
+
 /** The plan without what is compared with stable. */
 export function limitsOf(plan: Plan): Plan {
   return { ...plan, gates: plan.gates.filter(isLimit) };
@@ -135,10 +143,14 @@ export function isLimit({ kind }: TrafficGate): boolean {
   return kind === 'latency-limit' || kind === 'errors-limit' || kind === 'disagreement-limit';
 }
 
+/** Of gates that the spec gives no name: a status has one entry a name. */
+const otherNames: ReadonlySet<string> = new Set(['errors', 'errors-max', 'quality']);
+
 function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: number): TrafficGate {
   const at = `spec.rollout.gates.latency[${index}]`;
   const quantile = between(gate.quantile, `${at}.quantile`, [0, 1]);
   const { name } = gate;
+  if (otherNames.has(name)) throw wrong(`${at}.name`, `'${name}' is the name of another gate`);
   if ((gate.max === undefined) === (gate.maxIncrease === undefined)) throw wrong(at, 'needs either max or maxIncrease');
   if (gate.max === undefined) {
     const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);

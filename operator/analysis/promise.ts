@@ -93,6 +93,8 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
   if (gate.kind !== 'latency-increase' && gate.kind !== 'errors-increase') return null;
+  // No rate is above 1: that is no bound.
+  if (gate.kind === 'errors-increase' && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }
 

@@ -7,7 +7,7 @@
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
-import { forecastRequests, rangeOf } from './forecast.ts';
+import { forecastAround, forecastRequests } from './forecast.ts';
 import { bartlett } from './noise.ts';
 import { clustering, dispersionOf, increaseBounds, increaseEvidence, rateBounds, rateEvidence, total, type Dispersion, type RateSample } from './rate-evidence.ts';
 import type { Counts } from './series.ts';
@@ -110,7 +110,7 @@ export class RateJudgement {
         return fails(frame, view) || passes(frame, view, frame.question.toShow);
       });
     const error = Math.sqrt((candidate.x + 0.5) * (1 + frame.clustering * (candidate.x / candidate.n) * candidate.dispersion.perMinute));
-    return { requestsStillNeeded: needed(0), neededRange: rangeOf([needed(-error), needed(error)]) };
+    return forecastAround(needed, { error, least: tuning.hardMinRequests - candidate.n });
   }
 }
 

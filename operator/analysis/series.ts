@@ -114,7 +114,8 @@ function perClass(cells: readonly Cell[], measure: Measure): Map<string, number>
     const key = classOf(cell);
     counts.set(key, (counts.get(key) ?? 0) + measure(cell));
   }
-  return counts;
+  // Weights are sums of fractions over classes: their order is not that of arrival either.
+  return new Map([...counts].toSorted(([one], [other]) => compareText(one, other)));
 }
 
 function classOf(cell: Cell): string {

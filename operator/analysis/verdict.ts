@@ -53,7 +53,7 @@ export type GateNumbers = {
   readonly toShow: number;
   /** Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null when no number of requests would do. */
   readonly requestsStillNeeded: number | null;
-  /** The same for estimates a standard error away on either side; null where no number would do. Absent once decided. */
+  /** The same with those for estimates a standard error away on either side; null where no number would do. Absent once decided, and where no number of requests is missing. */
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds miss in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;

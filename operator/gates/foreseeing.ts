@@ -12,7 +12,7 @@ import { promiseOf, type Past } from '../analysis/promise.ts';
 import type { Cell } from '../analysis/series.ts';
 import { historyOf, isLoadEqual, type Scene } from './evidence.ts';
 import type { Asked } from './reading.ts';
-import { promiseWords } from './shown-words.ts';
+import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 /** Half an hour, where the step does not say. */

@@ -13,7 +13,7 @@ import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
 import { historyBlocks } from '../analysis/history.ts';
-import { planOf, type Plan } from '../analysis/plan.ts';
+import { alphaWords, planOf, type Plan } from '../analysis/plan.ts';
 import type { Nodes } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
 import { isReady, type ConfigMap, type Pod } from '../kube-objects.ts';
@@ -27,7 +27,7 @@ import { unpackLedger } from './kept-ledger.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
 import { foresee } from './foreseeing.ts';
-import { shownWords } from './shown-words.ts';
+import { shownWords } from '../analysis/shown-words.ts';
 import { find, numbersOf, readingFrom, sentenceOf, type Asked, type Finding, type ShownResult } from './reading.ts';
 
 /** Verdicts as they are shown, and when they were made. */
@@ -36,7 +36,7 @@ export type Shown = {
   readonly promise?: string;
   /** What was shown of the candidate, once the step is done. */
   readonly proven?: string;
-  readonly window: Block; readonly atMs: Millis; readonly alpha: number; readonly results: readonly ShownResult[]; readonly message: string };
+  readonly window: Block; readonly atMs: Millis; readonly alpha: string; readonly results: readonly ShownResult[]; readonly message: string };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
 /** What a pass needs of the gates. */
@@ -202,9 +202,13 @@ function planIn(seen: Seen): Plan {
 function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
-  const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[state.step];
-  const maxBlocks = isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
-  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocks, stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocksOf(state, seen), stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+}
+
+/** How long the step may last. */
+function maxBlocksOf({ candidate, step: at }: Judging, seen: Seen): Pick<Scene, 'maxBlocks'> {
+  const step = stepsOf(candidate, { seen: seen.rollout, plan: seen.plan })[at];
+  return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
 
 /** Shared where each revision has a pod on each node that the other has one on: nodes cannot make them differ then. */
@@ -218,7 +222,7 @@ function identityOf(asked: Asked, state: Judging, seen: Seen): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
   const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
-  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes])).digest('hex');
+  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes, maxBlocksOf(state, seen)])).digest('hex');
 }
 
 type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };
@@ -252,7 +256,7 @@ function renewed(followed: Followed, { of, asked, finding, now, everyMs, promise
   const { shown } = followed;
   if (shown?.of === of && Math.abs(now - shown.atMs) < everyMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
   const results = numbersOf(finding);
-  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: finding.plan.alphaPerGate, results, message: sentenceOf(asked, finding, results), ...present({ promise, proven: finding.step === 'Done' ? shownWords(finding.plan, results) : undefined }) };
+  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: alphaWords(finding.plan), results, message: sentenceOf(asked, finding, results), ...present({ promise, proven: finding.step === 'Done' ? shownWords(finding.plan, results) : undefined }) };
   followed.shown = made;
   return made;
 }

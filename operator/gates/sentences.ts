@@ -61,11 +61,18 @@ export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResul
 export function failure(gate: TrafficGate, result: Told): string {
   if (result.paired?.verdict === 'Fail') return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
   const { estimate, lower, limit, candidateRequests } = result;
-  const atLeast = lower === null ? '' : `at least ${bare(result, lower)}, `;
+  const atLeast = lower === null ? '' : `at least ${above(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
   if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
   return `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
+}
+
+/** A bound over the limit is not written as the limit: in as many digits as tell them apart. */
+function above(result: GateResult, bound: number): string {
+  const text = bare(result, bound);
+  if (text !== bare(result, result.limit)) return text;
+  return result.unit === 'ms' ? `${bound.toFixed(1)}ms` : `${(bound * 100).toFixed(1)}%`;
 }
 
 function subjectOf(gate: TrafficGate, result: GateResult): string {
@@ -209,4 +216,4 @@ function waitWords({ minRequests, requests, alone, waits, minutes = { least: 0, 
 }
 
 /** constants.ts, earlyPromise */
-const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% at p95 and ${Math.round(earlyPromise.errors * 100)} points of errors`;
+const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% on the latency and ${Math.round(earlyPromise.errors * 100)} points of errors`;

@@ -16,7 +16,7 @@ const spec = (file: string): OnnxModelSpec => ({
 const halfAnHourS = 1800;
 const tellAgainS = 180;
 /** As wide as a page shows. */
-const widest = 230;
+const widest = 140;
 
 type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
 const changes: readonly Change[] = [
@@ -51,13 +51,24 @@ class Teller {
   /** What is gone at the second look is not told. */
   #note(): void {
     const { phase = '', rollout: { reason = '' } = {}, message } = this.world.cluster.status;
-    const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}  ${reason === phase ? '' : `${reason}: `}`;
-    const lasts = where === this.#seen;
-    this.#seen = where;
-    if (!lasts || (where === this.#told && this.#seconds - this.#toldS < tellAgainS)) return;
-    this.#told = where;
+    const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}`;
+    const seen = `${where} ${reason}`;
+    const lasts = seen === this.#seen;
+    this.#seen = seen;
+    if (!lasts || (seen === this.#told && this.#seconds - this.#toldS < tellAgainS)) return;
+    this.#told = seen;
     this.#toldS = this.#seconds;
-    this.lines.push(shortened(this.#named(`${clockOf(this.#seconds - this.#beganS)}  ${where}${message}`)));
+    this.#say(where, `${reason === phase ? '' : `${reason}: `}${message}`);
+  }
+
+  /** What is kept of it. */
+  sayHistory(): void {
+    const latest = this.world.cluster.status.history?.[0];
+    this.#say(`${(latest?.outcome ?? '').padEnd(9)}  ${' '.repeat(13)}`, `in the history: ${latest?.message ?? latest?.reason}`);
+  }
+
+  #say(where: string, message: string): void {
+    this.lines.push(wrapped(`${clockOf(this.#seconds - this.#beganS)}  ${where}  `, this.#named(message)));
   }
 
   #shares(): string {
@@ -74,8 +85,15 @@ class Teller {
   }
 }
 
-function shortened(line: string): string {
-  return line.length <= widest ? line : `${line.slice(0, widest - 1).trimEnd()}…`;
+/** Broken between words, what goes on below where the message began. */
+function wrapped(head: string, message: string): string {
+  const rows = [''];
+  for (const word of message.split(' ')) {
+    const row = rows.at(-1) ?? '';
+    if (row !== '' && head.length + row.length + word.length >= widest) rows.push(word);
+    else rows[rows.length - 1] = row === '' ? word : `${row} ${word}`;
+  }
+  return rows.map((row, at) => `${at === 0 ? head : ' '.repeat(head.length)}${row}`).join('\n');
 }
 
 /** 5:05, of minutes and seconds. */
@@ -94,6 +112,7 @@ describe('A change', () => {
       teller.put(file);
       await teller.live(7200, () => cluster.status.history?.length === 2 && ['Failed', 'Settling'].includes(cluster.status.phase ?? ''));
       await teller.live(10);
+      if (outcome === 'Promoted') teller.sayHistory();
       const path = `story/${golden}.golden`;
       told.set(path, `${teller.lines.join('\n')}\n`);
       assertGolden(path, told.get(path) ?? '');

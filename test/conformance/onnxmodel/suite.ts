@@ -114,6 +114,7 @@ const bad: readonly { name: string; spec: object; modelName?: string; says: RegE
   { name: 'a least without a percent sign', spec: p95({ maxIncrease: '15%', minDetectable: '50' }), says: /latency\[0\]\.minDetectable/ },
   { name: 'a least of errors for what is not compared', spec: gates({ errors: { max: '2%', minDetectable: '5%' } }), says: /errors\.minDetectable.*goes with maxIncrease/ },
   { name: 'a least of errors below the limit', spec: gates({ errors: { maxIncrease: '1%', minDetectable: '0.5%' } }), says: /errors\.minDetectable.*at least maxIncrease/ },
+  { name: 'a latency gate by the name of another', spec: gates({ latency: [{ name: 'errors', quantile: '0.95', maxIncrease: '15%' }] }), says: /latency\[0\]\.name.*the names of other gates/ },
   { name: 'classes for a limit in milliseconds', spec: p95({ max: '60ms', eachClass: true }), says: /latency\[0\]\.eachClass.*goes with maxIncrease/ },
   { name: 'a field that does not exist', spec: { model: https, batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
   { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },

@@ -85,6 +85,9 @@ describe('replay', () => {
     const { code, text } = await run([file('same.jsonl', trace({ seconds: 2400, perSecond: 20, factor: 1 })), '--model', file('one.yaml', oneGate), '--json']);
     assert.equal(code, 0);
     assert.equal(document(text).outcome.verdict, 'Pass');
+    const table = await run([file('same.jsonl', trace({ seconds: 2400, perSecond: 20, factor: 1 })), '--model', file('one.yaml', oneGate)]);
+    assert.match(table.text, /^Pass at .* requests of the candidate: nothing worse than \+15 % p95 shown\. The candidate would go on\.$/m);
+    assert.match(text, /"shown":"nothing worse than \+15 % p95 shown"/);
     assert.ok(document(text).verdicts.every((verdict) => verdict.verdict !== 'Fail'));
   });
 

@@ -49,6 +49,14 @@ const stories: readonly { readonly name: string; readonly model: OnnxModel; read
   { name: 'shifting', model: model({ phase: 'Shifting', since: agoMs(4000), attempt: 1, step: 2, desiredWeight: 50, setWeight: 25, actualWeight: 20, message: 'bbbbbbbbbb is to get 50% of the traffic, has 25%: 1 of 4 pods are ready', reason: 'WeightMoving' }) },
   { name: 'analyzing', model: model({ phase: 'Analyzing', since: agoMs(190_000), attempt: 2, step: 1, desiredWeight: 5, actualWeight: 5, gates, judgedAt: agoMs(12_000), alpha: '0.00625', message: 'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests needed', reason: 'Analyzing' }) },
   { name: 'analyzing-narrow', width: 60, model: model({ phase: 'Analyzing', since: agoMs(190_000), step: 1, desiredWeight: 5, actualWeight: 5, gates, judgedAt: agoMs(12_000), alpha: '0.00625', message: 'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests needed', reason: 'Analyzing' }) },
+  {
+    name: 'foreseen',
+    model: model({
+      phase: 'Analyzing', since: agoMs(190_000), step: 3, desiredWeight: 50, actualWeight: 50, judgedAt: agoMs(12_000), alpha: '0.0125', message: 'analysing bbbbbbbbbb: 50 % of the traffic', reason: 'Analyzing',
+      promise: 'at 55 requests a minute this step takes about 12 to 17 min; it can show p95 +39 % and errors +2.1 points; an increase of p95 +50 % and errors +4.4 points or more would be found in 30 min',
+      gates: [{ ...gates[0]!, stillNeeded: 'about 900 to 2,400 more requests, 4 to 11 min', toShow: '+39%', ofClass: 'interactive requests of up to 512 elements', worstClass: 'interactive requests of up to 512 elements: +61%' }],
+    }),
+  },
   { name: 'paused', model: model({ phase: 'Paused', since: agoMs(300_000), step: 4, desiredWeight: 50, actualWeight: 50, pausedReason: 'Step', gates: gates.slice(0, 1), judgedAt: agoMs(3000), message: 'step 5 keeps bbbbbbbbbb at 50% of the traffic for 600 s', reason: 'PausedByStep' }) },
   { name: 'held', model: model({ phase: 'Analyzing', since: agoMs(300_000), heldAt: agoMs(60_000), step: 3, desiredWeight: 50, message: 'spec.rollout.paused holds bbbbbbbbbb at 50% of the traffic', reason: 'PausedManually' }) },
   {

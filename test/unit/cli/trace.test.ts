@@ -19,6 +19,11 @@ describe('the lines of a trace', () => {
     for (const size of [1, 2, 7, 64]) assert.deepEqual(await read(text, size), whole);
   });
 
+  it('may lack the latency of a request that was not answered', async () => {
+    const failures = ['{"t":1,"revision":"candidate","ok":false}', '{"t":2,"revision":"candidate","latencyMs":null,"ok":false}'].join('\n');
+    assert.deepEqual(await read(failures), [1, 2].map((t) => ({ t, revision: 'candidate', latencyMs: 0, ok: false, line: t })));
+  });
+
   const bad: readonly { name: string; text: string; says: RegExp }[] = [
     { name: 'no JSON', text: `${good}\nhello`, says: /trace line 2: is not JSON: hello/ },
     { name: 'a list', text: '[1]', says: /line 1: is not a JSON object/ },
@@ -27,6 +32,7 @@ describe('the lines of a trace', () => {
     { name: 'a pair from nowhere', text: '{"t":1,"ratio":1.1}', says: /line 1: source is missing, expected "Replay" or "Probe" or "Shadow"/ },
     { name: 'no time', text: '{"revision":"stable","latencyMs":2.5,"ok":true}', says: /line 1: t is missing/ },
     { name: 'a negative latency', text: good.replace('2.5', '-1'), says: /latencyMs is -1, expected milliseconds/ },
+    { name: 'an answer without a latency', text: '{"t":1,"revision":"stable","ok":true}', says: /latencyMs is missing/ },
     { name: 'a latency that is text', text: good.replace('2.5', '"2.5"'), says: /latencyMs is "2\.5"/ },
     { name: 'another revision', text: good.replace('stable', 'canary'), says: /revision is "canary", expected "stable" or "candidate"/ },
     { name: 'ok that is a number', text: good.replace('true', '1'), says: /ok is 1, expected true or false/ },

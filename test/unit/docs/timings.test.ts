@@ -43,4 +43,11 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     const [[p95, later, last] = [], [errors, more, most] = []] = shown;
     assert.ok(text.includes(`p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`), JSON.stringify(shown));
   });
+
+  it('and README.md name the limits of gates that nobody wrote', () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+    const limits = planOf().gates.map((gate) => `${gate.name} ${Number((('tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN) * 100).toPrecision(3))} %`);
+    const [p95, errors = '', p99] = limits;
+    assert.ok(readme.includes(`at most: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`), limits.join(', '));
+  });
 });

@@ -5,7 +5,7 @@ import { classesWithEnough, mostClasses, worstClass } from '../../../../operator
 import { judge, verdicts } from '../../../../operator/analysis/judge.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
-import { planOf } from '../../../../operator/analysis/plan.ts';
+import { planOf, shadowOf } from '../../../../operator/analysis/plan.ts';
 import type { Cell, Window } from '../../../../operator/analysis/series.ts';
 
 type Traffic = { readonly tier?: string; readonly sizeClass: number; readonly perBlock: number; /** Of the candidate against stable. */ readonly factor?: number };
@@ -77,7 +77,9 @@ describe('a gate that judges each class', () => {
     const blocksOfPairs = Array.from({ length: blocks }, () => ({ ...ratios, counts: ratios.counts.map((count) => count / blocks), total: ratios.total / blocks }));
     const paired = { series: { blocks: blocksOfPairs, total: ratios, pods: [ratios] }, counts: { Probe: 600 } };
     const asked = (eachClass: boolean) => judge(gates(eachClass), { ...evidenceOf(even), paired })[0];
-    assert.deepEqual([asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict], ['Pass', 'Pass', 'Pass', 'Undecided']);
+    assert.deepEqual([asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict], ['Pass', 'Pass', 'Undecided', 'Undecided']);
+    const [inShadow] = judge(shadowOf(gates(true)), { ...evidenceOf(even), window: { ...windowOf([]), candidate: [], stable: [] }, loadIsEqual: false, paired });
+    assert.deepEqual([inShadow?.verdict, inShadow?.early], ['Undecided', 'Shown'], 'good pairs do not keep a NoFail step in the shadow waiting');
   });
 
   it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {

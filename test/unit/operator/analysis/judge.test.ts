@@ -131,6 +131,31 @@ describe('the judge', () => {
     const results = judge(plan, { window: windowOf(foldAll(reports), base.blocks), loadIsEqual: false });
     assert.deepEqual(results.map(({ verdict, reason }) => reason ?? verdict), ['LoadUnequal', 'Fail', 'Fail']);
     assert.equal(results[0]?.requestsStillNeeded, null);
+    assert.equal(results[0]?.neededRange, undefined, 'no number of requests makes up for it');
+  });
+
+  it('gives the same numbers to the last digit whatever the order of many classes', () => {
+    const classes = Array.from({ length: 12 }, (_, i) => [2 ** i, 7 + 3 * i] as const);
+    const of = (revision: string, seed: number) => reportsOf(revision, { ...base, pods: 1, blocks: 6, seed, classes });
+    const window = windowOf(foldAll([...of('stable', 1), ...of('candidate', 3)]), 6);
+    const said = judge(plan, { window, loadIsEqual: true });
+    fc.assert(fc.property(fc.shuffledSubarray([...window.candidate], { minLength: window.candidate.length }), (candidate) => {
+      assert.deepEqual(judge(plan, { window: { ...window, candidate }, loadIsEqual: true }), said);
+    }), { seed: 9, numRuns: 10 });
+  });
+
+  it('foresees requests in a range that holds its own forecast, and at least one of them', () => {
+    const shape = fc.record({ blocks: fc.integer({ min: 4, max: 30 }), perBlock: fc.integer({ min: 1, max: 40 }), factor: fc.constantFrom(0.9, 1, 1.15, 1.3), failures: fc.constantFrom(0, 0.01, 1), seed: fc.integer({ min: 1, max: 1e6 }) });
+    fc.assert(fc.property(shape, ({ blocks, perBlock, factor, failures, seed }) => {
+      const reports = [...reportsOf('stable', { ...base, blocks, perBlock, seed: seed + 1 }), ...reportsOf('candidate', { ...base, blocks, perBlock, factor, failures, seed })];
+      for (const { gate, verdict, requestsStillNeeded, neededRange } of judge(plan, { window: windowOf(foldAll(reports), blocks), loadIsEqual: true })) {
+        const isOpen = verdict === 'Undecided';
+        assert.equal(isOpen ? 0 : requestsStillNeeded, 0, `${gate} is decided`);
+        if (neededRange === undefined) continue;
+        const [low, own, high] = [neededRange[0], requestsStillNeeded, neededRange[1]].map((count) => count ?? Infinity) as [number, number, number];
+        assert.ok(isOpen && 1 <= low && low <= own && own <= high, `${gate}: ${low} to ${high}, itself ${own}`);
+      }
+    }), { seed: 9, numRuns: 40 });
   });
 
   it('does not blame a revision for the mistakes of clients', () => {
@@ -166,6 +191,9 @@ describe('the judge, where pods carry unequal load', () => {
 describe('a first minute', () => {
   const at = (blocks: number) => judge(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks }), ...reportsOf('candidate', { ...base, blocks, factor: 3, seed: 4 })]), blocks), loadIsEqual: true })[0]?.verdict;
   it('fails no candidate by latency: it may be cold', () => assert.deepEqual([3, 9, 10].map(at), ['Undecided', 'Undecided', 'Fail']));
+  const slow = (blocks: number, maxBlocks: number) => verdicts(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks, perBlock: 30 }), ...reportsOf('candidate', { ...base, blocks, perBlock: 30, factor: 2, seed: 4 })]), blocks), loadIsEqual: true, maxBlocks })[0];
+  it('lets no step end without a failure while a slow one may yet be warming up', () => assert.equal(slow(5, 90)?.early, 'Blind'));
+  it('is shorter in a step that may last three minutes only', () => assert.deepEqual([90, 9].map((most) => slow(8, most)?.verdict), ['Undecided', 'Fail']));
 });
 
 describe('the judge, with requests of several sizes', () => {

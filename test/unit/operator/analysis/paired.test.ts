@@ -27,7 +27,7 @@ function seriesOf(blocks: number, perBlock: number, draw: Draw): LatencySeries {
 function questionOf(series: LatencySeries, change: Partial<PairedQuestion> = {}): PairedQuestion {
   return {
     paired: { series, counts: { Probe: series.total.total } }, limit: 0.15, toShow: 0.15, early: 0.5, quantile: 0.95, alpha: 0.0075, passAlpha: 0.0075,
-    known: series.blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: false, ...change,
+    known: series.blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: false, warmBlocks: 20, ...change,
   };
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
+import { alphaWords, planOf, toShow, type Confidence } from '../../../../operator/analysis/plan.ts';
 
 describe('what a Pass has to show', () => {
   const rows = [
@@ -25,6 +25,9 @@ describe('the confidence of a plan', () => {
     const alphas = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => planOf({ confidence, latency: [], errors: { max: '1%' } }, []).alphaPerGate);
     assert.deepEqual(alphas, [0.01, 0.05, 0.2]);
   });
+  it('says what each gate may spend, from the least to the most', () => {
+    assert.deepEqual([alphaWords(planOf()), alphaWords(planOf({ latency: [], errors: { max: '1%' } }))], ['0.0025 to 0.015', '0.025']);
+  });
   it('gives way to an alpha that is written', () => assert.equal(planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate, 0.02));
 });
 
@@ -39,6 +42,8 @@ describe('what traffic may make of a limit', () => {
     ['less than the limit', { latency: latency({ minDetectable: '10%' }) }, /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
     ['beside a limit in milliseconds', { latency: [{ name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
     ['of errors without an increase', { errors: { max: '1%', minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
+    ['of a confidence that there is not', { confidence: 'strict' as Confidence }, /gates\.confidence: 'strict' is none of Strict, Standard, Quick/],
+    ['by the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] }, /latency\[0\]\.name: 'errors' is the name of another gate/],
     ['that is no percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
   ];
   for (const [name, gates, says] of bad) it(`is refused ${name}`, () => assert.throws(() => planOf(gates), says));

@@ -100,6 +100,11 @@ describe('the promise of a step', () => {
     assert.ok((written.gates[0]?.shows ?? 0) > 0.15, 'what a user wrote is kept, and not shown');
   });
 
+  it('says how much longer it takes where chance is against it', () => {
+    const [usual = null, unlucky = null] = promised(55)?.minutes ?? [];
+    assert.ok(usual !== null && unlucky !== null && unlucky > usual && unlucky < 2 * usual, `${usual} to ${unlucky}`);
+  });
+
   it('takes longer the surer a verdict has to be', () => {
     const [strict, standard, quick] = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => promised(100, { gates: { confidence } })?.minutes[0] ?? Infinity);
     assert.ok((quick ?? NaN) < (standard ?? NaN) && (standard ?? NaN) < (strict ?? NaN), `${quick} ${standard} ${strict}`);

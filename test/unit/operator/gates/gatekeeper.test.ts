@@ -102,7 +102,7 @@ describe('the gatekeeper', () => {
     const { reading, shown } = judged;
     assert.deepEqual([reading.step, reading.window, reading.pending], ['Fail', window, undefined]);
     assert.deepEqual(shown.results.map(({ gate, verdict }) => `${gate} ${verdict}`), ['p95 Fail', 'errors Pass']);
-    assert.deepEqual([shown.message, shown.alpha], [reading.message, 0.025]);
+    assert.deepEqual([shown.message, shown.alpha], [reading.message, '0.025']);
   });
 
   it('waits for the first report of every ready pod, and not for long', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/plan.ts';
 import { pairedWords } from '../../../../operator/analysis/paired-words.ts';
 import type { GateResult, PairedResult } from '../../../../operator/analysis/verdict.ts';
-import { gateStatus } from '../../../../operator/gate-status.ts';
+import { gatesShown, gateStatus } from '../../../../operator/gate-status.ts';
 import { failure, openQuestion, progress, written } from '../../../../operator/gates/sentences.ts';
 
 const p95: TrafficGate = { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15 };
@@ -36,6 +36,7 @@ describe('a gate says', () => {
     [failure(errors, failing), 'the error rate is 3.2% above stable (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate and 11,020 of stable'],
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own), 'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }), "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
+    [failure(p95, { ...slow, lower: 0.1521 }), 'p95 is 52% above stable (at least 15.2%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
     [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, neededRange: [904, 2431], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 to 2,400 more requests needed, 5 to 12 min at the present rate'],
     [openQuestion(p95, { ...open, neededRange: [904, null], perMinute: 220 }), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the present rate'],
@@ -69,6 +70,19 @@ describe('a gate says', () => {
     [progress({ require: 'Pass', step: 'Done', minRequests: 200, requests: { candidate: 3000, stable: 2011 }, alone: false, measured: true }), 'every gate passes after 3,000 requests of the candidate and 2,011 of stable'],
   ];
   for (const [said, sentence] of rows) it(sentence, () => assert.equal(said, sentence));
+});
+
+describe('a promise in the status', () => {
+  const course = { stable: 'a', candidate: 'b', attempt: 1, floor: 1, since: 0, step: 1, weight: 5 };
+  const analyzing = { phase: 'Analyzing', ...course, window: 1 } as const;
+  const shown = { window: 1, atMs: 0, alpha: '0.01', results: [], message: '', promise: 'new' };
+  const before = { observedGeneration: 1, rollout: { phase: 'Analyzing', promise: 'old', gates: [] } };
+
+  it('is that of the step under way, kept while nothing new is said, and gone with it', () => {
+    assert.equal(gatesShown(analyzing, shown, before).promise, 'new');
+    assert.equal(gatesShown(analyzing, undefined, before).promise, 'old');
+    for (const next of [{ phase: 'Shifting', ...course, set: 5 }, { ...analyzing, phase: 'Paused', why: 'Undecided' }, { phase: 'Stable', stable: 'b' }] as const) assert.equal(gatesShown(next, undefined, before).promise, undefined, next.phase);
+  });
 });
 
 describe('a gate in the status', () => {

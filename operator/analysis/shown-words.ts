@@ -5,9 +5,9 @@
  * Pure.
  */
 import { plural } from '../../api/text.ts';
-import type { Plan, TrafficGate } from '../analysis/plan.ts';
-import { shownBy, type GatePromise, type StepPromise } from '../analysis/promise.ts';
-import type { GateResult } from '../analysis/verdict.ts';
+import type { Plan, TrafficGate } from './plan.ts';
+import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
+import type { GateResult } from './verdict.ts';
 
 /** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio less one, or a share of requests */
 export function increaseWords({ kind }: Pick<TrafficGate, 'kind'>, value: number): string {
@@ -23,24 +23,27 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates against stable that passed.
+ * "nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown" of the gates against stable. What pairs have
+ * shown is said to be theirs. A NoFail step may end with a gate undecided: that one has shown nothing.
  *
- * @returns undefined where none did
+ * @returns undefined where no gate has shown anything
  */
 export function shownWords({ gates }: Plan, results: readonly GateResult[]): string | undefined {
-  const passed = gates.flatMap((gate, i) => {
+  const compared = gates.flatMap((gate, i) => {
     const result = results[i];
-    return result?.verdict !== 'Pass' || !isCompared(gate) ? [] : [{ gate, shows: shownBy(gate, { limit: result.limit, upper: upperOf(result) }) }];
+    return result === undefined || !isCompared(gate) ? [] : [{ gate, ...shownIn(gate, result) }];
   });
-  const shown = passed.flatMap(({ gate, shows }) => (shows === null ? [] : [`${increaseWords(gate, shows)} ${gate.name}`]));
+  const shown = compared.flatMap(({ gate, shows, by }) => (shows === null ? [] : [`${increaseWords(gate, shows)} ${gate.name}${by}`]));
   if (shown.length === 0) return undefined;
-  const not = passed.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
-  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${not.join(' and ')} not shown`}`;
+  const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
+  return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
 }
 
-/** Of the evidence that passed: pairs, or else live requests. */
-function upperOf({ upper, paired }: GateResult): number | null {
-  return paired?.verdict === 'Pass' ? paired.upper : upper;
+/** By the evidence that passed: pairs, or else live requests. Where a Pass shows nothing, one by pairs tells nothing of the tail. */
+function shownIn(gate: TrafficGate, { verdict, limit, upper, paired }: GateResult): { readonly shows: number | null; readonly by: string } {
+  if (verdict !== 'Pass') return { shows: null, by: '' };
+  const isByPairs = paired?.verdict === 'Pass' && !('atMost' in gate && gate.atMost === Infinity);
+  return { shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }), by: isByPairs ? ' by pairs' : '' };
 }
 
 function isCompared({ kind }: TrafficGate): boolean {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { planOf } from '../../../../operator/analysis/plan.ts';
 import type { GatePromise, StepPromise } from '../../../../operator/analysis/promise.ts';
 import type { GateResult } from '../../../../operator/analysis/verdict.ts';
-import { increaseWords, promiseWords, roundedUp, shownWords } from '../../../../operator/gates/shown-words.ts';
+import { increaseWords, promiseWords, roundedUp, shownWords } from '../../../../operator/analysis/shown-words.ts';
 
 const plan = planOf();
 const [p95, errors, p99] = plan.gates;
@@ -18,8 +18,10 @@ describe('what a rollout has shown', () => {
     { name: 'the bounds, rounded up, where traffic was too low for the limits', results: [passed('p95', 0.15, 0.3721), passed('errors', 0.01, 0.02012), passed('p99', 1, 2.4)], says: 'nothing worse than +38 % p95, +2.1 points errors shown; p99 not shown' },
     { name: 'the limits, where these are kept', results: [passed('p95', 0.15, 0.0931), passed('errors', 0.01, 0.004), passed('p99', 1, 0.7)], says: 'nothing worse than +15 % p95, +1 point errors, +100 % p99 shown' },
     { name: 'nothing of a gate whose bound is not known', results: [passed('p95', 0.15, 0.15), passed('errors', 0.01, 0.01), passed('p99', 1, null)], says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
-    { name: 'only what passed', results: [passed('p95', 0.15, 0.3, { verdict: 'Undecided' }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7, { verdict: 'Undecided' })], says: 'nothing worse than +1 point errors shown' },
-    { name: 'what pairs have shown', results: [passed('p95', 0.15, 0.9, { paired: pairs }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7)], says: 'nothing worse than +22 % p95, +1 point errors, +100 % p99 shown' },
+    { name: 'only what passed, and what has shown nothing', results: [passed('p95', 0.15, 0.3, { verdict: 'Undecided' }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7, { verdict: 'Undecided' })], says: 'nothing worse than +1 point errors shown; p95 and p99 not shown' },
+    { name: 'what pairs have shown, and by whom', results: [passed('p95', 0.15, 0.9, { paired: pairs }), passed('errors', 0.01, 0.01), passed('p99', 1, 0.7)], says: 'nothing worse than +22 % p95 by pairs, +1 point errors, +100 % p99 shown' },
+    { name: 'nothing of a tail by pairs where a Pass shows nothing', results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 0.01), passed('p99', 0.3, 2.4, { paired: pairs })], says: 'nothing worse than +15 % p95, +1 point errors shown; p99 not shown' },
+    { name: 'nothing of a rate that may be anything', results: [passed('p95', 0.15, 0.1), passed('errors', 0.01, 1)], says: 'nothing worse than +15 % p95 shown; errors not shown' },
     { name: 'nothing where nothing passed', results: [passed('p95', 0.15, 0.3, { verdict: 'Undecided' })], says: undefined },
   ];
   for (const { name, results, says } of rows) it(`is ${name}`, () => assert.equal(shownWords(plan, results), says));
