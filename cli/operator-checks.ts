@@ -9,6 +9,7 @@ import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.ts';
+import { canPassByPairs } from '../operator/analysis/paired.ts';
 import { planOf } from '../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../operator/rollout/plan.ts';
 import type { Finding } from './check-manifest.ts';
@@ -86,7 +87,8 @@ function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[]
 
 function shadowWithoutGates({ steps = [], gates = {} }: RolloutSpec, at: string): readonly Finding[] {
   const proven = steps.findIndex(({ shadow }) => shadow?.require === 'Pass');
-  if (proven >= 0 && gates.latency?.some(({ eachClass }) => eachClass === true) === true) return [warning(`${at}[${proven}].shadow`, 'a gate with eachClass cannot pass it: pairs of service times tell nothing of classes', 'require: NoFail, or leave eachClass out')];
+  const deaf = gates.latency?.find(({ quantile, eachClass, maxIncrease }) => maxIncrease !== undefined && !canPassByPairs({ quantile: Number(quantile), eachClass: eachClass ?? false }));
+  if (proven >= 0 && deaf !== undefined) return [warning(`${at}[${proven}].shadow`, `${deaf.name} cannot pass it: pairs of service times tell nothing of classes, nor of quantiles above p95`, 'require: NoFail')];
   const first = steps.findIndex(({ shadow }) => shadow !== undefined);
   const isJudged = gates.quality !== undefined || gates.latency === undefined || gates.latency.some(({ maxIncrease }) => maxIncrease !== undefined);
   return first < 0 || isJudged ? [] : [warning(`${at}[${first}].shadow`, 'no gate can judge it: in the shadow there are pairs of service times, and answers to compare', 'add a latency gate with maxIncrease, or quality')];

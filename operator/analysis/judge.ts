@@ -15,7 +15,7 @@ import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import type { NoiseHistory } from './noise.ts';
 import { noHistory } from './noise.ts';
-import { combined, judgePaired } from './paired.ts';
+import { canPassByPairs, combined, judgePaired } from './paired.ts';
 import type { PairedSeries } from './paired-series.ts';
 import { toShow, type Confidence, type Plan, type Span, type TrafficGate } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
@@ -40,10 +40,6 @@ export type Evidence = {
   /** The same requests, asked of both revisions; absent: nobody asked for that, and live requests have all of α. */
   readonly paired?: PairedSeries;
 };
-
-function together(live: Decided, paired: PairedResult | undefined): Decided {
-  return paired === undefined ? live : combined(live, paired);
-}
 
 export type StepVerdict = 'Done' | 'Fail' | 'Waiting';
 
@@ -83,6 +79,10 @@ export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
 
+
+function together(live: Decided, paired: PairedResult | undefined): Decided {
+  return paired === undefined ? live : combined(live, paired);
+}
 
 /**
  * Whether a step may end.
@@ -259,8 +259,7 @@ function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
   const said = judgePaired({
     ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
   });
-  // Pairs tell nothing of classes: a gate that asks for each is not passed by them.
-  return gate.eachClass === true && said.verdict === 'Pass' ? { ...said, verdict: 'Undecided', reason: 'Uncertain' } : said;
+  return said.verdict === 'Pass' && !canPassByPairs(gate) ? { ...said, verdict: 'Undecided', reason: 'Uncertain' } : said;
 }
 
 /** Half as much again at p95, and more where more is allowed. */

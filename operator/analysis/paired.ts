@@ -51,6 +51,8 @@ export type PairedQuestion = {
 
 /** The outer quantiles whose middle a Pass has to stand for; a gate below asks for its own. */
 const outerQuantile = 0.9;
+/** Beyond this quantile pairs may fail a gate, not pass it: of what one request in fifty suffers they see nothing. */
+const passesUpTo = 0.95;
 const median = quantileTest(0.5);
 
 /**
@@ -74,6 +76,14 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
   if (verdict === undefined) return open;
   const { reason: __, ...decided } = open as D & { readonly reason?: unknown };
   return { ...(decided as unknown as D), verdict };
+}
+
+/**
+ * Whether pairs can show what a gate asks for: they tell nothing of classes, nor of a tail. Where a Pass need show nothing,
+ * none is asked of them either.
+ */
+export function canPassByPairs({ quantile, eachClass, atMost }: { readonly quantile: number; readonly eachClass?: boolean; readonly atMost?: number }): boolean {
+  return eachClass !== true && (quantile <= passesUpTo || atMost === Infinity);
 }
 
 /** All that does not change while stalls are left out. */

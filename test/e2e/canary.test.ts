@@ -3,6 +3,7 @@ import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { smallSpec } from './given.ts';
 import { story } from './story.ts';
 import { claimName } from './target.ts';
+import type { World } from './world.ts';
 
 /** A step of three minutes, a few pods, and a machine with two busy cores. */
 const judgedWithinMs = 300_000;
@@ -23,13 +24,16 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }] },
 };
 
+/** Four minutes of probes, by the same sidecars and the same operator. */
+const inLocalModeAlone = ({ target }: World): string | undefined => (target.name === 'local mode' ? undefined : 'told in local mode alone');
+
 describe('a canary', () => {
   story('is judged in the shadow by golden inputs, with no request at all', async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ rollout: shadow }));
     await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
     await then.changeWasRefused('linear', 'LatencyGateFailed', /p95 fails: at least .* by [0-9]+ paired probes/, judgedWithinMs);
     await then.historySays('linear', 'Failed', { p95: 'Fail' });
-  });
+  }, inLocalModeAlone);
 
   story('is promoted, stopped by its answers, or taken back for its latency, and no request fails', async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ rollout: canary }));

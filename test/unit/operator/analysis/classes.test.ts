@@ -5,6 +5,7 @@ import { classesWithEnough, mostClasses, worstClass } from '../../../../operator
 import { judge, verdicts } from '../../../../operator/analysis/judge.ts';
 import { addCount, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
 import { ratioScale } from '../../../../operator/analysis/paired-series.ts';
+import { canPassByPairs } from '../../../../operator/analysis/paired.ts';
 import { planOf, shadowOf } from '../../../../operator/analysis/plan.ts';
 import type { Cell, Window } from '../../../../operator/analysis/series.ts';
 
@@ -80,6 +81,11 @@ describe('a gate that judges each class', () => {
     assert.deepEqual([asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict], ['Pass', 'Pass', 'Undecided', 'Undecided']);
     const [inShadow] = judge(shadowOf(gates(true)), { ...evidenceOf(even), window: { ...windowOf([]), candidate: [], stable: [] }, loadIsEqual: false, paired });
     assert.deepEqual([inShadow?.verdict, inShadow?.early], ['Undecided', 'Shown'], 'good pairs do not keep a NoFail step in the shadow waiting');
+  });
+
+  it('is passed by pairs up to p95: a tail is not theirs to show, where it has to be shown', () => {
+    const of = (quantile: number, more: object = {}) => canPassByPairs({ quantile, ...more });
+    assert.deepEqual([of(0.5), of(0.95), of(0.99), of(0.99, { atMost: 1 }), of(0.99, { atMost: Infinity }), of(0.5, { eachClass: true })], [true, true, false, false, true, false]);
   });
 
   it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {
