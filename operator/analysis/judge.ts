@@ -224,7 +224,7 @@ function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: Fact
  * What a gate may spend, and what it has to show by now. From the window's first pair on, live requests and pairs have
  * half each of what a gate against stable's latency may spend.
  */
-function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
+function askedOf(gate: TrafficGate, { plan, span, paired, cells }: Facts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
   const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
@@ -232,7 +232,8 @@ function askedOf(gate: TrafficGate, { plan, span, paired }: Facts) {
   const atMost = 'atMost' in gate ? gate.atMost : undefined;
   const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
   // A step that may last a few minutes only has to judge within them.
-  const isTooEarlyToFail = span.known < Math.min(failBlocks, span.maxBlocks / 3);
+  const isFew = 'failsFrom' in gate && gate.failsFrom !== undefined && total(cells.candidate, requestsOf) < gate.failsFrom;
+  const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
   return { alpha, passAlpha, shown, isTooEarlyToFail, warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks) };
 }
 

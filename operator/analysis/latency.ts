@@ -107,10 +107,10 @@ function settle(frame: Frame): Settled {
 /** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
 function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
-  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' }, checked };
+  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind', ...early }, checked };
   const part = settledPart(frame);
   const decided = part === undefined ? unsettled(frame, checked.cleaned) : confirmed(part);
-  return { decided: { ...early, ...decided }, checked };
+  return { decided: { ...decided, ...early }, checked };
 }
 
 /**

@@ -32,7 +32,7 @@ export type Confidence = keyof typeof confidences;
  * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to this
  * (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's alphaPerGate.
  */
-type Relative = { readonly name: string; readonly atMost?: number; readonly alpha?: number };
+type Relative = { readonly name: string; readonly atMost?: number; readonly alpha?: number; /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number };
 
 export type TrafficGate =
   | ({ readonly kind: 'latency-increase'; readonly quantile: number; readonly tolerance: number; /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true } & Relative)
@@ -66,13 +66,14 @@ const defaults = {
 /**
  * The gates of a rollout whose spec has none, with the share of α that each gets.
  *
- * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for it.
+ * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for it. It fails
+ * nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow and are few.
  * α is not shared evenly: p95 finds most, and needs it most.
  */
 const defaultGates = [
   { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, share: 0.6 },
   { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, share: 0.3 },
-  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 0.3, atMost: Infinity, share: 0.1 },
+  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 0.3, atMost: Infinity, failsFrom: 2000, share: 0.1 },
 ] as const;
 
 /**

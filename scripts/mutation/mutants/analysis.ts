@@ -29,6 +29,7 @@ export const analysisMutants = [
     { name: 'one stall decides over a latency', of: 'LatencyJudgement', within: 'confirmed', from: 'fails(asked, cleaned.view)', to: 'fails(asked, viewOf(frame))' },
     { name: 'a tolerance is not granted', of: 'limitOf', from: 'Math.log1p(against.tolerance)', to: '0' },
     { name: 'a warm-up is taken for a regression', of: 'settlingOf', from: 'while (trend !== undefined && ', to: 'while (false && trend !== undefined && ' },
+    { name: 'p99 fails by a few requests', of: 'verdicts', within: 'askedOf', from: 'isFew || ', to: '' },
     { name: 'what was slow once is taken for slow', of: 'LatencyJudgement', within: 'lastsTo', from: 'return lnQuantileOf(own, test.share) - compared > limitOf(question);', to: 'return true;' },
     { name: 'a trend that is not seen yet is thought to be none', of: 'settlingOf', from: 'stillToGain: lnStep * ', to: 'stillToGain: 0 * ' },
     { name: 'noise that lasts is not seen', of: 'learnHistory', within: 'lastingVariance', from: 'return tuning.lastingBias * 2', to: 'return 0 * 2' },

@@ -188,6 +188,15 @@ describe('the judge, where pods carry unequal load', () => {
   for (const { name, perBlock, factor, says } of rows) it(name, () => assert.deepEqual(look(perBlock, factor), says));
 });
 
+describe('the default p99 gate', () => {
+  const at = (perBlock: number) => {
+    const of = (revision: string, factor: number, seed: number) => reportsOf(revision, { ...base, blocks: 30, perBlock, factor, seed });
+    return verdicts(planOf(), { window: windowOf(foldAll([...of('stable', 1, 1), ...of('candidate', 2.5, 4)]), 30), loadIsEqual: true })[2];
+  };
+  it('fails a candidate by 2,000 requests and more', () => assert.equal(at(80)?.verdict, 'Fail'));
+  it('neither fails one by fewer, nor holds its step up', () => assert.deepEqual([at(28)?.verdict, at(28)?.early], ['Undecided', 'Shown']));
+});
+
 describe('a first minute', () => {
   const at = (blocks: number) => judge(plan, { window: windowOf(foldAll([...reportsOf('stable', { ...base, blocks }), ...reportsOf('candidate', { ...base, blocks, factor: 3, seed: 4 })]), blocks), loadIsEqual: true })[0]?.verdict;
   it('fails no candidate by latency: it may be cold', () => assert.deepEqual([3, 9, 10].map(at), ['Undecided', 'Undecided', 'Fail']));

@@ -19,6 +19,10 @@ describe('what a Pass has to show', () => {
   }
 });
 
+describe('the default p99 gate', () => {
+  it('fails no candidate before its 2,000th request', () => assert.deepEqual(planOf().gates.map((gate) => ('failsFrom' in gate ? gate.failsFrom : undefined)), [undefined, undefined, 2000]));
+});
+
 describe('the confidence of a plan', () => {
   it('is Standard where nothing is said, with five percent for a wrong Fail', () => assert.deepEqual([planOf().confidence, planOf({ latency: [], errors: { max: '1%' } }).alphaPerGate], ['Standard', 0.025]));
   it('trades wrong verdicts for time', () => {
