@@ -13,6 +13,7 @@ import type { Cell } from '../../operator/analysis/series.ts';
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import { isLoadEqual } from '../../operator/gates/evidence.ts';
 import { rolloutPlanOf, type RolloutPlan, type Step } from '../../operator/rollout/plan.ts';
+import { fleetOf } from '../../operator/rollout/decisions.ts';
 import { splitFor } from '../../operator/rollout/replicas.ts';
 import { Counter } from './counter.ts';
 import type { Scenario } from './scenarios.ts';
@@ -165,7 +166,7 @@ class Course {
   #shift(weight: number): WindowEnd {
     const { router, replicas, podsEach } = this.#setting;
     this.#weight = weight;
-    this.#pods = podsEach ? { candidate: replicas, stable: replicas } : splitFor(weight, this.#rollout);
+    this.#pods = podsEach ? { candidate: replicas, stable: replicas } : splitFor(weight, fleetOf({ floor: replicas }, this.#rollout));
     const { candidate, stable } = this.#pods;
     this.#share = router === 'Service' ? candidate / (candidate + stable) : weight / 100;
     return 'Done';
