@@ -73,6 +73,16 @@ describe('a candidate that compiles what it needs for its first requests', () =>
     const [candidate, stable] = [compiling(30, 40), blocks(31, 40, 600)];
     for (let until = 16; until <= 40; until += 3) assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
+  it('does not fail while the slow ones become fewer', () => {
+    // Two in seven, then one in ten: still over the limit at p95, and on their way out.
+    const slow = [24, 7].map((n, i) => blocks(40 + i, 24, n, () => Math.log(10)));
+    const rest = (n: number, seed: number) => blocks(seed, 24, 60, () => (-n / 60) * Math.log(10));
+    const parts = [rest(24, 42), rest(7, 43)];
+    const at = (t: number, part: number) => sumOf(reportScale, [parts[part]?.[t] ?? emptyHistogram(reportScale), slow[part]?.[t] ?? emptyHistogram(reportScale)]);
+    const stable = blocks(44, 24, 600);
+    assert.equal(verdictOf(Array.from({ length: 24 }, (_, t) => at(t, t < 12 ? 0 : 1)), stable), 'Uncertain');
+    assert.equal(verdictOf(Array.from({ length: 24 }, (_, t) => at(t, 0)), stable), 'Fail', 'as many of them all the time are a slow candidate');
+  });
   it('would by the bounds of the whole window alone', () => {
     const { lower } = judgementOf(compiling(30, 15), blocks(31, 15, 600)).numbers();
     assert.ok((lower ?? 0) > 0.15, String(lower));
