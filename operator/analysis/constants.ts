@@ -65,7 +65,7 @@ export const tuning = {
   assumedPodFreedom: 4,
   /** Standard normal deviates of the margin for lasting differences where one pod stands for a revision: 2 % and 1 %. */
   podDeviations: { Fail: 2.05, Pass: 2.33 },
-  /** Lags over which noise that lasts is added up, in minutes (noise.ts, learnHistory). */
+  /** Lags over which noise that lasts is added up, in minutes (noise-history.ts). */
   lastingLags: 5,
   /** What five lags and a line fitted to half an hour leave of such noise is too little by about so much. */
   lastingBias: 2,
@@ -76,8 +76,9 @@ export const tuning = {
  *
  * failAlpha: chance of any wrong Fail in a whole rollout, where `gates.alpha` says nothing. passAlpha: chance that a gate
  * passes though its quantity is beyond what the Pass says. noFailBlocks: a NoFail step lasts so long at least.
- * failBlocks: no latency Fail before. warmBlocks: age of a window until which a warm-up that is not seen may go on. earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise).
- * stages: shares of the step's time from which on a Pass may show less (plan.ts, Promise).
+ * failBlocks: no latency Fail before. warmBlocks: age of a window until which a warm-up that is not seen may go on.
+ * earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise).
+ * stages: shares of the step's time from which on a Pass may show less (plan.ts, toShow).
  */
 export const confidences = {
   Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9, warmBlocks: 19, earlyBlocks: 60, relaxes: false, stages: [1, 1] },

@@ -24,7 +24,7 @@ import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type Evidence = {
   readonly window: Window;
-  /** Noise of stable before the window, by quantile (noise.ts, learnHistory); absent: none is known. */
+  /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory); absent: none is known. */
   readonly history?: (quantile: number) => NoiseHistory;
   /**
    * Pods of the two revisions carry about the same load each. Where not, the requests of each pod in the window say whose

@@ -151,8 +151,8 @@ function lastsTo(frame: Frame): boolean | undefined {
   return isEbbing(frame, own) ? undefined : true;
 }
 
-function latestHalf({ total: { scale }, blocks }: LatencySeries): LogHistogram {
-  return sumOf(scale, blocks.slice(Math.floor(blocks.length / 2)));
+function latestHalf(series: LatencySeries): LogHistogram {
+  return partFrom(series, Math.floor(series.blocks.length / 2)).total;
 }
 
 /** Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same. */
@@ -170,12 +170,12 @@ function settledPart(frame: Frame): Frame | undefined {
   const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, { leastRequests: tuning.trendRequests, warmBlocks: question.warmBlocks });
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
-  const { contrast } = estimateOf(frame, viewOf(frame), 'Fail');
-  if (from === 0) return contrast.difference - stillToGain > limitOf(question) ? frame : undefined;
+  const isOver = (one: Frame): boolean => estimateOf(one, viewOf(one), 'Fail').contrast.difference - stillToGain > limitOf(question);
+  if (from === 0) return isOver(frame) ? frame : undefined;
   const { against, candidate } = question;
   const rest = 'stable' in against ? { ...against, stable: partFrom(against.stable, from) } : against;
   const part = frameOf({ ...question, candidate: partFrom(candidate, from), against: rest, known: Math.max(1, question.known - from) });
-  return part.enough && estimateOf(part, viewOf(part), 'Fail').contrast.difference - stillToGain > limitOf(question) ? part : undefined;
+  return part.enough && isOver(part) ? part : undefined;
 }
 
 function partFrom(series: LatencySeries, from: number): LatencySeries {
