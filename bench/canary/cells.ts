@@ -95,7 +95,8 @@ export function allCells(): readonly Cell[] {
     ([['latency', latency], ['errors', failing]] as const).flatMap(([what, scenarios]) =>
       scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what)))));
   // New kinds come last: a cell's place is part of its seed.
-  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts()];
+  const near = unseen.nearTheLimit.map((scenario) => wholly(scenario, 1000, 'HTTPRoute'));
+  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts(), ...near];
 }
 
 function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: number, what: Gate): Cell {

@@ -100,3 +100,6 @@ export const unseenSlower: readonly Scenario[] = [
   ...withSlower(cold, [1.5]),
   ...hidden,
 ];
+
+/** Slower ones near what a Pass may show where noise lasts: a limit that is too tight promotes them. */
+export const nearTheLimit: readonly Scenario[] = withSlower(lasting, [1.3, 1.4]);

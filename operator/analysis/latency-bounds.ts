@@ -47,6 +47,8 @@ export type Frame = {
   /** C = ln(1/α), for either verdict. */
   readonly bounds: Readonly<Record<Said, number>>;
   readonly variance: number;
+  /** What a Pass has to allow for (noise.ts). */
+  readonly passVariance: (minutes: number) => number;
   /** Minutes that the variance is known from, history's among them. */
   readonly knownMinutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
@@ -67,11 +69,11 @@ export function frameOf(question: LatencyQuestion): Frame {
   const bounds = { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) };
   const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
   const history = stable === undefined ? noHistory : question.history;
-  const { variance, minutes: measured } = minuteNoise(compared, quantile, history);
+  const { variance, passVariance, minutes: measured } = minuteNoise(compared, quantile, history);
   const pods = (said: Said): number =>
     enough ? podMargin(compared, quantile, { variance, minutes, bound: bounds[said], deviations: question.podDeviations[said], nodes, history }) : 0;
   const knownMinutes = measured + history.minutes;
-  return { question, test: quantileTest(quantile), bounds, variance, knownMinutes, podMargin: { Fail: pods('Fail'), Pass: pods('Pass') }, minutes, enough };
+  return { question, test: quantileTest(quantile), bounds, variance, passVariance, knownMinutes, podMargin: { Fail: pods('Fail'), Pass: pods('Pass') }, minutes, enough };
 }
 
 /**
@@ -95,7 +97,9 @@ export function estimateOf(frame: Frame, view: View, said: Said, growth = 1): Es
   const { against } = frame.question;
   const bound = frame.bounds[said];
   const candidate = { tail: tailOf(view.candidate), n: view.candidate.total * growth };
-  const margin = minuteMargin(frame.variance, view.minutes * growth, bound) + frame.podMargin[said];
+  const minutes = view.minutes * growth;
+  const variance = said === 'Pass' ? frame.passVariance(minutes) : frame.variance;
+  const margin = minuteMargin(variance, minutes, bound) + frame.podMargin[said];
   if ('maxMs' in against) return { contrast: contrastWithLimit(frame.test, candidate, Math.log(against.maxMs), bound), margin };
   const histogram = view.stable ?? against.stable.total;
   return { contrast: contrastOf(frame.test, { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } }, bound), margin };

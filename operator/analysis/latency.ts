@@ -54,6 +54,7 @@ export class LatencyJudgement {
       evidence: {
         minutes: frame.minutes,
         noise: Math.sqrt(frame.variance),
+        passNoise: Math.sqrt(frame.passVariance(frame.minutes)),
         candidatePods: question.candidate.pods.length,
         ...(stable === undefined ? {} : { stablePods: stable.pods.length, ...nodesMayDiffer(frame) }),
         ...this.#stalls(),

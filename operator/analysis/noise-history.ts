@@ -9,7 +9,7 @@
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
 import { addInto, emptyHistogram, lnQuantileOf, sumOf, type LogHistogram, type Scale } from './log-histogram.ts';
-import { noHistory, samplingVariance, sum, type NoiseHistory, type PodSpread } from './noise.ts';
+import { doubtFor, doubtedVarianceOf, noHistory, ordinaryShare, samplingVariance, sum, type NoiseHistory, type PodSpread } from './noise.ts';
 import { podSpread } from './pod-spread.ts';
 
 /**
@@ -23,11 +23,24 @@ import { podSpread } from './pod-spread.ts';
  * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
  */
 export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {
-  const parts = pods.map((blocks) => learnPod(blocks, p));
-  const minutes = sum(parts, (part) => part.minutes);
-  const weightedVariance = sum(parts, (part) => part.weightedVariance);
+  const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
-  return { minutes, weightedVariance, ...(spread === undefined ? {} : { pods: spread }) };
+  // Few minutes have the requests for a far tail, and what slows one request in a hundred seldom spares the rest.
+  const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
+  const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
+  return { minutes, weightedVariance, doubtedVariance: Math.max(doubtedVariance, least), ...(spread === undefined ? {} : { pods: spread }) };
+}
+
+/** Noise of tails beyond this is at least that of this one. */
+const usualQuantile = 0.95;
+
+function learnPods(pods: readonly (readonly LogHistogram[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {
+  const parts = pods.map((blocks) => learnPod(blocks, p));
+  return {
+    minutes: sum(parts, (part) => part.minutes),
+    weightedVariance: sum(parts, (part) => part.weightedVariance),
+    doubtedVariance: sum(parts, doubtedVarianceOf),
+  };
 }
 
 function spreadOf(pods: readonly (readonly LogHistogram[])[], p: number, variance: number): PodSpread | undefined {
@@ -52,7 +65,9 @@ function learnPod(blocks: readonly LogHistogram[], p: number): NoiseHistory {
   const sampling = (perRequest * sum(steps, (step) => step.inverse)) / steps.length;
   const minutes = ((2 * steps.length) / 3) * (assumed / (assumed + sampling)) ** 2;
   const excess = Math.max(0, sum(steps, (step) => step.square) / steps.length - sampling);
-  return { minutes, weightedVariance: minutes * Math.max(tuning.misalignment * excess, lastingVariance(stretches, perRequest)) };
+  const noise = lastingNoise(stretches, perRequest);
+  const weightedVariance = minutes * Math.max(tuning.misalignment * excess, tuning.lastingBias * 2 * noise.longRun);
+  return { minutes, weightedVariance, doubtedVariance: weightedVariance * doubtFor(noise.ordinary) };
 }
 
 function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
@@ -75,15 +90,20 @@ function stretchesOf(blocks: readonly LogHistogram[], scale: Scale, p: number): 
   return stretches;
 }
 
-/**
- * Twice the long-run variance of a minute's ln(quantile) about a line, less what sampling explains; 0 where the stretches
- * are too few to tell (two for each lag).
- */
-function lastingVariance(stretches: readonly Stretch[], perRequest: number): number {
+/** Of a minute's ln(quantile). */
+type LastingNoise = {
+  /** Less what sampling explains. */
+  readonly longRun: number;
+  /** The share of its variance that is not that of a few minutes. */
+  readonly ordinary: number;
+};
+
+/** About a line; 0 where the stretches are too few to tell (two for each lag). */
+function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;
   const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);
   const lags = Math.floor(tuning.lastingLags / each);
-  if (lags < 1 || count < 2 * (lags + 1)) return 0;
+  if (lags < 1 || count < 2 * (lags + 1)) return { longRun: 0, ordinary: 1 };
   const residuals = detrended(stretches.map(({ value }) => value));
   let longRun = 0;
   for (let lag = 0; lag <= lags; lag++) {
@@ -91,7 +111,7 @@ function lastingVariance(stretches: readonly Stretch[], perRequest: number): num
     for (let t = lag; t < count; t++) longRun += (weight * (residuals[t] ?? 0) * (residuals[t - lag] ?? 0)) / (count - 2);
   }
   const sampling = (perRequest * sum(stretches, ({ n }) => 1 / n)) / count;
-  return tuning.lastingBias * 2 * each * Math.max(0, longRun - sampling);
+  return { longRun: each * Math.max(0, longRun - sampling), ordinary: ordinaryShare(residuals, sampling) };
 }
 
 /** Residuals of a least-squares line. */

@@ -14,15 +14,29 @@ import type { LatencySeries } from './series.ts';
 export type NoiseHistory = {
   readonly minutes: number;
   readonly weightedVariance: number;
+  /** The same sum as a Pass has to allow for, with noise that half an hour is too short to show; absent: by passDoubt alone. */
+  readonly doubtedVariance?: number;
   /** Lasting differences between pods of one revision: variance of ln(quantile), and the degrees of freedom it is known from. */
   readonly pods?: PodSpread;
 };
 export type PodSpread = { readonly variance: number; readonly freedom: number };
-export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0 };
+export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0, doubtedVariance: 0 };
+
+/** What a variance is raised by for a Pass. @param ordinary its share that is not that of a few minutes */
+export function doubtFor(ordinary: number): number {
+  return Math.max(1, tuning.passDoubt * ordinary);
+}
+
+/** What a Pass has to allow for of history's noise, as a weighted sum. */
+export function doubtedVarianceOf({ weightedVariance, doubtedVariance }: NoiseHistory): number {
+  return doubtedVariance ?? tuning.passDoubt * weightedVariance;
+}
 
 export type MinuteNoise = {
   /** Variance of the difference of ln(latency) from one minute to the next. */
   readonly variance: number;
+  /** What a Pass has to allow for after so many minutes of a window: noise that lasts longer than history shows. */
+  readonly passVariance: (minutes: number) => number;
   /** What the window itself measured, and with which weight in minutes. */
   readonly measured: number;
   readonly minutes: number;
@@ -62,21 +76,52 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
   const groups = pairedGroups(compared, p, { blocks: blocksPerGroup, requests: groupRequests(p) });
-  const { measured, minutes } = groups.length < 2 ? { measured: 0, minutes: 0 } : excessVariance(groups, assumed);
+  const { measured, minutes, ordinary } = groups.length < 2 ? { measured: 0, minutes: 0, ordinary: 1 } : excessVariance(groups, assumed);
   const known = tuning.misalignment * minutes * measured + history.weightedVariance;
-  const shrunk = (tuning.assumedMinutes * assumed + known) / (tuning.assumedMinutes + minutes + history.minutes);
+  const weight = tuning.assumedMinutes + minutes + history.minutes;
+  const shrunk = (tuning.assumedMinutes * assumed + known) / weight;
   const floor = minutes > 0 ? (tuning.misalignment * measured * minutes) / (minutes + 2) : 0;
-  return { variance: Math.max(shrunk, floor), measured, minutes };
+  const variance = Math.max(shrunk, floor);
+  // What history showed is doubted there (noise-history.ts); without any, what the window shows.
+  const doubt = history.minutes > 0 ? 1 : doubtFor(ordinary);
+  const unseen = doubt * tuning.misalignment * minutes * measured + doubtedVarianceOf(history) - known;
+  const raised = Math.max(variance, shrunk + unseen / weight, doubt * floor);
+  return { variance, passVariance: (until) => variance + (raised - variance) * lastingGrowth(until), measured, minutes };
 }
 
-function excessVariance(groups: readonly Group[], assumed: number): { measured: number; minutes: number } {
+/**
+ * How much more noise that lasts as long as the window may add to a mean over so many minutes.
+ *
+ * The variance of a mean over T minutes is σ²/T for independent minutes, and σ² T^(2H-2) for fractional noise with Hurst's
+ * exponent H: T^(2H-1) times as much. H is taken as 1, the most it can be, beyond what history can show.
+ */
+function lastingGrowth(minutes: number): number {
+  return Math.max(1, minutes / tuning.lastingMinutes);
+}
+
+function excessVariance(groups: readonly Group[], assumed: number): { measured: number; minutes: number; ordinary: number } {
   const count = groups.length;
   const weights = sum(groups, (group) => group.weight);
   const mean = sum(groups, (group) => group.weight * group.difference) / weights;
   const spread = sum(groups, (group) => group.weight * (group.difference - mean) ** 2) / (count - 1);
   const sampling = sum(groups, (group) => group.sampling) / count;
   const information = sum(groups, (group) => (assumed / (assumed + group.sampling)) ** 2) / count;
-  return { measured: Math.max(0, spread - sampling), minutes: (count - 1) * information };
+  const ordinary = ordinaryShare(groups.map(({ difference, weight }) => Math.sqrt(weight) * (difference - mean)), sampling);
+  return { measured: Math.max(0, spread - sampling), minutes: (count - 1) * information, ordinary };
+}
+
+/**
+ * How much of a variance is that of ordinary minutes, 0..1: a stall now and then makes it large without lasting.
+ *
+ * By the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law.
+ * @param residuals of minutes, about their mean @param sampling variance that sampling explains
+ */
+export function ordinaryShare(residuals: readonly number[], sampling: number): number {
+  const middle = residuals.toSorted((a, b) => a - b)[Math.floor(residuals.length / 2)] ?? 0;
+  const sizes = residuals.map((residual) => Math.abs(residual - middle)).toSorted((a, b) => a - b);
+  const own = sum(residuals, (size) => size ** 2) / Math.max(1, sizes.length - 1) - sampling;
+  const usual = ((sizes[Math.floor(0.7 * sizes.length)] ?? 0) / 1.036) ** 2 - sampling;
+  return own > 0 ? Math.min(1, Math.max(0, usual) / own) : 1;
 }
 
 /**

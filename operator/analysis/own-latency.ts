@@ -18,12 +18,14 @@ import type { GateResult } from './verdict.ts';
 export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
 
 /** @returns what is known of either side; nothing for a gate over rates */
-export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, passAlpha, evidence: { noise, minutes } }: GateResult): Partial<Pair<OwnLatency>> {
+export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, passAlpha, evidence: { noise, passNoise = noise, minutes } }: GateResult): Partial<Pair<OwnLatency>> {
   if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
   const isCompared = gate.kind === 'latency-increase';
   // The noise of a comparison is that of two revisions.
   const bounds = { lower: Math.log(1 / (alpha - passAlpha)), upper: Math.log(1 / passAlpha) };
-  const precision = { bounds, variance: noise ** 2 / (isCompared ? 2 : 1), minutes };
+  const revisions = isCompared ? 2 : 1;
+  const variance = { lower: noise ** 2 / revisions, upper: passNoise ** 2 / revisions };
+  const precision = { bounds, variance, minutes };
   const totals = totalsOf(window, isCompared);
   return present({ candidate: quantileWithBounds(totals.candidate, gate.quantile, precision), stable: quantileWithBounds(totals.stable, gate.quantile, precision) });
 }
@@ -38,7 +40,7 @@ function totalsOf(window: Window, isCompared: boolean): Pair<LogHistogram> {
   return { candidate: totalOf('candidate'), stable: totalOf('stable') };
 }
 
-type Precision = { readonly bounds: Readonly<Record<Side, number>>; readonly variance: number; readonly minutes: number };
+type Precision = { readonly bounds: Readonly<Record<Side, number>>; readonly variance: Readonly<Record<Side, number>>; readonly minutes: number };
 
 function quantileWithBounds(histogram: LogHistogram, quantile: number, { bounds, variance, minutes }: Precision): OwnLatency | undefined {
   if (histogram.total === 0) return undefined;
@@ -46,7 +48,7 @@ function quantileWithBounds(histogram: LogHistogram, quantile: number, { bounds,
   const contrastAt = (side: Side) => contrastWithLimit(quantileTest(quantile), sample, 0, bounds[side]);
   const contrast = contrastAt('lower');
   const at = (side: Side): number => {
-    const half = Math.sqrt(contrastAt(side).width(side) ** 2 + minuteMargin(variance, Math.max(1, minutes), bounds[side]));
+    const half = Math.sqrt(contrastAt(side).width(side) ** 2 + minuteMargin(variance[side], Math.max(1, minutes), bounds[side]));
     return Math.exp(contrast.difference + (side === 'lower' ? -half : half));
   };
   const [lower, upper] = [at('lower'), at('upper')];

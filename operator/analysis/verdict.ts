@@ -70,6 +70,8 @@ export type Evidence = {
   readonly minutes: number;
   /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to it. */
   readonly noise: number;
+  /** The same as a Pass has to allow for, where that is more. */
+  readonly passNoise?: number;
   readonly candidatePods: number;
   readonly stablePods?: number;
   /** Where one pod stands for a revision on nodes that may differ: how much of a difference, as a ratio less one, may be theirs. */

@@ -108,14 +108,15 @@ describe('the judge', () => {
     assert.deepEqual(judge(plan, { window: shifted, loadIsEqual: true }), judge(plan, { window: inside, loadIsEqual: true }));
   });
 
-  it('turns its bounds around when the revisions change places, where either error may be as frequent', () => {
+  it('turns its bounds around when the revisions change places, where either error may be as frequent and no noise is doubted', () => {
     // Three gates in two steps: 5 % for each, as for a Pass.
+    const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1e6 }), fc.double({ min: 0.6, max: 1.6, noNaN: true }), (seed, factor) => {
         const window = windowOf(foldAll([...reportsOf('stable', { ...base, blocks: 9, seed }), ...reportsOf('candidate', { ...base, blocks: 9, factor, seed: seed + 1 })]), 9);
-        const [latency = none, errors = none] = judge(even, { window, loadIsEqual: true }).map(numbersOf);
-        const [swapped = none, swappedErrors = none] = judge(even, { window: { ...window, candidate: window.stable, stable: window.candidate }, loadIsEqual: true }).map(numbersOf);
+        const [latency = none, errors = none] = judge(even, { window, loadIsEqual: true, history }).map(numbersOf);
+        const [swapped = none, swappedErrors = none] = judge(even, { window: { ...window, candidate: window.stable, stable: window.candidate }, loadIsEqual: true, history }).map(numbersOf);
         close(1 + latency.estimate, 1 / (1 + swapped.estimate));
         close(1 + latency.lower, 1 / (1 + swapped.upper));
         close(1 + latency.upper, 1 / (1 + swapped.lower));

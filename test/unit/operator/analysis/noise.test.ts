@@ -3,7 +3,8 @@ import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
 import { addCount, bucketOf, emptyHistogram, fromReport, lnQuantile, lnQuantileOf, reportScale, sumOf, tailOf, countAbove, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
-import { bartlett, minuteNoise, noHistory } from '../../../../operator/analysis/noise.ts';
+import { bartlett, doubtedVarianceOf, minuteNoise, noHistory, ordinaryShare } from '../../../../operator/analysis/noise.ts';
+import { minutesOf } from '../../../../bench/canary/noise.ts';
 import { learnHistory } from '../../../../operator/analysis/noise-history.ts';
 import { podMargin } from '../../../../operator/analysis/pod-spread.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
@@ -46,6 +47,77 @@ describe('noise between minutes', () => {
     assert.ok(learnHistory([drifting], 0.95).weightedVariance < 0.15);
     assert.deepEqual(learnHistory([], 0.95), noHistory);
     assert.deepEqual(learnHistory([[]], 0.95), noHistory);
+  });
+
+  const minutesWith = (next: (random: Random) => number, seed: number): LogHistogram[] => {
+    const random = new Random(20, seed);
+    let shift = 0;
+    return Array.from({ length: 90 }, (_, i) => {
+      if (i % 3 === 0) shift = next(random);
+      return block(random, shift, 120);
+    });
+  };
+  /** By how much a Pass raises what half an hour of such minutes shows, in the median of some. */
+  const doubtOf = (next: (random: Random) => number): number => {
+    const factors = Array.from({ length: 15 }, (_, seed) => {
+      const history = learnHistory([minutesWith(next, seed)], 0.95);
+      return doubtedVarianceOf(history) / history.weightedVariance;
+    });
+    return factors.toSorted((a, b) => a - b)[7] ?? NaN;
+  };
+
+  it('is doubted by a Pass, whether it lasts or not: half an hour does not show it', () => {
+    for (const next of [(random: Random) => 0.2 * random.normal(), minutesOf('autoregressive', 0.2)]) {
+      const factor = doubtOf(next);
+      assert.ok(factor > 3.5 && factor <= 7, String(factor));
+    }
+  });
+
+  it('is larger where minutes are alike than where each is new', () => {
+    const shown = (next: (random: Random) => number): number => {
+      const all = Array.from({ length: 15 }, (_, seed) => {
+        const history = learnHistory([minutesWith(next, seed)], 0.95);
+        return history.weightedVariance / history.minutes;
+      });
+      return all.toSorted((a, b) => a - b)[7] ?? NaN;
+    };
+    const [fresh, lasting] = [shown((random) => 0.2 * random.normal()), shown(minutesOf('autoregressive', 0.2))];
+    assert.ok(lasting > 1.3 * fresh, `${lasting} and ${fresh}`);
+  });
+
+  it('is not doubted where it is a stall now and then', () => {
+    let minute = 0;
+    const factor = doubtOf(() => ((minute++ % 11) === 0 ? 1.4 : 0));
+    assert.ok(factor < 1.5, String(factor));
+  });
+
+  it('of a far tail is doubted as that of p95 at least', () => {
+    // 120 requests a block, so that a minute speaks for p95, and p99 takes two, in which minutes that alternate are alike.
+    let minute = 0;
+    const blocks = minutesWith(() => ((minute++ % 2) === 0 ? 0.3 : -0.3), 1);
+    const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];
+    assert.ok(p99.minutes > 0 && p99.weightedVariance / p99.minutes < 0.5 * (p95.weightedVariance / p95.minutes));
+    assert.ok(Math.abs(doubtedVarianceOf(p99) / p99.minutes - doubtedVarianceOf(p95) / p95.minutes) < 1e-9);
+  });
+
+  it('may last longer than history shows: what a Pass allows for stays, however long it waits', () => {
+    const history = { minutes: 20, weightedVariance: 0.4, doubtedVariance: 4 };
+    const compared = { candidate: series(3, { minutes: 40, n: 400 }), stable: series(4, { minutes: 40, n: 400 }) };
+    const { variance, passVariance } = minuteNoise(compared, 0.95, history);
+    assert.ok(passVariance(5) > 4 * variance && passVariance(11) === passVariance(5));
+    assert.ok(Math.abs((passVariance(33) - variance) / (passVariance(11) - variance) - 3) < 1e-9);
+  });
+
+  it('that only the window shows is doubted as well', () => {
+    const noisy = { candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }), stable: series(2, { minutes: 60, n: 400, noise: 0.2 }) };
+    const { variance, passVariance } = minuteNoise(noisy, 0.95, noHistory);
+    assert.ok(passVariance(1) > 3 * variance, `${passVariance(1)}, of ${variance}`);
+  });
+
+  it('of ordinary minutes is told from that of a few', () => {
+    const ordinary = Array.from({ length: 30 }, (_, i) => Math.sin(i * 7));
+    assert.equal(ordinaryShare(ordinary, 0), 1);
+    assert.ok(ordinaryShare([...ordinary.slice(3).map((each) => each / 20), 3, 3, 3], 0) < 0.05);
   });
 
   it('gathers minutes of little traffic until they can speak', () => {
