@@ -2,7 +2,13 @@
 'use strict';
 require('./scripts/node-guard.cjs');
 module.exports = {
-  spec: ['test/unit/**/*.test.ts', 'test/arch/**/*.test.ts', 'test/story/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/integration/**/*.test.ts'],
+  spec: [
+    'test/unit/**/*.test.ts',
+    'test/arch/**/*.test.ts',
+    'test/story/**/*.test.ts',
+    'test/conformance/**/*.test.ts',
+    'test/integration/**/*.test.ts',
+  ],
   reporter: './test/support/reporter.cjs',
   timeout: 60_000,
   // Files are independent: two at a time, as many as the smallest machine that this is for has cores.

@@ -10,7 +10,18 @@
 
 import { cut } from './text.ts';
 
-export const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused', 'ArtifactReady', 'ModelLoaded', 'ProvidersActive', 'RouteReady', 'ChildrenModified'] as const;
+export const conditionTypes = [
+  'Ready',
+  'Reconciling',
+  'Stalled',
+  'Available',
+  'Paused',
+  'ArtifactReady',
+  'ModelLoaded',
+  'ProvidersActive',
+  'RouteReady',
+  'ChildrenModified',
+] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 
@@ -24,7 +35,12 @@ export type Condition = {
 };
 
 /** What the caller knows; the rest is filled in here. */
-export type Claim = { readonly type: ConditionType; readonly status: ConditionStatus; readonly reason: string; readonly message: string };
+export type Claim = {
+  readonly type: ConditionType;
+  readonly status: ConditionStatus;
+  readonly reason: string;
+  readonly message: string;
+};
 
 /** Kubernetes refuses a longer message; ours are cut with a mark well before. */
 const messageLimit = 1024;
@@ -34,7 +50,11 @@ const messageLimit = 1024;
  *
  * @param at.now milliseconds since the epoch
  */
-export function claimConditions(previous: readonly Condition[], claims: readonly Claim[], at: { readonly now: number; readonly generation: number }): readonly Condition[] {
+export function claimConditions(
+  previous: readonly Condition[],
+  claims: readonly Claim[],
+  at: { readonly now: number; readonly generation: number },
+): readonly Condition[] {
   const next = claims
     .map((claim) => conditionOf(previous, claim, at))
     .sort((a, b) => orderOf(a.type) - orderOf(b.type));
@@ -42,7 +62,11 @@ export function claimConditions(previous: readonly Condition[], claims: readonly
   return same ? previous : next;
 }
 
-function conditionOf(previous: readonly Condition[], claim: Claim, at: { readonly now: number; readonly generation: number }): Condition {
+function conditionOf(
+  previous: readonly Condition[],
+  claim: Claim,
+  at: { readonly now: number; readonly generation: number },
+): Condition {
   const before = previous.find((condition) => condition.type === claim.type);
   const message = cut(claim.message, messageLimit);
   return {
@@ -55,8 +79,13 @@ function conditionOf(previous: readonly Condition[], claim: Claim, at: { readonl
 
 function sameCondition(a: Condition, b: Condition | undefined): boolean {
   return (
-    b !== undefined && a.type === b.type && a.status === b.status && a.reason === b.reason && a.message === b.message &&
-    a.observedGeneration === b.observedGeneration && a.lastTransitionTime === b.lastTransitionTime
+    b !== undefined &&
+    a.type === b.type &&
+    a.status === b.status &&
+    a.reason === b.reason &&
+    a.message === b.message &&
+    a.observedGeneration === b.observedGeneration &&
+    a.lastTransitionTime === b.lastTransitionTime
   );
 }
 

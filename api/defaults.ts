@@ -17,15 +17,26 @@ export type FrozenSpec = {
   readonly memory: { readonly limit?: string; readonly arena: 'Auto' | 'On' | 'Off' };
   readonly resources: NonNullable<RevisionSpec['resources']>;
   readonly warmup: { readonly requests: number; readonly timeout: string };
-  readonly runtime: { readonly image: string; readonly sidecar?: NonNullable<NonNullable<RevisionSpec['runtime']>['sidecar']> };
+  readonly runtime: {
+    readonly image: string;
+    readonly sidecar?: NonNullable<NonNullable<RevisionSpec['runtime']>['sidecar']>;
+  };
   readonly template: NonNullable<RevisionSpec['template']>;
 };
 
 /** The fields in the order in which they are written. What the model's files decide stays open until it is served. */
-const embeddingDefaults = { tokenizer: 'tokenizer.json', pooling: undefined, normalize: true, maxTokens: undefined, onTooLong: 'Truncate' } as const;
+const embeddingDefaults = {
+  tokenizer: 'tokenizer.json',
+  pooling: undefined,
+  normalize: true,
+  maxTokens: undefined,
+  onTooLong: 'Truncate',
+} as const;
 
 function embeddingOf(given: Partial<EmbeddingConfig> = {}): EmbeddingConfig {
-  return Object.fromEntries(Object.entries({ ...embeddingDefaults, ...given }).filter(([, value]) => value !== undefined)) as EmbeddingConfig;
+  return Object.fromEntries(
+    Object.entries({ ...embeddingDefaults, ...given }).filter(([, value]) => value !== undefined),
+  ) as EmbeddingConfig;
 }
 
 /** @param defaultImage the runtime image of the operator that makes the revision */
@@ -68,7 +79,13 @@ export const rolloutDefaults = {
   strategy: 'Immediate',
   progressDeadline: '30m',
   /** Of a Canary. */
-  steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
+  steps: [
+    { weight: 5 },
+    { analyze: { require: 'NoFail' } },
+    { weight: 50 },
+    { analyze: { require: 'Pass' } },
+    { weight: 100 },
+  ],
   /** Of an analyze step. */
   maxDuration: '30m',
   /** Of a shadow step. */
@@ -79,7 +96,10 @@ export const rolloutDefaults = {
   /** Stable keeps all its pods while the candidate grows beside it: taking the traffic back overloads nobody. */
   maxSurge: '100%',
   retainStable: { Canary: '5m', BlueGreen: '5m', Immediate: '0s' },
-} as const satisfies { readonly steps: NonNullable<NonNullable<OnnxModelSpec['rollout']>['steps']>; readonly [field: string]: unknown };
+} as const satisfies {
+  readonly steps: NonNullable<NonNullable<OnnxModelSpec['rollout']>['steps']>;
+  readonly [field: string]: unknown;
+};
 
 /** How a new revision's answers are held against stable's where spec.rollout.gates.golden is absent. */
 export const generatedGolden = { metric: 'Cosine', min: 0.9, seed: 20, cases: 16 } as const;

@@ -47,7 +47,8 @@ export function printLastWords(words: LastWords): string {
   const text = JSON.stringify({ schema: 1, ...words });
   if (new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
   // Of what was resolved only the names of many inputs and outputs can be long; the signature stands for them.
-  if (words.kind === 'resolved') return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
+  if (words.kind === 'resolved')
+    return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
   // A character is at most 4 bytes, escaped at most 6.
   return JSON.stringify({ schema: 1, ...words, message: words.message.slice(0, 600) });
 }
@@ -64,18 +65,28 @@ export function parseLastWords(text: string): LastWords | undefined {
 }
 
 const resolvedShape = {
-  digest: 'string', bytes: 'number', signature: 'string', opset: 'number', precision: 'string', provider: 'string', memoryEstimateBytes: 'number',
+  digest: 'string',
+  bytes: 'number',
+  signature: 'string',
+  opset: 'number',
+  precision: 'string',
+  provider: 'string',
+  memoryEstimateBytes: 'number',
 } as const satisfies Record<Exclude<keyof Resolved, 'io' | 'served' | 'leftOut'>, 'string' | 'number'>;
 
 function parseResolved(value: unknown): LastWords | undefined {
   if (!isRecord(value)) return undefined;
   for (const [name, type] of Object.entries(resolvedShape)) if (typeof value[name] !== type) return undefined;
   // They go into a status, whose fields are as long as these.
-  if (!isDigest(value['digest']) || String(value['precision']).length > 16 || String(value['provider']).length > 32) return undefined;
+  if (!isDigest(value['digest']) || String(value['precision']).length > 16 || String(value['provider']).length > 32)
+    return undefined;
   const { io: said, served, leftOut, ...resolved } = value as Resolved;
   const io = readModelIo(said);
   const left = typeof leftOut === 'string' && leftOut.length <= maxLeftOut ? leftOut : undefined;
-  return { kind: 'resolved', resolved: { ...resolved, ...present({ io, served: isDigest(served) ? served : undefined, leftOut: left }) } };
+  return {
+    kind: 'resolved',
+    resolved: { ...resolved, ...present({ io, served: isDigest(served) ? served : undefined, leftOut: left }) },
+  };
 }
 
 function isDigest(value: unknown): boolean {

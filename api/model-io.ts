@@ -8,7 +8,10 @@
 import { isRecord, ownValue } from './record.ts';
 
 /** Name → notation. */
-export type ModelIo = { readonly inputs: Readonly<Record<string, string>>; readonly outputs: Readonly<Record<string, string>> };
+export type ModelIo = {
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly outputs: Readonly<Record<string, string>>;
+};
 
 type Tensor = { readonly name: string; readonly type: string; readonly dims?: readonly (number | string)[] };
 
@@ -17,7 +20,12 @@ export function modelIo(inputs: readonly Tensor[], outputs: readonly Tensor[]): 
 }
 
 function notesOf(tensors: readonly Tensor[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(tensors.map(({ name, type, dims }) => [name, dims === undefined ? type : `${type}[${dims.map((dim) => (typeof dim === 'number' ? dim : '?')).join()}]`]));
+  return Object.fromEntries(
+    tensors.map(({ name, type, dims }) => [
+      name,
+      dims === undefined ? type : `${type}[${dims.map((dim) => (typeof dim === 'number' ? dim : '?')).join()}]`,
+    ]),
+  );
 }
 
 /** @returns undefined when the value is not of this form */
@@ -47,7 +55,8 @@ export function ioChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPoli
 }
 
 function inputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy): string | undefined {
-  for (const name of Object.keys(candidate.inputs)) if (!Object.hasOwn(stable.inputs, name)) return `input '${name}' is new: ${listOf(stable.inputs, 'stable takes')}`;
+  for (const name of Object.keys(candidate.inputs))
+    if (!Object.hasOwn(stable.inputs, name)) return `input '${name}' is new: ${listOf(stable.inputs, 'stable takes')}`;
   for (const [name, note] of Object.entries(stable.inputs)) {
     const other = ownValue(candidate.inputs, name);
     if (other === undefined) return `input '${name}' is gone: ${listOf(candidate.inputs, 'it takes')}`;
@@ -64,7 +73,10 @@ function outputChange(stable: ModelIo, candidate: ModelIo, policy: SchemaPolicy)
     const fits = policy === 'Exact' ? other === note : isWithin(other, note);
     if (!fits) return `output '${name}' is ${other}, stable gives ${note}`;
   }
-  const added = policy === 'Exact' ? Object.keys(candidate.outputs).find((name) => !Object.hasOwn(stable.outputs, name)) : undefined;
+  const added =
+    policy === 'Exact'
+      ? Object.keys(candidate.outputs).find((name) => !Object.hasOwn(stable.outputs, name))
+      : undefined;
   return added === undefined ? undefined : `output '${added}' is new`;
 }
 
@@ -86,5 +98,8 @@ const namesShown = 6;
 function listOf(notes: Readonly<Record<string, string>>, verb: string): string {
   const names = Object.keys(notes);
   const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : '';
-  return `${verb} ${names.slice(0, namesShown).map((name) => `'${name}'`).join(', ')}${more}`;
+  return `${verb} ${names
+    .slice(0, namesShown)
+    .map((name) => `'${name}'`)
+    .join(', ')}${more}`;
 }

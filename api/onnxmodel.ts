@@ -9,13 +9,11 @@ import { revisionFields } from './schema-revision.ts';
 import { rolloutFields } from './schema-rollout.ts';
 import { statusSchema } from './schema-status.ts';
 
-export const specSchema = k
-  .object({ ...revisionFields, ...rolloutFields })
-  .rule({
-    rule: "!has(self.execution) || !has(self.execution.precision) || self.execution.precision in ['Source', 'Auto'] || (has(self.model.variants) && self.model.variants.exists(v, v.precision == self.execution.precision))",
-    message: 'execution.precision names no variant: list the file of that precision in model.variants',
-    fieldPath: '.execution.precision',
-  });
+export const specSchema = k.object({ ...revisionFields, ...rolloutFields }).rule({
+  rule: "!has(self.execution) || !has(self.execution.precision) || self.execution.precision in ['Source', 'Auto'] || (has(self.model.variants) && self.model.variants.exists(v, v.precision == self.execution.precision))",
+  message: 'execution.precision names no variant: list the file of that precision in model.variants',
+  fieldPath: '.execution.precision',
+});
 
 const revisionSchema = k.object(revisionFields);
 
@@ -71,7 +69,8 @@ export function openApiSchema(stage: Stage): JsonSchema {
       {
         // Only on creation: a model of an earlier time keeps its name.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
-        message: 'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are named so',
+        message:
+          'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are named so',
         optionalOldSelf: true,
       },
     ],
@@ -100,13 +99,27 @@ export function customResourceDefinition(stage: Stage) {
     spec: {
       group: api.group,
       scope: 'Namespaced',
-      names: { kind: api.kind, listKind: `${api.kind}List`, plural: api.plural, singular: api.singular, shortNames: [api.shortName], categories: ['onnx'] },
+      names: {
+        kind: api.kind,
+        listKind: `${api.kind}List`,
+        plural: api.plural,
+        singular: api.singular,
+        shortNames: [api.shortName],
+        categories: ['onnx'],
+      },
       versions: [
         {
           name: api.version,
           served: true,
           storage: true,
-          subresources: { status: {}, scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas', labelSelectorPath: '.status.selector' } },
+          subresources: {
+            status: {},
+            scale: {
+              specReplicasPath: '.spec.replicas',
+              statusReplicasPath: '.status.replicas',
+              labelSelectorPath: '.status.selector',
+            },
+          },
           additionalPrinterColumns: columns,
           schema: { openAPIV3Schema: openApiSchema(stage) },
         },

@@ -10,7 +10,8 @@ import { cut } from './text.ts';
 import { pairSources, ratioBuckets, type Blocks, type GoldenResult, type Histogram, type Report } from './report.ts';
 import type { Precision, ProviderName } from './runtime-config.ts';
 
-export type ParsedReport = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'unusable'; readonly problem: string };
+export type ParsedReport =
+  { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'unusable'; readonly problem: string };
 
 /** @returns what is wrong with the value at `path`, or undefined */
 type Check = (value: unknown, path: string) => string | undefined;
@@ -34,18 +35,28 @@ const wordLimit = 256;
 const providerLimit = 16;
 
 const text: Check = (value, path) => (typeof value === 'string' ? undefined : `${path} is not a string`);
-const word: Check = (value, path) => text(value, path) ?? ((value as string).length > wordLimit ? `${path} has more than ${wordLimit} characters` : undefined);
+const word: Check = (value, path) =>
+  text(value, path) ??
+  ((value as string).length > wordLimit ? `${path} has more than ${wordLimit} characters` : undefined);
 const truth: Check = (value, path) => (typeof value === 'boolean' ? undefined : `${path} is not true or false`);
-const amount: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? undefined : `${path} is not a number of at least 0`);
-const numberOrNull: Check = (value, path) => (value === null || Number.isFinite(value) ? undefined : `${path} is neither a number nor null`);
-const whole: Check = (value, path) => (Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : `${path} is not a whole number of at least 0`);
-const aboveZero: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? undefined : `${path} is not a number above 0`);
+const amount: Check = (value, path) =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0
+    ? undefined
+    : `${path} is not a number of at least 0`;
+const numberOrNull: Check = (value, path) =>
+  value === null || Number.isFinite(value) ? undefined : `${path} is neither a number nor null`;
+const whole: Check = (value, path) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : `${path} is not a whole number of at least 0`;
+const aboveZero: Check = (value, path) =>
+  typeof value === 'number' && Number.isFinite(value) && value > 0 ? undefined : `${path} is not a number above 0`;
 /** A growth of 1 or less would put every bucket at the same place. */
-const aboveOne: Check = (value, path) => (typeof value === 'number' && Number.isFinite(value) && value > 1 ? undefined : `${path} is not a number above 1`);
+const aboveOne: Check = (value, path) =>
+  typeof value === 'number' && Number.isFinite(value) && value > 1 ? undefined : `${path} is not a number above 1`;
 const amountOrNull: Check = (value, path) => (value === null ? undefined : amount(value, path));
 
 function oneOf(words: readonly string[]): Check {
-  return (value, path) => (typeof value === 'string' && words.includes(value) ? undefined : `${path} is not one of ${words.join(', ')}`);
+  return (value, path) =>
+    typeof value === 'string' && words.includes(value) ? undefined : `${path} is not one of ${words.join(', ')}`;
 }
 
 function listOf(item: Check, limit = listLimit): Check {
@@ -63,8 +74,15 @@ function mapOf(item: Check, keys: RegExp, limit = mapLimit): Check {
     const entries = Object.entries(value);
     if (entries.length > limit) return `${path} has ${entries.length} entries, more than ${limit}`;
     const strange = entries.find(([key]) => !keys.test(key));
-    if (strange !== undefined) return `${path} has a key that does not belong there: ${JSON.stringify(strange[0].slice(0, 40))}`;
-    return firstProblem(entries.map(([key, each]) => () => item(each, `${path}.${key}`)));
+    if (strange !== undefined)
+      return `${path} has a key that does not belong there: ${JSON.stringify(strange[0].slice(0, 40))}`;
+    return firstProblem(
+      entries.map(
+        ([key, each]) =>
+          () =>
+            item(each, `${path}.${key}`),
+      ),
+    );
   };
 }
 
@@ -72,8 +90,16 @@ function mapOf(item: Check, keys: RegExp, limit = mapLimit): Check {
 function shape(required: Fields, optional: Fields = {}): Check {
   return (value, path) => {
     if (!isRecord(value)) return `${path} is not an object`;
-    const must = Object.entries(required).map(([name, check]) => () => check(value[name], join(path, name)));
-    const may = Object.entries(optional).map(([name, check]) => () => (value[name] === undefined ? undefined : check(value[name], join(path, name))));
+    const must = Object.entries(required).map(
+      ([name, check]) =>
+        () =>
+          check(value[name], join(path, name)),
+    );
+    const may = Object.entries(optional).map(
+      ([name, check]) =>
+        () =>
+          value[name] === undefined ? undefined : check(value[name], join(path, name)),
+    );
     return firstProblem([...must, ...may]);
   };
 }
@@ -82,13 +108,37 @@ function shape(required: Fields, optional: Fields = {}): Check {
 const countsByWord = mapOf(whole, /^\w{1,64}$/, 64);
 const histogram = shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,5}$/) });
 /** A ratio has 397 buckets: of ratios nothing else is read, so that adding them needs no other scale. */
-const ratios: Check = (value, path) => shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,3}$/, ratioBuckets.most + 1) })(value, path) ?? ofOneScale(value as Histogram, path);
+const ratios: Check = (value, path) =>
+  shape({ base: aboveZero, growth: aboveOne, counts: mapOf(whole, /^\d{1,3}$/, ratioBuckets.most + 1) })(value, path) ??
+  ofOneScale(value as Histogram, path);
 const sources = (item: Check): Fields => Object.fromEntries(pairSources.map((source) => [source, item]));
-const traffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord, shed: whole });
-const blockTraffic = shape({ tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord }, { compared: whole, disagreed: whole, paired: shape({}, sources(ratios)) });
-const blockList = shape({ since: whole, until: whole, counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks) });
+const traffic = shape({
+  tier: word,
+  sizeClass: amount,
+  latency: histogram,
+  ok: whole,
+  errors: countsByWord,
+  shed: whole,
+});
+const blockTraffic = shape(
+  { tier: word, sizeClass: amount, latency: histogram, ok: whole, errors: countsByWord },
+  { compared: whole, disagreed: whole, paired: shape({}, sources(ratios)) },
+);
+const blockList = shape({
+  since: whole,
+  until: whole,
+  counts: listOf(shape({ index: whole, seq: whole, traffic: listOf(blockTraffic, maxBlockClasses) }), maxReportBlocks),
+});
 const golden = shape(
-  { id: word, state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]), n: whole, done: whole, passed: whole, score: numberOrNull, worst: numberOrNull },
+  {
+    id: word,
+    state: oneOf(['Waiting', 'Running', 'Done', 'Broken'] satisfies readonly GoldenResult['state'][]),
+    n: whole,
+    done: whole,
+    passed: whole,
+    score: numberOrNull,
+    worst: numberOrNull,
+  },
   { compared: whole, problem: text },
 );
 const agreement = shape({ compared: whole, disagreed: whole, skipped: countsByWord, worst: numberOrNull });
@@ -97,7 +147,10 @@ const reportShape = shape(
   { bootId: word, seq: amount, revision: word },
   {
     model: shape({ digest: word, precision: oneOf(precisions) }),
-    providers: shape({ requested: listOf(oneOf(providers), providerLimit), actual: listOf(shape({ provider: oneOf(providers), nodes: amount, time: amount }), providerLimit) }),
+    providers: shape({
+      requested: listOf(oneOf(providers), providerLimit),
+      actual: listOf(shape({ provider: oneOf(providers), nodes: amount, time: amount }), providerLimit),
+    }),
     ready: truth,
     state: text,
     warmup: shape({ done: amount, wanted: amount }),
@@ -115,7 +168,9 @@ const reportShape = shape(
 );
 
 function ofOneScale({ base, growth }: Histogram, path: string): string | undefined {
-  return base === ratioBuckets.base && growth === ratioBuckets.growth ? undefined : `${path} has buckets that are not those of a ratio`;
+  return base === ratioBuckets.base && growth === ratioBuckets.growth
+    ? undefined
+    : `${path} has buckets that are not those of a ratio`;
 }
 
 /** Blocks, and that they are what they claim to be: each once, in the range, and no range that takes long to walk. */
@@ -123,7 +178,8 @@ function blocks(value: unknown, path: string): string | undefined {
   const problem = blockList(value, path);
   if (problem !== undefined) return problem;
   const { since, until, counts } = value as Blocks;
-  if (since > until || until - since >= maxReportBlocks) return `${path} claims blocks ${since} to ${until}, not 1 to ${maxReportBlocks} of them`;
+  if (since > until || until - since >= maxReportBlocks)
+    return `${path} claims blocks ${since} to ${until}, not 1 to ${maxReportBlocks} of them`;
   const strange = counts.find(({ index }) => index < since || index > until);
   if (strange !== undefined) return `${path} has block ${strange.index}, which is not in ${since} to ${until}`;
   return new Set(counts.map(({ index }) => index)).size === counts.length ? undefined : `${path} has a block twice`;
@@ -132,7 +188,11 @@ function blocks(value: unknown, path: string): string | undefined {
 /** @param value what `JSON.parse` gave; bounded by the caller before it was parsed */
 export function parseReport(value: unknown): ParsedReport {
   if (!isRecord(value)) return { kind: 'unusable', problem: 'the report is not an object' };
-  if (value['schema'] !== 1) return { kind: 'unusable', problem: `the report has schema ${cut(JSON.stringify(value['schema'] ?? null), 40)}, this reader knows 1` };
+  if (value['schema'] !== 1)
+    return {
+      kind: 'unusable',
+      problem: `the report has schema ${cut(JSON.stringify(value['schema'] ?? null), 40)}, this reader knows 1`,
+    };
   const problem = reportShape(value, '');
   return problem === undefined ? { kind: 'report', report: value as Report } : { kind: 'unusable', problem };
 }

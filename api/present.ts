@@ -3,7 +3,9 @@
  * compiler, the same thing to a reader.
  */
 
-export type Present<T> = { readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined> } & {
+export type Present<T> = {
+  readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+} & {
   readonly [K in keyof T as undefined extends T[K] ? never : K]: T[K];
 };
 

@@ -13,7 +13,8 @@ const suffix = '(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?';
 export const quantityPattern = `^\\+?${number}${suffix}$`;
 
 /** What the API server says about text that is not a quantity. */
-export const quantityRule = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+export const quantityRule =
+  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 const grammar = new RegExp(`^([+-]?)${number}${suffix}$`);
 const maxLength = 64;
@@ -24,7 +25,12 @@ const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
 /** By exponent, so that 700m and 0.7 are one number: 700 × 10⁻³ is not. */
 const decimal: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
 
-type Parts = { readonly sign: string; readonly digits: string; /** Power of 1024. */ readonly kibi: number; /** Power of ten. */ readonly exponent: number };
+type Parts = {
+  readonly sign: string;
+  readonly digits: string;
+  /** Power of 1024. */ readonly kibi: number;
+  /** Power of ten. */ readonly exponent: number;
+};
 
 function partsOf(text: string): Parts | undefined {
   const [, sign = '', digits = '', unit = ''] = (text.length > maxLength ? null : grammar.exec(text)) ?? [];
@@ -72,8 +78,15 @@ export function canonicalQuantity(text: string): string {
   if (nanos === undefined || /[eE][+-]?\d+$/.test(text)) return text;
   if (nanos === 0n) return '0';
   const [sign, size] = nanos < 0n ? ['-', -nanos] : ['', nanos];
-  if (text.includes('i') && size % nano === 0n) return `${sign}${largest(size / nano, binary.map((unit, index) => [unit, 1024n ** BigInt(index)]))}`;
-  return `${sign}${largest(size, Object.entries(decimal).map(([unit, power]) => [unit, 10n ** BigInt(power + 9)]))}`;
+  if (text.includes('i') && size % nano === 0n)
+    return `${sign}${largest(
+      size / nano,
+      binary.map((unit, index) => [unit, 1024n ** BigInt(index)]),
+    )}`;
+  return `${sign}${largest(
+    size,
+    Object.entries(decimal).map(([unit, power]) => [unit, 10n ** BigInt(power + 9)]),
+  )}`;
 }
 
 function largest(size: bigint, units: readonly (readonly [string, bigint])[]): string {

@@ -179,7 +179,12 @@ export type Report = {
   readonly golden?: GoldenResult;
   readonly agreement?: Agreement;
   readonly pairs?: Pairs;
-  readonly memory?: { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number; readonly estimateBytes: number };
+  readonly memory?: {
+    readonly limitBytes: number | null;
+    readonly anonymousBytes: number;
+    readonly peakBytes: number;
+    readonly estimateBytes: number;
+  };
   readonly queue?: { readonly depth: number; readonly oldestMs: number };
   readonly eventLoopLagMs?: { readonly p50: number; readonly p99: number; readonly max: number };
   readonly cpuThrottledSeconds?: number;

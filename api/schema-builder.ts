@@ -115,8 +115,12 @@ export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
 
 type AnySchema = Schema<unknown, Presence>;
 export type Fields = Readonly<Record<string, AnySchema>>;
-type KeysOf<F extends Fields, P extends Presence> = { [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never }[keyof F];
-export type ObjectOf<F extends Fields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & { readonly [K in KeysOf<F, 'optional'>]?: Infer<F[K]> };
+type KeysOf<F extends Fields, P extends Presence> = {
+  [K in keyof F]: F[K] extends Schema<unknown, P> ? (P extends F[K]['presence'] ? K : never) : never;
+}[keyof F];
+export type ObjectOf<F extends Fields> = { readonly [K in KeysOf<F, 'required'>]: Infer<F[K]> } & {
+  readonly [K in KeysOf<F, 'optional'>]?: Infer<F[K]>;
+};
 
 type Bound = { readonly max: number; readonly min?: number };
 
@@ -135,11 +139,21 @@ function string(bound: Bound & { readonly pattern?: string; readonly format?: st
   });
 }
 
-function oneOf<const V extends string, const L extends string = never>(values: readonly V[], planned: readonly L[] = []): Schema<V> {
-  return new Schema<V>((stage) => ({ type: 'string', enum: stage === 'whole' ? [...values, ...planned] : values }), 'required');
+function oneOf<const V extends string, const L extends string = never>(
+  values: readonly V[],
+  planned: readonly L[] = [],
+): Schema<V> {
+  return new Schema<V>(
+    (stage) => ({ type: 'string', enum: stage === 'whole' ? [...values, ...planned] : values }),
+    'required',
+  );
 }
 
-function integer(bound: { readonly min: number; readonly max: number; readonly format?: 'int32' | 'int64' }): Schema<number> {
+function integer(bound: {
+  readonly min: number;
+  readonly max: number;
+  readonly format?: 'int32' | 'int64';
+}): Schema<number> {
   return base({ type: 'integer', format: bound.format ?? 'int32', minimum: bound.min, maximum: bound.max });
 }
 
@@ -149,7 +163,13 @@ function boolean(): Schema<boolean> {
 
 /** A number of things from 0 on, or text such as a percent or a quantity. */
 function intOrString(pattern: string, { max }: { readonly max: number } = { max: 16 }): Schema<number | string> {
-  return base({ 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], minimum: 0, pattern, maxLength: max });
+  return base({
+    'x-kubernetes-int-or-string': true,
+    anyOf: [{ type: 'integer' }, { type: 'string' }],
+    minimum: 0,
+    pattern,
+    maxLength: max,
+  });
 }
 
 /** Anything, kept as it is: for parts of other APIs, which their own server checks. */
@@ -157,8 +177,14 @@ function opaque(): Schema<Readonly<Record<string, unknown>>> {
   return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
 }
 
-function map<S extends AnySchema>(value: S, bound: { readonly max: number }): Schema<Readonly<Record<string, Infer<S>>>> {
-  return new Schema((stage) => ({ type: 'object', additionalProperties: value.json(stage), maxProperties: bound.max }), 'required');
+function map<S extends AnySchema>(
+  value: S,
+  bound: { readonly max: number },
+): Schema<Readonly<Record<string, Infer<S>>>> {
+  return new Schema(
+    (stage) => ({ type: 'object', additionalProperties: value.json(stage), maxProperties: bound.max }),
+    'required',
+  );
 }
 
 /** A list replaced as a whole when somebody applies it: order carries meaning. */
@@ -177,7 +203,13 @@ function listMap<S extends AnySchema>(key: string, item: S, bound: Bound): Schem
 
 function array<S extends AnySchema>(item: S, bound: Bound, kind: JsonSchema): Schema<readonly Infer<S>[]> {
   return new Schema(
-    (stage) => ({ type: 'array', items: item.json(stage), maxItems: bound.max, ...(bound.min === undefined ? {} : { minItems: bound.min }), ...kind }),
+    (stage) => ({
+      type: 'array',
+      items: item.json(stage),
+      maxItems: bound.max,
+      ...(bound.min === undefined ? {} : { minItems: bound.min }),
+      ...kind,
+    }),
     'required',
   );
 }
@@ -198,7 +230,9 @@ function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
 function describe(field: AnySchema, stage: Stage): JsonSchema {
   const json = field.json(stage);
   if (field.defaultText === undefined || json.default !== undefined) return json;
-  const description = [json.description, `Default: ${field.defaultText}.`].filter((part) => part !== undefined).join(' ');
+  const description = [json.description, `Default: ${field.defaultText}.`]
+    .filter((part) => part !== undefined)
+    .join(' ');
   return { ...json, description };
 }
 

@@ -21,7 +21,8 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h:
 export function parseDurationMs(text: string): number | undefined {
   if (text.length > 64 || !new RegExp(durationPattern).test(text)) return undefined;
   let total = 0;
-  for (const [, amount = '', unit = ''] of text.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)) total += Number(amount) * (unitMs[unit] ?? NaN);
+  for (const [, amount = '', unit = ''] of text.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g))
+    total += Number(amount) * (unitMs[unit] ?? NaN);
   return Math.round(total);
 }
 

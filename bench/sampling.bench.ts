@@ -21,18 +21,32 @@ import { binaryShot, load, median, post, quantile, type Shot } from './support/l
 import { mlp } from './support/mlp.ts';
 
 type Server = { readonly child: ChildProcess; readonly port: number; readonly metricsPort: number };
-type Sample = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number; /** Of the server, per request. */ readonly cpuMs: number };
+type Sample = {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Of the server, per request. */ readonly cpuMs: number;
+};
 
 const spanMs = 1000;
 const askEveryMs = 1000;
-const say = (line: string): void => { process.stdout.write(`${line}\n`); };
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
 
 async function start(model: string, workers: number): Promise<Server> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('support/our-server.ts', import.meta.url)), model, String(workers)], {
-    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...nativeEnvironment },
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('support/our-server.ts', import.meta.url)), model, String(workers)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...nativeEnvironment },
+    },
+  );
   const [port, metricsPort] = await new Promise<readonly number[]>((resolve, reject) => {
-    child.stdout.on('data', (chunk: Buffer) => resolve((/port (\d+) metrics (\d+)/.exec(chunk.toString()) ?? []).slice(1).map(Number)));
+    child.stdout.on('data', (chunk: Buffer) =>
+      resolve((/port (\d+) metrics (\d+)/.exec(chunk.toString()) ?? []).slice(1).map(Number)),
+    );
     child.on('exit', () => reject(new Error('the server ended before it listened')));
   });
   return { child, port: port ?? 0, metricsPort: metricsPort ?? 0 };
@@ -41,7 +55,12 @@ async function start(model: string, workers: number): Promise<Server> {
 /** Does what a sidecar does once a second, takings by two candidates included. */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
-    send({ host: '127.0.0.1', port: metricsPort, method, path, headers: { 'content-length': '0', ...withToken } }, (response) => response.resume()).on('error', () => {}).end();
+    send(
+      { host: '127.0.0.1', port: metricsPort, method, path, headers: { 'content-length': '0', ...withToken } },
+      (response) => response.resume(),
+    )
+      .on('error', () => {})
+      .end();
   };
   const turn = (): void => {
     ask('GET', `/counters?sample=${share}`);
@@ -59,9 +78,15 @@ function replays({ metricsPort }: Server, shot: Shot, times: number | undefined)
   const loop = async (): Promise<void> => {
     while (!stopped) {
       const at = performance.now();
-      const status = await post({ port: metricsPort }, { ...shot, headers: { ...shot.headers, ...withToken, [besideHeader]: '1' } }, agent);
+      const status = await post(
+        { port: metricsPort },
+        { ...shot, headers: { ...shot.headers, ...withToken, [besideHeader]: '1' } },
+        agent,
+      );
       if (status === 200) done += 1;
-      await new Promise((resolve) => setTimeout(resolve, status === 200 ? (performance.now() - at) * (times ?? 0) : 200));
+      await new Promise((resolve) =>
+        setTimeout(resolve, status === 200 ? (performance.now() - at) * (times ?? 0) : 200),
+      );
     }
   };
   const ended = loop();
@@ -87,7 +112,12 @@ async function measure(server: Server, shot: Shot, clients: number): Promise<Sam
 }
 
 function sampleOf(perSecond: number, latenciesMs: readonly number[], usedMs: number): Sample {
-  return { perSecond, p50Ms: quantile(latenciesMs, 0.5), p99Ms: quantile(latenciesMs, 0.99), cpuMs: usedMs / latenciesMs.length };
+  return {
+    perSecond,
+    p50Ms: quantile(latenciesMs, 0.5),
+    p99Ms: quantile(latenciesMs, 0.99),
+    cpuMs: usedMs / latenciesMs.length,
+  };
 }
 
 /** One client that sends at random moments, about a third of the time. */
@@ -108,19 +138,32 @@ async function measureSparse(server: Server, shot: Shot, typicalMs: number): Pro
 
 function table(samples: ReadonlyMap<string, readonly Sample[]>): void {
   const [base] = samples.values();
-  const of = (list: readonly Sample[] | undefined, field: keyof Sample): number => median((list ?? []).map((sample) => sample[field]));
+  const of = (list: readonly Sample[] | undefined, field: keyof Sample): number =>
+    median((list ?? []).map((sample) => sample[field]));
   for (const [name, list] of samples) {
     const ratio = (field: keyof Sample): string => (of(list, field) / of(base, field)).toFixed(3);
-    say(`  ${name.padEnd(28)} throughput ${ratio('perSecond')}  p50 ${ratio('p50Ms')}  p99 ${ratio('p99Ms')}  CPU a request ${ratio('cpuMs')}`);
+    say(
+      `  ${name.padEnd(28)} throughput ${ratio('perSecond')}  p50 ${ratio('p50Ms')}  p99 ${ratio('p99Ms')}  CPU a request ${ratio('cpuMs')}`,
+    );
   }
 }
 
 async function sampling(label: string, model: string, shot: Shot, rounds: number): Promise<void> {
   const server = await start(model, 2);
-  const samples = new Map<string, Sample[]>([['no samples', []], ['no samples, again', []], ['samples of 5 %', []], ['samples of all', []]]);
+  const samples = new Map<string, Sample[]>([
+    ['no samples', []],
+    ['no samples, again', []],
+    ['samples of 5 %', []],
+    ['samples of all', []],
+  ]);
   await measure(server, shot, 16);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [name, share] of [['no samples', 0], ['samples of 5 %', 0.05], ['samples of all', 1], ['no samples, again', 0]] as const) {
+    for (const [name, share] of [
+      ['no samples', 0],
+      ['samples of 5 %', 0.05],
+      ['samples of all', 1],
+      ['no samples, again', 0],
+    ] as const) {
       const end = sidecar(server, share);
       samples.get(name)?.push(await measure(server, shot, 16));
       end();
@@ -132,12 +175,22 @@ async function sampling(label: string, model: string, shot: Shot, rounds: number
 }
 
 async function replaying(label: string, model: string, shot: Shot, rounds: number): Promise<void> {
-  const samples = new Map<string, Sample[]>([['no replays', []], ['no replays, again', []], ['replays as they are', []], ['replays without pause', []]]);
+  const samples = new Map<string, Sample[]>([
+    ['no replays', []],
+    ['no replays, again', []],
+    ['replays as they are', []],
+    ['replays without pause', []],
+  ]);
   const server = await start(model, 1);
   const typicalMs = (await measure(server, shot, 1)).p50Ms;
   const counts: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    for (const [name, times] of [['no replays', undefined], ['replays as they are', pauseTimes], ['no replays, again', undefined], ['replays without pause', 0]] as const) {
+    for (const [name, times] of [
+      ['no replays', undefined],
+      ['replays as they are', pauseTimes],
+      ['no replays, again', undefined],
+      ['replays without pause', 0],
+    ] as const) {
       const end = replays(server, shot, times);
       samples.get(name)?.push(await measureSparse(server, shot, typicalMs));
       const done = await end();
@@ -145,14 +198,18 @@ async function replaying(label: string, model: string, shot: Shot, rounds: numbe
     }
   }
   server.child.kill('SIGKILL');
-  say(`${label}, one worker, requests at random moments, ${typicalMs.toFixed(1)} ms each, busy a third of the time; ${median(counts)} replays in ${(4 * spanMs) / 1000} s: ratios to no replays, medians of ${rounds}`);
+  say(
+    `${label}, one worker, requests at random moments, ${typicalMs.toFixed(1)} ms each, busy a third of the time; ${median(counts)} replays in ${(4 * spanMs) / 1000} s: ratios to no replays, medians of ${rounds}`,
+  );
   table(samples);
 }
 
 const asked = process.argv[2] ?? '15';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
-  say('Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, default 15) of about half a minute each.');
+  say(
+    'Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, default 15) of about half a minute each.',
+  );
   process.exit(asked === '--help' ? 0 : 2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'bench-'));

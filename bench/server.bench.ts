@@ -19,7 +19,13 @@ import { binaryShot, jsonShot, load, median, probe, quantile, type Shot, type Ta
 import { mlp } from './support/mlp.ts';
 
 type Server = Target & { readonly child: ChildProcess };
-type Sample = { readonly soloMs: number; readonly perSecond: number; readonly failed: number; readonly healthMs: readonly number[]; readonly idleMs: readonly number[] };
+type Sample = {
+  readonly soloMs: number;
+  readonly perSecond: number;
+  readonly failed: number;
+  readonly healthMs: readonly number[];
+  readonly idleMs: readonly number[];
+};
 
 /** `ours` has the Throughput profile, a worker for each CPU; `latency` one worker with all of them, as the naive server has. */
 const programs = {
@@ -31,9 +37,14 @@ const spanMs = 3000;
 const probeEveryMs = 20;
 
 async function start(program: keyof typeof programs, model: string): Promise<Server> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(programs[program].file, import.meta.url)), model, ...programs[program].args], {
-    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...nativeEnvironment },
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL(programs[program].file, import.meta.url)), model, ...programs[program].args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...nativeEnvironment },
+    },
+  );
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.on('data', (chunk: Buffer) => resolve(Number(/port (\d+)/.exec(chunk.toString())?.[1])));
     child.on('exit', () => reject(new Error(`${program} ended before it listened`)));
@@ -55,7 +66,13 @@ async function measure(target: Target, shot: Shot, clients: number): Promise<Sam
   const crowd = await load(target, shot, { clients, ms: spanMs });
   const [healthMs, idleMs] = [await ours.stop(), await other.stop()];
   quiet.close();
-  return { soloMs: median(solo.latenciesMs), perSecond: crowd.perSecond, failed: solo.failed + crowd.failed, healthMs, idleMs };
+  return {
+    soloMs: median(solo.latenciesMs),
+    perSecond: crowd.perSecond,
+    failed: solo.failed + crowd.failed,
+    healthMs,
+    idleMs,
+  };
 }
 
 async function sample(program: keyof typeof programs, model: string, shot: Shot, clients: number): Promise<Sample> {
@@ -68,24 +85,37 @@ async function sample(program: keyof typeof programs, model: string, shot: Shot,
 }
 
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
-const say = (line: string): void => { process.stdout.write(`${line}\n`); };
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
 
 function sayHealth(label: string, samples: readonly Sample[]): void {
   const [health, quiet] = [samples.flatMap(({ healthMs }) => healthMs), samples.flatMap(({ idleMs }) => idleMs)];
   const late = health.filter((wait) => wait > 50).length;
-  say(`  ${label}: a probe waits ${ms(quantile(health, 0.5))} (p50), ${ms(quantile(health, 0.99))} (p99), ${ms(Math.max(...health))} (max); ${late} of ${health.length} over 50 ms`);
-  say(`    an idle server at the same time: ${ms(quantile(quiet, 0.5))}, ${ms(quantile(quiet, 0.99))}, ${ms(Math.max(...quiet))}`);
+  say(
+    `  ${label}: a probe waits ${ms(quantile(health, 0.5))} (p50), ${ms(quantile(health, 0.99))} (p99), ${ms(Math.max(...health))} (max); ${late} of ${health.length} over 50 ms`,
+  );
+  say(
+    `    an idle server at the same time: ${ms(quantile(quiet, 0.5))}, ${ms(quantile(quiet, 0.99))}, ${ms(Math.max(...quiet))}`,
+  );
 }
 
 async function compare(label: string, model: string, width: number, rounds: number): Promise<void> {
   const samples = { naive: [] as Sample[], ours: [] as Sample[], latency: [] as Sample[] };
   for (let round = 0; round < rounds; round += 1) {
-    for (const program of ['naive', 'ours', 'latency'] as const) samples[program].push(await sample(program, model, binaryShot(width), 32));
+    for (const program of ['naive', 'ours', 'latency'] as const)
+      samples[program].push(await sample(program, model, binaryShot(width), 32));
   }
-  const ratio = (which: 'ours' | 'latency', of: (one: Sample) => number): string => `${(median(samples[which].map(of)) / median(samples.naive.map(of))).toFixed(2)}x`;
+  const ratio = (which: 'ours' | 'latency', of: (one: Sample) => number): string =>
+    `${(median(samples[which].map(of)) / median(samples.naive.map(of))).toFixed(2)}x`;
   say(`${label}: ours to naive, medians of ${rounds}`);
-  for (const [which, profile] of [['ours', 'Throughput'], ['latency', 'Latency']] as const) {
-    say(`  profile ${profile}: requests per second of 32 clients ${ratio(which, ({ perSecond }) => perSecond)}, latency of a single client ${ratio(which, ({ soloMs }) => soloMs)}`);
+  for (const [which, profile] of [
+    ['ours', 'Throughput'],
+    ['latency', 'Latency'],
+  ] as const) {
+    say(
+      `  profile ${profile}: requests per second of 32 clients ${ratio(which, ({ perSecond }) => perSecond)}, latency of a single client ${ratio(which, ({ soloMs }) => soloMs)}`,
+    );
   }
   sayHealth('naive', samples.naive);
   sayHealth('ours', [...samples.ours, ...samples.latency]);
@@ -96,7 +126,8 @@ async function compare(label: string, model: string, width: number, rounds: numb
 async function floodWithJson(model: string, width: number, rounds: number): Promise<void> {
   const samples: Sample[] = [];
   // Four megabytes of JSON a request: nine characters a number.
-  for (let round = 0; round < rounds; round += 1) samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
+  for (let round = 0; round < rounds; round += 1)
+    samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
   say('large JSON requests to a large model');
   sayHealth('ours', samples);
 }
@@ -104,7 +135,9 @@ async function floodWithJson(model: string, width: number, rounds: number): Prom
 const asked = process.argv[2] ?? '3';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
-  say('Usage: npm run bench:server -- [ROUNDS]\n\nCompares the model server with ONNX Runtime on the HTTP thread; ROUNDS (1 to 100, default 3) of about half a minute each.');
+  say(
+    'Usage: npm run bench:server -- [ROUNDS]\n\nCompares the model server with ONNX Runtime on the HTTP thread; ROUNDS (1 to 100, default 3) of about half a minute each.',
+  );
   process.exit(asked === '--help' ? 0 : 2);
 }
 const folder = await mkdtemp(join(tmpdir(), 'bench-'));

@@ -1,6 +1,11 @@
 /** How long ago something was, for people. Pure: the time comes in. */
 
-const spans: readonly (readonly [unit: string, ms: number])[] = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]];
+const spans: readonly (readonly [unit: string, ms: number])[] = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+];
 
 /** @param at an RFC 3339 time. @returns how long ago that was, in its largest unit: "4m" */
 export function ago(at: string, now: number): string {

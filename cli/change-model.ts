@@ -37,14 +37,28 @@ export type Changing = {
 export const observed = { is: (standing: Standing): boolean => standing.observed };
 
 /** @param decide may throw, and is asked again after each conflict. @returns whether anything was written */
-export async function changeModel(cluster: Cluster, ref: ModelRef, changing: Changing, decide: (model: OnnxModel) => Change | undefined): Promise<boolean> {
+export async function changeModel(
+  cluster: Cluster,
+  ref: ModelRef,
+  changing: Changing,
+  decide: (model: OnnxModel) => Change | undefined,
+): Promise<boolean> {
   const { clock, signal, settled } = changing;
   for (let failures = 1; ; failures += 1) {
-    const model = settled === undefined ? await getModel(cluster, ref, signal) : await settledModel(cluster, ref, changing, settled);
+    const model =
+      settled === undefined
+        ? await getModel(cluster, ref, signal)
+        : await settledModel(cluster, ref, changing, settled);
     const change = decide(model);
     if (change === undefined) return false;
     try {
-      await cluster.patch({ ...change, path: `${pathOf(ref)}/${ref.name}`, query: { fieldManager: cliManager, fieldValidation: 'Strict' }, signal, silentMs: answerWithinMs });
+      await cluster.patch({
+        ...change,
+        path: `${pathOf(ref)}/${ref.name}`,
+        query: { fieldManager: cliManager, fieldValidation: 'Strict' },
+        signal,
+        silentMs: answerWithinMs,
+      });
       return true;
     } catch (error) {
       if (!isConflict(error) || failures >= tries) throw error;
@@ -54,7 +68,12 @@ export async function changeModel(cluster: Cluster, ref: ModelRef, changing: Cha
 }
 
 /** The model once its status is such that it can be decided on, or as it is when that takes too long. */
-async function settledModel(cluster: Cluster, ref: ModelRef, { clock, signal }: Changing, { is, withinMs = settledWithinMs }: NonNullable<Changing['settled']>): Promise<OnnxModel> {
+async function settledModel(
+  cluster: Cluster,
+  ref: ModelRef,
+  { clock, signal }: Changing,
+  { is, withinMs = settledWithinMs }: NonNullable<Changing['settled']>,
+): Promise<OnnxModel> {
   const deadline = startDeadline(clock, withinMs, signal);
   let last: OnnxModel | undefined;
   try {
@@ -66,6 +85,7 @@ async function settledModel(cluster: Cluster, ref: ModelRef, { clock, signal }: 
     deadline.dispose();
   }
   signal.throwIfAborted();
-  if (last === undefined) throw new AppError('KUBE_UNREACHABLE', { server: ref.name, why: `it said nothing for ${withinMs} ms` });
+  if (last === undefined)
+    throw new AppError('KUBE_UNREACHABLE', { server: ref.name, why: `it said nothing for ${withinMs} ms` });
   return last;
 }

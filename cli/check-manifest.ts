@@ -35,7 +35,8 @@ export function checkManifest(manifest: Readonly<Record<string, unknown>>): read
   const object = structuredClone(manifest);
   const unknown = pruneObject(object, published).map(unknownField);
   const metadata = named(object['metadata']);
-  if (!isRecord(metadata)) return [...unknown, { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give it a name' }];
+  if (!isRecord(metadata))
+    return [...unknown, { severity: 'error', path: 'metadata', message: 'Required value', hint: 'give it a name' }];
   applyDefaults(object, published);
   const causes = checkCustomObject(type, { ...object, metadata }, undefined, validateMeta({ metadata }, 'subdomain'));
   const refused = [...unknown, ...causes.map((cause) => ofCause(cause, { ...object, metadata }))];
@@ -45,7 +46,8 @@ export function checkManifest(manifest: Readonly<Record<string, unknown>>): read
 
 /** generateName, for `kubectl create`, is as good as a name: the server adds five letters. */
 function named(metadata: unknown): unknown {
-  if (!isRecord(metadata) || metadata['name'] !== undefined || typeof metadata['generateName'] !== 'string') return metadata;
+  if (!isRecord(metadata) || metadata['name'] !== undefined || typeof metadata['generateName'] !== 'string')
+    return metadata;
   return { ...metadata, name: `${metadata['generateName']}xxxxx` };
 }
 
@@ -55,7 +57,8 @@ function unknownField(path: string): Finding {
 }
 
 function insteadOf(field: string, parent: string): string {
-  if (schemaAt(whole, parent)?.properties?.[field] !== undefined) return 'it is planned and does nothing yet: leave it out';
+  if (schemaAt(whole, parent)?.properties?.[field] !== undefined)
+    return 'it is planned and does nothing yet: leave it out';
   const siblings = Object.keys(schemaAt(published, parent)?.properties ?? {});
   const close = nearest(field, siblings);
   if (close !== undefined) return `did you mean ${close}?`;
@@ -67,7 +70,12 @@ type Manifest = Parameters<typeof checkCustomObject>[1];
 function ofCause({ message, field = '' }: Cause, object: Manifest): Finding {
   const path = field === '<nil>' ? '' : field;
   const hint = hintFor(object, path, message);
-  return { severity: 'error', path, message: message.replace(` in body should match '`, ` should match '`), ...(hint === undefined ? {} : { hint }) };
+  return {
+    severity: 'error',
+    path,
+    message: message.replace(` in body should match '`, ` should match '`),
+    ...(hint === undefined ? {} : { hint }),
+  };
 }
 
 /** Ways to write a bare number where text is wanted; the first that the whole manifest is taken with. */
@@ -78,27 +86,41 @@ function asText(object: Manifest, path: string, value: number | boolean): string
   const texts = typeof value === 'number' ? units.map((unit) => `${value}${unit}`) : [String(value)];
   const taken = texts.find((text) => isTaken(object, path, text));
   if (taken === undefined) return undefined;
-  return taken === String(value) ? `write it in quotes: "${taken}"` : `write it in quotes and with its unit, such as "${taken}"`;
+  return taken === String(value)
+    ? `write it in quotes: "${taken}"`
+    : `write it in quotes and with its unit, such as "${taken}"`;
 }
 
 /** Whether a value is taken in the place of the one that is there, by the schema, its rules and the operator. */
 function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const changed = structuredClone(object);
   const steps = stepsOf(path);
-  const parent = steps.slice(0, -1).reduce<unknown>((at, step) => (at as Record<string | number, unknown>)[step], changed);
+  const parent = steps
+    .slice(0, -1)
+    .reduce<unknown>((at, step) => (at as Record<string | number, unknown>)[step], changed);
   (parent as Record<string | number, unknown>)[steps.at(-1) ?? ''] = value;
-  const concerns = (field: string): boolean => field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
+  const concerns = (field: string): boolean =>
+    field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
   const causes = checkCustomObject(type, changed, undefined, []);
   // Other fields may be wrong for reasons of their own, also before.
-  const before = new Set(checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`));
-  if (causes.some(({ field = '', message }) => concerns(field) && (field === path || !before.has(`${field} ${message}`)))) return false;
-  return causes.length > 0 || operatorFindings(changed).every(({ path: at, severity }) => at !== path || severity !== 'error');
+  const before = new Set(
+    checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
+  );
+  if (
+    causes.some(({ field = '', message }) => concerns(field) && (field === path || !before.has(`${field} ${message}`)))
+  )
+    return false;
+  return (
+    causes.length > 0 ||
+    operatorFindings(changed).every(({ path: at, severity }) => at !== path || severity !== 'error')
+  );
 }
 
 function hintFor(object: Manifest, path: string, message: string): string | undefined {
   const value = valueAt(object, path);
   const schema = schemaAt(published, path);
-  if (/must be of type (integer,)?string/.test(message) && (typeof value === 'number' || typeof value === 'boolean')) return asText(object, path, value) ?? schema?.description;
+  if (/must be of type (integer,)?string/.test(message) && (typeof value === 'number' || typeof value === 'boolean'))
+    return asText(object, path, value) ?? schema?.description;
   if (message.startsWith('Unsupported value')) return nearestOf(value, schema);
   const patternIsAllItSays = /should match|Too long|must be of type|^Required value$/.test(message);
   return patternIsAllItSays ? schema?.description : undefined;
@@ -111,13 +133,23 @@ function nearestOf(value: unknown, schema: Schema | undefined): string | undefin
 
 /** The schema of a path; undefined where it has none. */
 function schemaAt(schema: Schema, path: string): Schema | undefined {
-  return stepsOf(path).reduce<Schema | undefined>((at, step) => (at === undefined ? undefined : typeof step === 'number' ? schemaOfItems(at) : schemaOfField(at, step)), schema);
+  return stepsOf(path).reduce<Schema | undefined>(
+    (at, step) =>
+      at === undefined ? undefined : typeof step === 'number' ? schemaOfItems(at) : schemaOfField(at, step),
+    schema,
+  );
 }
 
 function valueAt(object: unknown, path: string): unknown {
-  return stepsOf(path).reduce<unknown>((at, step) => (Array.isArray(at) && typeof step === 'number' ? (at[step] as unknown) : isRecord(at) ? at[step] : undefined), object);
+  return stepsOf(path).reduce<unknown>(
+    (at, step) =>
+      Array.isArray(at) && typeof step === 'number' ? (at[step] as unknown) : isRecord(at) ? at[step] : undefined,
+    object,
+  );
 }
 
 function stepsOf(path: string): readonly (string | number)[] {
-  return [...path.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, name = '']) => (index === undefined ? name : Number(index)));
+  return [...path.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, name = '']) =>
+    index === undefined ? name : Number(index),
+  );
 }

@@ -21,7 +21,11 @@ export const clusterFlagsHelp = `  -n, --namespace NS  namespace of the model (d
   --help`;
 
 /** @param command for the error's sentence */
-export function parseFlags<const O extends ParseArgsOptionsConfig>(command: string, argv: readonly string[], options: O) {
+export function parseFlags<const O extends ParseArgsOptionsConfig>(
+  command: string,
+  argv: readonly string[],
+  options: O,
+) {
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
@@ -31,12 +35,21 @@ export function parseFlags<const O extends ParseArgsOptionsConfig>(command: stri
 
 /** The model's name: the only argument. What the kind's own rule refuses is refused here, before it is asked for. */
 export function onlyName(positionals: readonly string[]): string {
-  if (positionals.length !== 1) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `needs one name of an OnnxModel, got ${positionals.length}` });
+  if (positionals.length !== 1)
+    throw new AppError('BAD_FLAG', {
+      flag: 'NAME',
+      problem: `needs one name of an OnnxModel, got ${positionals.length}`,
+    });
   return modelName(positionals[0]);
 }
 
 export function modelName(name: string | undefined): string {
-  if (name === undefined) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: 'needs one name of an OnnxModel, got 0' });
-  if (name.length > 40 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `'${name.slice(0, 80)}' cannot be the name of an OnnxModel` });
+  if (name === undefined)
+    throw new AppError('BAD_FLAG', { flag: 'NAME', problem: 'needs one name of an OnnxModel, got 0' });
+  if (name.length > 40 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name))
+    throw new AppError('BAD_FLAG', {
+      flag: 'NAME',
+      problem: `'${name.slice(0, 80)}' cannot be the name of an OnnxModel`,
+    });
   return name;
 }

@@ -53,7 +53,8 @@ const documentLimitBytes = 8 * 2 ** 20;
 export async function openCluster(choice: ClusterChoice): Promise<Cluster> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const where = choice.kubeconfig ?? 'kubeconfig';
-  const wrong = (problem: string, cause?: unknown): AppError => new AppError('BAD_CONFIG', { where, problem }, { cause });
+  const wrong = (problem: string, cause?: unknown): AppError =>
+    new AppError('BAD_CONFIG', { where, problem }, { cause });
   const config = new KubeConfig();
   try {
     if (choice.kubeconfig === undefined) config.loadFromDefault();
@@ -64,7 +65,8 @@ export async function openCluster(choice: ClusterChoice): Promise<Cluster> {
   if (choice.context !== undefined) config.setCurrentContext(choice.context);
   const current = config.getCurrentContext();
   // The name that client-node gives to what it makes up when it finds nothing at all.
-  if (current === 'loaded-context') throw wrong('none found: give --kubeconfig, set KUBECONFIG or write ~/.kube/config');
+  if (current === 'loaded-context')
+    throw wrong('none found: give --kubeconfig, set KUBECONFIG or write ~/.kube/config');
   const server = config.getCurrentCluster()?.server.replace(/\/+$/, '');
   if (server === undefined) throw wrong(`context '${current}' names no cluster that the file has`);
 
@@ -88,7 +90,11 @@ export async function openCluster(choice: ClusterChoice): Promise<Cluster> {
       return JSON.parse(await textOf(await open(call), documentLimitBytes)) as unknown;
     } catch (error) {
       if (error instanceof AppError) throw error;
-      throw new AppError('KUBE_ANSWER_UNUSABLE', { request: nameOf(call), problem: messageOf(error) }, { cause: error });
+      throw new AppError(
+        'KUBE_ANSWER_UNUSABLE',
+        { request: nameOf(call), problem: messageOf(error) },
+        { cause: error },
+      );
     }
   };
   return { namespace: config.getContextObject(current)?.namespace ?? 'default', open, document, patch: document };
@@ -108,11 +114,24 @@ function send(server: string, call: Call, options: RequestOptions): Promise<Inco
   return new Promise((resolve, reject) => {
     let answer: IncomingMessage | undefined;
     const kind = 'body' in call ? { 'content-type': call.type } : {};
-    const headers = { ...(options.headers as Readonly<Record<string, string>> | undefined), ...kind, accept: 'application/json', 'user-agent': 'kubectl-onnx' };
-    const asked = start(url, { ...options, headers, method: body === undefined ? 'GET' : 'PATCH', timeout: silentMs, ...(signal === undefined ? {} : { signal }) });
+    const headers = {
+      ...(options.headers as Readonly<Record<string, string>> | undefined),
+      ...kind,
+      accept: 'application/json',
+      'user-agent': 'kubectl-onnx',
+    };
+    const asked = start(url, {
+      ...options,
+      headers,
+      method: body === undefined ? 'GET' : 'PATCH',
+      timeout: silentMs,
+      ...(signal === undefined ? {} : { signal }),
+    });
     asked.once('response', (response) => resolve((answer = response)));
     asked.once('timeout', () => (answer ?? asked).destroy(new Error(`it said nothing for ${silentMs} ms`)));
-    asked.on('error', (error) => reject(new AppError('KUBE_UNREACHABLE', { server, why: whyOf(error) }, { cause: error })));
+    asked.on('error', (error) =>
+      reject(new AppError('KUBE_UNREACHABLE', { server, why: whyOf(error) }, { cause: error })),
+    );
     asked.end(body);
   });
 }
@@ -135,7 +154,17 @@ async function textOf(answer: IncomingMessage, limitBytes: number): Promise<stri
 }
 
 /** Asking again helps against none of these; anything else may pass. */
-const kindByStatus: Readonly<Record<number, ErrorKind>> = { 400: 'invalid', 401: 'invalid', 403: 'invalid', 404: 'missing', 405: 'invalid', 406: 'invalid', 409: 'conflict', 422: 'invalid', 429: 'overloaded' };
+const kindByStatus: Readonly<Record<number, ErrorKind>> = {
+  400: 'invalid',
+  401: 'invalid',
+  403: 'invalid',
+  404: 'missing',
+  405: 'invalid',
+  406: 'invalid',
+  409: 'conflict',
+  422: 'invalid',
+  429: 'overloaded',
+};
 
 /** @param text a Status; a proxy may have answered with anything */
 function refusal(status: number, text: string, request: string): AppError<'KUBE_STATUS'> {
@@ -149,16 +178,27 @@ function refusal(status: number, text: string, request: string): AppError<'KUBE_
 }
 
 /** @param said a Status, of an answer or of a watch's ERROR event; what it does not say comes from `fallback` */
-export function statusError(said: unknown, fallback: { readonly status: number; readonly message: string }, request: string): AppError<'KUBE_STATUS'> {
+export function statusError(
+  said: unknown,
+  fallback: { readonly status: number; readonly message: string },
+  request: string,
+): AppError<'KUBE_STATUS'> {
   const { code, reason, message } = isRecord(said) ? said : {};
   const status = typeof code === 'number' ? code : fallback.status;
-  const words = { reason: typeof reason === 'string' ? reason : '', message: typeof message === 'string' ? message : fallback.message };
+  const words = {
+    reason: typeof reason === 'string' ? reason : '',
+    message: typeof message === 'string' ? message : fallback.message,
+  };
   return new AppError('KUBE_STATUS', { status, ...words, request }, { kind: kindByStatus[status] ?? 'transient' });
 }
 
 /** The server no longer remembers the resourceVersion that a watch was to go on from. */
 export function isGone(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'KUBE_STATUS' && (error.params as { readonly status: number }).status === 410;
+  return (
+    error instanceof AppError &&
+    error.code === 'KUBE_STATUS' &&
+    (error.params as { readonly status: number }).status === 410
+  );
 }
 
 /** Somebody else wrote in between. */

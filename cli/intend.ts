@@ -12,7 +12,18 @@ import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
 import { changeModel, observed, type Change, type Changing } from './change-model.ts';
 import { clusterFlags, clusterFlagsHelp, modelName, parseFlags } from './cluster-flags.ts';
 import { openCluster, type Cluster } from './cluster.ts';
-import { abort, pause, pin, promote, resume, retry, unpin, type Intent, type IntentFields, type Move } from './intents.ts';
+import {
+  abort,
+  pause,
+  pin,
+  promote,
+  resume,
+  retry,
+  unpin,
+  type Intent,
+  type IntentFields,
+  type Move,
+} from './intents.ts';
 import type { ModelRef } from './models.ts';
 import { cliManager, manifestOwners } from './ownership.ts';
 import { plainLine } from './plain-text.ts';
@@ -33,47 +44,71 @@ type Verb = {
 };
 
 /** While its traffic goes back a revision is not given up yet; a token that comes then asks for nothing later. */
-const trafficIsBack = { is: (standing: Standing): boolean => standing.observed && standing.stage !== 'Leaving', withinMs: 120_000 };
+const trafficIsBack = {
+  is: (standing: Standing): boolean => standing.observed && standing.stage !== 'Leaving',
+  withinMs: 120_000,
+};
 
 export const verbs = {
   promote: {
-    intent: promote, revision: 'flag', settled: observed, canWait: true,
+    intent: promote,
+    revision: 'flag',
+    settled: observed,
+    canWait: true,
     about: 'give the candidate all the traffic, whatever its gates say',
     text: 'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are skipped. One that was\ngiven up has to be named.',
   },
   abort: {
-    intent: abort, revision: 'flag', settled: observed, canWait: false,
+    intent: abort,
+    revision: 'flag',
+    settled: observed,
+    canWait: false,
     about: 'give the candidate up; what serves goes on serving',
     text: 'Takes the traffic of the candidate back at once and gives it up. It is not tried again until "retry" or a new spec.',
   },
   retry: {
-    intent: retry, revision: 'flag', settled: trafficIsBack, canWait: true,
+    intent: retry,
+    revision: 'flag',
+    settled: trafficIsBack,
+    canWait: true,
     about: 'try a revision again that was given up',
     text: 'Tries the revision that was given up once more, from its first step. An abort of it is taken back.\nWhile its traffic still goes back that is waited for, up to two minutes.',
   },
   pause: {
-    intent: pause, canWait: false,
+    intent: pause,
+    canWait: false,
     about: 'hold a rollout where it is',
     text: 'Holds the rollout at its weight; its clocks stand still. A gate that fails still takes the traffic back.',
   },
   resume: {
-    intent: resume, revision: 'flag', settled: observed, canWait: true,
+    intent: resume,
+    revision: 'flag',
+    settled: observed,
+    canWait: true,
     about: 'end a pause, whatever it is for',
     text: 'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that somebody else writes.',
   },
   pin: {
-    intent: pin, revision: 'argument', canWait: false,
+    intent: pin,
+    revision: 'argument',
+    canWait: false,
     about: 'serve a remembered revision, whatever the spec says',
     text: 'Serves REVISION, one that is remembered, whatever the rest of the spec says, until "unpin". For the middle of an incident.',
   },
-  unpin: { intent: unpin, canWait: true, about: 'let the spec say again what serves', text: 'Ends "pin": the spec says again what serves.' },
+  unpin: {
+    intent: unpin,
+    canWait: true,
+    about: 'let the spec say again what serves',
+    text: 'Ends "pin": the spec says again what serves.',
+  },
 } as const satisfies Readonly<Record<string, Verb>>;
 
 export type VerbName = keyof typeof verbs;
 
 export function intendHelp(name: VerbName): string {
   const verb: Verb = verbs[name];
-  const revision = verb.revision === 'flag' ? '  --revision R        refuse unless this is the revision that is meant\n' : '';
+  const revision =
+    verb.revision === 'flag' ? '  --revision R        refuse unless this is the revision that is meant\n' : '';
   return `Usage: kubectl-onnx ${name} NAME${verb.revision === 'argument' ? ' REVISION' : ''} [options]
 
 ${verb.text}
@@ -101,7 +136,11 @@ export function intend(name: VerbName) {
     const [first, ...more] = positionals;
     const asked = revisionOf(verb, more, values.revision);
     const plan = waitPlanOf(values);
-    if (plan !== undefined && !verb.canWait) throw new AppError('BAD_FLAG', { flag: '--wait', problem: `is not for ${name}: nothing begins that could be waited for` });
+    if (plan !== undefined && !verb.canWait)
+      throw new AppError('BAD_FLAG', {
+        flag: '--wait',
+        problem: `is not for ${name}: nothing begins that could be waited for`,
+      });
     const model = modelName(first);
     const cluster = await openCluster(values);
     const ref = { name: model, namespace: values.namespace ?? cluster.namespace };
@@ -112,19 +151,43 @@ export function intend(name: VerbName) {
 
 function revisionOf(verb: Verb, more: readonly string[], flag: string | undefined): string | undefined {
   const [argument, ...others] = more;
-  if (flag !== undefined && verb.revision !== 'flag') throw new AppError('BAD_FLAG', { flag: '--revision', problem: 'is not for this command' });
-  if (verb.revision === 'argument' && argument === undefined) throw new AppError('BAD_FLAG', { flag: 'REVISION', problem: 'is missing: the revision to serve; "status" shows those of the last rollouts' });
-  if ((verb.revision === 'argument' ? others : more).length > 0) throw new AppError('BAD_FLAG', { flag: 'NAME', problem: `needs one name of an OnnxModel, got ${more.length + 1} arguments` });
+  if (flag !== undefined && verb.revision !== 'flag')
+    throw new AppError('BAD_FLAG', { flag: '--revision', problem: 'is not for this command' });
+  if (verb.revision === 'argument' && argument === undefined)
+    throw new AppError('BAD_FLAG', {
+      flag: 'REVISION',
+      problem: 'is missing: the revision to serve; "status" shows those of the last rollouts',
+    });
+  if ((verb.revision === 'argument' ? others : more).length > 0)
+    throw new AppError('BAD_FLAG', {
+      flag: 'NAME',
+      problem: `needs one name of an OnnxModel, got ${more.length + 1} arguments`,
+    });
   return verb.revision === 'argument' ? argument : flag;
 }
 
 /** The ten digits of a revision of which the beginning was given. */
-async function fullRevision(verb: Verb, cluster: Cluster, ref: ModelRef, asked: string | undefined): Promise<string | undefined> {
+async function fullRevision(
+  verb: Verb,
+  cluster: Cluster,
+  ref: ModelRef,
+  asked: string | undefined,
+): Promise<string | undefined> {
   if (asked === undefined || (verb.revision === 'flag' && /^[0-9a-f]{10}$/.test(asked))) return asked;
-  return namedRevision(await rememberedRevisions(cluster, ref), asked, verb.revision === 'flag' ? '--revision' : 'REVISION').revision;
+  return namedRevision(
+    await rememberedRevisions(cluster, ref),
+    asked,
+    verb.revision === 'flag' ? '--revision' : 'REVISION',
+  ).revision;
 }
 
-type Carrying = { readonly name: VerbName; readonly cluster: Cluster; readonly ref: ModelRef; readonly write: (text: string) => void; readonly stop: AbortSignal };
+type Carrying = {
+  readonly name: VerbName;
+  readonly cluster: Cluster;
+  readonly ref: ModelRef;
+  readonly write: (text: string) => void;
+  readonly stop: AbortSignal;
+};
 
 /** @returns whether anything was written */
 async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision: string | undefined): Promise<boolean> {
@@ -135,12 +198,20 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   const decide = (model: OnnxModel): Change | undefined => {
     const token = newToken(model);
     const move: Move = verb.intent(model, { revision, token });
-    if (move.do === 'Refuse') throw new AppError('INTENT_REFUSED', { model: `${ref.namespace}/${ref.name}`, intent: name, why: plainLine(move.why) });
+    if (move.do === 'Refuse')
+      throw new AppError('INTENT_REFUSED', {
+        model: `${ref.namespace}/${ref.name}`,
+        intent: name,
+        why: plainLine(move.why),
+      });
     isTakenOut = move.do === 'TakeOut';
     if (move.do !== 'TakeOut') said = plainLine(move.say);
     if (move.do === 'Nothing') return undefined;
     warnings = warningsOf(model, move.set);
-    return { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } } };
+    return {
+      type: 'application/merge-patch+json',
+      body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } },
+    };
   };
   const changing = { clock: systemClock, signal: stop, settled: verb.settled };
   let written = await changeModel(cluster, ref, changing, decide);
@@ -157,5 +228,10 @@ function newToken({ spec }: OnnxModel): string {
 }
 
 function warningsOf({ metadata }: OnnxModel, set: IntentFields): readonly string[] {
-  return Object.keys(set).flatMap((field) => manifestOwners(metadata, field).map((owner) => `spec.rollout.${field} is in the manifest that ${plainLine(owner)} keeps, which will put its own value back: change it there too`));
+  return Object.keys(set).flatMap((field) =>
+    manifestOwners(metadata, field).map(
+      (owner) =>
+        `spec.rollout.${field} is in the manifest that ${plainLine(owner)} keeps, which will put its own value back: change it there too`,
+    ),
+  );
 }

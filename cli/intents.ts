@@ -31,7 +31,10 @@ export type Move =
   | { readonly do: 'Refuse'; readonly why: string };
 
 /** @param asked what the command line adds: a revision, a token */
-export type Intent = (model: OnnxModel, asked: { readonly revision?: string | undefined; readonly token: string }) => Move;
+export type Intent = (
+  model: OnnxModel,
+  asked: { readonly revision?: string | undefined; readonly token: string },
+) => Move;
 
 const refuse = (why: string): Move => ({ do: 'Refuse', why });
 const nothing = (say: string): Move => ({ do: 'Nothing', say });
@@ -44,11 +47,18 @@ export const promote: Intent = (model, { revision }) => {
   if (typeof target !== 'string') return target;
   const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
   // It may have failed a moment ago, and whoever typed this not know it.
-  if (wasRefused && revision === undefined) return refuse(`${givenUpWords(target, standing.message)}. To promote it nevertheless, name it with --revision ${target}`);
+  if (wasRefused && revision === undefined)
+    return refuse(
+      `${givenUpWords(target, standing.message)}. To promote it nevertheless, name it with --revision ${target}`,
+    );
   const asked = askedBefore(model, target, wasRefused);
   if (asked !== undefined) return asked;
   const held = rollout.paused === true ? '; spec.rollout.paused holds it until "resume"' : '';
-  return patch(model, { promoteRevision: target, ...without(rollout, 'abortRevision', target) }, `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped${held}`);
+  return patch(
+    model,
+    { promoteRevision: target, ...without(rollout, 'abortRevision', target) },
+    `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped${held}`,
+  );
 };
 
 /** A request that had its effect asks for nothing (operator/rollout/intents.ts), and writing it again would change nothing. */
@@ -66,36 +76,55 @@ export const abort: Intent = (model, { revision }) => {
   const target = targetOf(standing, revision);
   if (typeof target !== 'string') return target;
   if (standing.stage === 'GivenUp') return nothing(givenUpWords(target, standing.message));
-  if (standing.stage === 'Leaving' || rollout.abortRevision === target) return nothing(`${target} is being taken back already`);
-  const set = { abortRevision: target, ...without(rollout, 'promoteRevision', target), ...(rollout.resumeStep?.startsWith(`${target}/`) === true ? { resumeStep: null } : {}) };
+  if (standing.stage === 'Leaving' || rollout.abortRevision === target)
+    return nothing(`${target} is being taken back already`);
+  const set = {
+    abortRevision: target,
+    ...without(rollout, 'promoteRevision', target),
+    ...(rollout.resumeStep?.startsWith(`${target}/`) === true ? { resumeStep: null } : {}),
+  };
   const serving = standing.stable === undefined ? 'nothing else serves' : `${standing.stable} serves`;
   return patch(model, set, `${target} is given up, ${serving}; "retry" tries it again`);
 };
 
 /** The status's own message says what was given up, why, and that "retry" tries it again: it is not said twice. */
 function givenUpWords(target: string, message: string): string {
-  return message.includes(`${target} was given up`) ? message : `${target} was given up ("retry" tries it again): ${message}`;
+  return message.includes(`${target} was given up`)
+    ? message
+    : `${target} was given up ("retry" tries it again): ${message}`;
 }
 
 /** A revision that was given up gets another try. */
 export const retry: Intent = (model, { revision, token }) => {
   const { rollout = {} } = model.spec;
   const { stage, candidate } = standingOf(model);
-  if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver') return refuse(`no revision was given up: there is nothing to try again`);
-  if (revision !== undefined && revision !== candidate) return refuse(`the revision that was given up is ${candidate}, not ${revision}`);
+  if (candidate === undefined || stage === 'AtRest' || stage === 'TakingOver')
+    return refuse(`no revision was given up: there is nothing to try again`);
+  if (revision !== undefined && revision !== candidate)
+    return refuse(`the revision that was given up is ${candidate}, not ${revision}`);
   if (stage === 'UnderWay') return refuse(`${candidate} is on its way: there is nothing to try again`);
   if (stage === 'Leaving') return refuse(`the traffic of ${candidate} is still going back: try again in a moment`);
   const { pinRevision } = rollout;
-  if (pinRevision !== undefined) return refuse(`spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its checks and gates`);
+  if (pinRevision !== undefined)
+    return refuse(
+      `spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its checks and gates`,
+    );
   // A promotion that was asked for before would now skip the gates that it failed.
-  const set = { retryToken: token, ...without(rollout, 'abortRevision', candidate), ...without(rollout, 'promoteRevision', candidate) };
+  const set = {
+    retryToken: token,
+    ...without(rollout, 'abortRevision', candidate),
+    ...without(rollout, 'promoteRevision', candidate),
+  };
   return patch(model, set, `${candidate} is tried again`);
 };
 
 export const pause: Intent = (model) => {
   const { stage, candidate } = standingOf(model);
   if (model.spec.rollout?.paused === true) return nothing('it is paused already');
-  const what = stage === 'UnderWay' ? `the rollout of ${candidate} is held where it is` : 'no rollout is under way: the next one will be held';
+  const what =
+    stage === 'UnderWay'
+      ? `the rollout of ${candidate} is held where it is`
+      : 'no rollout is under way: the next one will be held';
   return patch(model, { paused: true }, `${what} until "resume"; a gate that fails still takes its traffic back`);
 };
 
@@ -112,8 +141,16 @@ const goingOn: Readonly<Record<string, string>> = {
 export const resume: Intent = (model, { revision }) => {
   const standing = standingOf(model);
   const { candidate } = standing;
-  if (revision !== undefined && revision !== candidate) return refuse(candidate === undefined ? 'no rollout is under way' : `the candidate is ${candidate}, not ${revision}`);
-  if (model.spec.rollout?.paused === true) return patch(model, { paused: null }, candidate === undefined ? 'rollouts are not held any more' : `the rollout of ${candidate} goes on`);
+  if (revision !== undefined && revision !== candidate)
+    return refuse(
+      candidate === undefined ? 'no rollout is under way' : `the candidate is ${candidate}, not ${revision}`,
+    );
+  if (model.spec.rollout?.paused === true)
+    return patch(
+      model,
+      { paused: null },
+      candidate === undefined ? 'rollouts are not held any more' : `the rollout of ${candidate} goes on`,
+    );
   return resumeStep(model, standing);
 };
 
@@ -122,7 +159,11 @@ function resumeStep(model: OnnxModel, standing: Standing): Move {
   if (!observed) return refuse(notObserved(model));
   if (pausedReason === undefined || stage !== 'UnderWay') return refuse('it is not paused');
   if (step === undefined) return refuse(`it waits (${pausedReason}): ${standing.message}`);
-  return patch(model, { resumeStep: `${candidate}/${step}` }, `the rollout of ${candidate} goes on from step ${step + 1}${ownValue(goingOn, pausedReason) ?? ''}`);
+  return patch(
+    model,
+    { resumeStep: `${candidate}/${step}` },
+    `the rollout of ${candidate} goes on from step ${step + 1}${ownValue(goingOn, pausedReason) ?? ''}`,
+  );
 }
 
 /** @param asked.revision one that is remembered; the caller has looked */
@@ -131,9 +172,18 @@ export const pin: Intent = (model, { revision = '' }) => {
   const { provenance, refused } = lastWordsOf(model.status);
   const { candidate, stage, stable } = standingOf(model);
   if (refused.includes(revision)) return refuse(givenUp(revision, stage === 'GivenUp' && candidate === revision));
-  if (stable === revision && stage === 'AtRest') return patch(model, { pinRevision: revision }, `${revision} goes on serving, whatever the rest of the spec says, until "unpin"`);
+  if (stable === revision && stage === 'AtRest')
+    return patch(
+      model,
+      { pinRevision: revision },
+      `${revision} goes on serving, whatever the rest of the spec says, until "unpin"`,
+    );
   const unproven = proves(provenance[revision]) ? '' : ', and it is not proven';
-  return patch(model, { pinRevision: revision }, `${revision} takes over once its pods are ready, whatever the rest of the spec says, until "unpin"; no check or gate is asked${unproven}`);
+  return patch(
+    model,
+    { pinRevision: revision },
+    `${revision} takes over once its pods are ready, whatever the rest of the spec says, until "unpin"; no check or gate is asked${unproven}`,
+  );
 };
 
 /** A pin is for what has served: a revision that was given up would go to all the traffic without being judged. */
@@ -146,15 +196,23 @@ function givenUp(revision: string, isCandidate: boolean): string {
 
 export const unpin: Intent = (model) => {
   const pinned = model.spec.rollout?.pinRevision;
-  return pinned === undefined ? nothing('no revision is pinned') : patch(model, { pinRevision: null }, `${pinned} is not pinned any more: the spec says again what serves`);
+  return pinned === undefined
+    ? nothing('no revision is pinned')
+    : patch(model, { pinRevision: null }, `${pinned} is not pinned any more: the spec says again what serves`);
 };
 
 /** The candidate, when it is the one that is meant; else why not. */
 function targetOf(standing: Standing, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;
   if (!standing.observed && asked !== undefined) return asked;
-  if (candidate !== undefined && stage !== 'AtRest') return asked === undefined || asked === candidate ? candidate : refuse(`the candidate is ${candidate}, not ${asked}`);
-  if (stage === 'TakingOver') return refuse(`${stable} has been promoted already${retiring === undefined ? '' : `: "undo --to ${retiring}" goes back`}`);
+  if (candidate !== undefined && stage !== 'AtRest')
+    return asked === undefined || asked === candidate
+      ? candidate
+      : refuse(`the candidate is ${candidate}, not ${asked}`);
+  if (stage === 'TakingOver')
+    return refuse(
+      `${stable} has been promoted already${retiring === undefined ? '' : `: "undo --to ${retiring}" goes back`}`,
+    );
   return refuse(`no rollout is under way${stable === undefined ? '' : `: ${stable} serves`}`);
 }
 

@@ -37,7 +37,13 @@ export class LiveFrame {
 
   #fitting(lines: readonly string[]): readonly string[] {
     const [width, height] = [this.#terminal.columns(), this.#terminal.rows() - 1];
-    const shown = lines.length <= height ? lines : [...lines.slice(0, Math.max(1, height - 1)), `(${lines.length - height + 1} lines more: the window is too low)`];
+    const shown =
+      lines.length <= height
+        ? lines
+        : [
+            ...lines.slice(0, Math.max(1, height - 1)),
+            `(${lines.length - height + 1} lines more: the window is too low)`,
+          ];
     return shown.map((line) => (line.includes(escape) ? cutPainted(line, width) : cutTo(line, width)));
   }
 }

@@ -18,13 +18,23 @@ import { validate } from './validate.ts';
 import { wait } from './wait.ts';
 import { watch } from './watch.ts';
 
-type Command = { readonly about: string; readonly main: (argv: readonly string[], write: (text: string) => void, stop: AbortSignal, terminal: Terminal) => Promise<ExitCode> };
+type Command = {
+  readonly about: string;
+  readonly main: (
+    argv: readonly string[],
+    write: (text: string) => void,
+    stop: AbortSignal,
+    terminal: Terminal,
+  ) => Promise<ExitCode>;
+};
 
 const commands: Readonly<Record<string, Command>> = {
   status: { about: 'what serves, what is to come, what is wrong, on one page', main: status },
   watch: { about: 'a rollout as it goes: steps, traffic, gates; until it is decided', main: watch },
   wait: { about: 'end as soon as a model is ready, or is certain not to become so', main: wait },
-  ...Object.fromEntries((Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }])),
+  ...Object.fromEntries(
+    (Object.keys(verbs) as VerbName[]).map((name) => [name, { about: verbs[name].about, main: intend(name) }]),
+  ),
   undo: { about: 'put the spec of an older revision back', main: undo },
   validate: { about: 'check manifests without a cluster, for pipelines', main: validate },
   replay: { about: 'judge a recorded canary offline, by the gates of a manifest', main: replay },
@@ -39,7 +49,12 @@ function terminal(): Terminal {
   const { stdout } = process;
   const isLive = stdout.isTTY === true && process.env['TERM'] !== 'dumb';
   const { NO_COLOR: noColour = '' } = process.env;
-  return { isLive, paint: isLive && noColour === '' ? coloured : plain, columns: () => (isLive ? stdout.columns : Infinity), rows: () => (isLive ? stdout.rows : Infinity) };
+  return {
+    isLive,
+    paint: isLive && noColour === '' ? coloured : plain,
+    columns: () => (isLive ? stdout.columns : Infinity),
+    rows: () => (isLive ? stdout.rows : Infinity),
+  };
 }
 
 async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCode> {
@@ -50,7 +65,11 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
     return name === undefined ? exitCodes.usage : exitCodes.ok;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `unknown command; available commands: ${Object.keys(commands).join(', ')}` });
+  if (command === undefined)
+    throw new AppError('BAD_FLAG', {
+      flag: name,
+      problem: `unknown command; available commands: ${Object.keys(commands).join(', ')}`,
+    });
   try {
     return await command.main(rest, write, stop, terminal());
   } catch (error) {

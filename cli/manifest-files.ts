@@ -40,8 +40,17 @@ function filesAt(path: string): readonly string[] {
   const stats = readable(path, () => statSync(path));
   if (!stats.isDirectory()) return [path];
   const entries = readable(path, () => readdirSync(path, { withFileTypes: true, recursive: true }));
-  const files = entries.filter((entry) => entry.isFile() && endings.includes(extname(entry.name)) && !isHidden(join(entry.parentPath, entry.name).slice(path.length)));
-  if (files.length > filesLimit) throw new AppError('BAD_CONFIG', { where: path, problem: `has ${files.length} manifests, more than ${filesLimit}` });
+  const files = entries.filter(
+    (entry) =>
+      entry.isFile() &&
+      endings.includes(extname(entry.name)) &&
+      !isHidden(join(entry.parentPath, entry.name).slice(path.length)),
+  );
+  if (files.length > filesLimit)
+    throw new AppError('BAD_CONFIG', {
+      where: path,
+      problem: `has ${files.length} manifests, more than ${filesLimit}`,
+    });
   return files.map((entry) => join(entry.parentPath, entry.name)).sort();
 }
 
@@ -50,7 +59,8 @@ function isHidden(below: string): boolean {
 }
 
 function textOf(file: string | 0, name: string): string {
-  if (file !== 0 && readable(name, () => statSync(file)).size > fileLimitBytes) throw new AppError('BAD_CONFIG', { where: name, problem: `is larger than ${fileLimitBytes} bytes` });
+  if (file !== 0 && readable(name, () => statSync(file)).size > fileLimitBytes)
+    throw new AppError('BAD_CONFIG', { where: name, problem: `is larger than ${fileLimitBytes} bytes` });
   return readable(name, () => readFileSync(file, 'utf8'));
 }
 
@@ -66,20 +76,44 @@ function readable<T>(path: string, read: () => T): T {
 export function documentsOf(file: string, text: string): readonly ManifestDocument[] {
   const lines = new LineCounter();
   // A date stays the text it is: that is how it reaches the API server, which knows JSON alone.
-  const parsed = parseAllDocuments(text, { version: '1.1', lineCounter: lines, customTags: (tags) => tags.filter((tag) => typeof tag === 'string' ? tag !== 'timestamp' : tag.tag !== 'tag:yaml.org,2002:timestamp') });
+  const parsed = parseAllDocuments(text, {
+    version: '1.1',
+    lineCounter: lines,
+    customTags: (tags) =>
+      tags.filter((tag) => (typeof tag === 'string' ? tag !== 'timestamp' : tag.tag !== 'tag:yaml.org,2002:timestamp')),
+  });
   if (!Array.isArray(parsed)) return [];
-  return parsed.map((document, index) => manifestDocument(document, { file, number: index + 1, lines, text })).filter(({ value, problem }) => problem !== undefined || value !== null);
+  return parsed
+    .map((document, index) => manifestDocument(document, { file, number: index + 1, lines, text }))
+    .filter(({ value, problem }) => problem !== undefined || value !== null);
 }
 
 type Place = { readonly file: string; readonly number: number; readonly lines: LineCounter; readonly text: string };
 
-function manifestDocument(document: Document.Parsed<ParsedNode>, { file, number, lines, text }: Place): ManifestDocument {
+function manifestDocument(
+  document: Document.Parsed<ParsedNode>,
+  { file, number, lines, text }: Place,
+): ManifestDocument {
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const { contents, range } = document;
   const line = lineAt(contents?.range[0] ?? range[0]);
-  const base = { file, number, line, text: text.slice(range[0], range[2]), lineOf: (path: string) => lineAt(offsetOf(contents, path) ?? contents?.range[0] ?? range[0]) };
+  const base = {
+    file,
+    number,
+    line,
+    text: text.slice(range[0], range[2]),
+    lineOf: (path: string) => lineAt(offsetOf(contents, path) ?? contents?.range[0] ?? range[0]),
+  };
   const [error] = document.errors;
-  if (error !== undefined) return { ...base, value: undefined, problem: { line: lineAt(error.pos[0]), message: error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? '' } };
+  if (error !== undefined)
+    return {
+      ...base,
+      value: undefined,
+      problem: {
+        line: lineAt(error.pos[0]),
+        message: error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? '',
+      },
+    };
   try {
     return { ...base, value: document.toJS({ maxAliasCount: 100 }) as unknown };
   } catch (error_) {
@@ -99,9 +133,17 @@ function stepInto(node: Node | null | undefined, path: string): Step | undefined
   if (isSeq(node)) {
     const [whole, index] = /^\[(\d+)\]\.?/.exec(path) ?? [];
     const item = node.items[Number(index)] as Node | undefined;
-    return whole === undefined || item === undefined ? undefined : { below: item, rest: path.slice(whole.length), offset: item.range?.[0] };
+    return whole === undefined || item === undefined
+      ? undefined
+      : { below: item, rest: path.slice(whole.length), offset: item.range?.[0] };
   }
-  const pair = isMap(node) ? node.items.find(({ key }) => path.startsWith(String(key)) && /^($|[.[])/.test(path.slice(String(key).length))) : undefined;
+  const pair = isMap(node)
+    ? node.items.find(({ key }) => path.startsWith(String(key)) && /^($|[.[])/.test(path.slice(String(key).length)))
+    : undefined;
   if (pair === undefined) return undefined;
-  return { below: pair.value as Node | null, rest: path.slice(String(pair.key).length).replace(/^\./, ''), offset: (pair.key as Node).range?.[0] };
+  return {
+    below: pair.value as Node | null,
+    rest: path.slice(String(pair.key).length).replace(/^\./, ''),
+    offset: (pair.key as Node).range?.[0],
+  };
 }

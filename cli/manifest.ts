@@ -12,7 +12,14 @@ import { api } from '../api/names.ts';
 import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { blockSeconds, confidences } from '../operator/analysis/constants.ts';
-import { planOf, shadowOf, type Confidence, type GatesSpec, type Plan, type StepSpec } from '../operator/analysis/plan.ts';
+import {
+  planOf,
+  shadowOf,
+  type Confidence,
+  type GatesSpec,
+  type Plan,
+  type StepSpec,
+} from '../operator/analysis/plan.ts';
 
 export type JudgedModel = {
   readonly name: string;
@@ -41,7 +48,9 @@ function lastJudged(plan: Plan, steps: readonly TimedStep[]): Omit<JudgedModel, 
 }
 
 function onlyModel(path: string, name: string | undefined): Fields {
-  const models = documentsOf(path).filter((document): document is Fields => isObject(document) && document['kind'] === api.kind);
+  const models = documentsOf(path).filter(
+    (document): document is Fields => isObject(document) && document['kind'] === api.kind,
+  );
   const named = name === undefined ? models : models.filter((model) => nameOf(model) === name);
   const [model] = named;
   if (model === undefined) throw wrong(path, `has no ${api.kind}${name === undefined ? '' : ` named ${name}`}`);
@@ -89,7 +98,9 @@ function gatesOf(value: unknown): GatesSpec {
   if (value === undefined) return {};
   const gates = known(object(value, at), at, ['golden', ...Object.keys(gateReaders)]);
   const readers = Object.entries(gateReaders) as [string, Reader<unknown>][];
-  return Object.fromEntries(readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])));
+  return Object.fromEntries(
+    readers.flatMap(([name, read]) => (gates[name] === undefined ? [] : [[name, read(gates[name], `${at}.${name}`)]])),
+  );
 }
 
 function wholeNumber(value: unknown, at: string): number {
@@ -136,7 +147,11 @@ function blocksIn(duration: unknown, at: string): number | undefined {
 }
 
 /** An object of texts, with the fields that it must and may have. */
-function texts<const M extends string = never, const O extends string = never>(value: unknown, at: string, fields: { readonly must?: readonly M[]; readonly may?: readonly O[] }) {
+function texts<const M extends string = never, const O extends string = never>(
+  value: unknown,
+  at: string,
+  fields: { readonly must?: readonly M[]; readonly may?: readonly O[] },
+) {
   const { must = [], may = [] } = fields;
   const found = known(object(value, at), at, [...must, ...may]);
   const missing = must.find((name) => found[name] === undefined);

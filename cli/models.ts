@@ -45,7 +45,11 @@ export type Following = {
 type Place = { version: string | undefined; shown: boolean; failures: number };
 
 /** The model now and after each change, until the signal is aborted. A change may be shown twice, or with the one before it. */
-export async function* followModel(cluster: Cluster, ref: ModelRef, following: Following): AsyncGenerator<OnnxModel, void> {
+export async function* followModel(
+  cluster: Cluster,
+  ref: ModelRef,
+  following: Following,
+): AsyncGenerator<OnnxModel, void> {
   const { clock, signal } = following;
   const place: Place = { version: undefined, shown: false, failures: 0 };
   while (!signal.aborted) {
@@ -68,7 +72,12 @@ function mayPass(error: unknown): boolean {
 }
 
 /** One watch, from the place on; a list before it where there is no place. */
-async function* listThenWatch(cluster: Cluster, ref: ModelRef, { signal, watchSeconds = 60, trouble }: Following, place: Place): AsyncGenerator<OnnxModel, void> {
+async function* listThenWatch(
+  cluster: Cluster,
+  ref: ModelRef,
+  { signal, watchSeconds = 60, trouble }: Following,
+  place: Place,
+): AsyncGenerator<OnnxModel, void> {
   if (place.version === undefined) {
     const { model, version } = await list(cluster, ref, signal);
     place.version = version;
@@ -91,22 +100,39 @@ export function pathOf(ref: ModelRef): string {
 /** A list of one: its resourceVersion is one that a watch may begin from. */
 async function list(cluster: Cluster, ref: ModelRef, signal: AbortSignal | undefined): Promise<Listed> {
   const path = pathOf(ref);
-  const answer = await cluster.document({ path, query: { fieldSelector: `metadata.name=${ref.name}` }, signal, silentMs: answerWithinMs });
+  const answer = await cluster.document({
+    path,
+    query: { fieldSelector: `metadata.name=${ref.name}` },
+    signal,
+    silentMs: answerWithinMs,
+  });
   const { items, metadata } = isRecord(answer) ? answer : {};
-  if (!Array.isArray(items) || !isRecord(metadata) || typeof metadata['resourceVersion'] !== 'string') throw unusable(path, 'it is not a list');
+  if (!Array.isArray(items) || !isRecord(metadata) || typeof metadata['resourceVersion'] !== 'string')
+    throw unusable(path, 'it is not a list');
   if (items.length === 0) throw gone(ref, 'does not exist');
   return { model: modelOf(items[0], path), version: metadata['resourceVersion'] };
 }
 
-async function* watch(cluster: Cluster, ref: ModelRef, from: { readonly version: string; readonly signal: AbortSignal; readonly watchSeconds: number }): AsyncGenerator<Seen, void> {
+async function* watch(
+  cluster: Cluster,
+  ref: ModelRef,
+  from: { readonly version: string; readonly signal: AbortSignal; readonly watchSeconds: number },
+): AsyncGenerator<Seen, void> {
   const path = pathOf(ref);
-  const query = { watch: 'true', allowWatchBookmarks: 'true', fieldSelector: `metadata.name=${ref.name}`, resourceVersion: from.version, timeoutSeconds: String(from.watchSeconds) };
+  const query = {
+    watch: 'true',
+    allowWatchBookmarks: 'true',
+    fieldSelector: `metadata.name=${ref.name}`,
+    resourceVersion: from.version,
+    timeoutSeconds: String(from.watchSeconds),
+  };
   const answer = await cluster.open({ path, query, signal: from.signal, silentMs: from.watchSeconds * 1.25 * 1000 });
   try {
     for await (const line of linesOf(answer, path)) {
       const event = parsed(line, path);
       const { object } = event;
-      if (event['type'] === 'ERROR') throw statusError(object, { status: 500, message: 'the watch failed' }, `GET ${path}`);
+      if (event['type'] === 'ERROR')
+        throw statusError(object, { status: 500, message: 'the watch failed' }, `GET ${path}`);
       if (event['type'] === 'DELETED') throw gone(ref, 'was deleted');
       if (event['type'] === 'BOOKMARK') yield { version: versionOf(object, path) };
       else yield { model: modelOf(object, path), version: versionOf(object, path) };
@@ -153,7 +179,8 @@ function versionOf(object: unknown, path: string): string {
 /** What the server holds passed the schema of the kind; only what the schema does not cover is looked at here. */
 function modelOf(value: unknown, path: string): OnnxModel {
   const { metadata } = isRecord(value) ? value : {};
-  if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || typeof metadata['generation'] !== 'number') throw unusable(path, `it is not an ${api.kind}`);
+  if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || typeof metadata['generation'] !== 'number')
+    throw unusable(path, `it is not an ${api.kind}`);
   return value as OnnxModel;
 }
 

@@ -7,12 +7,17 @@
 import type { Condition, ConditionType } from '../api/conditions.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 
-export type Outcome = { readonly outcome: 'Ready' | 'Stalled' | 'Progressing'; readonly reason: string; readonly message: string };
+export type Outcome = {
+  readonly outcome: 'Ready' | 'Stalled' | 'Progressing';
+  readonly reason: string;
+  readonly message: string;
+};
 
 export function outcomeOf(model: OnnxModel): Outcome {
   const { generation } = model.metadata;
   const observed = model.status?.observedGeneration ?? -1;
-  if (observed < generation) return { outcome: 'Progressing', reason: 'NotObserved', message: notObserved(generation, observed) };
+  if (observed < generation)
+    return { outcome: 'Progressing', reason: 'NotObserved', message: notObserved(generation, observed) };
   const stalled = conditionOf(model, 'Stalled');
   if (stalled?.status === 'True') return { outcome: 'Stalled', reason: stalled.reason, message: stalled.message };
   const ready = conditionOf(model, 'Ready');
@@ -23,7 +28,9 @@ export function outcomeOf(model: OnnxModel): Outcome {
 /** The condition, if it speaks of the spec as it is now. */
 function conditionOf({ metadata, status }: OnnxModel, type: ConditionType): Condition | undefined {
   const found = status?.conditions?.find((condition) => condition.type === type);
-  return (found?.observedGeneration ?? metadata.generation) < metadata.generation ? undefined : (found as Condition | undefined);
+  return (found?.observedGeneration ?? metadata.generation) < metadata.generation
+    ? undefined
+    : (found as Condition | undefined);
 }
 
 function notObserved(generation: number, observed: number): string {

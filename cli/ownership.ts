@@ -9,7 +9,11 @@ import { isRecord } from '../api/record.ts';
 /** Everything that this command writes is written under this name. Flux takes back what any name that begins with "kubectl" wrote. */
 export const cliManager = 'onnx-cli';
 
-type Meta = { readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>>; readonly managedFields?: unknown };
+type Meta = {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly managedFields?: unknown;
+};
 type Owned = { readonly manager: string; readonly operation: string; readonly fields: unknown };
 
 /** What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new manifest. */
@@ -17,17 +21,26 @@ export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configu
 
 function ownersOf({ managedFields }: Meta): readonly Owned[] {
   if (!Array.isArray(managedFields)) return [];
-  return managedFields.filter(isRecord).map((entry) => ({ manager: String(entry['manager']), operation: String(entry['operation']), fields: entry['fieldsV1'] }));
+  return managedFields.filter(isRecord).map((entry) => ({
+    manager: String(entry['manager']),
+    operation: String(entry['operation']),
+    fields: entry['fieldsV1'],
+  }));
 }
 
 /** Names of the fields of spec.rollout that this command wrote last. */
 export function ownRolloutFields(metadata: Meta): readonly string[] {
-  return ownersOf(metadata).filter(({ manager }) => manager === cliManager).flatMap(({ fields }) => rolloutFields(fields));
+  return ownersOf(metadata)
+    .filter(({ manager }) => manager === cliManager)
+    .flatMap(({ fields }) => rolloutFields(fields));
 }
 
 /** Who, beside this command, keeps a field of spec.rollout in a manifest and so will put its own value back. */
 export function manifestOwners(metadata: Meta, field: string): readonly string[] {
-  const appliers = ownersOf(metadata).filter(({ manager, operation, fields }) => manager !== cliManager && operation === 'Apply' && rolloutFields(fields).includes(field));
+  const appliers = ownersOf(metadata).filter(
+    ({ manager, operation, fields }) =>
+      manager !== cliManager && operation === 'Apply' && rolloutFields(fields).includes(field),
+  );
   const inManifest = Object.hasOwn(rolloutOf(parsed(metadata.annotations?.[lastAppliedAnnotation])), field);
   return [...appliers.map(({ manager }) => manager), ...(inManifest ? ['kubectl apply'] : [])];
 }
@@ -40,7 +53,11 @@ function rolloutFields(fieldsV1: unknown): readonly string[] {
 }
 
 /** The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read. */
-export function lastAppliedWith(metadata: Meta, revisionPart: Readonly<Record<string, unknown>>, names: readonly string[]): string | undefined {
+export function lastAppliedWith(
+  metadata: Meta,
+  revisionPart: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): string | undefined {
   const manifest = parsed(metadata.annotations?.[lastAppliedAnnotation]);
   if (!isRecord(manifest) || !isRecord(manifest['spec'])) return undefined;
   const rest = Object.entries(manifest['spec']).filter(([name]) => !names.includes(name));
@@ -62,9 +79,13 @@ function parsed(text: string | undefined): unknown {
 }
 
 /** Tools that put the state of a repository back, with the marks they leave. */
-const gitTools: readonly { readonly name: string; readonly labels?: readonly string[]; readonly annotations?: readonly string[]; readonly managers: readonly string[] }[] = [
-  { name: 'Argo CD', labels: ['argocd.argoproj.io/instance'], annotations: ['argocd.argoproj.io/tracking-id'], managers: ['argocd-controller', 'argocd-application-controller'] },
-  { name: 'Flux', labels: ['kustomize.toolkit.fluxcd.io/name', 'helm.toolkit.fluxcd.io/name'], managers: ['kustomize-controller', 'helm-controller'] },
+// prettier-ignore
+const gitTools: readonly { readonly name: string; readonly labels?: readonly string[];
+  readonly annotations?: readonly string[]; readonly managers: readonly string[] }[] = [
+  { name: 'Argo CD', labels: ['argocd.argoproj.io/instance'], annotations: ['argocd.argoproj.io/tracking-id'],
+    managers: ['argocd-controller', 'argocd-application-controller'] },
+  { name: 'Flux', labels: ['kustomize.toolkit.fluxcd.io/name', 'helm.toolkit.fluxcd.io/name'],
+    managers: ['kustomize-controller', 'helm-controller'] },
   { name: 'Helm', annotations: ['meta.helm.sh/release-name'], managers: ['helm'] },
 ];
 
@@ -77,7 +98,10 @@ export function gitOwner(metadata: Meta): string | undefined {
   return undefined;
 }
 
-function markOf({ labels = [], annotations = [], managers }: (typeof gitTools)[number], metadata: Meta): string | undefined {
+function markOf(
+  { labels = [], annotations = [], managers }: (typeof gitTools)[number],
+  metadata: Meta,
+): string | undefined {
   const label = labels.find((key) => metadata.labels?.[key] !== undefined);
   const annotation = annotations.find((key) => metadata.annotations?.[key] !== undefined);
   const manager = ownersOf(metadata).find((owner) => managers.includes(owner.manager))?.manager;

@@ -73,5 +73,8 @@ function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
 
 /** Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless True. */
 export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
-  return conditions.filter(({ type, status }) => type === 'Ready' || (type === 'Stalled' || type === 'Reconciling' ? status === 'True' : status !== 'True'));
+  return conditions.filter(
+    ({ type, status }) =>
+      type === 'Ready' || (type === 'Stalled' || type === 'Reconciling' ? status === 'True' : status !== 'True'),
+  );
 }

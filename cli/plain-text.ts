@@ -10,5 +10,8 @@ export function plainLine(text: string): string {
 
 /** The lines without control characters; empty ones are left out. */
 export function plainLines(text: string): readonly string[] {
-  return text.split(/\r?\n/).map(plainLine).filter((line) => line !== '');
+  return text
+    .split(/\r?\n/)
+    .map(plainLine)
+    .filter((line) => line !== '');
 }

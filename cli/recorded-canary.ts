@@ -13,7 +13,14 @@ import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
 import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
 import type { Evidence } from '../operator/analysis/judge.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale, type LogHistogram, type Scale } from '../operator/analysis/log-histogram.ts';
+import {
+  addCount,
+  bucketOf,
+  emptyHistogram,
+  reportScale,
+  type LogHistogram,
+  type Scale,
+} from '../operator/analysis/log-histogram.ts';
 import { evidenceOf, lookAt, numbersAt } from '../operator/analysis/look.ts';
 import type { NoiseHistory } from '../operator/analysis/noise.ts';
 import { pairedOf, ratioScale, type PairedSeries } from '../operator/analysis/paired-series.ts';
@@ -51,7 +58,11 @@ type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
 /** The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to the bucket. */
-const traceScale: Scale = { lnLow: reportScale.lnLow - 233 * reportScale.lnStep, lnStep: reportScale.lnStep, buckets: reportScale.buckets + 233 + 340 };
+const traceScale: Scale = {
+  lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
+  lnStep: reportScale.lnStep,
+  buckets: reportScale.buckets + 233 + 340,
+};
 
 export class RecordedCanary {
   readonly #model: JudgedModel;
@@ -104,7 +115,10 @@ export class RecordedCanary {
   #lookBefore(request: { readonly t: number; readonly line: number }): readonly Look[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
-      throw new AppError('BAD_CONFIG', { where: `line ${request.line}`, problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it` });
+      throw new AppError('BAD_CONFIG', {
+        where: `line ${request.line}`,
+        problem: `the canary spans more than ${spanLimitSeconds / 3600} hours: a rollout's window does not; cut it`,
+      });
     }
     const shown = request.t >= this.#nextLook ? this.#look(this.#nextLook) : [];
     if (request.t >= this.#nextLook) this.#nextLook = this.#lookAfter(request.t);
@@ -133,10 +147,27 @@ export class RecordedCanary {
 
   /** The last look, with every gate, and how it all ended. */
   end(): { readonly looks: readonly Look[]; readonly outcome: Outcome } {
-    if (this.#began === undefined) return { looks: [], outcome: { verdict: 'Undecided', t: shownTime(this.#ends), candidateRequests: 0, gates: this.#judgeAt(this.#ends) } };
+    if (this.#began === undefined)
+      return {
+        looks: [],
+        outcome: {
+          verdict: 'Undecided',
+          t: shownTime(this.#ends),
+          candidateRequests: 0,
+          gates: this.#judgeAt(this.#ends),
+        },
+      };
     const looks = this.#unseen ? this.#look(this.#nextLook, true) : [];
     const gates = this.#judgeAt(this.#ends);
-    return { looks, outcome: this.#outcome ?? { verdict: 'Undecided', t: shownTime(this.#ends), candidateRequests: this.#candidateRequests(), gates } };
+    return {
+      looks,
+      outcome: this.#outcome ?? {
+        verdict: 'Undecided',
+        t: shownTime(this.#ends),
+        candidateRequests: this.#candidateRequests(),
+        gates,
+      },
+    };
   }
 
   /** The next time to look: a whole multiple of the interval. */
@@ -153,7 +184,9 @@ export class RecordedCanary {
     this.#unseen = false;
     const { plan, require } = this.#model;
     const { decided, step } = lookAt(plan, this.#evidence(at), require);
-    const changed = plan.gates.map((_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason);
+    const changed = plan.gates.map(
+      (_, i) => decided[i]?.verdict !== this.#last[i]?.verdict || decided[i]?.reason !== this.#last[i]?.reason,
+    );
     this.#last = decided;
     if (this.#outcome === undefined && step !== 'Waiting') {
       this.#outcome = this.#decidedAt(at, step === 'Fail' ? 'Fail' : 'Pass');
@@ -178,13 +211,25 @@ export class RecordedCanary {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
     const { maxBlocks } = this.#model;
-    const known = { cells: this.#cells, firstBlock, heardUntil: { candidate: until, stable: until }, loadIsEqual: true };
-    return evidenceOf({ ...known, nodes: this.#looks.nodes, ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }) });
+    const known = {
+      cells: this.#cells,
+      firstBlock,
+      heardUntil: { candidate: until, stable: until },
+      loadIsEqual: true,
+    };
+    return evidenceOf({
+      ...known,
+      nodes: this.#looks.nodes,
+      ...present({ history: this.#history, maxBlocks, paired: this.#paired(firstBlock, until) }),
+    });
   }
 
   #paired(first: number, last: number): PairedSeries | undefined {
     if (this.#ratios.size === 0) return undefined;
-    const blocks = Array.from({ length: last - first + 1 }, (_, i) => this.#ratios.get(first + i) ?? emptyHistogram(ratioScale));
+    const blocks = Array.from(
+      { length: last - first + 1 },
+      (_, i) => this.#ratios.get(first + i) ?? emptyHistogram(ratioScale),
+    );
     return pairedOf(blocks, { ...this.#pairs });
   }
 
@@ -204,7 +249,17 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
   const block = Math.floor(t / blockSeconds);
   let cell = cells.at(-1);
   if (cell?.block !== block) {
-    cell = { pod: revision, block, tier: 'interactive', sizeClass: 1, latency: emptyHistogram(traceScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    cell = {
+      pod: revision,
+      block,
+      tier: 'interactive',
+      sizeClass: 1,
+      latency: emptyHistogram(traceScale),
+      requests: 0,
+      failures: 0,
+      compared: 0,
+      disagreed: 0,
+    };
     cells.push(cell);
   }
   cell.requests += 1;

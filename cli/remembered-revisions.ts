@@ -23,9 +23,18 @@ const answerWithinMs = 30_000;
 const limit = 500;
 
 /** Latest first. What this version of the command cannot read is left out. */
-export async function rememberedRevisions(cluster: Cluster, { namespace, name }: ModelRef, signal?: AbortSignal): Promise<readonly Remembered[]> {
+export async function rememberedRevisions(
+  cluster: Cluster,
+  { namespace, name }: ModelRef,
+  signal?: AbortSignal,
+): Promise<readonly Remembered[]> {
   const path = `/apis/apps/v1/namespaces/${encodeURIComponent(namespace)}/controllerrevisions`;
-  const answer = await cluster.document({ path, query: { labelSelector: `${labels.model}=${name}`, limit: String(limit) }, signal, silentMs: answerWithinMs });
+  const answer = await cluster.document({
+    path,
+    query: { labelSelector: `${labels.model}=${name}`, limit: String(limit) },
+    signal,
+    silentMs: answerWithinMs,
+  });
   const items = isRecord(answer) && Array.isArray(answer['items']) ? answer['items'] : [];
   return items.flatMap(read).sort((a, b) => b.generation - a.generation);
 }
@@ -43,10 +52,12 @@ function read(object: unknown): readonly Remembered[] {
 export function namedRevision(all: readonly Remembered[], asked: string, flag: string): Remembered {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag, problem });
   const known = all.length === 0 ? 'none is remembered' : `there are ${all.map(({ revision }) => revision).join(', ')}`;
-  if (!/^[0-9a-f]{4,10}$/.test(asked)) throw wrong(`'${asked.slice(0, 80)}' is not a revision, four to ten hex digits; ${known}`);
+  if (!/^[0-9a-f]{4,10}$/.test(asked))
+    throw wrong(`'${asked.slice(0, 80)}' is not a revision, four to ten hex digits; ${known}`);
   const fitting = all.filter(({ revision }) => revision.startsWith(asked));
   const [one] = fitting;
   if (one === undefined) throw wrong(`no revision ${asked} is remembered; ${known}`);
-  if (fitting.length > 1) throw wrong(`${asked} fits ${fitting.map(({ revision }) => revision).join(' and ')}: give more digits`);
+  if (fitting.length > 1)
+    throw wrong(`${asked} fits ${fitting.map(({ revision }) => revision).join(' and ')}: give more digits`);
   return one;
 }

@@ -23,7 +23,8 @@ export type Output = {
 export function jsonOutput(): Output {
   let first = true;
   return {
-    head: ({ name, plan, require, maxBlocks }) => `{"model":${JSON.stringify(name)},"require":"${require}","maxDuration":"${longest(maxBlocks)}","plan":${JSON.stringify(plan)},\n"verdicts":[`,
+    head: ({ name, plan, require, maxBlocks }) =>
+      `{"model":${JSON.stringify(name)},"require":"${require}","maxDuration":"${longest(maxBlocks)}","plan":${JSON.stringify(plan)},\n"verdicts":[`,
     looks: (looks) =>
       looks
         .map((look) => {
@@ -51,16 +52,27 @@ export function tableOutput(): Output {
         columns(['time', 'gate', 'verdict', 'requests c/s', 'estimate', 'bounds', 'limit', 'still needed']),
         '',
       ].join('\n'),
-    looks: (looks) =>
-      looks.map((look) => `${columns(cellsOf(look))}\n`).join(''),
+    looks: (looks) => looks.map((look) => `${columns(cellsOf(look))}\n`).join(''),
     tail: (outcome) => `\n${sentence(outcome)}\n`,
   };
 }
 
 function cellsOf(look: Look): string[] {
-  const requests = look.stableRequests === undefined ? String(look.candidateRequests) : `${look.candidateRequests}/${look.stableRequests}`;
+  const requests =
+    look.stableRequests === undefined
+      ? String(look.candidateRequests)
+      : `${look.candidateRequests}/${look.stableRequests}`;
   const bounds = `${shown(look, look.lower, 'none')} .. ${shown(look, look.upper, 'none')}`;
-  return [decimal(look.t), look.gate, look.verdict, requests, shown(look, look.estimate, '-'), bounds, shown(look, look.limit, '-'), `${needed(look)}${pairsSay(look)}`];
+  return [
+    decimal(look.t),
+    look.gate,
+    look.verdict,
+    requests,
+    shown(look, look.estimate, '-'),
+    bounds,
+    shown(look, look.limit, '-'),
+    `${needed(look)}${pairsSay(look)}`,
+  ];
 }
 
 /** What the same requests, asked of both, say beside live ones. */
@@ -88,18 +100,29 @@ function shown({ unit, stableRequests }: Look, value: number | null, absent: str
 }
 
 function columns(cells: readonly string[]): string {
-  return cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' ').trimEnd();
+  return cells
+    .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+    .join(' ')
+    .trimEnd();
 }
 
 function sentence(outcome: Outcome): string {
   const when = `at ${decimal(outcome.t)} s, after ${outcome.candidateRequests} requests of the candidate`;
   switch (outcome.verdict) {
     case 'Fail':
-      return `Fail ${when}: ${outcome.gates.filter((gate) => gate.verdict === 'Fail').map(because).join('; ')}. The candidate would be taken back.`;
+      return `Fail ${when}: ${outcome.gates
+        .filter((gate) => gate.verdict === 'Fail')
+        .map(because)
+        .join('; ')}. The candidate would be taken back.`;
     case 'Pass':
       return `Pass ${when}${outcome.shown === undefined ? '' : `: ${outcome.shown}`}. The candidate would go on.`;
     case 'Undecided':
-      return `Undecided ${when}: ${outcome.gates.filter((gate) => gate.verdict === 'Undecided').map((gate) => `${gate.gate} ${gate.reason ?? ''} (${needed(gate)})`).join('; ') || 'too few requests or blocks'}.`;
+      return `Undecided ${when}: ${
+        outcome.gates
+          .filter((gate) => gate.verdict === 'Undecided')
+          .map((gate) => `${gate.gate} ${gate.reason ?? ''} (${needed(gate)})`)
+          .join('; ') || 'too few requests or blocks'
+      }.`;
   }
 }
 

@@ -105,24 +105,33 @@ function parse(argv: readonly string[]) {
   const { values, positionals } = parsed(argv);
   if (values.help) return 'help';
   const [trace, ...more] = positionals;
-  if (trace === undefined || more.length > 0) throw new AppError('BAD_FLAG', { flag: 'TRACE', problem: `needs one file, got ${positionals.length}` });
-  if (values.model === undefined) throw new AppError('BAD_FLAG', { flag: '--model', problem: 'is missing: the manifest whose gates judge' });
+  if (trace === undefined || more.length > 0)
+    throw new AppError('BAD_FLAG', { flag: 'TRACE', problem: `needs one file, got ${positionals.length}` });
+  if (values.model === undefined)
+    throw new AppError('BAD_FLAG', { flag: '--model', problem: 'is missing: the manifest whose gates judge' });
   const longest = values['max-duration'];
   const maxBlocks = longest === undefined ? undefined : secondsOf('--max-duration', longest, 1) / blockSeconds;
   return { trace, model: values.model, name: values.name, looks: looksOf(values), maxBlocks, json: values.json };
 }
 
-type LookFlags = { readonly all: boolean; readonly every?: string | undefined; readonly settle: string; readonly nodes: string };
+type LookFlags = {
+  readonly all: boolean;
+  readonly every?: string | undefined;
+  readonly settle: string;
+  readonly nodes: string;
+};
 
 function looksOf({ all, every, settle, nodes }: LookFlags): LookPlan {
-  if (nodes !== 'Shared' && nodes !== 'Unlike') throw new AppError('BAD_FLAG', { flag: '--nodes', problem: `'${nodes}' is neither Shared nor Unlike` });
+  if (nodes !== 'Shared' && nodes !== 'Unlike')
+    throw new AppError('BAD_FLAG', { flag: '--nodes', problem: `'${nodes}' is neither Shared nor Unlike` });
   const everySeconds = every === undefined ? undefined : secondsOf('--every', every, 1);
   return { all, nodes, settleSeconds: secondsOf('--settle', settle, 0), ...present({ everySeconds }) };
 }
 
 function secondsOf(flag: string, text: string, least: number): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined || ms < least * 1000) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
+  if (ms === undefined || ms < least * 1000)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at least ${least}s` });
   return ms / 1000;
 }
 

@@ -73,7 +73,10 @@ function weightOf({ desiredWeight, actualWeight }: RolloutStatus): RolloutPictur
 function stepsOf({ spec }: OnnxModel, current: number | undefined, count: number | undefined): readonly StepPicture[] {
   const steps = plannedSteps(spec);
   if (current === undefined || (count !== undefined && count !== steps.length)) return [];
-  return steps.map((step, i) => ({ text: stepText(step), state: i < current ? 'Done' : i === current ? 'Current' : 'ToCome' }));
+  return steps.map((step, i) => ({
+    text: stepText(step),
+    state: i < current ? 'Done' : i === current ? 'Current' : 'ToCome',
+  }));
 }
 
 function plannedSteps(spec: OnnxModel['spec']): readonly Step[] {

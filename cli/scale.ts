@@ -9,7 +9,11 @@ export function numberIn(text: string | undefined): number | undefined {
   return number === undefined ? undefined : Number(number);
 }
 
-export type Interval = { readonly lower?: number | undefined; readonly estimate?: number | undefined; readonly upper?: number | undefined };
+export type Interval = {
+  readonly lower?: number | undefined;
+  readonly estimate?: number | undefined;
+  readonly upper?: number | undefined;
+};
 export type Domain = { readonly from: number; readonly to: number };
 
 /** From the least to the greatest of the numbers, with some room on both sides. Undefined without two that differ. */
@@ -28,14 +32,22 @@ const line = { none: '·', between: '─', lower: '├', upper: '┤', estimate:
  *
  * @param width columns, 8 or more
  */
-export function drawScale({ lower, estimate, upper }: Interval, limit: number | undefined, domain: Domain, width: number): string {
-  const at = (value: number): number => Math.min(width - 1, Math.max(0, Math.round(((value - domain.from) / (domain.to - domain.from)) * (width - 1))));
+export function drawScale(
+  { lower, estimate, upper }: Interval,
+  limit: number | undefined,
+  domain: Domain,
+  width: number,
+): string {
+  const at = (value: number): number =>
+    Math.min(width - 1, Math.max(0, Math.round(((value - domain.from) / (domain.to - domain.from)) * (width - 1))));
   const cells = Array.from({ length: width }, (): string => line.none);
-  if (estimate !== undefined) cells.fill(line.between, lower === undefined ? 0 : at(lower), upper === undefined ? width : at(upper) + 1);
+  if (estimate !== undefined)
+    cells.fill(line.between, lower === undefined ? 0 : at(lower), upper === undefined ? width : at(upper) + 1);
   if (lower !== undefined) cells[at(lower)] = line.lower;
   if (upper !== undefined) cells[at(upper)] = line.upper;
   if (limit !== undefined) cells[at(limit)] = line.limit;
-  if (estimate !== undefined) cells[at(estimate)] = limit !== undefined && at(limit) === at(estimate) ? line.both : line.estimate;
+  if (estimate !== undefined)
+    cells[at(estimate)] = limit !== undefined && at(limit) === at(estimate) ? line.both : line.estimate;
   return cells.join('');
 }
 

@@ -7,7 +7,11 @@
 import { revisionFieldNames, type RevisionSpec } from '../api/onnxmodel.ts';
 import { isRecord } from '../api/record.ts';
 
-export type Difference = { readonly path: string; /** Absent: it was not there. */ readonly before?: unknown; /** Absent: it goes. */ readonly after?: unknown };
+export type Difference = {
+  readonly path: string;
+  /** Absent: it was not there. */ readonly before?: unknown;
+  /** Absent: it goes. */ readonly after?: unknown;
+};
 
 /** @param path of both values, such as `spec.model` */
 export function differences(before: unknown, after: unknown, path: string): readonly Difference[] {
@@ -16,7 +20,9 @@ export function differences(before: unknown, after: unknown, path: string): read
     return keys.flatMap((key) => differences(before[key], after[key], `${path}.${key}`));
   }
   if (Array.isArray(before) && Array.isArray(after)) {
-    return Array.from({ length: Math.max(before.length, after.length) }, (_, i) => differences(before[i], after[i], `${path}[${i}]`)).flat();
+    return Array.from({ length: Math.max(before.length, after.length) }, (_, i) =>
+      differences(before[i], after[i], `${path}[${i}]`),
+    ).flat();
   }
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   return [{ path, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }];
@@ -24,10 +30,17 @@ export function differences(before: unknown, after: unknown, path: string): read
 
 /** `- spec.execution.precision: "INT8"` and `+ …` lines. */
 export function differenceLines(all: readonly Difference[]): readonly string[] {
-  return all.flatMap(({ path, before, after }) => [...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]), ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`])]);
+  return all.flatMap(({ path, before, after }) => [
+    ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
+    ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),
+  ]);
 }
 
-export type Operation = { readonly op: 'test' | 'add' | 'remove' | 'replace'; readonly path: string; readonly value?: unknown };
+export type Operation = {
+  readonly op: 'test' | 'add' | 'remove' | 'replace';
+  readonly path: string;
+  readonly value?: unknown;
+};
 
 /** JSON patch (RFC 6902) that makes the revision's fields of a spec exactly those of `after`, and touches no other. */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly Operation[] {
@@ -41,5 +54,7 @@ export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readon
 
 /** The part of a spec that makes a revision. */
 export function revisionPart(spec: RevisionSpec): RevisionSpec {
-  return Object.fromEntries(revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]])) as RevisionSpec;
+  return Object.fromEntries(
+    revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),
+  ) as RevisionSpec;
 }

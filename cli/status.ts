@@ -28,7 +28,12 @@ Exit codes: 0 the model was read, however it fares; 2 wrong flags, or no such mo
 const flags = { ...clusterFlags, output: { type: 'string', short: 'o', default: 'text' } } as const;
 
 /** @throws AppError for what the user has to mend */
-export async function status(argv: readonly string[], write: (text: string) => void, stop: AbortSignal, terminal: Terminal = noTerminal): Promise<ExitCode> {
+export async function status(
+  argv: readonly string[],
+  write: (text: string) => void,
+  stop: AbortSignal,
+  terminal: Terminal = noTerminal,
+): Promise<ExitCode> {
   const { values, positionals } = parseFlags('status', argv, flags);
   if (values.help) {
     write(statusHelp);
@@ -36,9 +41,17 @@ export async function status(argv: readonly string[], write: (text: string) => v
   }
   const name = onlyName(positionals);
   const { output } = values;
-  if (output !== 'text' && output !== 'json') throw new AppError('BAD_FLAG', { flag: '--output', problem: `'${output.slice(0, 80)}' is not a format; available formats: text, json` });
+  if (output !== 'text' && output !== 'json')
+    throw new AppError('BAD_FLAG', {
+      flag: '--output',
+      problem: `'${output.slice(0, 80)}' is not a format; available formats: text, json`,
+    });
   const cluster = await openCluster(values);
   const picture = pictureOf(await getModel(cluster, { name, namespace: values.namespace ?? cluster.namespace }, stop));
-  write(output === 'json' ? `${JSON.stringify(picture, undefined, 2)}\n` : pictureText(picture, { now: systemClock.now(), width: terminal.columns(), paint: terminal.paint }));
+  write(
+    output === 'json'
+      ? `${JSON.stringify(picture, undefined, 2)}\n`
+      : pictureText(picture, { now: systemClock.now(), width: terminal.columns(), paint: terminal.paint }),
+  );
   return exitCodes.ok;
 }

@@ -10,7 +10,11 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
 }
 
 export function columnWidths(rows: readonly (readonly string[])[]): readonly number[] {
-  return rows.reduce<readonly number[]>((so, row) => Array.from({ length: Math.max(so.length, row.length) }, (_, i) => Math.max(so[i] ?? 0, row[i]?.length ?? 0)), []);
+  return rows.reduce<readonly number[]>(
+    (so, row) =>
+      Array.from({ length: Math.max(so.length, row.length) }, (_, i) => Math.max(so[i] ?? 0, row[i]?.length ?? 0)),
+    [],
+  );
 }
 
 /** Words on lines of at most `width` columns; a word that is longer has a line of its own. */
@@ -18,7 +22,8 @@ export function wrapped(words: readonly string[], width: number, gap = ' '): rea
   const lines: string[] = [];
   for (const word of words) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + gap.length + word.length <= width) lines[lines.length - 1] = `${last}${gap}${word}`;
+    if (last !== undefined && last.length + gap.length + word.length <= width)
+      lines[lines.length - 1] = `${last}${gap}${word}`;
     else lines.push(word);
   }
   return lines;

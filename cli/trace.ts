@@ -38,7 +38,10 @@ const lineLimitBytes = 4096;
 const newline = 10;
 
 /** @param path of a file, or "-" for standard input. @returns requests in batches, in the trace's order */
-export async function* readTrace(path: string, input: Readable = path === '-' ? process.stdin : createReadStream(path)): AsyncGenerator<readonly TraceEntry[]> {
+export async function* readTrace(
+  path: string,
+  input: Readable = path === '-' ? process.stdin : createReadStream(path),
+): AsyncGenerator<readonly TraceEntry[]> {
   const where = path === '-' ? 'standard input' : path;
   const reader = new LineReader(where);
   try {
@@ -65,7 +68,10 @@ const expected: Expected = {
 const expectedOfPair: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   ratio: { what: 'a number above 0, up to 1e6', is: (value) => isNumber(value, 1e6) && value !== 0 },
-  source: { what: pairSources.map((source) => `"${source}"`).join(' or '), is: (value) => pairSources.some((source) => source === value) },
+  source: {
+    what: pairSources.map((source) => `"${source}"`).join(' or '),
+    is: (value) => pairSources.some((source) => source === value),
+  },
 };
 
 class LineReader {
@@ -87,7 +93,8 @@ class LineReader {
       from = to + 1;
     }
     this.#rest = Buffer.from(bytes.subarray(from));
-    if (this.#rest.length > lineLimitBytes) throw this.#wrong(this.#line + 1, `is longer than ${lineLimitBytes} bytes: is this a file of JSON lines?`);
+    if (this.#rest.length > lineLimitBytes)
+      throw this.#wrong(this.#line + 1, `is longer than ${lineLimitBytes} bytes: is this a file of JSON lines?`);
     return requests;
   }
 
@@ -104,7 +111,8 @@ class LineReader {
     const text = bytes.toString('utf8').trim();
     if (text === '') return;
     const request = this.#parse(text, line);
-    if (request.t < this.#latest) throw this.#wrong(line, `t ${request.t} is before ${this.#latest} of an earlier line: sort the trace by t`);
+    if (request.t < this.#latest)
+      throw this.#wrong(line, `t ${request.t} is before ${this.#latest} of an earlier line: sort the trace by t`);
     this.#latest = request.t;
     into.push(request);
   }
@@ -113,7 +121,8 @@ class LineReader {
     const fields = withLatency(this.#object(text, line));
     const isPair = fields['ratio'] !== undefined;
     const wrongOne = Object.entries(isPair ? expectedOfPair : expected).find(([name, { is }]) => !is(fields[name]));
-    if (wrongOne !== undefined) throw this.#wrong(line, `${wrongOne[0]} is ${shown(fields[wrongOne[0]])}, expected ${wrongOne[1].what}`);
+    if (wrongOne !== undefined)
+      throw this.#wrong(line, `${wrongOne[0]} is ${shown(fields[wrongOne[0]])}, expected ${wrongOne[1].what}`);
     if (isPair) {
       const { t, ratio, source } = fields as Omit<TracePair, 'line'>;
       return { t, ratio, source, line };
@@ -129,7 +138,8 @@ class LineReader {
     } catch {
       throw this.#wrong(line, `is not JSON: ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#wrong(line, 'is not a JSON object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.#wrong(line, 'is not a JSON object');
     return value as Readonly<Record<string, unknown>>;
   }
 

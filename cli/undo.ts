@@ -40,10 +40,19 @@ Exit codes: 0 written, or so already; 2 nothing to go back to, wrong flags, or n
 reached; with --wait those of "wait".
 `;
 
-const flags = { ...clusterFlags, ...waitFlags, to: { type: 'string' }, 'dry-run': { type: 'boolean', default: false } } as const;
+const flags = {
+  ...clusterFlags,
+  ...waitFlags,
+  to: { type: 'string' },
+  'dry-run': { type: 'boolean', default: false },
+} as const;
 
 /** @throws AppError for what the user has to mend */
-export async function undo(argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> {
+export async function undo(
+  argv: readonly string[],
+  write: (text: string) => void,
+  stop: AbortSignal,
+): Promise<ExitCode> {
   const { values, positionals } = parseFlags('undo', argv, flags);
   if (values.help) {
     write(undoHelp);
@@ -63,7 +72,12 @@ export async function undo(argv: readonly string[], write: (text: string) => voi
     said = back.lines;
     return values['dry-run'] ? undefined : back.change;
   };
-  const written = await changeModel(cluster, ref, { clock: systemClock, signal: stop, settled: values.to === undefined ? observed : undefined }, decide);
+  const written = await changeModel(
+    cluster,
+    ref,
+    { clock: systemClock, signal: stop, settled: values.to === undefined ? observed : undefined },
+    decide,
+  );
   if (!values['dry-run']) said = [...said, ...(await giveToApplier(cluster, ref, heir, stop))];
   const last = written ? 'written' : values['dry-run'] ? 'not written (--dry-run)' : 'nothing to do';
   write([...said, `${ref.namespace}/${name}: undo: ${last}`].map((line) => `${line}\n`).join(''));
@@ -77,14 +91,23 @@ export async function undo(argv: readonly string[], write: (text: string) => voi
  */
 export function previous(model: OnnxModel, remembered: readonly Remembered[]): Remembered {
   const now = presentRevision(model, remembered);
-  const promoted = (model.status?.history ?? []).filter(({ outcome }) => outcome === 'Promoted').map(({ revision }) => revision);
+  const promoted = (model.status?.history ?? [])
+    .filter(({ outcome }) => outcome === 'Promoted')
+    .map(({ revision }) => revision);
   for (const revision of promoted) {
     const found = remembered.find((one) => one.revision === revision);
     if (found !== undefined && revision !== now) return found;
   }
   const others = remembered.filter(({ revision }) => revision !== now).map(({ revision }) => revision);
-  const why = others.length === 0 ? 'no older revision is remembered' : `the history names none that was promoted before; say which with --to: ${others.join(', ')}`;
-  throw new AppError('INTENT_REFUSED', { model: `${model.metadata.namespace}/${model.metadata.name}`, intent: 'undo', why });
+  const why =
+    others.length === 0
+      ? 'no older revision is remembered'
+      : `the history names none that was promoted before; say which with --to: ${others.join(', ')}`;
+  throw new AppError('INTENT_REFUSED', {
+    model: `${model.metadata.namespace}/${model.metadata.name}`,
+    intent: 'undo',
+    why,
+  });
 }
 
 /** The revision of the spec as it is: the one of its words, else the one that the status of this spec speaks of. */
@@ -102,21 +125,40 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
   // Not a test: that would be refused as wrong; a version that is not the present one is a conflict.
   const guard = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
-    lines: [`back to ${target.revision}, the spec of generation ${target.generation}:`, ...differenceLines(changes).map((line) => `  ${plainLine(line)}`), ...warningsOf(model, target.revision)],
-    change: { type: 'application/json-patch+json', body: [guard, ...revisionPatch(now, target.written), ...intentsPatch(model, target.revision), ...annotationPatch(model, target)] },
+    lines: [
+      `back to ${target.revision}, the spec of generation ${target.generation}:`,
+      ...differenceLines(changes).map((line) => `  ${plainLine(line)}`),
+      ...warningsOf(model, target.revision),
+    ],
+    change: {
+      type: 'application/json-patch+json',
+      body: [
+        guard,
+        ...revisionPatch(now, target.written),
+        ...intentsPatch(model, target.revision),
+        ...annotationPatch(model, target),
+      ],
+    },
   };
 }
 
 /** Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back later. */
 function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly Operation[] {
-  const isOver = (field: string): boolean => field === 'promoteRevision' || field === 'resumeStep' || (field === 'abortRevision' && rollout.abortRevision === target);
-  return ownRolloutFields(metadata).filter((field) => isOver(field) && Object.hasOwn(rollout, field)).map((field) => ({ op: 'remove', path: `/spec/rollout/${field}` }));
+  const isOver = (field: string): boolean =>
+    field === 'promoteRevision' ||
+    field === 'resumeStep' ||
+    (field === 'abortRevision' && rollout.abortRevision === target);
+  return ownRolloutFields(metadata)
+    .filter((field) => isOver(field) && Object.hasOwn(rollout, field))
+    .map((field) => ({ op: 'remove', path: `/spec/rollout/${field}` }));
 }
 
 /** A client-side apply removes only what its annotation has: without this, what is written here would stay for ever. */
 function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly Operation[] {
   const value = lastAppliedWith(metadata, written, revisionFieldNames);
-  return value === undefined ? [] : [{ op: 'replace', path: `/metadata/annotations/${lastAppliedAnnotation.replaceAll('/', '~1')}`, value }];
+  return value === undefined
+    ? []
+    : [{ op: 'replace', path: `/metadata/annotations/${lastAppliedAnnotation.replaceAll('/', '~1')}`, value }];
 }
 
 /**
@@ -124,17 +166,29 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
  *
  * @returns what to tell the user
  */
-async function giveToApplier(cluster: Cluster, ref: ModelRef, heir: Entry | undefined, signal: AbortSignal): Promise<readonly string[]> {
+async function giveToApplier(
+  cluster: Cluster,
+  ref: ModelRef,
+  heir: Entry | undefined,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   if (heir === undefined) return [];
   try {
     await changeModel(cluster, ref, { clock: systemClock, signal }, ({ metadata }) => {
       const managedFields = handedOver(metadata, heir);
-      return managedFields === undefined ? undefined : { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: metadata.resourceVersion, managedFields } } };
+      return managedFields === undefined
+        ? undefined
+        : {
+            type: 'application/merge-patch+json',
+            body: { metadata: { resourceVersion: metadata.resourceVersion, managedFields } },
+          };
     });
     return [];
   } catch (error) {
     const why = plainLine(messageOf(error));
-    return [`warning: the fields stay owned by ${cliManager} (${why}): the next apply of ${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`];
+    return [
+      `warning: the fields stay owned by ${cliManager} (${why}): the next apply of ${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`,
+    ];
   }
 }
 
@@ -143,8 +197,16 @@ function warningsOf({ metadata, spec, status }: OnnxModel, target: string): read
   const pinned = spec.rollout?.pinRevision;
   const provenance = lastWordsOf(status).provenance[target] ?? 'Unrecorded';
   return [
-    ...(git === undefined ? [] : [`warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there as well`]),
-    ...(pinned === undefined ? [] : [`warning: spec.rollout.pinRevision names ${pinned}: what is written here counts after "unpin"`]),
-    ...(proves(provenance) || provenance === 'Unrecorded' ? [] : [`warning: ${target} is not proven (${provenance}): it is judged by the checks and gates of the spec`]),
+    ...(git === undefined
+      ? []
+      : [
+          `warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there as well`,
+        ]),
+    ...(pinned === undefined
+      ? []
+      : [`warning: spec.rollout.pinRevision names ${pinned}: what is written here counts after "unpin"`]),
+    ...(proves(provenance) || provenance === 'Unrecorded'
+      ? []
+      : [`warning: ${target} is not proven (${provenance}): it is judged by the checks and gates of the spec`]),
   ];
 }

@@ -44,7 +44,11 @@ export type Judged = {
   readonly why?: string;
 };
 
-const flags = { json: { type: 'boolean', default: false }, quiet: { type: 'boolean', short: 'q', default: false }, help: { type: 'boolean', short: 'h', default: false } } as const;
+const flags = {
+  json: { type: 'boolean', default: false },
+  quiet: { type: 'boolean', short: 'q', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 /** @throws AppError for what the user has to mend */
 export async function validate(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
@@ -53,7 +57,8 @@ export async function validate(argv: readonly string[], write: (text: string) =>
     write(validateHelp);
     return exitCodes.ok;
   }
-  if (positionals.length === 0) throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'needs a file, a folder or "-"' });
+  if (positionals.length === 0)
+    throw new AppError('BAD_FLAG', { flag: 'FILE', problem: 'needs a file, a folder or "-"' });
   const judged = positionals.flatMap((path) => documentsAt(path)).flatMap(judge);
   write(values.json ? `${JSON.stringify(jsonOf(judged), undefined, 2)}\n` : textOf(judged, values.quiet));
   return judged.some(({ outcome }) => outcome === 'Invalid') ? invalid : exitCodes.ok;
@@ -65,22 +70,45 @@ export function judge(document: ManifestDocument): readonly Judged[] {
   const at = { file, document: number, line };
   if (problem !== undefined) {
     // A folder may hold templates of others; what names our kind is ours to mend.
-    if (!text.includes(api.kind)) return [{ ...at, outcome: 'Skipped', why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`, findings: [] }];
-    return [{ ...at, outcome: 'Invalid', findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }] }];
+    if (!text.includes(api.kind))
+      return [
+        {
+          ...at,
+          outcome: 'Skipped',
+          why: `no YAML (line ${problem.line}: ${problem.message}), and no ${api.kind}`,
+          findings: [],
+        },
+      ];
+    return [
+      {
+        ...at,
+        outcome: 'Invalid',
+        findings: [{ severity: 'error', path: '', message: `is not YAML: ${problem.message}`, line: problem.line }],
+      },
+    ];
   }
   return judgeValue(value, '', document);
 }
 
 /** @param path of an item within its list, such as `items[0]`; '' for the document itself */
 function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly Judged[] {
-  const at = { file: document.file, document: document.number, line: path === '' ? document.line : document.lineOf(path) };
-  if (!isRecord(value) || typeof value['kind'] !== 'string') return [{ ...at, outcome: 'Skipped', why: 'no Kubernetes object: it has no kind', findings: [] }];
+  const at = {
+    file: document.file,
+    document: document.number,
+    line: path === '' ? document.line : document.lineOf(path),
+  };
+  if (!isRecord(value) || typeof value['kind'] !== 'string')
+    return [{ ...at, outcome: 'Skipped', why: 'no Kubernetes object: it has no kind', findings: [] }];
   const { kind, metadata, items } = value;
-  if ((kind === 'List' || kind === `${api.kind}List`) && Array.isArray(items)) return items.flatMap((item, i) => judgeValue(item, join(path, `items[${i}]`), document));
+  if ((kind === 'List' || kind === `${api.kind}List`) && Array.isArray(items))
+    return items.flatMap((item, i) => judgeValue(item, join(path, `items[${i}]`), document));
   const named = { ...at, kind, ...namesOf(metadata) };
   const other = otherKind(value);
   if (other !== undefined) return [{ ...named, outcome: 'Skipped', why: other, findings: [] }];
-  const findings = findingsOf(value).map((finding) => ({ ...finding, line: document.lineOf(join(path, finding.path)) }));
+  const findings = findingsOf(value).map((finding) => ({
+    ...finding,
+    line: document.lineOf(join(path, finding.path)),
+  }));
   return [{ ...named, outcome: findings.some(({ severity }) => severity === 'error') ? 'Invalid' : 'Valid', findings }];
 }
 
@@ -90,12 +118,22 @@ function join(path: string, below: string): string {
 
 function otherKind({ kind, apiVersion }: Readonly<Record<string, unknown>>): string | undefined {
   if (kind !== api.kind) return 'another kind';
-  return String(apiVersion).split('/')[0] === api.group ? undefined : `another kind: ${api.kind} of ${String(apiVersion)}`;
+  return String(apiVersion).split('/')[0] === api.group
+    ? undefined
+    : `another kind: ${api.kind} of ${String(apiVersion)}`;
 }
 
 function findingsOf(value: Readonly<Record<string, unknown>>): readonly Finding[] {
   const { apiVersion } = value;
-  if (apiVersion !== api.groupVersion) return [{ severity: 'error', path: 'apiVersion', message: `no version ${String(apiVersion)} is served`, hint: `write ${api.groupVersion}` }];
+  if (apiVersion !== api.groupVersion)
+    return [
+      {
+        severity: 'error',
+        path: 'apiVersion',
+        message: `no version ${String(apiVersion)} is served`,
+        hint: `write ${api.groupVersion}`,
+      },
+    ];
   return checkManifest(value);
 }
 
@@ -111,7 +149,11 @@ function summaryOf(judged: readonly Judged[]): Summary {
   return { valid: count('Valid'), invalid: count('Invalid'), skipped: count('Skipped') };
 }
 
-function jsonOf(judged: readonly Judged[]): { readonly valid: boolean; readonly documents: readonly Judged[]; readonly summary: Summary } {
+function jsonOf(judged: readonly Judged[]): {
+  readonly valid: boolean;
+  readonly documents: readonly Judged[];
+  readonly summary: Summary;
+} {
   const summary = summaryOf(judged);
   return { valid: summary.invalid === 0, documents: judged, summary };
 }
@@ -120,12 +162,20 @@ function textOf(judged: readonly Judged[], quiet: boolean): string {
   const { valid, invalid, skipped } = summaryOf(judged);
   const shown = quiet ? judged.filter(({ findings }) => findings.length > 0) : judged;
   const none = valid + invalid === 0 ? `; there was no ${api.kind} to check` : '';
-  return [...shown.flatMap(linesOf), ...(quiet && invalid === 0 ? [] : [`${valid} valid, ${invalid} invalid, ${skipped} skipped${none}`])].map((line) => `${line}\n`).join('');
+  return [
+    ...shown.flatMap(linesOf),
+    ...(quiet && invalid === 0 ? [] : [`${valid} valid, ${invalid} invalid, ${skipped} skipped${none}`]),
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 function linesOf({ file, document, kind, namespace, name, outcome, findings, why }: Judged): readonly string[] {
-  const what = kind === undefined ? '' : `: ${kind} ${[namespace, name].filter((part) => part !== undefined).join('/')}`;
-  const head = plainLine(`${file}, document ${document}${what}: ${outcome === 'Skipped' ? `skipped, ${why}` : outcome.toLowerCase()}`);
+  const what =
+    kind === undefined ? '' : `: ${kind} ${[namespace, name].filter((part) => part !== undefined).join('/')}`;
+  const head = plainLine(
+    `${file}, document ${document}${what}: ${outcome === 'Skipped' ? `skipped, ${why}` : outcome.toLowerCase()}`,
+  );
   return [head, ...findings.map((finding) => `  ${plainLine(findingText(finding))}`)];
 }
 

@@ -34,7 +34,11 @@ Exit codes: 0 Ready; 1 Stalled: what serves is not what the spec asks for, and w
 export const waitCodes = { Ready: 0, Stalled: 1, Timeout: 2 } as const satisfies Record<string, ExitCode>;
 const longestMs = 24 * 3_600_000;
 
-const flags = { ...clusterFlags, timeout: { type: 'string', default: '10m' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
+const flags = {
+  ...clusterFlags,
+  timeout: { type: 'string', default: '10m' },
+  quiet: { type: 'boolean', short: 'q', default: false },
+} as const;
 
 /** For commands that begin something and may wait for it. */
 export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
@@ -45,14 +49,25 @@ export const waitHelpLines = `  --wait              then wait, as the command "w
 export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
 
 /** @returns undefined when no wait was asked for */
-export function waitPlanOf({ wait: asked, timeout }: { readonly wait: boolean; readonly timeout?: string | undefined }): WaitPlan | undefined {
-  if (!asked && timeout !== undefined) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'is only for --wait' });
+export function waitPlanOf({
+  wait: asked,
+  timeout,
+}: {
+  readonly wait: boolean;
+  readonly timeout?: string | undefined;
+}): WaitPlan | undefined {
+  if (!asked && timeout !== undefined)
+    throw new AppError('BAD_FLAG', { flag: '--timeout', problem: 'is only for --wait' });
   if (timeout !== undefined) timeoutOf(timeout);
   return asked ? { timeout: timeout ?? '10m', quiet: false } : undefined;
 }
 
 /** @param stop aborted by SIGTERM or SIGINT. @throws AppError for what the user has to mend */
-export async function wait(argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> {
+export async function wait(
+  argv: readonly string[],
+  write: (text: string) => void,
+  stop: AbortSignal,
+): Promise<ExitCode> {
   const { values, positionals } = parseFlags('wait', argv, flags);
   if (values.help) {
     write(waitHelp);
@@ -67,18 +82,28 @@ export async function wait(argv: readonly string[], write: (text: string) => voi
 export type Io = { readonly write: (text: string) => void; readonly stop: AbortSignal };
 
 /** The wait itself, with its lines. */
-export async function waitFor(cluster: Cluster, ref: ModelRef, { timeout, quiet }: WaitPlan, io: Io): Promise<ExitCode> {
+export async function waitFor(
+  cluster: Cluster,
+  ref: ModelRef,
+  { timeout, quiet }: WaitPlan,
+  io: Io,
+): Promise<ExitCode> {
   const { write, stop } = io;
   const deadline = startDeadline(systemClock, timeoutOf(timeout), stop);
   const say = (line: string, last: boolean): void => {
     if (last || !quiet) write(`${line}\n`);
   };
   try {
-    const last = await firstDecision(ref, followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }), say);
+    const last = await firstDecision(
+      ref,
+      followModel(cluster, ref, { clock: systemClock, signal: deadline.signal }),
+      say,
+    );
     if (last !== undefined && last.outcome !== 'Progressing') return waitCodes[last.outcome];
     if (stop.aborted) return exitCodes.interrupted;
     const doubt = last?.reason === 'NotObserved' ? '; check that the operator is running' : '';
-    const so = last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}${doubt}`;
+    const so =
+      last === undefined ? 'the API server has not answered' : `${last.reason}: ${plainLine(last.message)}${doubt}`;
     say(`${ref.namespace}/${ref.name}: Timeout: not decided within ${timeout}: ${so}`, true);
     return waitCodes.Timeout;
   } finally {
@@ -87,7 +112,11 @@ export async function waitFor(cluster: Cluster, ref: ModelRef, { timeout, quiet 
 }
 
 /** @returns the first outcome that stands, else the last one on the way; undefined when no model came */
-async function firstDecision(ref: ModelRef, models: AsyncIterable<OnnxModel>, say: (line: string, last: boolean) => void): Promise<Outcome | undefined> {
+async function firstDecision(
+  ref: ModelRef,
+  models: AsyncIterable<OnnxModel>,
+  say: (line: string, last: boolean) => void,
+): Promise<Outcome | undefined> {
   let last: { readonly outcome: Outcome; readonly line: string } | undefined;
   for await (const model of models) {
     const outcome = outcomeOf(model);
@@ -106,6 +135,10 @@ function lineOf({ namespace, name }: ModelRef, { outcome, reason, message }: Out
 
 export function timeoutOf(text: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined || ms < 1000 || ms > longestMs) throw new AppError('BAD_FLAG', { flag: '--timeout', problem: `'${text.slice(0, 80)}' is not a duration from 1s to 24h, such as 90s or 10m` });
+  if (ms === undefined || ms < 1000 || ms > longestMs)
+    throw new AppError('BAD_FLAG', {
+      flag: '--timeout',
+      problem: `'${text.slice(0, 80)}' is not a duration from 1s to 24h, such as 90s or 10m`,
+    });
   return ms;
 }

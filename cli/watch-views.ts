@@ -56,12 +56,17 @@ export class LiveView implements View {
 
   #draw(): void {
     this.#stopTicking();
-    if (this.#picture !== undefined) this.#frame.draw(`${pictureText(this.#picture, { now: this.#clock.now(), width: this.#terminal.columns(), paint: this.#terminal.paint }, 'live')}${this.#troubleText()}`);
+    if (this.#picture !== undefined)
+      this.#frame.draw(
+        `${pictureText(this.#picture, { now: this.#clock.now(), width: this.#terminal.columns(), paint: this.#terminal.paint }, 'live')}${this.#troubleText()}`,
+      );
     this.#stopTicking = this.#clock.after(tickMs, () => this.#draw());
   }
 
   #troubleText(): string {
-    return this.#problem === undefined ? '' : `\n${this.#terminal.paint('bad', `not heard of at the moment: ${plainLine(this.#problem)}`)}\n`;
+    return this.#problem === undefined
+      ? ''
+      : `\n${this.#terminal.paint('bad', `not heard of at the moment: ${plainLine(this.#problem)}`)}\n`;
   }
 }
 
@@ -99,8 +104,16 @@ export class LineView implements View {
 export function lineOf({ namespace, name, outcome, reason, message, rollout }: Picture): string {
   const { step, stepCount, weight } = rollout ?? {};
   const place = [
-    ...(step === undefined ? [] : [stepCount === undefined ? `step ${step}` : `step ${Math.min(step, stepCount)} of ${stepCount}`]),
-    ...(weight === undefined ? [] : [weight.actual === undefined || weight.actual === weight.desired ? `${weight.desired}%` : `${weight.actual}% of ${weight.desired}%`]),
+    ...(step === undefined
+      ? []
+      : [stepCount === undefined ? `step ${step}` : `step ${Math.min(step, stepCount)} of ${stepCount}`]),
+    ...(weight === undefined
+      ? []
+      : [
+          weight.actual === undefined || weight.actual === weight.desired
+            ? `${weight.desired}%`
+            : `${weight.actual}% of ${weight.desired}%`,
+        ]),
   ];
   return `${namespace}/${name}: ${outcome}: ${reason}: ${place.length === 0 ? '' : `[${place.join(', ')}] `}${plainLine(message)}`;
 }

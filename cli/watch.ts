@@ -31,10 +31,19 @@ Exit codes: 0 Ready; 1 Stalled; 2 timeout, also wrong flags and a model that doe
 server cannot be reached; 130 interrupted. With --follow 0 at the timeout. NO_COLOR=1 turns colours off.
 `;
 
-const flags = { ...clusterFlags, follow: { type: 'boolean', default: false }, timeout: { type: 'string', default: '24h' } } as const;
+const flags = {
+  ...clusterFlags,
+  follow: { type: 'boolean', default: false },
+  timeout: { type: 'string', default: '24h' },
+} as const;
 
 /** @throws AppError for what the user has to mend */
-export async function watch(argv: readonly string[], write: (text: string) => void, stop: AbortSignal, terminal: Terminal = noTerminal): Promise<ExitCode> {
+export async function watch(
+  argv: readonly string[],
+  write: (text: string) => void,
+  stop: AbortSignal,
+  terminal: Terminal = noTerminal,
+): Promise<ExitCode> {
   const { values, positionals } = parseFlags('watch', argv, flags);
   if (values.help) {
     write(watchHelp);
@@ -57,11 +66,21 @@ export async function watch(argv: readonly string[], write: (text: string) => vo
   }
 }
 
-type Watching = { readonly cluster: Cluster; readonly ref: ModelRef; readonly show: View; readonly follow: boolean; readonly signal: AbortSignal };
+type Watching = {
+  readonly cluster: Cluster;
+  readonly ref: ModelRef;
+  readonly show: View;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+};
 
 /** @returns the code of the outcome that ended it; undefined when the signal did */
 async function watchUntilDecided({ cluster, ref, show, follow, signal }: Watching): Promise<ExitCode | undefined> {
-  for await (const model of followModel(cluster, ref, { clock: systemClock, signal, trouble: (problem) => show.trouble(problem) })) {
+  for await (const model of followModel(cluster, ref, {
+    clock: systemClock,
+    signal,
+    trouble: (problem) => show.trouble(problem),
+  })) {
     const picture = show.see(model);
     if (!follow && picture.outcome !== 'Progressing') return waitCodes[picture.outcome];
   }

@@ -9,7 +9,10 @@ import type { IncomingMessage } from 'node:http';
  * @returns undefined when there is more than `limitBytes`
  * @throws the stream's error when the answer breaks off
  */
-export async function readBounded(response: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+export async function readBounded(
+  response: IncomingMessage,
+  limitBytes: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

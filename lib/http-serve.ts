@@ -32,13 +32,24 @@ export type HttpServerLimits = {
  * @param port 0 for any free one
  * @throws AppError PORT_TAKEN, or BAD_CONFIG when the address is not of this machine
  */
-export async function serveHttp(app: RequestListener, address: string, port: number, limits: HttpServerLimits = {}): Promise<HttpServer> {
+export async function serveHttp(
+  app: RequestListener,
+  address: string,
+  port: number,
+  limits: HttpServerLimits = {},
+): Promise<HttpServer> {
   const { keepAliveMs, maxConnections } = limits;
   const idle = keepAliveMs === undefined ? {} : { keepAliveTimeout: keepAliveMs };
-  const connections = new Connections({ maxConnections: maxConnections ?? Number.MAX_SAFE_INTEGER, spare: spareConnections });
-  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, requireHostHeader: false, ...idle }, (request, response) => {
-    if (!connections.isOver(request.socket)) app(request, response);
+  const connections = new Connections({
+    maxConnections: maxConnections ?? Number.MAX_SAFE_INTEGER,
+    spare: spareConnections,
   });
+  const server = createServer(
+    { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, requireHostHeader: false, ...idle },
+    (request, response) => {
+      if (!connections.isOver(request.socket)) app(request, response);
+    },
+  );
   server.on('checkExpectation', (request, response) => {
     if (!connections.isOver(request.socket)) response.writeHead(417, { connection: 'close' }).end();
   });
@@ -46,11 +57,16 @@ export async function serveHttp(app: RequestListener, address: string, port: num
   server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
   connections.watch(server);
   await new Promise<void>((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException): void => reject(
-      error.code === 'EADDRINUSE'
-        ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
-        : new AppError('BAD_CONFIG', { where: `${address}:${port}`, problem: `cannot listen there: ${messageOf(error)}` }, { cause: error }),
-    );
+    const onError = (error: NodeJS.ErrnoException): void =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new AppError('PORT_TAKEN', { address, port }, { cause: error })
+          : new AppError(
+              'BAD_CONFIG',
+              { where: `${address}:${port}`, problem: `cannot listen there: ${messageOf(error)}` },
+              { cause: error },
+            ),
+      );
     server.once('error', onError);
     server.listen(port, address, () => {
       server.off('error', onError);
@@ -60,13 +76,14 @@ export async function serveHttp(app: RequestListener, address: string, port: num
   return {
     address,
     port: (server.address() as AddressInfo).port,
-    close: (graceMs = 1000) => new Promise((resolve) => {
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
-      server.close(() => {
-        clearTimeout(cut);
-        resolve();
-      });
-      server.closeIdleConnections();
-    }),
+    close: (graceMs = 1000) =>
+      new Promise((resolve) => {
+        const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
+      }),
   };
 }

@@ -64,10 +64,14 @@ export function setDefault(parent: JsonRecord, field: string, value: unknown): v
 /** Structural equality; the order of an object's fields does not matter, a list's does. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]));
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSame(item, b[index]));
   if (!isRecord(a) || !isRecord(b)) return false;
   const fields = Object.keys(a);
-  return fields.length === Object.keys(b).length && fields.every((field) => Object.hasOwn(b, field) && isSame(a[field], b[field]));
+  return (
+    fields.length === Object.keys(b).length &&
+    fields.every((field) => Object.hasOwn(b, field) && isSame(a[field], b[field]))
+  );
 }
 
 /** A deep copy that may be changed. `undefined` fields are dropped, as JSON would. */
@@ -98,7 +102,8 @@ function sortedValue(value: unknown): unknown {
 
 /** Assigns a field as data, also when a client names it `__proto__`. */
 export function put(target: JsonRecord, field: string, value: unknown): void {
-  if (field === '__proto__') Object.defineProperty(target, field, { value, enumerable: true, configurable: true, writable: true });
+  if (field === '__proto__')
+    Object.defineProperty(target, field, { value, enumerable: true, configurable: true, writable: true });
   else target[field] = value;
 }
 

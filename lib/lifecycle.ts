@@ -32,7 +32,11 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 /** Signals this close to the first one are the same key press: a terminal signals the whole group, and npm forwards its own. */
 export const oneKeystrokeMs = 500;
 
-export type SignalDoors = { readonly clock: Clock; /** The first signal: end in order. */ readonly end: (name: string) => void; /** A later one: end now. */ readonly endNow: () => void };
+export type SignalDoors = {
+  readonly clock: Clock;
+  /** The first signal: end in order. */ readonly end: (name: string) => void;
+  /** A later one: end now. */ readonly endNow: () => void;
+};
 
 /**
  * Tells a second request to end from an echo of the first.
@@ -57,7 +61,11 @@ export function signalHandler({ clock, end, endNow }: SignalDoors): (name: strin
  * @param main gets a signal that is aborted by SIGTERM or SIGINT; it then ends what it began and returns
  * @param quit ends the process; another one where `process.exit` could wait for ever
  */
-export async function run(logger: Logger, main: (stop: AbortSignal) => Promise<ExitCode>, quit: (code: ExitCode) => never = (code) => process.exit(code)): Promise<never> {
+export async function run(
+  logger: Logger,
+  main: (stop: AbortSignal) => Promise<ExitCode>,
+  quit: (code: ExitCode) => never = (code) => process.exit(code),
+): Promise<never> {
   const stop = new AbortController();
   const onSignal = signalHandler({
     clock: systemClock,

@@ -30,14 +30,23 @@ export function createLogger(name: string, level: LogLevel = 'info'): Logger {
     base: { name },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: { paths: ['token', 'password', 'authorization', '*.token', '*.password', '*.authorization'], censor: '[redacted]' },
+    redact: {
+      paths: ['token', 'password', 'authorization', '*.token', '*.password', '*.authorization'],
+      censor: '[redacted]',
+    },
     serializers: { err: describeError },
   };
   return wrap(pino(options, pino.destination({ dest: 2, sync: true })));
 }
 
 /** Swallows everything. For tests, and for commands whose output is for people. */
-export const silentLogger: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => silentLogger };
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silentLogger,
+};
 
 function wrap(logger: PinoLogger): Logger {
   return {
@@ -52,7 +61,13 @@ function wrap(logger: PinoLogger): Logger {
 /** Our own errors speak for themselves; only a bug is worth its stack. */
 function describeError(error: unknown): Fields {
   if (error instanceof AppError) {
-    return { code: error.code, kind: error.kind, message: error.message, ...(error.kind === 'bug' ? { stack: error.stack } : {}), ...causeOf(error) };
+    return {
+      code: error.code,
+      kind: error.kind,
+      message: error.message,
+      ...(error.kind === 'bug' ? { stack: error.stack } : {}),
+      ...causeOf(error),
+    };
   }
   if (error instanceof Error) return { message: error.message, stack: error.stack, ...causeOf(error) };
   return { message: String(error) };

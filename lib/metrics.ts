@@ -42,16 +42,24 @@ export function gauge<L extends string>(registry: Registry, shape: MetricShape<L
  *
  * @returns takes the source away, and its series with it
  */
-export function sampledGauge<L extends string>(registry: Registry, shape: MetricShape<L>, labels: Readonly<Record<L, string>>, read: () => number): () => void {
+export function sampledGauge<L extends string>(
+  registry: Registry,
+  shape: MetricShape<L>,
+  labels: Readonly<Record<L, string>>,
+  read: () => number,
+): () => void {
   const found = existing<Gauge<L>>(registry, shape.name);
-  const sources = (found === undefined ? undefined : (sourcesOf.get(found) as Set<Source<L>> | undefined)) ?? new Set<Source<L>>();
-  const sampled = found ?? new Gauge({
-    ...settings(shape),
-    registers: [registry],
-    collect() {
-      for (const source of sources) this.set(source.labels, source.read());
-    },
-  });
+  const sources =
+    (found === undefined ? undefined : (sourcesOf.get(found) as Set<Source<L>> | undefined)) ?? new Set<Source<L>>();
+  const sampled =
+    found ??
+    new Gauge({
+      ...settings(shape),
+      registers: [registry],
+      collect() {
+        for (const source of sources) this.set(source.labels, source.read());
+      },
+    });
   sourcesOf.set(sampled, sources);
   const source: Source<L> = { labels, read };
   sources.add(source);
@@ -66,7 +74,10 @@ const sourcesOf = new WeakMap<object, Set<Source<never>>>();
 
 /** @see counter */
 export function histogram<L extends string>(registry: Registry, shape: HistogramShape<L>): Histogram<L> {
-  return existing<Histogram<L>>(registry, shape.name) ?? new Histogram({ ...settings(shape), buckets: [...shape.buckets], registers: [registry] });
+  return (
+    existing<Histogram<L>>(registry, shape.name) ??
+    new Histogram({ ...settings(shape), buckets: [...shape.buckets], registers: [registry] })
+  );
 }
 
 /** What a scraper gets, and the content type to send it with. */

@@ -76,11 +76,19 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   }
 }
 
-async function start(options: LocalClusterOptions, ends: (() => void | Promise<void>)[]): Promise<Omit<LocalCluster, 'close'>> {
+async function start(
+  options: LocalClusterOptions,
+  ends: (() => void | Promise<void>)[],
+): Promise<Omit<LocalCluster, 'close'>> {
   const { clock = systemClock, logger = silentLogger } = options;
   const folder = openDataFolder(options.dataDir);
   ends.push(() => folder.close());
-  const api = await startApi({ clock, logger, port: options.port ?? 0, ...(options.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }) });
+  const api = await startApi({
+    clock,
+    logger,
+    port: options.port ?? 0,
+    ...(options.dataDir === undefined ? {} : { dataDir: join(folder.dir, 'state') }),
+  });
   ends.push(() => api.close());
   applyDefinitions(api.objects);
   const plane = startNode(api.objects, folder.dir, options);
@@ -89,7 +97,11 @@ async function start(options: LocalClusterOptions, ends: (() => void | Promise<v
   const kubeconfig = options.kubeconfig ?? join(folder.dir, 'kubeconfig');
   writeKubeconfig(kubeconfig, api.kubeconfig());
   if (options.operator !== undefined) {
-    const operator = new OperatorProcess(operatorCommand(kubeconfig, options.operator.extraArgs), { clock, logger, processes: plane.processes });
+    const operator = new OperatorProcess(operatorCommand(kubeconfig, options.operator.extraArgs), {
+      clock,
+      logger,
+      processes: plane.processes,
+    });
     ends.push(() => operator.stop());
   }
   return { server: api.url, kubeconfig, dataDir: folder.dir, objects: api.objects };
@@ -98,9 +110,15 @@ async function start(options: LocalClusterOptions, ends: (() => void | Promise<v
 function startNode(objects: Objects, dataDir: string, options: LocalClusterOptions): ControlPlane {
   const { clock = systemClock, logger = silentLogger } = options;
   // Here a node's files are the user's own, so that file:/// URIs may name them.
-  const runtime: Image = { entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')], env: { [env.allowFile]: 'true' } };
+  const runtime: Image = {
+    entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')],
+    env: { [env.allowFile]: 'true' },
+  };
   return startControlPlane({
-    objects, clock, logger, dataDir,
+    objects,
+    clock,
+    logger,
+    dataDir,
     images: new Map([[runtimeImage, runtime], ...(options.images ?? [])]),
     volumes: options.volumes ?? new Map(),
     machineEnv: options.machineEnv ?? {},
@@ -113,19 +131,35 @@ async function startApi(options: ApiServerOptions): Promise<LocalApiServer> {
     return await startApiServer(options);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-    throw new AppError('BAD_FLAG', { flag: '--port', problem: `this user may not listen on port ${options.port}` }, { cause: error });
+    throw new AppError(
+      'BAD_FLAG',
+      { flag: '--port', problem: `this user may not listen on port ${options.port}` },
+      { cause: error },
+    );
   }
 }
 
 /** The port of the operator's own metrics is any free one, so that several local modes can run. */
 function operatorCommand(kubeconfig: string, extra: readonly string[] = []): readonly string[] {
-  return [process.execPath, join(repository, 'operator', 'main.ts'), '--kubeconfig', kubeconfig, '--service-address', 'ClusterIP', '--listen', '127.0.0.1:0', ...extra];
+  return [
+    process.execPath,
+    join(repository, 'operator', 'main.ts'),
+    '--kubeconfig',
+    kubeconfig,
+    '--service-address',
+    'ClusterIP',
+    '--listen',
+    '127.0.0.1:0',
+    ...extra,
+  ];
 }
 
 /** Creates the project's custom resources, or brings those of an earlier version up to date. */
 function applyDefinitions(objects: Objects): void {
   const dir = join(repository, 'crds');
-  for (const file of readdirSync(dir).filter((name) => name.endsWith('.yaml')).sort()) {
+  for (const file of readdirSync(dir)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()) {
     const wanted = parse(readFileSync(join(dir, file), 'utf8')) as NewObject;
     const stored = objects.get({ ...customResources, name: wanted.metadata.name ?? '' });
     if (stored === undefined) objects.create(customResources, wanted);
@@ -140,6 +174,10 @@ function writeKubeconfig(path: string, text: string): void {
     renameSync(`${path}.new`, path);
   } catch (error) {
     rmSync(`${path}.new`, { force: true });
-    throw new AppError('BAD_FLAG', { flag: '--kubeconfig', problem: `${path} cannot be written: ${messageOf(error)}` }, { cause: error });
+    throw new AppError(
+      'BAD_FLAG',
+      { flag: '--kubeconfig', problem: `${path} cannot be written: ${messageOf(error)}` },
+      { cause: error },
+    );
   }
 }

@@ -55,11 +55,17 @@ const options = {
 } as const;
 
 /** @returns 'help' when that was asked for. @throws AppError BAD_FLAG, FOLDER_UNUSABLE */
-export function readConfig(argv: readonly string[], environment: Readonly<Record<string, string | undefined>> = process.env): LocalConfig | 'help' {
+export function readConfig(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): LocalConfig | 'help' {
   const flags = parse(argv);
   if (flags.help) return 'help';
   return Object.freeze({
-    ...present({ kubeconfig: kubeconfigPath(flags.kubeconfig), dataDir: flags.data === undefined ? undefined : resolve(flags.data) }),
+    ...present({
+      kubeconfig: kubeconfigPath(flags.kubeconfig),
+      dataDir: flags.data === undefined ? undefined : resolve(flags.data),
+    }),
     volumes: new Map((flags.volume ?? []).map(volumeOf)),
     port: portOf(flags.port),
     operator: !flags['no-operator'],
@@ -98,13 +104,15 @@ function mustBeFolder(dir: string): string {
 
 function portOf(text: string): number {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new AppError('BAD_FLAG', { flag: '--port', problem: `'${text}' is not a port from 0 to 65535` });
+  if (!/^\d{1,5}$/.test(text) || port > 65535)
+    throw new AppError('BAD_FLAG', { flag: '--port', problem: `'${text}' is not a port from 0 to 65535` });
   return port;
 }
 
 function levelOf(text: string): LogLevel {
   const level = (['debug', 'info', 'warn', 'error'] as const).find((one) => one === text);
-  if (level === undefined) throw new AppError('BAD_FLAG', { flag: '--log-level', problem: `'${text}' is not debug, info, warn or error` });
+  if (level === undefined)
+    throw new AppError('BAD_FLAG', { flag: '--log-level', problem: `'${text}' is not debug, info, warn or error` });
   return level;
 }
 
@@ -112,8 +120,15 @@ function levelOf(text: string): LogLevel {
  * How this machine reaches the outside, as a node's containers would inherit it from their network: the home folder and npm's
  * settings, proxies, certificates. Nothing else of the user's environment reaches a container.
  */
-const passedOn = /^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|npm_config_(registry|userconfig|globalconfig|cafile|prefix|@.+:registry|\/\/.+))$/i;
+const passedOn =
+  /^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|npm_config_(registry|userconfig|globalconfig|cafile|prefix|@.+:registry|\/\/.+))$/i;
 
-export function machineEnvironment(environment: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(environment).flatMap(([name, value]) => (value !== undefined && passedOn.test(name) ? [[name, value]] : [])));
+export function machineEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) =>
+      value !== undefined && passedOn.test(name) ? [[name, value]] : [],
+    ),
+  );
 }

@@ -71,7 +71,13 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   createGivenClaims(objects, folders);
   writeNode(objects, clock, { capacity, cgroupVersion: cgroups?.version });
   const kubelet = new Kubelet({
-    objects, clock, logger, folders, capacity, dataDir, addresses,
+    objects,
+    clock,
+    logger,
+    folders,
+    capacity,
+    dataDir,
+    addresses,
     events: createEventRecorder(objects, clock, 'kubelet'),
     images: new Map([...options.images].map(([name, image]) => [imageKey(name), image])),
     processes: { records: processes, cgroups, memoryWatch },
@@ -80,7 +86,13 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
   });
   const controllers = startControllers(options);
   const slices = new ServiceSlices(objects);
-  const router = new Router({ objects, slices, clock, logger, events: createEventRecorder(objects, clock, 'kube-proxy') });
+  const router = new Router({
+    objects,
+    slices,
+    clock,
+    logger,
+    events: createEventRecorder(objects, clock, 'kube-proxy'),
+  });
   const gateway = new GatewayController({ objects, slices, clock, logger });
   return {
     kubelet,
@@ -99,26 +111,58 @@ export function startControlPlane(options: ControlPlaneOptions): ControlPlane {
 
 function startControllers({ objects, clock, logger }: ControlPlaneOptions): readonly Controller[] {
   const base = { objects, clock, logger };
-  const recorder = (component: string): ReturnType<typeof createEventRecorder> => createEventRecorder(objects, clock, component);
+  const recorder = (component: string): ReturnType<typeof createEventRecorder> =>
+    createEventRecorder(objects, clock, component);
   const doors = { ...base, nodeName };
   const ofDeployment = { ...doors, events: recorder('deployment-controller') };
   const ofReplicaSet = { ...doors, events: recorder('replicaset-controller') };
   const ofScheduler = { ...doors, events: recorder('default-scheduler') };
-  const itself = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] => [{ namespace: metadata.namespace ?? '', name: metadata.name }];
+  const itself = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] => [
+    { namespace: metadata.namespace ?? '', name: metadata.name },
+  ];
   return [
     startController({
-      ...base, name: 'deployment', sync: (key) => syncDeployment(ofDeployment, key),
-      watches: [deployments, replicaSets, pods].map((type) => ({ type, keys: (object) => deploymentKeys(objects, object) })),
+      ...base,
+      name: 'deployment',
+      sync: (key) => syncDeployment(ofDeployment, key),
+      watches: [deployments, replicaSets, pods].map((type) => ({
+        type,
+        keys: (object) => deploymentKeys(objects, object),
+      })),
     }),
-    startController({ ...base, name: 'replicaset', sync: (key) => syncReplicaSet(ofReplicaSet, key), watches: [replicaSets, pods].map((type) => ({ type, keys: replicaSetKeys })) }),
-    startController({ ...base, name: 'endpoints', sync: (key) => syncEndpoints(objects, key), watches: [services, pods].map((type) => ({ type, keys: (object) => endpointKeys(objects, object) })) }),
-    startController({ ...base, name: 'claims', sync: (key) => syncClaim(objects, key), watches: [{ type: claims, keys: itself }] }),
-    startController({ ...base, name: 'scheduler', sync: (key) => syncPlacement(ofScheduler, key), watches: [pods, claims, nodes].map((type) => ({ type, keys: (object) => placementKeys(objects, object) })) }),
+    startController({
+      ...base,
+      name: 'replicaset',
+      sync: (key) => syncReplicaSet(ofReplicaSet, key),
+      watches: [replicaSets, pods].map((type) => ({ type, keys: replicaSetKeys })),
+    }),
+    startController({
+      ...base,
+      name: 'endpoints',
+      sync: (key) => syncEndpoints(objects, key),
+      watches: [services, pods].map((type) => ({ type, keys: (object) => endpointKeys(objects, object) })),
+    }),
+    startController({
+      ...base,
+      name: 'claims',
+      sync: (key) => syncClaim(objects, key),
+      watches: [{ type: claims, keys: itself }],
+    }),
+    startController({
+      ...base,
+      name: 'scheduler',
+      sync: (key) => syncPlacement(ofScheduler, key),
+      watches: [pods, claims, nodes].map((type) => ({ type, keys: (object) => placementKeys(objects, object) })),
+    }),
   ];
 }
 
 function openMachineCgroups(): ReturnType<typeof openCgroups> {
   const root = '/sys/fs/cgroup';
   if (!existsSync('/proc/self/cgroup') || !existsSync(root)) return undefined;
-  return openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), root, groupName(process.pid, Math.floor(Math.random() * 1e6)));
+  return openCgroups(
+    readFileSync('/proc/self/cgroup', 'utf8'),
+    root,
+    groupName(process.pid, Math.floor(Math.random() * 1e6)),
+  );
 }

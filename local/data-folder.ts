@@ -46,7 +46,10 @@ const mark = 'local-mode-of-onnx-operator';
 function refuseOthers(dir: string): void {
   const inside = readdirSync(dir);
   if (inside.length > 0 && !inside.includes(mark) && !inside.includes('lock')) {
-    throw new AppError('FOLDER_UNUSABLE', { dir, why: `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local mode` });
+    throw new AppError('FOLDER_UNUSABLE', {
+      dir,
+      why: `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local mode`,
+    });
   }
   try {
     writeFileSync(join(dir, mark), '');
@@ -61,7 +64,8 @@ function claim(dir: string, lock: string): void {
     try {
       return writeFileSync(lock, line, { flag: 'wx' });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new AppError('FOLDER_UNUSABLE', { dir, why: messageOf(error) });
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+        throw new AppError('FOLDER_UNUSABLE', { dir, why: messageOf(error) });
       const holder = holderOf(lock);
       if (holder !== undefined) throw new AppError('DATA_IN_USE', { dir, pid: holder });
       rmSync(lock, { force: true });

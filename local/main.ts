@@ -26,8 +26,15 @@ async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Pr
   const { startLocalCluster } = await import('./cluster.ts');
   const { port, volumes, machineEnv, logLevel } = config;
   const cluster = await startLocalCluster({
-    ...present({ kubeconfig: config.kubeconfig, dataDir: config.dataDir, operator: config.operator ? { extraArgs: ['--log-level', logLevel] } : undefined }),
-    port, volumes, machineEnv, logger,
+    ...present({
+      kubeconfig: config.kubeconfig,
+      dataDir: config.dataDir,
+      operator: config.operator ? { extraArgs: ['--log-level', logLevel] } : undefined,
+    }),
+    port,
+    volumes,
+    machineEnv,
+    logger,
   });
   process.stdout.write(`local mode is ready: export KUBECONFIG=${cluster.kubeconfig}\n`);
   await aborted(stop);

@@ -52,7 +52,10 @@ export type WatchEvent = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; read
 export interface Objects {
   get(ref: ObjectRef): KubeObject | undefined;
   /** In order of namespace and name. @param labels equality selector; all must match */
-  list(type: ResourceType, filter?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> }): readonly KubeObject[];
+  list(
+    type: ResourceType,
+    filter?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> },
+  ): readonly KubeObject[];
   /** @throws AppError KUBE_STATUS as the HTTP API would answer: AlreadyExists, Invalid, NotFound of the namespace */
   create(type: ResourceType, object: NewObject): KubeObject;
   /** Replaces the object; `metadata.resourceVersion` must be the stored one. @throws AppError KUBE_STATUS 409 Conflict when not */
@@ -60,7 +63,10 @@ export interface Objects {
   /** Replaces only the status. Same rules as update. A status that says the same writes nothing. */
   updateStatus(type: ResourceType, object: KubeObject): KubeObject;
   /** As a DELETE request: a pod gets a deletionTimestamp first unless `graceSeconds` is 0. Absent is no error. */
-  delete(ref: ObjectRef, options?: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' }): void;
+  delete(
+    ref: ObjectRef,
+    options?: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' },
+  ): void;
   /** Events since now, after the write they tell of. @returns ends the watch */
   watch(type: ResourceType, handler: (event: WatchEvent) => void): () => void;
 }
@@ -71,7 +77,10 @@ export interface LogSource {
    * @returns undefined when the container never started; else the bytes, ending when the container ended or, with
    *          `follow`, when the signal is aborted
    */
-  read(pod: { readonly namespace: string; readonly name: string }, options: LogOptions): AsyncIterable<Uint8Array> | undefined;
+  read(
+    pod: { readonly namespace: string; readonly name: string },
+    options: LogOptions,
+  ): AsyncIterable<Uint8Array> | undefined;
 }
 
 export type LogOptions = {

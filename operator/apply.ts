@@ -40,11 +40,20 @@ export type Applied = {
 };
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
-export type Hands = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly traffic: TrafficMemory; readonly clock: Clock };
+export type Hands = {
+  readonly client: KubeClient;
+  readonly call: CallOptions;
+  readonly recent: RecentWrites;
+  readonly traffic: TrafficMemory;
+  readonly clock: Clock;
+};
 
 export async function apply(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const marking = await tryToMark(hands, seen, decision);
-  const put = await putAll(hands, seen, { decision, manifests: manifests.map(stamped).filter((manifest) => isDue(manifest, seen, { decision, marking })) });
+  const put = await putAll(hands, seen, {
+    decision,
+    manifests: manifests.map(stamped).filter((manifest) => isDue(manifest, seen, { decision, marking })),
+  });
   const writes = marking.writes + put.writes;
   const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
   if (put.failure !== undefined) return { ...put, ...recheckMs, writes };
@@ -87,7 +96,10 @@ class Course {
    * template is read before pods are made by it: applying another one would restart them.
    */
   isHeldUp(manifest: Manifest): boolean {
-    return this.#unread.has(manifest.metadata.labels[labels.revision]) || (this.failed !== undefined && concerns(this.failed.failure, manifest, this.#decision));
+    return (
+      this.#unread.has(manifest.metadata.labels[labels.revision]) ||
+      (this.failed !== undefined && concerns(this.failed.failure, manifest, this.#decision))
+    );
   }
 
   note(manifest: Manifest, known: KubeObject | undefined, done: Put | Failed): void {
@@ -97,7 +109,8 @@ class Course {
     }
     this.writes += done.writes;
     this.hasReverted ||= done.writes > 0 && isRevert(manifest, known);
-    if (done.isNews === true && manifest.kind === 'ControllerRevision') this.#unread.add(manifest.metadata.labels[labels.revision]);
+    if (done.isNews === true && manifest.kind === 'ControllerRevision')
+      this.#unread.add(manifest.metadata.labels[labels.revision]);
   }
 }
 
@@ -105,7 +118,12 @@ async function putOne(hands: Hands, manifest: Manifest, known: KubeObject | unde
   const now = hands.clock.monotonic();
   const due = dueOf(hands, manifest, known);
   if (due.kind === 'none') return { writes: 0 };
-  if (due.kind === 'refused') return { error: due.refusal.error, failure: failureOf(manifest, due.refusal.error), retryMs: due.refusal.untilMs - now };
+  if (due.kind === 'refused')
+    return {
+      error: due.refusal.error,
+      failure: failureOf(manifest, due.refusal.error),
+      retryMs: due.refusal.untilMs - now,
+    };
   try {
     return await putChild(hands, manifest, known);
   } catch (error) {
@@ -122,13 +140,22 @@ function isLasting(error: unknown): boolean {
 
 /** The route that we applied last is the one that is wanted, and yet it differs: somebody else has written it. */
 function isRevert(manifest: Manifest, known: KubeObject | undefined): boolean {
-  return manifest.kind === 'HTTPRoute' && known?.metadata.annotations?.[annotations.applied] === manifest.metadata.annotations?.[annotations.applied];
+  return (
+    manifest.kind === 'HTTPRoute' &&
+    known?.metadata.annotations?.[annotations.applied] === manifest.metadata.annotations?.[annotations.applied]
+  );
 }
 
-async function clearAway(hands: Hands, seen: Seen, { decision, manifests, writes }: Wanted & { readonly writes: number }): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
+async function clearAway(
+  hands: Hands,
+  seen: Seen,
+  { decision, manifests, writes }: Wanted & { readonly writes: number },
+): Promise<Pick<Applied, 'writes' | 'recheckMs'>> {
   const unmarking = await unmarkPods(hands, seen, decision);
   const present = new Set(seen.children.map(({ metadata }) => metadata.uid ?? ''));
-  const leftovers = leftoversOf(seen, { decision, manifests }).filter(({ metadata: { uid } }) => !hands.recent.wasDeleted(uid, present));
+  const leftovers = leftoversOf(seen, { decision, manifests }).filter(
+    ({ metadata: { uid } }) => !hands.recent.wasDeleted(uid, present),
+  );
   for (const leftover of leftovers) {
     await remove(hands.client, leftover, hands.call);
     hands.recent.forget(identityOf(leftover), leftover.metadata.uid);
@@ -137,7 +164,11 @@ async function clearAway(hands: Hands, seen: Seen, { decision, manifests, writes
 }
 
 /** Pods that may not be marked hold up the sharing of traffic, nothing else. */
-async function tryToMark(hands: Hands, seen: Seen, decision: Decision): Promise<Marking & { readonly error?: unknown }> {
+async function tryToMark(
+  hands: Hands,
+  seen: Seen,
+  decision: Decision,
+): Promise<Marking & { readonly error?: unknown }> {
   try {
     return await markPods(hands, seen, decision);
   } catch (error) {
@@ -146,11 +177,21 @@ async function tryToMark(hands: Hands, seen: Seen, decision: Decision): Promise<
 }
 
 function notMarked(error: unknown): ApplyFailure {
-  return { trouble: { reason: 'PodsNotCreated', message: `pods cannot be marked to share the traffic: ${messageOf(error)}`, fatal: kindOf(error) === 'invalid' } };
+  return {
+    trouble: {
+      reason: 'PodsNotCreated',
+      message: `pods cannot be marked to share the traffic: ${messageOf(error)}`,
+      fatal: kindOf(error) === 'invalid',
+    },
+  };
 }
 
 /** Whether it may be written now. */
-function isDue(manifest: Manifest, seen: Seen, { decision, marking }: { readonly decision: Decision; readonly marking: Marking }): boolean {
+function isDue(
+  manifest: Manifest,
+  seen: Seen,
+  { decision, marking }: { readonly decision: Decision; readonly marking: Marking },
+): boolean {
   if (manifest.kind === 'HTTPRoute') return seen.gatewayApi === 'Served';
   const isEntry = manifest.kind === 'Service' && manifest.metadata.labels[labels.revision] === undefined;
   return !isEntry || sharing(seen, decision).length === 0 || selectsMarks(seen) || marking.isSafe;
@@ -179,7 +220,11 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
   const model = seen.model.metadata.name;
   const running = new Set(decision.run.map((entry) => entry.revision));
   const remembered = revisionsToKeep(seen, decision, running);
-  const wanted = new Set([...manifests.map(identityOf), `Service/${model}`, ...[...running].flatMap((revision) => namesOf(model, revision))]);
+  const wanted = new Set([
+    ...manifests.map(identityOf),
+    `Service/${model}`,
+    ...[...running].flatMap((revision) => namesOf(model, revision)),
+  ]);
   return seen.children.filter((object) => {
     if (object.metadata.deletionTimestamp !== undefined || wanted.has(identityOf(object))) return false;
     if (object.kind === 'HTTPRoute') return seen.plan.router !== 'HTTPRoute';
@@ -191,13 +236,19 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
 
 /** Also of a revision whose record is missing, which has no manifests. */
 function namesOf(model: string, revision: Revision): readonly string[] {
-  return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map((kind) => `${kind}/${childName(model, revision)}`);
+  return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map(
+    (kind) => `${kind}/${childName(model, revision)}`,
+  );
 }
 
 function revisionsToKeep(seen: Seen, decision: Decision, running: ReadonlySet<Revision>): ReadonlySet<Revision> {
-  const named = [stableOf(decision.next), candidateOf(decision.next), seen.rollout.target].filter((revision) => revision !== null);
+  const named = [stableOf(decision.next), candidateOf(decision.next), seen.rollout.target].filter(
+    (revision) => revision !== null,
+  );
   const needed = new Set([...running, ...named]);
-  const old = [...seen.records.values()].filter((record) => !needed.has(record.revision)).sort((a, b) => b.generation - a.generation);
+  const old = [...seen.records.values()]
+    .filter((record) => !needed.has(record.revision))
+    .sort((a, b) => b.generation - a.generation);
   const limit = seen.model.spec.revisionHistoryLimit ?? 5;
   return new Set([...needed, ...old.slice(0, limit).map((record) => record.revision)]);
 }
@@ -206,7 +257,11 @@ async function remove(client: KubeClient, object: KubeObject, call: CallOptions)
   const type = typeOfChild(object.kind);
   const { name, namespace, uid } = object.metadata;
   try {
-    await client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) });
+    await client.delete(
+      type,
+      { name, ...(namespace === undefined ? {} : { namespace }) },
+      { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) },
+    );
   } catch (error) {
     // Somebody was faster.
     if (!isNotFound(error)) throw error;

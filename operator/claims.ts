@@ -9,7 +9,15 @@ import type { Claim, ConditionStatus, ConditionType } from '../api/conditions.ts
 import type { Report } from '../api/report.ts';
 import { plural } from '../api/text.ts';
 import type { RevisionRecord } from './resources/objects.ts';
-import { candidateOf, stableOf, type Decision, type Observation, type Reason, type RolloutPlan, type Trouble } from './rollout/state.ts';
+import {
+  candidateOf,
+  stableOf,
+  type Decision,
+  type Observation,
+  type Reason,
+  type RolloutPlan,
+  type Trouble,
+} from './rollout/state.ts';
 
 export type Facts = {
   readonly decision: Decision;
@@ -25,7 +33,18 @@ export type Facts = {
 };
 
 export function claimsOf(facts: Facts): readonly Claim[] {
-  const speakers = [ready, reconciling, stalled, available, paused, artifactReady, modelLoaded, providersActive, routeReady, childrenModified];
+  const speakers = [
+    ready,
+    reconciling,
+    stalled,
+    available,
+    paused,
+    artifactReady,
+    modelLoaded,
+    providersActive,
+    routeReady,
+    childrenModified,
+  ];
   return speakers.map((speak) => speak(facts)).filter((claim) => claim !== undefined);
 }
 
@@ -34,7 +53,12 @@ function isServedInFull(facts: Facts): boolean {
   const { decision, seen, plan, failure } = facts;
   const { phase } = decision.next;
   if (plan.pinRevision !== undefined) return false;
-  return (phase === 'Stable' || phase === 'Settling') && seen.target === stableOf(decision.next) && failure === undefined && isFullyReady(facts);
+  return (
+    (phase === 'Stable' || phase === 'Settling') &&
+    seen.target === stableOf(decision.next) &&
+    failure === undefined &&
+    isFullyReady(facts)
+  );
 }
 
 function ready(facts: Facts): Claim {
@@ -70,11 +94,26 @@ function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Rea
 }
 
 function available(facts: Facts): Claim {
-  const { decision: { serve }, seen } = facts;
+  const {
+    decision: { serve },
+    seen,
+  } = facts;
   const pods = serve === null ? 0 : (seen.pods[serve]?.ready ?? 0);
-  if (serve === null || pods === 0) return claim('Available', 'False', 'NoReadyPods', serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`);
+  if (serve === null || pods === 0)
+    return claim(
+      'Available',
+      'False',
+      'NoReadyPods',
+      serve === null ? 'no revision exists yet' : `no pod of ${serve} is ready`,
+    );
   const problem = unreachable(facts);
-  if (problem !== undefined) return claim('Available', 'False', 'NotSelected', `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`);
+  if (problem !== undefined)
+    return claim(
+      'Available',
+      'False',
+      'NotSelected',
+      `${plural(pods, 'ready pod')} of ${serve} cannot be reached: ${problem}`,
+    );
   return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
 }
 
@@ -94,14 +133,24 @@ function artifactReady({ decision, seen, record }: Facts): Claim {
   const trouble = artifactTrouble(decision, seen);
   if (record?.resolved !== undefined) {
     const { digest, served = digest, leftOut } = record.resolved;
-    const without = leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
+    const without =
+      leftOut === undefined ? '' : `; its answers do not have the outputs ${leftOut}, which are not tensors`;
     return claim('ArtifactReady', 'True', 'Resolved', `${record.revision} serves ${served}${without}`);
   }
-  return trouble === undefined ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet') : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
+  return trouble === undefined
+    ? claim('ArtifactReady', 'Unknown', 'Preparing', 'no pod has fetched and checked the model yet')
+    : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 
 const artifactReasons: readonly Reason[] = [
-  'DigestMismatch', 'InvalidModel', 'SourceInvalid', 'SourceMissing', 'SourceUnavailable', 'ModelTooLarge', 'PrecisionMissing', 'PrepareFailed',
+  'DigestMismatch',
+  'InvalidModel',
+  'SourceInvalid',
+  'SourceMissing',
+  'SourceUnavailable',
+  'ModelTooLarge',
+  'PrecisionMissing',
+  'PrepareFailed',
 ];
 
 function artifactTrouble(decision: Decision, seen: Observation): Trouble | undefined {
@@ -115,7 +164,8 @@ function artifactTrouble(decision: Decision, seen: Observation): Trouble | undef
 
 function modelLoaded({ decision, seen, record }: Facts): Claim {
   const revision = record?.revision ?? '';
-  if ((seen.pods[revision]?.ready ?? 0) > 0) return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed${passedChecks(seen, revision)}`);
+  if ((seen.pods[revision]?.ready ?? 0) > 0)
+    return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed${passedChecks(seen, revision)}`);
   if (decision.next.phase === 'Failed') return claim('ModelLoaded', 'False', decision.next.cause, decision.next.detail);
   return claim('ModelLoaded', 'Unknown', 'NotReady', `no pod of ${revision} is ready yet`);
 }
@@ -132,28 +182,39 @@ function providersActive({ record, reports }: Facts): Claim {
   const actual = reports.flatMap((report) => report.providers?.actual ?? []);
   const known = actual.length > 0 ? actual.map((use) => use.provider) : provenBy(record);
   const others = [...new Set(known.filter((provider) => provider !== wanted))];
-  if (wanted === undefined || known.length === 0) return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has said which execution provider it uses');
+  if (wanted === undefined || known.length === 0)
+    return claim('ProvidersActive', 'Unknown', 'NotReported', 'no pod has said which execution provider it uses');
   if (others.length === 0) return claim('ProvidersActive', 'True', 'AsAsked', `${wanted} runs the whole graph`);
   return claim('ProvidersActive', 'False', 'Fallback', `${wanted} was asked for, ${others.join(' and ')} is used too`);
 }
 
 /** Without a report only this is known: under Forbid `prepare` has refused a graph that needs another provider. */
 function provenBy(record: RevisionRecord | undefined): readonly string[] {
-  return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid' ? [record.resolved.provider] : [];
+  return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid'
+    ? [record.resolved.provider]
+    : [];
 }
 
 /** Whoever is to get traffic gets it, and a route has taken the very weights. */
 function routeReady({ decision, seen, plan }: Facts): Claim {
   const { shares, reason, problem } = seen.traffic ?? {};
-  if (shares === undefined) return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
-  const now = Object.entries(shares).map(([revision, share]) => `${revision} ${Math.round(share)}%`).join(', ');
-  if (!isAsDecided(shares, decision, plan)) return claim('RouteReady', 'False', 'RouteMoving', `traffic is on its way; now: ${now}`);
+  if (shares === undefined)
+    return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
+  const now = Object.entries(shares)
+    .map(([revision, share]) => `${revision} ${Math.round(share)}%`)
+    .join(', ');
+  if (!isAsDecided(shares, decision, plan))
+    return claim('RouteReady', 'False', 'RouteMoving', `traffic is on its way; now: ${now}`);
   const by = plan.router === 'HTTPRoute' ? 'the HTTPRoute gives' : 'the entry Service gives';
   return claim('RouteReady', 'True', decision.canary === undefined ? 'Selected' : 'Shared', `${by} ${now}`);
 }
 
 /** By pods the share is what their numbers make it. */
-function isAsDecided(shares: Readonly<Record<string, number>>, { serve, canary }: Decision, { router }: RolloutPlan): boolean {
+function isAsDecided(
+  shares: Readonly<Record<string, number>>,
+  { serve, canary }: Decision,
+  { router }: RolloutPlan,
+): boolean {
   if (canary === undefined) return serve !== null && shares[serve] === 100;
   const share = shares[canary.revision] ?? 0;
   return router === 'HTTPRoute' ? Math.abs(share - canary.weight) < 0.5 : share > 0;
@@ -162,7 +223,12 @@ function isAsDecided(shares: Readonly<Record<string, number>>, { serve, canary }
 /** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */
 function childrenModified({ told = [] }: Facts): Claim | undefined {
   if (told.length === 0) return undefined;
-  return claim('ChildrenModified', 'True', 'ForeignFields', `not as the operator wants it, and left so: ${told.join('; ')}`);
+  return claim(
+    'ChildrenModified',
+    'True',
+    'ForeignFields',
+    `not as the operator wants it, and left so: ${told.join('; ')}`,
+  );
 }
 
 function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {

@@ -108,25 +108,29 @@ function podNamespace(): string | undefined {
 
 function choice<const V extends string>(flag: string, value: string, allowed: readonly V[]): V {
   const found = allowed.find((candidate) => candidate === value);
-  if (found === undefined) throw new AppError('BAD_FLAG', { flag, problem: `'${value}' is not one of ${allowed.join(', ')}` });
+  if (found === undefined)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${value}' is not one of ${allowed.join(', ')}` });
   return found;
 }
 
 function duration(flag: string, text: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration such as 500ms, 10s or 1m30s` });
+  if (ms === undefined)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration such as 500ms, 10s or 1m30s` });
   return ms;
 }
 
 function count(flag: string, text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 256) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from 1 to 256` });
+  if (!Number.isInteger(value) || value < 1 || value > 256)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from 1 to 256` });
   return value;
 }
 
 function listenAt(text: string): { readonly host: string; readonly port: number } | undefined {
   if (text === 'off') return undefined;
   const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
-  if (host === '' || Number(port) > 65535) throw new AppError('BAD_FLAG', { flag: '--listen', problem: `'${text}' is not HOST:PORT or off` });
+  if (host === '' || Number(port) > 65535)
+    throw new AppError('BAD_FLAG', { flag: '--listen', problem: `'${text}' is not HOST:PORT or off` });
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }

@@ -22,7 +22,10 @@ import { canonicalJson } from './revision.ts';
 /** The manifest with the hash of itself among its annotations: what is really applied. */
 export function stamped(wanted: Manifest): Manifest {
   const hash = createHash('sha256').update(canonicalJson(wanted)).digest('hex').slice(0, 16);
-  return { ...wanted, metadata: { ...wanted.metadata, annotations: { ...wanted.metadata.annotations, [annotations.applied]: hash } } };
+  return {
+    ...wanted,
+    metadata: { ...wanted.metadata, annotations: { ...wanted.metadata.annotations, [annotations.applied]: hash } },
+  };
 }
 
 /**
@@ -65,28 +68,51 @@ function isSameValue(live: unknown, wanted: unknown, { isQuantity = false }: Pla
 }
 
 /** Fields whose false and 0 the server does not keep. Others have a meaning of their own there, as `allowPrivilegeEscalation: false`. */
-const omittedWhenZero: ReadonlySet<string> = new Set(['hostNetwork', 'hostPID', 'hostIPC', 'paused', 'minReadySeconds', 'publishNotReadyAddresses', 'readOnly']);
+const omittedWhenZero: ReadonlySet<string> = new Set([
+  'hostNetwork',
+  'hostPID',
+  'hostIPC',
+  'paused',
+  'minReadySeconds',
+  'publishNotReadyAddresses',
+  'readOnly',
+]);
 
 /** Null, an empty text, list and map are one to the server, which keeps none of them. */
 function isNothing(value: unknown, field: string): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (value === false || value === 0) return omittedWhenZero.has(field);
-  return value === null || value === '' || (isRecord(value) && Object.entries(value).every(([name, inner]) => isNothing(inner, name)));
+  return (
+    value === null ||
+    value === '' ||
+    (isRecord(value) && Object.entries(value).every(([name, inner]) => isNothing(inner, name)))
+  );
 }
 
-function listDifferences({ wanted, live, answered }: Values & { readonly wanted: readonly unknown[] }, { path, field }: Place): readonly string[] {
+function listDifferences(
+  { wanted, live, answered }: Values & { readonly wanted: readonly unknown[] },
+  { path, field }: Place,
+): readonly string[] {
   if (!Array.isArray(live)) return [path];
   const keys = itemKeysOf(field, wanted);
   if (keys === undefined) {
     if (live.length !== wanted.length) return [path];
-    return wanted.flatMap((item, i) => differences({ wanted: item, live: live[i] as unknown, answered: itemOf(answered, i) }, { path: `${path}[${i}]`, field: '' }));
+    return wanted.flatMap((item, i) =>
+      differences(
+        { wanted: item, live: live[i] as unknown, answered: itemOf(answered, i) },
+        { path: `${path}[${i}]`, field: '' },
+      ),
+    );
   }
-  const byKey = (items: unknown): Map<string, unknown> => new Map((Array.isArray(items) ? items : []).map((item: unknown) => [itemKey(item, keys), item]));
+  const byKey = (items: unknown): Map<string, unknown> =>
+    new Map((Array.isArray(items) ? items : []).map((item: unknown) => [itemKey(item, keys), item]));
   const [lives, answers] = [byKey(live), byKey(answered)];
   return wanted.flatMap((item) => {
     const key = itemKey(item, keys);
     const here = { path: `${path}[${(JSON.parse(key) as unknown[]).join('/')}]`, field: '' };
-    return lives.has(key) ? differences({ wanted: item, live: lives.get(key), answered: answers.get(key) }, here) : [here.path];
+    return lives.has(key)
+      ? differences({ wanted: item, live: lives.get(key), answered: answers.get(key) }, here)
+      : [here.path];
   });
 }
 
@@ -94,14 +120,22 @@ function itemOf(list: unknown, index: number): unknown {
   return Array.isArray(list) ? (list[index] as unknown) : undefined;
 }
 
-function mapDifferences({ wanted, live, answered }: Values & { readonly wanted: Readonly<Record<string, unknown>> }, { path, field }: Place): readonly string[] {
+function mapDifferences(
+  { wanted, live, answered }: Values & { readonly wanted: Readonly<Record<string, unknown>> },
+  { path, field }: Place,
+): readonly string[] {
   if (!isRecord(live)) return [path];
-  const more = isAtomicMap(field) ? Object.keys(live).filter((name) => !(name in wanted) && !isDefaulted(field, name)) : [];
+  const more = isAtomicMap(field)
+    ? Object.keys(live).filter((name) => !(name in wanted) && !isDefaulted(field, name))
+    : [];
   if (more.length > 0) return [path];
   const before = isRecord(answered) ? answered : {};
   return Object.entries(wanted).flatMap(([name, value]) => {
     const isQuantity = quantityMaps.has(field) || quantityFields.has(name);
-    return differences({ wanted: value, live: live[name], answered: before[name] }, { path: path === '' ? name : `${path}.${name}`, field: name, isQuantity });
+    return differences(
+      { wanted: value, live: live[name], answered: before[name] },
+      { path: path === '' ? name : `${path}.${name}`, field: name, isQuantity },
+    );
   });
 }
 
@@ -116,7 +150,11 @@ function sameQuantity(live: unknown, wanted: unknown): boolean {
   if (first === undefined || second === undefined) return false;
   if (first === second) return true;
   const [kept, asked] = [nanosOf(String(live)), nanosOf(String(wanted))];
-  return kept !== undefined && asked !== undefined && (kept === asked || kept === ((asked + 999_999n) / 1_000_000n) * 1_000_000n);
+  return (
+    kept !== undefined &&
+    asked !== undefined &&
+    (kept === asked || kept === ((asked + 999_999n) / 1_000_000n) * 1_000_000n)
+  );
 }
 
 function amountOf(value: unknown): number | undefined {

@@ -21,20 +21,37 @@ export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
 /** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
-export function gatesShown(next: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): GatesShown {
+export function gatesShown(
+  next: RolloutState,
+  shown: Shown | undefined,
+  previous: OnnxModelStatus | undefined,
+): GatesShown {
   if (next.phase === 'New' || next.phase === 'Preparing' || next.phase === 'Stable') return {};
-  if (shown !== undefined) return { ...promiseOf(next, shown), alpha: shown.alpha, gates: shown.results.map(gateStatus), judgedAt: toApiTime(shown.atMs) };
+  if (shown !== undefined)
+    return {
+      ...promiseOf(next, shown),
+      alpha: shown.alpha,
+      gates: shown.results.map(gateStatus),
+      judgedAt: toApiTime(shown.atMs),
+    };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
   return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
 }
 
 /** Of the step under way alone. */
-function promiseOf({ phase }: RolloutState, { promise }: Pick<GatesShown, 'promise'> = {}): Pick<GatesShown, 'promise'> {
+function promiseOf(
+  { phase }: RolloutState,
+  { promise }: Pick<GatesShown, 'promise'> = {},
+): Pick<GatesShown, 'promise'> {
   return phase === 'Analyzing' ? present({ promise }) : {};
 }
 
 /** What a rollout that ends in this pass ended on. Only one that had traffic was judged. */
-export function gatesOfOutcome(before: RolloutState, shown: Shown | undefined, previous: OnnxModelStatus | undefined): Pick<RolloutStatus, 'gates'> {
+export function gatesOfOutcome(
+  before: RolloutState,
+  shown: Shown | undefined,
+  previous: OnnxModelStatus | undefined,
+): Pick<RolloutStatus, 'gates'> {
   if (!('step' in before)) return {};
   return present({ gates: shown === undefined ? previous?.rollout?.gates : shown.results.map(gateStatus) });
 }
@@ -46,39 +63,92 @@ export function placeOf({ rollout }: OnnxModelStatus): Readonly<Record<string, u
   return present({ step, desiredWeight, setWeight, gates: gates?.map(inShort) });
 }
 
-function inShort({ name, verdict, estimate = '?', lower = '?', upper = '?', limit = '?', candidateRequests = 0 }: GateStatus): string {
+function inShort({
+  name,
+  verdict,
+  estimate = '?',
+  lower = '?',
+  upper = '?',
+  limit = '?',
+  candidateRequests = 0,
+}: GateStatus): string {
   return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${plural(candidateRequests, 'request')}`;
 }
 
 export function gateStatus(result: ShownResult): GateStatus {
-  const { gate, own, verdict, reason, candidateRequests, stableRequests, estimate, lower, upper, limit, requestsStillNeeded } = result;
+  const {
+    gate,
+    own,
+    verdict,
+    reason,
+    candidateRequests,
+    stableRequests,
+    estimate,
+    lower,
+    upper,
+    limit,
+    requestsStillNeeded,
+  } = result;
   const number = (value: number | null): string | undefined => (value === null ? undefined : written(result, value));
   return {
     name: gate,
     verdict,
     candidateRequests,
-    ...present({ reason, stableRequests, estimate: number(estimate), lower: number(lower), upper: number(upper), requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded) }),
+    ...present({
+      reason,
+      stableRequests,
+      estimate: number(estimate),
+      lower: number(lower),
+      upper: number(upper),
+      requestsStillNeeded: requestsStillNeeded === null ? undefined : forecast(requestsStillNeeded),
+    }),
     limit: written(result, limit),
     ...besideStatus(result),
-    ...present({ stableLatency: latencyStatus(own.stable), candidateLatency: latencyStatus(own.candidate), paired: pairedStatus(result) }),
+    ...present({
+      stableLatency: latencyStatus(own.stable),
+      candidateLatency: latencyStatus(own.candidate),
+      paired: pairedStatus(result),
+    }),
   };
 }
 
 function pairedStatus({ gate, paired }: ShownResult): GateStatus['paired'] {
   if (paired === undefined) return undefined;
-  const { verdict, counts: { Probe: probes, Replay: replays, Shadow: shadowed }, estimate, lower, upper } = paired;
+  const {
+    verdict,
+    counts: { Probe: probes, Replay: replays, Shadow: shadowed },
+    estimate,
+    lower,
+    upper,
+  } = paired;
   const increase = (value: number | null): string | undefined => (value === null ? undefined : increaseOf(value));
-  return { verdict, ...present({ probes, replays, shadowed, estimate: increase(estimate), lower: increase(lower), upper: increase(upper), message: pairedWords(gate, paired) }) };
+  return {
+    verdict,
+    ...present({
+      probes,
+      replays,
+      shadowed,
+      estimate: increase(estimate),
+      lower: increase(lower),
+      upper: increase(upper),
+      message: pairedWords(gate, paired),
+    }),
+  };
 }
 
 function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'toShow' | 'ofClass' | 'worstClass'> {
   const { verdict, reason, ofClass, worst, stableRequests } = result;
-  const more = verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
+  const more =
+    verdict === 'Undecided' && reason !== 'OneWindow' && reason !== 'LoadUnequal' ? neededWords(result) : undefined;
   return present({
-    stillNeeded: more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
+    stillNeeded:
+      more === undefined ? undefined : [more.requests, more.time].filter((part) => part !== undefined).join(', '),
     toShow: toShowStatus(result),
     ofClass: ofClass === undefined ? undefined : classOf(ofClass),
-    worstClass: worst === undefined ? undefined : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
+    worstClass:
+      worst === undefined
+        ? undefined
+        : `${classOf(worst)}: ${written({ unit: 'ratio', ...present({ stableRequests }) }, worst.estimate)}`,
   });
 }
 
@@ -92,6 +162,7 @@ function toShowStatus(result: ShownResult): string | undefined {
 
 function latencyStatus(own: OwnLatency | undefined): GateStatus['stableLatency'] {
   if (own === undefined) return undefined;
-  const ms = (value: number | undefined): string | undefined => (value === undefined ? undefined : written({ unit: 'ms' }, value));
+  const ms = (value: number | undefined): string | undefined =>
+    value === undefined ? undefined : written({ unit: 'ms' }, value);
   return present({ estimate: ms(own.estimate), lower: ms(own.lower), upper: ms(own.upper) });
 }

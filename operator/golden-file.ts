@@ -18,17 +18,29 @@ export const goldenLimitBytes = 900 * 1024;
 /** Keys that are meant even where there are others. */
 const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 
-export function pickGoldenFile({ metadata: { name }, data = {}, binaryData = {} }: Pick<ConfigMap, 'metadata' | 'data' | 'binaryData'>): Picked {
+export function pickGoldenFile({
+  metadata: { name },
+  data = {},
+  binaryData = {},
+}: Pick<ConfigMap, 'metadata' | 'data' | 'binaryData'>): Picked {
   const keys = [...Object.keys(data), ...Object.keys(binaryData)];
   const key = keys.length === 1 ? keys[0] : usualKeys.find((usual) => keys.includes(usual));
   const file = key === undefined ? undefined : fileOf(ownValue(data, key), ownValue(binaryData, key));
   if (key === undefined || file === undefined) {
     const has = keys.length === 0 ? 'is empty' : `has the keys ${keys.slice(0, 5).join(', ')}`;
-    return { kind: 'problem', reason: 'GoldenSetMissing', problem: `ConfigMap ${name} ${has}: it is to have one key, or ${usualKeys.join(' or ')}` };
+    return {
+      kind: 'problem',
+      reason: 'GoldenSetMissing',
+      problem: `ConfigMap ${name} ${has}: it is to have one key, or ${usualKeys.join(' or ')}`,
+    };
   }
   const sizeBytes = Buffer.byteLength('text' in file ? file.text : file.base64);
   if (sizeBytes <= goldenLimitBytes) return { kind: 'file', file };
-  return { kind: 'problem', reason: 'GoldenSetInvalid', problem: `key ${key} of ConfigMap ${name} has ${sizeBytes} bytes, at most ${goldenLimitBytes} are taken: give a uri for a larger set` };
+  return {
+    kind: 'problem',
+    reason: 'GoldenSetInvalid',
+    problem: `key ${key} of ConfigMap ${name} has ${sizeBytes} bytes, at most ${goldenLimitBytes} are taken: give a uri for a larger set`,
+  };
 }
 
 /** Not under the user's name, which could be one of ours. */

@@ -50,7 +50,8 @@ export async function freezeGolden(hands: Hands, seen: Seen): Promise<Frozen> {
   if (record === undefined || !isNeeded(known, record)) return { seen: known };
   const found = await freeze(hands, known, record);
   if ('config' in found) hands.frozen?.set(target, { ...hands.frozen.get(target), golden: found });
-  if ('config' in found) return { seen: { ...known, records: new Map(known.records).set(target, { ...record, golden: found }) } };
+  if ('config' in found)
+    return { seen: { ...known, records: new Map(known.records).set(target, { ...record, golden: found }) } };
   return { seen: withTrouble(known, target, found), held: target };
 }
 
@@ -61,7 +62,8 @@ function withKnown(seen: Seen, memory: FrozenMemory): Seen {
   for (const object of seen.children) {
     const revision = revisionOfChild(object, seen.model.metadata.name);
     const record = records.get(revision ?? '');
-    if (record !== undefined) memory.set(record.revision, { ...frozenIn(object, record), ...memory.get(record.revision) });
+    if (record !== undefined)
+      memory.set(record.revision, { ...frozenIn(object, record), ...memory.get(record.revision) });
   }
   for (const [revision, known] of memory) {
     const record = records.get(revision);
@@ -70,7 +72,10 @@ function withKnown(seen: Seen, memory: FrozenMemory): Seen {
   return { ...seen, records };
 }
 
-function frozenIn(object: KubeObject, { generation }: RevisionRecord): { readonly generation?: number; readonly golden?: FrozenGolden } {
+function frozenIn(
+  object: KubeObject,
+  { generation }: RevisionRecord,
+): { readonly generation?: number; readonly golden?: FrozenGolden } {
   if (object.kind === controllerRevisions.kind) return { generation };
   const golden = object.kind === configMaps.kind ? readFrozenGolden(object as ConfigMap) : undefined;
   return golden !== undefined && isWhole(golden) ? { golden } : {};
@@ -82,7 +87,10 @@ function isWhole({ config: { id, ...config }, file }: FrozenGolden): boolean {
 }
 
 function isNeeded(seen: Seen, record: RevisionRecord): boolean {
-  const { memory, rollout: { target } } = seen;
+  const {
+    memory,
+    rollout: { target },
+  } = seen;
   if (stableOf(memory) === target || needsNone(seen)) return false;
   if (record.golden === undefined) return memory.phase !== 'Failed' || isRetried(seen);
   return record.golden.attempt !== attemptOf(memory, target);
@@ -112,35 +120,60 @@ async function freeze(hands: Hands, seen: Seen, record: RevisionRecord): Promise
   const gate = seen.model.spec.rollout?.gates?.golden;
   const attempt = attemptOf(seen.memory, record.revision);
   if (gate?.configMapRef !== undefined) return freezeConfigMap(hands, { seen, gate, attempt }, gate.configMapRef.name);
-  if (gate?.uri !== undefined) return freezeUri(gate, { uri: gate.uri, digest: gate.digest ?? '' }, { record, attempt });
+  if (gate?.uri !== undefined)
+    return freezeUri(gate, { uri: gate.uri, digest: gate.digest ?? '' }, { record, attempt });
   const { seed, cases } = generatedGolden;
   const source = { kind: 'Generated', seed, cases } as const;
-  return frozen(gate === undefined ? { metric: generatedGolden.metric, min: generatedGolden.min, source } : { ...limitOf(gate), source }, attempt);
+  return frozen(
+    gate === undefined
+      ? { metric: generatedGolden.metric, min: generatedGolden.min, source }
+      : { ...limitOf(gate), source },
+    attempt,
+  );
 }
 
-async function freezeConfigMap({ client, call }: Hands, { seen, gate, attempt }: { readonly seen: Seen; readonly gate: Gate; readonly attempt: number }, name: string): Promise<FrozenGolden | Trouble> {
+async function freezeConfigMap(
+  { client, call }: Hands,
+  { seen, gate, attempt }: { readonly seen: Seen; readonly gate: Gate; readonly attempt: number },
+  name: string,
+): Promise<FrozenGolden | Trouble> {
   const picked = await pick(client, { namespace: seen.model.metadata.namespace, name }, call);
-  if (picked.kind === 'problem') return { reason: picked.reason, message: `golden set: ${picked.problem}`, fatal: false };
+  if (picked.kind === 'problem')
+    return { reason: picked.reason, message: `golden set: ${picked.problem}`, fatal: false };
   return frozen({ ...limitOf(gate), source: { kind: 'File', file: picked.file.name } }, attempt, picked.file);
 }
 
-async function pick(client: Hands['client'], name: { readonly namespace: string; readonly name: string }, call: CallOptions): Promise<Picked> {
+async function pick(
+  client: Hands['client'],
+  name: { readonly namespace: string; readonly name: string },
+  call: CallOptions,
+): Promise<Picked> {
   try {
     return pickGoldenFile(await client.get<KubeObject & ConfigMap>(configMaps, name, call));
   } catch (error) {
     if (call.signal?.aborted === true) throw error;
     // Stable is looked after all the same: the candidate alone waits.
-    const problem = isNotFound(error) ? `there is no ConfigMap ${name.name} in namespace ${name.namespace}` : `ConfigMap ${name.name} cannot be read: ${messageOf(error)}`;
+    const problem = isNotFound(error)
+      ? `there is no ConfigMap ${name.name} in namespace ${name.namespace}`
+      : `ConfigMap ${name.name} cannot be read: ${messageOf(error)}`;
     return { kind: 'problem', reason: 'GoldenSetMissing', problem };
   }
 }
 
 /** A claim is mounted only where the model comes from it. */
-function freezeUri(gate: Gate, { uri, digest }: { readonly uri: string; readonly digest: string }, { record, attempt }: { readonly record: RevisionRecord; readonly attempt: number }): FrozenGolden | Trouble {
+function freezeUri(
+  gate: Gate,
+  { uri, digest }: { readonly uri: string; readonly digest: string },
+  { record, attempt }: { readonly record: RevisionRecord; readonly attempt: number },
+): FrozenGolden | Trouble {
   const [claim, mounted] = [claimOf(uri), claimOf(record.spec.model.uri)];
   if (claim !== undefined && claim !== mounted) {
     const problem = mounted === undefined ? 'the model comes from no claim' : `the model comes from claim '${mounted}'`;
-    return { reason: 'GoldenSetInvalid', message: `golden set: ${uri} is in claim '${claim}', which the pods do not mount: ${problem}`, fatal: false };
+    return {
+      reason: 'GoldenSetInvalid',
+      message: `golden set: ${uri} is in claim '${claim}', which the pods do not mount: ${problem}`,
+      fatal: false,
+    };
   }
   return frozen({ ...limitOf(gate), source: { kind: 'Uri', uri, digest } }, attempt);
 }
@@ -151,7 +184,12 @@ function claimOf(uri: string): string | undefined {
 
 /** The CRD has let only numbers in, and each metric only its own limit. */
 function limitOf({ metric, min, max }: Gate): Pick<GoldenConfig, 'metric' | 'min' | 'max'> {
-  return { metric, ...goldenLimits[metric], ...(min === undefined ? {} : { min: Number(min) }), ...(max === undefined ? {} : { max: Number(max) }) };
+  return {
+    metric,
+    ...goldenLimits[metric],
+    ...(min === undefined ? {} : { min: Number(min) }),
+    ...(max === undefined ? {} : { max: Number(max) }),
+  };
 }
 
 function frozen(config: Omit<GoldenConfig, 'id'>, attempt: number, file?: GoldenFile): FrozenGolden {
@@ -167,5 +205,11 @@ function goldenId({ metric, min, max, source }: Omit<GoldenConfig, 'id'>, file: 
 
 function withTrouble(seen: Seen, revision: Revision, trouble: Trouble): Seen {
   const before = seen.rollout.pods[revision] ?? { ready: 0, present: 0, deployed: false, resolved: false };
-  return { ...seen, rollout: { ...seen.rollout, pods: { ...seen.rollout.pods, [revision]: { ...before, trouble: before.trouble ?? trouble } } } };
+  return {
+    ...seen,
+    rollout: {
+      ...seen.rollout,
+      pods: { ...seen.rollout.pods, [revision]: { ...before, trouble: before.trouble ?? trouble } },
+    },
+  };
 }

@@ -35,12 +35,29 @@ const clock = systemClock;
 const maxBackoffMs = 60_000;
 
 /** What every part of the process shares. */
-type Core = { readonly config: OperatorConfig; readonly client: KubeClient; readonly registry: Registry; readonly logger: Logger };
+type Core = {
+  readonly config: OperatorConfig;
+  readonly client: KubeClient;
+  readonly registry: Registry;
+  readonly logger: Logger;
+};
 
 async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
   const { config, client, registry, logger } = core;
-  const queue = new WorkQueue({ name: 'onnxmodel', clock, registry, limits: { ...defaultRateLimits, maxMs: maxBackoffMs } });
-  const watches = new Watches({ client, clock, registry, logger, onChange: (key) => queue.add(key), ...(config.namespace === undefined ? {} : { namespace: config.namespace }) });
+  const queue = new WorkQueue({
+    name: 'onnxmodel',
+    clock,
+    registry,
+    limits: { ...defaultRateLimits, maxMs: maxBackoffMs },
+  });
+  const watches = new Watches({
+    client,
+    clock,
+    registry,
+    logger,
+    onChange: (key) => queue.add(key),
+    ...(config.namespace === undefined ? {} : { namespace: config.namespace }),
+  });
   const ended = new AbortController();
   const server = await serveHealth(core, watches);
   const watching = watches.run(ended.signal);
@@ -58,20 +75,34 @@ async function operate(core: Core, stop: AbortSignal): Promise<ExitCode> {
 }
 
 /** Passes, until the process is to end or the Lease is lost. */
-async function work(core: Core, parts: { readonly queue: WorkQueue; readonly watches: Watches; readonly term: Term }, stop: AbortSignal): Promise<ExitCode> {
+async function work(
+  core: Core,
+  parts: { readonly queue: WorkQueue; readonly watches: Watches; readonly term: Term },
+  stop: AbortSignal,
+): Promise<ExitCode> {
   const { config, registry, logger } = core;
   const { queue, watches, term } = parts;
   const client = fencedClient(core.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
   puller.onChange((key) => queue.add(key));
-  const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) }, logger);
+  const gates = new Gatekeeper(
+    { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (key) => puller.hearAnew(key) },
+    logger,
+  );
   const metrics = new RolloutMetrics(registry, (uid) => puller.silence(uid) !== undefined);
   puller.onReport((key, podName, report) => {
     gates.hear(key, podName, report);
     metrics.reportReceived();
   });
-  const events = new EventRecorder({ client, clock, registry, logger, controller: 'onnx-operator.dev/operator', instance: config.identity });
+  const events = new EventRecorder({
+    client,
+    clock,
+    registry,
+    logger,
+    controller: 'onnx-operator.dev/operator',
+    instance: config.identity,
+  });
   const reconciler = new Reconciler({
     client,
     caches: watches,
@@ -84,7 +115,15 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
     follow: followWith(puller),
     measure: (key, pass) => metrics.measure(key, pass),
   });
-  const controller = new Controller({ name: 'onnxmodel', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock, registry, logger, workers: config.workers });
+  const controller = new Controller({
+    name: 'onnxmodel',
+    queue,
+    reconcile: (key, signal) => reconciler.reconcile(key, signal),
+    clock,
+    registry,
+    logger,
+    workers: config.workers,
+  });
   await controller.run(AbortSignal.any([stop, term.lost]));
   puller.close();
   reportClient.close();
@@ -95,19 +134,26 @@ async function work(core: Core, parts: { readonly queue: WorkQueue; readonly wat
 
 /** @returns undefined when the process is to end before it leads */
 async function lead({ config, client, registry, logger }: Core, stop: AbortSignal): Promise<Term | undefined> {
-  if (!config.leaderElection) return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
+  if (!config.leaderElection)
+    return { lost: new AbortController().signal, isCurrent: () => true, release: () => Promise.resolve() };
   const lease = { namespace: config.leaseNamespace, name: 'onnx-operator' };
   return new LeaderElector({ client, clock, registry, logger, lease, identity: config.identity }).campaign(stop);
 }
 
 async function serveHealth({ config, registry }: Core, watches: Watches): Promise<HttpServer | undefined> {
   if (config.listen === undefined) return undefined;
-  const app = healthApp({ registry, live: { watches: cachesHeard({ watches }) }, ready: { caches: cachesSynced({ watches }) } });
+  const app = healthApp({
+    registry,
+    live: { watches: cachesHeard({ watches }) },
+    ready: { caches: cachesSynced({ watches }) },
+  });
   return serveHttp(app, config.listen.host, config.listen.port);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
+  return new Promise((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
 }
 
 const boot = createLogger('operator');

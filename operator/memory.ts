@@ -21,7 +21,9 @@ export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export function readState(status: OnnxModelStatus | undefined): RolloutState {
   const { rollout, stable, candidate } = status ?? {};
   if (rollout?.phase === undefined || !Object.hasOwn(readers, rollout.phase)) return { phase: 'New' };
-  return readers[rollout.phase as Phase](rollout, stable?.revision ?? null, candidate?.revision ?? null) ?? { phase: 'New' };
+  return (
+    readers[rollout.phase as Phase](rollout, stable?.revision ?? null, candidate?.revision ?? null) ?? { phase: 'New' }
+  );
 }
 
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
@@ -29,7 +31,8 @@ type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string 
 /** A phase whose revisions or place are missing was not written by us: undefined. */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),
-  Preparing: (rollout, stable, candidate) => (candidate === null ? undefined : { phase: 'Preparing', stable, candidate, ...courseOf(rollout) }),
+  Preparing: (rollout, stable, candidate) =>
+    candidate === null ? undefined : { phase: 'Preparing', stable, candidate, ...courseOf(rollout) },
   Shifting: (rollout, stable, candidate) => {
     const place = placeOf(rollout, stable, candidate);
     return place === undefined ? undefined : { phase: 'Shifting', ...place, set: rollout.setWeight ?? 0 };
@@ -41,20 +44,41 @@ const readers: { readonly [P in Phase]: Reader } = {
   Paused: (rollout, stable, candidate) => {
     const place = placeOf(rollout, stable, candidate);
     const why = pauseReasons.find((reason) => reason === rollout.pausedReason);
-    return place === undefined || why === undefined ? undefined : { phase: 'Paused', ...place, window: rollout.window ?? 0, why };
+    return place === undefined || why === undefined
+      ? undefined
+      : { phase: 'Paused', ...place, window: rollout.window ?? 0, why };
   },
-  Promoting: (rollout, stable) => (stable === null ? undefined : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, ...takingOf(rollout) }),
-  Settling: (rollout, stable) => (stable === null || rollout.retiring === undefined ? undefined : { phase: 'Settling', stable, retiring: rollout.retiring, ...takingOf(rollout) }),
+  Promoting: (rollout, stable) =>
+    stable === null
+      ? undefined
+      : { phase: 'Promoting', stable, retiring: rollout.retiring ?? null, ...takingOf(rollout) },
+  Settling: (rollout, stable) =>
+    stable === null || rollout.retiring === undefined
+      ? undefined
+      : { phase: 'Settling', stable, retiring: rollout.retiring, ...takingOf(rollout) },
   Stable: (_rollout, stable) => (stable === null ? undefined : { phase: 'Stable', stable }),
-  Aborting: (rollout, stable, candidate) => (stable === null || candidate === null ? undefined : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) }),
+  Aborting: (rollout, stable, candidate) =>
+    stable === null || candidate === null
+      ? undefined
+      : { phase: 'Aborting', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) },
   Failed: (rollout, stable, candidate) =>
-    candidate === null ? undefined : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) },
+    candidate === null
+      ? undefined
+      : { phase: 'Failed', stable, rejected: candidate, ...endingOf(rollout), ...handledOf(rollout) },
 };
 
 const pauseReasons: readonly PauseReason[] = ['Step', 'Undecided', 'ReportsStale', 'StableUnhealthy', 'WeightConflict'];
 
 function courseOf({ attempt = 1, floor = 0, since, heldAt, stableLostAt }: RolloutStatus) {
-  return { attempt, floor, since: msOf(since), ...present({ heldAt: heldAt === undefined ? undefined : msOf(heldAt), stableLostAt: stableLostAt === undefined ? undefined : msOf(stableLostAt) }) };
+  return {
+    attempt,
+    floor,
+    since: msOf(since),
+    ...present({
+      heldAt: heldAt === undefined ? undefined : msOf(heldAt),
+      stableLostAt: stableLostAt === undefined ? undefined : msOf(stableLostAt),
+    }),
+  };
 }
 
 function takingOf({ since, lostAt }: RolloutStatus) {
@@ -65,11 +89,24 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
   const { step, desiredWeight: weight, lostAt } = rollout;
   const skipped = skips.find((skip) => skip === rollout.skipped);
   if (stable === null || candidate === null || step === undefined || weight === undefined) return undefined;
-  return { stable, candidate, ...courseOf(rollout), step, weight, ...present({ skipped, shown: rollout.shown }), ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }) };
+  return {
+    stable,
+    candidate,
+    ...courseOf(rollout),
+    step,
+    weight,
+    ...present({ skipped, shown: rollout.shown }),
+    ...(lostAt === undefined ? {} : { lostAt: msOf(lostAt) }),
+  };
 }
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
-  return { cause: (reason ?? 'ProgressDeadlineExceeded') as Reason, detail: message ?? '', attempt, since: msOf(since) };
+  return {
+    cause: (reason ?? 'ProgressDeadlineExceeded') as Reason,
+    detail: message ?? '',
+    attempt,
+    since: msOf(since),
+  };
 }
 
 function handledOf({ handledRetryToken }: RolloutStatus) {

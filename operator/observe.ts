@@ -10,7 +10,16 @@ import { annotations, containers, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { Report } from '../api/report.ts';
 import { readState } from './memory.ts';
-import { isReady, type ConfigMap, type ControllerRevision, type Deployment, type Gateway, type HttpRoute, type Pod, type Service } from './kube-objects.ts';
+import {
+  isReady,
+  type ConfigMap,
+  type ControllerRevision,
+  type Deployment,
+  type Gateway,
+  type HttpRoute,
+  type Pod,
+  type Service,
+} from './kube-objects.ts';
 import type { KubeObject, ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
@@ -77,14 +86,22 @@ export type Before = {
 };
 
 /** @returns undefined when the model is gone or going: its children go by their owner references */
-export function observe(key: string, caches: Caches, settings: Settings, { failure, reverts }: Before = { reverts: 0 }): Seen | undefined {
+export function observe(
+  key: string,
+  caches: Caches,
+  settings: Settings,
+  { failure, reverts }: Before = { reverts: 0 },
+): Seen | undefined {
   const model = caches.model(key);
   if (model === undefined || model.metadata.deletionTimestamp !== undefined) return undefined;
-  const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] => objects.filter((object) => isChildOf(object, model));
+  const mine = <T extends KubeObject>(objects: readonly T[]): readonly T[] =>
+    objects.filter((object) => isChildOf(object, model));
 
   const deployments = mine(caches.deployments(key));
   const services = mine(caches.services(key));
-  const there = caches.pods(key).filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments, model));
+  const there = caches
+    .pods(key)
+    .filter((pod) => pod.metadata.deletionTimestamp === undefined && madeFor(pod, deployments, model));
   const pods = groupByRevision(there.filter((pod) => !hasEnded(pod)));
   const controllerRevisions = mine(caches.controllerRevisions(key));
   const target = revisionOf(model.spec);
@@ -93,9 +110,18 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
   const spent = spentIn(model.status, asked);
   const plan = livePlan(asked, spent);
   const routes = mine(caches.httpRoutes(key));
-  const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined => objects.find((object) => object.metadata.name === model.metadata.name);
+  const namesake = <T extends KubeObject>(objects: readonly T[]): T | undefined =>
+    objects.find((object) => object.metadata.name === model.metadata.name);
   const entry = namesake(services);
-  const traffic = trafficSeen({ model, entry, route: namesake(routes), services, gatewayApi: caches.gatewayApi, pods, reverts });
+  const traffic = trafficSeen({
+    model,
+    entry,
+    route: namesake(routes),
+    services,
+    gatewayApi: caches.gatewayApi,
+    pods,
+    reverts,
+  });
   return {
     model,
     memory: readState(model.status),
@@ -111,7 +137,10 @@ export function observe(key: string, caches: Caches, settings: Settings, { failu
     records,
     pods,
     entry,
-    url: plan.router === 'HTTPRoute' ? routedUrl(model, (name) => caches.gateway(name)) : entryUrl(model, entry, settings.serviceAddress),
+    url:
+      plan.router === 'HTTPRoute'
+        ? routedUrl(model, (name) => caches.gateway(name))
+        : entryUrl(model, entry, settings.serviceAddress),
     gatewayApi: caches.gatewayApi,
     children: [...services, ...routes, ...deployments, ...mine(caches.configMaps(key)), ...controllerRevisions],
   };
@@ -127,7 +156,11 @@ function selectedBy(entry: Service | undefined): Revision | null {
  */
 function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
   const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
-  return own !== undefined && own.metadata.deletionTimestamp === undefined && (pod.metadata.creationTimestamp ?? '') >= (own.metadata.creationTimestamp ?? '');
+  return (
+    own !== undefined &&
+    own.metadata.deletionTimestamp === undefined &&
+    (pod.metadata.creationTimestamp ?? '') >= (own.metadata.creationTimestamp ?? '')
+  );
 }
 
 /** Evicted, or run to its end: it counts for nothing until it is collected. */
@@ -140,7 +173,11 @@ function revisionLabel(object: Pod): Revision | undefined {
 }
 
 /** A pin outweighs the spec, as long as what it names is remembered. */
-function wantedRevision(target: Revision, pin: Revision | undefined, records: ReadonlyMap<Revision, RevisionRecord>): Revision {
+function wantedRevision(
+  target: Revision,
+  pin: Revision | undefined,
+  records: ReadonlyMap<Revision, RevisionRecord>,
+): Revision {
   return pin !== undefined && records.has(pin) ? pin : target;
 }
 
@@ -153,7 +190,14 @@ type RecordSources = {
   readonly settings: Settings;
 };
 
-function recordsOf({ model, target, controllerRevisions, deployments, pods, settings }: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
+function recordsOf({
+  model,
+  target,
+  controllerRevisions,
+  deployments,
+  pods,
+  settings,
+}: RecordSources): ReadonlyMap<Revision, RevisionRecord> {
   const records = new Map<Revision, RevisionRecord>();
   for (const object of controllerRevisions) {
     const record = readControllerRevision(object);
@@ -161,9 +205,16 @@ function recordsOf({ model, target, controllerRevisions, deployments, pods, sett
   }
   if (!records.has(target)) {
     // Its record may have been deleted under running pods: the image that they run stays in force.
-    const image = imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ?? settings.runtimeImage;
+    const image =
+      imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
+      settings.runtimeImage;
     const written = revisionSpecOf(model.spec);
-    records.set(target, { revision: target, generation: model.metadata.generation, written, spec: withDefaults(written, image) });
+    records.set(target, {
+      revision: target,
+      generation: model.metadata.generation,
+      written,
+      spec: withDefaults(written, image),
+    });
   }
   for (const [revision, record] of records) {
     const resolved = record.resolved ?? learnedFrom(pods.get(revision) ?? []);
@@ -173,7 +224,8 @@ function recordsOf({ model, target, controllerRevisions, deployments, pods, sett
 }
 
 function imageOf(deployment: Deployment | undefined): string | undefined {
-  return deployment?.spec?.template?.spec?.containers?.find((container) => container.name === containers.runtime)?.image;
+  return deployment?.spec?.template?.spec?.containers?.find((container) => container.name === containers.runtime)
+    ?.image;
 }
 
 /** What the first pod whose `prepare` is through has said. The oldest pod counts, so that all readers agree. */
@@ -213,10 +265,19 @@ type PodSources = {
   readonly failure?: ApplyFailure;
 };
 
-function podFacts({ model, pods, present, records, deployments, failure }: PodSources): Readonly<Record<Revision, RevisionPods>> {
+function podFacts({
+  model,
+  pods,
+  present,
+  records,
+  deployments,
+  failure,
+}: PodSources): Readonly<Record<Revision, RevisionPods>> {
   const revisionOf = (deployment: Deployment): Revision | undefined => revisionOfChild(deployment, model.metadata.name);
   const deployed = new Set(deployments.map(revisionOf));
-  const revisions = new Set([...records.keys(), ...pods.keys(), ...deployed, failure?.revision].filter((revision) => revision !== undefined));
+  const revisions = new Set(
+    [...records.keys(), ...pods.keys(), ...deployed, failure?.revision].filter((revision) => revision !== undefined),
+  );
   return Object.fromEntries(
     [...revisions].map((revision) => {
       const mine = pods.get(revision) ?? [];
@@ -224,7 +285,12 @@ function podFacts({ model, pods, present, records, deployments, failure }: PodSo
       const notApplied = failure?.revision === revision ? failure.trouble : undefined;
       const ofPods = present.filter((pod) => revisionLabel(pod) === revision).map(troubleOf);
       const trouble = worstTrouble([notApplied, ...notCreated, ...ofPods]);
-      const facts = { ready: mine.filter(isReady).length, present: mine.length, deployed: deployed.has(revision), resolved: records.get(revision)?.resolved !== undefined };
+      const facts = {
+        ready: mine.filter(isReady).length,
+        present: mine.length,
+        deployed: deployed.has(revision),
+        resolved: records.get(revision)?.resolved !== undefined,
+      };
       return [revision, trouble === undefined ? facts : { ...facts, trouble }];
     }),
   );
@@ -232,7 +298,9 @@ function podFacts({ model, pods, present, records, deployments, failure }: PodSo
 
 /** Quota, admission or Pod Security refused the pods: the Deployment's controller says so. */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
-  const failing = deployment.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure' && condition.status === 'True');
+  const failing = deployment.status?.conditions?.find(
+    (condition) => condition.type === 'ReplicaFailure' && condition.status === 'True',
+  );
   return failing === undefined ? undefined : podsRefused(failing.message ?? 'pods cannot be created');
 }
 

@@ -85,7 +85,8 @@ export class OptionalWatch<T extends KubeObject> {
     } catch (error) {
       const presence = presenceOf(error);
       // What was known stays known while the server cannot be asked.
-      if (presence === undefined && !signal.aborted) this.#logger.warn('cannot ask for a type', { type: type.plural, err: error });
+      if (presence === undefined && !signal.aborted)
+        this.#logger.warn('cannot ask for a type', { type: type.plural, err: error });
       return presence ?? this.#presence;
     }
   }
@@ -136,5 +137,7 @@ function noticing(client: Reader, onError: (error: unknown) => void): Reader {
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
+  return new Promise((resolve) =>
+    signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
 }

@@ -24,18 +24,24 @@ const messageLimit = 1000;
 const whatToChange: readonly { readonly words: RegExp; readonly advice: string }[] = [
   {
     words: / per (Container|Pod) is /,
-    advice: 'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
+    advice:
+      'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
   },
   {
     words: /exceeded quota|failed quota/,
-    advice: 'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources or spec.replicas, or raise the quota',
+    advice:
+      'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources or spec.replicas, or raise the quota',
   },
 ];
 
 /** No pod could be made. Not fatal: a limit of the namespace may be changed. @param message of the Deployment's controller */
 export function podsRefused(message: string): Trouble {
   const found = whatToChange.find(({ words }) => words.test(message));
-  return { reason: 'PodsNotCreated', message: cut(found === undefined ? message : `${cut(message, messageLimit - 250)} (${found.advice})`, messageLimit), fatal: false };
+  return {
+    reason: 'PodsNotCreated',
+    message: cut(found === undefined ? message : `${cut(message, messageLimit - 250)} (${found.advice})`, messageLimit),
+    fatal: false,
+  };
 }
 
 export function troubleOf(pod: Pod): Trouble | undefined {
@@ -49,7 +55,9 @@ export function troubleOf(pod: Pod): Trouble | undefined {
 /** The worst of several: the latest fatal one first, for an older may be of an earlier attempt; else the first. */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
-  const fatal = found.filter((trouble) => trouble.fatal).toSorted((one, other) => (other.at ?? Infinity) - (one.at ?? Infinity) || 0);
+  const fatal = found
+    .filter((trouble) => trouble.fatal)
+    .toSorted((one, other) => (other.at ?? Infinity) - (one.at ?? Infinity) || 0);
   const worst = fatal[0] ?? found[0];
   // Of schedulers, registries and admission comes text of any length; a status has room for some of it.
   return worst === undefined ? undefined : { ...worst, message: cut(worst.message, messageLimit) };
@@ -75,7 +83,8 @@ function containerInTrouble(pod: Pod): Trouble | undefined {
 function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
   const { reason, message } = status.state?.waiting ?? {};
   const known = reason === undefined ? undefined : ownValue(waitingTroubles, reason);
-  if (known !== undefined) return { reason: known.reason, message: sentence(status.name, message ?? known.reason), fatal: known.fatal };
+  if (known !== undefined)
+    return { reason: known.reason, message: sentence(status.name, message ?? known.reason), fatal: known.fatal };
   const ended = lastEndOf(status);
   if (ended === undefined) return undefined;
   if (ended.exitCode !== 0) return { ...troubleOfEnd(status, ended), ...timeOf(ended) };
@@ -112,12 +121,18 @@ function timeOf({ finishedAt }: Terminated): { readonly at?: number } {
 function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   const ends = endsOf(status);
   if (ended.reason === 'OOMKilled') {
-    return { reason: 'OOMKilled', message: `${status.name} was killed for using more memory than its limit (spec.memory.limit), ${times(ends)}`, fatal: ends >= oomKillsThatAreFatal };
+    return {
+      reason: 'OOMKilled',
+      message: `${status.name} was killed for using more memory than its limit (spec.memory.limit), ${times(ends)}`,
+      fatal: ends >= oomKillsThatAreFatal,
+    };
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
   // Found only while it runs: it is the end that counts, and how often.
-  return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK' ? troubleOfCode(status.name, words.code as ErrorCode, words.message) : troubleWithoutCode(status, ended, words.message);
+  return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK'
+    ? troubleOfCode(status.name, words.code as ErrorCode, words.message)
+    : troubleWithoutCode(status, ended, words.message);
 }
 
 function endsOf(status: ContainerStatus): number {
@@ -129,7 +144,11 @@ function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: st
   const how = (ended.signal ?? 0) === 0 ? `exited with ${ended.exitCode}` : `was ended by signal ${ended.signal}`;
   const reason = status.name === containers.prepare ? 'PrepareFailed' : 'CrashLoopBackOff';
   const ends = endsOf(status);
-  return { reason, message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; its last words: ${said}`}`, fatal: ends >= crashesThatAreFatal };
+  return {
+    reason,
+    message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; its last words: ${said}`}`,
+    fatal: ends >= crashesThatAreFatal,
+  };
 }
 
 const reasonOfCode: Readonly<Partial<Record<ErrorCode, TroubleReason>>> = {
@@ -149,7 +168,11 @@ const reasonOfCode: Readonly<Partial<Record<ErrorCode, TroubleReason>>> = {
 /** What the user has to change is fatal; what may come back is not. */
 function troubleOfCode(container: string, code: ErrorCode, message: string): Trouble {
   const other = container === containers.prepare ? 'PrepareFailed' : 'LoadFailed';
-  return { reason: reasonOfCode[code] ?? other, message: sentence(container, message), fatal: codes[code].kind === 'invalid' };
+  return {
+    reason: reasonOfCode[code] ?? other,
+    message: sentence(container, message),
+    fatal: codes[code].kind === 'invalid',
+  };
 }
 
 function sentence(container: string, message: string): string {

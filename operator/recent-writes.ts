@@ -13,8 +13,18 @@ const believedMs = 5000;
 const refusedMs = { first: 5_000, most: 300_000 } as const;
 
 /** How the last apply of an object ended. */
-type Converged = { readonly uid: string | undefined; readonly version: string | undefined; readonly hash: string; /** Absent: just as it was wanted. */ readonly answer?: KubeObject };
-export type Refusal = { readonly of: string; readonly error: unknown; readonly times: number; /** Monotonic. */ readonly untilMs: number };
+type Converged = {
+  readonly uid: string | undefined;
+  readonly version: string | undefined;
+  readonly hash: string;
+  /** Absent: just as it was wanted. */ readonly answer?: KubeObject;
+};
+export type Refusal = {
+  readonly of: string;
+  readonly error: unknown;
+  readonly times: number;
+  /** Monotonic. */ readonly untilMs: number;
+};
 
 export class RecentWrites {
   readonly #writes = new Map<string, { readonly object: KubeObject; readonly untilMs: number }>();
@@ -59,7 +69,11 @@ export class RecentWrites {
   }
 
   /** What the last apply of this very manifest to this very object came to; undefined: not known. */
-  converged(identity: string, hash: string, live: KubeObject): { readonly isUntouched: boolean; readonly answer?: KubeObject } | undefined {
+  converged(
+    identity: string,
+    hash: string,
+    live: KubeObject,
+  ): { readonly isUntouched: boolean; readonly answer?: KubeObject } | undefined {
     const known = this.#converged.get(identity);
     if (known === undefined || known.hash !== hash || known.uid !== live.metadata.uid) return undefined;
     const isUntouched = known.version !== undefined && known.version === live.metadata.resourceVersion;
@@ -91,7 +105,10 @@ export class RecentWrites {
 function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
   // One that was going away when we wrote it is gone when the cache has none.
   if (cached === undefined) return written.metadata.deletionTimestamp === undefined;
-  return cached.metadata.uid === written.metadata.uid && isOlder(cached.metadata.resourceVersion ?? '', written.metadata.resourceVersion ?? '');
+  return (
+    cached.metadata.uid === written.metadata.uid &&
+    isOlder(cached.metadata.resourceVersion ?? '', written.metadata.resourceVersion ?? '')
+  );
 }
 
 /** Resource versions are decimal numbers that grow (KEP-5504); of what is not a number nothing is known. */

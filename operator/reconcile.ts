@@ -53,9 +53,19 @@ export type World = {
 };
 
 /** What is decided in a pass, and when. */
-type Turn = { readonly decision: Decision; readonly now: number; readonly call: CallOptions; /** A candidate that is not to be made yet. */ readonly held?: Revision };
+type Turn = {
+  readonly decision: Decision;
+  readonly now: number;
+  readonly call: CallOptions;
+  /** A candidate that is not to be made yet. */ readonly held?: Revision;
+};
 /** What a pass saw, decided and wrote, or would have written. */
-export type Pass = { readonly seen: Seen; readonly decision: Decision; readonly status: OnnxModelStatus; readonly now: number };
+export type Pass = {
+  readonly seen: Seen;
+  readonly decision: Decision;
+  readonly status: OnnxModelStatus;
+  readonly now: number;
+};
 
 /** How long a pass waits for the cache to show our own last write before it looks again. */
 const staleRecheckMs = 1000;
@@ -88,7 +98,10 @@ export class Reconciler {
   /** @param signal ends the pass's requests: it has run too long, or the process ends */
   async reconcile(key: string, signal?: AbortSignal): Promise<{ readonly recheckMs?: number }> {
     const { caches, client, reports, settings, clock } = this.#world;
-    const observed = observe(key, caches, settings, { ...present({ failure: this.#failures.get(key) }), reverts: this.#trafficOf(key).reverts(clock.monotonic()) });
+    const observed = observe(key, caches, settings, {
+      ...present({ failure: this.#failures.get(key) }),
+      reverts: this.#trafficOf(key).reverts(clock.monotonic()),
+    });
     if (observed === undefined) {
       this.#forget(key);
       return {};
@@ -97,7 +110,10 @@ export class Reconciler {
 
     const now = clock.now();
     const call = present({ signal });
-    const { seen: frozen, held } = await freezeGolden({ client, call, frozen: this.#frozenOf(key) }, this.#tokens.fill(key, observed));
+    const { seen: frozen, held } = await freezeGolden(
+      { client, call, frozen: this.#frozenOf(key) },
+      this.#tokens.fill(key, observed),
+    );
     const { seen, shown } = this.#judge(key, withChecks(frozen, reports, now, held), now);
     const decision = decide(seen.memory, seen.rollout, seen.plan, now);
     try {
@@ -111,7 +127,12 @@ export class Reconciler {
     this.#statusRefusals.delete(key);
     this.#world.follow(key, seen, decision);
     const waiting = await this.#apply(key, seen, { decision, now, call, ...present({ held }) });
-    const rechecks = [decision.recheckMs, waiting, held === undefined ? undefined : goldenRecheckMs, this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined].filter((ms) => ms !== undefined);
+    const rechecks = [
+      decision.recheckMs,
+      waiting,
+      held === undefined ? undefined : goldenRecheckMs,
+      this.#recentOf(key).isPending(clock.monotonic()) ? staleRecheckMs : undefined,
+    ].filter((ms) => ms !== undefined);
     return rechecks.length === 0 ? {} : { recheckMs: Math.min(...rechecks) };
   }
 
@@ -119,15 +140,30 @@ export class Reconciler {
   #judge(key: string, seen: Seen, now: number): { readonly seen: Seen; readonly shown?: Shown } {
     const judged = this.#world.gates?.judge(key, seen, now);
     if (judged === undefined) return { seen };
-    return { seen: { ...seen, rollout: { ...seen.rollout, gates: judged.reading } }, ...present({ shown: judged.shown }) };
+    return {
+      seen: { ...seen, rollout: { ...seen.rollout, gates: judged.reading } },
+      ...present({ shown: judged.shown }),
+    };
   }
 
   /** One write, and only when the status says something new. */
-  async #report(key: string, seen: Seen, { decision, now, call, shown }: Turn & { readonly shown?: Shown }): Promise<void> {
+  async #report(
+    key: string,
+    seen: Seen,
+    { decision, now, call, shown }: Turn & { readonly shown?: Shown },
+  ): Promise<void> {
     const { client, reports, settings } = this.#world;
     const { model } = seen;
     const failure = this.#failures.get(key)?.trouble;
-    const status = statusOf({ seen, decision, reports, settings, now, told: this.#told.get(key) ?? [], ...present({ failure, shown }) });
+    const status = statusOf({
+      seen,
+      decision,
+      reports,
+      settings,
+      now,
+      told: this.#told.get(key) ?? [],
+      ...present({ failure, shown }),
+    });
     const isNew = !sameStatus(model.status, status);
     if (isNew) {
       const stored = await client.replaceStatus(onnxModels, model, status, call);
@@ -146,13 +182,25 @@ export class Reconciler {
   #statusRefused(key: string, model: OnnxModel, error: unknown): number {
     const times = (this.#statusRefusals.get(key) ?? 0) + 1;
     this.#statusRefusals.set(key, times);
-    this.#world.logger.warn('status refused', { model: model.metadata.name, namespace: model.metadata.namespace, times, err: error });
+    this.#world.logger.warn('status refused', {
+      model: model.metadata.name,
+      namespace: model.metadata.namespace,
+      times,
+      err: error,
+    });
     return Math.min(statusRetryMs.first * 2 ** Math.min(times - 1, 10), statusRetryMs.most);
   }
 
   #tell(model: OnnxModel, decision: Decision, status: OnnxModelStatus): void {
     const { name, namespace } = model.metadata;
-    this.#world.logger.info('rollout moved', { model: name, namespace, phase: status.phase, reason: decision.reason, detail: decision.message, ...placeOf(status) });
+    this.#world.logger.info('rollout moved', {
+      model: name,
+      namespace,
+      phase: status.phase,
+      reason: decision.reason,
+      detail: decision.message,
+      ...placeOf(status),
+    });
     this.#world.announce(model, decision);
   }
 
@@ -163,8 +211,16 @@ export class Reconciler {
    */
   async #apply(key: string, seen: Seen, { decision, now, call, held }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#world;
-    const manifests = [...desiredState(seen.model, decision, recordsBut(held, seen)), ...orphanedRecords(seen, decision), ...(gates?.children(key, seen, decision, now) ?? [])];
-    const applied = await apply({ client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) }, seen, { decision, manifests });
+    const manifests = [
+      ...desiredState(seen.model, decision, recordsBut(held, seen)),
+      ...orphanedRecords(seen, decision),
+      ...(gates?.children(key, seen, decision, now) ?? []),
+    ];
+    const applied = await apply(
+      { client, clock, call, recent: this.#recentOf(key), traffic: this.#trafficOf(key) },
+      seen,
+      { decision, manifests },
+    );
     if (applied.hasReverted === true) this.#tellOfDrift(seen.model, decision);
     const isNews = this.#keepTold(key, applied.told ?? []);
     if (applied.failure === undefined) {
@@ -175,7 +231,11 @@ export class Reconciler {
     this.#failures.set(key, applied.failure);
     if (applied.retryMs === undefined) throw applied.error;
     if (isKnown) return applied.retryMs;
-    this.#world.logger.warn('manifest refused', { model: seen.model.metadata.name, namespace: seen.model.metadata.namespace, err: applied.error });
+    this.#world.logger.warn('manifest refused', {
+      model: seen.model.metadata.name,
+      namespace: seen.model.metadata.namespace,
+      err: applied.error,
+    });
     return 0;
   }
 
@@ -242,9 +302,16 @@ function recordsBut(held: Revision | undefined, { records }: Seen): Seen['record
 
 /** Records of revisions that do not run and that nothing owns: without an owner they would stay for good. */
 function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
-  const orphans = children.filter(({ kind, metadata: { ownerReferences = [] } }) => kind === controllerRevisions.kind && ownerReferences.length === 0);
-  const revisions = orphans.map((object) => revisionOfChild(object, model.metadata.name)).filter((revision) => !run.some((entry) => entry.revision === revision));
-  return revisions.map((revision) => records.get(revision ?? '')).filter((record) => record !== undefined).map((record) => controllerRevision(model, record));
+  const orphans = children.filter(
+    ({ kind, metadata: { ownerReferences = [] } }) => kind === controllerRevisions.kind && ownerReferences.length === 0,
+  );
+  const revisions = orphans
+    .map((object) => revisionOfChild(object, model.metadata.name))
+    .filter((revision) => !run.some((entry) => entry.revision === revision));
+  return revisions
+    .map((revision) => records.get(revision ?? ''))
+    .filter((record) => record !== undefined)
+    .map((record) => controllerRevision(model, record));
 }
 
 function sameStatus(before: OnnxModelStatus | undefined, after: OnnxModelStatus): boolean {

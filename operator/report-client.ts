@@ -15,7 +15,13 @@ import { readBounded } from '../lib/bounded-body.ts';
 import { parseReport } from '../api/parse-report.ts';
 import { reportLimitBytes, reportQuery, type PairSource, type Report } from '../api/report.ts';
 
-export type Pulled = { readonly kind: 'report'; readonly report: Report } | { readonly kind: 'nothing'; readonly reason: string; /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean };
+export type Pulled =
+  | { readonly kind: 'report'; readonly report: Report }
+  | {
+      readonly kind: 'nothing';
+      readonly reason: string;
+      /** No connection came about, or it broke off. */ readonly isUnreachable?: boolean;
+    };
 
 /** What goes with the request for a report (api/report.ts says what each does); what is absent is off. */
 export type ReportAsk = {
@@ -51,7 +57,9 @@ export function createReportClient(port: number = ports.sidecar): ReportClient {
       const response = await open({ ip, port, path: `/report${queryOf(ask)}`, headers: headersOf(ask), agent, signal });
       return await read(response);
     } catch (error) {
-      return signal.aborted ? { kind: 'nothing', reason: messageOf(signal.reason) } : { kind: 'nothing', reason: messageOf(error), isUnreachable: true };
+      return signal.aborted
+        ? { kind: 'nothing', reason: messageOf(signal.reason) }
+        : { kind: 'nothing', reason: messageOf(error), isUnreachable: true };
     }
   };
   return { fetch, close: () => agent.destroy() };
@@ -71,12 +79,21 @@ function queryOf({ blocksFrom, peers, sample, agreement, pairs, probes }: Report
 /** Tokens go into headers: URLs are logged on the way. */
 function headersOf({ token, peersToken }: ReportAsk): Readonly<Record<string, string>> {
   return {
-    accept: 'application/json', 'accept-encoding': 'gzip',
-    ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }), ...(peersToken === undefined ? {} : { [peersTokenHeader]: peersToken }),
+    accept: 'application/json',
+    'accept-encoding': 'gzip',
+    ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }),
+    ...(peersToken === undefined ? {} : { [peersTokenHeader]: peersToken }),
   };
 }
 
-type Target = { readonly ip: string; readonly port: number; readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly agent: Agent; readonly signal: AbortSignal };
+type Target = {
+  readonly ip: string;
+  readonly port: number;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly agent: Agent;
+  readonly signal: AbortSignal;
+};
 
 function open({ ip, port, path, headers, agent, signal }: Target): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -99,7 +116,9 @@ async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulle
     try {
       plain = await unzip(body, { maxOutputLength: reportLimitBytes });
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : { kind: 'nothing', reason: `the report cannot be decompressed: ${messageOf(error)}` };
+      return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+        ? tooLarge()
+        : { kind: 'nothing', reason: `the report cannot be decompressed: ${messageOf(error)}` };
     }
   }
   let value: unknown;

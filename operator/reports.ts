@@ -43,11 +43,22 @@ export type PulledReport = {
 };
 
 /** @property registry where pulls are counted; absent: nowhere */
-export type ReportPullerOptions = { readonly fetch: FetchReport; readonly clock: Clock; readonly logger: Logger; readonly registry?: Registry };
+export type ReportPullerOptions = {
+  readonly fetch: FetchReport;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry?: Registry;
+};
 
 export const deadlineMs = 2_000;
 /** Pulls of pods that answer take milliseconds: a namespace's slots are enough for a thousand pods in a rollout. */
-export const pullLimits: PullLimits = { slots: 32, unheardSlots: 24, namespaceSlots: 8, namespaceUnheardSlots: 4, pullMs: deadlineMs };
+export const pullLimits: PullLimits = {
+  slots: 32,
+  unheardSlots: 24,
+  namespaceSlots: 8,
+  namespaceUnheardSlots: 4,
+  pullMs: deadlineMs,
+};
 /** Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little. */
 const blocksAgain = 2;
 /** A clock that is further off than this puts its counts at no time that they could be compared at. */
@@ -181,7 +192,19 @@ export class ReportPuller {
       this.#renew(entry, { ip, ask, isReady, restarts, pace }, nowMs);
       return;
     }
-    this.#entries.set(uid, { modelKey, uid, name, watchedSinceMs: this.#clock.now(), bornMs: nowMs, ip, ask, isReady, restarts, pace, misses: 0 });
+    this.#entries.set(uid, {
+      modelKey,
+      uid,
+      name,
+      watchedSinceMs: this.#clock.now(),
+      bornMs: nowMs,
+      ip,
+      ask,
+      isReady,
+      restarts,
+      pace,
+      misses: 0,
+    });
     this.#schedule.add(uid, modelKey, nowMs);
   }
 
@@ -235,7 +258,12 @@ export class ReportPuller {
     if (isPast) entry.misses = 0;
     const isSoon = isPast || (stale && pulled.kind === 'report');
     const dueMs = nowMs + (isSoon ? 0 : this.#pauseMs(entry, nowMs));
-    this.#schedule.done(turn, { nowMs, spentMs: nowMs - begunMs, dueMs, lane: isPast ? 'new' : entry.misses > 0 ? 'silent' : 'heard' });
+    this.#schedule.done(turn, {
+      nowMs,
+      spentMs: nowMs - begunMs,
+      dueMs,
+      lane: isPast ? 'new' : entry.misses > 0 ? 'silent' : 'heard',
+    });
     this.#pump();
   }
 
@@ -258,7 +286,8 @@ export class ReportPuller {
 
   #keep(entry: Entry, pulled: Pulled): void {
     if (pulled.kind === 'nothing') {
-      if (entry.silence !== pulled.reason) this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason: pulled.reason });
+      if (entry.silence !== pulled.reason)
+        this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason: pulled.reason });
       entry.misses += 1;
       entry.silence = pulled.reason;
       if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: pulled.reason };
@@ -285,7 +314,8 @@ export class ReportPuller {
       return false;
     }
     const heard = heardIn(bootId, blocks, entry.heard);
-    const news = heard.bootId !== entry.heard?.bootId || heard.until !== entry.heard.until || heard.seq !== entry.heard.seq;
+    const news =
+      heard.bootId !== entry.heard?.bootId || heard.until !== entry.heard.until || heard.seq !== entry.heard.seq;
     // The request said from where another boot had been heard; the next one asks from the start.
     if (entry.heard === undefined || entry.heard.bootId === bootId) entry.heard = heard;
     else delete entry.heard;
@@ -295,6 +325,9 @@ export class ReportPuller {
 }
 
 function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | undefined): Heard {
-  const seq = counts.reduce((highest, block) => Math.max(highest, block.seq), before?.bootId === bootId ? before.seq : 0);
+  const seq = counts.reduce(
+    (highest, block) => Math.max(highest, block.seq),
+    before?.bootId === bootId ? before.seq : 0,
+  );
   return { bootId, until, seq };
 }

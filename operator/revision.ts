@@ -13,15 +13,23 @@ import type { Revision } from './rollout/state.ts';
 
 /** The part of a spec that makes a revision. */
 export function revisionSpecOf(spec: OnnxModelSpec): RevisionSpec {
-  return Object.fromEntries(revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]])) as RevisionSpec;
+  return Object.fromEntries(
+    revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),
+  ) as RevisionSpec;
 }
 
 export function revisionOf(spec: OnnxModelSpec): Revision {
-  return createHash('sha256').update(canonicalJson(normalise(revisionSpecOf(spec)))).digest('hex').slice(0, 10);
+  return createHash('sha256')
+    .update(canonicalJson(normalise(revisionSpecOf(spec))))
+    .digest('hex')
+    .slice(0, 10);
 }
 
 /** Where the hashed spec holds text that can be written in several ways. `*` is any key. */
-const sameInOtherWords: readonly { readonly path: readonly string[]; readonly parse: (text: string) => number | undefined }[] = [
+const sameInOtherWords: readonly {
+  readonly path: readonly string[];
+  readonly parse: (text: string) => number | undefined;
+}[] = [
   { path: ['batching', 'maxQueueDelay'], parse: parseDurationMs },
   { path: ['warmup', 'timeout'], parse: parseDurationMs },
   { path: ['memory', 'limit'], parse: parseQuantity },
@@ -34,7 +42,10 @@ function normalise(spec: RevisionSpec): unknown {
 }
 
 function walk(value: unknown, path: readonly string[]): unknown {
-  const row = sameInOtherWords.find((candidate) => candidate.path.length === path.length && candidate.path.every((part, i) => part === '*' || part === path[i]));
+  const row = sameInOtherWords.find(
+    (candidate) =>
+      candidate.path.length === path.length && candidate.path.every((part, i) => part === '*' || part === path[i]),
+  );
   if (row !== undefined) return row.parse(String(value)) ?? value;
   if (Array.isArray(value)) return value.map((item) => walk(item, [...path, '[]']));
   if (typeof value !== 'object' || value === null) return value;

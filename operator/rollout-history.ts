@@ -9,7 +9,15 @@ import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
 import { cut } from '../api/text.ts';
-import { candidateOf, type Became, type Decision, type Phase, type Reason, type RolloutState, type StateIn } from './rollout/state.ts';
+import {
+  candidateOf,
+  type Became,
+  type Decision,
+  type Phase,
+  type Reason,
+  type RolloutState,
+  type StateIn,
+} from './rollout/state.ts';
 
 export const historyLimit = 10;
 const messageLimit = 1000;
@@ -24,7 +32,11 @@ export type Telling = {
   readonly gates?: RolloutOutcome['gates'];
 };
 
-export function historyAfter(state: RolloutState, decision: Decision, { before, now, gates }: Telling): readonly RolloutOutcome[] {
+export function historyAfter(
+  state: RolloutState,
+  decision: Decision,
+  { before, now, gates }: Telling,
+): readonly RolloutOutcome[] {
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
   if (ended === undefined) return previous;
@@ -40,7 +52,9 @@ export function endedBy(before: RolloutState, decision: Decision): Ended | undef
   return ending[next.phase]?.(next as never, before, decision) ?? replacedBy(before, decision);
 }
 
-type Ending = { readonly [P in Phase]?: (next: StateIn<P>, before: RolloutState, decision: Decision) => Ended | undefined };
+type Ending = {
+  readonly [P in Phase]?: (next: StateIn<P>, before: RolloutState, decision: Decision) => Ended | undefined;
+};
 
 const ending: Ending = {
   Promoting: (next, before, { reason, became }) => ({
@@ -59,7 +73,14 @@ const ending: Ending = {
   }),
   // From Aborting it was told already. What to do now is the status's to say: history has the cause alone.
   Failed: (next, before) =>
-    before.phase === 'Aborting' ? undefined : { revision: next.rejected, outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed', reason: next.cause, message: cut(next.detail, messageLimit) },
+    before.phase === 'Aborting'
+      ? undefined
+      : {
+          revision: next.rejected,
+          outcome: hadAllTraffic(before) ? 'RolledBack' : 'Failed',
+          reason: next.cause,
+          message: cut(next.detail, messageLimit),
+        },
 };
 
 /** What was not checked of a revision that was promoted, or else what was shown of it. */
@@ -70,7 +91,8 @@ function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefin
 
 /** A candidate that comes up when another is wanted. */
 function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {
-  if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting') return undefined;
+  if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting')
+    return undefined;
   return { revision: before.candidate, outcome: 'Superseded', reason };
 }
 

@@ -42,13 +42,41 @@ export class RolloutMetrics {
   /** @param isSilent whether a watched pod did not answer when it was asked last */
   constructor(registry: Registry, isSilent: (podUid: string) => boolean) {
     this.#isSilent = isSilent;
-    this.#ended = counter(registry, { name: 'onnx_operator_rollouts_total', help: 'Rollouts that ended, by outcome and reason', labels: ['outcome', 'reason'] });
-    this.#decided = histogram(registry, { name: 'onnx_operator_rollout_decision_seconds', help: 'Time from the first traffic of a candidate to the decision on it', labels: ['outcome'], buckets: decisionSeconds });
-    this.#reports = counter(registry, { name: 'onnx_operator_reports_total', help: 'Reports with counts that pods gave' });
-    this.#step = gauge(registry, { name: 'onnx_operator_rollout_step', help: 'Index of the step under way, from 0', labels: names });
-    this.#weight = gauge(registry, { name: 'onnx_operator_rollout_weight_ratio', help: "The candidate's share of the traffic: desired by the step, set so far, and actual", labels: [...names, 'kind'] });
-    this.#verdict = gauge(registry, { name: 'onnx_operator_gate_verdict', help: '1 for the verdict that a gate has now', labels: [...names, 'gate', 'verdict'] });
-    this.#silent = gauge(registry, { name: 'onnx_operator_silent_pods', help: 'Pods that gave no report when they were asked last', labels: names });
+    this.#ended = counter(registry, {
+      name: 'onnx_operator_rollouts_total',
+      help: 'Rollouts that ended, by outcome and reason',
+      labels: ['outcome', 'reason'],
+    });
+    this.#decided = histogram(registry, {
+      name: 'onnx_operator_rollout_decision_seconds',
+      help: 'Time from the first traffic of a candidate to the decision on it',
+      labels: ['outcome'],
+      buckets: decisionSeconds,
+    });
+    this.#reports = counter(registry, {
+      name: 'onnx_operator_reports_total',
+      help: 'Reports with counts that pods gave',
+    });
+    this.#step = gauge(registry, {
+      name: 'onnx_operator_rollout_step',
+      help: 'Index of the step under way, from 0',
+      labels: names,
+    });
+    this.#weight = gauge(registry, {
+      name: 'onnx_operator_rollout_weight_ratio',
+      help: "The candidate's share of the traffic: desired by the step, set so far, and actual",
+      labels: [...names, 'kind'],
+    });
+    this.#verdict = gauge(registry, {
+      name: 'onnx_operator_gate_verdict',
+      help: '1 for the verdict that a gate has now',
+      labels: [...names, 'gate', 'verdict'],
+    });
+    this.#silent = gauge(registry, {
+      name: 'onnx_operator_silent_pods',
+      help: 'Pods that gave no report when they were asked last',
+      labels: names,
+    });
     this.#reports.inc(0);
   }
 
@@ -73,7 +101,13 @@ export class RolloutMetrics {
 
   #follow(key: string, { seen: { model } }: Pass): Followed {
     const { name, namespace } = model.metadata;
-    const followed = this.#models.get(key) ?? { model: { namespace, model: name }, candidate: undefined, firstTrafficMs: undefined, isSeenFromTheStart: false, verdicts: [] };
+    const followed = this.#models.get(key) ?? {
+      model: { namespace, model: name },
+      candidate: undefined,
+      firstTrafficMs: undefined,
+      isSeenFromTheStart: false,
+      verdicts: [],
+    };
     this.#models.set(key, followed);
     return followed;
   }
@@ -137,8 +171,17 @@ function noteTraffic(followed: Followed, { status: { candidate, rollout }, now }
 const kinds = ['desired', 'set', 'actual'] as const;
 
 /** The line that is new in a history. */
-function newest(after: readonly RolloutOutcome[] = [], before: readonly RolloutOutcome[] = []): RolloutOutcome | undefined {
+function newest(
+  after: readonly RolloutOutcome[] = [],
+  before: readonly RolloutOutcome[] = [],
+): RolloutOutcome | undefined {
   const [first] = after;
   const [known] = before;
-  return first === undefined || (known !== undefined && known.at === first.at && known.revision === first.revision && known.outcome === first.outcome) ? undefined : first;
+  return first === undefined ||
+    (known !== undefined &&
+      known.at === first.at &&
+      known.revision === first.revision &&
+      known.outcome === first.outcome)
+    ? undefined
+    : first;
 }

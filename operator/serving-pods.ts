@@ -47,7 +47,9 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
   const those = podsNow(hands, seen);
   const wanted = toMark(those, decision);
   const unmarked = wanted.filter((pod) => !isMarked(pod));
-  const strangers = those.filter((pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOf(pod))));
+  const strangers = those.filter(
+    (pod) => isMarked(pod) && !wanted.includes(pod) && (isReady(pod) || !revisions.includes(revisionOf(pod))),
+  );
   const writes = (await writeMarks(hands, unmarked, true)) + (await writeMarks(hands, strangers, false));
   const stable = those.filter((pod) => revisionOf(pod) === decision.serve && isReady(pod));
   const isDone = writes === 0 && unmarked.length + strangers.length === 0 && stable.length > 0;
@@ -62,7 +64,8 @@ export async function markPods(hands: Hands, seen: Seen, decision: Decision): Pr
  */
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
-  const readyOf = (revision: Revision | null | undefined): readonly Pod[] => those.filter((pod) => revisionOf(pod) === revision && isReady(pod));
+  const readyOf = (revision: Revision | null | undefined): readonly Pod[] =>
+    those.filter((pod) => revisionOf(pod) === revision && isReady(pod));
   return [...readyOf(serve), ...[...readyOf(canary?.revision)].sort(byAge).slice(0, decided)];
 }
 
@@ -73,11 +76,18 @@ function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
 }
 
 /** After everything else of a pass was applied: marks that nobody selects by go. */
-export async function unmarkPods(hands: Hands, seen: Seen, decision: Decision): Promise<Pick<Marking, 'writes' | 'recheckMs'>> {
+export async function unmarkPods(
+  hands: Hands,
+  seen: Seen,
+  decision: Decision,
+): Promise<Pick<Marking, 'writes' | 'recheckMs'>> {
   const marked = sharing(seen, decision).length > 0 ? [] : podsNow(hands, seen).filter(isMarked);
   const isAtRest = marked.length > 0 && !selectsMarks(seen);
   const heldMs = hands.traffic.heldMs('rested', isAtRest, hands.clock.monotonic());
-  if (!isAtRest || heldMs < restedForMs) return marked.length === 0 ? { writes: 0 } : { writes: 0, recheckMs: isAtRest ? restedForMs - heldMs : markedForMs };
+  if (!isAtRest || heldMs < restedForMs)
+    return marked.length === 0
+      ? { writes: 0 }
+      : { writes: 0, recheckMs: isAtRest ? restedForMs - heldMs : markedForMs };
   return { writes: await writeMarks(hands, marked, false) };
 }
 
@@ -86,18 +96,32 @@ export function selectsMarks(seen: Seen): boolean {
 }
 
 function podsNow({ recent, clock }: Hands, seen: Seen): readonly Pod[] {
-  return [...seen.pods.values()].flat().map((pod) => (recent.newest(identityOf(pod), pod, clock.monotonic()) ?? pod) as Pod);
+  return [...seen.pods.values()]
+    .flat()
+    .map((pod) => (recent.newest(identityOf(pod), pod, clock.monotonic()) ?? pod) as Pod);
 }
 
-async function writeMarks({ client, call, recent, clock }: Hands, those: readonly Pod[], isOn: boolean): Promise<number> {
+async function writeMarks(
+  { client, call, recent, clock }: Hands,
+  those: readonly Pod[],
+  isOn: boolean,
+): Promise<number> {
   let writes = 0;
   for (const { metadata } of those) {
     const { name, namespace, uid } = metadata;
     if (namespace === undefined || uid === undefined) continue;
     // With the uid: a pod that is gone by now is not made anew.
-    const config: KubeObject = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid, ...(isOn ? { labels: { [labels.serving]: servingValue } } : {}) } };
+    const config: KubeObject = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace, uid, ...(isOn ? { labels: { [labels.serving]: servingValue } } : {}) },
+    };
     try {
-      const answer = await client.apply<KubeObject>(podType, config, { ...call, fieldManager: markManager, force: true });
+      const answer = await client.apply<KubeObject>(podType, config, {
+        ...call,
+        fieldManager: markManager,
+        force: true,
+      });
       recent.remember(identityOf(config), answer, clock.monotonic());
       writes += 1;
     } catch (error) {

@@ -50,7 +50,11 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
   const candidate = candidateOf(decision.next);
   const all = [...seen.pods.values()].flat();
   const message = cut(decision.message, 2000);
-  const history = historyAfter(seen.memory, decision, { before: previous, now, ...gatesOfOutcome(seen.memory, inputs.shown, previous) });
+  const history = historyAfter(seen.memory, decision, {
+    before: previous,
+    now,
+    ...gatesOfOutcome(seen.memory, inputs.shown, previous),
+  });
   return {
     observedGeneration: model.metadata.generation,
     phase: 'heldAt' in decision.next ? 'Paused' : decision.next.phase,
@@ -60,7 +64,9 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
     readyReplicas: all.filter(isReady).length,
     ready: `${all.filter(isReady).length}/${wantedPods(inputs)}`,
     selector: `${labels.model}=${model.metadata.name}`,
-    ...(stable === null ? {} : { stable: { ...revisionStatus(stable, inputs, previous?.stable), ...provenanceOf(stable, inputs) } }),
+    ...(stable === null
+      ? {}
+      : { stable: { ...revisionStatus(stable, inputs, previous?.stable), ...provenanceOf(stable, inputs) } }),
     ...(candidate === null ? {} : { candidate: revisionStatus(candidate, inputs, previous?.candidate) }),
     rollout: { ...writeState(decision), ...weights(inputs), ...gatesShown(decision.next, inputs.shown, previous) },
     ...(history.length === 0 ? {} : { history }),
@@ -70,20 +76,37 @@ export function statusOf(inputs: StatusInputs): OnnxModelStatus {
 
 /** Of all revisions now; at first there is one pod, and the spec's number is what is wanted. */
 function wantedPods({ seen: { plan }, decision: { run } }: StatusInputs): number {
-  return Math.max(plan.replicas, run.reduce((sum, { replicas }) => sum + replicas, 0));
+  return Math.max(
+    plan.replicas,
+    run.reduce((sum, { replicas }) => sum + replicas, 0),
+  );
 }
 
 /** How a revision became stable: by this decision, or as it is known. */
-function provenanceOf(stable: Revision, { seen: { model, rollout }, decision: { became } }: StatusInputs): Pick<RevisionStatus, 'provenance'> {
+function provenanceOf(
+  stable: Revision,
+  { seen: { model, rollout }, decision: { became } }: StatusInputs,
+): Pick<RevisionStatus, 'provenance'> {
   if (became?.revision === stable) return { provenance: became.provenance };
-  return present({ provenance: rollout.provenance?.[stable] ?? lastWordsOf(model.status).provenance[stable] ?? (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined) });
+  return present({
+    provenance:
+      rollout.provenance?.[stable] ??
+      lastWordsOf(model.status).provenance[stable] ??
+      (model.status?.stable?.revision === stable ? 'Unrecorded' : undefined),
+  });
 }
 
 /** How many steps there are, and what the candidate really gets. */
-function weights({ seen: { rollout, plan }, decision: { next } }: StatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
+function weights({
+  seen: { rollout, plan },
+  decision: { next },
+}: StatusInputs): Pick<NonNullable<OnnxModelStatus['rollout']>, 'steps' | 'actualWeight'> {
   if (!('step' in next)) return {};
   const { shares } = rollout.traffic ?? {};
-  return { steps: stepsOf(next.candidate, { seen: rollout, plan }).length, ...(shares === undefined ? {} : { actualWeight: Math.round(shares[next.candidate] ?? 0) }) };
+  return {
+    steps: stepsOf(next.candidate, { seen: rollout, plan }).length,
+    ...(shares === undefined ? {} : { actualWeight: Math.round(shares[next.candidate] ?? 0) }),
+  };
 }
 
 function conditions(inputs: StatusInputs, previous: readonly Condition[]): readonly Condition[] {
@@ -100,7 +123,11 @@ function conditions(inputs: StatusInputs, previous: readonly Condition[]): reado
   return claimConditions(previous, claims, { now, generation: seen.model.metadata.generation });
 }
 
-function revisionStatus(revision: Revision, inputs: StatusInputs, previous: RevisionStatus | undefined): RevisionStatus {
+function revisionStatus(
+  revision: Revision,
+  inputs: StatusInputs,
+  previous: RevisionStatus | undefined,
+): RevisionStatus {
   const pods = inputs.seen.pods.get(revision) ?? [];
   const reports = reportsOf(pods, inputs.reports);
   const record = inputs.seen.records.get(revision);
@@ -120,16 +147,25 @@ function revisionStatus(revision: Revision, inputs: StatusInputs, previous: Revi
 function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
   const { generation, spec, resolved } = record;
   const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;
-  return { generation, precision: resolved?.precision ?? spec.execution.precision, ...present({ digest: resolved?.served ?? resolved?.digest, sourceDigest: resolved?.digest, provider }) };
+  return {
+    generation,
+    precision: resolved?.precision ?? spec.execution.precision,
+    ...present({ digest: resolved?.served ?? resolved?.digest, sourceDigest: resolved?.digest, provider }),
+  };
 }
 
 function memoryOf(record: RevisionRecord | undefined): { limit?: string; estimate?: string } {
   const estimateBytes = record?.resolved?.memoryEstimateBytes ?? 0;
-  return present({ limit: record?.spec.memory.limit, estimate: estimateBytes === 0 ? undefined : formatBytes(estimateBytes) });
+  return present({
+    limit: record?.spec.memory.limit,
+    estimate: estimateBytes === 0 ? undefined : formatBytes(estimateBytes),
+  });
 }
 
 function reportsOf(pods: readonly Pod[], reports: Reports): readonly Report[] {
-  return pods.map((pod) => (pod.metadata.uid === undefined ? undefined : reports(pod.metadata.uid))).filter((report) => report !== undefined);
+  return pods
+    .map((pod) => (pod.metadata.uid === undefined ? undefined : reports(pod.metadata.uid)))
+    .filter((report) => report !== undefined);
 }
 
 function mainProvider(report: Report): string | undefined {
@@ -149,6 +185,10 @@ function failing(pods: readonly Pod[], before: RevisionStatus | undefined): { po
   const troubled = pods.map((pod) => ({ pod, trouble: troubleOf(pod) })).filter(({ trouble }) => trouble !== undefined);
   if (troubled.length === 0) return {};
   return {
-    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({ name: pod.metadata.name, reason: trouble?.reason ?? '', lastWords: cut(trouble?.message ?? '', 1000) })),
+    pods: troubled.slice(0, failingPodsShown).map(({ pod, trouble }) => ({
+      name: pod.metadata.name,
+      reason: trouble?.reason ?? '',
+      lastWords: cut(trouble?.message ?? '', 1000),
+    })),
   };
 }

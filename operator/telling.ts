@@ -19,7 +19,16 @@ import { stepsOf } from './rollout/decisions.ts';
 import type { Decision, Phase, Revision, RolloutState } from './rollout/state.ts';
 
 /** Phases in which the pods of a model are asked every few seconds. */
-const closelyFollowed: readonly Phase[] = ['New', 'Preparing', 'Shifting', 'Analyzing', 'Paused', 'Aborting', 'Promoting', 'Settling'];
+const closelyFollowed: readonly Phase[] = [
+  'New',
+  'Preparing',
+  'Shifting',
+  'Analyzing',
+  'Paused',
+  'Aborting',
+  'Promoting',
+  'Settling',
+];
 /** Phases in which a candidate has or is about to have traffic. */
 const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
 
@@ -28,14 +37,27 @@ export function announceTo(events: EventSink): (model: OnnxModel, decision: Deci
   return (model, { next, reason, message }) => {
     const kind: EventClass = next.phase === 'Failed' ? 'Warning' : reasons[reason];
     if (kind === 'Silent') return;
-    events.say({ about: model, type: kind === 'Warning' ? 'Warning' : 'Normal', keep: kind !== 'Normal', reason, action: 'Rollout', note: message });
+    events.say({
+      about: model,
+      type: kind === 'Warning' ? 'Warning' : 'Normal',
+      keep: kind !== 'Normal',
+      reason,
+      action: 'Rollout',
+      note: message,
+    });
   };
 }
 
-export function followWith(puller: ReportPuller): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {
+export function followWith(
+  puller: ReportPuller,
+): (key: string, seen: Seen | undefined, decision: Decision | undefined) => void {
   return (key, seen, decision) => {
     const isClose = decision !== undefined && closelyFollowed.includes(decision.next.phase);
-    puller.watch(key, seen === undefined || decision === undefined ? [] : watchedPods(seen, decision), isClose ? 'rollout' : 'rest');
+    puller.watch(
+      key,
+      seen === undefined || decision === undefined ? [] : watchedPods(seen, decision),
+      isClose ? 'rollout' : 'rest',
+    );
   };
 }
 
@@ -44,14 +66,31 @@ export function watchedPods(seen: Seen, { next }: Decision): readonly WatchedPod
   return [...seen.pods].flatMap(([revision, pods]) => {
     const ask = askOf(revision, next, seen);
     return pods.flatMap((pod) => {
-      const { metadata: { uid, name }, status } = pod;
-      return uid === undefined || status?.podIP === undefined ? [] : [{ uid, name, ip: status.podIP, isReady: isReady(pod), restarts: restartsOf(pod), ...(ask === undefined ? {} : { ask }) }];
+      const {
+        metadata: { uid, name },
+        status,
+      } = pod;
+      return uid === undefined || status?.podIP === undefined
+        ? []
+        : [
+            {
+              uid,
+              name,
+              ip: status.podIP,
+              isReady: isReady(pod),
+              restarts: restartsOf(pod),
+              ...(ask === undefined ? {} : { ask }),
+            },
+          ];
     });
   });
 }
 
 function restartsOf({ status }: Pod): number {
-  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].reduce((sum, { restartCount }) => sum + restartCount, 0);
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].reduce(
+    (sum, { restartCount }) => sum + restartCount,
+    0,
+  );
 }
 
 /** Reads as the sidecar does: api/report.ts, reportQuery. */
@@ -60,10 +99,14 @@ function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
   const token = tokenOf(revision);
   const tasks = tasksOf(next, seen);
-  if (revision === next.stable) return tasks.sample === undefined ? undefined : { sample: tasks.sample, ...present({ token }) };
+  if (revision === next.stable)
+    return tasks.sample === undefined ? undefined : { sample: tasks.sample, ...present({ token }) };
   if (revision !== next.candidate) return undefined;
   const { agreement, pairs, probes } = tasks;
-  return { peers: peersIn(seen, next.stable), ...present({ agreement, pairs, probes, token, peersToken: tokenOf(next.stable) }) };
+  return {
+    peers: peersIn(seen, next.stable),
+    ...present({ agreement, pairs, probes, token, peersToken: tokenOf(next.stable) }),
+  };
 }
 
 type Tasks = Pick<ReportAsk, 'sample' | 'agreement' | 'pairs' | 'probes'>;
@@ -74,12 +117,23 @@ function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Se
   const { gates: { quality } = {} } = seen.model.spec.rollout ?? {};
   const shadow = shadowIn(next, seen);
   const probes = probesOf(next.candidate, seen);
-  const samples = quality === undefined ? {} : { sample: shareOf(quality.sampleRate), agreement: `${quality.metric}:${agreesFrom[quality.metric]}`, ...present({ pairs: replaysGive(seen) }) };
+  const samples =
+    quality === undefined
+      ? {}
+      : {
+          sample: shareOf(quality.sampleRate),
+          agreement: `${quality.metric}:${agreesFrom[quality.metric]}`,
+          ...present({ pairs: replaysGive(seen) }),
+        };
   return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
 }
 
 /** Whether replays for quality give service times, too. */
-function replaysGive({ model: { spec: { rollout = {} } } }: Seen): PairSource | undefined {
+function replaysGive({
+  model: {
+    spec: { rollout = {} },
+  },
+}: Seen): PairSource | undefined {
   return { ...rolloutDefaults.probes, ...rollout.probes }.mode === 'Off' ? undefined : 'Replay';
 }
 
@@ -93,7 +147,9 @@ function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefin
 /** What the gates ask for, over the pods that are there to ask. */
 function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['probes'] {
   const perMinute = rollout.gates?.probes;
-  return perMinute === undefined ? undefined : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
+  return perMinute === undefined
+    ? undefined
+    : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
 /** The CRD has let only percentages in. */
@@ -106,6 +162,8 @@ const agreesFrom = { Cosine: 0.99, Top1Agreement: 1, ExactMatch: 1 } as const;
 const maxPeers = 16;
 
 function peersIn(seen: Seen, stable: Revision): readonly string[] {
-  const ready = (seen.pods.get(stable) ?? []).filter(isReady).toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const ready = (seen.pods.get(stable) ?? [])
+    .filter(isReady)
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   return ready.flatMap(({ status }) => (status?.podIP === undefined ? [] : [status.podIP])).slice(0, maxPeers);
 }

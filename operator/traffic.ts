@@ -8,7 +8,15 @@
  */
 import { labels, ports } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
-import { isReady, type Gateway, type HttpRoute, type ParentRef, type Pod, type RouteCondition, type Service } from './kube-objects.ts';
+import {
+  isReady,
+  type Gateway,
+  type HttpRoute,
+  type ParentRef,
+  type Pod,
+  type RouteCondition,
+  type Service,
+} from './kube-objects.ts';
 import type { ObjectName } from './kube/object.ts';
 import type { Presence } from './optional-watch.ts';
 import { isOwnSelector, portProblem, selectedPods, selectorText } from './reconcile/service-reach.ts';
@@ -45,11 +53,16 @@ function byPods({ model, entry, pods }: TrafficSources): Facts | undefined {
   const problem = portProblem(entry as Service);
   if (problem !== undefined) return { shares: undefined, reason: 'RouteMoving', problem };
   if (!isOwnSelector(selector, model.metadata.name)) {
-    return sharesAmong(selectedPods(selector, pods), `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`);
+    return sharesAmong(
+      selectedPods(selector, pods),
+      `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`,
+    );
   }
   const revision = selector[labels.revision];
   if (revision !== undefined && !(labels.serving in selector)) return { shares: { [revision]: 100 } };
-  const marked = new Map([...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0));
+  const marked = new Map(
+    [...pods].map(([name, those]) => [name, those.filter(servesNow).length] as const).filter(([, count]) => count > 0),
+  );
   return sharesAmong(marked, 'no ready pod is marked to share the traffic');
 }
 
@@ -71,24 +84,40 @@ function servesNow(pod: Pod): boolean {
 // ── by a route ───────────────────────────────────────────────────────────────────────────────────
 
 const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
-  Missing: 'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway controller, or use router Service',
-  Forbidden: 'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, patch and delete on them',
+  Missing:
+    'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway controller, or use router Service',
+  Forbidden:
+    'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, patch and delete on them',
   Unknown: 'it is not known yet whether the cluster has HTTPRoute',
 };
 
 function byRoute({ model, entry, route, gatewayApi, services, pods }: TrafficSources): Facts | undefined {
   if (gatewayApi !== 'Served') return { shares: undefined, reason: 'GatewayApiMissing', problem: noApi[gatewayApi] };
-  if (route === undefined) return entry === undefined ? undefined : { shares: undefined, reason: 'RouteMoving', problem: `there is no HTTPRoute ${model.metadata.name} yet` };
+  if (route === undefined)
+    return entry === undefined
+      ? undefined
+      : { shares: undefined, reason: 'RouteMoving', problem: `there is no HTTPRoute ${model.metadata.name} yet` };
   const problem = problemOf(route);
   if (problem !== undefined) return { shares: undefined, reason: 'RouteNotAccepted', problem };
   const lost = backendProblem(route, { services, pods, model: model.metadata.name });
-  return lost === undefined ? { shares: sharesOf(route, model.metadata.name) } : { shares: undefined, reason: 'RouteMoving', problem: lost };
+  return lost === undefined
+    ? { shares: sharesOf(route, model.metadata.name) }
+    : { shares: undefined, reason: 'RouteMoving', problem: lost };
 }
 
 /** A backend with weight whose Service leads to no pod, because somebody else changed the Service. */
-function backendProblem(route: HttpRoute, { services = [], pods, model }: Pick<TrafficSources, 'services' | 'pods'> & { readonly model: string }): string | undefined {
-  const names = (route.spec?.rules ?? []).flatMap(({ backendRefs }) => backendRefs ?? []).filter(({ weight = 1 }) => weight > 0).map(({ name }) => name);
-  return services.filter(({ metadata }) => names.includes(metadata.name)).map((service) => serviceProblem(service, pods, model)).find((problem) => problem !== undefined);
+function backendProblem(
+  route: HttpRoute,
+  { services = [], pods, model }: Pick<TrafficSources, 'services' | 'pods'> & { readonly model: string },
+): string | undefined {
+  const names = (route.spec?.rules ?? [])
+    .flatMap(({ backendRefs }) => backendRefs ?? [])
+    .filter(({ weight = 1 }) => weight > 0)
+    .map(({ name }) => name);
+  return services
+    .filter(({ metadata }) => names.includes(metadata.name))
+    .map((service) => serviceProblem(service, pods, model))
+    .find((problem) => problem !== undefined);
 }
 
 function serviceProblem(service: Service, pods: TrafficSources['pods'], model: string): string | undefined {
@@ -106,31 +135,51 @@ function problemOf(route: HttpRoute): string | undefined {
 }
 
 function parentProblem(route: HttpRoute, parent: ParentRef): string | undefined {
-  const told = (route.status?.parents ?? []).filter(({ parentRef }) => isSameParent(parentRef, parent, route.metadata.namespace));
+  const told = (route.status?.parents ?? []).filter(({ parentRef }) =>
+    isSameParent(parentRef, parent, route.metadata.namespace),
+  );
   const name = `${parent.kind ?? 'Gateway'} ${parent.name}`;
-  if (told.length === 0) return `${name} has said nothing of HTTPRoute ${route.metadata.name}: no gateway controller serves it, or it does not exist`;
+  if (told.length === 0)
+    return `${name} has said nothing of HTTPRoute ${route.metadata.name}: no gateway controller serves it, or it does not exist`;
   // Several controllers may speak of one parent; one that takes the route is enough.
-  const problems = told.map(({ conditions }) => conditionProblem(name, conditions ?? [], route.metadata.generation ?? 0));
+  const problems = told.map(({ conditions }) =>
+    conditionProblem(name, conditions ?? [], route.metadata.generation ?? 0),
+  );
   return problems.includes(undefined) ? undefined : problems[0];
 }
 
-function conditionProblem(parent: string, conditions: readonly RouteCondition[], generation: number): string | undefined {
+function conditionProblem(
+  parent: string,
+  conditions: readonly RouteCondition[],
+  generation: number,
+): string | undefined {
   for (const type of ['Accepted', 'ResolvedRefs']) {
     const condition = conditions.find((one) => one.type === type);
-    if (condition === undefined || (condition.observedGeneration ?? 0) < generation) return `${parent} has not taken generation ${generation} of the route yet`;
+    if (condition === undefined || (condition.observedGeneration ?? 0) < generation)
+      return `${parent} has not taken generation ${generation} of the route yet`;
     if (condition.status !== 'True') return `${parent}: ${type} is ${condition.status}${wordsOf(condition)}`;
   }
   return undefined;
 }
 
 function wordsOf({ reason, message }: RouteCondition): string {
-  return [reason, message].filter((word) => word !== undefined && word !== '').map((word) => `: ${word}`).join('');
+  return [reason, message]
+    .filter((word) => word !== undefined && word !== '')
+    .map((word) => `: ${word}`)
+    .join('');
 }
 
 /** @param namespace the route's own, where none is named */
 function isSameParent(a: ParentRef, b: ParentRef, namespace: string | undefined): boolean {
   const whole = (ref: ParentRef): string =>
-    [ref.group ?? 'gateway.networking.k8s.io', ref.kind ?? 'Gateway', ref.namespace ?? namespace, ref.name, ref.sectionName, ref.port].join('\n');
+    [
+      ref.group ?? 'gateway.networking.k8s.io',
+      ref.kind ?? 'Gateway',
+      ref.namespace ?? namespace,
+      ref.name,
+      ref.sectionName,
+      ref.port,
+    ].join('\n');
   return whole(a) === whole(b);
 }
 
@@ -154,7 +203,9 @@ export function routedUrl(model: OnnxModel, gatewayOf: (name: ObjectName) => Gat
   if (parent === undefined) return undefined;
   const gateway = gatewayOf({ name: parent.name, namespace: parent.namespace ?? model.metadata.namespace });
   const listener = listenerOf(gateway, parent);
-  const host = [...hostnames, listener?.hostname, ...addressesOf(gateway)].find((name) => name !== undefined && !name.startsWith('*'));
+  const host = [...hostnames, listener?.hostname, ...addressesOf(gateway)].find(
+    (name) => name !== undefined && !name.startsWith('*'),
+  );
   return host === undefined ? undefined : urlOf(host, listener);
 }
 

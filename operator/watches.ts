@@ -10,7 +10,16 @@ import type { OnnxModel } from '../api/onnxmodel.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Registry } from '../lib/metrics.ts';
-import { configMaps, controllerRevisions, deployments, gateways, httpRoutes, onnxModels, pods, services } from './kube-objects.ts';
+import {
+  configMaps,
+  controllerRevisions,
+  deployments,
+  gateways,
+  httpRoutes,
+  onnxModels,
+  pods,
+  services,
+} from './kube-objects.ts';
 import type { ConfigMap, ControllerRevision, Deployment, Gateway, HttpRoute, Pod, Service } from './kube-objects.ts';
 import type { Change } from './kube/cache.ts';
 import { keyOf, type KubeObject, type ObjectName } from './kube/object.ts';
@@ -54,10 +63,15 @@ export class Watches implements Caches {
     this.#configMaps = this.#children(configMaps);
     this.#controllerRevisions = this.#children(controllerRevisions);
     const tellRouted = (): void => this.#tellRouted(() => true);
-    this.#httpRoutes = new OptionalWatch({ ...this.#scopeOfChildren(), transform: keepForeignEntries<HttpRoute>, type: httpRoutes }, tellRouted);
+    this.#httpRoutes = new OptionalWatch(
+      { ...this.#scopeOfChildren(), transform: keepForeignEntries<HttpRoute>, type: httpRoutes },
+      tellRouted,
+    );
     this.#httpRoutes.cache.subscribe((change) => this.#tell(change, modelKeysOf));
     this.#gateways = new OptionalWatch({ ...scopeOf(options), type: gateways }, tellRouted);
-    this.#gateways.cache.subscribe((change) => this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name));
+    this.#gateways.cache.subscribe((change) =>
+      this.#tellRouted((name) => name === ('now' in change ? change.now : change.before).metadata.name),
+    );
   }
 
   /** Watches until the signal is aborted. */
@@ -116,7 +130,16 @@ export class Watches implements Caches {
   }
 
   #all(): readonly Pick<Reflector<KubeObject>, 'run' | 'whenSynced' | 'synced' | 'silentMs'>[] {
-    return [this.#models, this.#pods, this.#deployments, this.#services, this.#configMaps, this.#controllerRevisions, this.#httpRoutes, this.#gateways];
+    return [
+      this.#models,
+      this.#pods,
+      this.#deployments,
+      this.#services,
+      this.#configMaps,
+      this.#controllerRevisions,
+      this.#httpRoutes,
+      this.#gateways,
+    ];
   }
 
   #children<T extends KubeObject>(type: ResourceType<T>): Reflector<T> {
@@ -128,13 +151,18 @@ export class Watches implements Caches {
   }
 
   #scopeOfChildren<T extends KubeObject>(): Omit<ReflectorOptions<T>, 'type'> {
-    return { ...scopeOf(this.#options), labelSelector: `${labels.managedBy}=${fieldManager}`, indexes: { [byModel]: (object) => modelKeysOf(object) } };
+    return {
+      ...scopeOf(this.#options),
+      labelSelector: `${labels.managedBy}=${fieldManager}`,
+      indexes: { [byModel]: (object) => modelKeysOf(object) },
+    };
   }
 
   /** Models behind a Gateway whose name is meant. */
   #tellRouted(isMeant: (gateway: string) => boolean): void {
     for (const model of this.#models.cache.list()) {
-      if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true) this.#options.onChange(keyOf(model.metadata));
+      if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true)
+        this.#options.onChange(keyOf(model.metadata));
     }
   }
 
@@ -151,5 +179,7 @@ function scopeOf({ client, clock, registry, logger, namespace }: WatchOptions): 
 
 function modelKeysOf(object: KubeObject): readonly string[] {
   const name = object.metadata.labels?.[labels.model];
-  return name === undefined ? [] : [keyOf({ name, ...(object.metadata.namespace === undefined ? {} : { namespace: object.metadata.namespace }) })];
+  return name === undefined
+    ? []
+    : [keyOf({ name, ...(object.metadata.namespace === undefined ? {} : { namespace: object.metadata.namespace }) })];
 }

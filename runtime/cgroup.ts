@@ -32,7 +32,9 @@ export function readLimits(read: ReadFile): Limits {
   const groups = parseGroups(read('/proc/self/cgroup') ?? '');
   const cpu = smallest([
     ...folders(root, groups.unified).map((folder) => parseCpuMax(read(`${folder}/cpu.max`))),
-    ...foldersV1('cpu', groups).map((folder) => quotaV1(read(`${folder}/cpu.cfs_quota_us`), read(`${folder}/cpu.cfs_period_us`))),
+    ...foldersV1('cpu', groups).map((folder) =>
+      quotaV1(read(`${folder}/cpu.cfs_quota_us`), read(`${folder}/cpu.cfs_period_us`)),
+    ),
   ]);
   const memory = smallest([
     ...folders(root, groups.unified).map((folder) => parseBytes(read(`${folder}/memory.max`))),

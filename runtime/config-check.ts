@@ -15,7 +15,9 @@ type Field = Check<unknown> | Optional<unknown>;
 
 type ValueOf<F> = F extends Optional<infer T> ? T : F extends Check<infer T> ? T : never;
 type OptionalKeys<S> = { [K in keyof S]: S[K] extends Optional<unknown> ? K : never }[keyof S];
-export type Shape<S> = { readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & { readonly [K in OptionalKeys<S>]?: ValueOf<S[K]> };
+export type Shape<S> = { readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & {
+  readonly [K in OptionalKeys<S>]?: ValueOf<S[K]>;
+};
 
 export function wrong(where: string, problem: string): AppError {
   return new AppError('BAD_CONFIG', { where: where.replace(/:$/, ''), problem });
@@ -29,9 +31,13 @@ export function object<S extends Readonly<Record<string, Field>>>(fields: S): Ch
   return (value, where) => {
     const record = recordOf(value, where);
     for (const name of Object.keys(record)) {
-      if (!Object.hasOwn(fields, name)) throw wrong(join(where, name), `no such field; there are ${Object.keys(fields).join(', ')}`);
+      if (!Object.hasOwn(fields, name))
+        throw wrong(join(where, name), `no such field; there are ${Object.keys(fields).join(', ')}`);
     }
-    const entries = Object.entries(fields).map(([name, field]) => [name, readField(field, record[name], join(where, name))]);
+    const entries = Object.entries(fields).map(([name, field]) => [
+      name,
+      readField(field, record[name], join(where, name)),
+    ]);
     return Object.fromEntries(entries.filter(([, got]) => got !== undefined)) as Shape<S>;
   };
 }
@@ -44,18 +50,23 @@ function readField(field: Field, value: unknown, where: string): unknown {
   return value === undefined ? field.fallback : field.check(value, where);
 }
 
-export function text(rule: { readonly pattern?: RegExp; readonly what?: string; readonly maxLength?: number } = {}): Check<string> {
+export function text(
+  rule: { readonly pattern?: RegExp; readonly what?: string; readonly maxLength?: number } = {},
+): Check<string> {
   return (value, where) => {
     if (typeof value !== 'string') throw wrong(where, `${shown(value)} is not text`);
-    if (value.length > (rule.maxLength ?? 4096)) throw wrong(where, `is longer than ${rule.maxLength ?? 4096} characters`);
-    if (rule.pattern?.test(value) === false) throw wrong(where, `${shown(value)} is not a ${rule.what ?? `text of the form ${rule.pattern.source}`}`);
+    if (value.length > (rule.maxLength ?? 4096))
+      throw wrong(where, `is longer than ${rule.maxLength ?? 4096} characters`);
+    if (rule.pattern?.test(value) === false)
+      throw wrong(where, `${shown(value)} is not a ${rule.what ?? `text of the form ${rule.pattern.source}`}`);
     return value;
   };
 }
 
 export function integer(least: number, most: number): Check<number> {
   return (value, where) => {
-    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) throw wrong(where, `${shown(value)} is not an integer from ${least} to ${most}`);
+    if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most)
+      throw wrong(where, `${shown(value)} is not an integer from ${least} to ${most}`);
     return value as number;
   };
 }
@@ -63,7 +74,8 @@ export function integer(least: number, most: number): Check<number> {
 /** A number that JSON can write, from `least` to `most`. */
 export function number(least: number, most: number): Check<number> {
   return (value, where) => {
-    if (typeof value !== 'number' || !(value >= least && value <= most)) throw wrong(where, `${shown(value)} is not a number from ${least} to ${most}`);
+    if (typeof value !== 'number' || !(value >= least && value <= most))
+      throw wrong(where, `${shown(value)} is not a number from ${least} to ${most}`);
     return value;
   };
 }
@@ -84,7 +96,8 @@ export function oneOf<const T extends string | number>(...choices: readonly T[])
 export function list<T>(check: Check<T>, most: number, least = 0): Check<readonly T[]> {
   return (value, where) => {
     if (!Array.isArray(value)) throw wrong(where, `${shown(value)} is not a list`);
-    if (value.length > most || value.length < least) throw wrong(where, `has ${value.length} entries, ${least} to ${most} are allowed`);
+    if (value.length > most || value.length < least)
+      throw wrong(where, `has ${value.length} entries, ${least} to ${most} are allowed`);
     return value.map((item, index) => check(item, `${where}[${index}]`));
   };
 }
@@ -100,7 +113,8 @@ export function textMap(most: number): Check<Readonly<Record<string, string>>> {
 }
 
 function recordOf(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, `${shown(value)} is not an object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(where, `${shown(value)} is not an object`);
   return value as Readonly<Record<string, unknown>>;
 }
 

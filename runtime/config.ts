@@ -126,17 +126,27 @@ export function readCommand(argv: readonly string[], environment: Environment): 
   const asksHelp = (text: string | undefined): boolean => text === '--help' || text === '-h' || text === 'help';
   if (asksHelp(name)) return { is: 'help', text: helps.main };
   const command = commands.find((one) => one === name);
-  if (command === undefined) throw new AppError('BAD_FLAG', { flag: name, problem: `unknown command; available commands: ${commands.join(', ')}` });
+  if (command === undefined)
+    throw new AppError('BAD_FLAG', {
+      flag: name,
+      problem: `unknown command; available commands: ${commands.join(', ')}`,
+    });
   if (rest.some((text) => text.startsWith('-') && asksHelp(text))) return { is: 'help', text: helps[command] };
-  if (command === 'serve') return { is: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
-  if (rest[0] !== undefined) throw new AppError('BAD_FLAG', { flag: rest[0], problem: `${command} takes no arguments` });
+  if (command === 'serve')
+    return { is: 'serve', settings: serveSettings(rest, environment), logLevel: logLevelOf(environment, 'warn') };
+  if (rest[0] !== undefined)
+    throw new AppError('BAD_FLAG', { flag: rest[0], problem: `${command} takes no arguments` });
   return { is: command, logLevel: logLevelOf(environment, 'info') };
 }
 
 /** @throws AppError BAD_CONFIG */
 export function podSettings(environment: Environment): PodSettings {
   const podIp = environment[env.podIp] ?? '127.0.0.1';
-  if (isIP(podIp) === 0) throw new AppError('BAD_CONFIG', { where: `environment variable ${env.podIp}`, problem: `'${podIp}' is not an IP address` });
+  if (isIP(podIp) === 0)
+    throw new AppError('BAD_CONFIG', {
+      where: `environment variable ${env.podIp}`,
+      problem: `'${podIp}' is not an IP address`,
+    });
   // In local mode every pod has a loopback address of its own, and 127.0.0.1 is the machine's.
   const addresses = podIp.startsWith('127.') || podIp === '::1' ? [podIp] : [podIp, '127.0.0.1'];
   return {
@@ -164,10 +174,12 @@ const serveFlags = {
 function serveSettings(args: readonly string[], environment: Environment): ServeSettings {
   const { values, positionals } = parseServe(args);
   const [model, extra] = positionals;
-  if (model === undefined) throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is missing: say which model to serve' });
+  if (model === undefined)
+    throw new AppError('BAD_FLAG', { flag: 'MODEL', problem: 'is missing: say which model to serve' });
   if (extra !== undefined) throw new AppError('BAD_FLAG', { flag: extra, problem: 'is one argument too many' });
   const port = portOf('--port', values.port);
-  const metricsPort = values['metrics-port'] === undefined ? defaultMetricsPort(port) : portOf('--metrics-port', values['metrics-port']);
+  const metricsPort =
+    values['metrics-port'] === undefined ? defaultMetricsPort(port) : portOf('--metrics-port', values['metrics-port']);
   return {
     addresses: [values.host],
     port,
@@ -176,7 +188,9 @@ function serveSettings(args: readonly string[], environment: Environment): Serve
     uri: uriOf(model),
     name: values.name === undefined ? nameOf(model) : checkedName(values.name),
     configFile: values.config,
-    cacheDir: resolve(values.cache ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'onnx-operator')),
+    cacheDir: resolve(
+      values.cache ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'onnx-operator'),
+    ),
   };
 }
 
@@ -191,7 +205,8 @@ function parseServe(args: readonly string[]) {
 
 function portOf(flag: string, text: string): number {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a port from 0 to 65535` });
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a port from 0 to 65535` });
   return port;
 }
 
@@ -204,25 +219,40 @@ function uriOf(model: string): string {
   if (/^[a-z][a-z0-9+.-]+:/i.test(model)) return model;
   const path = resolve(model);
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
+  if (found === undefined)
+    throw new AppError('FILE_UNREADABLE', { path: model, why: `there is no such file or folder${nearby(path, '/')}` });
   return pathToFileURL(path).href + (found.isDirectory() ? '/' : '');
 }
 
 /** The file's name, or its folder's where the file says nothing, in the form that names of models have. */
 function nameOf(model: string): string {
-  const segments = model.replace(/[?#].*$/, '').split('/').filter((segment) => segment !== '' && segment !== '.' && segment !== '..');
+  const segments = model
+    .replace(/[?#].*$/, '')
+    .split('/')
+    .filter((segment) => segment !== '' && segment !== '.' && segment !== '..');
   const last = basename(segments.at(-1) ?? '', '.onnx');
   const telling = last === 'model' || last === '' ? (segments.at(-2) ?? 'model') : last;
-  const name = telling.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^[^a-z]+/, '').slice(0, 40).replace(/-+$/, '');
+  const name = telling
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, 40)
+    .replace(/-+$/, '');
   return name === '' ? 'model' : name;
 }
 
 function checkedName(name: string): string {
-  if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name)) throw new AppError('BAD_FLAG', { flag: '--name', problem: `'${name}' is not a name: up to 40 lower-case letters, digits and dashes, a letter first` });
+  if (!/^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/.test(name))
+    throw new AppError('BAD_FLAG', {
+      flag: '--name',
+      problem: `'${name}' is not a name: up to 40 lower-case letters, digits and dashes, a letter first`,
+    });
   return name;
 }
 
-function tuningOf(environment: Environment): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs'> {
+function tuningOf(
+  environment: Environment,
+): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs'> {
   return {
     bodyLimitBytes: amountOf(environment, 'ONNX_BODY_LIMIT', '64Mi', 2 ** 31),
     maxConnections: amountOf(environment, 'ONNX_MAX_CONNECTIONS', '1024', 1_000_000),
@@ -240,7 +270,8 @@ function durationOf(environment: Environment, name: string, fallback: string): n
 function amountOf(environment: Environment, name: string, fallback: string, most: number): number {
   const text = environment[name] ?? fallback;
   const amount = parseQuantity(text);
-  if (amount === undefined || amount < 1 || amount > most) return refuse(name, `'${text}' is not an amount from 1 to ${most}`);
+  if (amount === undefined || amount < 1 || amount > most)
+    return refuse(name, `'${text}' is not an amount from 1 to ${most}`);
   return Math.floor(amount);
 }
 

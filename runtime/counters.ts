@@ -15,7 +15,13 @@ export type Outcome =
   | { readonly is: 'Error'; readonly elements: number; readonly kind: OutcomeKind };
 
 /** Kinds that mean: the request was fine, there was no room or time for it, whoever is at fault. */
-const shedKinds: ReadonlySet<OutcomeKind> = new Set(['overloaded', 'deadline', 'waiting', 'clientDeadline', 'clientBody']);
+const shedKinds: ReadonlySet<OutcomeKind> = new Set([
+  'overloaded',
+  'deadline',
+  'waiting',
+  'clientDeadline',
+  'clientBody',
+]);
 /** Until tiers exist every request is of this one. */
 export const tier = 'default';
 
@@ -36,9 +42,16 @@ export class Counters {
   }
 
   snapshot(): readonly Traffic[] {
-    return [...this.#cells].sort(([a], [b]) => a - b).map(([sizeClass, { latency, ok, errors, shed }]) => ({
-      tier, sizeClass, latency: latency.snapshot(), ok, errors: Object.fromEntries(errors), shed,
-    }));
+    return [...this.#cells]
+      .sort(([a], [b]) => a - b)
+      .map(([sizeClass, { latency, ok, errors, shed }]) => ({
+        tier,
+        sizeClass,
+        latency: latency.snapshot(),
+        ok,
+        errors: Object.fromEntries(errors),
+        shed,
+      }));
   }
 
   #cell(sizeClass: number): Cell {

@@ -36,9 +36,15 @@ export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, say
     const { oldestMs, limitMs } = runs();
     // A run that began lately is one of many, of a request that needs more time than is left: nothing says that it does not end.
     const stuck = oldestMs > 0 && oldestMs >= Math.min(limitMs, answerAtMs);
-    const requests = giveUp(stuck ? new AppError('RUN_STUCK', { model, ranMs: oldestMs, limitMs }) : new AppError('DRAINING', undefined));
+    const requests = giveUp(
+      stuck ? new AppError('RUN_STUCK', { model, ranMs: oldestMs, limitMs }) : new AppError('DRAINING', undefined),
+    );
     logger.error('shutting down takes too long', { graceMs, oldestRunMs: Math.round(oldestMs), givenUp: requests });
-    if (stuck) sayLast('RUN_STUCK', `${Math.round(answerAtMs / 1000)} s after the signal to end a run of ${model} had not ended (${Math.round(oldestMs / 1000)} s old): ${requests} requests were given up and the process killed itself`);
+    if (stuck)
+      sayLast(
+        'RUN_STUCK',
+        `${Math.round(answerAtMs / 1000)} s after the signal to end a run of ${model} had not ended (${Math.round(oldestMs / 1000)} s old): ${requests} requests were given up and the process killed itself`,
+      );
     clock.after(killAtMs - answerAtMs, kill);
   });
 }

@@ -62,7 +62,10 @@ export function planLimits(bodyBytes: number, memoryBytes: number | undefined): 
  * @param heldBytes anonymous memory of the process with the model loaded and warmed
  */
 export function shareMemory(memoryBytes: number | undefined, heldBytes: number): MemoryShares {
-  const free = Math.max(0, (memoryBytes ?? roomyBytes) * usableShare - (memoryBytes === undefined ? 0 : heldBytes) - servingBytes);
+  const free = Math.max(
+    0,
+    (memoryBytes ?? roomyBytes) * usableShare - (memoryBytes === undefined ? 0 : heldBytes) - servingBytes,
+  );
   return {
     runBytes: Math.floor(free / 2),
     parseBytes: Math.floor(Math.min(free / 4, 512 * mib)),

@@ -53,9 +53,29 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   const signature = signatureOf(prepared.info);
   // Those that prepare found to exist here; it has refused the model where that was not allowed.
   const providers = config.execution.providers.filter(({ name }) => prepared.providerChain.includes(name));
-  const session = sessionOptions({ execution: { ...config.execution, providers, sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig } }, memory: config.memory, threads, signature, optimized: prepared.optimised });
+  const session = sessionOptions({
+    execution: {
+      ...config.execution,
+      providers,
+      sessionConfig: { ...config.execution.sessionConfig, ...prepared.sessionConfig },
+    },
+    memory: config.memory,
+    threads,
+    signature,
+    optimized: prepared.optimised,
+  });
   const alone = isBatchable(signature) ? becauseOf(prepared.info.rows) : 'the model has no free first dimension';
-  return { config, signature, alone, graphPath: prepared.graphPath, threads, session, limits: planLimits(machine.bodyBytes, machine.memoryBytes), memoryBytes: machine.memoryBytes, notes: [...notes, ...aloneNotes(config, alone)] };
+  return {
+    config,
+    signature,
+    alone,
+    graphPath: prepared.graphPath,
+    threads,
+    session,
+    limits: planLimits(machine.bodyBytes, machine.memoryBytes),
+    memoryBytes: machine.memoryBytes,
+    notes: [...notes, ...aloneNotes(config, alone)],
+  };
 }
 
 /** @param rows absent where another version has prepared the model */
@@ -65,20 +85,33 @@ function becauseOf(rows: RowsVerdict | undefined): string | undefined {
 }
 
 function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: string | undefined): readonly string[] {
-  return because === undefined || maxBatchSize === 1 ? [] : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
+  return because === undefined || maxBatchSize === 1
+    ? []
+    : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
 /** As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud. */
-function planWorkers({ execution }: RuntimeConfig, { resolved }: Prepared, machine: Room): { readonly threads: Threads; readonly notes: readonly string[] } {
+function planWorkers(
+  { execution }: RuntimeConfig,
+  { resolved }: Prepared,
+  machine: Room,
+): { readonly threads: Threads; readonly notes: readonly string[] } {
   const threads = planThreads(execution, machine);
   const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
   if (threads.workers <= fitting) return { threads, notes: [] };
   const why = `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ${machine.memoryBytes ?? 0}`;
-  if (execution.workers !== undefined) return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
+  if (execution.workers !== undefined)
+    return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
   return { threads: planThreads({ ...execution, workers: fitting }, machine), notes: [`${why}: there are ${fitting}`] };
 }
 
-export type EngineRequest = { readonly model: string; readonly graphPath: string; readonly workers: number; readonly options: SessionOptions; readonly nice: number };
+export type EngineRequest = {
+  readonly model: string;
+  readonly graphPath: string;
+  readonly workers: number;
+  readonly options: SessionOptions;
+  readonly nice: number;
+};
 
 export type LoadingWorld = {
   readonly loadEngine: (request: EngineRequest) => Promise<Engine>;
@@ -135,13 +168,25 @@ export class ServedModel implements LoadedModel {
   static async load(plan: ServingPlan, world: LoadingWorld): Promise<ServedModel> {
     const { config, signature, threads, session, limits, graphPath } = plan;
     const { clock, logger, sourceFile } = world;
-    const engine = world.runs.watched(await world.loadEngine({ model: config.name, graphPath, workers: threads.workers, options: session, nice: workerNice }));
+    const engine = world.runs.watched(
+      await world.loadEngine({
+        model: config.name,
+        graphPath,
+        workers: threads.workers,
+        options: session,
+        nice: workerNice,
+      }),
+    );
     const batcher = makeBatcher(plan, world, engine);
     const splitter = new RowSplitter(batcher, plan.alone === undefined);
     // What the model takes shows when it is warmed; no request is taken before.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
     const codec = new ThreadedCodec({
-      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements }, nice: workerNice, memoryBytes: codecBytes(config, shares.now), jsonLimitBytes: limits.jsonBytes, logger,
+      limits: { ...defaultDecodeLimits, maxElements: limits.requestElements },
+      nice: workerNice,
+      memoryBytes: codecBytes(config, shares.now),
+      jsonLimitBytes: limits.jsonBytes,
+      logger,
     });
     try {
       const createTask = await tasks[config.task]();
@@ -159,13 +204,26 @@ export class ServedModel implements LoadedModel {
   async warm(stop: AbortSignal): Promise<void> {
     const { warmup, batching } = this.#plan.config;
     const { clock, logger } = this.#world;
-    const onProgress = (done: number): void => { this.#warmed = done; };
-    const result = await warmUp({ engine: this.engine, signature: this.signature, batchable: this.#plan.alone === undefined, requests: warmup.requests, timeoutMs: warmup.timeoutMs, clock, onProgress, stop });
+    const onProgress = (done: number): void => {
+      this.#warmed = done;
+    };
+    const result = await warmUp({
+      engine: this.engine,
+      signature: this.signature,
+      batchable: this.#plan.alone === undefined,
+      requests: warmup.requests,
+      timeoutMs: warmup.timeoutMs,
+      clock,
+      onProgress,
+      stop,
+    });
     this.#world.runs.warmed();
-    if (result.problem !== undefined) logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
+    if (result.problem !== undefined)
+      logger.warn('model could not be warmed, no generated input suits it', { problem: result.problem });
     if (!result.batches) {
       // What the graph tells was noted before.
-      if (this.#alone === undefined) logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
+      if (this.#alone === undefined)
+        logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
       this.#alone ??= differsInTrial;
       this.batcher.limitRows(1);
     }
@@ -188,10 +246,16 @@ export class ServedModel implements LoadedModel {
 
   /** What the limit does not allow although the model does. */
   get notes(): readonly string[] {
-    const { maxTokens, signature, batcher: { room } } = this;
+    const {
+      maxTokens,
+      signature,
+      batcher: { room },
+    } = this;
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
     if (maxTokens === undefined || bytes <= room.totalBytes) return [];
-    return [`a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`];
+    return [
+      `a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`,
+    ];
   }
 
   /** Longest sequence that a request may have; undefined for a task without one. */
@@ -205,19 +269,31 @@ export class ServedModel implements LoadedModel {
   }
 
   async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
-    const { config: { warmup, batching }, memoryBytes } = this.#plan;
+    const {
+      config: { warmup, batching },
+      memoryBytes,
+    } = this.#plan;
     const { clock, readAnonymous } = this.#world;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
     return measureRuns({
       // A size that was not tried before may be one that does not end.
-      engine: boundedEngine({ engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop }, clock.monotonic() + warmup.timeoutMs),
-      inputs: this.signature.inputs, outputs: this.signature.outputs.map(({ name }) => name), fill, independent, clock, keeps: this.#plan.session.enableCpuMemArena,
+      engine: boundedEngine(
+        { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
+        clock.monotonic() + warmup.timeoutMs,
+      ),
+      inputs: this.signature.inputs,
+      outputs: this.signature.outputs.map(({ name }) => name),
+      fill,
+      independent,
+      clock,
+      keeps: this.#plan.session.enableCpuMemArena,
       maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
       ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
       budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
       patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
-      cpuMs, readBytes: readAnonymous,
+      cpuMs,
+      readBytes: readAnonymous,
     });
   }
 
@@ -237,7 +313,11 @@ export class ServedModel implements LoadedModel {
   }
 
   batching(): { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number } {
-    return { maxRows: this.inference.maxRows, maxDelayMs: this.#plan.config.batching.maxQueueDelayMs, workers: this.engine.workers.wanted };
+    return {
+      maxRows: this.inference.maxRows,
+      maxDelayMs: this.#plan.config.batching.maxQueueDelayMs,
+      workers: this.engine.workers.wanted,
+    };
   }
 
   /** Waits until nothing waits and nothing runs, then releases everything. */
@@ -249,14 +329,25 @@ export class ServedModel implements LoadedModel {
   }
 }
 
-type Parts = { readonly engine: Engine; readonly batcher: Batcher; readonly splitter: RowSplitter; readonly codec: ThreadedCodec; readonly task: Task; readonly shares: { now: MemoryShares } };
+type Parts = {
+  readonly engine: Engine;
+  readonly batcher: Batcher;
+  readonly splitter: RowSplitter;
+  readonly codec: ThreadedCodec;
+  readonly task: Task;
+  readonly shares: { now: MemoryShares };
+};
 
 /** A task reads its requests itself, on a thread of its own: each of the two gets half. */
 function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }
 
-function makeBatcher({ config, limits, alone }: ServingPlan, { clock, metrics, tally }: LoadingWorld, engine: Engine): Batcher {
+function makeBatcher(
+  { config, limits, alone }: ServingPlan,
+  { clock, metrics, tally }: LoadingWorld,
+  engine: Engine,
+): Batcher {
   const { batching } = config;
   return new Batcher({
     model: config.name,

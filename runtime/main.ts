@@ -28,15 +28,22 @@ const configLimitBytes = 1 << 20;
 function startOver(): void {
   const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
   if (missing.length === 0 || process.execve === undefined) return;
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], { ...process.env, ...Object.fromEntries(missing) });
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+    ...process.env,
+    ...Object.fromEntries(missing),
+  });
 }
 
 function execute(command: Exclude<Command, { is: 'help' }>, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   switch (command.is) {
-    case 'serve': return serve(command.settings, logger, stop);
-    case 'prepare': return preparePod(podSettings(process.env), logger, stop);
-    case 'run': return runPod(podSettings(process.env), logger, stop);
-    case 'sidecar': return sidecar(logger, stop);
+    case 'serve':
+      return serve(command.settings, logger, stop);
+    case 'prepare':
+      return preparePod(podSettings(process.env), logger, stop);
+    case 'run':
+      return runPod(podSettings(process.env), logger, stop);
+    case 'sidecar':
+      return sidecar(logger, stop);
   }
 }
 
@@ -47,21 +54,39 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
   const config = completeConfig(given, configFile ?? 'serve', { uri, name });
   makeWritable(cacheDir);
   const { prepare } = await import('./artifact/prepare.ts');
-  const prepared = await prepare(config, { cacheDir, allowFile: true, logger, clock: systemClock, signal: stop }).catch((error: unknown) => {
-    if (stop.aborted) return undefined;
-    throw error;
-  });
+  const prepared = await prepare(config, { cacheDir, allowFile: true, logger, clock: systemClock, signal: stop }).catch(
+    (error: unknown) => {
+      if (stop.aborted) return undefined;
+      throw error;
+    },
+  );
   if (prepared === undefined) return exitCodes.interrupted;
   for (const note of prepared.notes) logger.warn('model was prepared with a note', { note });
   const { serveModel } = await import('./serve-model.ts');
-  return serveModel({
-    config, prepared, settings, logger, terminationLog: undefined, hurry: onInterrupt(),
-    onReady: (server) => {
-      const host = settings.addresses[0] ?? '127.0.0.1';
-      const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-      process.stdout.write(readyLine({ config, signature: prepared.info, url: urlOf(server.port), metricsUrl: urlOf(server.metricsPort), alone: server.alone }));
+  return serveModel(
+    {
+      config,
+      prepared,
+      settings,
+      logger,
+      terminationLog: undefined,
+      hurry: onInterrupt(),
+      onReady: (server) => {
+        const host = settings.addresses[0] ?? '127.0.0.1';
+        const urlOf = (port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+        process.stdout.write(
+          readyLine({
+            config,
+            signature: prepared.info,
+            url: urlOf(server.port),
+            metricsUrl: urlOf(server.metricsPort),
+            alone: server.alone,
+          }),
+        );
+      },
     },
-  }, stop);
+    stop,
+  );
 }
 
 /** @throws AppError BAD_FLAG */
@@ -70,7 +95,11 @@ function makeWritable(cacheDir: string): void {
     mkdirSync(cacheDir, { recursive: true });
     accessSync(cacheDir, constants.W_OK);
   } catch (error) {
-    throw new AppError('BAD_FLAG', { flag: '--cache', problem: `models cannot be kept in ${cacheDir} (${messageOf(error)}): give another folder` }, { cause: error });
+    throw new AppError(
+      'BAD_FLAG',
+      { flag: '--cache', problem: `models cannot be kept in ${cacheDir} (${messageOf(error)}): give another folder` },
+      { cause: error },
+    );
   }
 }
 
@@ -84,7 +113,19 @@ function onInterrupt(): AbortSignal {
 async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   const { configDir, cacheDir, sourceDir, terminationLog, allowFile } = settings;
   const { runPrepare } = await import('./artifact/prepare-program.ts');
-  return runPrepare({ readConfig: () => readPodConfig(configDir), configDir, cacheDir, sourceDir, terminationLog, allowFile, logger, clock: systemClock }, stop);
+  return runPrepare(
+    {
+      readConfig: () => readPodConfig(configDir),
+      configDir,
+      cacheDir,
+      sourceDir,
+      terminationLog,
+      allowFile,
+      logger,
+      clock: systemClock,
+    },
+    stop,
+  );
 }
 
 async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
@@ -93,7 +134,18 @@ async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal):
   return lastWordsOf(settings.terminationLog, logger, async () => {
     const config = readPodConfig(settings.configDir);
     const prepared = await readPrepared(settings.cacheDir, config.revision);
-    return serveModel({ config, prepared, settings, logger, door: new AccessFile(settings.configDir, systemClock), terminationLog: settings.terminationLog, onReady: () => {} }, stop);
+    return serveModel(
+      {
+        config,
+        prepared,
+        settings,
+        logger,
+        door: new AccessFile(settings.configDir, systemClock),
+        terminationLog: settings.terminationLog,
+        onReady: () => {},
+      },
+      stop,
+    );
   });
 }
 
@@ -111,7 +163,11 @@ function readPodConfig(configDir: string): RuntimeConfig {
 function readBounded(path: string): string {
   try {
     const { size } = statSync(path);
-    if (size > configLimitBytes) throw new AppError('BAD_CONFIG', { where: path, problem: `has ${size} bytes; a config has at most ${configLimitBytes}` });
+    if (size > configLimitBytes)
+      throw new AppError('BAD_CONFIG', {
+        where: path,
+        problem: `has ${size} bytes; a config has at most ${configLimitBytes}`,
+      });
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof AppError) throw error;
@@ -124,7 +180,11 @@ function parseFile(path: string, text: string): unknown {
   try {
     return parseYaml(text, { maxAliasCount: 100 });
   } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is not YAML' }, { cause: error });
+    throw new AppError(
+      'BAD_CONFIG',
+      { where: path, problem: messageOf(error).split('\n')[0] ?? 'it is not YAML' },
+      { cause: error },
+    );
   }
 }
 

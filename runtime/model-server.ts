@@ -86,14 +86,24 @@ export class ModelServer {
   constructor(options: ServerOptions) {
     const { config, prepared, clock, logger, memoryLimitBytes, machine, bodyLimitBytes } = options;
     this.#options = options;
-    this.#plan = planServing(config, prepared, { ...machine, memoryBytes: memoryLimitBytes, bodyBytes: bodyLimitBytes });
+    this.#plan = planServing(config, prepared, {
+      ...machine,
+      memoryBytes: memoryLimitBytes,
+      bodyBytes: bodyLimitBytes,
+    });
     this.#metrics = new RuntimeMetrics(config);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
     this.#runs = new RunWatch(clock, options.stuckAfterMs);
-    this.#readiness = new Readiness(clock, () => this.#workers, () => this.#runsSeen);
+    this.#readiness = new Readiness(
+      clock,
+      () => this.#workers,
+      () => this.#runsSeen,
+    );
     // Not while it warms: that counts on its workers, and with one that left it would fail.
-    const recycle = (): void => { if (this.#readiness.startedUp) this.#model?.engine.recycle(); };
+    const recycle = (): void => {
+      if (this.#readiness.startedUp) this.#model?.engine.recycle();
+    };
     this.#guard = new MemoryGuard({ clock, logger, recycle, limitBytes: memoryLimitBytes, read: options.readMemory });
     this.#routes = this.#routeTable();
   }
@@ -105,22 +115,44 @@ export class ModelServer {
   async listen(): Promise<void> {
     const { addresses, port, metricsPort, maxConnections } = this.#options;
     const world = this.#exchangeWorld();
-    this.#servers = await HttpServers.listen({ addresses, port, maxConnections, clock: this.#options.clock, isProbe, onFull: () => world.transfers.cutSlowest() }, (request, response) => serveRequest(world, request, response));
+    this.#servers = await HttpServers.listen(
+      {
+        addresses,
+        port,
+        maxConnections,
+        clock: this.#options.clock,
+        isProbe,
+        onFull: () => world.transfers.cutSlowest(),
+      },
+      (request, response) => serveRequest(world, request, response),
+    );
     void this.#stuckRuns().watch(this.#watching.signal);
     const uncounted = uncountedWorld(world);
     const debug = debugApp({
-      metrics: this.#metrics.registry, counters: () => this.#report(), config: () => this.#config(),
-      sampler: this.#sampler, door: this.#options.door ?? closedDoor,
-      answerUncounted: (request, response, isSidecar) => serveRequest(!isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted), request, response),
+      metrics: this.#metrics.registry,
+      counters: () => this.#report(),
+      config: () => this.#config(),
+      sampler: this.#sampler,
+      door: this.#options.door ?? closedDoor,
+      answerUncounted: (request, response, isSidecar) =>
+        serveRequest(
+          !isSidecar ? world : request.headers[besideHeader] === undefined ? uncounted : besideWorld(uncounted),
+          request,
+          response,
+        ),
     });
-    this.#debug = await HttpServers.listen({ addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() }, async (request, response) => debug(request, response));
+    this.#debug = await HttpServers.listen(
+      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => world.transfers.cutSlowest() },
+      async (request, response) => debug(request, response),
+    );
     this.#metrics.readFrom({
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
-      connections: () => this.connections, transferBytes: () => world.transfers.heldBytes,
+      connections: () => this.connections,
+      transferBytes: () => world.transfers.heldBytes,
       ready: () => this.#readiness.ready,
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
@@ -148,7 +180,13 @@ export class ModelServer {
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
     checkLoad(this.#options.prepared, this.#options.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
-    this.#model = await ServedModel.load(this.#plan, { ...this.#options, metrics: this.#metrics, tally: this.#tally, runs: this.#runs, readAnonymous: () => this.#guard.anonymousBytes() });
+    this.#model = await ServedModel.load(this.#plan, {
+      ...this.#options,
+      metrics: this.#metrics,
+      tally: this.#tally,
+      runs: this.#runs,
+      readAnonymous: () => this.#guard.anonymousBytes(),
+    });
     for (const note of this.#plan.notes) this.#options.logger.warn('serving with a note', { note });
     this.#readiness.moveTo('Warming');
     await this.#model.warm(stop);
@@ -218,13 +256,20 @@ export class ModelServer {
   }
 
   get #runsSeen(): { readonly oldestMs: number; readonly stuckMs: number; readonly limitMs: number } {
-    return { oldestMs: this.#runs.oldestMs, stuckMs: this.#runs.stuckMs(this.#workers.ready), limitMs: this.#runs.limitMs };
+    return {
+      oldestMs: this.#runs.oldestMs,
+      stuckMs: this.#runs.stuckMs(this.#workers.ready),
+      limitMs: this.#runs.limitMs,
+    };
   }
 
   #stuckRuns(): StuckRuns {
     const { clock, logger, config, onStuck = () => {} } = this.#options;
     return new StuckRuns({
-      clock, logger, model: config.name, onHopeless: onStuck,
+      clock,
+      logger,
+      model: config.name,
+      onHopeless: onStuck,
       // Until it is warm nobody has asked, and the warm-up has its own time-out.
       runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
       giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
@@ -239,13 +284,22 @@ export class ModelServer {
   #routeTable(): RouteTable {
     const { config, serverVersion, clock } = this.#options;
     const served = { name: config.name, version: config.revision };
-    const { exact, model } = protocolRoutes({ served, serverVersion, startedSeconds: Math.floor(clock.now() / 1000), readiness: this.#readiness, model: () => this.#loadedModel() });
+    const { exact, model } = protocolRoutes({
+      served,
+      serverVersion,
+      startedSeconds: Math.floor(clock.now() / 1000),
+      readiness: this.#readiness,
+      model: () => this.#loadedModel(),
+    });
     return { served, model, complete: this.#model !== undefined, exact: new Map([...exact, ...this.#taskRoutes]) };
   }
 
   #exchangeWorld(): ExchangeWorld {
     const { clock, logger } = this.#options;
-    const { memoryBytes, limits: { bodyBytes } } = this.#plan;
+    const {
+      memoryBytes,
+      limits: { bodyBytes },
+    } = this.#plan;
     const unloaded = shareMemory(memoryBytes, 0);
     const bodiesBytes = (): number => (this.#model?.shares ?? unloaded).bodiesBytes;
     return {
@@ -283,7 +337,13 @@ export class ModelServer {
   #report(): unknown {
     const { config, prepared, cpuFeatures, machine, throttledSeconds } = this.#options;
     return reportOf({
-      bootId: this.#bootId, config, prepared, readiness: this.#readiness, guard: this.#guard, counters: this.#counters, loop: this.#loop,
+      bootId: this.#bootId,
+      config,
+      prepared,
+      readiness: this.#readiness,
+      guard: this.#guard,
+      counters: this.#counters,
+      loop: this.#loop,
       warmup: this.#model?.warmup ?? { done: 0, wanted: config.warmup.requests },
       queue: this.#queue,
       throttledSeconds: throttledSeconds(),
@@ -295,6 +355,18 @@ export class ModelServer {
     const { config, prepared, machine, memoryLimitBytes } = this.#options;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
     const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
-    return effectiveConfig({ config, prepared, threads, options: session, limits, memoryLimitBytes, machine, signature, batching, memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] }, notes: [...notes, ...(this.#model?.notes ?? [])] });
+    return effectiveConfig({
+      config,
+      prepared,
+      threads,
+      options: session,
+      limits,
+      memoryLimitBytes,
+      machine,
+      signature,
+      batching,
+      memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
+      notes: [...notes, ...(this.#model?.notes ?? [])],
+    });
   }
 }

@@ -4,10 +4,25 @@
  * Owns: the list of CPU features that decide which kernels run. Pure; /proc/cpuinfo's text comes in.
  */
 
-const decisive = new Set(['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'avx_vnni', 'amx_int8', 'amx_bf16', 'asimddp', 'i8mm', 'bf16', 'sve']);
+const decisive = new Set([
+  'avx2',
+  'avx512f',
+  'avx512_vnni',
+  'avx512_bf16',
+  'avx_vnni',
+  'amx_int8',
+  'amx_bf16',
+  'asimddp',
+  'i8mm',
+  'bf16',
+  'sve',
+]);
 
 /** @returns the features of the first CPU that matter, sorted */
 export function cpuFeatures(cpuinfo: string): readonly string[] {
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
-  return flags.split(' ').filter((name) => decisive.has(name)).sort((a, b) => (a < b ? -1 : 1));
+  return flags
+    .split(' ')
+    .filter((name) => decisive.has(name))
+    .sort((a, b) => (a < b ? -1 : 1));
 }

@@ -23,7 +23,8 @@ export type ReadyFacts = {
 const maxElements = 64;
 
 export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
-  const example = config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
+  const example =
+    config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
   const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
   return `serving ${config.name} at ${url} (metrics at ${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`;
 }
@@ -37,8 +38,14 @@ function tensorExample(name: string, signature: Signature, url: string): string 
   const path = `${url}/v2/models/${name}`;
   const inputs = Object.entries(trialInputs(signature.inputs, { fill: fills[0], rows: 1, seed: 1 }) ?? {});
   const elements = inputs.reduce((sum, [, { data }]) => sum + data.length, 0);
-  if (inputs.length === 0 || elements > maxElements || inputs.some(([, { type }]) => type === 'float16')) return `curl -s ${path}`;
-  const body = inputs.map(([tensor, { type, dims, data }]) => ({ name: tensor, datatype: datatypeOf(type), shape: dims, data: Array.from<unknown, unknown>(data, jsonOf) }));
+  if (inputs.length === 0 || elements > maxElements || inputs.some(([, { type }]) => type === 'float16'))
+    return `curl -s ${path}`;
+  const body = inputs.map(([tensor, { type, dims, data }]) => ({
+    name: tensor,
+    datatype: datatypeOf(type),
+    shape: dims,
+    data: Array.from<unknown, unknown>(data, jsonOf),
+  }));
   return curl(`${path}/infer`, { inputs: body });
 }
 

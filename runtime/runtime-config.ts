@@ -5,8 +5,29 @@
  *        What a person writes for `serve` is in serve-config.ts.
  * Pure.
  */
-import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, GoldenConfig, MemoryConfig, RuntimeConfig, SourceConfig, WarmupConfig } from '../api/runtime-config.ts';
-import { flag, integer, list, number, object, oneOf, optional, text, textMap, wrong, type Check } from './config-check.ts';
+import type {
+  BatchingConfig,
+  EmbeddingConfig,
+  ExecutionConfig,
+  GoldenConfig,
+  MemoryConfig,
+  RuntimeConfig,
+  SourceConfig,
+  WarmupConfig,
+} from '../api/runtime-config.ts';
+import {
+  flag,
+  integer,
+  list,
+  number,
+  object,
+  oneOf,
+  optional,
+  text,
+  textMap,
+  wrong,
+  type Check,
+} from './config-check.ts';
 
 export const digest = text({ pattern: /^sha256:[0-9a-f]{64}$/, what: 'digest: sha256: and 64 hex digits' });
 export const precision = oneOf('Source', 'FP32', 'FP16', 'INT8', 'INT4');
@@ -50,7 +71,10 @@ export const batchingFields = {
   maxQueueDepth: integer(1, 100_000),
 };
 
-export const memoryFields = { limitBytes: optional(integer(1, Number.MAX_SAFE_INTEGER)), arena: oneOf('Auto', 'On', 'Off') };
+export const memoryFields = {
+  limitBytes: optional(integer(1, Number.MAX_SAFE_INTEGER)),
+  arena: oneOf('Auto', 'On', 'Off'),
+};
 export const warmupFields = { requests: integer(0, 10_000), timeoutMs: spanMs };
 
 const source: Check<SourceConfig> = object({ uri: text({ maxLength: 2048 }), ...sourceFields });
@@ -61,8 +85,10 @@ const memory: Check<MemoryConfig> = object(memoryFields);
 const warmup: Check<WarmupConfig> = object(warmupFields);
 
 /** A key of the mounted ConfigMap; what is found there is read, so no path may lead elsewhere. */
-const mountedFile = text({ pattern: /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$/, what: "name of a file beside the config" });
-const goldenSources: { readonly [K in GoldenConfig['source']['kind']]: Check<Extract<GoldenConfig['source'], { kind: K }>> } = {
+const mountedFile = text({ pattern: /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$/, what: 'name of a file beside the config' });
+const goldenSources: {
+  readonly [K in GoldenConfig['source']['kind']]: Check<Extract<GoldenConfig['source'], { kind: K }>>;
+} = {
   File: object({ kind: oneOf('File'), file: mountedFile }),
   Uri: object({ kind: oneOf('Uri'), uri: text({ maxLength: 2048 }), digest }),
   Generated: object({ kind: oneOf('Generated'), seed: integer(0, 2 ** 31 - 1), cases: integer(1, 1000) }),
@@ -81,7 +107,11 @@ const golden: Check<GoldenConfig> = object({
 
 const config: Check<RuntimeConfig> = object({
   schema: oneOf(1),
-  name: text({ pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, what: 'name: lower-case letters, digits and dashes', maxLength: 40 }),
+  name: text({
+    pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/,
+    what: 'name: lower-case letters, digits and dashes',
+    maxLength: 40,
+  }),
   namespace: text({ maxLength: 63 }),
   revision: text({ pattern: /^[a-z0-9][-a-z0-9]{0,62}$/, what: 'revision' }),
   task,
@@ -101,7 +131,12 @@ const config: Check<RuntimeConfig> = object({
 export function checkRuntimeConfig(value: unknown, where: string): RuntimeConfig {
   const checked = config(value, `${where}:`);
   if ((checked.task === 'Embedding') !== (checked.embedding !== undefined)) {
-    throw wrong(`${where}: embedding`, checked.embedding === undefined ? 'is missing: the task is Embedding' : `only goes with task Embedding, the task is ${checked.task}`);
+    throw wrong(
+      `${where}: embedding`,
+      checked.embedding === undefined
+        ? 'is missing: the task is Embedding'
+        : `only goes with task Embedding, the task is ${checked.task}`,
+    );
   }
   return checked;
 }

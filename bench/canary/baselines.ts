@@ -10,7 +10,12 @@ import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
 /** What a rule looks at, and what stable really has: for thresholds in absolute numbers. */
-export type Watched = { readonly weight: number; readonly minutes: number; readonly metric: 'latency' | 'errors'; readonly stable: { readonly p95Ms: number; readonly errors: number } };
+export type Watched = {
+  readonly weight: number;
+  readonly minutes: number;
+  readonly metric: 'latency' | 'errors';
+  readonly stable: { readonly p95Ms: number; readonly errors: number };
+};
 export type BaselineName = 'argo-rollouts' | 'flagger' | 'kayenta';
 type Minute = { readonly candidate: number | undefined; readonly stable: number | undefined };
 /** Whether a rule would go back, seeing the minutes so far (the newest last). */
@@ -24,7 +29,13 @@ const increase = 0.005;
 export function watchWith(name: BaselineName, world: World, { weight, minutes, metric, stable }: Watched): Outcome {
   const byErrors = metric === 'errors';
   const limit = byErrors ? stable.errors + increase : stable.p95Ms * tolerance;
-  const rule = { 'argo-rollouts': argoRollouts(byErrors ? (own, other) => own > other + increase : (own, other) => own > tolerance * other), flagger: flagger(limit), kayenta }[name];
+  const rule = {
+    'argo-rollouts': argoRollouts(
+      byErrors ? (own, other) => own > other + increase : (own, other) => own > tolerance * other,
+    ),
+    flagger: flagger(limit),
+    kayenta,
+  }[name];
   const seen: Minute[] = [];
   let candidateRequests = 0;
   for (let minute = 0; minute < minutes; minute++) {
@@ -71,7 +82,10 @@ function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Ru
   return (minutes) => {
     const last = minutes.at(-1);
     if (last?.candidate !== undefined && last.stable !== undefined) return isBad(last.candidate, last.stable);
-    return minutes.length >= 5 && minutes.slice(-5).every((minute) => minute.candidate === undefined || minute.stable === undefined);
+    return (
+      minutes.length >= 5 &&
+      minutes.slice(-5).every((minute) => minute.candidate === undefined || minute.stable === undefined)
+    );
   };
 }
 
@@ -80,7 +94,8 @@ function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Ru
  * without a value, are counted over the whole analysis; at the fifth the next tick goes back.
  */
 function flagger(limit: number): Rule {
-  return (minutes) => minutes.slice(0, -1).filter((minute) => minute.candidate === undefined || minute.candidate > limit).length >= 5;
+  return (minutes) =>
+    minutes.slice(0, -1).filter((minute) => minute.candidate === undefined || minute.candidate > limit).length >= 5;
 }
 
 /**

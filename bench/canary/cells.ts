@@ -85,15 +85,30 @@ export function allCells(): readonly Cell[] {
       .filter(({ noisy }) => noisy === scenario.revisionNoise > 0)
       .map(({ rate, share, history }): Cell => {
         return { ...windowOf('ours', scenario, rate, 'latency'), share, historyMinutes: history };
-      }));
+      }),
+  );
   const unlike = slowerServices.flatMap((scenario) =>
-    serviceRates.map((rate) => windowOf('ours', scenario, rate, 'latency')));
-  const rateGates = ([['errors', failing], ['quality', disagreeing]] as const).flatMap(([what, scenarios]) =>
-    scenarios.flatMap((scenario) => rates.map((rate) => windowOf('ours', scenario, rate, what))));
+    serviceRates.map((rate) => windowOf('ours', scenario, rate, 'latency')),
+  );
+  const rateGates = (
+    [
+      ['errors', failing],
+      ['quality', disagreeing],
+    ] as const
+  ).flatMap(([what, scenarios]) =>
+    scenarios.flatMap((scenario) => rates.map((rate) => windowOf('ours', scenario, rate, what))),
+  );
   const latency = [...identical, ...slower, ...slowerServices];
   const side = baselines.flatMap((judge) =>
-    ([['latency', latency], ['errors', failing]] as const).flatMap(([what, scenarios]) =>
-      scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what)))));
+    (
+      [
+        ['latency', latency],
+        ['errors', failing],
+      ] as const
+    ).flatMap(([what, scenarios]) =>
+      scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what))),
+    ),
+  );
   // New kinds come last: a cell's place is part of its seed.
   const near = unseen.nearTheLimit.map((scenario) => wholly(scenario, 1000, 'HTTPRoute'));
   return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts(), ...near];

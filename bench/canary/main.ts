@@ -136,8 +136,21 @@ function isWanted(cell: Cell, { only, all, judges, rates, what, routers }: Wante
 
 const widths = [13, 24, 8, 10, 8, 5, 11, 9, 9, 8, 9, 7, 15, 9, 7] as const;
 const heading = columns([
-  'judge', 'scenario', 'req/min', 'share', 'history', 'runs', 'false back', 'found', 'requests', 'minutes',
-  'promoted', 'held', 'after (p90)', '< half', 'wrong',
+  'judge',
+  'scenario',
+  'req/min',
+  'share',
+  'history',
+  'runs',
+  'false back',
+  'found',
+  'requests',
+  'minutes',
+  'promoted',
+  'held',
+  'after (p90)',
+  '< half',
+  'wrong',
 ]);
 
 function columns(cells: readonly string[]): string {
@@ -150,10 +163,16 @@ const number = (value: number | null, digits: number): string => (value === null
 function line(row: Row): string {
   const where = row.rollout === null ? share(row.candidateShare) : row.rollout.router;
   return columns([
-    row.judge, row.scenario, String(row.requestsPerMinute), where,
-    row.historyMinutes === 0 ? '-' : `${row.historyMinutes}m`, String(row.runs),
-    share(row.falseRollbackRate), share(row.detectedRate),
-    number(row.medianRequestsToDetect, 0), number(row.medianMinutesToDetect, 1),
+    row.judge,
+    row.scenario,
+    String(row.requestsPerMinute),
+    where,
+    row.historyMinutes === 0 ? '-' : `${row.historyMinutes}m`,
+    String(row.runs),
+    share(row.falseRollbackRate),
+    share(row.detectedRate),
+    number(row.medianRequestsToDetect, 0),
+    number(row.medianMinutesToDetect, 1),
     ...(row.rollout === null ? [] : rolloutColumns(row.rollout)),
   ]);
 }

@@ -37,42 +37,88 @@ const minutes = 30;
 const blocksPerMinute = 3;
 
 /** @returns the result after each minute */
-export function* lookEachMinute(world: PairedWorld, random: Random, judged: { readonly alpha: number; readonly limit: number; readonly toShow: number }): Generator<PairedResult> {
+export function* lookEachMinute(
+  world: PairedWorld,
+  random: Random,
+  judged: { readonly alpha: number; readonly limit: number; readonly toShow: number },
+): Generator<PairedResult> {
   const blocks: LogHistogram[] = [];
   const total = emptyHistogram(ratioScale);
-  const gap = Math.max(60 / world.probesPerMinute, (world.serviceSeconds * Math.exp(world.sigma ** 2 / 2) * Math.max(1, world.factor)) / loadLimit);
+  const gap = Math.max(
+    60 / world.probesPerMinute,
+    (world.serviceSeconds * Math.exp(world.sigma ** 2 / 2) * Math.max(1, world.factor)) / loadLimit,
+  );
   const staying = world.staying ?? 0;
   let noise = { candidate: world.minuteNoise * random.normal(), stable: world.minuteNoise * random.normal() };
   let next = random.uniform() * gap;
   for (let minute = 0; minute < minutes; minute += 1) {
-    const step = (before: number): number => staying * before + Math.sqrt(1 - staying ** 2) * world.minuteNoise * random.normal();
+    const step = (before: number): number =>
+      staying * before + Math.sqrt(1 - staying ** 2) * world.minuteNoise * random.normal();
     noise = { candidate: step(noise.candidate), stable: step(noise.stable) };
     for (let block = 0; block < blocksPerMinute; block += 1) {
       const into = emptyHistogram(ratioScale);
-      for (const end = 60 * minute + 20 * (block + 1); next < end; next += gap) addCount(into, ratioBucketOf(ratioOf(world, random, noise)), 1);
+      for (const end = 60 * minute + 20 * (block + 1); next < end; next += gap)
+        addCount(into, ratioBucketOf(ratioOf(world, random, noise)), 1);
       blocks.push(into);
       addInto(total, into);
     }
     const series = { blocks: [...blocks], total, pods: [total] };
     yield judgePaired({
-      paired: { series, counts: { Probe: total.total } }, quantile: 0.95, early: 0.5, ...judged, passAlpha: judged.alpha,
-      known: blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: blocks.length < 9, warmBlocks: 20,
+      paired: { series, counts: { Probe: total.total } },
+      quantile: 0.95,
+      early: 0.5,
+      ...judged,
+      passAlpha: judged.alpha,
+      known: blocks.length,
+      history: noHistory,
+      stablePods: 1,
+      nodes: 'Shared',
+      podDeviations: tuning.podDeviations,
+      isTooEarlyToFail: blocks.length < 9,
+      warmBlocks: 20,
     });
   }
 }
 
-function ratioOf({ sigma, factor, slowShare = 0, slowTimes = 1 }: PairedWorld, random: Random, noise: { readonly candidate: number; readonly stable: number }): number {
+function ratioOf(
+  { sigma, factor, slowShare = 0, slowTimes = 1 }: PairedWorld,
+  random: Random,
+  noise: { readonly candidate: number; readonly stable: number },
+): number {
   const slow = random.uniform() < slowShare ? slowTimes : 1;
   return factor * slow * Math.exp(sigma * random.normal() + noise.candidate - sigma * random.normal() - noise.stable);
 }
 
-export type PairedRow = { readonly name: string; readonly failed: number; readonly passed: number; readonly medianMinutesToFail: number | null; readonly medianMinutesToShow: number | null; readonly medianUpperAtEnd: number | null; readonly pairsPerMinute: number };
+export type PairedRow = {
+  readonly name: string;
+  readonly failed: number;
+  readonly passed: number;
+  readonly medianMinutesToFail: number | null;
+  readonly medianMinutesToShow: number | null;
+  readonly medianUpperAtEnd: number | null;
+  readonly pairsPerMinute: number;
+};
 
-export type PairedRuns = { readonly runs: number; readonly seed: number; /** What counts as shown, as a ratio less one. */ readonly toShow: number; readonly limit?: number; readonly alpha: number };
+export type PairedRuns = {
+  readonly runs: number;
+  readonly seed: number;
+  /** What counts as shown, as a ratio less one. */ readonly toShow: number;
+  readonly limit?: number;
+  readonly alpha: number;
+};
 
-type Run = { readonly failedAt: number; readonly shownAt: number; readonly upper: number; readonly pairsPerMinute: number };
+type Run = {
+  readonly failedAt: number;
+  readonly shownAt: number;
+  readonly upper: number;
+  readonly pairsPerMinute: number;
+};
 
-export function runPaired(name: string, world: PairedWorld, { runs, seed, toShow, limit = 0.15, alpha }: PairedRuns): PairedRow {
+export function runPaired(
+  name: string,
+  world: PairedWorld,
+  { runs, seed, toShow, limit = 0.15, alpha }: PairedRuns,
+): PairedRow {
   const all = Array.from({ length: runs }, (_, run) => runOnce(world, new Random(seed, run), { alpha, limit, toShow }));
   const finite = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(3)) : null);
   const share = (of: (run: Run) => number): number => all.filter((run) => Number.isFinite(of(run))).length / runs;
@@ -89,7 +135,11 @@ export function runPaired(name: string, world: PairedWorld, { runs, seed, toShow
 }
 
 /** Minutes until it was taken back, and until it was shown; Infinity for never. */
-function runOnce(world: PairedWorld, random: Random, judged: { readonly alpha: number; readonly limit: number; readonly toShow: number }): Run {
+function runOnce(
+  world: PairedWorld,
+  random: Random,
+  judged: { readonly alpha: number; readonly limit: number; readonly toShow: number },
+): Run {
   let minute = 0;
   let shownAt = Infinity;
   let last: PairedResult | undefined;
@@ -98,7 +148,12 @@ function runOnce(world: PairedWorld, random: Random, judged: { readonly alpha: n
     if (last.verdict === 'Fail') break;
     if (last.verdict === 'Pass') shownAt = Math.min(shownAt, minute);
   }
-  return { failedAt: last?.verdict === 'Fail' ? minute : Infinity, shownAt, upper: last?.upper ?? Infinity, pairsPerMinute: (last?.pairs ?? 0) / minute };
+  return {
+    failedAt: last?.verdict === 'Fail' ? minute : Infinity,
+    shownAt,
+    upper: last?.upper ?? Infinity,
+    pairsPerMinute: (last?.pairs ?? 0) / minute,
+  };
 }
 
 function medianOf(values: readonly number[]): number {
@@ -125,9 +180,21 @@ export const pairedWorlds: readonly { readonly name: string; readonly world: Pai
 ];
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { runs: { type: 'string', default: '200' }, seed: { type: 'string', default: '1' }, show: { type: 'string', default: '0.25' }, alpha: { type: 'string', default: '0.0075' } } });
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string', default: '200' },
+      seed: { type: 'string', default: '1' },
+      show: { type: 'string', default: '0.25' },
+      alpha: { type: 'string', default: '0.0075' },
+    },
+  });
   for (const { name, world } of pairedWorlds) {
-    const row = runPaired(name, world, { runs: Number(values.runs), seed: Number(values.seed), toShow: Number(values.show), alpha: Number(values.alpha) });
+    const row = runPaired(name, world, {
+      runs: Number(values.runs),
+      seed: Number(values.seed),
+      toShow: Number(values.show),
+      alpha: Number(values.alpha),
+    });
     process.stdout.write(`${JSON.stringify(row)}\n`);
   }
 }

@@ -166,7 +166,9 @@ class Course {
   #shift(weight: number): WindowEnd {
     const { router, replicas, podsEach } = this.#setting;
     this.#weight = weight;
-    this.#pods = podsEach ? { candidate: replicas, stable: replicas } : splitFor(weight, fleetOf({ floor: replicas }, this.#rollout));
+    this.#pods = podsEach
+      ? { candidate: replicas, stable: replicas }
+      : splitFor(weight, fleetOf({ floor: replicas }, this.#rollout));
     const { candidate, stable } = this.#pods;
     this.#share = router === 'Service' ? candidate / (candidate + stable) : weight / 100;
     return 'Done';

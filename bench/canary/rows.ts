@@ -80,7 +80,11 @@ export function rowOfWindows(cell: Cell, outcomes: readonly Outcome[], isHarmles
   return { ...commonOf(cell, { runs: outcomes.length, found, isHarmless }), candidateShare: cell.share, rollout: null };
 }
 
-export function rowOfRollouts(cell: Cell & { readonly podsEach: boolean }, runs: readonly RolloutRun[], isHarmless: boolean): Row {
+export function rowOfRollouts(
+  cell: Cell & { readonly podsEach: boolean },
+  runs: readonly RolloutRun[],
+  isHarmless: boolean,
+): Row {
   const share = (count: number): number => count / runs.length;
   const ended = (ending: Ending): readonly RolloutRun[] => runs.filter((run) => run.ending === ending);
   const found = ended('RolledBack');
@@ -97,7 +101,10 @@ export function rowOfRollouts(cell: Cell & { readonly podsEach: boolean }, runs:
     p90MinutesToPromotion: quantileOf(promoted, 0.9),
     medianStepMinutes: stepMinutes(runs),
     foundBeforeHalfRate: share(found.filter((run) => !run.reachedHalf).length),
-    medianCandidateRequests: quantileOf(runs.map((run) => run.candidateRequests), 0.5),
+    medianCandidateRequests: quantileOf(
+      runs.map((run) => run.candidateRequests),
+      0.5,
+    ),
     medianCandidateFailures: quantileOf(defined(runs.map((run) => run.candidateFailures)), 0.5),
     medianCandidateSlow: quantileOf(defined(runs.map((run) => run.candidateSlow)), 0.5),
     wrongPromotionRate: share(runs.filter((run) => run.isWronglyPromoted === true).length),
@@ -139,7 +146,10 @@ function stepMinutes(runs: readonly RolloutRun[]): readonly number[] {
 function shownOf(runs: readonly RolloutRun[]): readonly ShownNumbers[] {
   const last = defined(runs.map((run) => run.promotedOn));
   return (last[0] ?? []).map(({ gate }) => {
-    const upper = quantileOf(last.map((results) => upperOf(results, gate)), 0.5);
+    const upper = quantileOf(
+      last.map((results) => upperOf(results, gate)),
+      0.5,
+    );
     return { gate, medianUpper: upper === Infinity ? null : upper };
   });
 }

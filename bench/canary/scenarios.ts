@@ -138,22 +138,42 @@ export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
 ]);
 
 /** Slower candidates of every other service. */
-export const slowerServices: readonly Scenario[] = services.flatMap((service) => [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })));
+export const slowerServices: readonly Scenario[] = services.flatMap((service) =>
+  [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })),
+);
 
 /** The candidate's error rate, stable's being 0.1 %; 0.5 % more is allowed. */
-const errors = [0.001, 0.002, 0.006, 0.01, 0.02, 0.05].map((rate): Scenario => ({ ...quiet, name: `errors${percent(rate)}`, stableErrors: 0.001, candidateErrors: rate }));
+const errors = [0.001, 0.002, 0.006, 0.01, 0.02, 0.05].map((rate): Scenario => ({
+  ...quiet,
+  name: `errors${percent(rate)}`,
+  stableErrors: 0.001,
+  candidateErrors: rate,
+}));
 /** Share of the candidate's answers that disagree with stable's; 2 % is allowed. */
-const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario => ({ ...quiet, name: `disagree${percent(rate)}`, disagreement: rate }));
+const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario => ({
+  ...quiet,
+  name: `disagree${percent(rate)}`,
+  disagreement: rate,
+}));
 
 export const failing: readonly Scenario[] = errors;
 export const disagreeing: readonly Scenario[] = disagreements;
 /** Within their limits, the last of each at it: a rollback is a false one. */
-export const harmless: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 3), ...disagreements.slice(0, 3)]);
+export const harmless: ReadonlySet<Scenario> = new Set([
+  ...identical,
+  ...errors.slice(0, 3),
+  ...disagreements.slice(0, 3),
+]);
 /** Nothing differs between the revisions. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
 /** What the bench runs unless told otherwise: the tables that the judge is held against. The other services are for --all. */
-export const usual: ReadonlySet<Scenario> = new Set([...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)), ...slower, ...errors, ...disagreements]);
+export const usual: ReadonlySet<Scenario> = new Set([
+  ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),
+  ...slower,
+  ...errors,
+  ...disagreements,
+]);
 
 function percent(rate: number): string {
   return `${Number((rate * 100).toPrecision(3))}%`;
@@ -161,6 +181,15 @@ function percent(rate: number): string {
 
 export function isCorrelated(scenario: Scenario): boolean {
   const { revisionNoise, podNoise, commonNoise, drift, lastingPodNoise, lasting, cold } = scenario;
-  const sizes = [revisionNoise, podNoise, commonNoise, drift, lastingPodNoise, lasting.revision, lasting.pod, cold.factor - 1];
+  const sizes = [
+    revisionNoise,
+    podNoise,
+    commonNoise,
+    drift,
+    lastingPodNoise,
+    lasting.revision,
+    lasting.pod,
+    cold.factor - 1,
+  ];
   return sizes.some((size) => size > 0) || scenario.bursts || scenario.changingModes || scenario.queue !== undefined;
 }

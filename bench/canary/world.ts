@@ -14,7 +14,6 @@ import { Random } from './random.ts';
 import { oneClass, type Scenario, type SizeClass } from './scenarios.ts';
 import { tableBits, tableOf, type Table } from './tables.ts';
 
-
 export { sliceSeconds };
 
 /** What one pod counted in one slice, of one size class. */
@@ -133,7 +132,10 @@ export class World {
 
   /** ln of what makes the mean service time keep a pod of stable busy as the queue's setting says. */
   #fit(weight: number, pods: PodNumbers): number {
-    const { scenario: { queue, baseMs }, requestsPerMinute } = this.#setting;
+    const {
+      scenario: { queue, baseMs },
+      requestsPerMinute,
+    } = this.#setting;
     if (queue === undefined || weight >= 1) return 0;
     this.#serviceSeconds = (queue.utilisation * pods.stable * 60) / (requestsPerMinute * (1 - weight));
     return Math.log((this.#serviceSeconds * 1000) / baseMs) - this.#table.lnMean;

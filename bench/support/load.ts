@@ -7,25 +7,50 @@
 import { Agent, request as send } from 'node:http';
 
 export type Target = { readonly port: number };
-export type Shot = { readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array };
+export type Shot = {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+};
 
 /** An infer request of `rows` rows of `width` float32, as JSON header and binary data. */
 export function binaryShot(width: number, rows = 1): Shot {
   const data = new Uint8Array(new Float32Array(rows * width).fill(0.5).buffer);
-  const json = Buffer.from(JSON.stringify({ inputs: [{ name: 'x', shape: [rows, width], datatype: 'FP32', parameters: { binary_data_size: data.length } }], outputs: [{ name: 'y', parameters: { binary_data: true } }] }));
-  return { path: '/v2/models/m/infer', headers: { 'inference-header-content-length': String(json.length) }, body: Buffer.concat([json, data]) };
+  const json = Buffer.from(
+    JSON.stringify({
+      inputs: [{ name: 'x', shape: [rows, width], datatype: 'FP32', parameters: { binary_data_size: data.length } }],
+      outputs: [{ name: 'y', parameters: { binary_data: true } }],
+    }),
+  );
+  return {
+    path: '/v2/models/m/infer',
+    headers: { 'inference-header-content-length': String(json.length) },
+    body: Buffer.concat([json, data]),
+  };
 }
 
 /** The same, all of it JSON. */
 export function jsonShot(width: number, rows = 1): Shot {
   const data = Array.from({ length: rows * width }, (_, index) => Number((index / 7).toFixed(4)));
-  return { path: '/v2/models/m/infer', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ inputs: [{ name: 'x', shape: [rows, width], datatype: 'FP32', data }] })) };
+  return {
+    path: '/v2/models/m/infer',
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify({ inputs: [{ name: 'x', shape: [rows, width], datatype: 'FP32', data }] })),
+  };
 }
 
-export type LoadResult = { readonly perSecond: number; readonly latenciesMs: readonly number[]; readonly failed: number };
+export type LoadResult = {
+  readonly perSecond: number;
+  readonly latenciesMs: readonly number[];
+  readonly failed: number;
+};
 
 /** Runs `clients` closed loops for `ms`. */
-export async function load(target: Target, shot: Shot, { clients, ms }: { readonly clients: number; readonly ms: number }): Promise<LoadResult> {
+export async function load(
+  target: Target,
+  shot: Shot,
+  { clients, ms }: { readonly clients: number; readonly ms: number },
+): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: clients });
   const latenciesMs: number[] = [];
   let failed = 0;
@@ -46,11 +71,21 @@ export async function load(target: Target, shot: Shot, { clients, ms }: { readon
 /** @returns the status, 0 when there was none */
 export function post(target: Target, shot: Shot, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
-    const request = send({ host: '127.0.0.1', port: target.port, method: 'POST', path: shot.path, headers: { ...shot.headers, 'content-length': shot.body.length }, agent }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode ?? 0));
-      response.on('error', () => resolve(0));
-    });
+    const request = send(
+      {
+        host: '127.0.0.1',
+        port: target.port,
+        method: 'POST',
+        path: shot.path,
+        headers: { ...shot.headers, 'content-length': shot.body.length },
+        agent,
+      },
+      (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode ?? 0));
+        response.on('error', () => resolve(0));
+      },
+    );
     request.on('error', () => resolve(0));
     request.end(shot.body);
   });
@@ -69,7 +104,9 @@ export function probe(target: Target, everyMs: number): { readonly stop: () => P
           latenciesMs.push(performance.now() - at);
           resolve();
         });
-      }).on('error', () => resolve()).end();
+      })
+        .on('error', () => resolve())
+        .end();
     });
     waiting.add(done);
     void done.then(() => waiting.delete(done));

@@ -4,7 +4,15 @@
 import { weight, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
 /** x[batch, width] → y[batch, width] through `layers` times width → hidden → width. */
-export function mlp({ layers, width, hidden }: { readonly layers: number; readonly width: number; readonly hidden: number }): Model {
+export function mlp({
+  layers,
+  width,
+  hidden,
+}: {
+  readonly layers: number;
+  readonly width: number;
+  readonly hidden: number;
+}): Model {
   const nodes: Node[] = [];
   const weights: Weight[] = [];
   let from = 'x';
@@ -18,7 +26,16 @@ export function mlp({ layers, width, hidden }: { readonly layers: number; readon
     from = names[2];
   }
   const shape = ['batch', width];
-  return { opset: 17, graph: { name: 'mlp', nodes, weights, inputs: [{ name: 'x', type: 'float32', shape }], outputs: [{ name: 'y', type: 'float32', shape }] } };
+  return {
+    opset: 17,
+    graph: {
+      name: 'mlp',
+      nodes,
+      weights,
+      inputs: [{ name: 'x', type: 'float32', shape }],
+      outputs: [{ name: 'y', type: 'float32', shape }],
+    },
+  };
 }
 
 function noise(count: number, scale: number): Float32Array {

@@ -12,16 +12,34 @@ import { givenConfig, givenPrepared, loadWorkers } from '../../test/support/mode
 
 const [, , path = '', workers, threads, nice] = process.argv;
 const base = givenConfig();
+// prettier-ignore
 const config = givenConfig({
   batching: { maxBatchSize: 16, maxQueueDelayMs: 0, maxQueueDepth: 1024 },
-  execution: { ...base.execution, workers: Number(workers ?? availableParallelism()), threadsPerWorker: Number(threads ?? 1) },
+  execution: { ...base.execution, workers: Number(
+      workers ?? availableParallelism()), threadsPerWorker: Number(threads ?? 1) },
   warmup: { requests: 8, timeoutMs: 60_000 },
 });
 const server = new ModelServer({
-  config, prepared: await givenPrepared(path, config.revision),
-  addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 1024, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0, drainMostMs: 600_000, stuckAfterMs: 30_000,
-  machine: { cpus: availableParallelism() }, memoryLimitBytes: undefined, serverVersion: '0', cpuFeatures: [], throttledSeconds: () => undefined,
-  loadEngine: (request) => loadWorkers(nice === undefined ? request : { ...request, nice: Number(nice) }), sourceFile: (file) => file, clock: systemClock, logger: silentLogger, door: doorFor(),
+  config,
+  prepared: await givenPrepared(path, config.revision),
+  addresses: ['127.0.0.1'],
+  port: 0,
+  metricsPort: 0,
+  maxConnections: 1024,
+  bodyLimitBytes: 64 * 2 ** 20,
+  drainMs: 0,
+  drainMostMs: 600_000,
+  stuckAfterMs: 30_000,
+  machine: { cpus: availableParallelism() },
+  memoryLimitBytes: undefined,
+  serverVersion: '0',
+  cpuFeatures: [],
+  throttledSeconds: () => undefined,
+  loadEngine: (request) => loadWorkers(nice === undefined ? request : { ...request, nice: Number(nice) }),
+  sourceFile: (file) => file,
+  clock: systemClock,
+  logger: silentLogger,
+  door: doorFor(),
 });
 await server.listen();
 await server.load();

@@ -10,7 +10,14 @@ import { isRecord } from '../../api/record.ts';
 import { cliManager, lastAppliedAnnotation } from '../ownership.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
-export type Entry = Fields & { readonly manager?: unknown; readonly operation?: unknown; readonly apiVersion?: unknown; readonly time?: unknown; readonly fieldsV1?: unknown; readonly subresource?: unknown };
+export type Entry = Fields & {
+  readonly manager?: unknown;
+  readonly operation?: unknown;
+  readonly apiVersion?: unknown;
+  readonly time?: unknown;
+  readonly fieldsV1?: unknown;
+  readonly subresource?: unknown;
+};
 type Meta = { readonly name: string; readonly managedFields?: unknown };
 
 function entriesOf({ managedFields }: Meta): readonly Entry[] {
@@ -23,7 +30,11 @@ function entriesOf({ managedFields }: Meta): readonly Entry[] {
  */
 export function applierOf(metadata: Meta): Entry | undefined {
   const others = entriesOf(metadata).filter((entry) => !isMine(entry) && isWriter(entry));
-  const ranks: readonly ((entry: Entry) => boolean)[] = [({ operation }) => operation === 'Apply', ownsAnnotation, () => true];
+  const ranks: readonly ((entry: Entry) => boolean)[] = [
+    ({ operation }) => operation === 'Apply',
+    ownsAnnotation,
+    () => true,
+  ];
   for (const fits of ranks) {
     const [last] = others.filter(fits).sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
     if (last !== undefined) return last;
@@ -37,9 +48,13 @@ export function applierOf(metadata: Meta): Entry | undefined {
  */
 export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | undefined {
   const entries = entriesOf(metadata);
-  const given = entries.filter(isMine).map((entry) => withoutIntents(fieldsOf(entry))).reduce(union, {});
+  const given = entries
+    .filter(isMine)
+    .map((entry) => withoutIntents(fieldsOf(entry)))
+    .reduce(union, {});
   if (Object.keys(given).length === 0) return undefined;
-  const isHeir = ({ manager, operation, apiVersion, subresource }: Entry): boolean => manager === heir.manager && operation === heir.operation && apiVersion === heir.apiVersion && isMain(subresource);
+  const isHeir = ({ manager, operation, apiVersion, subresource }: Entry): boolean =>
+    manager === heir.manager && operation === heir.operation && apiVersion === heir.apiVersion && isMain(subresource);
   const there = entries.some(isHeir) ? entries : [...entries, { ...heir, fieldsV1: {} }];
   return there.flatMap((entry): readonly Entry[] => {
     if (isHeir(entry)) return [{ ...entry, fieldsV1: union(fieldsOf(entry), given) }];
@@ -50,13 +65,18 @@ export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | unde
 }
 
 const timeOf = ({ time }: Entry): string => (typeof time === 'string' ? time : '');
-const isMine = ({ manager, operation, subresource }: Entry): boolean => manager === cliManager && operation === 'Update' && isMain(subresource);
+const isMine = ({ manager, operation, subresource }: Entry): boolean =>
+  manager === cliManager && operation === 'Update' && isMain(subresource);
 const isMain = (subresource: unknown): boolean => subresource === undefined || subresource === '';
 
 /** Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the manifest's owner. */
 function isWriter(entry: Entry): boolean {
   const spec = fieldsOf(entry)['f:spec'];
-  return isMain(entry.subresource) && isRecord(spec) && Object.keys(spec).some((key) => key !== 'f:rollout' && key !== 'f:replicas' && key !== '.');
+  return (
+    isMain(entry.subresource) &&
+    isRecord(spec) &&
+    Object.keys(spec).some((key) => key !== 'f:rollout' && key !== 'f:replicas' && key !== '.')
+  );
 }
 
 function ownsAnnotation(entry: Entry): boolean {

@@ -2,14 +2,22 @@
  * A client of OpenAI's `POST /v1/embeddings`, with the vectors as base64 the way OpenAI's own clients ask for them.
  */
 
-type Answer = { readonly data: readonly { readonly index: number; readonly embedding: string }[]; readonly usage: { readonly prompt_tokens: number } };
+type Answer = {
+  readonly data: readonly { readonly index: number; readonly embedding: string }[];
+  readonly usage: { readonly prompt_tokens: number };
+};
 
 /**
  * @param base where the model is served, e.g. `status.address.url`
  * @returns one vector for each text, in their order
  * @throws Error in the server's words when it refuses
  */
-export async function embed(base: string, model: string, texts: readonly string[], signal?: AbortSignal): Promise<readonly Float32Array[]> {
+export async function embed(
+  base: string,
+  model: string,
+  texts: readonly string[],
+  signal?: AbortSignal,
+): Promise<readonly Float32Array[]> {
   const response = await fetch(new URL('/v1/embeddings', base), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -7,7 +7,12 @@
 
 export type FloatTensor = { readonly shape: readonly number[]; readonly data: Float32Array };
 
-type OutputHead = { readonly name: string; readonly shape: readonly number[]; readonly datatype: string; readonly parameters?: { readonly binary_data_size?: number } };
+type OutputHead = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: string;
+  readonly parameters?: { readonly binary_data_size?: number };
+};
 
 const lengthHeader = 'inference-header-content-length';
 const maxAnswerBytes = 64 << 20;
@@ -18,18 +23,33 @@ const maxAnswerBytes = 64 << 20;
  * @param output the name of the output that is wanted
  * @throws Error in the server's words when it refuses
  */
-export async function infer(base: string, model: string, input: FloatTensor & { readonly name: string }, output: string): Promise<FloatTensor> {
-  const head = Buffer.from(JSON.stringify({
-    inputs: [{ name: input.name, shape: input.shape, datatype: 'FP32', parameters: { binary_data_size: input.data.byteLength } }],
-    outputs: [{ name: output, parameters: { binary_data: true } }],
-  }));
+export async function infer(
+  base: string,
+  model: string,
+  input: FloatTensor & { readonly name: string },
+  output: string,
+): Promise<FloatTensor> {
+  const head = Buffer.from(
+    JSON.stringify({
+      inputs: [
+        {
+          name: input.name,
+          shape: input.shape,
+          datatype: 'FP32',
+          parameters: { binary_data_size: input.data.byteLength },
+        },
+      ],
+      outputs: [{ name: output, parameters: { binary_data: true } }],
+    }),
+  );
   const response = await fetch(new URL(`/v2/models/${encodeURIComponent(model)}/infer`, base), {
     method: 'POST',
     headers: { 'content-type': 'application/octet-stream', [lengthHeader]: String(head.length) },
     body: Buffer.concat([head, bytesOf(input.data)]),
   });
   if (!response.ok) throw new Error(`${model} answered ${response.status}: ${(await response.text()).slice(0, 500)}`);
-  if (Number(response.headers.get('content-length') ?? 0) > maxAnswerBytes) throw new Error(`the answer of ${model} is larger than ${maxAnswerBytes} bytes`);
+  if (Number(response.headers.get('content-length') ?? 0) > maxAnswerBytes)
+    throw new Error(`the answer of ${model} is larger than ${maxAnswerBytes} bytes`);
   return readOutput(Buffer.from(await response.arrayBuffer()), Number(response.headers.get(lengthHeader)), output);
 }
 

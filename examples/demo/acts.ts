@@ -31,7 +31,11 @@ export type Stage = {
 const examples = fileURLToPath(new URL('..', import.meta.url));
 const readyWithinMs = 120_000;
 const lookEveryMs = 100;
-const questions = ['how do I make a dialog slide in', 'let people choose dark colours', 'tell a screen reader about a form error'];
+const questions = [
+  'how do I make a dialog slide in',
+  'let people choose dark colours',
+  'tell a screen reader about a form error',
+];
 /** Texts of one run of the search check: what one request carries. */
 const textsAtOnce = 16;
 const checkedGuides = 48;
@@ -62,7 +66,11 @@ export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
     const model = await stage.cluster.read(metadata.name);
     tellNews(stage, model, told);
     if (isSettled(model)) return model;
-    const why = whyStalled(model) ?? (stage.clock.monotonic() > endMs ? `it is not served after ${readyWithinMs / 1000} s: ${model.status?.message ?? 'it has no status'}` : undefined);
+    const why =
+      whyStalled(model) ??
+      (stage.clock.monotonic() > endMs
+        ? `it is not served after ${readyWithinMs / 1000} s: ${model.status?.message ?? 'it has no status'}`
+        : undefined);
     if (why !== undefined) throw new DemoFailure(`${metadata.name}: ${why}`);
     await stage.clock.sleep(lookEveryMs, stage.stop);
   }
@@ -84,11 +92,14 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   const vectors = await embed(url, model.metadata.name, questions, stage.stop);
   for (const [index, question] of questions.entries()) {
     stage.say(`  "${question}"`);
-    for (const { guide } of rankGuides(set, vectors[index] ?? new Float32Array(set.width), 2)) stage.say(`     ${guide.id}: ${beginning(guide.description)}`);
+    for (const { guide } of rankGuides(set, vectors[index] ?? new Float32Array(set.width), 2))
+      stage.say(`     ${guide.id}: ${beginning(guide.description)}`);
   }
   const ranks = await ownRanks(url, set, stage, checkedGuides);
   const among = (count: number): number => ranks.filter((rank) => rank < count).length;
-  stage.say(`  asked for ${ranks.length} of them by their descriptions: ${among(1)} come first, ${among(5)} among the first five`);
+  stage.say(
+    `  asked for ${ranks.length} of them by their descriptions: ${among(1)} come first, ${among(5)} among the first five`,
+  );
   if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find what it should');
 }
 
@@ -97,7 +108,12 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number)
   const ranks: number[] = [];
   for (let from = 0; from < count; from += textsAtOnce) {
     const some = set.guides.slice(from, Math.min(count, from + textsAtOnce));
-    const vectors = await embed(url, 'minilm', some.map(({ description }) => description), stage.stop);
+    const vectors = await embed(
+      url,
+      'minilm',
+      some.map(({ description }) => description),
+      stage.stop,
+    );
     for (const [index, guide] of some.entries()) {
       const hits = rankGuides(set, vectors[index] ?? new Float32Array(set.width), set.guides.length);
       ranks.push(hits.findIndex((hit) => hit.guide.id === guide.id));
@@ -128,7 +144,9 @@ export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Pr
 /** Ends it. @returns how many requests failed */
 export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<number> {
   const { answered, failed, slowestMs, failures } = await traffic.stop();
-  say(`${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} failed; the slowest took ${Math.round(slowestMs)} ms`);
+  say(
+    `${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} failed; the slowest took ${Math.round(slowestMs)} ms`,
+  );
   for (const failure of failures) say(`  failed: ${failure}`);
   return failed;
 }

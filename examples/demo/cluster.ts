@@ -28,11 +28,22 @@ export class Cluster {
   async apply(path: string): Promise<OnnxModel> {
     const manifest = parse(await readFile(path, 'utf8')) as Manifest;
     const { name } = manifest.metadata;
-    const applied = await this.#objects.patch({ ...manifest, metadata: { name, namespace } }, undefined, undefined, fieldManager, undefined, PatchStrategy.ServerSideApply);
+    const applied = await this.#objects.patch(
+      { ...manifest, metadata: { name, namespace } },
+      undefined,
+      undefined,
+      fieldManager,
+      undefined,
+      PatchStrategy.ServerSideApply,
+    );
     return applied as unknown as OnnxModel;
   }
 
   async read(name: string): Promise<OnnxModel> {
-    return (await this.#objects.read({ apiVersion: api.groupVersion, kind: api.kind, metadata: { name, namespace } })) as unknown as OnnxModel;
+    return (await this.#objects.read({
+      apiVersion: api.groupVersion,
+      kind: api.kind,
+      metadata: { name, namespace },
+    })) as unknown as OnnxModel;
   }
 }

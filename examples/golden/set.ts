@@ -11,7 +11,9 @@ export type Question = { readonly where: string; readonly request: Readonly<Reco
 /** @throws AppError BAD_CONFIG naming the line that is no question */
 export function linesOf(text: string, file: string): readonly Question[] {
   const lines = text.split('\n').map((line, index) => ({ line, where: `${file}, line ${index + 1}` }));
-  return lines.filter(({ line }) => line.trim() !== '').map(({ line, where }) => ({ where, request: requestIn(line, where) }));
+  return lines
+    .filter(({ line }) => line.trim() !== '')
+    .map(({ line, where }) => ({ where, request: requestIn(line, where) }));
 }
 
 function requestIn(line: string, where: string): Question['request'] {
@@ -30,7 +32,10 @@ function requestIn(line: string, where: string): Question['request'] {
  * @returns the line with what the model answers
  * @throws AppError REQUEST_INVALID in the server's words, SOURCE_UNAVAILABLE when it does not answer
  */
-export async function withAnswer({ where, request }: Question, { url, model }: { readonly url: string; readonly model: string }): Promise<string> {
+export async function withAnswer(
+  { where, request }: Question,
+  { url, model }: { readonly url: string; readonly model: string },
+): Promise<string> {
   const isText = request['input'] !== undefined;
   const path = isText ? '/v1/embeddings' : `/v2/models/${model}/infer`;
   // base64 keeps every bit in half the bytes.
@@ -47,6 +52,9 @@ async function ask(url: URL, body: string, where: string): Promise<Readonly<Reco
     throw new AppError('SOURCE_UNAVAILABLE', { uri: url.href, why: messageOf(error) }, { cause: error });
   }
   const text = await response.text();
-  if (!response.ok) throw new AppError('REQUEST_INVALID', { problem: `${where}: the model answered ${response.status}: ${text.slice(0, 300)}` });
+  if (!response.ok)
+    throw new AppError('REQUEST_INVALID', {
+      problem: `${where}: the model answered ${response.status}: ${text.slice(0, 300)}`,
+    });
   return JSON.parse(text) as Readonly<Record<string, unknown>>;
 }

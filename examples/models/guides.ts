@@ -12,9 +12,20 @@ import { gunzip } from 'node:zlib';
 
 export type Guide = { readonly id: string; readonly category: string; readonly description: string };
 export type Piece = { readonly guide: number; readonly text: string };
-export type GuideSet = { readonly guides: readonly Guide[]; readonly pieces: readonly Piece[]; readonly vectors: Float32Array; readonly width: number };
+export type GuideSet = {
+  readonly guides: readonly Guide[];
+  readonly pieces: readonly Piece[];
+  readonly vectors: Float32Array;
+  readonly width: number;
+};
 
-type ShippedPiece = { readonly id: string; readonly category: string; readonly description: string; readonly chunkContent: string; readonly vector: readonly number[] };
+type ShippedPiece = {
+  readonly id: string;
+  readonly category: string;
+  readonly description: string;
+  readonly chunkContent: string;
+  readonly vector: readonly number[];
+};
 
 const maxUnpackedBytes = 64 << 20;
 
@@ -54,6 +65,13 @@ export async function readGuides(folder: string): Promise<GuideSet> {
     readFile(join(folder, 'vectors.f32')),
   ]);
   const parsed = JSON.parse(pieces) as readonly Piece[];
-  const vectors = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer);
-  return { guides: JSON.parse(guides) as readonly Guide[], pieces: parsed, vectors, width: vectors.length / parsed.length };
+  const vectors = new Float32Array(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
+  );
+  return {
+    guides: JSON.parse(guides) as readonly Guide[],
+    pieces: parsed,
+    vectors,
+    width: vectors.length / parsed.length,
+  };
 }

@@ -44,7 +44,10 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const folder = resolve(dir);
   await makeFolder(folder);
   const left = await outstanding(recipes, folder);
-  if (left.names.length > 0) print(`fetching ${left.names.join(', ')}: ${megabytes(left.downloadBytes)} to download, ${megabytes(left.diskBytes)} on disk in ${folder}\n`);
+  if (left.names.length > 0)
+    print(
+      `fetching ${left.names.join(', ')}: ${megabytes(left.downloadBytes)} to download, ${megabytes(left.diskBytes)} on disk in ${folder}\n`,
+    );
   try {
     await prepare(recipes, folder, { stop, onProgress: (progress) => print(`${describe(progress)}\n`) });
   } catch (error) {
@@ -55,7 +58,10 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   return exitCodes.ok;
 }
 
-function readArguments(): { readonly values: { readonly help?: boolean; readonly table?: boolean }; readonly positionals: readonly string[] } {
+function readArguments(): {
+  readonly values: { readonly help?: boolean; readonly table?: boolean };
+  readonly positionals: readonly string[];
+} {
   try {
     return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, table: { type: 'boolean' } } });
   } catch (error) {
@@ -65,7 +71,9 @@ function readArguments(): { readonly values: { readonly help?: boolean; readonly
 
 function choose(names: readonly string[]): readonly Recipe[] {
   const known = catalog.map(({ name }) => name);
-  for (const name of names) if (!known.includes(name)) throw new AppError('BAD_FLAG', { flag: name, problem: `no model has this name; there are ${known.join(', ')}` });
+  for (const name of names)
+    if (!known.includes(name))
+      throw new AppError('BAD_FLAG', { flag: name, problem: `no model has this name; there are ${known.join(', ')}` });
   return names.length === 0 ? catalog : catalog.filter(({ name }) => names.includes(name));
 }
 

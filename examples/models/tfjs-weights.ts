@@ -17,10 +17,20 @@ export type TfjsTensor = {
   readonly quantization?: Quantization;
 };
 
-type ManifestWeight = { readonly name: string; readonly shape: readonly number[]; readonly dtype: string; readonly quantization?: Quantization & { readonly dtype: string } };
+type ManifestWeight = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly quantization?: Quantization & { readonly dtype: string };
+};
 
 /** The part of model.json that is read here. */
-export type Manifest = { readonly weightsManifest: readonly { readonly paths: readonly string[]; readonly weights: readonly ManifestWeight[] }[] };
+export type Manifest = {
+  readonly weightsManifest: readonly {
+    readonly paths: readonly string[];
+    readonly weights: readonly ManifestWeight[];
+  }[];
+};
 
 /**
  * @param shards the binary files of the manifest's first group, joined in its order
@@ -33,10 +43,16 @@ export function readWeights(manifest: Manifest, shards: Uint8Array): ReadonlyMap
   for (const { name, shape, dtype, quantization } of manifest.weightsManifest[0]?.weights ?? []) {
     const length = elementsOf(shape) * widthOf(quantization?.dtype ?? dtype);
     const bytes = shards.subarray(offset, offset + length);
-    tensors.set(name, quantization === undefined ? { shape, bytes } : { shape, bytes, quantization: { min: quantization.min, scale: quantization.scale } });
+    tensors.set(
+      name,
+      quantization === undefined
+        ? { shape, bytes }
+        : { shape, bytes, quantization: { min: quantization.min, scale: quantization.scale } },
+    );
     offset += length;
   }
-  if (offset !== shards.length) throw new RangeError(`the manifest describes ${offset} bytes of weights, the shards hold ${shards.length}`);
+  if (offset !== shards.length)
+    throw new RangeError(`the manifest describes ${offset} bytes of weights, the shards hold ${shards.length}`);
   return tensors;
 }
 

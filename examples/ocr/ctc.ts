@@ -8,7 +8,10 @@
  */
 import type { FloatTensor } from '../client/oip.ts';
 
-export type Reading = { readonly text: string; /** The mean chance of the characters, 0 to 1. */ readonly confidence: number };
+export type Reading = {
+  readonly text: string;
+  /** The mean chance of the characters, 0 to 1. */ readonly confidence: number;
+};
 
 /** @param keys the file of characters, one a line. Class 0 is blank, the last class is the space. */
 export function readAlphabet(keys: string): readonly string[] {
@@ -18,7 +21,8 @@ export function readAlphabet(keys: string): readonly string[] {
 /** @param steps [1, steps, classes] @throws RangeError when the alphabet is not the model's */
 export function decodeSteps({ shape, data }: FloatTensor, alphabet: readonly string[]): Reading {
   const [, steps = 0, classes = 0] = shape;
-  if (classes !== alphabet.length) throw new RangeError(`the model knows ${classes} classes, the alphabet has ${alphabet.length}`);
+  if (classes !== alphabet.length)
+    throw new RangeError(`the model knows ${classes} classes, the alphabet has ${alphabet.length}`);
   let text = '';
   let chances = 0;
   let characters = 0;

@@ -17,7 +17,8 @@ export function lineTensor(png: Buffer): FloatTensor {
   const picture = PNG.sync.read(png);
   const scaledWidth = (picture.width * height) / picture.height;
   const width = Math.ceil(scaledWidth / 8) * 8;
-  if (width > maxWidth) throw new RangeError(`the picture is ${picture.width} x ${picture.height}: too wide for one line of text`);
+  if (width > maxWidth)
+    throw new RangeError(`the picture is ${picture.width} x ${picture.height}: too wide for one line of text`);
   const data = new Float32Array(3 * height * width);
   const step = { x: picture.width / scaledWidth, y: picture.height / height };
   for (let y = 0; y < height; y += 1) {
@@ -39,9 +40,18 @@ type Rgb = readonly [red: number, green: number, blue: number];
 function sample(picture: PNG, x: number, y: number): Rgb {
   const [left, top] = [Math.floor(x), Math.floor(y)];
   const [right, down] = [x - left, y - top];
-  const corners = [pixel(picture, left, top), pixel(picture, left + 1, top), pixel(picture, left, top + 1), pixel(picture, left + 1, top + 1)] as const;
+  const corners = [
+    pixel(picture, left, top),
+    pixel(picture, left + 1, top),
+    pixel(picture, left, top + 1),
+    pixel(picture, left + 1, top + 1),
+  ] as const;
   const shares = [(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down] as const;
-  const mix = (channel: 0 | 1 | 2): number => corners[0][channel] * shares[0] + corners[1][channel] * shares[1] + corners[2][channel] * shares[2] + corners[3][channel] * shares[3];
+  const mix = (channel: 0 | 1 | 2): number =>
+    corners[0][channel] * shares[0] +
+    corners[1][channel] * shares[1] +
+    corners[2][channel] * shares[2] +
+    corners[3][channel] * shares[3];
   return [mix(0), mix(1), mix(2)];
 }
 

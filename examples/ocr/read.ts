@@ -34,7 +34,10 @@ async function main(): Promise<ExitCode> {
   if (values.help) return print(help);
   const [path = fileURLToPath(new URL('line.png', import.meta.url))] = positionals;
   const alphabet = readAlphabet((await read(need(values.keys, '--keys'))).toString('utf8'));
-  const { text } = await recognise(pictureOf(await read(path), path), alphabet, { url: need(values.url, '--url'), model: values.model ?? 'ocr' });
+  const { text } = await recognise(pictureOf(await read(path), path), alphabet, {
+    url: need(values.url, '--url'),
+    model: values.model ?? 'ocr',
+  });
   return print(`${text}\n`);
 }
 
@@ -46,7 +49,11 @@ function pictureOf(png: Buffer, path: string): FloatTensor {
   }
 }
 
-async function recognise(line: FloatTensor, alphabet: readonly string[], where: { readonly url: string; readonly model: string }): Promise<Reading> {
+async function recognise(
+  line: FloatTensor,
+  alphabet: readonly string[],
+  where: { readonly url: string; readonly model: string },
+): Promise<Reading> {
   try {
     return await recogniseLine(line, alphabet, where);
   } catch (error) {
@@ -67,7 +74,10 @@ type Flags = { readonly help?: boolean; readonly url?: string; readonly keys?: s
 function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
   const text = { type: 'string' } as const;
   try {
-    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, keys: text, model: text } });
+    return parseArgs({
+      allowPositionals: true,
+      options: { help: { type: 'boolean' }, url: text, keys: text, model: text },
+    });
   } catch (error) {
     throw new AppError('BAD_FLAG', { flag: 'read', problem: flagProblem(error) });
   }

@@ -7,7 +7,11 @@
  */
 import type { Guide, GuideSet } from '../models/guides.ts';
 
-export type Hit = { readonly guide: Guide; readonly cosine: number; /** The piece that was nearest. */ readonly text: string };
+export type Hit = {
+  readonly guide: Guide;
+  readonly cosine: number;
+  /** The piece that was nearest. */ readonly text: string;
+};
 
 /** @returns the `count` best guides, best first */
 export function rankGuides(set: GuideSet, question: Float32Array, count: number): readonly Hit[] {

@@ -36,7 +36,11 @@ async function main(): Promise<ExitCode> {
     throw new AppError('FILE_UNREADABLE', { path: values.guides ?? '', why: messageOf(error) });
   });
   const [vector] = await ask(need(values.url, '--url'), values.model ?? 'minilm', question);
-  for (const { guide, cosine } of rankGuides(set, vector ?? new Float32Array(set.width), countOf(values.count ?? '3'))) {
+  for (const { guide, cosine } of rankGuides(
+    set,
+    vector ?? new Float32Array(set.width),
+    countOf(values.count ?? '3'),
+  )) {
     print(`${cosine.toFixed(2)}  ${guide.id} (${guide.category})\n      ${guide.description}\n`);
   }
   return exitCodes.ok;
@@ -50,12 +54,21 @@ async function ask(url: string, model: string, question: string): Promise<readon
   }
 }
 
-type Flags = { readonly help?: boolean; readonly url?: string; readonly guides?: string; readonly model?: string; readonly count?: string };
+type Flags = {
+  readonly help?: boolean;
+  readonly url?: string;
+  readonly guides?: string;
+  readonly model?: string;
+  readonly count?: string;
+};
 
 function readArguments(): { readonly values: Flags; readonly positionals: readonly string[] } {
   const text = { type: 'string' } as const;
   try {
-    return parseArgs({ allowPositionals: true, options: { help: { type: 'boolean' }, url: text, guides: text, model: text, count: text } });
+    return parseArgs({
+      allowPositionals: true,
+      options: { help: { type: 'boolean' }, url: text, guides: text, model: text, count: text },
+    });
   } catch (error) {
     throw new AppError('BAD_FLAG', { flag: 'search', problem: flagProblem(error) });
   }
@@ -63,6 +76,7 @@ function readArguments(): { readonly values: Flags; readonly positionals: readon
 
 function countOf(text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new AppError('BAD_FLAG', { flag: '--count', problem: 'must be a whole number, 1 or more' });
+  if (!Number.isInteger(count) || count < 1)
+    throw new AppError('BAD_FLAG', { flag: '--count', problem: 'must be a whole number, 1 or more' });
   return count;
 }

@@ -35,7 +35,9 @@ function extreme(list: readonly Scalar[], isBetter: (a: Scalar, b: Scalar) => bo
 }
 
 function sum(list: readonly (bigint | number)[]): bigint | number {
-  return list.every((item) => typeof item === 'bigint') ? list.reduce((total, item) => total + item, 0n) : list.reduce<number>((total, item) => total + Number(item), 0);
+  return list.every((item) => typeof item === 'bigint')
+    ? list.reduce((total, item) => total + item, 0n)
+    : list.reduce<number>((total, item) => total + Number(item), 0);
 }
 
 function indexOf(list: readonly unknown[], item: unknown): bigint {

@@ -30,17 +30,25 @@ function compiled(expression: string): Program {
 
 /** What is wrong with the rules of a schema itself. @param path of the schema, as a definition's field */
 export function ruleProblems(schema: Schema, path: string): Cause[] {
-  const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) => ruleProblem(rule, schema, `${path}.x-kubernetes-validations[${index}]`));
-  const fields = Object.entries(schema.properties ?? {}).flatMap(([field, below]) => ruleProblems(below, `${path}.properties[${field}]`));
+  const own = (schema['x-kubernetes-validations'] ?? []).flatMap((rule, index) =>
+    ruleProblem(rule, schema, `${path}.x-kubernetes-validations[${index}]`),
+  );
+  const fields = Object.entries(schema.properties ?? {}).flatMap(([field, below]) =>
+    ruleProblems(below, `${path}.properties[${field}]`),
+  );
   const items = schema.items === undefined ? [] : ruleProblems(schema.items, `${path}.items`);
-  const entries = isRecord(schema.additionalProperties) ? ruleProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`) : [];
+  const entries = isRecord(schema.additionalProperties)
+    ? ruleProblems(schema.additionalProperties as Schema, `${path}.additionalProperties`)
+    : [];
   return [...own, ...fields, ...items, ...entries];
 }
 
 function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[] {
   const expressions = [
     { text: rule.rule, field: `${path}.rule`, wants: 'bool' },
-    ...(rule.messageExpression === undefined ? [] : [{ text: rule.messageExpression, field: `${path}.messageExpression`, wants: 'string' }]),
+    ...(rule.messageExpression === undefined
+      ? []
+      : [{ text: rule.messageExpression, field: `${path}.messageExpression`, wants: 'string' }]),
   ];
   return expressions.flatMap(({ text, field, wants }) => {
     const problem = expressionProblem(text, wants, schema);
@@ -50,7 +58,8 @@ function ruleProblem(rule: ValidationRule, schema: Schema, path: string): Cause[
 
 function expressionProblem(text: string, wants: string, schema: Schema): string | undefined {
   const checked = environment.check(text);
-  if (!checked.valid) return `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`;
+  if (!checked.valid)
+    return `compilation failed: ERROR: <input>: ${checked.error?.message.split('\n')[0] ?? 'unknown'}`;
   const unknown = unknownFieldOf(environment.parse(text).ast, schema);
   if (unknown !== undefined) return `compilation failed: ERROR: <input>: undefined field '${unknown}'`;
   return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
@@ -58,7 +67,14 @@ function expressionProblem(text: string, wants: string, schema: Schema): string 
 
 /** As the real server shows a rule. */
 function asGo(rule: ValidationRule): JsonRecord {
-  const { rule: Rule, message: Message = '', messageExpression: MessageExpression = '', reason: Reason = null, fieldPath: FieldPath = '', optionalOldSelf: OptionalOldSelf = null } = rule;
+  const {
+    rule: Rule,
+    message: Message = '',
+    messageExpression: MessageExpression = '',
+    reason: Reason = null,
+    fieldPath: FieldPath = '',
+    optionalOldSelf: OptionalOldSelf = null,
+  } = rule;
   return { Rule, Message, MessageExpression, Reason, FieldPath, OptionalOldSelf };
 }
 
@@ -73,15 +89,27 @@ function runBelow(value: unknown, schema: Schema, path: string, old: unknown): C
   if (isRecord(value)) {
     return Object.entries(value).flatMap(([field, item]) => {
       const below = schemaOfField(schema, field);
-      return below === undefined ? [] : runRules(item, below, path === '' ? field : `${path}.${field}`, isRecord(old) ? old[field] : undefined);
+      return below === undefined
+        ? []
+        : runRules(item, below, path === '' ? field : `${path}.${field}`, isRecord(old) ? old[field] : undefined);
     });
   }
   if (!Array.isArray(value)) return [];
-  const before = Array.isArray(old) && listTypeOf(schema) === 'map' ? new Map(old.map((item) => [stepOfItem(item, schema), item as unknown])) : undefined;
-  return value.flatMap((item, index) => runRules(item, schemaOfItems(schema), `${path}[${index}]`, before?.get(stepOfItem(item, schema))));
+  const before =
+    Array.isArray(old) && listTypeOf(schema) === 'map'
+      ? new Map(old.map((item) => [stepOfItem(item, schema), item as unknown]))
+      : undefined;
+  return value.flatMap((item, index) =>
+    runRules(item, schemaOfItems(schema), `${path}[${index}]`, before?.get(stepOfItem(item, schema))),
+  );
 }
 
-function runRule(rule: ValidationRule, schema: Schema, path: string, values: { value: unknown; old: unknown }): Cause[] {
+function runRule(
+  rule: ValidationRule,
+  schema: Schema,
+  path: string,
+  values: { value: unknown; old: unknown },
+): Cause[] {
   if (/\boldSelf\b/.test(rule.rule) && values.old === undefined && rule.optionalOldSelf !== true) return [];
   const context = { self: celValue(values.value, schema), ...oldSelfOf(rule, schema, values.old) };
   const field = `${path}${rule.fieldPath ?? ''}` || '<nil>';
@@ -137,18 +165,49 @@ export function celValue(value: unknown, schema: Schema): unknown {
   if (typeof value === 'string') return schema.format === 'date-time' ? new Date(value) : value;
   if (Array.isArray(value)) return value.map((item) => celValue(item, schemaOfItems(schema)));
   if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([field, item]) => [escaped(field, schema), celValue(item, schemaOfField(schema, field) ?? {})]));
+  return Object.fromEntries(
+    Object.entries(value).map(([field, item]) => [
+      escaped(field, schema),
+      celValue(item, schemaOfField(schema, field) ?? {}),
+    ]),
+  );
 }
 
 function isInteger(value: number, schema: Schema): boolean {
   return Number.isInteger(value) && schema.type !== 'number';
 }
 
-const reserved = new Set(['true', 'false', 'null', 'in', 'as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while']);
+const reserved = new Set([
+  'true',
+  'false',
+  'null',
+  'in',
+  'as',
+  'break',
+  'const',
+  'continue',
+  'else',
+  'for',
+  'function',
+  'if',
+  'import',
+  'let',
+  'loop',
+  'package',
+  'namespace',
+  'return',
+  'var',
+  'void',
+  'while',
+]);
 
 /** How Kubernetes writes a field in CEL whose name is no identifier. Keys of maps stay as they are. */
 export function escaped(field: string, schema: Schema): string {
   if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
   if (reserved.has(field)) return `__${field}__`;
-  return field.replaceAll('__', '__underscores__').replaceAll('.', '__dot__').replaceAll('-', '__dash__').replaceAll('/', '__slash__');
+  return field
+    .replaceAll('__', '__underscores__')
+    .replaceAll('.', '__dot__')
+    .replaceAll('-', '__dash__')
+    .replaceAll('/', '__slash__');
 }

@@ -14,7 +14,8 @@ const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValue
 
 const notChecked: Cause = {
   reason: 'FieldValueInvalid',
-  message: 'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+  message:
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
   field: '<nil>',
 };
 
@@ -29,7 +30,12 @@ type AnyObject = { readonly metadata: object; readonly [field: string]: unknown 
  * @param old before an update, else undefined. @param soFar what was found wrong before, in the metadata
  * @returns causes, those included; none for an object that the API would take
  */
-export function checkCustomObject(type: CustomType, object: AnyObject, old: AnyObject | undefined, soFar: readonly Cause[]): readonly Cause[] {
+export function checkCustomObject(
+  type: CustomType,
+  object: AnyObject,
+  old: AnyObject | undefined,
+  soFar: readonly Cause[],
+): readonly Cause[] {
   const { schema } = type;
   const structural = validateValue(bodyOf(object), schema, '', old === undefined ? undefined : bodyOf(old));
   const causes = [...soFar, ...structural, ...scaleProblems(type, object), ...duplicatesIn(bodyOf(object), schema, '')];
@@ -59,5 +65,7 @@ function hasRules(schema: Schema): boolean {
 function scaleProblems({ scale }: CustomType, object: AnyObject): Cause[] {
   if (scale === undefined || at(object, ...scale.spec) === undefined) return [];
   const replicas = numberAt(object, ...scale.spec);
-  return replicas !== undefined && replicas < 0 ? [invalidValue(`.${scale.spec.join('.')}`, replicas, 'should be a non-negative integer')] : [];
+  return replicas !== undefined && replicas < 0
+    ? [invalidValue(`.${scale.spec.join('.')}`, replicas, 'should be a non-negative integer')]
+    : [];
 }

@@ -34,7 +34,8 @@ export function nameProblem(name: string, shape: 'label' | 'subdomain'): string 
 /** What is wrong with a key of a label or annotation, or with a finalizer. */
 export function qualifiedNameProblem(key: string): string | undefined {
   const parts = key.split('/');
-  if (parts.length > 2) return `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`;
+  if (parts.length > 2)
+    return `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`;
   const name = parts.at(-1) ?? '';
   const prefix = parts.length === 2 ? parts[0] : undefined;
   if (prefix === '') return 'prefix part must be non-empty';
@@ -81,12 +82,20 @@ function validateAnnotations(annotations: unknown): Cause[] {
     const problem = qualifiedNameProblem(key.toLowerCase());
     if (problem !== undefined) causes.push(invalidValue('metadata.annotations', key, problem));
   }
-  if (!isWithinAnnotationLimit(annotations)) causes.push({ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxAnnotationBytes} bytes`, field: 'metadata.annotations' });
+  if (!isWithinAnnotationLimit(annotations))
+    causes.push({
+      reason: 'FieldValueTooLong',
+      message: `Too long: may not be more than ${maxAnnotationBytes} bytes`,
+      field: 'metadata.annotations',
+    });
   return causes;
 }
 
 export function isWithinAnnotationLimit(annotations: unknown): boolean {
-  const bytes = Object.entries(recordOf(annotations)).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)), 0);
+  const bytes = Object.entries(recordOf(annotations)).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)),
+    0,
+  );
   return bytes <= maxAnnotationBytes;
 }
 
@@ -96,12 +105,22 @@ function validateOwners(owners: unknown): Cause[] {
   for (const [index, owner] of listOf(owners).entries()) {
     if (!isRecord(owner)) continue;
     for (const field of ['apiVersion', 'kind', 'name', 'uid']) {
-      if (typeof owner[field] !== 'string' || owner[field] === '') causes.push(invalidValue(`metadata.ownerReferences[${index}].${field}`, owner[field] ?? '', 'must not be empty'));
+      if (typeof owner[field] !== 'string' || owner[field] === '')
+        causes.push(
+          invalidValue(`metadata.ownerReferences[${index}].${field}`, owner[field] ?? '', 'must not be empty'),
+        );
     }
-    if (owner['controller'] === true) controllers.push(`${stringAt(owner, 'apiVersion')}, Kind=${stringAt(owner, 'kind')}`);
+    if (owner['controller'] === true)
+      controllers.push(`${stringAt(owner, 'apiVersion')}, Kind=${stringAt(owner, 'kind')}`);
   }
   if (controllers.length > 1) {
-    causes.push(invalidValue('metadata.ownerReferences', recordsOf(owners), `Only one reference can have Controller set to true. Found "true" in references for ${controllers[0]} and ${controllers[1]}`));
+    causes.push(
+      invalidValue(
+        'metadata.ownerReferences',
+        recordsOf(owners),
+        `Only one reference can have Controller set to true. Found "true" in references for ${controllers[0]} and ${controllers[1]}`,
+      ),
+    );
   }
   return causes;
 }
@@ -113,15 +132,26 @@ function validateFinalizers(finalizers: unknown): Cause[] {
     const problem = qualifiedNameProblem(name);
     if (problem !== undefined) causes.push(invalidValue('metadata.finalizers', name, problem));
   }
-  if (names.includes('foregroundDeletion') && names.includes('orphan')) causes.push(invalidValue('metadata.finalizers', names, 'finalizer orphan and foregroundDeletion cannot be both set'));
+  if (names.includes('foregroundDeletion') && names.includes('orphan'))
+    causes.push(
+      invalidValue('metadata.finalizers', names, 'finalizer orphan and foregroundDeletion cannot be both set'),
+    );
   return causes;
 }
 
 /** What an update may not do to metadata beyond what is put back silently. */
-export function validateMetaUpdate(object: { readonly metadata: JsonRecord }, old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } }): Cause[] {
+export function validateMetaUpdate(
+  object: { readonly metadata: JsonRecord },
+  old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } },
+): Cause[] {
   if (old.metadata.deletionTimestamp === undefined) return [];
   const before = new Set(old.metadata.finalizers ?? []);
   const added = listOf(object.metadata['finalizers']).filter((name) => !before.has(String(name)));
   if (added.length === 0) return [];
-  return [forbiddenValue('metadata.finalizers', `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`)];
+  return [
+    forbiddenValue(
+      'metadata.finalizers',
+      `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
+    ),
+  ];
 }

@@ -13,7 +13,14 @@ const texts: Schema = { type: 'object', additionalProperties: text };
 const owner: Schema = {
   type: 'object',
   required: ['apiVersion', 'kind', 'name', 'uid'],
-  properties: { apiVersion: text, blockOwnerDeletion: { type: 'boolean' }, controller: { type: 'boolean' }, kind: text, name: text, uid: text },
+  properties: {
+    apiVersion: text,
+    blockOwnerDeletion: { type: 'boolean' },
+    controller: { type: 'boolean' },
+    kind: text,
+    name: text,
+    uid: text,
+  },
   'x-kubernetes-map-type': 'atomic',
 };
 

@@ -25,7 +25,9 @@ export function pruneObject(object: JsonRecord, schema: Schema): string[] {
 type Place = { readonly path: string; readonly unknown: string[] };
 
 function prune(value: unknown, schema: Schema, place: Place): void {
-  if (Array.isArray(value)) for (const [index, item] of value.entries()) prune(item, schemaOfItems(schema), { path: `${place.path}[${index}]`, unknown: place.unknown });
+  if (Array.isArray(value))
+    for (const [index, item] of value.entries())
+      prune(item, schemaOfItems(schema), { path: `${place.path}[${index}]`, unknown: place.unknown });
   else if (isRecord(value)) pruneRecord(value, schema, place);
 }
 

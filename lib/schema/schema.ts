@@ -92,7 +92,9 @@ export function stepOfItem(item: unknown, schema: Schema): string {
   if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();
   const items = schemaOfItems(schema);
-  const named = keys.map((key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const);
+  const named = keys.map(
+    (key) => [key, (isRecord(item) ? item[key] : undefined) ?? items.properties?.[key]?.default ?? null] as const,
+  );
   return `k:${JSON.stringify(Object.fromEntries(named))}`;
 }
 

@@ -15,7 +15,11 @@ export function validateValue(value: unknown, schema: Schema, path: string, old?
   if (value === null && schema.nullable === true) return [];
   const wrongType = typeProblem(value, schema, path);
   if (wrongType !== undefined) return [wrongType];
-  return [...ofKind(value, schema, path, old), ...enumProblem(value, schema, path), ...combinations(value, schema, path)];
+  return [
+    ...ofKind(value, schema, path, old),
+    ...enumProblem(value, schema, path),
+    ...combinations(value, schema, path),
+  ];
 }
 
 function ofKind(value: unknown, schema: Schema, path: string, old: unknown): Cause[] {
@@ -34,19 +38,40 @@ export function typeName(value: unknown): string {
 
 function typeProblem(value: unknown, schema: Schema, path: string): Cause | undefined {
   const actual = typeName(value);
-  const wanted = schema['x-kubernetes-int-or-string'] === true ? ['integer', 'string'] : schema.type === undefined ? [] : [schema.type];
-  if (wanted.length === 0 || wanted.includes(actual) || (actual === 'integer' && wanted.includes('number'))) return undefined;
-  return { reason: 'FieldValueTypeInvalid', message: `Invalid value: "${actual}": ${path} in body must be of type ${wanted.join(',')}: "${actual}"`, field: path };
+  const wanted =
+    schema['x-kubernetes-int-or-string'] === true
+      ? ['integer', 'string']
+      : schema.type === undefined
+        ? []
+        : [schema.type];
+  if (wanted.length === 0 || wanted.includes(actual) || (actual === 'integer' && wanted.includes('number')))
+    return undefined;
+  return {
+    reason: 'FieldValueTypeInvalid',
+    message: `Invalid value: "${actual}": ${path} in body must be of type ${wanted.join(',')}: "${actual}"`,
+    field: path,
+  };
 }
 
 /** Only the first trouble of a string is told. */
 function stringProblems(value: string, schema: Schema, path: string): Cause[] {
   const length = Array.from(value).length;
-  if (schema.maxLength !== undefined && length > schema.maxLength) return [{ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${schema.maxLength} bytes`, field: path }];
-  if (schema.minLength !== undefined && length < schema.minLength) return [invalidValue(path, value, `${path} in body should be at least ${schema.minLength} chars long`)];
-  if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value)) return [invalidValue(path, value, `${path} in body should match '${schema.pattern}'`)];
+  if (schema.maxLength !== undefined && length > schema.maxLength)
+    return [
+      { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${schema.maxLength} bytes`, field: path },
+    ];
+  if (schema.minLength !== undefined && length < schema.minLength)
+    return [invalidValue(path, value, `${path} in body should be at least ${schema.minLength} chars long`)];
+  if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value))
+    return [invalidValue(path, value, `${path} in body should match '${schema.pattern}'`)];
   if (schema.format !== undefined && !hasFormat(value, schema.format)) {
-    return [{ reason: 'FieldValueTypeInvalid', message: `Invalid value: ${shown(value)}: ${path} in body must be of type ${schema.format}: ${shown(value)}`, field: path }];
+    return [
+      {
+        reason: 'FieldValueTypeInvalid',
+        message: `Invalid value: ${shown(value)}: ${path} in body must be of type ${schema.format}: ${shown(value)}`,
+        field: path,
+      },
+    ];
   }
   return [];
 }
@@ -71,10 +96,14 @@ function oddProblem(value: number, { multipleOf }: Schema): string | undefined {
 }
 
 function listProblems(value: readonly unknown[], schema: Schema, path: string, old: unknown): Cause[] {
-  if (schema.maxItems !== undefined && value.length > schema.maxItems) return [tooMany(path, value.length, schema.maxItems)];
-  if (schema.minItems !== undefined && value.length < schema.minItems) return [invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`)];
+  if (schema.maxItems !== undefined && value.length > schema.maxItems)
+    return [tooMany(path, value.length, schema.maxItems)];
+  if (schema.minItems !== undefined && value.length < schema.minItems)
+    return [invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`)];
   const before = correlated(old, schema);
-  return value.flatMap((item, index) => validateValue(item, schemaOfItems(schema), `${path}[${index}]`, before?.get(stepOfItem(item, schema))));
+  return value.flatMap((item, index) =>
+    validateValue(item, schemaOfItems(schema), `${path}[${index}]`, before?.get(stepOfItem(item, schema))),
+  );
 }
 
 /** The items of a list of other times, by what tells them apart. Nothing does in an atomic list. */
@@ -89,13 +118,22 @@ function tooMany(path: string, count: number, most: number): Cause {
 
 function objectProblems(value: JsonRecord, schema: Schema, path: string, old: unknown): Cause[] {
   const count = Object.keys(value).length;
-  if (schema.maxProperties !== undefined && count > schema.maxProperties) return [tooMany(path, count, schema.maxProperties)];
-  if (schema.minProperties !== undefined && count < schema.minProperties) return [invalidValue(path, count, `${path} in body should have at least ${schema.minProperties} properties`)];
+  if (schema.maxProperties !== undefined && count > schema.maxProperties)
+    return [tooMany(path, count, schema.maxProperties)];
+  if (schema.minProperties !== undefined && count < schema.minProperties)
+    return [invalidValue(path, count, `${path} in body should have at least ${schema.minProperties} properties`)];
   const within = (field: string): string => (path === '' ? field : `${path}.${field}`);
-  const missing = (schema.required ?? []).filter((field) => !Object.hasOwn(value, field) || value[field] === undefined || (value[field] === null && schemaOfField(schema, field)?.nullable !== true));
+  const missing = (schema.required ?? []).filter(
+    (field) =>
+      !Object.hasOwn(value, field) ||
+      value[field] === undefined ||
+      (value[field] === null && schemaOfField(schema, field)?.nullable !== true),
+  );
   const fields = Object.entries(value).filter(([field]) => !missing.includes(field));
   return [
-    ...fields.flatMap(([field, item]) => validateValue(item, schemaOfField(schema, field) ?? {}, within(field), isRecord(old) ? old[field] : undefined)),
+    ...fields.flatMap(([field, item]) =>
+      validateValue(item, schemaOfField(schema, field) ?? {}, within(field), isRecord(old) ? old[field] : undefined),
+    ),
     ...missing.map((field) => requiredValue(within(field))),
   ];
 }
@@ -112,17 +150,24 @@ function combinations(value: unknown, schema: Schema, path: string): Cause[] {
     ...(schema.oneOf === undefined ? [] : notExactlyOne(schema.oneOf.filter(fits).length)),
     ...(schema.not !== undefined && fits(schema.not) ? ['must not validate the schema (not)'] : []),
   ];
-  return [...(schema.allOf ?? []).flatMap((one) => validateValue(value, one, path)), ...problems.map((problem) => invalidValue(path, '', `"${path}" ${problem}`))];
+  return [
+    ...(schema.allOf ?? []).flatMap((one) => validateValue(value, one, path)),
+    ...problems.map((problem) => invalidValue(path, '', `"${path}" ${problem}`)),
+  ];
 }
 
 function notExactlyOne(count: number): string[] {
-  return count === 1 ? [] : [`must validate one and only one schema (oneOf). Found ${count === 0 ? 'none' : count} valid`];
+  return count === 1
+    ? []
+    : [`must validate one and only one schema (oneOf). Found ${count === 0 ? 'none' : count} valid`];
 }
 
 /** Items of sets and map lists that are there twice, all over a value; the schema's own checks do not tell. */
 export function duplicatesIn(value: unknown, schema: Schema, path: string): Cause[] {
   if (isRecord(value)) {
-    return Object.entries(value).flatMap(([field, item]) => duplicatesIn(item, schemaOfField(schema, field) ?? {}, path === '' ? field : `${path}.${field}`));
+    return Object.entries(value).flatMap(([field, item]) =>
+      duplicatesIn(item, schemaOfField(schema, field) ?? {}, path === '' ? field : `${path}.${field}`),
+    );
   }
   if (!Array.isArray(value)) return [];
   const below = value.flatMap((item, index) => duplicatesIn(item, schemaOfItems(schema), `${path}[${index}]`));

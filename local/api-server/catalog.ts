@@ -35,7 +35,8 @@ export class Catalog {
 
   /** Replaces all versions of one custom resource; an empty list takes it away. */
   setCustom(table: string, versions: readonly Resource[]): void {
-    for (const [path, resource] of this.#byPath) if (resource.custom && resource.table === table) this.#byPath.delete(path);
+    for (const [path, resource] of this.#byPath)
+      if (resource.custom && resource.table === table) this.#byPath.delete(path);
     for (const resource of versions) this.#byPath.set(`${apiVersionOf(resource)}/${resource.plural}`, resource);
     this.generation += 1;
   }

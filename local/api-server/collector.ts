@@ -20,11 +20,23 @@ type Place = { readonly table: string; readonly key: string };
 const manager = 'kube-controller-manager';
 
 export class Collector {
-  readonly #parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly logger: Logger };
+  readonly #parts: {
+    readonly store: Store;
+    readonly catalog: Catalog;
+    readonly writes: Writes;
+    readonly deletes: Deletes;
+    readonly logger: Logger;
+  };
   readonly #placeOfUid = new Map<string, Place>();
   readonly #dependentsOfUid = new Map<string, Set<string>>();
 
-  constructor(parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly logger: Logger }) {
+  constructor(parts: {
+    readonly store: Store;
+    readonly catalog: Catalog;
+    readonly writes: Writes;
+    readonly deletes: Deletes;
+    readonly logger: Logger;
+  }) {
     this.#parts = parts;
   }
 
@@ -66,8 +78,10 @@ export class Collector {
   #look(table: string, object: KubeObject): void {
     if (table === 'namespaces') this.#keepNamespace(object);
     const finalizers = object.metadata.finalizers ?? [];
-    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer)) this.#endInForeground(table, object);
-    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(orphanFinalizer)) this.#orphan(table, object);
+    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer))
+      this.#endInForeground(table, object);
+    if (object.metadata.deletionTimestamp !== undefined && finalizers.includes(orphanFinalizer))
+      this.#orphan(table, object);
     if ((object.metadata.ownerReferences ?? []).length > 0) this.#settle(table, object);
   }
 
@@ -76,24 +90,33 @@ export class Collector {
     this.#dependentsOfUid.delete(gone.metadata.uid);
     for (const owner of gone.metadata.ownerReferences ?? []) {
       const found = this.#stored(this.#placeOfUid.get(owner.uid));
-      if (found?.object.metadata.finalizers?.includes(foregroundFinalizer) === true) this.#endInForeground(found.table, found.object);
+      if (found?.object.metadata.finalizers?.includes(foregroundFinalizer) === true)
+        this.#endInForeground(found.table, found.object);
     }
     const namespace = gone.metadata.namespace;
     if (namespace === undefined) return;
-    if (this.#parts.store.get('namespaces', keyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined) this.#sweep(namespace);
+    if (this.#parts.store.get('namespaces', keyOf(undefined, namespace))?.metadata.deletionTimestamp !== undefined)
+      this.#sweep(namespace);
   }
 
   /** A namespace has a service account as long as it lasts, and nothing when it ends. */
   #keepNamespace(namespace: KubeObject): void {
     const { name, deletionTimestamp } = namespace.metadata;
     if (deletionTimestamp !== undefined) this.#sweep(name);
-    else if (this.#parts.store.get('serviceaccounts', keyOf(name, 'default')) === undefined) this.#createServiceAccount(name);
+    else if (this.#parts.store.get('serviceaccounts', keyOf(name, 'default')) === undefined)
+      this.#createServiceAccount(name);
   }
 
   #createServiceAccount(namespace: string): void {
     const resource = this.#resource('serviceaccounts');
     if (resource === undefined) return;
-    ignoreMissing(() => this.#parts.writes.create(resource, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } }, { manager }));
+    ignoreMissing(() =>
+      this.#parts.writes.create(
+        resource,
+        { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } },
+        { manager },
+      ),
+    );
   }
 
   /** An object whose owners are all gone goes; one with some left forgets the others. */
@@ -108,17 +131,29 @@ export class Collector {
   /** An owner in another namespace is none. */
   #isThere(owner: OwnerReference, dependent: KubeObject): boolean {
     const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
-    return found !== undefined && (found.metadata.namespace === undefined || found.metadata.namespace === dependent.metadata.namespace);
+    return (
+      found !== undefined &&
+      (found.metadata.namespace === undefined || found.metadata.namespace === dependent.metadata.namespace)
+    );
   }
 
   #endInForeground(table: string, owner: KubeObject): void {
     for (const dependent of this.#dependents(owner.metadata.uid)) {
-      const others = (dependent.object.metadata.ownerReferences ?? []).filter((one) => one.uid !== owner.metadata.uid && this.#isThere(one, dependent.object));
+      const others = (dependent.object.metadata.ownerReferences ?? []).filter(
+        (one) => one.uid !== owner.metadata.uid && this.#isThere(one, dependent.object),
+      );
       if (dependent.object.metadata.deletionTimestamp !== undefined) continue;
-      if (others.length > 0) this.#rewrite(dependent.table, dependent.object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(others)));
+      if (others.length > 0)
+        this.#rewrite(
+          dependent.table,
+          dependent.object,
+          (draft) => void (draft.metadata['ownerReferences'] = copyOf(others)),
+        );
       else this.#delete(dependent.table, dependent.object, this.#dependents(dependent.object.metadata.uid).length > 0);
     }
-    const blocking = this.#dependents(owner.metadata.uid).some(({ object }) => object.metadata.ownerReferences?.some((one) => one.uid === owner.metadata.uid && one.blockOwnerDeletion === true));
+    const blocking = this.#dependents(owner.metadata.uid).some(({ object }) =>
+      object.metadata.ownerReferences?.some((one) => one.uid === owner.metadata.uid && one.blockOwnerDeletion === true),
+    );
     if (!blocking) this.#dropFinalizer(table, owner, foregroundFinalizer);
   }
 
@@ -141,11 +176,13 @@ export class Collector {
     const { store, catalog } = this.#parts;
     const tables = catalog.tables().filter((resource) => resource.namespaced);
     for (const resource of tables) {
-      for (const object of store.list(resource.table, namespace)) if (object.metadata.deletionTimestamp === undefined) this.#delete(resource.table, object);
+      for (const object of store.list(resource.table, namespace))
+        if (object.metadata.deletionTimestamp === undefined) this.#delete(resource.table, object);
     }
     if (tables.some((resource) => store.list(resource.table, namespace).length > 0)) return;
     const found = store.get('namespaces', keyOf(undefined, namespace));
-    if (found !== undefined && (found.metadata.finalizers ?? []).length === 0) store.remove('namespaces', keyOf(undefined, namespace));
+    if (found !== undefined && (found.metadata.finalizers ?? []).length === 0)
+      store.remove('namespaces', keyOf(undefined, namespace));
   }
 
   #dependents(uid: string): readonly { readonly table: string; readonly object: KubeObject }[] {
@@ -168,7 +205,13 @@ export class Collector {
     const resource = this.#resource(table);
     if (resource === undefined) return;
     const { uid, namespace, name } = object.metadata;
-    ignoreMissing(() => this.#parts.deletes.delete(resource, { namespace, name }, { uid, propagation: inForeground ? 'Foreground' : 'Background' }));
+    ignoreMissing(() =>
+      this.#parts.deletes.delete(
+        resource,
+        { namespace, name },
+        { uid, propagation: inForeground ? 'Foreground' : 'Background' },
+      ),
+    );
   }
 
   #rewrite(table: string, object: KubeObject, change: (draft: Draft) => void): void {
@@ -179,7 +222,12 @@ export class Collector {
       change(draft);
       return draft;
     };
-    ignoreMissing(() => this.#parts.writes.update(resource, object.metadata as { namespace: string | undefined; name: string }, compute, { manager, strictVersion: false }));
+    ignoreMissing(() =>
+      this.#parts.writes.update(resource, object.metadata as { namespace: string | undefined; name: string }, compute, {
+        manager,
+        strictVersion: false,
+      }),
+    );
   }
 }
 

@@ -45,10 +45,16 @@ const firstNamespaces = ['default', 'kube-node-lease', 'kube-public', 'kube-syst
 
 export function createCore(options: CoreOptions): Core {
   const { clock, logger = silentLogger } = options;
-  const store = new Store({ ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }), ...(options.loaded === undefined ? {} : { loaded: options.loaded }) });
+  const store = new Store({
+    ...(options.ringSize === undefined ? {} : { ringSize: options.ringSize }),
+    ...(options.loaded === undefined ? {} : { loaded: options.loaded }),
+  });
   options.follow?.(store);
-  const takenAddresses = (): ReadonlySet<string> => new Set(store.list('services').map((service) => stringAt(service, 'spec', 'clusterIP') ?? ''));
-  const catalog = new Catalog(builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses, clock }));
+  const takenAddresses = (): ReadonlySet<string> =>
+    new Set(store.list('services').map((service) => stringAt(service, 'spec', 'clusterIP') ?? ''));
+  const catalog = new Catalog(
+    builtinResources({ serviceRange: options.serviceRange ?? defaultServiceRange, takenAddresses, clock }),
+  );
   const writes = new Writes({ store, clock });
   const deletes = new Deletes({ store, clock });
   writes.finishDeletion = (resource, last) => deletes.finish(resource, last);
@@ -59,7 +65,8 @@ export function createCore(options: CoreOptions): Core {
   const objects = new DirectObjects({ store, catalog, writes, deletes });
   for (const name of firstNamespaces) {
     const type = { apiVersion: 'v1', plural: 'namespaces' };
-    if (objects.get({ ...type, name }) === undefined) objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    if (objects.get({ ...type, name }) === undefined)
+      objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
   // Whoever asks for what was before this start has to list again.
   store.forget();

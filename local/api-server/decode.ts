@@ -18,7 +18,11 @@ import { badRequest, invalid, unsupportedMediaType } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
-export const mediaTypes = { json: 'application/json', yaml: 'application/yaml', protobuf: 'application/vnd.kubernetes.protobuf' } as const;
+export const mediaTypes = {
+  json: 'application/json',
+  yaml: 'application/yaml',
+  protobuf: 'application/vnd.kubernetes.protobuf',
+} as const;
 
 const maxDepth = 200;
 
@@ -50,7 +54,9 @@ function parseJson(text: string, kind: string): unknown {
     return JSON.parse(text);
   } catch {
     const shown = text === '' ? '<empty>' : text.slice(0, 64);
-    throw badRequest(`the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${jsonProblem(text)} (${shown})`);
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${jsonProblem(text)} (${shown})`,
+    );
   }
 }
 
@@ -61,7 +67,10 @@ function jsonProblem(text: string): string {
     return '';
   } catch (error) {
     const why = messageOf(error);
-    return /end of JSON input|Unterminated|Expected .* after|Expected property name/.test(why) && !/in JSON at position \d+$/.test(why.replace(`position ${text.length}`, '')) ? 'unexpected end of JSON input' : why;
+    return /end of JSON input|Unterminated|Expected .* after|Expected property name/.test(why) &&
+      !/in JSON at position \d+$/.test(why.replace(`position ${text.length}`, ''))
+      ? 'unexpected end of JSON input'
+      : why;
   }
 }
 
@@ -82,30 +91,51 @@ export type DecodeOptions = { readonly validation: FieldValidation; readonly war
 /** The object of a POST or PUT. @throws StatusError 400, 415, 422 */
 export function decodeObject(resource: Resource, parsed: Parsed, options: DecodeOptions): Draft {
   const { value } = parsed;
-  if (!isRecord(value)) throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string; Kind string } (${abbreviated(parsed.text)})`);
+  if (!isRecord(value))
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string; Kind string } (${abbreviated(parsed.text)})`,
+    );
   if (typeof value['kind'] !== 'string' || value['kind'] === '') {
-    throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${parsed.text.slice(0, 256)}' (${abbreviated(parsed.text)})`);
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${parsed.text.slice(0, 256)}' (${abbreviated(parsed.text)})`,
+    );
   }
   checkType(resource, value);
-  return shapeObject(resource, value, { ...options, duplicates: options.validation === 'Ignore' ? [] : parsed.duplicates() });
+  return shapeObject(resource, value, {
+    ...options,
+    duplicates: options.validation === 'Ignore' ? [] : parsed.duplicates(),
+  });
 }
 
 /** That the object is of the resource's type. */
 export function checkType(resource: Resource, value: JsonRecord): void {
   const apiVersion = stringAt(value, 'apiVersion') ?? '';
   const wanted = apiVersionOf(resource);
-  if (apiVersion !== wanted) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`);
+  if (apiVersion !== wanted)
+    throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`);
   if (value['kind'] === resource.kind) return;
   const kind = String(value['kind']);
-  if (resource.custom) throw invalid({ ...resource, kind }, stringAt(value, 'metadata', 'name') ?? '', [invalidValue('kind', kind, `must be ${resource.kind}`)]);
-  throw badRequest(`${kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(wanted)}`);
+  if (resource.custom)
+    throw invalid({ ...resource, kind }, stringAt(value, 'metadata', 'name') ?? '', [
+      invalidValue('kind', kind, `must be ${resource.kind}`),
+    ]);
+  throw badRequest(
+    `${kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(wanted)}`,
+  );
 }
 
 /** Types, unknown fields, defaults of nothing: an object of the right type as its schema has it. */
-export function shapeObject(resource: Resource, value: JsonRecord, options: DecodeOptions & { readonly duplicates: readonly string[] }): Draft {
+export function shapeObject(
+  resource: Resource,
+  value: JsonRecord,
+  options: DecodeOptions & { readonly duplicates: readonly string[] },
+): Draft {
   conformMeta(value);
   const unknown = pruneObject(value, resource.schema);
-  const problems = [...options.duplicates.map((path) => `duplicate field "${path}"`), ...unknown.map((path) => `unknown field "${path}"`)];
+  const problems = [
+    ...options.duplicates.map((path) => `duplicate field "${path}"`),
+    ...unknown.map((path) => `unknown field "${path}"`),
+  ];
   if (problems.length > 0) reportProblems(resource, problems, options);
   const object = resource.custom ? value : conformObject(value, resource.schema);
   object['metadata'] ??= {};
@@ -139,6 +169,9 @@ class StrictProblems extends Error {
 export function wordStrictProblems(error: unknown, patched?: JsonRecord): unknown {
   if (!(error instanceof StrictProblems)) return error;
   const { resource, message } = error;
-  if (patched === undefined) return badRequest(`${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${message}`);
+  if (patched === undefined)
+    return badRequest(
+      `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: ${message}`,
+    );
   return invalid({ group: '', plural: '', kind: '' }, '', [invalidValue('patch', JSON.stringify(patched), message)]);
 }

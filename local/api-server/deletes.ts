@@ -40,7 +40,11 @@ export class Deletes {
   }
 
   /** @throws StatusError 404 NotFound, 409 Conflict of a precondition */
-  delete(resource: Resource, key: { readonly namespace: string | undefined; readonly name: string }, options: DeleteOptions = {}): Deletion {
+  delete(
+    resource: Resource,
+    key: { readonly namespace: string | undefined; readonly name: string },
+    options: DeleteOptions = {},
+  ): Deletion {
     const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
     if (old === undefined) throw notFound(resource, key.name);
     checkPreconditions(resource, old, options);
@@ -64,7 +68,11 @@ export class Deletes {
     return { outcome: 'gone', object: gone ?? old };
   }
 
-  #mark(resource: Resource, old: KubeObject, mark: { finalizers: readonly string[]; graceSeconds: number; dryRun: boolean }): Deletion {
+  #mark(
+    resource: Resource,
+    old: KubeObject,
+    mark: { finalizers: readonly string[]; graceSeconds: number; dryRun: boolean },
+  ): Deletion {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, finalizers: had = [] } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
     if (!isNews && mark.finalizers.length === had.length) return { outcome: 'pending', object: old };
@@ -90,10 +98,17 @@ export class Deletes {
   #deleteNamespace(resource: Resource, old: KubeObject, options: DeleteOptions): Deletion {
     const name = old.metadata.name;
     if (name === 'default' || name === 'kube-system' || name === 'kube-public') {
-      throw new StatusError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, { name, kind: 'namespaces' });
+      throw new StatusError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, {
+        name,
+        kind: 'namespaces',
+      });
     }
     if (old.metadata.deletionTimestamp !== undefined) {
-      throw conflict(resource, name, 'The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.');
+      throw conflict(
+        resource,
+        name,
+        'The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.',
+      );
     }
     const draft = copyOf(old) as unknown as Draft;
     draft.metadata['deletionTimestamp'] = toTime(this.#clock.now());
@@ -107,10 +122,18 @@ function checkPreconditions(resource: Resource, old: KubeObject, options: Delete
   const { name, uid, resourceVersion } = old.metadata;
   const byKind = { ...resource, plural: resource.kind };
   if (options.uid !== undefined && options.uid !== uid) {
-    throw conflict(byKind, name, `the UID in the precondition (${options.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`);
+    throw conflict(
+      byKind,
+      name,
+      `the UID in the precondition (${options.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`,
+    );
   }
   if (options.resourceVersion !== undefined && options.resourceVersion !== resourceVersion) {
-    throw conflict(byKind, name, `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`);
+    throw conflict(
+      byKind,
+      name,
+      `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`,
+    );
   }
 }
 

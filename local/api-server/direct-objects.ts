@@ -13,22 +13,36 @@ import { keyOf, type Store } from './store.ts';
 import { namespaceOf, type Subresource, type Writes } from './writes.ts';
 
 export class DirectObjects implements Objects {
-  readonly #parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes };
+  readonly #parts: {
+    readonly store: Store;
+    readonly catalog: Catalog;
+    readonly writes: Writes;
+    readonly deletes: Deletes;
+  };
   readonly #manager: string;
 
   /** @param manager the name in managedFields of what is written through this */
-  constructor(parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes }, manager = 'onnx-local') {
+  constructor(
+    parts: { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes },
+    manager = 'onnx-local',
+  ) {
     this.#parts = parts;
     this.#manager = manager;
   }
 
   get(ref: ObjectRef): KubeObject | undefined {
     const resource = this.#resource(ref);
-    const stored = this.#parts.store.get(resource.table, keyOf(resource.namespaced ? ref.namespace : undefined, ref.name));
+    const stored = this.#parts.store.get(
+      resource.table,
+      keyOf(resource.namespaced ? ref.namespace : undefined, ref.name),
+    );
     return stored === undefined ? undefined : shown(resource, stored);
   }
 
-  list(type: ResourceType, filter: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> } = {}): readonly KubeObject[] {
+  list(
+    type: ResourceType,
+    filter: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> } = {},
+  ): readonly KubeObject[] {
     const resource = this.#resource(type);
     const wanted = Object.entries(filter.labels ?? {});
     return this.#parts.store
@@ -39,7 +53,10 @@ export class DirectObjects implements Objects {
 
   create(type: ResourceType, object: NewObject): KubeObject {
     const resource = this.#resource(type);
-    return shown(resource, this.#parts.writes.create(resource, this.#draft(resource, object), { manager: this.#manager }));
+    return shown(
+      resource,
+      this.#parts.writes.create(resource, this.#draft(resource, object), { manager: this.#manager }),
+    );
   }
 
   update(type: ResourceType, object: KubeObject): KubeObject {
@@ -50,10 +67,17 @@ export class DirectObjects implements Objects {
     return this.#replace(type, object, 'status');
   }
 
-  delete(ref: ObjectRef, options: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' } = {}): void {
+  delete(
+    ref: ObjectRef,
+    options: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' } = {},
+  ): void {
     const resource = this.#resource(ref);
     try {
-      this.#parts.deletes.delete(resource, { namespace: resource.namespaced ? ref.namespace : undefined, name: ref.name }, options);
+      this.#parts.deletes.delete(
+        resource,
+        { namespace: resource.namespaced ? ref.namespace : undefined, name: ref.name },
+        options,
+      );
     } catch (error) {
       if (!(error instanceof StatusError) || error.body.code !== 404) throw error;
     }
@@ -61,14 +85,23 @@ export class DirectObjects implements Objects {
 
   watch(type: ResourceType, handler: (event: WatchEvent) => void): () => void {
     const resource = this.#resource(type);
-    return this.#parts.store.watch(resource.table, (change) => handler({ type: change.type, object: shown(resource, change.object) }));
+    return this.#parts.store.watch(resource.table, (change) =>
+      handler({ type: change.type, object: shown(resource, change.object) }),
+    );
   }
 
   #replace(type: ResourceType, object: KubeObject, subresource: Subresource): KubeObject {
     const resource = this.#resource(type);
     const draft = this.#draft(resource, object);
     const key = { namespace: namespaceOf(object), name: object.metadata.name };
-    return shown(resource, this.#parts.writes.update(resource, key, () => draft, { manager: this.#manager, subresource, strictVersion: true }));
+    return shown(
+      resource,
+      this.#parts.writes.update(resource, key, () => draft, {
+        manager: this.#manager,
+        subresource,
+        strictVersion: true,
+      }),
+    );
   }
 
   #draft(resource: Resource, object: NewObject): Draft {
@@ -86,5 +119,7 @@ export class DirectObjects implements Objects {
 /** A stored object as a version of its resource shows it. */
 export function shown(resource: Resource, stored: KubeObject): KubeObject {
   if (resource.conversion !== undefined) return resource.conversion.shown(stored);
-  return resource.custom && stored.apiVersion !== apiVersionOf(resource) ? { ...stored, apiVersion: apiVersionOf(resource) } : stored;
+  return resource.custom && stored.apiVersion !== apiVersionOf(resource)
+    ? { ...stored, apiVersion: apiVersionOf(resource) }
+    : stored;
 }

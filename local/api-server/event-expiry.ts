@@ -17,7 +17,8 @@ export function expireEvents(core: Core): () => void {
   const sweep = (): void => {
     const nowMs = core.clock.now();
     for (const event of core.store.list('events')) {
-      if (nowMs - lastToldMs(event) > lifeMs) core.store.remove('events', keyOf(event.metadata.namespace, event.metadata.name));
+      if (nowMs - lastToldMs(event) > lifeMs)
+        core.store.remove('events', keyOf(event.metadata.namespace, event.metadata.name));
     }
     end = core.clock.after(sweepEveryMs, sweep);
   };
@@ -27,7 +28,11 @@ export function expireEvents(core: Core): () => void {
 
 /** A series or a count that goes on keeps its Event alive. */
 function lastToldMs(event: KubeObject): number {
-  const times = [event.metadata.creationTimestamp, stringAt(event, 'lastTimestamp'), stringAt(event, 'series', 'lastObservedTime')];
+  const times = [
+    event.metadata.creationTimestamp,
+    stringAt(event, 'lastTimestamp'),
+    stringAt(event, 'series', 'lastObservedTime'),
+  ];
   const known = times.map((time) => Date.parse(time ?? '')).filter((ms) => !Number.isNaN(ms));
   return Math.max(...known);
 }

@@ -66,7 +66,9 @@ class DiskJournal implements Journal {
 
   #append(change: Change): void {
     if (this.#file === undefined) return;
-    const line = Buffer.from(`${JSON.stringify({ type: change.type, table: change.table, revision: change.revision, object: change.object })}\n`);
+    const line = Buffer.from(
+      `${JSON.stringify({ type: change.type, table: change.table, revision: change.revision, object: change.object })}\n`,
+    );
     writeSync(this.#file, line);
     this.#bytes += line.length;
     if (this.#bytes > maxJournalBytes) this.#fold();
@@ -113,16 +115,27 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   if (text === '') return { revision: 1, tables: new Map() };
   try {
     const found: unknown = JSON.parse(text);
-    const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(([table, objects]) => [table, listOf(objects) as KubeObject[]] as const);
+    const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(
+      ([table, objects]) => [table, listOf(objects) as KubeObject[]] as const,
+    );
     return { revision: numberAt(found, 'revision') ?? 1, tables: new Map(tables) };
   } catch (error) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: `is not a snapshot of local mode (${messageOf(error)}): remove it to start afresh` }, { cause: error });
+    throw new AppError(
+      'BAD_CONFIG',
+      { where: path, problem: `is not a snapshot of local mode (${messageOf(error)}): remove it to start afresh` },
+      { cause: error },
+    );
   }
 }
 
 /** Adds what the journal knows beyond the snapshot. A last line that was cut short is a write nobody was told of. */
 function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSnapshot {
-  const tables = new Map([...snapshot.tables].map(([table, objects]) => [table, new Map(objects.map((object) => [keyOf(object.metadata.namespace, object.metadata.name), object]))]));
+  const tables = new Map(
+    [...snapshot.tables].map(([table, objects]) => [
+      table,
+      new Map(objects.map((object) => [keyOf(object.metadata.namespace, object.metadata.name), object])),
+    ]),
+  );
   let { revision } = snapshot;
   for (const line of text.split('\n')) {
     const change = parseLine(line);

@@ -17,7 +17,9 @@ import { toMicroTime } from './times.ts';
  */
 type Table = Readonly<Record<string, string>>;
 
-const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', import.meta.url), 'utf8')) as Readonly<Record<string, Table>>;
+const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', import.meta.url), 'utf8')) as Readonly<
+  Record<string, Table>
+>;
 
 /** Types that are no messages in JSON. */
 const wrapped = {
@@ -37,12 +39,19 @@ export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (!buffer.subarray(0, 4).equals(magic)) throw badRequest('the body is not a Kubernetes protobuf message');
   const envelope = readFields(buffer.subarray(4), wrapped.envelope);
-  const { apiVersion = '', kind = '' } = readFields(bufferOf(envelope['typeMeta']), wrapped.typeMeta) as { apiVersion?: string; kind?: string };
+  const { apiVersion = '', kind = '' } = readFields(bufferOf(envelope['typeMeta']), wrapped.typeMeta) as {
+    apiVersion?: string;
+    kind?: string;
+  };
   // Options carry the version of what they are about.
   const name = kind === 'DeleteOptions' ? 'meta/v1.DeleteOptions' : `${apiVersion}.${kind}`;
   const table = Object.hasOwn(messages, name) ? messages[name] : undefined;
   if (table === undefined || typeof table !== 'object') {
-    throw new StatusError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read here; use kubectl apply -f, which sends JSON`);
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read here; use kubectl apply -f, which sends JSON`,
+    );
   }
   return { apiVersion, kind, ...readFields(bufferOf(envelope['raw']), table) };
 }
@@ -54,7 +63,8 @@ function bufferOf(value: unknown): Buffer {
 function readFields(buffer: Buffer, table: Table): JsonRecord {
   const out: JsonRecord = {};
   for (const { field, value } of wireFields(buffer)) {
-    const [, name = '', shape = '', type = '', optional = ''] = /^(\w*):([*%]?)([^?]+)(\??)$/.exec(table[field] ?? '') ?? [];
+    const [, name = '', shape = '', type = '', optional = ''] =
+      /^(\w*):([*%]?)([^?]+)(\??)$/.exec(table[field] ?? '') ?? [];
     if (type !== '') store(out, { name, shape, type, isOptional: optional !== '' }, value);
   }
   return out;
@@ -126,7 +136,9 @@ function readValue(type: string, value: WireValue): unknown {
     case 'typeMeta':
       return asBuffer(value);
     default:
-      return Object.hasOwn(wrapped, type) ? readWrapped(type, asBuffer(value)) : readFields(asBuffer(value), messages[type] ?? {});
+      return Object.hasOwn(wrapped, type)
+        ? readWrapped(type, asBuffer(value))
+        : readFields(asBuffer(value), messages[type] ?? {});
   }
 }
 
@@ -159,7 +171,8 @@ function readJson(buffer: Buffer): unknown {
 /** @returns as a MicroTime; undefined for the zero time */
 function readTime(buffer: Buffer): string | undefined {
   const { seconds, nanos = 0 } = readFields(buffer, wrapped.time);
-  if (typeof seconds !== 'number' || typeof nanos !== 'number' || Math.abs(seconds) > 8e12 || seconds < 0) return undefined;
+  if (typeof seconds !== 'number' || typeof nanos !== 'number' || Math.abs(seconds) > 8e12 || seconds < 0)
+    return undefined;
   const micros = String(Math.floor(Math.abs(nanos) / 1000) % 1e6).padStart(6, '0');
   return toMicroTime(seconds * 1000).replace(/\.\d+Z$/, `.${micros}Z`);
 }

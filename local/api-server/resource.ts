@@ -23,7 +23,11 @@ export type Column = {
   readonly cell: (object: KubeObject, nowMs: number) => unknown;
 };
 
-export type ScalePaths = { readonly spec: readonly string[]; readonly status: readonly string[]; readonly selector?: readonly string[] };
+export type ScalePaths = {
+  readonly spec: readonly string[];
+  readonly status: readonly string[];
+  readonly selector?: readonly string[];
+};
 
 /** What a resource does beyond storing what it is given. Each may change the draft; none may keep it. */
 export type Rules = {
@@ -61,7 +65,10 @@ export type Resource = {
   readonly rules: Rules;
   readonly verbs: readonly string[];
   /** Between what is stored and what this version shows, where they differ. */
-  readonly conversion?: { readonly shown: (stored: KubeObject) => KubeObject; readonly stored: (draft: Draft) => Draft };
+  readonly conversion?: {
+    readonly shown: (stored: KubeObject) => KubeObject;
+    readonly stored: (draft: Draft) => Draft;
+  };
   /** What everybody who uses it is warned of. */
   readonly deprecation?: string;
   /** Name of the type in Kubernetes' OpenAPI documents; of built-in ones. */

@@ -44,7 +44,8 @@ class LabelParser {
     while (this.#at < this.#lexemes.length) {
       requirements.push(this.#requirement());
       if (this.#at >= this.#lexemes.length) break;
-      if (this.#next() !== ',') throw badRequest(`found '${this.#lexemes[this.#at - 1]}', expected: ',' or 'end of string'`);
+      if (this.#next() !== ',')
+        throw badRequest(`found '${this.#lexemes[this.#at - 1]}', expected: ',' or 'end of string'`);
     }
     return requirements;
   }
@@ -110,24 +111,39 @@ class LabelParser {
 
   #key(text: string): string {
     const problem = qualifiedNameProblem(text);
-    if (problem !== undefined) throw badRequest(`unable to parse requirement: <nil>: Invalid value: ${JSON.stringify(text)}: ${problem}`);
+    if (problem !== undefined)
+      throw badRequest(`unable to parse requirement: <nil>: Invalid value: ${JSON.stringify(text)}: ${problem}`);
     return text;
   }
 
   #value(text: string): string {
     const problem = labelValueProblem(text);
-    if (problem !== undefined) throw badRequest(`unable to parse requirement: values[0][${text}]: Invalid value: ${JSON.stringify(text)}: ${problem}`);
+    if (problem !== undefined)
+      throw badRequest(
+        `unable to parse requirement: values[0][${text}]: Invalid value: ${JSON.stringify(text)}: ${problem}`,
+      );
     return text;
   }
 }
 
 /** @throws StatusError 400 for a field that this resource cannot be selected by */
 export function parseFieldSelector(text: string, resource: Resource): Matcher {
-  const terms = text.split(/(?<!\\),/).filter((term) => term !== '').map((term) => parseTerm(term));
+  const terms = text
+    .split(/(?<!\\),/)
+    .filter((term) => term !== '')
+    .map((term) => parseTerm(term));
   for (const { field } of terms) {
-    const isKnown = field === 'metadata.name' || (field === 'metadata.namespace' && resource.namespaced) || Object.hasOwn(fieldsOf(resource, emptyObject), field);
+    const isKnown =
+      field === 'metadata.name' ||
+      (field === 'metadata.namespace' && resource.namespaced) ||
+      Object.hasOwn(fieldsOf(resource, emptyObject), field);
     const isOpen = resource.custom || resource.rules.selectable !== undefined;
-    if (!isKnown) throw badRequest(isOpen ? `field label not supported: ${field}` : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
+    if (!isKnown)
+      throw badRequest(
+        isOpen
+          ? `field label not supported: ${field}`
+          : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`,
+      );
   }
   return (object) => {
     const fields = fieldsOf(resource, object);
@@ -135,10 +151,18 @@ export function parseFieldSelector(text: string, resource: Resource): Matcher {
   };
 }
 
-const emptyObject = { apiVersion: '', kind: '', metadata: { name: '', uid: '', resourceVersion: '', creationTimestamp: '' } } satisfies KubeObject;
+const emptyObject = {
+  apiVersion: '',
+  kind: '',
+  metadata: { name: '', uid: '', resourceVersion: '', creationTimestamp: '' },
+} satisfies KubeObject;
 
 function fieldsOf(resource: Resource, object: KubeObject): Readonly<Record<string, string>> {
-  return { ...resource.rules.selectable?.(object), 'metadata.name': object.metadata.name, 'metadata.namespace': object.metadata.namespace ?? '' };
+  return {
+    ...resource.rules.selectable?.(object),
+    'metadata.name': object.metadata.name,
+    'metadata.namespace': object.metadata.namespace ?? '',
+  };
 }
 
 function parseTerm(term: string): { readonly field: string; readonly value: string; readonly wanted: boolean } {

@@ -15,9 +15,31 @@ export type SelfSigned = {
   readonly privateKey: string;
 };
 
-const tags = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, oid: 0x06, utf8: 0x0c, generalizedTime: 0x18, sequence: 0x30, set: 0x31, version: 0xa0, extensions: 0xa3, dnsName: 0x82, ipAddress: 0x87 } as const;
+const tags = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  utf8: 0x0c,
+  generalizedTime: 0x18,
+  sequence: 0x30,
+  set: 0x31,
+  version: 0xa0,
+  extensions: 0xa3,
+  dnsName: 0x82,
+  ipAddress: 0x87,
+} as const;
 
-const oids = { ecdsaWithSha256: '1.2.840.10045.4.3.2', commonName: '2.5.4.3', subjectAltName: '2.5.29.17', basicConstraints: '2.5.29.19', keyUsage: '2.5.29.15', extendedKeyUsage: '2.5.29.37', serverAuth: '1.3.6.1.5.5.7.3.1' } as const;
+const oids = {
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  commonName: '2.5.4.3',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  keyUsage: '2.5.29.15',
+  extendedKeyUsage: '2.5.29.37',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+} as const;
 
 const dayMs = 86_400_000;
 
@@ -27,7 +49,9 @@ const dayMs = 86_400_000;
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const name = sequence(element(tags.set, sequence(oid(oids.commonName), element(tags.utf8, Buffer.from('onnx-operator local mode')))));
+  const name = sequence(
+    element(tags.set, sequence(oid(oids.commonName), element(tags.utf8, Buffer.from('onnx-operator local mode')))),
+  );
   const algorithm = sequence(oid(oids.ecdsaWithSha256));
   const toBeSigned = sequence(
     element(tags.version, integer(Buffer.from([2]))),
@@ -45,7 +69,10 @@ export function selfSigned(addresses: readonly string[], nowMs: number): SelfSig
 }
 
 function extensions(addresses: readonly string[]): readonly Buffer[] {
-  const names = [element(tags.dnsName, Buffer.from('localhost')), ...addresses.map((address) => element(tags.ipAddress, Buffer.from(address.split('.').map(Number))))];
+  const names = [
+    element(tags.dnsName, Buffer.from('localhost')),
+    ...addresses.map((address) => element(tags.ipAddress, Buffer.from(address.split('.').map(Number)))),
+  ];
   return [
     extension(oids.basicConstraints, sequence(element(tags.boolean, Buffer.from([0xff]))), true),
     // digitalSignature (bit 0) and keyCertSign (bit 5): it vouches for itself.
@@ -56,7 +83,11 @@ function extensions(addresses: readonly string[]): readonly Buffer[] {
 }
 
 function extension(id: string, value: Buffer, critical: boolean): Buffer {
-  return sequence(oid(id), ...(critical ? [element(tags.boolean, Buffer.from([0xff]))] : []), element(tags.octetString, value));
+  return sequence(
+    oid(id),
+    ...(critical ? [element(tags.boolean, Buffer.from([0xff]))] : []),
+    element(tags.octetString, value),
+  );
 }
 
 /** 16 random bytes, positive and without a leading zero byte. */
@@ -87,7 +118,8 @@ function oid(text: string): Buffer {
 
 function base128(value: number): number[] {
   const digits = [value & 0x7f];
-  for (let left = Math.floor(value / 128); left > 0; left = Math.floor(left / 128)) digits.unshift((left & 0x7f) | 0x80);
+  for (let left = Math.floor(value / 128); left > 0; left = Math.floor(left / 128))
+    digits.unshift((left & 0x7f) | 0x80);
   return digits;
 }
 

@@ -67,17 +67,40 @@ const openPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 export async function startApiServer(options: ApiServerOptions): Promise<LocalApiServer> {
   const { clock, logger, host = '127.0.0.1', port = 0, token = randomBytes(24).toString('base64url') } = options;
   const journal = options.dataDir === undefined ? undefined : await openJournal(options.dataDir, logger);
-  const core = createCore({ clock, logger, ...(options.serviceRange === undefined ? {} : { serviceRange: options.serviceRange }), ...(journal === undefined ? {} : { loaded: journal.loaded, follow: (store) => journal.follow(store) }) });
+  const core = createCore({
+    clock,
+    logger,
+    ...(options.serviceRange === undefined ? {} : { serviceRange: options.serviceRange }),
+    ...(journal === undefined ? {} : { loaded: journal.loaded, follow: (store) => journal.follow(store) }),
+  });
   const watches = new Watches();
   const faults = new Faults({ watches, store: core.store, clock });
   let logs = options.logs;
-  const services: Services = { core, openApi: new OpenApi(core.catalog), watches, watchOptions: { bookmarkMs: options.bookmarkMs ?? defaultBookmarkMs }, logs: () => logs };
+  const services: Services = {
+    core,
+    openApi: new OpenApi(core.catalog),
+    watches,
+    watchOptions: { bookmarkMs: options.bookmarkMs ?? defaultBookmarkMs },
+    logs: () => logs,
+  };
   const { certificate, privateKey } = selfSigned([host], clock.now());
-  const server = createServer({ cert: certificate, key: privateKey, maxHeaderSize: maxHeaderBytes, requestTimeout: 60_000, keepAliveTimeout: 120_000, shouldUpgradeCallback: wantsPortForward }, (request, response) => {
-    void answer({ services, faults, token, logger }, request, response);
-  });
+  const server = createServer(
+    {
+      cert: certificate,
+      key: privateKey,
+      maxHeaderSize: maxHeaderBytes,
+      requestTimeout: 60_000,
+      keepAliveTimeout: 120_000,
+      shouldUpgradeCallback: wantsPortForward,
+    },
+    (request, response) => {
+      void answer({ services, faults, token, logger }, request, response);
+    },
+  );
   const forwards = new PortForwards();
-  server.on('upgrade', (request, socket, head) => forwards.start(core, { request, socket, head }, () => mustBeAllowed(request, token)));
+  server.on('upgrade', (request, socket, head) =>
+    forwards.start(core, { request, socket, head }, () => mustBeAllowed(request, token)),
+  );
   server.maxConnections = 1_024;
   const bound = await listen(server, host, port);
   const stopExpiring = expireEvents(core);
@@ -102,13 +125,20 @@ export async function startApiServer(options: ApiServerOptions): Promise<LocalAp
 function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE' ? new AppError('PORT_TAKEN', { address: host, port }, { cause: error }) : error);
+      reject(
+        error.code === 'EADDRINUSE' ? new AppError('PORT_TAKEN', { address: host, port }, { cause: error }) : error,
+      );
     });
     server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
   });
 }
 
-async function end(parts: { server: Server; core: Core; watches: Watches; journal: Journal | undefined }): Promise<void> {
+async function end(parts: {
+  server: Server;
+  core: Core;
+  watches: Watches;
+  journal: Journal | undefined;
+}): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     parts.server.close(() => resolve());
   });
@@ -119,7 +149,12 @@ async function end(parts: { server: Server; core: Core; watches: Watches; journa
   await parts.journal?.close();
 }
 
-type Context = { readonly services: Services; readonly faults: Faults; readonly token: string; readonly logger: Logger };
+type Context = {
+  readonly services: Services;
+  readonly faults: Faults;
+  readonly token: string;
+  readonly logger: Logger;
+};
 
 /** Never rejects: whatever happens becomes an answer. */
 async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -147,5 +182,6 @@ function refuse(context: Context, exchange: Exchange | undefined, response: Serv
 
 function mustBeAllowed(request: IncomingMessage, token: string): void {
   const [shown, wanted] = [Buffer.from(request.headers.authorization ?? ''), Buffer.from(`Bearer ${token}`)];
-  if (shown.length !== wanted.length || !timingSafeEqual(shown, wanted)) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+  if (shown.length !== wanted.length || !timingSafeEqual(shown, wanted))
+    throw new StatusError(401, 'Unauthorized', 'Unauthorized');
 }

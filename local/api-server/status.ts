@@ -33,7 +33,16 @@ export class StatusError extends AppError<'KUBE_STATUS'> {
 
   constructor(code: number, reason: string, message: string, details?: StatusDetails) {
     super('KUBE_STATUS', { status: code, reason, message });
-    this.body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, ...(reason === '' ? {} : { reason }), ...(details === undefined ? {} : { details }), code };
+    this.body = {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      ...(reason === '' ? {} : { reason }),
+      ...(details === undefined ? {} : { details }),
+      code,
+    };
   }
 }
 
@@ -45,7 +54,11 @@ function qualified(subject: Subject): string {
 }
 
 function detailsOf(subject: Subject, name: string): StatusDetails {
-  return { ...(name === '' ? {} : { name }), ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.plural };
+  return {
+    ...(name === '' ? {} : { name }),
+    ...(subject.group === '' ? {} : { group: subject.group }),
+    kind: subject.plural,
+  };
 }
 
 export function notFound(subject: Subject, name: string): StatusError {
@@ -53,15 +66,26 @@ export function notFound(subject: Subject, name: string): StatusError {
 }
 
 export function alreadyExists(subject: Subject, name: string): StatusError {
-  return new StatusError(409, 'AlreadyExists', `${qualified(subject)} "${name}" already exists`, detailsOf(subject, name));
+  return new StatusError(
+    409,
+    'AlreadyExists',
+    `${qualified(subject)} "${name}" already exists`,
+    detailsOf(subject, name),
+  );
 }
 
 export function conflict(subject: Subject, name: string, why: string): StatusError {
-  return new StatusError(409, 'Conflict', `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`, detailsOf(subject, name));
+  return new StatusError(
+    409,
+    'Conflict',
+    `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`,
+    detailsOf(subject, name),
+  );
 }
 
 /** The sentence of a stale resourceVersion; clients look for it. */
-export const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
+export const modifiedMeanwhile =
+  'the object has been modified; please apply your changes to the latest version and try again';
 
 export function forbidden(subject: Subject, name: string, why: string, causes?: readonly Cause[]): StatusError {
   const details = { ...detailsOf(subject, name), ...(causes === undefined ? {} : { causes }) };
@@ -70,10 +94,17 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
 
 /** 422 with every cause. The sentence lists them the way the real server does: one bare, several in brackets. */
 export function invalid(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
-  const lines = [...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`)))];
+  const lines = [
+    ...new Set(causes.map((cause) => (cause.field === undefined ? cause.message : `${cause.field}: ${cause.message}`))),
+  ];
   const list = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   const kind = subject.group === '' ? subject.kind : `${subject.kind}.${subject.group}`;
-  const details: StatusDetails = { ...(name === '' ? {} : { name }), ...(subject.group === '' ? {} : { group: subject.group }), kind: subject.kind, causes };
+  const details: StatusDetails = {
+    ...(name === '' ? {} : { name }),
+    ...(subject.group === '' ? {} : { group: subject.group }),
+    kind: subject.kind,
+    causes,
+  };
   return new StatusError(422, 'Invalid', `${kind} "${name}" is invalid: ${list}`, details);
 }
 
@@ -81,7 +112,9 @@ export function badRequest(message: string): StatusError {
   return new StatusError(400, 'BadRequest', message);
 }
 
-export function methodNotAllowed(message = 'the server does not allow this method on the requested resource'): StatusError {
+export function methodNotAllowed(
+  message = 'the server does not allow this method on the requested resource',
+): StatusError {
   return new StatusError(405, 'MethodNotAllowed', message, {});
 }
 
@@ -92,7 +125,12 @@ export function unknownPath(): StatusError {
 
 /** 404 of a type that a cluster may have and local mode has not: what people look for is in the sentence. */
 export function notServed(what: string): StatusError {
-  return new StatusError(404, 'NotFound', `the server could not find the requested resource: local mode serves no ${what}`, {});
+  return new StatusError(
+    404,
+    'NotFound',
+    `the server could not find the requested resource: local mode serves no ${what}`,
+    {},
+  );
 }
 
 /** 410: the events or the page that a client asks for are gone; it lists again. */
@@ -101,5 +139,9 @@ export function expired(message: string): StatusError {
 }
 
 export function unsupportedMediaType(accepted: readonly string[]): StatusError {
-  return new StatusError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
+  return new StatusError(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
+  );
 }

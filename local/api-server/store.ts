@@ -83,7 +83,10 @@ export class Store {
   }
 
   snapshot(): StoreSnapshot {
-    return { revision: this.#revision, tables: new Map([...this.#tables].map(([table, rows]) => [table, [...rows.values()]])) };
+    return {
+      revision: this.#revision,
+      tables: new Map([...this.#tables].map(([table, rows]) => [table, [...rows.values()]])),
+    };
   }
 
   /** Stores the object under its own namespace and name, with the next revision. @returns what is stored, frozen */
@@ -93,7 +96,13 @@ export class Store {
     const previous = rows.get(key);
     const stored = this.#stamp(object);
     rows.set(key, stored);
-    this.#record({ revision: this.#revision, table, type: previous === undefined ? 'ADDED' : 'MODIFIED', object: stored, previous });
+    this.#record({
+      revision: this.#revision,
+      table,
+      type: previous === undefined ? 'ADDED' : 'MODIFIED',
+      object: stored,
+      previous,
+    });
     return stored;
   }
 

@@ -54,12 +54,15 @@ export class Writes {
   create(resource: Resource, draft: Draft, options: WriteOptions): KubeObject {
     this.#checkNamespace(resource, draft);
     const object = this.#prepareNew(resource, draft);
-    if (options.applied !== true) recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
+    if (options.applied !== true)
+      recordWrite({ resource, before: undefined, after: object, ...options, time: toTime(this.#clock.now()) });
     resource.rules.beforeCreate?.(object);
     const name = stringAt(object.metadata, 'name') ?? '';
     const causes = problems(resource, object, undefined);
-    if (causes.length > 0) throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
-    if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined) throw alreadyExists(resource, name);
+    if (causes.length > 0)
+      throw invalid(resource, name === '' ? (stringAt(object.metadata, 'generateName') ?? '') : name, causes);
+    if (this.#store.get(resource.table, keyOf(namespaceOf(object), name)) !== undefined)
+      throw alreadyExists(resource, name);
     const finished = object as unknown as KubeObject;
     return options.dryRun === true ? finished : this.#store.put(resource.table, finished);
   }
@@ -68,7 +71,12 @@ export class Writes {
    * @param compute makes the wanted object from the stored one; what it returns is owned by this call
    * @throws StatusError 404 NotFound, 409 Conflict, 422 Invalid
    */
-  update(resource: Resource, key: { readonly namespace: string | undefined; readonly name: string }, compute: (old: KubeObject) => Draft, options: WriteOptions): KubeObject {
+  update(
+    resource: Resource,
+    key: { readonly namespace: string | undefined; readonly name: string },
+    compute: (old: KubeObject) => Draft,
+    options: WriteOptions,
+  ): KubeObject {
     const old = this.#store.get(resource.table, keyOf(key.namespace, key.name));
     if (old === undefined) throw notFound(resource, key.name);
     const draft = compute(old);
@@ -76,7 +84,8 @@ export class Writes {
     const object = this.#prepareChanged(resource, draft, old, options.subresource ?? '');
     const causes = problems(resource, object, old);
     if (causes.length > 0) throw invalid(resource, key.name, causes);
-    if (options.applied !== true) recordWrite({ resource, before: old, after: object, ...options, time: toTime(this.#clock.now()) });
+    if (options.applied !== true)
+      recordWrite({ resource, before: old, after: object, ...options, time: toTime(this.#clock.now()) });
     return this.#finish(resource, object, old, options);
   }
 
@@ -85,7 +94,10 @@ export class Writes {
     if (isSame(withoutTimes(object), withoutTimes(old as unknown as Draft))) return old;
     const finished = object as unknown as KubeObject;
     if (options.dryRun === true) return finished;
-    const deleted = finished.metadata.deletionTimestamp !== undefined && listOf(finished.metadata.finalizers).length === 0 && isDue(finished);
+    const deleted =
+      finished.metadata.deletionTimestamp !== undefined &&
+      listOf(finished.metadata.finalizers).length === 0 &&
+      isDue(finished);
     // The last change of a deleted object is seen in its DELETED event.
     if (!deleted) return this.#store.put(resource.table, finished);
     this.finishDeletion(resource, finished);
@@ -100,15 +112,27 @@ export class Writes {
     if (found === undefined) throw notFound(namespaces, namespace);
     if (found.metadata.deletionTimestamp === undefined) return;
     const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
-    const cause: Cause = { reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' };
+    const cause: Cause = {
+      reason: 'NamespaceTerminating',
+      message: `namespace ${namespace} is being terminated`,
+      field: 'metadata.namespace',
+    };
     throw forbidden(resource, stringAt(draft.metadata, 'name') ?? '', why, [cause]);
   }
 
   #prepareNew(resource: Resource, draft: Draft): Draft {
     const metadata = draft.metadata;
-    if ((stringAt(metadata, 'resourceVersion') ?? '') !== '') throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
+    if ((stringAt(metadata, 'resourceVersion') ?? '') !== '')
+      throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
     if (!resource.namespaced) delete metadata['namespace'];
-    for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'resourceVersion', 'selfLink', 'generation']) delete metadata[field];
+    for (const field of [
+      'deletionTimestamp',
+      'deletionGracePeriodSeconds',
+      'resourceVersion',
+      'selfLink',
+      'generation',
+    ])
+      delete metadata[field];
     metadata['uid'] = randomUUID();
     metadata['creationTimestamp'] = toTime(this.#clock.now());
     if (resource.rules.hasGeneration) metadata['generation'] = 1;
@@ -151,7 +175,10 @@ function checkVersion(resource: Resource, draft: Draft, old: KubeObject, options
   checkUid(resource, draft, old, options);
   const asked = stringAt(draft.metadata, 'resourceVersion') ?? '';
   const needsVersion = options.strictVersion ?? (resource.custom || resource.kind === 'Lease');
-  if (asked === '' && needsVersion) throw invalid({ ...resource, kind: resource.plural }, name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
+  if (asked === '' && needsVersion)
+    throw invalid({ ...resource, kind: resource.plural }, name, [
+      invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ]);
   if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
@@ -160,14 +187,24 @@ function checkUid(resource: Resource, draft: Draft, old: KubeObject, options: Wr
   const { name, uid } = old.metadata;
   const asked = stringAt(draft.metadata, 'uid') ?? '';
   if (asked === '' || asked === uid) return;
-  if (options.strictVersion === false) throw invalid(resource, name, [invalidValue('metadata.uid', asked, 'field is immutable')]);
+  if (options.strictVersion === false)
+    throw invalid(resource, name, [invalidValue('metadata.uid', asked, 'field is immutable')]);
   throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${uid}`);
 }
 
 /** The metadata that only the server writes: put back without a word. */
 function keepSystemFields(draft: Draft, old: KubeObject): void {
   const before = recordOf(old.metadata);
-  for (const field of ['name', 'namespace', 'uid', 'creationTimestamp', 'generation', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generateName']) {
+  for (const field of [
+    'name',
+    'namespace',
+    'uid',
+    'creationTimestamp',
+    'generation',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generateName',
+  ]) {
     if (before[field] === undefined) delete draft.metadata[field];
     else draft.metadata[field] = before[field];
   }
@@ -204,7 +241,8 @@ function withStatusOnly(resource: Resource, draft: Draft, old: KubeObject): Draf
 /** What counts for the generation: everything but metadata and status, as a rule. */
 function content(draft: Draft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
-  const counted = resource.rules.countsAnnotations === true ? { ...rest, annotations: draft.metadata['annotations'] ?? {} } : rest;
+  const counted =
+    resource.rules.countsAnnotations === true ? { ...rest, annotations: draft.metadata['annotations'] ?? {} } : rest;
   return resource.hasStatus || _status === undefined ? counted : { ...counted, status: _status };
 }
 
@@ -219,7 +257,10 @@ export function namespaceOf(object: { readonly metadata: unknown }): string | un
 }
 
 function problems(resource: Resource, object: Draft, old: KubeObject | undefined): readonly Cause[] {
-  const ofMeta = [...validateMeta(object, nameShape(resource)), ...(old === undefined ? [] : validateMetaUpdate(object, old))];
+  const ofMeta = [
+    ...validateMeta(object, nameShape(resource)),
+    ...(old === undefined ? [] : validateMetaUpdate(object, old)),
+  ];
   if (resource.custom) return checkCustomObject(resource, object, old, ofMeta);
   return [...ofMeta, ...(resource.rules.validate?.(object, old) ?? [])];
 }

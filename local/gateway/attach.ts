@@ -22,11 +22,18 @@ const good = (reason: string, message: string): Verdict => ({ ok: true, reason, 
 const bad = (reason: string, message: string): Verdict => ({ ok: false, reason, message });
 
 export function attach(route: HttpRoute, parentRef: ParentRef, gateway: Gateway): Attachment {
-  const none = (reason: string, message: string): Attachment => ({ parentRef, listeners: [], accepted: bad(reason, message) });
-  const meant = gateway.spec.listeners.filter(({ name, port }) => (parentRef.sectionName ?? name) === name && (parentRef.port ?? port) === port);
+  const none = (reason: string, message: string): Attachment => ({
+    parentRef,
+    listeners: [],
+    accepted: bad(reason, message),
+  });
+  const meant = gateway.spec.listeners.filter(
+    ({ name, port }) => (parentRef.sectionName ?? name) === name && (parentRef.port ?? port) === port,
+  );
   if (meant.length === 0) return none('NoMatchingParent', `Gateway ${gateway.metadata.name} has no such listener`);
   const open = meant.filter((listener) => isAllowed(listener, route, gateway));
-  if (open.length === 0) return none('NotAllowedByListeners', `Gateway ${gateway.metadata.name} takes routes of its own namespace only`);
+  if (open.length === 0)
+    return none('NotAllowedByListeners', `Gateway ${gateway.metadata.name} takes routes of its own namespace only`);
   const listeners = open.flatMap((listener) => {
     const hostnames = commonHostnames(listener.hostname, route.spec.hostnames ?? []);
     return hostnames?.length === 0 ? [] : [{ name: listener.name, hostnames }];
@@ -56,16 +63,24 @@ export function covers(pattern: string, hostname: string): boolean {
 }
 
 /** Whether every backend of the route is there. */
-export function resolveRefs(route: HttpRoute, serviceOf: (namespace: string, name: string) => Service | undefined): Verdict {
+export function resolveRefs(
+  route: HttpRoute,
+  serviceOf: (namespace: string, name: string) => Service | undefined,
+): Verdict {
   const refs = (route.spec.rules ?? []).flatMap((rule) => rule.backendRefs ?? []);
   const problem = refs.map((ref) => problemOf(ref, route, serviceOf)).find((verdict) => verdict !== undefined);
   return problem ?? good('ResolvedRefs', 'every backend is there');
 }
 
-export function problemOf(ref: BackendRef, route: HttpRoute, serviceOf: (namespace: string, name: string) => Service | undefined): Verdict | undefined {
+export function problemOf(
+  ref: BackendRef,
+  route: HttpRoute,
+  serviceOf: (namespace: string, name: string) => Service | undefined,
+): Verdict | undefined {
   const namespace = route.metadata.namespace ?? '';
   if (ref.group !== '' || ref.kind !== 'Service') return bad('InvalidKind', `a backend is a Service, not ${ref.kind}`);
-  if ((ref.namespace ?? namespace) !== namespace) return bad('RefNotPermitted', `Service ${ref.name} is in another namespace`);
+  if ((ref.namespace ?? namespace) !== namespace)
+    return bad('RefNotPermitted', `Service ${ref.name} is in another namespace`);
   const service = serviceOf(namespace, ref.name);
   if (service === undefined) return bad('BackendNotFound', `there is no Service ${ref.name}`);
   const hasPort = (service.spec.ports ?? []).some(({ port }) => port === ref.port);

@@ -15,10 +15,27 @@ import { attach, problemOf, resolveRefs, type Attachment, type Verdict } from '.
 import { bindRetryMs, Listeners, type Door } from './listeners.ts';
 import type { Entry } from './match.ts';
 import {
-  conditionsOf, controllerName, gatewayClasses, gateways, httpRoutes, installGatewayApi, type Condition, type Gateway, type GatewayClass, type HttpRoute, type Listener, type ListenerStatus, type ParentRef,
+  conditionsOf,
+  controllerName,
+  gatewayClasses,
+  gateways,
+  httpRoutes,
+  installGatewayApi,
+  type Condition,
+  type Gateway,
+  type GatewayClass,
+  type HttpRoute,
+  type Listener,
+  type ListenerStatus,
+  type ParentRef,
 } from './resources.ts';
 
-export type GatewayDoors = { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly logger: Logger };
+export type GatewayDoors = {
+  readonly objects: Objects;
+  readonly slices: ServiceSlices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
 
 const whole = [{ namespace: '', name: 'gateways' }] as const;
 type Attached = { readonly gateway: Gateway; readonly route: HttpRoute; readonly attachment: Attachment };
@@ -36,7 +53,8 @@ export class GatewayController {
     installGatewayApi(objects);
     this.#listeners = new Listeners({ objects, slices, clock, onChange: () => this.#controller.enqueue(whole[0]) });
     this.#controller = startController({
-      name: 'gateway', ...doors,
+      name: 'gateway',
+      ...doors,
       watches: [gatewayClasses, gateways, httpRoutes, services].map((type) => ({ type, keys: () => whole })),
       sync: () => this.#sync(),
     });
@@ -49,9 +67,19 @@ export class GatewayController {
 
   #sync(): number | undefined {
     const ours = this.#acceptClasses();
-    const mine = this.#list<Gateway>(gateways).filter((gateway) => ours.has(gateway.spec.gatewayClassName) && gateway.metadata.deletionTimestamp === undefined);
+    const mine = this.#list<Gateway>(gateways).filter(
+      (gateway) => ours.has(gateway.spec.gatewayClassName) && gateway.metadata.deletionTimestamp === undefined,
+    );
     const routes = this.#list<HttpRoute>(httpRoutes).filter((route) => route.metadata.deletionTimestamp === undefined);
-    const attached = mine.flatMap((gateway) => routes.flatMap((route) => parentsOf(route, gateway).map((parentRef) => ({ gateway, route, attachment: attach(route, parentRef, gateway) }))));
+    const attached = mine.flatMap((gateway) =>
+      routes.flatMap((route) =>
+        parentsOf(route, gateway).map((parentRef) => ({
+          gateway,
+          route,
+          attachment: attach(route, parentRef, gateway),
+        })),
+      ),
+    );
     const doors = new Map<string, Door & { readonly entries: readonly Entry[] }>();
     for (const gateway of mine) {
       const host = this.#addressOf(gateway);
@@ -62,7 +90,11 @@ export class GatewayController {
     }
     this.#listeners.set(doors);
     for (const gateway of mine) this.#tellGateway(gateway, attached);
-    for (const route of routes) this.#tellRoute(route, attached.filter((one) => one.route === route));
+    for (const route of routes)
+      this.#tellRoute(
+        route,
+        attached.filter((one) => one.route === route),
+      );
     return [...doors.keys()].some((id) => typeof this.#listeners.stateOf(id) === 'object') ? bindRetryMs : undefined;
   }
 
@@ -74,7 +106,9 @@ export class GatewayController {
   #acceptClasses(): ReadonlySet<string> {
     const mine = this.#list<GatewayClass>(gatewayClasses).filter(({ spec }) => spec.controllerName === controllerName);
     for (const one of mine) {
-      const conditions = this.#conditions(one, one.status?.conditions, [{ type: 'Accepted', ok: true, reason: 'Accepted', message: 'local mode serves its Gateways' }]);
+      const conditions = this.#conditions(one, one.status?.conditions, [
+        { type: 'Accepted', ok: true, reason: 'Accepted', message: 'local mode serves its Gateways' },
+      ]);
       this.#objects.updateStatus(gatewayClasses, { ...one, status: { ...one.status, conditions } });
     }
     return new Set(mine.map(({ metadata }) => metadata.name));
@@ -82,15 +116,33 @@ export class GatewayController {
 
   /** Of a Service without pods, which is there for its address. */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: Gateway): string {
-    const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({ name: `http-${port}`, port, protocol: 'TCP' }));
+    const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
+      name: `http-${port}`,
+      port,
+      protocol: 'TCP',
+    }));
     const ref = { ...services, namespace, name: `${name}-gateway` };
     const stored = this.#objects.get(ref) as Service | undefined;
     if (stored === undefined) {
-      const owner = { apiVersion: gateways.apiVersion, kind: 'Gateway', name, uid, controller: true, blockOwnerDeletion: true };
-      const made: NewObject = { apiVersion: 'v1', kind: 'Service', metadata: { name: ref.name, namespace, labels: { [gatewayNameLabel]: name }, ownerReferences: [owner] }, spec: { ports } };
+      const owner = {
+        apiVersion: gateways.apiVersion,
+        kind: 'Gateway',
+        name,
+        uid,
+        controller: true,
+        blockOwnerDeletion: true,
+      };
+      const made: NewObject = {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: ref.name, namespace, labels: { [gatewayNameLabel]: name }, ownerReferences: [owner] },
+        spec: { ports },
+      };
       return (this.#objects.create(services, made) as Service).spec.clusterIP ?? '';
     }
-    const isSame = stored.spec.ports?.length === ports.length && ports.every(({ port }) => stored.spec.ports?.some((one) => one.port === port));
+    const isSame =
+      stored.spec.ports?.length === ports.length &&
+      ports.every(({ port }) => stored.spec.ports?.some((one) => one.port === port));
     if (!isSame) this.#objects.update(services, { ...stored, spec: { ...stored.spec, ports } } as Service);
     return stored.spec.clusterIP ?? '';
   }
@@ -98,21 +150,37 @@ export class GatewayController {
   #entriesOf(gateway: Gateway, listener: Listener, attached: readonly Attached[]): readonly Entry[] {
     return attached.flatMap(({ gateway: its, route, attachment }) => {
       const here = its === gateway ? attachment.listeners.find(({ name }) => name === listener.name) : undefined;
-      return here === undefined ? [] : (route.spec.rules ?? []).map((rule) => this.#entryOf(route, rule, here.hostnames));
+      return here === undefined
+        ? []
+        : (route.spec.rules ?? []).map((rule) => this.#entryOf(route, rule, here.hostnames));
     });
   }
 
-  #entryOf(route: HttpRoute, { matches = [], backendRefs = [] }: NonNullable<HttpRoute['spec']['rules']>[number], hostnames: readonly string[] | undefined): Entry {
+  #entryOf(
+    route: HttpRoute,
+    { matches = [], backendRefs = [] }: NonNullable<HttpRoute['spec']['rules']>[number],
+    hostnames: readonly string[] | undefined,
+  ): Entry {
     const { name, namespace = '', creationTimestamp } = route.metadata;
     return {
       hostnames,
-      paths: matches.length === 0 ? [{ type: 'PathPrefix', value: '/' }] : matches.map(({ path }) => path ?? { type: 'PathPrefix', value: '/' }),
-      backends: backendRefs.map((ref) => ({ namespace, name: ref.name, weight: ref.weight, usable: problemOf(ref, route, this.#serviceOf) === undefined, ...(ref.port === undefined ? {} : { port: ref.port }) })),
+      paths:
+        matches.length === 0
+          ? [{ type: 'PathPrefix', value: '/' }]
+          : matches.map(({ path }) => path ?? { type: 'PathPrefix', value: '/' }),
+      backends: backendRefs.map((ref) => ({
+        namespace,
+        name: ref.name,
+        weight: ref.weight,
+        usable: problemOf(ref, route, this.#serviceOf) === undefined,
+        ...(ref.port === undefined ? {} : { port: ref.port }),
+      })),
       order: `${creationTimestamp} ${namespace}/${name}`,
     };
   }
 
-  readonly #serviceOf = (namespace: string, name: string): Service | undefined => this.#objects.get({ ...services, namespace, name }) as Service | undefined;
+  readonly #serviceOf = (namespace: string, name: string): Service | undefined =>
+    this.#objects.get({ ...services, namespace, name }) as Service | undefined;
 
   #tellGateway(gateway: Gateway, attached: readonly Attached[]): void {
     const listeners = gateway.spec.listeners.map((listener): ListenerStatus => {
@@ -120,11 +188,24 @@ export class GatewayController {
       return {
         name: listener.name,
         supportedKinds: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' }],
-        attachedRoutes: new Set(attached.filter((one) => one.gateway === gateway && one.attachment.listeners.some(({ name }) => name === listener.name)).map(({ route }) => route)).size,
-        conditions: this.#conditions(gateway, before?.conditions, [accepted, this.#programmed(gateway, [listener]), { type: 'ResolvedRefs', ok: true, reason: 'ResolvedRefs', message: '' }]),
+        attachedRoutes: new Set(
+          attached
+            .filter(
+              (one) => one.gateway === gateway && one.attachment.listeners.some(({ name }) => name === listener.name),
+            )
+            .map(({ route }) => route),
+        ).size,
+        conditions: this.#conditions(gateway, before?.conditions, [
+          accepted,
+          this.#programmed(gateway, [listener]),
+          { type: 'ResolvedRefs', ok: true, reason: 'ResolvedRefs', message: '' },
+        ]),
       };
     });
-    const conditions = this.#conditions(gateway, gateway.status?.conditions, [accepted, this.#programmed(gateway, gateway.spec.listeners)]);
+    const conditions = this.#conditions(gateway, gateway.status?.conditions, [
+      accepted,
+      this.#programmed(gateway, gateway.spec.listeners),
+    ]);
     const addresses = [{ type: 'IPAddress', value: this.#addressOf(gateway) }];
     this.#objects.updateStatus(gateways, { ...gateway, status: { addresses, conditions, listeners } });
   }
@@ -132,8 +213,10 @@ export class GatewayController {
   #programmed(gateway: Gateway, listeners: readonly Listener[]): Verdict & { readonly type: string } {
     const states = listeners.map(({ port }) => this.#listeners.stateOf(doorOf(gateway, port)));
     const failed = states.find((state) => typeof state === 'object');
-    if (failed !== undefined) return { type: 'Programmed', ok: false, reason: 'AddressNotUsable', message: failed.problem };
-    if (states.includes('Opening')) return { type: 'Programmed', ok: false, reason: 'Pending', message: 'its ports are being opened' };
+    if (failed !== undefined)
+      return { type: 'Programmed', ok: false, reason: 'AddressNotUsable', message: failed.problem };
+    if (states.includes('Opening'))
+      return { type: 'Programmed', ok: false, reason: 'Pending', message: 'its ports are being opened' };
     return { type: 'Programmed', ok: true, reason: 'Programmed', message: 'requests are taken' };
   }
 
@@ -142,15 +225,30 @@ export class GatewayController {
     const others = before.filter((parent) => parent.controllerName !== controllerName);
     const resolved = { type: 'ResolvedRefs', ...resolveRefs(route, this.#serviceOf) };
     const parents = mine.map(({ attachment: { parentRef, accepted: verdict } }) => {
-      const known = before.find((parent) => parent.controllerName === controllerName && isSame(parent.parentRef, parentRef));
-      return { parentRef, controllerName, conditions: this.#conditions(route, known?.conditions, [{ type: 'Accepted', ...verdict }, resolved]) };
+      const known = before.find(
+        (parent) => parent.controllerName === controllerName && isSame(parent.parentRef, parentRef),
+      );
+      return {
+        parentRef,
+        controllerName,
+        conditions: this.#conditions(route, known?.conditions, [{ type: 'Accepted', ...verdict }, resolved]),
+      };
     });
     if (before.length + parents.length === 0) return;
     this.#objects.updateStatus(httpRoutes, { ...route, status: { parents: [...others, ...parents] } });
   }
 
-  #conditions({ metadata }: { readonly metadata: { readonly generation?: number } }, before: readonly Condition[] | undefined, verdicts: readonly (Verdict & { readonly type: string })[]): readonly Condition[] {
-    const claims = verdicts.map(({ type, ok, reason, message }) => ({ type, status: ok ? ('True' as const) : ('False' as const), reason, message }));
+  #conditions(
+    { metadata }: { readonly metadata: { readonly generation?: number } },
+    before: readonly Condition[] | undefined,
+    verdicts: readonly (Verdict & { readonly type: string })[],
+  ): readonly Condition[] {
+    const claims = verdicts.map(({ type, ok, reason, message }) => ({
+      type,
+      status: ok ? ('True' as const) : ('False' as const),
+      reason,
+      message,
+    }));
     return conditionsOf(before, claims, { generation: metadata.generation, now: toApiTime(this.#clock.now()) });
   }
 }
@@ -159,7 +257,11 @@ const accepted = { type: 'Accepted', ok: true, reason: 'Accepted', message: 'loc
 
 function parentsOf(route: HttpRoute, { metadata }: Gateway): readonly ParentRef[] {
   return (route.spec.parentRefs ?? []).filter(
-    (ref) => ref.group === 'gateway.networking.k8s.io' && ref.kind === 'Gateway' && ref.name === metadata.name && (ref.namespace ?? route.metadata.namespace) === metadata.namespace,
+    (ref) =>
+      ref.group === 'gateway.networking.k8s.io' &&
+      ref.kind === 'Gateway' &&
+      ref.name === metadata.name &&
+      (ref.namespace ?? route.metadata.namespace) === metadata.namespace,
   );
 }
 

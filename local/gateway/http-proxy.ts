@@ -14,10 +14,22 @@ import type { Backend } from '../router/backends.ts';
 const connectTimeoutMs = 2000;
 
 /** Headers that speak of one connection only (RFC 9110 7.6.1). */
-const ofConnection = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const ofConnection = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** @param order pods to try, first to last, until one takes the connection */
-export async function forward(incoming: IncomingMessage, answer: ServerResponse, order: readonly Backend[]): Promise<void> {
+export async function forward(
+  incoming: IncomingMessage,
+  answer: ServerResponse,
+  order: readonly Backend[],
+): Promise<void> {
   const socket = await openFirst(order);
   if (socket === undefined) return refuse(answer, 503, 'no pod behind it takes connections');
   if (answer.destroyed) {
@@ -26,7 +38,14 @@ export async function forward(incoming: IncomingMessage, answer: ServerResponse,
   }
   const { method, url: path } = incoming;
   const chunked = incoming.headers['transfer-encoding'] === undefined ? [] : ['transfer-encoding', 'chunked'];
-  const headers = [...goOn(incoming.rawHeaders), ...chunked, 'x-forwarded-for', incoming.socket.remoteAddress ?? 'unknown', 'connection', 'close'];
+  const headers = [
+    ...goOn(incoming.rawHeaders),
+    ...chunked,
+    'x-forwarded-for',
+    incoming.socket.remoteAddress ?? 'unknown',
+    'connection',
+    'close',
+  ];
   const sent = request({ method, path, headers, createConnection: () => socket, setHost: false });
   sent.on('response', (response) => {
     answer.writeHead(response.statusCode ?? 502, response.statusMessage, goOn(response.rawHeaders));
@@ -34,7 +53,9 @@ export async function forward(incoming: IncomingMessage, answer: ServerResponse,
     // An answer that broke off must not look whole: the client's connection is cut.
     pipeline(response, answer, (error) => (error === null || error === undefined ? undefined : answer.destroy()));
   });
-  sent.on('error', () => (answer.headersSent ? answer.destroy() : refuse(answer, 502, 'the pod ended the connection without an answer')));
+  sent.on('error', () =>
+    answer.headersSent ? answer.destroy() : refuse(answer, 502, 'the pod ended the connection without an answer'),
+  );
   answer.once('close', () => (answer.writableFinished ? undefined : sent.destroy()));
   incoming.pipe(sent);
 }
@@ -55,7 +76,11 @@ function goOn(raw: readonly string[]): string[] {
 
 /** What the Connection header names belongs to the connection too. */
 function listed(raw: readonly string[]): readonly string[] {
-  return raw.flatMap((value, index) => (index % 2 === 1 && raw[index - 1]?.toLowerCase() === 'connection' ? value.split(',').map((name) => name.trim().toLowerCase()) : []));
+  return raw.flatMap((value, index) =>
+    index % 2 === 1 && raw[index - 1]?.toLowerCase() === 'connection'
+      ? value.split(',').map((name) => name.trim().toLowerCase())
+      : [],
+  );
 }
 
 async function openFirst(order: readonly Backend[]): Promise<Socket | undefined> {

@@ -31,7 +31,12 @@ export class Listeners {
   readonly #opened = new Map<string, Opened>();
 
   /** @param onChange told when a port was opened, or cannot be */
-  constructor(parts: { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly onChange: () => void }) {
+  constructor(parts: {
+    readonly objects: Objects;
+    readonly slices: ServiceSlices;
+    readonly clock: Clock;
+    readonly onChange: () => void;
+  }) {
     this.#objects = parts.objects;
     this.#slices = parts.slices;
     this.#clock = parts.clock;
@@ -65,11 +70,13 @@ export class Listeners {
   async close(): Promise<void> {
     const all = [...this.#opened.values()];
     this.#opened.clear();
-    await Promise.all(all.map(({ server }) => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      return closed;
-    }));
+    await Promise.all(
+      all.map(({ server }) => {
+        const closed = new Promise((resolve) => server.close(resolve));
+        server.closeAllConnections();
+        return closed;
+      }),
+    );
   }
 
   #open(id: string, { host, port }: Door, entries: readonly Entry[]): void {
@@ -77,7 +84,12 @@ export class Listeners {
     const opened: Opened = { server, entries, state: 'Opening' };
     this.#opened.set(id, opened);
     server.on('request', (incoming, answer) => void this.#answer(opened, incoming, answer));
-    server.on('error', (error) => this.#settle(opened, { problem: `${host}:${port} cannot be listened on: ${error.message}`, atMs: this.#clock.monotonic() }));
+    server.on('error', (error) =>
+      this.#settle(opened, {
+        problem: `${host}:${port} cannot be listened on: ${error.message}`,
+        atMs: this.#clock.monotonic(),
+      }),
+    );
     server.listen({ host, port, exclusive: true }, () => this.#settle(opened, 'Open'));
   }
 

@@ -19,7 +19,10 @@ export type Entry = {
 };
 
 /** `usable` is false when the reference leads nowhere: its share is answered with 500. */
-export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & { readonly namespace: string; readonly usable: boolean };
+export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
+  readonly namespace: string;
+  readonly usable: boolean;
+};
 
 /** @param host of the request, without a port. @param path without the query */
 export function matchRequest(entries: readonly Entry[], host: string, path: string): Entry | undefined {
@@ -28,7 +31,9 @@ export function matchRequest(entries: readonly Entry[], host: string, path: stri
     const pathScore = Math.max(-1, ...entry.paths.map((match) => pathScoreOf(match, path)));
     return hostScore < 0 || pathScore < 0 ? [] : [{ entry, hostScore, pathScore }];
   });
-  scored.sort((a, b) => b.hostScore - a.hostScore || b.pathScore - a.pathScore || (a.entry.order < b.entry.order ? -1 : 1));
+  scored.sort(
+    (a, b) => b.hostScore - a.hostScore || b.pathScore - a.pathScore || (a.entry.order < b.entry.order ? -1 : 1),
+  );
   return scored[0]?.entry;
 }
 
@@ -36,7 +41,10 @@ export function matchRequest(entries: readonly Entry[], host: string, path: stri
 function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
   if (hostnames === undefined) return 0;
   const fitting = hostnames.filter((pattern) => covers(pattern, host));
-  return Math.max(-1, ...fitting.map((pattern) => (pattern.startsWith('*') ? pattern.length : 10_000 + pattern.length)));
+  return Math.max(
+    -1,
+    ...fitting.map((pattern) => (pattern.startsWith('*') ? pattern.length : 10_000 + pattern.length)),
+  );
 }
 
 /** A prefix ends at a slash: /a takes in /a/b and not /ab. */

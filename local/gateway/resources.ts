@@ -26,26 +26,59 @@ export type Condition = {
   readonly observedGeneration: number;
   readonly lastTransitionTime: string;
 };
-export type ParentRef = { readonly group: string; readonly kind: string; readonly namespace?: string; readonly name: string; readonly sectionName?: string; readonly port?: number };
+export type ParentRef = {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly sectionName?: string;
+  readonly port?: number;
+};
 export type Listener = {
   readonly name: string;
   readonly port: number;
   readonly hostname?: string;
   readonly allowedRoutes?: { readonly namespaces?: { readonly from?: 'All' | 'Same' } };
 };
-export type BackendRef = { readonly group: string; readonly kind: string; readonly namespace?: string; readonly name: string; readonly port?: number; readonly weight: number };
+export type BackendRef = {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly port?: number;
+  readonly weight: number;
+};
 export type PathMatch = { readonly type: 'Exact' | 'PathPrefix'; readonly value: string };
-export type Rule = { readonly matches?: readonly { readonly path?: PathMatch }[]; readonly backendRefs?: readonly BackendRef[] };
+export type Rule = {
+  readonly matches?: readonly { readonly path?: PathMatch }[];
+  readonly backendRefs?: readonly BackendRef[];
+};
 
-export type GatewayClass = KubeObject & { readonly spec: { readonly controllerName: string }; readonly status?: { readonly conditions?: readonly Condition[] } };
-export type ListenerStatus = { readonly name: string; readonly attachedRoutes: number; readonly supportedKinds: readonly object[]; readonly conditions: readonly Condition[] };
+export type GatewayClass = KubeObject & {
+  readonly spec: { readonly controllerName: string };
+  readonly status?: { readonly conditions?: readonly Condition[] };
+};
+export type ListenerStatus = {
+  readonly name: string;
+  readonly attachedRoutes: number;
+  readonly supportedKinds: readonly object[];
+  readonly conditions: readonly Condition[];
+};
 export type Gateway = KubeObject & {
   readonly spec: { readonly gatewayClassName: string; readonly listeners: readonly Listener[] };
   readonly status?: { readonly conditions?: readonly Condition[]; readonly listeners?: readonly ListenerStatus[] };
 };
-export type ParentStatus = { readonly parentRef: ParentRef; readonly controllerName: string; readonly conditions: readonly Condition[] };
+export type ParentStatus = {
+  readonly parentRef: ParentRef;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+};
 export type HttpRoute = KubeObject & {
-  readonly spec: { readonly parentRefs?: readonly ParentRef[]; readonly hostnames?: readonly string[]; readonly rules?: readonly Rule[] };
+  readonly spec: {
+    readonly parentRefs?: readonly ParentRef[];
+    readonly hostnames?: readonly string[];
+    readonly rules?: readonly Rule[];
+  };
   readonly status?: { readonly parents?: readonly ParentStatus[] };
 };
 
@@ -59,13 +92,22 @@ export function installGatewayApi(objects: Objects): void {
     else objects.update(customResources, { ...stored, spec: wanted['spec'] });
   }
   if (objects.get({ ...gatewayClasses, name: className }) !== undefined) return;
-  objects.create(gatewayClasses, { apiVersion, kind: 'GatewayClass', metadata: { name: className }, spec: { controllerName, description: 'HTTP on a loopback address' } });
+  objects.create(gatewayClasses, {
+    apiVersion,
+    kind: 'GatewayClass',
+    metadata: { name: className },
+    spec: { controllerName, description: 'HTTP on a loopback address' },
+  });
 }
 
 type Claim = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
 
 /** @returns the conditions with the time at which each last changed its status. @param now as the API writes times */
-export function conditionsOf(before: readonly Condition[] | undefined, claims: readonly Claim[], at: { readonly generation: number | undefined; readonly now: string }): readonly Condition[] {
+export function conditionsOf(
+  before: readonly Condition[] | undefined,
+  claims: readonly Claim[],
+  at: { readonly generation: number | undefined; readonly now: string },
+): readonly Condition[] {
   return claims.map((claim) => {
     const same = before?.find((one) => one.type === claim.type && one.status === claim.status);
     return { ...claim, observedGeneration: at.generation ?? 0, lastTransitionTime: same?.lastTransitionTime ?? at.now };

@@ -17,13 +17,22 @@ export type BackoffEntry = { readonly waitMs: number; readonly settledMs: number
  * @param endedMs when the last run ended
  * @returns when the next may begin; `waitMs` is 0 when there is nothing to wait for
  */
-export function nextStart(entry: BackoffEntry | undefined, endedMs: number, limits: BackoffLimits): { readonly atMs: number; readonly waitMs: number } {
+export function nextStart(
+  entry: BackoffEntry | undefined,
+  endedMs: number,
+  limits: BackoffLimits,
+): { readonly atMs: number; readonly waitMs: number } {
   if (entry === undefined || isOver(entry, endedMs, limits)) return { atMs: endedMs, waitMs: 0 };
   return { atMs: endedMs + entry.waitMs, waitMs: entry.waitMs };
 }
 
 /** What to remember when a run begins again after one that ended at `endedMs`. */
-export function afterRestart(entry: BackoffEntry | undefined, endedMs: number, nowMs: number, limits: BackoffLimits): BackoffEntry {
+export function afterRestart(
+  entry: BackoffEntry | undefined,
+  endedMs: number,
+  nowMs: number,
+  limits: BackoffLimits,
+): BackoffEntry {
   const fresh = entry === undefined || isOver(entry, endedMs, limits);
   return { waitMs: fresh ? limits.baseMs : Math.min(entry.waitMs * 2, limits.maxMs), settledMs: nowMs };
 }

@@ -91,7 +91,12 @@ function version2(base: string): Cgroups {
 /** @param dirs the group's folder in each hierarchy. @param oomFile where the kernel counts its kills */
 function containerGroup(dirs: readonly string[], oomFile: string): ContainerGroup {
   const procsFiles = dirs.map((dir) => join(dir, 'cgroup.procs'));
-  return { procsFiles, oomKills: () => countOf(oomFile), kill: () => procsFiles.slice(0, 1).forEach(killMembers), remove: () => dirs.forEach(tryRemove) };
+  return {
+    procsFiles,
+    oomKills: () => countOf(oomFile),
+    kill: () => procsFiles.slice(0, 1).forEach(killMembers),
+    remove: () => dirs.forEach(tryRemove),
+  };
 }
 
 function killMembers(procsFile: string): void {
@@ -106,7 +111,10 @@ function killMembers(procsFile: string): void {
 
 function membersOf(procsFile: string): readonly number[] {
   try {
-    return readFileSync(procsFile, 'utf8').split('\n').map(Number).filter((pid) => pid > 1);
+    return readFileSync(procsFile, 'utf8')
+      .split('\n')
+      .map(Number)
+      .filter((pid) => pid > 1);
   } catch {
     return [];
   }
@@ -125,8 +133,12 @@ function openVersion1(own: string, root: string, name: string): Cgroups | undefi
         writeFileSync(join(memoryDir, 'memory.limit_in_bytes'), String(limits.memoryBytes));
         tryWrite(join(memoryDir, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
       }
-      const cpuDir = cpu === undefined || limits.cpu === undefined ? undefined : makeCpuGroup(join(cpu, child), limits.cpu);
-      return containerGroup([memoryDir, ...(cpuDir === undefined ? [] : [cpuDir])], join(memoryDir, 'memory.oom_control'));
+      const cpuDir =
+        cpu === undefined || limits.cpu === undefined ? undefined : makeCpuGroup(join(cpu, child), limits.cpu);
+      return containerGroup(
+        [memoryDir, ...(cpuDir === undefined ? [] : [cpuDir])],
+        join(memoryDir, 'memory.oom_control'),
+      );
     },
     remove: () => [memory, cpu].forEach((dir) => dir !== undefined && removeWithChildren(dir)),
   };
@@ -159,7 +171,8 @@ function removeStale(parent: string): void {
 /** The kernel lets a group go only when its last process is reaped, which may be a moment after its container's end. */
 function removeWithChildren(dir: string): void {
   if (!existsSync(dir)) return;
-  for (const child of readdirSync(dir, { withFileTypes: true })) if (child.isDirectory()) tryRemove(join(dir, child.name));
+  for (const child of readdirSync(dir, { withFileTypes: true }))
+    if (child.isDirectory()) tryRemove(join(dir, child.name));
   tryRemove(dir);
 }
 

@@ -27,7 +27,8 @@ export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome 
   for (const variable of container.env ?? []) {
     const outcome = valueOf(variable, container, facts);
     if (typeof outcome === 'object') return outcome;
-    if (outcome !== undefined) env[variable.name] = variable.valueFrom === undefined ? expandVariables(outcome, env) : outcome;
+    if (outcome !== undefined)
+      env[variable.name] = variable.valueFrom === undefined ? expandVariables(outcome, env) : outcome;
   }
   return { env };
 }
@@ -54,8 +55,14 @@ function valueOf(variable: EnvVar, container: Container, facts: EnvFacts): Value
 function fieldValue(path: string, { pod, podIp, hostIp }: EnvFacts): Value {
   const { metadata, spec } = pod;
   const plain: Readonly<Record<string, string | undefined>> = {
-    'metadata.name': metadata.name, 'metadata.namespace': metadata.namespace, 'metadata.uid': metadata.uid,
-    'spec.nodeName': spec.nodeName, 'status.podIP': podIp, 'status.podIPs': podIp, 'status.hostIP': hostIp, 'spec.serviceAccountName': 'default',
+    'metadata.name': metadata.name,
+    'metadata.namespace': metadata.namespace,
+    'metadata.uid': metadata.uid,
+    'spec.nodeName': spec.nodeName,
+    'status.podIP': podIp,
+    'status.podIPs': podIp,
+    'status.hostIP': hostIp,
+    'spec.serviceAccountName': 'default',
   };
   if (Object.hasOwn(plain, path)) return plain[path] ?? '';
   const [, kind, key = ''] = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(path) ?? [];
@@ -69,7 +76,8 @@ function resourceValue(ref: ResourceRef, own: Container, { pod, capacity }: EnvF
   const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
   const container = ref.containerName === undefined ? own : all.find((one) => one.name === ref.containerName);
   const [, kind, name = ''] = /^(limits|requests)\.([\w.\-/]+)$/.exec(ref.resource) ?? [];
-  if (container === undefined || kind === undefined) return { problem: `unsupported resourceFieldRef: ${ref.resource}` };
+  if (container === undefined || kind === undefined)
+    return { problem: `unsupported resourceFieldRef: ${ref.resource}` };
   const amount = amountOf(container, kind, name) ?? (kind === 'limits' ? nodeAmount(name, capacity) : 0);
   return String(Math.ceil(amount / divisorOf(ref)));
 }
@@ -89,9 +97,15 @@ function nodeAmount(name: string, capacity: EnvFacts['capacity']): number {
   return name === 'memory' ? capacity.memoryBytes : 0;
 }
 
-function configValue(ref: { readonly name: string; readonly key: string; readonly optional?: boolean }, facts: EnvFacts): Value {
+function configValue(
+  ref: { readonly name: string; readonly key: string; readonly optional?: boolean },
+  facts: EnvFacts,
+): Value {
   const value = facts.configMap(ref.name)?.[ref.key];
   if (value !== undefined || ref.optional === true) return value;
-  const missing = facts.configMap(ref.name) === undefined ? `configmap "${ref.name}" not found` : `couldn't find key ${ref.key} in ConfigMap ${facts.pod.metadata.namespace}/${ref.name}`;
+  const missing =
+    facts.configMap(ref.name) === undefined
+      ? `configmap "${ref.name}" not found`
+      : `couldn't find key ${ref.key} in ConfigMap ${facts.pod.metadata.namespace}/${ref.name}`;
   return { problem: missing };
 }

@@ -52,14 +52,22 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
   };
   const outcome = containerEnv(container, { pod, podIp, hostIp, capacity: doors.capacity, configMap });
   if ('problem' in outcome) return { kind: 'no-config', problem: outcome.problem };
-  const expand = (words: readonly string[] | undefined): readonly string[] => (words ?? []).map((word) => expandVariables(word, outcome.env));
+  const expand = (words: readonly string[] | undefined): readonly string[] =>
+    (words ?? []).map((word) => expandVariables(word, outcome.env));
   const dir = containerDir(doors.dataDir, pod, container);
   const terminationLog = join(dir, 'termination-log');
   const mounts = mountsOf(doors, pod, podDir(doors.dataDir, pod), container);
-  const rewrite = pathRewriter([...mounts, { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog }]);
+  const rewrite = pathRewriter([
+    ...mounts,
+    { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
+  ]);
   // Programs lie on this machine, perhaps under a folder that the pod mounts something at (/tmp): the pod's words alone are rewritten.
   const [program, ...words] = expand(container.command);
-  const line = commandLine(image, program === undefined ? [] : [program, ...words.map(rewrite)], expand(container.args).map(rewrite));
+  const line = commandLine(
+    image,
+    program === undefined ? [] : [program, ...words.map(rewrite)],
+    expand(container.args).map(rewrite),
+  );
   if ('problem' in line) return { kind: 'no-command', problem: line.problem };
   return {
     kind: 'launch',
@@ -74,9 +82,23 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
   };
 }
 
-type EnvironmentParts = { doors: KubeletDoors; pod: Pod; mounts: readonly PathMapping[]; imageEnv: Readonly<Record<string, string>>; own: Readonly<Record<string, string>>; rewrite: (word: string) => string };
+type EnvironmentParts = {
+  doors: KubeletDoors;
+  pod: Pod;
+  mounts: readonly PathMapping[];
+  imageEnv: Readonly<Record<string, string>>;
+  own: Readonly<Record<string, string>>;
+  rewrite: (word: string) => string;
+};
 
-function environment({ doors, pod, mounts, imageEnv, own, rewrite }: EnvironmentParts): Readonly<Record<string, string>> {
+function environment({
+  doors,
+  pod,
+  mounts,
+  imageEnv,
+  own,
+  rewrite,
+}: EnvironmentParts): Readonly<Record<string, string>> {
   const tmp = mounts.find((mount) => mount.mountPath === '/tmp');
   return {
     PATH: basePath,
@@ -89,7 +111,12 @@ function environment({ doors, pod, mounts, imageEnv, own, rewrite }: Environment
 }
 
 /** @returns the working directory: the one asked for when a volume stands for it, else one of the container's own */
-function makeFolders(dir: string, terminationLog: string, container: Container, rewrite: (word: string) => string): string {
+function makeFolders(
+  dir: string,
+  terminationLog: string,
+  container: Container,
+  rewrite: (word: string) => string,
+): string {
   const asked = container.workingDir === undefined ? undefined : rewrite(container.workingDir);
   const work = asked === undefined || asked === container.workingDir ? join(dir, 'work') : asked;
   mkdirSync(dir, { recursive: true });

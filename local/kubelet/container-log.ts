@@ -54,7 +54,8 @@ export class ContainerLog {
 
   end(): void {
     if (this.#ended) return;
-    for (const stream of ['stdout', 'stderr'] as const) if (this.#pending[stream] !== '') this.#line(stream, this.#pending[stream], 'F');
+    for (const stream of ['stdout', 'stderr'] as const)
+      if (this.#pending[stream] !== '') this.#line(stream, this.#pending[stream], 'F');
     this.#ended = true;
     closeSync(this.#fd);
     this.#wake();
@@ -103,7 +104,9 @@ export class ContainerLog {
 
   #line(stream: StreamName, text: string, flag: 'P' | 'F'): void {
     try {
-      this.#append(Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`));
+      this.#append(
+        Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`),
+      );
     } catch {
       // The container goes on without this line.
     }
@@ -169,7 +172,12 @@ class Tail {
     const bytes = Buffer.concat([this.#rest, this.#chunk.subarray(0, count)]);
     const end = bytes.lastIndexOf(0x0a) + 1;
     this.#rest = bytes.subarray(end);
-    return end === 0 ? this.read() : bytes.subarray(0, end - 1).toString().split('\n');
+    return end === 0
+      ? this.read()
+      : bytes
+          .subarray(0, end - 1)
+          .toString()
+          .split('\n');
   }
 
   close(): void {

@@ -14,7 +14,11 @@ import type { StreamName } from './container-log.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 import { killGroup, type ProcessRecords } from './process-records.ts';
 
-export type ProcessDoors = { readonly records: ProcessRecords; readonly cgroups: Cgroups | undefined; readonly memoryWatch: MemoryWatch };
+export type ProcessDoors = {
+  readonly records: ProcessRecords;
+  readonly cgroups: Cgroups | undefined;
+  readonly memoryWatch: MemoryWatch;
+};
 
 export type ProcessOrder = {
   /** Unique among all runs; of characters a folder may have. */
@@ -46,10 +50,21 @@ export interface RunningProcess {
 const intoGroups = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 127; shift; done; shift; exec "$@"';
 
 /** @returns the running process, or why there is none */
-export async function startProcess(doors: ProcessDoors, order: ProcessOrder): Promise<RunningProcess | { readonly problem: string }> {
+export async function startProcess(
+  doors: ProcessDoors,
+  order: ProcessOrder,
+): Promise<RunningProcess | { readonly problem: string }> {
   const group = doors.cgroups?.create(order.id, order.limits);
-  const argv = group === undefined ? order.argv : ['/bin/sh', '-c', intoGroups, 'container', ...group.procsFiles, '--', ...order.argv];
-  const child = spawn(argv[0] ?? '', argv.slice(1), { cwd: order.cwd, env: { ...order.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const argv =
+    group === undefined
+      ? order.argv
+      : ['/bin/sh', '-c', intoGroups, 'container', ...group.procsFiles, '--', ...order.argv];
+  const child = spawn(argv[0] ?? '', argv.slice(1), {
+    cwd: order.cwd,
+    env: { ...order.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   try {
     await spawned(child);
     doors.records.add(child.pid ?? 0);
@@ -70,11 +85,19 @@ function spawned(child: ChildProcess): Promise<void> {
   });
 }
 
-async function follow(doors: ProcessDoors, order: ProcessOrder, child: ChildProcess, group: ContainerGroup | undefined): Promise<ProcessEnd> {
+async function follow(
+  doors: ProcessDoors,
+  order: ProcessOrder,
+  child: ChildProcess,
+  group: ContainerGroup | undefined,
+): Promise<ProcessEnd> {
   const { pid = 0 } = child;
   let overLimit = false;
   const { memoryBytes } = order.limits;
-  const stopWatch = group !== undefined || memoryBytes === undefined ? undefined : doors.memoryWatch.watch(pid, memoryBytes, () => (overLimit = true));
+  const stopWatch =
+    group !== undefined || memoryBytes === undefined
+      ? undefined
+      : doors.memoryWatch.watch(pid, memoryBytes, () => (overLimit = true));
   const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
   const [code, signal] = await ended(child);
   stopWatch?.();

@@ -28,7 +28,14 @@ export type ContainerRecord = {
   readonly ready: boolean;
 };
 
-export const newRecord: ContainerRecord = { phase: { kind: 'new' }, last: undefined, restarts: 0, backoff: undefined, started: false, ready: false };
+export const newRecord: ContainerRecord = {
+  phase: { kind: 'new' },
+  last: undefined,
+  restarts: 0,
+  backoff: undefined,
+  started: false,
+  ready: false,
+};
 
 /**
  * The record of a container whose machine went down under it: it begins anew, and what ran has ended with a code that
@@ -38,9 +45,18 @@ export const newRecord: ContainerRecord = { phase: { kind: 'new' }, last: undefi
  * @param runsAgain false for a container that has ended for good, by its pod's restart policy
  * @param nowMs milliseconds since the epoch
  */
-export function recordAfterReboot(status: ContainerStatus | undefined, runsAgain: boolean, nowMs: number): ContainerRecord {
+export function recordAfterReboot(
+  status: ContainerStatus | undefined,
+  runsAgain: boolean,
+  nowMs: number,
+): ContainerRecord {
   if (status === undefined) return newRecord;
-  if (!runsAgain && 'terminated' in status.state) return { ...newRecord, phase: { kind: 'exited', end: status.state.terminated, endedMs: nowMs }, restarts: status.restartCount };
+  if (!runsAgain && 'terminated' in status.state)
+    return {
+      ...newRecord,
+      phase: { kind: 'exited', end: status.state.terminated, endedMs: nowMs },
+      restarts: status.restartCount,
+    };
   return { ...newRecord, last: endBeforeReboot(status, toApiTime(nowMs)), restarts: status.restartCount };
 }
 
@@ -52,7 +68,13 @@ export function restartsAtStart(record: ContainerRecord): number {
 function endBeforeReboot({ state, lastState }: ContainerStatus, at: string): Terminated | undefined {
   if ('terminated' in state) return state.terminated;
   if ('running' in state) {
-    return { exitCode: 255, reason: 'Unknown', message: 'the kubelet was restarted; how the container ended is not known', startedAt: state.running.startedAt, finishedAt: at };
+    return {
+      exitCode: 255,
+      reason: 'Unknown',
+      message: 'the kubelet was restarted; how the container ended is not known',
+      startedAt: state.running.startedAt,
+      finishedAt: at,
+    };
   }
   return 'terminated' in lastState ? lastState.terminated : undefined;
 }

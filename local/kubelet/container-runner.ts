@@ -100,14 +100,23 @@ export class ContainerRunner {
     const next = this.#nextRun();
     const log = this.#openLog(next.restarts);
     const id = `${pod().metadata.uid}-${this.container.name}-${next.restarts}`;
-    const process = await startProcess(doors.processes, { id, ...launch, onOutput: (stream, text) => log.write(stream, text) });
+    const process = await startProcess(doors.processes, {
+      id,
+      ...launch,
+      onOutput: (stream, text) => log.write(stream, text),
+    });
     if ('problem' in process) return this.#neverRan(process.problem);
     const nowMs = doors.clock.now();
     this.#pullAttempts = 0;
     this.#event('Normal', 'Started', `Started container ${this.container.name}`);
     this.#prober = this.#beginProbes(launch);
     const containerId = `process://${process.pid}`;
-    this.record = { ...next, phase: { kind: 'running', startedMs: nowMs, containerId }, started: this.#prober.started, ready: this.#prober.ready };
+    this.record = {
+      ...next,
+      phase: { kind: 'running', startedMs: nowMs, containerId },
+      started: this.#prober.started,
+      ready: this.#prober.ready,
+    };
     const done = process.exited.then((end) => this.#onExit(end, { launch, startedMs: nowMs, containerId }));
     this.#running = { process, done };
   }
@@ -117,7 +126,11 @@ export class ContainerRunner {
     this.#log?.end();
     this.#running = undefined;
     const message = await this.#lastWords(end, run.launch.terminationLog).catch(() => '');
-    this.#exited(end, { startedAt: toApiTime(run.startedMs), containerID: run.containerId, ...(message === '' ? {} : { message }) });
+    this.#exited(end, {
+      startedAt: toApiTime(run.startedMs),
+      containerID: run.containerId,
+      ...(message === '' ? {} : { message }),
+    });
     this.#context.changed();
   }
 
@@ -141,14 +154,26 @@ export class ContainerRunner {
   #exited(end: ProcessEnd, more: Partial<Terminated>): void {
     const nowMs = this.#context.doors.clock.now();
     const terminated: Terminated = {
-      exitCode: end.exitCode, ...(end.signal === undefined ? {} : { signal: end.signal }), reason: end.reason, finishedAt: toApiTime(nowMs), ...more,
+      exitCode: end.exitCode,
+      ...(end.signal === undefined ? {} : { signal: end.signal }),
+      reason: end.reason,
+      finishedAt: toApiTime(nowMs),
+      ...more,
     };
-    this.record = { ...this.record, phase: { kind: 'exited', end: terminated, endedMs: nowMs }, started: false, ready: false };
+    this.record = {
+      ...this.record,
+      phase: { kind: 'exited', end: terminated, endedMs: nowMs },
+      started: false,
+      ready: false,
+    };
   }
 
   #waitForImage(problem: string): void {
     const { doors } = this.#context;
-    const step = nextPullStep(this.record.phase, this.container.image, problem, { attempts: this.#pullAttempts, limits: doors.backoff });
+    const step = nextPullStep(this.record.phase, this.container.image, problem, {
+      attempts: this.#pullAttempts,
+      limits: doors.backoff,
+    });
     if (step.attempted) {
       this.#pullAttempts += 1;
       this.#event('Normal', 'Pulling', `Pulling image "${this.container.image}"`);
@@ -160,14 +185,20 @@ export class ContainerRunner {
   #block(reason: string, message: string, waitMs: number): void {
     const { phase, last } = this.record;
     const retryAtMs = this.#context.doors.clock.now() + waitMs;
-    this.record = { ...this.record, phase: { kind: 'blocked', reason, message, retryAtMs }, last: phase.kind === 'exited' ? phase.end : last };
+    this.record = {
+      ...this.record,
+      phase: { kind: 'blocked', reason, message, retryAtMs },
+      last: phase.kind === 'exited' ? phase.end : last,
+    };
   }
 
   #openLog(run: number): ContainerLog {
     const { doors, pod } = this.#context;
     this.#previousLog?.remove();
     this.#previousLog = this.#log;
-    this.#log = new ContainerLog(join(containerDir(doors.dataDir, pod(), this.container), 'logs', String(run)), () => doors.clock.now());
+    this.#log = new ContainerLog(join(containerDir(doors.dataDir, pod(), this.container), 'logs', String(run)), () =>
+      doors.clock.now(),
+    );
     return this.#log;
   }
 
@@ -181,10 +212,19 @@ export class ContainerRunner {
         this.record = { ...this.record, started, ready };
         this.#context.changed();
       },
-      onUnhealthy: (kind, why) => this.#event('Warning', 'Unhealthy', `${kind === 'startup' ? 'Startup' : kind === 'liveness' ? 'Liveness' : 'Readiness'} probe failed: ${why}`),
+      onUnhealthy: (kind, why) =>
+        this.#event(
+          'Warning',
+          'Unhealthy',
+          `${kind === 'startup' ? 'Startup' : kind === 'liveness' ? 'Liveness' : 'Readiness'} probe failed: ${why}`,
+        ),
       onGaveUp: (kind, probe) => {
         this.#event('Normal', 'Killing', `Container ${this.container.name} failed ${kind} probe, will be restarted`);
-        void this.#end((probe.terminationGracePeriodSeconds ?? this.#context.pod().spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000);
+        void this.#end(
+          (probe.terminationGracePeriodSeconds ??
+            this.#context.pod().spec.terminationGracePeriodSeconds ??
+            defaultGraceSeconds) * 1000,
+        );
       },
     });
   }
@@ -200,7 +240,13 @@ export class ContainerRunner {
 
   async #lastWords(end: ProcessEnd, file: string): Promise<string> {
     const message = readStart(file, messageLimitBytes);
-    if (message !== '' || end.exitCode === 0 || this.container.terminationMessagePolicy !== 'FallbackToLogsOnError' || this.#log === undefined) return message;
+    if (
+      message !== '' ||
+      end.exitCode === 0 ||
+      this.container.terminationMessagePolicy !== 'FallbackToLogsOnError' ||
+      this.#log === undefined
+    )
+      return message;
     return lastWordsOfLog(this.#log, logMessageLimit);
   }
 

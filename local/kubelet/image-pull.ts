@@ -20,8 +20,19 @@ function shownMs(limits: BackoffLimits): number {
 }
 
 /** @param attempts how many pulls failed before */
-export function nextPullStep(phase: ContainerPhase, image: string, problem: string, { attempts, limits }: { readonly attempts: number; readonly limits: BackoffLimits }): PullStep {
-  if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull') return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
+export function nextPullStep(
+  phase: ContainerPhase,
+  image: string,
+  problem: string,
+  { attempts, limits }: { readonly attempts: number; readonly limits: BackoffLimits },
+): PullStep {
+  if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull')
+    return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
   const waitMs = Math.min(limits.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 20), limits.maxMs);
-  return { reason: 'ImagePullBackOff', message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`, waitMs, attempted: false };
+  return {
+    reason: 'ImagePullBackOff',
+    message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`,
+    waitMs,
+    attempted: false,
+  };
 }

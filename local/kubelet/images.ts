@@ -31,7 +31,9 @@ export function findImage(table: ImageTable, name: string): Image | undefined {
 /** @returns an id that changes when the program does; empty for an image that is not in the table */
 export function imageId(table: ImageTable, name: string): string {
   const image = findImage(table, name);
-  return image === undefined ? '' : `local/${name.split('@')[0]}@sha256:${createHash('sha256').update(JSON.stringify(image)).digest('hex')}`;
+  return image === undefined
+    ? ''
+    : `local/${name.split('@')[0]}@sha256:${createHash('sha256').update(JSON.stringify(image)).digest('hex')}`;
 }
 
 /** The sentence of a registry that does not have the image. */
@@ -44,11 +46,17 @@ export function pullProblem(name: string): string {
  *
  * @returns a problem when the command is not in the image, worded as a container runtime words it
  */
-export function commandLine(image: Image, command: readonly string[] | undefined, args: readonly string[]): { readonly argv: readonly string[] } | { readonly problem: string } {
+export function commandLine(
+  image: Image,
+  command: readonly string[] | undefined,
+  args: readonly string[],
+): { readonly argv: readonly string[] } | { readonly problem: string } {
   if (command === undefined || command.length === 0) return { argv: [...image.entrypoint, ...args] };
   const program = command[0] ?? '';
   if (program !== image.entrypoint[0] && program !== shell) {
-    return { problem: `failed to create containerd task: exec: "${program}": stat ${program}: no such file or directory` };
+    return {
+      problem: `failed to create containerd task: exec: "${program}": stat ${program}: no such file or directory`,
+    };
   }
   return { argv: [...command, ...args] };
 }

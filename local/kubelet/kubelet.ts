@@ -27,7 +27,9 @@ export class Kubelet implements LogSource {
   constructor(doors: KubeletDoors) {
     this.#doors = doors;
     this.#unwatch = [
-      doors.objects.watch(pods, ({ type, object }) => (type === 'DELETED' ? this.#removed(object as Pod) : this.#seen(object as Pod))),
+      doors.objects.watch(pods, ({ type, object }) =>
+        type === 'DELETED' ? this.#removed(object as Pod) : this.#seen(object as Pod),
+      ),
       doors.objects.watch(configMaps, ({ object }) => this.#configChanged(object)),
     ];
     const known = doors.objects.list(pods) as readonly Pod[];
@@ -40,9 +42,15 @@ export class Kubelet implements LogSource {
     return this.#workers.size;
   }
 
-  read(pod: { readonly namespace: string; readonly name: string }, options: LogOptions): AsyncIterable<Uint8Array> | undefined {
+  read(
+    pod: { readonly namespace: string; readonly name: string },
+    options: LogOptions,
+  ): AsyncIterable<Uint8Array> | undefined {
     const stored = this.#doors.objects.get({ ...pods, ...pod });
-    const log = stored === undefined ? undefined : this.#workers.get(stored.metadata.uid)?.log(options.container, options.previous);
+    const log =
+      stored === undefined
+        ? undefined
+        : this.#workers.get(stored.metadata.uid)?.log(options.container, options.previous);
     return log === undefined ? undefined : readLog(log, options);
   }
 
@@ -67,7 +75,9 @@ export class Kubelet implements LogSource {
 
   #removed(pod: Pod): void {
     const worker = this.#workers.get(pod.metadata.uid);
-    void worker?.kill(forcedGraceMs).catch((error: unknown) => this.#doors.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
+    void worker
+      ?.kill(forcedGraceMs)
+      .catch((error: unknown) => this.#doors.logger.warn('pod not ended', { pod: pod.metadata.name, err: error }));
   }
 
   #configChanged({ metadata }: KubeObject): void {

@@ -8,7 +8,10 @@ import type { LogOptions } from '../objects.ts';
 import type { ContainerLog } from './container-log.ts';
 
 /** @returns the bytes, as LogSource promises them */
-export async function* readLog(log: ContainerLog, options: Pick<LogOptions, 'follow' | 'tailLines' | 'sinceMs' | 'timestamps' | 'signal'>): AsyncGenerator<Uint8Array> {
+export async function* readLog(
+  log: ContainerLog,
+  options: Pick<LogOptions, 'follow' | 'tailLines' | 'sinceMs' | 'timestamps' | 'signal'>,
+): AsyncGenerator<Uint8Array> {
   const { tailLines, sinceMs = 0, follow, signal } = options;
   let atLineStart = true;
   const print = (lines: readonly string[]): Uint8Array => {
@@ -38,7 +41,13 @@ export async function* readLog(log: ContainerLog, options: Pick<LogOptions, 'fol
 /** The last `limit` characters of what the run wrote, for a termination message without a file. */
 export async function lastWordsOfLog(log: ContainerLog, limit: number): Promise<string> {
   let text = '';
-  for await (const bytes of readLog(log, { follow: false, timestamps: false, tailLines: 80, signal: new AbortController().signal })) text += Buffer.from(bytes).toString();
+  for await (const bytes of readLog(log, {
+    follow: false,
+    timestamps: false,
+    tailLines: 80,
+    signal: new AbortController().signal,
+  }))
+    text += Buffer.from(bytes).toString();
   return text.slice(-limit);
 }
 

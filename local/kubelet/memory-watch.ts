@@ -15,7 +15,12 @@ const lookEveryMs = 100;
 /** New children are looked for less often: it reads the whole of /proc. */
 const listEvery = 5;
 
-type Watched = { readonly pid: number; readonly limitBytes: number; readonly onOver: (usedBytes: number) => void; members: readonly number[] };
+type Watched = {
+  readonly pid: number;
+  readonly limitBytes: number;
+  readonly onOver: (usedBytes: number) => void;
+  members: readonly number[];
+};
 
 export class MemoryWatch {
   readonly #clock: Clock;
@@ -105,5 +110,8 @@ export function chargedBytes(rollup: string): number {
 }
 
 function sumOf(text: string, fields: readonly string[]): number {
-  return fields.reduce((sum, field) => sum + Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0), 0) * 1024;
+  return (
+    fields.reduce((sum, field) => sum + Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0), 0) *
+    1024
+  );
 }

@@ -25,23 +25,62 @@ export function writeNode(objects: Objects, clock: Clock, facts: NodeFacts): voi
 }
 
 export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string): NewObject {
-  const amounts = { cpu: String(capacity.cpu), memory: `${Math.floor(capacity.memoryBytes / 1024)}Ki`, pods: String(maxPods) };
-  const limits = cgroupVersion === undefined
-    ? { status: 'False', reason: 'Polling', message: 'no control group can be made here: memory is looked at every 100 ms and what is over its limit is killed; CPU limits are not kept' }
-    : { status: 'True', reason: 'ControlGroups', message: `memory and CPU limits are kept by control groups, version ${cgroupVersion}` };
-  const condition = (type: string, status: string, reason: string, message: string): object => ({ type, status, reason, message, lastHeartbeatTime: now, lastTransitionTime: now });
+  const amounts = {
+    cpu: String(capacity.cpu),
+    memory: `${Math.floor(capacity.memoryBytes / 1024)}Ki`,
+    pods: String(maxPods),
+  };
+  const limits =
+    cgroupVersion === undefined
+      ? {
+          status: 'False',
+          reason: 'Polling',
+          message:
+            'no control group can be made here: memory is looked at every 100 ms and what is over its limit is killed; CPU limits are not kept',
+        }
+      : {
+          status: 'True',
+          reason: 'ControlGroups',
+          message: `memory and CPU limits are kept by control groups, version ${cgroupVersion}`,
+        };
+  const condition = (type: string, status: string, reason: string, message: string): object => ({
+    type,
+    status,
+    reason,
+    message,
+    lastHeartbeatTime: now,
+    lastTransitionTime: now,
+  });
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch } },
+    metadata: {
+      name: nodeName,
+      labels: {
+        'kubernetes.io/hostname': nodeName,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+      },
+    },
     spec: {},
     status: {
       capacity: amounts,
       allocatable: amounts,
-      addresses: [{ type: 'InternalIP', address: hostIp }, { type: 'Hostname', address: nodeName }],
+      addresses: [
+        { type: 'InternalIP', address: hostIp },
+        { type: 'Hostname', address: nodeName },
+      ],
       nodeInfo: {
-        kubeletVersion: 'v1.35.0-local', operatingSystem: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch, containerRuntimeVersion: 'process://1', osImage: 'local', kernelVersion: release(),
-        machineID: '', systemUUID: '', bootID: '', kubeProxyVersion: '',
+        kubeletVersion: 'v1.35.0-local',
+        operatingSystem: 'linux',
+        architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+        containerRuntimeVersion: 'process://1',
+        osImage: 'local',
+        kernelVersion: release(),
+        machineID: '',
+        systemUUID: '',
+        bootID: '',
+        kubeProxyVersion: '',
       },
       conditions: [
         condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),

@@ -67,13 +67,18 @@ export function hasFailed(spec: PodSpec, records: Records): boolean {
 
 /** Every init container ended well, and every sidecar among them has started. */
 export function isInitialized(spec: PodSpec, records: Records): boolean {
-  return hasBegun(spec, records) || (spec.initContainers ?? []).every((container) => mayFollow(container, records.get(container.name)));
+  return (
+    hasBegun(spec, records) ||
+    (spec.initContainers ?? []).every((container) => mayFollow(container, records.get(container.name)))
+  );
 }
 
 /** When the container may start: in the past for one that may start at once. */
 export function startsAt(record: ContainerRecord | undefined, limits: BackoffLimits): number {
   if (record === undefined || record.phase.kind === 'new' || record.phase.kind === 'running') return 0;
-  return record.phase.kind === 'blocked' ? record.phase.retryAtMs : nextStart(record.backoff, record.phase.endedMs, limits).atMs;
+  return record.phase.kind === 'blocked'
+    ? record.phase.retryAtMs
+    : nextStart(record.backoff, record.phase.endedMs, limits).atMs;
 }
 
 function isIdle(record: ContainerRecord | undefined): boolean {

@@ -9,7 +9,17 @@ import { toApiTime, type ConditionStatus } from '../workloads/resources.ts';
 import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';
 import { newRecord, type ContainerRecord } from './container-record.ts';
 import { hasFailed, isInitialized, type Records } from './pod-plan.ts';
-import { isSidecar, type Container, type ContainerState, type ContainerStatus, type Pod, type PodCondition, type PodPhase, type PodSpec, type PodStatus } from './pod.ts';
+import {
+  isSidecar,
+  type Container,
+  type ContainerState,
+  type ContainerStatus,
+  type Pod,
+  type PodCondition,
+  type PodPhase,
+  type PodSpec,
+  type PodStatus,
+} from './pod.ts';
 
 export type StatusInputs = {
   readonly pod: Pod;
@@ -30,8 +40,12 @@ export function describePod(inputs: StatusInputs): PodStatus {
   const { pod, records, podIp } = inputs;
   const { spec } = pod;
   const initialized = isInitialized(spec, records);
-  const inits = (spec.initContainers ?? []).map((container, index) => describeContainer(inputs, container, index > 0 ? 'PodInitializing' : 'ContainerCreating'));
-  const mains = spec.containers.map((container) => describeContainer(inputs, container, initialized ? 'ContainerCreating' : 'PodInitializing'));
+  const inits = (spec.initContainers ?? []).map((container, index) =>
+    describeContainer(inputs, container, index > 0 ? 'PodInitializing' : 'ContainerCreating'),
+  );
+  const mains = spec.containers.map((container) =>
+    describeContainer(inputs, container, initialized ? 'ContainerCreating' : 'PodInitializing'),
+  );
   return {
     ...pod.status,
     phase: phaseOf(inputs, initialized),
@@ -49,12 +63,18 @@ function describeContainer(inputs: StatusInputs, container: Container, waitingRe
   const record = inputs.records.get(container.name) ?? newRecord;
   const { state, last } = stateOf(inputs, container, record, waitingReason);
   const main = inputs.pod.spec.containers.includes(container);
-  const containerId = record.phase.kind === 'running' ? record.phase.containerId : record.phase.kind === 'exited' ? record.phase.end.containerID : undefined;
+  const containerId =
+    record.phase.kind === 'running'
+      ? record.phase.containerId
+      : record.phase.kind === 'exited'
+        ? record.phase.end.containerID
+        : undefined;
   return {
     name: container.name,
     state,
     lastState: last === undefined ? {} : { terminated: last },
-    ready: main || isSidecar(container) ? record.ready : record.phase.kind === 'exited' && record.phase.end.exitCode === 0,
+    ready:
+      main || isSidecar(container) ? record.ready : record.phase.kind === 'exited' && record.phase.end.exitCode === 0,
     started: record.phase.kind === 'running' && record.started,
     restartCount: record.restarts,
     image: container.image,
@@ -63,14 +83,23 @@ function describeContainer(inputs: StatusInputs, container: Container, waitingRe
   };
 }
 
-function stateOf(inputs: StatusInputs, container: Container, record: ContainerRecord, waitingReason: string): { state: ContainerState; last: ContainerRecord['last'] } {
+function stateOf(
+  inputs: StatusInputs,
+  container: Container,
+  record: ContainerRecord,
+  waitingReason: string,
+): { state: ContainerState; last: ContainerRecord['last'] } {
   const { phase, last } = record;
   if (phase.kind === 'new') return { state: { waiting: { reason: waitingReason } }, last };
   if (phase.kind === 'blocked') return { state: { waiting: { reason: phase.reason, message: phase.message } }, last };
   if (phase.kind === 'running') return { state: { running: { startedAt: toApiTime(phase.startedMs) } }, last };
   const { waitMs } = nextStart(record.backoff, phase.endedMs, inputs.limits);
-  if (waitMs === 0 || inputs.stopping || !restarts(inputs.pod.spec, container, phase.end.exitCode)) return { state: { terminated: phase.end }, last };
-  return { state: { waiting: { reason: 'CrashLoopBackOff', message: crashMessage(inputs.pod, container, waitMs) } }, last: phase.end };
+  if (waitMs === 0 || inputs.stopping || !restarts(inputs.pod.spec, container, phase.end.exitCode))
+    return { state: { terminated: phase.end }, last };
+  return {
+    state: { waiting: { reason: 'CrashLoopBackOff', message: crashMessage(inputs.pod, container, waitMs) } },
+    last: phase.end,
+  };
 }
 
 function restarts(spec: PodSpec, container: Container, exitCode: number): boolean {
@@ -107,14 +136,25 @@ function neverRan({ phase, last }: ContainerRecord): boolean {
 }
 
 function conditionsOf(inputs: StatusInputs, initialized: boolean): readonly PodCondition[] {
-  const { pod: { spec }, records } = inputs;
-  const notDone = (spec.initContainers ?? []).filter((container) => !isInitialized({ containers: [], initContainers: [container] }, records));
+  const {
+    pod: { spec },
+    records,
+  } = inputs;
+  const notDone = (spec.initContainers ?? []).filter(
+    (container) => !isInitialized({ containers: [], initContainers: [container] }, records),
+  );
   const watched = [...(spec.initContainers ?? []).filter(isSidecar), ...spec.containers];
   const notReady = watched.filter((container) => records.get(container.name)?.ready !== true);
-  const unready = notReady.length === 0 && initialized ? undefined : { reason: 'ContainersNotReady', message: `containers with unready status: [${namesOf(notReady)}]` };
+  const unready =
+    notReady.length === 0 && initialized
+      ? undefined
+      : { reason: 'ContainersNotReady', message: `containers with unready status: [${namesOf(notReady)}]` };
   return [
     settle(inputs, 'PodReadyToStartContainers', inputs.podIp !== undefined),
-    settle(inputs, 'Initialized', initialized, { reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${namesOf(notDone)}]` }),
+    settle(inputs, 'Initialized', initialized, {
+      reason: 'ContainersNotInitialized',
+      message: `containers with incomplete status: [${namesOf(notDone)}]`,
+    }),
     settle(inputs, 'Ready', unready === undefined, unready),
     settle(inputs, 'ContainersReady', unready === undefined, unready),
     settle(inputs, 'PodScheduled', true),
@@ -125,7 +165,12 @@ function namesOf(containers: readonly Container[]): string {
   return containers.map((container) => container.name).join(' ');
 }
 
-function settle({ pod, nowMs }: StatusInputs, type: string, holds: boolean, why?: { reason: string; message: string }): PodCondition {
+function settle(
+  { pod, nowMs }: StatusInputs,
+  type: string,
+  holds: boolean,
+  why?: { reason: string; message: string },
+): PodCondition {
   const status: ConditionStatus = holds ? 'True' : 'False';
   const previous = pod.status?.conditions?.find((one) => one.type === type);
   const lastTransitionTime = previous?.status === status ? previous.lastTransitionTime : toApiTime(nowMs);
@@ -136,7 +181,14 @@ function settle({ pod, nowMs }: StatusInputs, type: string, holds: boolean, why?
 export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});
   const names = ['cpu', 'memory'];
-  if (all.every(({ requests = {}, limits = {} }) => names.every((name) => requests[name] === undefined && limits[name] === undefined))) return 'BestEffort';
-  const equal = all.every(({ requests = {}, limits = {} }) => names.every((name) => limits[name] !== undefined && (requests[name] ?? limits[name]) === limits[name]));
+  if (
+    all.every(({ requests = {}, limits = {} }) =>
+      names.every((name) => requests[name] === undefined && limits[name] === undefined),
+    )
+  )
+    return 'BestEffort';
+  const equal = all.every(({ requests = {}, limits = {} }) =>
+    names.every((name) => limits[name] !== undefined && (requests[name] ?? limits[name]) === limits[name]),
+  );
   return equal ? 'Guaranteed' : 'Burstable';
 }

@@ -44,7 +44,9 @@ export class PodWorker {
     this.#startedMs = doors.clock.now();
     this.#stage = isFinished(pod) ? 'over' : 'new';
     const context = { doors, pod: () => this.#pod, podIp: () => this.#podIp ?? hostIp, changed: () => this.#ask() };
-    this.#runners = allContainers(pod).map((container) => new ContainerRunner(container, this.#firstRecord(container), context));
+    this.#runners = allContainers(pod).map(
+      (container) => new ContainerRunner(container, this.#firstRecord(container), context),
+    );
     this.#ask();
   }
 
@@ -89,7 +91,9 @@ export class PodWorker {
     const { status, spec } = this.#pod;
     // A new pod's status says that it waits; only one that had its address has something to remember.
     if (status?.podIP === undefined) return newRecord;
-    const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find((one) => one.name === container.name);
+    const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
+      (one) => one.name === container.name,
+    );
     const always = (spec.restartPolicy ?? 'Always') === 'Always' || !spec.containers.includes(container);
     return recordAfterReboot(before, always && !isFinished(this.#pod), this.#doors.clock.now());
   }
@@ -116,20 +120,24 @@ export class PodWorker {
     const plan = planPod(this.#pod.spec, this.#records(), nowMs, this.#doors.backoff);
     for (const { name } of plan.start) this.#runners.find((runner) => runner.container.name === name)?.start();
     this.#callOffRecheck?.();
-    this.#callOffRecheck = plan.recheckAtMs === undefined ? undefined : this.#doors.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
+    this.#callOffRecheck =
+      plan.recheckAtMs === undefined ? undefined : this.#doors.clock.after(plan.recheckAtMs - nowMs, () => this.#ask());
     for (const runner of this.#runners) this.#tellOfBackoff(runner);
   }
 
   #tellOfBackoff({ container, record }: ContainerRunner): void {
     if (record.phase.kind !== 'exited') return;
     const { waitMs, atMs } = nextStart(record.backoff, record.phase.endedMs, this.#doors.backoff);
-    if (waitMs > 0 && atMs > this.#doors.clock.now()) this.#warn('BackOff', `Back-off ${crashMessage(this.#pod, container, waitMs).slice('back-off '.length)}`);
+    if (waitMs > 0 && atMs > this.#doors.clock.now())
+      this.#warn('BackOff', `Back-off ${crashMessage(this.#pod, container, waitMs).slice('back-off '.length)}`);
   }
 
   async #prepare(): Promise<void> {
     this.#stage = 'preparing';
     try {
-      const ports = this.#pod.spec.containers.flatMap((container) => (container.ports ?? []).map((port) => port.containerPort));
+      const ports = this.#pod.spec.containers.flatMap((container) =>
+        (container.ports ?? []).map((port) => port.containerPort),
+      );
       this.#podIp ??= await this.#doors.addresses.take(ports);
       if (this.#stage !== 'preparing') return this.#releaseAddress();
       mkdirSync(this.#dir, { recursive: true });
@@ -148,24 +156,35 @@ export class PodWorker {
   #terminate(): void {
     this.#stage = 'stopping';
     this.#callOffRecheck?.();
-    const seconds = this.#pod.metadata.deletionGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+    const seconds =
+      this.#pod.metadata.deletionGracePeriodSeconds ??
+      this.#pod.spec.terminationGracePeriodSeconds ??
+      defaultGraceSeconds;
     for (const { container, record } of this.#runners) {
-      if (record.phase.kind === 'running') this.#doors.events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`);
+      if (record.phase.kind === 'running')
+        this.#doors.events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`);
     }
-    void this.#stopAll(seconds * 1000).then(() => {
-      if (this.#stage === 'gone') return;
-      this.#publish();
-      this.#stage = 'gone';
-      this.#release();
-      const { name, namespace = '', uid } = this.#pod.metadata;
-      if (this.#doors.objects.get({ ...pods, namespace, name })?.metadata.uid === uid) this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 });
-    }).catch((error: unknown) => this.#doors.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }));
+    void this.#stopAll(seconds * 1000)
+      .then(() => {
+        if (this.#stage === 'gone') return;
+        this.#publish();
+        this.#stage = 'gone';
+        this.#release();
+        const { name, namespace = '', uid } = this.#pod.metadata;
+        if (this.#doors.objects.get({ ...pods, namespace, name })?.metadata.uid === uid)
+          this.#doors.objects.delete({ ...pods, namespace, name }, { graceSeconds: 0 });
+      })
+      .catch((error: unknown) =>
+        this.#doors.logger.warn('pod not removed', { pod: this.#pod.metadata.name, err: error }),
+      );
   }
 
   /** Sidecars go after what they serve, within the same grace. */
   async #stopAll(graceMs: number): Promise<void> {
     const startedAt = this.#doors.clock.monotonic();
-    await Promise.all(this.#runners.filter((runner) => !isSidecar(runner.container)).map((runner) => runner.stop(graceMs)));
+    await Promise.all(
+      this.#runners.filter((runner) => !isSidecar(runner.container)).map((runner) => runner.stop(graceMs)),
+    );
     const leftMs = graceMs === 0 ? 0 : Math.max(1, graceMs - (this.#doors.clock.monotonic() - startedAt));
     await Promise.all(this.#runners.map((runner) => runner.stop(leftMs)));
   }
@@ -189,7 +208,14 @@ export class PodWorker {
 
   #records(): ReadonlyMap<string, ContainerRecord> {
     // What is being started counts as running: the plan looks past it.
-    return new Map(this.#runners.map((runner) => [runner.container.name, runner.busy ? { ...runner.record, phase: { kind: 'running', startedMs: 0, containerId: '' }, started: false } : runner.record]));
+    return new Map(
+      this.#runners.map((runner) => [
+        runner.container.name,
+        runner.busy
+          ? { ...runner.record, phase: { kind: 'running', startedMs: 0, containerId: '' }, started: false }
+          : runner.record,
+      ]),
+    );
   }
 
   #publish(): void {
@@ -197,8 +223,14 @@ export class PodWorker {
     const stored = this.#doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
     if (stored?.metadata.uid !== uid) return;
     const status = describePod({
-      pod: stored, records: new Map(this.#runners.map((runner) => [runner.container.name, runner.record])), podIp: this.#podIp, hostIp,
-      startedMs: this.#startedMs, nowMs: this.#doors.clock.now(), stopping: this.#stage === 'stopping', limits: this.#doors.backoff,
+      pod: stored,
+      records: new Map(this.#runners.map((runner) => [runner.container.name, runner.record])),
+      podIp: this.#podIp,
+      hostIp,
+      startedMs: this.#startedMs,
+      nowMs: this.#doors.clock.now(),
+      stopping: this.#stage === 'stopping',
+      limits: this.#doors.backoff,
       imageId: (image) => imageId(this.#doors.images, image),
     });
     try {

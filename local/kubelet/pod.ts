@@ -13,13 +13,23 @@ export type EnvVar = {
   readonly value?: string;
   readonly valueFrom?: {
     readonly fieldRef?: { readonly fieldPath: string };
-    readonly resourceFieldRef?: { readonly containerName?: string; readonly resource: string; readonly divisor?: string };
+    readonly resourceFieldRef?: {
+      readonly containerName?: string;
+      readonly resource: string;
+      readonly divisor?: string;
+    };
     readonly configMapKeyRef?: { readonly name: string; readonly key: string; readonly optional?: boolean };
   };
 };
 
 export type Probe = {
-  readonly httpGet?: { readonly path?: string; readonly port: number | string; readonly host?: string; readonly scheme?: string; readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[] };
+  readonly httpGet?: {
+    readonly path?: string;
+    readonly port: number | string;
+    readonly host?: string;
+    readonly scheme?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
   readonly tcpSocket?: { readonly port: number | string; readonly host?: string };
   readonly exec?: { readonly command?: readonly string[] };
   readonly initialDelaySeconds?: number;
@@ -42,7 +52,12 @@ export type Container = {
   readonly workingDir?: string;
   readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
   readonly resources?: { readonly requests?: ResourceList; readonly limits?: ResourceList };
-  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly subPath?: string; readonly readOnly?: boolean }[];
+  readonly volumeMounts?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly subPath?: string;
+    readonly readOnly?: boolean;
+  }[];
   readonly startupProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly livenessProbe?: Probe;
@@ -55,7 +70,11 @@ export type Container = {
 export type Volume = {
   readonly name: string;
   readonly emptyDir?: Readonly<Record<string, unknown>>;
-  readonly configMap?: { readonly name: string; readonly optional?: boolean; readonly items?: readonly { readonly key: string; readonly path: string }[] };
+  readonly configMap?: {
+    readonly name: string;
+    readonly optional?: boolean;
+    readonly items?: readonly { readonly key: string; readonly path: string }[];
+  };
   readonly persistentVolumeClaim?: { readonly claimName: string; readonly readOnly?: boolean };
 };
 

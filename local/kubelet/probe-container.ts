@@ -16,7 +16,11 @@ export type ProbeTarget = {
   readonly container: Container;
   readonly podIp: string;
   /** Runs a command as the container would; resolves to its exit code. */
-  readonly exec: { readonly env: Readonly<Record<string, string>>; readonly cwd: string; readonly rewrite: (word: string) => string };
+  readonly exec: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly cwd: string;
+    readonly rewrite: (word: string) => string;
+  };
 };
 
 /** Never rejects: whatever goes wrong is a no. */
@@ -27,23 +31,42 @@ export async function askContainer(probe: Probe, target: ProbeTarget, timeoutMs:
   return { passed: false, why: 'this kind of probe is not honoured in local mode' };
 }
 
-function askHttp(ask: NonNullable<Probe['httpGet']>, { container, podIp }: ProbeTarget, timeoutMs: number): Promise<ProbeAnswer> {
+function askHttp(
+  ask: NonNullable<Probe['httpGet']>,
+  { container, podIp }: ProbeTarget,
+  timeoutMs: number,
+): Promise<ProbeAnswer> {
   const port = portNumber([container], ask.port);
   if (port === undefined) return Promise.resolve({ passed: false, why: `couldn't find port: ${ask.port}` });
   const secure = ask.scheme === 'HTTPS';
   const host = ask.host ?? podIp;
   const path = ask.path ?? '/';
   const url = `${secure ? 'https' : 'http'}://${host}:${port}${path}`;
-  const headers = { 'user-agent': 'kube-probe/1.35', accept: '*/*', connection: 'close', ...Object.fromEntries((ask.httpHeaders ?? []).map(({ name, value }) => [name, value])) };
+  const headers = {
+    'user-agent': 'kube-probe/1.35',
+    accept: '*/*',
+    connection: 'close',
+    ...Object.fromEntries((ask.httpHeaders ?? []).map(({ name, value }) => [name, value])),
+  };
   return new Promise((resolve) => {
     // A probe asks whether it answers, not who it is: the kubelet does not check certificates either.
-    const request = (secure ? httpsGet : httpGet)({ host, port, path, headers, agent: false, ...(secure ? { rejectUnauthorized: false } : {}) }, (response) => {
-      const { statusCode: status = 0 } = response;
-      clearTimeout(timer);
-      response.destroy();
-      resolve(status >= 200 && status < 400 ? { passed: true } : { passed: false, why: `HTTP probe failed with statuscode: ${status}` });
-    });
-    const timer = setTimeout(() => request.destroy(new Error('context deadline exceeded (Client.Timeout exceeded while awaiting headers)')), timeoutMs);
+    const request = (secure ? httpsGet : httpGet)(
+      { host, port, path, headers, agent: false, ...(secure ? { rejectUnauthorized: false } : {}) },
+      (response) => {
+        const { statusCode: status = 0 } = response;
+        clearTimeout(timer);
+        response.destroy();
+        resolve(
+          status >= 200 && status < 400
+            ? { passed: true }
+            : { passed: false, why: `HTTP probe failed with statuscode: ${status}` },
+        );
+      },
+    );
+    const timer = setTimeout(
+      () => request.destroy(new Error('context deadline exceeded (Client.Timeout exceeded while awaiting headers)')),
+      timeoutMs,
+    );
     request.once('error', (error) => {
       clearTimeout(timer);
       resolve({ passed: false, why: `Get "${url}": ${error.message}` });
@@ -51,7 +74,11 @@ function askHttp(ask: NonNullable<Probe['httpGet']>, { container, podIp }: Probe
   });
 }
 
-function askTcp(ask: NonNullable<Probe['tcpSocket']>, { container, podIp }: ProbeTarget, timeoutMs: number): Promise<ProbeAnswer> {
+function askTcp(
+  ask: NonNullable<Probe['tcpSocket']>,
+  { container, podIp }: ProbeTarget,
+  timeoutMs: number,
+): Promise<ProbeAnswer> {
   const port = portNumber([container], ask.port);
   if (port === undefined) return Promise.resolve({ passed: false, why: `couldn't find port: ${ask.port}` });
   return new Promise((resolve) => {
@@ -69,10 +96,22 @@ function askTcp(ask: NonNullable<Probe['tcpSocket']>, { container, podIp }: Prob
 function askCommand(command: readonly string[], { exec }: ProbeTarget, timeoutMs: number): Promise<ProbeAnswer> {
   const [program = '', ...args] = command.map(exec.rewrite);
   return new Promise((resolve) => {
-    const options = { cwd: exec.cwd, env: { ...exec.env }, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 } as const;
+    const options = {
+      cwd: exec.cwd,
+      env: { ...exec.env },
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+      maxBuffer: 64 * 1024,
+    } as const;
     execFile(program, args, options, (error, stdout, stderr) => {
       if (error === null) return resolve({ passed: true });
-      resolve({ passed: false, why: error.killed === true ? `command timed out after ${timeoutMs} ms` : (stdout + stderr).trim().slice(0, 1024) || error.message });
+      resolve({
+        passed: false,
+        why:
+          error.killed === true
+            ? `command timed out after ${timeoutMs} ms`
+            : (stdout + stderr).trim().slice(0, 1024) || error.message,
+      });
     });
   });
 }

@@ -15,7 +15,13 @@ export function initialProbeState(kind: ProbeKind): ProbeState {
   return { passing: kind === 'liveness', successes: 0, failures: 0 };
 }
 
-export type ProbeTiming = { readonly initialDelayMs: number; readonly periodMs: number; readonly timeoutMs: number; readonly successThreshold: number; readonly failureThreshold: number };
+export type ProbeTiming = {
+  readonly initialDelayMs: number;
+  readonly periodMs: number;
+  readonly timeoutMs: number;
+  readonly successThreshold: number;
+  readonly failureThreshold: number;
+};
 
 /** The API's defaults for what the probe leaves out. Startup and liveness probes pass at their first success. */
 export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
@@ -34,10 +40,16 @@ export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
  * @returns the next state. `gaveUp`: this answer was the one too many for a startup or liveness probe, so the container has to be
  *          stopped; counting starts over.
  */
-export function countAnswer(kind: ProbeKind, state: ProbeState, passed: boolean, timing: ProbeTiming): ProbeState & { readonly gaveUp: boolean } {
+export function countAnswer(
+  kind: ProbeKind,
+  state: ProbeState,
+  passed: boolean,
+  timing: ProbeTiming,
+): ProbeState & { readonly gaveUp: boolean } {
   const successes = passed ? state.successes + 1 : 0;
   const failures = passed ? 0 : state.failures + 1;
-  if (passed) return { passing: state.passing || successes >= timing.successThreshold, successes, failures, gaveUp: false };
+  if (passed)
+    return { passing: state.passing || successes >= timing.successThreshold, successes, failures, gaveUp: false };
   if (failures < timing.failureThreshold) return { passing: state.passing, successes, failures, gaveUp: false };
   return { passing: false, successes, failures: kind === 'readiness' ? failures : 0, gaveUp: kind !== 'readiness' };
 }

@@ -76,7 +76,11 @@ export class Prober {
       schedule(Math.max(0, timing.periodMs - (this.#doors.clock.monotonic() - askedAt)));
     };
     const schedule = (inMs: number): void => {
-      if (!this.#closed) this.#timers.set(kind, this.#doors.clock.after(inMs, () => void round()));
+      if (!this.#closed)
+        this.#timers.set(
+          kind,
+          this.#doors.clock.after(inMs, () => void round()),
+        );
     };
     schedule(firstProbeInMs(timing, this.#doors.clock.monotonic() - this.#startedAt));
   }
@@ -91,6 +95,7 @@ export class Prober {
     } else {
       this.#ready = passing;
     }
-    if (before.started !== this.#started || before.ready !== this.#ready) this.#doors.onChange({ started: this.#started, ready: this.#ready });
+    if (before.started !== this.#started || before.ready !== this.#ready)
+      this.#doors.onChange({ started: this.#started, ready: this.#ready });
   }
 }

@@ -42,7 +42,10 @@ export class ProcessRecords {
     this.#dir = dir;
     makeWritable(dir);
     killLeftovers(dir);
-    this.#watcher = spawn('/bin/sh', ['-c', watcherScript, 'onnx-local-watcher', dir], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    this.#watcher = spawn('/bin/sh', ['-c', watcherScript, 'onnx-local-watcher', dir], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
     this.#watcher.on('error', () => {});
     this.#watcher.stdin?.on('error', () => {});
     this.#watcher.unref();
@@ -84,7 +87,8 @@ export function killLeftovers(dir: string): readonly number[] {
     const pid = Number(name);
     const [boot, start] = readFileSync(join(dir, name), 'utf8').trim().split(' ');
     const now = startTime(pid);
-    if (pid > 1 && boot === bootId() && (now === undefined || now === start) && killGroup(pid, 'SIGKILL')) killed.push(pid);
+    if (pid > 1 && boot === bootId() && (now === undefined || now === start) && killGroup(pid, 'SIGKILL'))
+      killed.push(pid);
     rmSync(join(dir, name), { force: true });
   }
   return killed;

@@ -6,7 +6,17 @@
  * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as the API has it. Read-only
  *        mounts are a convention here: nothing stops a program from writing.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { AppError } from '../../api/errors.ts';
 import type { KubeObject, Objects } from '../objects.ts';
@@ -30,7 +40,8 @@ export function setUpVolumes(doors: VolumeDoors, pod: Pod, podDir: string): void
     }
     const folder = volumeFolder(doors, pod, podDir, volume);
     mkdirSync(folder, { recursive: true });
-    if (volume.configMap !== undefined) writeFiles(folder, configFiles(doors.objects, pod, volume.name, volume.configMap));
+    if (volume.configMap !== undefined)
+      writeFiles(folder, configFiles(doors.objects, pod, volume.name, volume.configMap));
   }
 }
 
@@ -50,7 +61,8 @@ export function mountsOf(doors: VolumeDoors, pod: Pod, podDir: string, container
 
 function volumeFolder({ folders }: VolumeDoors, pod: Pod, podDir: string, volume: Volume): string {
   const claim = volume.persistentVolumeClaim;
-  if (claim !== undefined) return claimFolder(folders, { namespace: pod.metadata.namespace ?? '', name: claim.claimName });
+  if (claim !== undefined)
+    return claimFolder(folders, { namespace: pod.metadata.namespace ?? '', name: claim.claimName });
   return join(podDir, 'volumes', volume.name);
 }
 
@@ -71,14 +83,16 @@ function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume
   for (const { key, path } of items) {
     const content = all.get(key);
     if (content !== undefined) picked.set(path, content);
-    else if (optional !== true) throw new AppError('VOLUME_MISSING', { volume, why: `configmap references non-existent config key: ${key}` });
+    else if (optional !== true)
+      throw new AppError('VOLUME_MISSING', { volume, why: `configmap references non-existent config key: ${key}` });
   }
   return picked;
 }
 
 function contentOf(stored: KubeObject): Files {
   const files = new Map<string, string | Buffer>(Object.entries((stored['data'] ?? {}) as Record<string, string>));
-  for (const [key, base64] of Object.entries((stored['binaryData'] ?? {}) as Record<string, string>)) files.set(key, Buffer.from(base64, 'base64'));
+  for (const [key, base64] of Object.entries((stored['binaryData'] ?? {}) as Record<string, string>))
+    files.set(key, Buffer.from(base64, 'base64'));
   return files;
 }
 
@@ -100,26 +114,31 @@ export function writeFiles(folder: string, files: ReadonlyMap<string, string | B
   symlinkSync(version, join(folder, '..data_tmp'));
   renameSync(join(folder, '..data_tmp'), data);
   const tops = new Set([...files.keys()].map((path) => normalize(path).split('/')[0] ?? ''));
-  for (const top of tops) if (linkTarget(join(folder, top)) === undefined) symlinkSync(join('..data', top), join(folder, top));
+  for (const top of tops)
+    if (linkTarget(join(folder, top)) === undefined) symlinkSync(join('..data', top), join(folder, top));
   for (const name of readdirSync(folder)) if (!name.startsWith('..') && !tops.has(name)) rmSync(join(folder, name));
   if (before !== undefined) rmSync(join(folder, before), { recursive: true, force: true });
 }
 
 function sameFiles(dir: string, files: ReadonlyMap<string, string | Buffer>): boolean {
   const there = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return there.length === files.size && [...files].every(([path, content]) => {
-    try {
-      return readFileSync(inside(dir, path)).equals(Buffer.from(content));
-    } catch {
-      return false;
-    }
-  });
+  return (
+    there.length === files.size &&
+    [...files].every(([path, content]) => {
+      try {
+        return readFileSync(inside(dir, path)).equals(Buffer.from(content));
+      } catch {
+        return false;
+      }
+    })
+  );
 }
 
 /** A path below the folder. What climbs out of it is no path: the API refuses it, and so does this. */
 function inside(folder: string, path: string): string {
   const joined = join(folder, path);
-  if (joined !== folder && !joined.startsWith(`${folder}/`)) throw new AppError('VOLUME_MISSING', { volume: path, why: 'the path leaves its volume' });
+  if (joined !== folder && !joined.startsWith(`${folder}/`))
+    throw new AppError('VOLUME_MISSING', { volume: path, why: 'the path leaves its volume' });
   return joined;
 }
 

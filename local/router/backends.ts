@@ -27,7 +27,11 @@ export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]):
 }
 
 /** An absent `ready` means ready, as the API has it. */
-function listFor(conditions: EndpointSlice['endpoints'][number]['conditions'], ready: Backend[], leaving: Backend[]): Backend[] | undefined {
+function listFor(
+  conditions: EndpointSlice['endpoints'][number]['conditions'],
+  ready: Backend[],
+  leaving: Backend[],
+): Backend[] | undefined {
   if (conditions.ready ?? true) return ready;
   return conditions.terminating === true && conditions.serving === true ? leaving : undefined;
 }

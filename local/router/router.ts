@@ -19,7 +19,13 @@ import { backendsOf, tryOrder } from './backends.ts';
 import { carry } from './proxy.ts';
 import type { ServiceSlices } from './service-slices.ts';
 
-export type RouterDoors = { readonly objects: Objects; readonly slices: ServiceSlices; readonly clock: Clock; readonly logger: Logger; readonly events: EventRecorder };
+export type RouterDoors = {
+  readonly objects: Objects;
+  readonly slices: ServiceSlices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: EventRecorder;
+};
 
 type Entry = {
   readonly key: Key;
@@ -40,8 +46,11 @@ export class Router {
   constructor(doors: RouterDoors) {
     this.#doors = doors;
     this.#controller = startController({
-      name: 'router', ...doors,
-      watches: [{ type: services, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] }],
+      name: 'router',
+      ...doors,
+      watches: [
+        { type: services, keys: ({ metadata }) => [{ namespace: metadata.namespace ?? '', name: metadata.name }] },
+      ],
       sync: (key) => this.#sync(key),
     });
   }
@@ -83,7 +92,13 @@ export class Router {
     const { key, address, port } = entry;
     const service = this.#doors.objects.get({ ...services, ...key });
     this.#doors.logger.warn('service port not bound', { ...key, address, port: port.port, problem: messageOf(error) });
-    if (service !== undefined) this.#doors.events.record(service, 'Warning', 'FailedToBindPort', `${address}:${port.port} cannot be listened on: ${error.message}`);
+    if (service !== undefined)
+      this.#doors.events.record(
+        service,
+        'Warning',
+        'FailedToBindPort',
+        `${address}:${port.port} cannot be listened on: ${error.message}`,
+      );
     this.#doors.clock.after(bindRetryMs, () => this.#controller.enqueue(key));
   }
 
@@ -107,5 +122,7 @@ function listeners(key: Key, service: Service | undefined): readonly Listener[] 
   const address = service?.spec.clusterIP ?? '';
   if (service === undefined || service.metadata.labels?.[gatewayNameLabel] !== undefined) return [];
   if (address === '' || address === 'None' || service.spec.type === 'ExternalName') return [];
-  return (service.spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP').map((port) => ({ key, address, port }));
+  return (service.spec.ports ?? [])
+    .filter((port) => (port.protocol ?? 'TCP') === 'TCP')
+    .map((port) => ({ key, address, port }));
 }

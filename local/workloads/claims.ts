@@ -25,8 +25,15 @@ export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): st
 export function syncClaim(objects: Objects, { namespace, name }: Key): undefined {
   const claim = objects.get({ ...claims, namespace, name }) as Claim | undefined;
   if (claim === undefined || claim.status?.phase === 'Bound') return undefined;
-  const bound = objects.update(claims, { ...claim, spec: { ...claim.spec, volumeName: claim.spec.volumeName ?? `local-${claim.metadata.uid}` } } as Claim);
-  const status = { phase: 'Bound', accessModes: claim.spec.accessModes ?? ['ReadWriteOnce'], capacity: claim.spec.resources?.requests ?? {} };
+  const bound = objects.update(claims, {
+    ...claim,
+    spec: { ...claim.spec, volumeName: claim.spec.volumeName ?? `local-${claim.metadata.uid}` },
+  } as Claim);
+  const status = {
+    phase: 'Bound',
+    accessModes: claim.spec.accessModes ?? ['ReadWriteOnce'],
+    capacity: claim.spec.resources?.requests ?? {},
+  };
   objects.updateStatus(claims, { ...bound, status });
   return undefined;
 }
@@ -39,7 +46,11 @@ export function createGivenClaims(objects: Objects, folders: ClaimFolders): void
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
       metadata: { name, namespace: 'default' },
-      spec: { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '1Gi' } }, volumeName: `local-${name}` },
+      spec: {
+        accessModes: ['ReadWriteMany'],
+        resources: { requests: { storage: '1Gi' } },
+        volumeName: `local-${name}`,
+      },
     });
   }
 }

@@ -94,8 +94,17 @@ class KeyedLoop implements Controller {
       const failures = (this.#failures.get(id) ?? 0) + 1;
       this.#failures.set(id, failures);
       againMs = backoffMs(retry, failures, Math.random());
-      this.#options.logger.debug('pass failed', { controller: this.#options.name, key: id, failures, problem: messageOf(error) });
+      this.#options.logger.debug('pass failed', {
+        controller: this.#options.name,
+        key: id,
+        failures,
+        problem: messageOf(error),
+      });
     }
-    if (againMs !== undefined) this.#timers.set(id, this.#options.clock.after(againMs, () => this.#add([key])));
+    if (againMs !== undefined)
+      this.#timers.set(
+        id,
+        this.#options.clock.after(againMs, () => this.#add([key])),
+      );
   }
 }

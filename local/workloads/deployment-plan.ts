@@ -50,24 +50,37 @@ export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] 
 }
 
 /** A paused Deployment is still scaled, but gets no new set. */
-function planPaused(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+function planPaused(
+  seen: DeploymentSeen,
+  current: SetSeen | undefined,
+  old: readonly SetSeen[],
+): readonly DeploymentStep[] {
   const active = seen.sets.filter((set) => set.wanted > 0);
   const only = active.length === 1 ? active[0] : active.length === 0 ? (current ?? old.at(-1)) : undefined;
   return only === undefined ? [] : scale(only, seen.desired);
 }
 
-function planRecreate(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+function planRecreate(
+  seen: DeploymentSeen,
+  current: SetSeen | undefined,
+  old: readonly SetSeen[],
+): readonly DeploymentStep[] {
   const shrink = old.flatMap((set) => scale(set, 0));
   if (shrink.length > 0) return shrink;
   if (seen.oldPodsLeft) return [];
   return current === undefined ? [{ do: 'create', replicas: seen.desired }] : scale(current, seen.desired);
 }
 
-function planRollingUpdate(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+function planRollingUpdate(
+  seen: DeploymentSeen,
+  current: SetSeen | undefined,
+  old: readonly SetSeen[],
+): readonly DeploymentStep[] {
   const room = seen.desired + seen.maxSurge - sum(seen.sets, (set) => set.wanted);
   if (current === undefined) return [{ do: 'create', replicas: clamp(room, 0, seen.desired) }];
   // Growing goes first: the new pods of this pass are what lets the next one take old pods away.
-  const grown = current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
+  const grown =
+    current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
   const grow = scale(current, grown);
   return grow.length > 0 ? grow : shrinkOld(seen, current, old);
 }
@@ -99,7 +112,11 @@ function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) 
 }
 
 /** Once nothing else is to do, empty sets beyond the history limit go, oldest first. */
-function forgetOldest(seen: DeploymentSeen, current: SetSeen | undefined, old: readonly SetSeen[]): readonly DeploymentStep[] {
+function forgetOldest(
+  seen: DeploymentSeen,
+  current: SetSeen | undefined,
+  old: readonly SetSeen[],
+): readonly DeploymentStep[] {
   if (current === undefined || current.available < seen.desired) return [];
   const empty = old.filter((set) => set.wanted === 0 && set.replicas === 0);
   return empty.slice(0, Math.max(0, empty.length - seen.historyLimit)).map((set) => ({ do: 'forget', set: set.name }));
@@ -113,7 +130,10 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
  * A percentage of surge is rounded up, one of unavailability down; when both come to 0 one pod may be missing,
  * or nothing could ever move.
  */
-export function resolveRollingUpdate(spec: Deployment['spec']): { readonly maxSurge: number; readonly maxUnavailable: number } {
+export function resolveRollingUpdate(spec: Deployment['spec']): {
+  readonly maxSurge: number;
+  readonly maxUnavailable: number;
+} {
   if (spec.strategy?.type === 'Recreate') return { maxSurge: 0, maxUnavailable: 0 };
   const desired = spec.replicas ?? 1;
   const { maxSurge = '25%', maxUnavailable = '25%' } = spec.strategy?.rollingUpdate ?? {};

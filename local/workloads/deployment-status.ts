@@ -4,7 +4,13 @@
  * Owns:  when a Deployment counts as complete and when its progress deadline is over.
  * Pure:  `nowMs` comes in. The same inputs give the same status, so an unchanged one is not written.
  */
-import { toApiTime, type Deployment, type DeploymentStatus, type ReplicaSet, type WorkloadCondition } from './resources.ts';
+import {
+  toApiTime,
+  type Deployment,
+  type DeploymentStatus,
+  type ReplicaSet,
+  type WorkloadCondition,
+} from './resources.ts';
 
 export type StatusInputs = {
   readonly deployment: Deployment;
@@ -15,7 +21,10 @@ export type StatusInputs = {
 };
 
 /** @returns the status, and how long until the progress deadline would change it */
-export function describeDeployment(inputs: StatusInputs): { readonly status: DeploymentStatus; readonly recheckMs: number | undefined } {
+export function describeDeployment(inputs: StatusInputs): {
+  readonly status: DeploymentStatus;
+  readonly recheckMs: number | undefined;
+} {
   const { deployment, current, sets, nowMs } = inputs;
   const counts = countPods(inputs);
   const before = deployment.status ?? {};
@@ -28,10 +37,13 @@ export function describeDeployment(inputs: StatusInputs): { readonly status: Dep
   return { status, recheckMs: current === undefined ? undefined : untilDeadline(deployment, conditions, nowMs) };
 }
 
-type Counts = Required<Pick<DeploymentStatus, 'replicas' | 'updatedReplicas' | 'readyReplicas' | 'availableReplicas' | 'unavailableReplicas'>>;
+type Counts = Required<
+  Pick<DeploymentStatus, 'replicas' | 'updatedReplicas' | 'readyReplicas' | 'availableReplicas' | 'unavailableReplicas'>
+>;
 
 function countPods({ current, sets }: StatusInputs): Counts {
-  const total = (of: (set: ReplicaSet) => number | undefined): number => sets.reduce((sum, set) => sum + (of(set) ?? 0), 0);
+  const total = (of: (set: ReplicaSet) => number | undefined): number =>
+    sets.reduce((sum, set) => sum + (of(set) ?? 0), 0);
   const availableReplicas = total((set) => set.status?.availableReplicas);
   return {
     replicas: total((set) => set.status?.replicas),
@@ -49,8 +61,18 @@ type Claim = Pick<WorkloadCondition, 'type' | 'status' | 'reason' | 'message'> &
 
 function judgeAvailability({ deployment, maxUnavailable }: StatusInputs, available: number): Claim {
   return available >= (deployment.spec.replicas ?? 1) - maxUnavailable
-    ? { type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: 'Deployment has minimum availability.' }
-    : { type: 'Available', status: 'False', reason: 'MinimumReplicasUnavailable', message: 'Deployment does not have minimum availability.' };
+    ? {
+        type: 'Available',
+        status: 'True',
+        reason: 'MinimumReplicasAvailable',
+        message: 'Deployment has minimum availability.',
+      }
+    : {
+        type: 'Available',
+        status: 'False',
+        reason: 'MinimumReplicasUnavailable',
+        message: 'Deployment does not have minimum availability.',
+      };
 }
 
 function judgeProgress(inputs: StatusInputs, counts: Counts): Claim {
@@ -59,15 +81,38 @@ function judgeProgress(inputs: StatusInputs, counts: Counts): Claim {
   const previous = before.conditions?.find((one) => one.type === 'Progressing');
   const who = subject(inputs);
   if (isComplete(deployment, counts)) {
-    return { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable', message: `${who} has successfully progressed.` };
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'NewReplicaSetAvailable',
+      message: `${who} has successfully progressed.`,
+    };
   }
-  if (previous === undefined) return { type: 'Progressing', status: 'True', reason: 'NewReplicaSetCreated', message: `${who} was created.`, moved: true };
+  if (previous === undefined)
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'NewReplicaSetCreated',
+      message: `${who} was created.`,
+      moved: true,
+    };
   if (isNewTemplate(deployment, counts) || hasMoved(before, counts)) {
-    return { type: 'Progressing', status: 'True', reason: 'ReplicaSetUpdated', message: `${who} is progressing.`, moved: true };
+    return {
+      type: 'Progressing',
+      status: 'True',
+      reason: 'ReplicaSetUpdated',
+      message: `${who} is progressing.`,
+      moved: true,
+    };
   }
   // A Deployment that was complete and lost a pod is not "progressing", so no deadline runs for it.
   if (previous.reason === 'NewReplicaSetAvailable' || !isLate(deployment, previous, nowMs)) return previous;
-  return { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded', message: `${who} has timed out progressing.` };
+  return {
+    type: 'Progressing',
+    status: 'False',
+    reason: 'ProgressDeadlineExceeded',
+    message: `${who} has timed out progressing.`,
+  };
 }
 
 function subject({ deployment, current }: StatusInputs): string {
@@ -85,27 +130,43 @@ function isComplete(deployment: Deployment, counts: Counts): boolean {
 
 function hasMoved(before: DeploymentStatus, now: Counts): boolean {
   const oldBefore = (before.replicas ?? 0) - (before.updatedReplicas ?? 0);
-  return now.updatedReplicas > (before.updatedReplicas ?? 0) || now.replicas - now.updatedReplicas < oldBefore
-    || now.readyReplicas > (before.readyReplicas ?? 0) || now.availableReplicas > (before.availableReplicas ?? 0);
+  return (
+    now.updatedReplicas > (before.updatedReplicas ?? 0) ||
+    now.replicas - now.updatedReplicas < oldBefore ||
+    now.readyReplicas > (before.readyReplicas ?? 0) ||
+    now.availableReplicas > (before.availableReplicas ?? 0)
+  );
 }
 
 function deadlineMs(deployment: Deployment, progressing: WorkloadCondition): number {
-  return Date.parse(progressing.lastUpdateTime ?? progressing.lastTransitionTime) + (deployment.spec.progressDeadlineSeconds ?? 600) * 1000;
+  return (
+    Date.parse(progressing.lastUpdateTime ?? progressing.lastTransitionTime) +
+    (deployment.spec.progressDeadlineSeconds ?? 600) * 1000
+  );
 }
 
 function isLate(deployment: Deployment, progressing: WorkloadCondition, nowMs: number): boolean {
   return progressing.reason === 'ProgressDeadlineExceeded' || nowMs >= deadlineMs(deployment, progressing);
 }
 
-function untilDeadline(deployment: Deployment, conditions: readonly WorkloadCondition[], nowMs: number): number | undefined {
+function untilDeadline(
+  deployment: Deployment,
+  conditions: readonly WorkloadCondition[],
+  nowMs: number,
+): number | undefined {
   const progressing = conditions.find((one) => one.type === 'Progressing');
-  if (progressing === undefined || progressing.reason === 'NewReplicaSetAvailable' || progressing.status === 'False') return undefined;
+  if (progressing === undefined || progressing.reason === 'NewReplicaSetAvailable' || progressing.status === 'False')
+    return undefined;
   return Math.max(0, deadlineMs(deployment, progressing) - nowMs);
 }
 
 function failures(sets: readonly ReplicaSet[]): readonly Claim[] {
-  const failure = sets.flatMap((set) => set.status?.conditions ?? []).find((one) => one.type === 'ReplicaFailure' && one.status === 'True');
-  return failure === undefined ? [] : [{ type: 'ReplicaFailure', status: 'True', reason: failure.reason, message: failure.message }];
+  const failure = sets
+    .flatMap((set) => set.status?.conditions ?? [])
+    .find((one) => one.type === 'ReplicaFailure' && one.status === 'True');
+  return failure === undefined
+    ? []
+    : [{ type: 'ReplicaFailure', status: 'True', reason: failure.reason, message: failure.message }];
 }
 
 function settle(before: DeploymentStatus, claim: Claim, nowMs: number): WorkloadCondition {

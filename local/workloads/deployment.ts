@@ -24,14 +24,21 @@ export function syncDeployment(doors: DeploymentDoors, { namespace, name }: Key)
   // What it owns is the garbage collector's once it is deleted.
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
   const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
-  for (const step of planDeployment(look(doors, deployment, { maxSurge, maxUnavailable }))) apply(doors, deployment, step);
+  for (const step of planDeployment(look(doors, deployment, { maxSurge, maxUnavailable })))
+    apply(doors, deployment, step);
   keepRevision(doors, deployment);
 
   const sets = setsOf(doors.objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));
   const latest = doors.objects.get({ ...deployments, namespace, name }) as Deployment | undefined;
   if (latest === undefined) return undefined;
-  const { status, recheckMs } = describeDeployment({ deployment: latest, current, sets, maxUnavailable, nowMs: doors.clock.now() });
+  const { status, recheckMs } = describeDeployment({
+    deployment: latest,
+    current,
+    sets,
+    maxUnavailable,
+    nowMs: doors.clock.now(),
+  });
   doors.objects.updateStatus(deployments, { ...latest, status });
   return recheckMs;
 }
@@ -49,10 +56,16 @@ export function deploymentKeys(objects: Objects, object: KubeObject): readonly K
 
 function setsOf(objects: Objects, deployment: Deployment): readonly ReplicaSet[] {
   const all = objects.list(replicaSets, { namespace: deployment.metadata.namespace ?? '' }) as readonly ReplicaSet[];
-  return all.filter((set) => controllerUid(set) === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined);
+  return all.filter(
+    (set) => controllerUid(set) === deployment.metadata.uid && set.metadata.deletionTimestamp === undefined,
+  );
 }
 
-function look({ objects }: DeploymentDoors, deployment: Deployment, bounds: { maxSurge: number; maxUnavailable: number }): DeploymentSeen {
+function look(
+  { objects }: DeploymentDoors,
+  deployment: Deployment,
+  bounds: { maxSurge: number; maxUnavailable: number },
+): DeploymentSeen {
   const sets = setsOf(objects, deployment);
   const isCurrent = (set: ReplicaSet): boolean => sameTemplate(set.spec.template, deployment.spec.template);
   const oldUids = new Set(sets.filter((set) => !isCurrent(set)).map((set) => set.metadata.uid));
@@ -83,7 +96,12 @@ function apply(doors: DeploymentDoors, deployment: Deployment, step: DeploymentS
   if (set === undefined) return;
   doors.objects.update(replicaSets, { ...set, spec: { ...set.spec, replicas: step.to } });
   const direction = step.to > step.from ? 'up' : 'down';
-  doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled ${direction} replica set ${step.set} from ${step.from} to ${step.to}`);
+  doors.events.record(
+    deployment,
+    'Normal',
+    'ScalingReplicaSet',
+    `Scaled ${direction} replica set ${step.set} from ${step.from} to ${step.to}`,
+  );
 }
 
 function create(doors: DeploymentDoors, deployment: Deployment, replicas: number): void {
@@ -99,7 +117,16 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       labels: labelled,
       annotations: { [revisionAnnotation]: String(newestRevision(setsOf(doors.objects, deployment)) + 1) },
-      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          name: metadata.name,
+          uid: metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
     },
     spec: {
       replicas,
@@ -108,7 +135,13 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
       template: { ...spec.template, metadata: { ...spec.template.metadata, labels: labelled } },
     },
   });
-  if (replicas > 0) doors.events.record(deployment, 'Normal', 'ScalingReplicaSet', `Scaled up replica set ${name} from 0 to ${replicas}`);
+  if (replicas > 0)
+    doors.events.record(
+      deployment,
+      'Normal',
+      'ScalingReplicaSet',
+      `Scaled up replica set ${name} from 0 to ${replicas}`,
+    );
 }
 
 /** The Deployment and the set of its template carry the same revision; going back to an old template makes it the newest. */
@@ -122,11 +155,19 @@ function keepRevision({ objects }: DeploymentDoors, deployment: Deployment): voi
   annotate(objects, deployments, deployment, revision);
 }
 
-function annotate(objects: Objects, type: typeof replicaSets | typeof deployments, object: KubeObject, revision: string): void {
+function annotate(
+  objects: Objects,
+  type: typeof replicaSets | typeof deployments,
+  object: KubeObject,
+  revision: string,
+): void {
   if (object.metadata.annotations?.[revisionAnnotation] === revision) return;
   const stored = objects.get({ ...type, namespace: object.metadata.namespace ?? '', name: object.metadata.name });
   if (stored === undefined) return;
-  objects.update(type, { ...stored, metadata: { ...stored.metadata, annotations: { ...stored.metadata.annotations, [revisionAnnotation]: revision } } });
+  objects.update(type, {
+    ...stored,
+    metadata: { ...stored.metadata, annotations: { ...stored.metadata.annotations, [revisionAnnotation]: revision } },
+  });
 }
 
 function newestRevision(sets: readonly ReplicaSet[]): number {

@@ -9,7 +9,17 @@ import { isFinished, isReady, portNumber, type Pod } from '../kubelet/pod.ts';
 import type { KubeObject, NewObject, Objects, ResourceType } from '../objects.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { Key } from './controller.ts';
-import { endpoints, endpointSlices, pods, selects, services, type Endpoint, type EndpointPort, type EndpointSlice, type Service } from './resources.ts';
+import {
+  endpoints,
+  endpointSlices,
+  pods,
+  selects,
+  services,
+  type Endpoint,
+  type EndpointPort,
+  type EndpointSlice,
+  type Service,
+} from './resources.ts';
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -21,7 +31,8 @@ export type SlicePlan = { readonly ports: readonly EndpointPort[]; readonly endp
 export function planSlices(service: Service, candidates: readonly Pod[]): readonly SlicePlan[] {
   const slices = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>();
   for (const pod of candidates) {
-    if (!selects(service.spec.selector, pod.metadata.labels) || isFinished(pod) || pod.status?.podIP === undefined) continue;
+    if (!selects(service.spec.selector, pod.metadata.labels) || isFinished(pod) || pod.status?.podIP === undefined)
+      continue;
     const ports = portsOf(service, pod);
     const key = canonicalJson(ports);
     const slice = slices.get(key) ?? { ports, endpoints: [] };
@@ -44,7 +55,11 @@ function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   return {
     addresses: [ip],
-    conditions: { ready: service.spec.publishNotReadyAddresses === true || (serving && !terminating), serving, terminating },
+    conditions: {
+      ready: service.spec.publishNotReadyAddresses === true || (serving && !terminating),
+      serving,
+      terminating,
+    },
     ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
     targetRef: { kind: 'Pod', namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, uid: pod.metadata.uid },
   };
@@ -53,14 +68,16 @@ function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
 /** One pass over one Service. */
 export function syncEndpoints(objects: Objects, { namespace, name }: Key): undefined {
   const service = objects.get({ ...services, namespace, name }) as Service | undefined;
-  if (service === undefined || service.metadata.deletionTimestamp !== undefined || service.spec.selector === undefined) return undefined;
+  if (service === undefined || service.metadata.deletionTimestamp !== undefined || service.spec.selector === undefined)
+    return undefined;
   const plans = planSlices(service, objects.list(pods, { namespace }) as readonly Pod[]);
   const wanted = plans.map((plan, index) => sliceObject(service, plan, index));
   for (const slice of wanted) put(objects, endpointSlices, slice);
   const names = new Set(wanted.map((slice) => slice.metadata.name));
   for (const slice of slicesOf(objects, { namespace, name })) {
     const ours = slice.metadata.labels?.[managedByLabel] === managedBy;
-    if (ours && !names.has(slice.metadata.name)) objects.delete({ ...endpointSlices, namespace, name: slice.metadata.name });
+    if (ours && !names.has(slice.metadata.name))
+      objects.delete({ ...endpointSlices, namespace, name: slice.metadata.name });
   }
   put(objects, endpoints, endpointsObject(service, plans));
   return undefined;
@@ -88,7 +105,16 @@ function sliceObject(service: Service, plan: SlicePlan, index: number): NewObjec
       name: index === 0 ? `${service.metadata.name}-slice` : `${service.metadata.name}-slice-${index}`,
       namespace: service.metadata.namespace ?? '',
       labels: { ...service.metadata.labels, [serviceNameLabel]: service.metadata.name, [managedByLabel]: managedBy },
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name: service.metadata.name, uid: service.metadata.uid, controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        {
+          apiVersion: 'v1',
+          kind: 'Service',
+          name: service.metadata.name,
+          uid: service.metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
     },
     addressType: 'IPv4',
     endpoints: plan.endpoints,
@@ -97,18 +123,31 @@ function sliceObject(service: Service, plan: SlicePlan, index: number): NewObjec
 }
 
 function endpointsObject(service: Service, plans: readonly SlicePlan[]): NewObject {
-  const address = (endpoint: Endpoint): object => ({ ip: endpoint.addresses[0], nodeName: endpoint.nodeName, targetRef: endpoint.targetRef });
-  const subsets = plans.filter((plan) => plan.endpoints.length > 0).map((plan) => {
-    const ready = plan.endpoints.filter((one) => one.conditions.ready === true);
-    const notReady = plan.endpoints.filter((one) => one.conditions.ready !== true && one.conditions.terminating !== true);
-    return {
-      ...(ready.length === 0 ? {} : { addresses: ready.map(address) }),
-      ...(notReady.length === 0 ? {} : { notReadyAddresses: notReady.map(address) }),
-      ports: plan.ports,
-    };
+  const address = (endpoint: Endpoint): object => ({
+    ip: endpoint.addresses[0],
+    nodeName: endpoint.nodeName,
+    targetRef: endpoint.targetRef,
   });
+  const subsets = plans
+    .filter((plan) => plan.endpoints.length > 0)
+    .map((plan) => {
+      const ready = plan.endpoints.filter((one) => one.conditions.ready === true);
+      const notReady = plan.endpoints.filter(
+        (one) => one.conditions.ready !== true && one.conditions.terminating !== true,
+      );
+      return {
+        ...(ready.length === 0 ? {} : { addresses: ready.map(address) }),
+        ...(notReady.length === 0 ? {} : { notReadyAddresses: notReady.map(address) }),
+        ports: plan.ports,
+      };
+    });
   const { name, namespace = '', labels = {} } = service.metadata;
-  return { apiVersion: 'v1', kind: 'Endpoints', metadata: { name, namespace, labels }, subsets: subsets.filter((one) => Object.keys(one).length > 1) };
+  return {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: { name, namespace, labels },
+    subsets: subsets.filter((one) => Object.keys(one).length > 1),
+  };
 }
 
 /** Creates or replaces, and writes nothing when nothing differs. */

@@ -24,7 +24,11 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
   const repeat = (place: { namespace: string; name: string }): boolean => {
     const stored = objects.get({ ...events, ...place });
     if (stored === undefined) return false;
-    objects.update(events, { ...stored, count: Number(stored['count'] ?? 1) + 1, lastTimestamp: toApiTime(clock.now()) });
+    objects.update(events, {
+      ...stored,
+      count: Number(stored['count'] ?? 1) + 1,
+      lastTimestamp: toApiTime(clock.now()),
+    });
     return true;
   };
 
@@ -34,7 +38,10 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
     if (known !== undefined && repeat(known)) return;
     serial += 1;
     const namespace = about.metadata.namespace ?? 'default';
-    const place = { namespace, name: `${about.metadata.name.slice(0, 200)}.${clock.now().toString(16)}${serial.toString(16).padStart(4, '0')}` };
+    const place = {
+      namespace,
+      name: `${about.metadata.name.slice(0, 200)}.${clock.now().toString(16)}${serial.toString(16).padStart(4, '0')}`,
+    };
     objects.create(events, newEvent({ about, type, reason, message, component, at: toApiTime(clock.now()), ...place }));
     names.delete(key);
     names.set(key, place);
@@ -56,18 +63,47 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
   };
 }
 
-type NewEvent = { about: KubeObject; type: EventType; reason: string; message: string; component: string; at: string; namespace: string; name: string };
+type NewEvent = {
+  about: KubeObject;
+  type: EventType;
+  reason: string;
+  message: string;
+  component: string;
+  at: string;
+  namespace: string;
+  name: string;
+};
 
-function newEvent({ about, type, reason, message, component, at, namespace, name }: NewEvent): Parameters<Objects['create']>[1] {
+function newEvent({
+  about,
+  type,
+  reason,
+  message,
+  component,
+  at,
+  namespace,
+  name,
+}: NewEvent): Parameters<Objects['create']>[1] {
   return {
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { namespace, name },
     involvedObject: {
-      apiVersion: about.apiVersion, kind: about.kind, name: about.metadata.name, uid: about.metadata.uid, resourceVersion: about.metadata.resourceVersion,
+      apiVersion: about.apiVersion,
+      kind: about.kind,
+      name: about.metadata.name,
+      uid: about.metadata.uid,
+      resourceVersion: about.metadata.resourceVersion,
       ...(about.metadata.namespace === undefined ? {} : { namespace: about.metadata.namespace }),
     },
-    type, reason, message, count: 1, firstTimestamp: at, lastTimestamp: at,
-    source: { component }, reportingComponent: component, reportingInstance: 'local',
+    type,
+    reason,
+    message,
+    count: 1,
+    firstTimestamp: at,
+    lastTimestamp: at,
+    source: { component },
+    reportingComponent: component,
+    reportingInstance: 'local',
   };
 }

@@ -15,7 +15,10 @@ import { controllerUid, pods, replicaSets, toApiTime, type ReplicaSet, type Repl
 export type ReplicaSetDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder };
 
 /** @returns how many pods to make, or which ones to delete, the least useful first */
-export function planReplicas(wanted: number, active: readonly Pod[]): { readonly create: number; readonly remove: readonly Pod[] } {
+export function planReplicas(
+  wanted: number,
+  active: readonly Pod[],
+): { readonly create: number; readonly remove: readonly Pod[] } {
   const surplus = active.length - wanted;
   if (surplus <= 0) return { create: wanted - active.length, remove: [] };
   return { create: 0, remove: [...active].sort(byUsefulness).slice(0, surplus) };
@@ -33,13 +36,26 @@ function rank(pod: Pod): number {
 }
 
 /** @param failure why the last pod could not be made. @returns the status, and when the next pod becomes available */
-export function describeReplicaSet(set: ReplicaSet, active: readonly Pod[], nowMs: number, failure?: string): { readonly status: ReplicaSetStatus; readonly recheckMs: number | undefined } {
+export function describeReplicaSet(
+  set: ReplicaSet,
+  active: readonly Pod[],
+  nowMs: number,
+  failure?: string,
+): { readonly status: ReplicaSetStatus; readonly recheckMs: number | undefined } {
   const waits = active.filter(isReady).map((pod) => untilAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs));
   const before = set.status?.conditions?.find((one) => one.type === 'ReplicaFailure');
-  const conditions = failure === undefined ? [] : [{
-    type: 'ReplicaFailure', status: 'True' as const, reason: 'FailedCreate', message: failure,
-    lastTransitionTime: before?.lastTransitionTime ?? toApiTime(nowMs),
-  }];
+  const conditions =
+    failure === undefined
+      ? []
+      : [
+          {
+            type: 'ReplicaFailure',
+            status: 'True' as const,
+            reason: 'FailedCreate',
+            message: failure,
+            lastTransitionTime: before?.lastTransitionTime ?? toApiTime(nowMs),
+          },
+        ];
   const later = waits.filter((wait) => wait > 0);
   return {
     status: {
@@ -71,7 +87,12 @@ export function syncReplicaSet(doors: ReplicaSetDoors, { namespace, name }: Key)
   const failure = createPods(doors, set, plan.create);
   const latest = doors.objects.get({ ...replicaSets, namespace, name }) as ReplicaSet | undefined;
   if (latest === undefined) return undefined;
-  const { status, recheckMs } = describeReplicaSet(latest, activePods(doors.objects, latest), doors.clock.now(), failure?.message);
+  const { status, recheckMs } = describeReplicaSet(
+    latest,
+    activePods(doors.objects, latest),
+    doors.clock.now(),
+    failure?.message,
+  );
   doors.objects.updateStatus(replicaSets, { ...latest, status });
   // Thrown after the status says it, so that the loop tries again with backoff.
   if (failure !== undefined) throw failure;
@@ -113,7 +134,16 @@ function newPod(set: ReplicaSet): Parameters<Objects['create']>[1] {
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       ...(spec.template.metadata?.labels === undefined ? {} : { labels: spec.template.metadata.labels }),
       ...(spec.template.metadata?.annotations === undefined ? {} : { annotations: spec.template.metadata.annotations }),
-      ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        {
+          apiVersion: 'apps/v1',
+          kind: 'ReplicaSet',
+          name: metadata.name,
+          uid: metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
     },
     spec: spec.template.spec,
   };

@@ -17,8 +17,14 @@ export const configMaps = { apiVersion: 'v1', plural: 'configmaps' } as const sa
 export const claims = { apiVersion: 'v1', plural: 'persistentvolumeclaims' } as const satisfies ResourceType;
 export const deployments = { apiVersion: 'apps/v1', plural: 'deployments' } as const satisfies ResourceType;
 export const replicaSets = { apiVersion: 'apps/v1', plural: 'replicasets' } as const satisfies ResourceType;
-export const endpointSlices = { apiVersion: 'discovery.k8s.io/v1', plural: 'endpointslices' } as const satisfies ResourceType;
-export const customResources = { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' } as const satisfies ResourceType;
+export const endpointSlices = {
+  apiVersion: 'discovery.k8s.io/v1',
+  plural: 'endpointslices',
+} as const satisfies ResourceType;
+export const customResources = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  plural: 'customresourcedefinitions',
+} as const satisfies ResourceType;
 
 /** On the Service that stands for a Gateway's address. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
@@ -27,7 +33,10 @@ export type ConditionStatus = 'True' | 'False' | 'Unknown';
 export type IntOrPercent = number | string;
 export type Labels = Readonly<Record<string, string>>;
 export type LabelSelector = { readonly matchLabels?: Labels };
-export type PodTemplate = { readonly metadata?: { readonly labels?: Labels; readonly annotations?: Labels }; readonly spec: Readonly<Record<string, unknown>> };
+export type PodTemplate = {
+  readonly metadata?: { readonly labels?: Labels; readonly annotations?: Labels };
+  readonly spec: Readonly<Record<string, unknown>>;
+};
 
 export type WorkloadCondition = {
   readonly type: string;
@@ -43,7 +52,10 @@ export type Deployment = KubeObject & {
     readonly replicas?: number;
     readonly selector: LabelSelector;
     readonly template: PodTemplate;
-    readonly strategy?: { readonly type?: 'RollingUpdate' | 'Recreate'; readonly rollingUpdate?: { readonly maxSurge?: IntOrPercent; readonly maxUnavailable?: IntOrPercent } };
+    readonly strategy?: {
+      readonly type?: 'RollingUpdate' | 'Recreate';
+      readonly rollingUpdate?: { readonly maxSurge?: IntOrPercent; readonly maxUnavailable?: IntOrPercent };
+    };
     readonly minReadySeconds?: number;
     readonly revisionHistoryLimit?: number;
     readonly progressDeadlineSeconds?: number;
@@ -63,7 +75,12 @@ export type DeploymentStatus = {
 };
 
 export type ReplicaSet = KubeObject & {
-  readonly spec: { readonly replicas?: number; readonly selector: LabelSelector; readonly template: PodTemplate; readonly minReadySeconds?: number };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: LabelSelector;
+    readonly template: PodTemplate;
+    readonly minReadySeconds?: number;
+  };
   readonly status?: ReplicaSetStatus;
 };
 
@@ -76,7 +93,12 @@ export type ReplicaSetStatus = {
   readonly conditions?: readonly Omit<WorkloadCondition, 'lastUpdateTime'>[];
 };
 
-export type ServicePort = { readonly name?: string; readonly protocol?: string; readonly port: number; readonly targetPort?: number | string };
+export type ServicePort = {
+  readonly name?: string;
+  readonly protocol?: string;
+  readonly port: number;
+  readonly targetPort?: number | string;
+};
 export type Service = KubeObject & {
   readonly spec: {
     readonly type?: string;
@@ -91,13 +113,26 @@ export type Endpoint = {
   readonly addresses: readonly string[];
   readonly conditions: { readonly ready?: boolean; readonly serving?: boolean; readonly terminating?: boolean };
   readonly nodeName?: string;
-  readonly targetRef?: { readonly kind: 'Pod'; readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly targetRef?: {
+    readonly kind: 'Pod';
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  };
 };
 export type EndpointPort = { readonly name?: string; readonly port: number; readonly protocol: string };
-export type EndpointSlice = KubeObject & { readonly addressType: string; readonly endpoints: readonly Endpoint[]; readonly ports?: readonly EndpointPort[] };
+export type EndpointSlice = KubeObject & {
+  readonly addressType: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly ports?: readonly EndpointPort[];
+};
 
 export type Claim = KubeObject & {
-  readonly spec: { readonly accessModes?: readonly string[]; readonly volumeName?: string; readonly resources?: { readonly requests?: Labels } };
+  readonly spec: {
+    readonly accessModes?: readonly string[];
+    readonly volumeName?: string;
+    readonly resources?: { readonly requests?: Labels };
+  };
   readonly status?: { readonly phase?: string };
 };
 

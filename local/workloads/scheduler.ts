@@ -29,7 +29,8 @@ export type PlacementFacts = {
 export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefined {
   for (const volume of pod.spec.volumes ?? []) {
     const name = volume.persistentVolumeClaim?.claimName;
-    if (name !== undefined && !facts.claimExists(name)) return unschedulable(`persistentvolumeclaim "${name}" not found`, notHelpful);
+    if (name !== undefined && !facts.claimExists(name))
+      return unschedulable(`persistentvolumeclaim "${name}" not found`, notHelpful);
   }
   if (facts.cordoned) return unschedulable('1 node(s) were unschedulable', notHelpful);
   if (!Object.entries(pod.spec.nodeSelector ?? {}).every(([key, value]) => facts.nodeLabels[key] === value)) {
@@ -37,7 +38,9 @@ export function planPlacement(pod: Pod, facts: PlacementFacts): string | undefin
   }
   const asked: Amounts = { pods: 1, ...podRequests(pod) };
   // Past 2^40 bytes a sum of floats may differ in the last digit; no one asks for memory that exactly.
-  const short = Object.keys(asked).filter((name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9);
+  const short = Object.keys(asked).filter(
+    (name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9,
+  );
   if (short.length === 0) return undefined;
   const reasons = short.map((name) => (name === 'pods' ? '1 Too many pods' : `1 Insufficient ${name}`)).sort();
   return unschedulable(reasons.join(', '), noVictims);
@@ -78,12 +81,18 @@ function add(total: Record<string, number>, amounts: Amounts): void {
   for (const [name, amount] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + amount;
 }
 
-export type SchedulerDoors = { readonly objects: Objects; readonly clock: Clock; readonly events: EventRecorder; readonly nodeName: string };
+export type SchedulerDoors = {
+  readonly objects: Objects;
+  readonly clock: Clock;
+  readonly events: EventRecorder;
+  readonly nodeName: string;
+};
 
 /** One pass over one pod. */
 export function syncPlacement(doors: SchedulerDoors, { namespace, name }: Key): undefined {
   const pod = doors.objects.get({ ...pods, namespace, name }) as Pod | undefined;
-  if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined) return undefined;
+  if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined)
+    return undefined;
   const node = doors.objects.get({ ...nodes, name: doors.nodeName });
   if (node === undefined) return undefined;
   const problem = planPlacement(pod, placementFacts(doors, node, namespace));
@@ -96,7 +105,14 @@ export function syncPlacement(doors: SchedulerDoors, { namespace, name }: Key): 
 function refuse(doors: SchedulerDoors, pod: Pod, problem: string): undefined {
   const before = pod.status?.conditions?.find((one) => one.type === 'PodScheduled');
   const lastTransitionTime = before?.status === 'False' ? before.lastTransitionTime : toApiTime(doors.clock.now());
-  const condition: PodCondition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: problem, lastProbeTime: null, lastTransitionTime };
+  const condition: PodCondition = {
+    type: 'PodScheduled',
+    status: 'False',
+    reason: 'Unschedulable',
+    message: problem,
+    lastProbeTime: null,
+    lastTransitionTime,
+  };
   doors.objects.updateStatus(pods, { ...pod, status: { ...pod.status, phase: 'Pending', conditions: [condition] } });
   if (before?.message !== problem) doors.events.record(pod, 'Warning', 'FailedScheduling', problem);
   return undefined;
@@ -107,16 +123,30 @@ export function placementKeys(objects: Objects, object: KubeObject): readonly Ke
   const pod = object as Pod;
   const waits = object.kind === 'Pod' && pod.spec.nodeName === undefined;
   const freesNothing = object.kind === 'Pod' && !isFinished(pod) && pod.metadata.deletionTimestamp === undefined;
-  const waiting = waits ? [pod] : freesNothing ? [] : (objects.list(pods) as readonly Pod[]).filter((one) => one.spec.nodeName === undefined);
+  const waiting = waits
+    ? [pod]
+    : freesNothing
+      ? []
+      : (objects.list(pods) as readonly Pod[]).filter((one) => one.spec.nodeName === undefined);
   return waiting.map(({ metadata }) => ({ namespace: metadata.namespace ?? '', name: metadata.name }));
 }
 
 function placementFacts({ objects, nodeName }: SchedulerDoors, node: KubeObject, namespace: string): PlacementFacts {
-  const there = (objects.list(pods) as readonly Pod[]).filter((pod) => pod.spec.nodeName === nodeName && !isFinished(pod));
+  const there = (objects.list(pods) as readonly Pod[]).filter(
+    (pod) => pod.spec.nodeName === nodeName && !isFinished(pod),
+  );
   const used: Record<string, number> = { pods: there.length };
   for (const pod of there) add(used, podRequests(pod));
   const spec = node['spec'] as { unschedulable?: boolean } | undefined;
   const status = node['status'] as { allocatable?: Labels } | undefined;
-  const allocatable = Object.fromEntries(Object.entries(status?.allocatable ?? {}).map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
-  return { nodeLabels: node.metadata.labels ?? {}, cordoned: spec?.unschedulable === true, allocatable, used, claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined };
+  const allocatable = Object.fromEntries(
+    Object.entries(status?.allocatable ?? {}).map(([name, amount]) => [name, parseQuantity(amount) ?? 0]),
+  );
+  return {
+    nodeLabels: node.metadata.labels ?? {},
+    cordoned: spec?.unschedulable === true,
+    allocatable,
+    used,
+    claimExists: (name) => objects.get({ ...claims, namespace, name }) !== undefined,
+  };
 }

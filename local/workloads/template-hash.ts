@@ -14,7 +14,9 @@ const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /** @returns ten characters that a label and a name may hold */
 export function templateHash(template: PodTemplate): string {
-  const digest = createHash('sha256').update(canonicalJson(withoutHash(template))).digest();
+  const digest = createHash('sha256')
+    .update(canonicalJson(withoutHash(template)))
+    .digest();
   return [...digest.subarray(0, 10)].map((byte) => alphabet[byte % alphabet.length]).join('');
 }
 

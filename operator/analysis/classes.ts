@@ -30,10 +30,16 @@ export function alphasOf(alpha: number): { readonly mix: number; readonly each: 
  * By counts alone, and once in always in: which classes are judged has nothing to do with how fast they were, so that the
  * split of α holds.
  */
-export function classesWithEnough({ candidate, stable }: Pair<readonly Cell[]>, quantile: number): readonly RequestClass[] {
+export function classesWithEnough(
+  { candidate, stable }: Pair<readonly Cell[]>,
+  quantile: number,
+): readonly RequestClass[] {
   const found: RequestClass[] = [];
   const counts = new Map<string, Pair<number>>();
-  const inOrder = [...candidate.map((cell) => ({ cell, own: 1, other: 0 })), ...stable.map((cell) => ({ cell, own: 0, other: 1 }))].toSorted((a, b) => before(a.cell, b.cell));
+  const inOrder = [
+    ...candidate.map((cell) => ({ cell, own: 1, other: 0 })),
+    ...stable.map((cell) => ({ cell, own: 0, other: 1 })),
+  ].toSorted((a, b) => before(a.cell, b.cell));
   const enough = groupRequests(quantile);
   for (const { cell, own, other } of inOrder) {
     const key = keyOf(cell);
@@ -41,7 +47,8 @@ export function classesWithEnough({ candidate, stable }: Pair<readonly Cell[]>, 
     const now = { candidate: mine + own * cell.latency.total, stable: theirs + other * cell.latency.total };
     counts.set(key, now);
     const had = Math.min(mine, theirs) >= enough;
-    if (!had && Math.min(now.candidate, now.stable) >= enough) found.push({ tier: cell.tier, sizeClass: cell.sizeClass });
+    if (!had && Math.min(now.candidate, now.stable) >= enough)
+      found.push({ tier: cell.tier, sizeClass: cell.sizeClass });
   }
   return found.slice(0, mostClasses);
 }
@@ -87,7 +94,13 @@ function contrastIn({ candidate, stable }: Pair<readonly Cell[]>, { tier, sizeCl
   const [own, other] = [sumOf(candidate), sumOf(stable)];
   const ln = (histogram: LogHistogram): number => lnQuantileOf(histogram, 1 - quantile);
   const variance = (histogram: LogHistogram): number => samplingVariance(histogram, quantile) / histogram.total;
-  return { tier, sizeClass, candidateRequests: Math.round(own.total), difference: ln(own) - ln(other), variance: Math.max(1e-9, variance(own) + variance(other)) };
+  return {
+    tier,
+    sizeClass,
+    candidateRequests: Math.round(own.total),
+    difference: ln(own) - ln(other),
+    variance: Math.max(1e-9, variance(own) + variance(other)),
+  };
 }
 
 /** Both have requests here. */
@@ -131,7 +144,10 @@ export class EachClass {
   /** The first that fails, or else the first that does not pass, or else the mix. */
   #speaker(): { readonly judgement: LatencyJudgement; readonly of?: RequestClass; readonly decided: Decided } {
     const said = this.#all().map((one) => ({ ...one, decided: one.judgement.decide() }));
-    const speaker = said.find(({ decided }) => decided.verdict === 'Fail') ?? said.find(({ decided }) => decided.verdict !== 'Pass') ?? said[0];
+    const speaker =
+      said.find(({ decided }) => decided.verdict === 'Fail') ??
+      said.find(({ decided }) => decided.verdict !== 'Pass') ??
+      said[0];
     if (speaker === undefined) throw new Error('unreachable: the mix is always judged');
     return speaker;
   }

@@ -40,7 +40,10 @@ type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
  * @param needed by an estimate that is moved by so much
  * @param least requests that are missing whatever the estimate is; what is undecided needs one at least
  */
-export function forecastAround(needed: (shift: number) => number | null, { error, least }: { readonly error: number; readonly least: number }): Forecast {
+export function forecastAround(
+  needed: (shift: number) => number | null,
+  { error, least }: { readonly error: number; readonly least: number },
+): Forecast {
   const at = (shift: number): number | null => {
     const found = needed(shift);
     return found === null ? null : Math.max(1, Math.ceil(least), found);
@@ -52,7 +55,9 @@ export function forecastAround(needed: (shift: number) => number | null, { error
 /** A forecast that no number of requests reaches leaves the range open. */
 function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number | null, high: number | null] {
   const known = forecasts.filter((each) => each !== null);
-  return known.length === 0 ? [null, null] : [Math.min(...known), known.length < forecasts.length ? null : Math.max(...known)];
+  return known.length === 0
+    ? [null, null]
+    : [Math.min(...known), known.length < forecasts.length ? null : Math.max(...known)];
 }
 
 type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Forecast['neededRange'] | undefined };
@@ -61,5 +66,7 @@ type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Fore
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;
   if (verdict !== 'Undecided') return { requestsStillNeeded: 0 };
-  return reason === 'LoadUnequal' ? { requestsStillNeeded: null } : { requestsStillNeeded, ...present({ neededRange }) };
+  return reason === 'LoadUnequal'
+    ? { requestsStillNeeded: null }
+    : { requestsStillNeeded, ...present({ neededRange }) };
 }

@@ -25,7 +25,8 @@ export function historyBefore(firstBlock: number, stable: readonly Cell[]): (qua
     const at = cell.block - (firstBlock - historyBlocks);
     if (at < 0 || at >= historyBlocks) continue;
     let blocks = pods.get(cell.pod);
-    if (blocks === undefined) pods.set(cell.pod, (blocks = Array.from({ length: historyBlocks }, () => emptyHistogram(cell.latency.scale))));
+    if (blocks === undefined)
+      pods.set(cell.pod, (blocks = Array.from({ length: historyBlocks }, () => emptyHistogram(cell.latency.scale))));
     const block = blocks[at];
     if (block !== undefined) addInto(block, cell.latency);
   }

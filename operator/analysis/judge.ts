@@ -19,7 +19,19 @@ import { canPassByPairs, combined, judgePaired } from './paired.ts';
 import type { PairedSeries } from './paired-series.ts';
 import { toShow, type Confidence, type Plan, type Span, type TrafficGate } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
-import { cellsInside, classWeights, countSeries, extentOf, latencySeries, type Cell, type Extent, type Measure, type Nodes, type Pair, type Window } from './series.ts';
+import {
+  cellsInside,
+  classWeights,
+  countSeries,
+  extentOf,
+  latencySeries,
+  type Cell,
+  type Extent,
+  type Measure,
+  type Nodes,
+  type Pair,
+  type Window,
+} from './series.ts';
 import type { Decided, GateResult, PairedResult } from './verdict.ts';
 
 export type Evidence = {
@@ -69,7 +81,13 @@ export function judge(plan: Plan, evidence: Evidence): readonly GateResult[] {
     const paired = pairedOf(gate, facts);
     const decided = together(decisionOf(gate, facts, judgement), paired);
     const { requestsStillNeeded, neededRange, ...numbers } = judgement.numbers();
-    return { gate: gate.name, ...decided, ...numbers, ...stillNeeded(decided, { requestsStillNeeded, neededRange }), ...present({ paired }) };
+    return {
+      gate: gate.name,
+      ...decided,
+      ...numbers,
+      ...stillNeeded(decided, { requestsStillNeeded, neededRange }),
+      ...present({ paired }),
+    };
   });
 }
 
@@ -78,7 +96,6 @@ export function verdicts(plan: Plan, evidence: Evidence): readonly Decided[] {
   const facts = factsOf(plan, evidence);
   return plan.gates.map((gate) => together(decisionOf(gate, facts, judgementOf(gate, facts)), pairedOf(gate, facts)));
 }
-
 
 function together(live: Decided, paired: PairedResult | undefined): Decided {
   return paired === undefined ? live : combined(live, paired);
@@ -92,14 +109,20 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
  * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote give way
  * where the traffic is too low for them.
  */
-export function stepVerdict(plan: Plan, evidence: Seen, gates: readonly Decided[], require: 'NoFail' | 'Pass'): StepVerdict {
+export function stepVerdict(
+  plan: Plan,
+  evidence: Seen,
+  gates: readonly Decided[],
+  require: 'NoFail' | 'Pass',
+): StepVerdict {
   if (gates.some((gate) => gate.verdict === 'Fail')) return 'Fail';
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   const requests = requestsSeen(plan, evidence);
   // The last block is still being counted.
   const span = { known: extentOf(window).known - 1, maxBlocks };
   if (span.known < tuning.minBlocks) return 'Waiting';
-  if (require === 'Pass') return requests >= requestsFor(plan, span) && gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
+  if (require === 'Pass')
+    return requests >= requestsFor(plan, span) && gates.every((gate) => gate.verdict === 'Pass') ? 'Done' : 'Waiting';
   return earlyStepWaits(plan, { ...span, requests, alone }, gates) === undefined ? 'Done' : 'Waiting';
 }
 
@@ -109,7 +132,11 @@ export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 /** @returns undefined when nothing does @param gates none of which fails */
 export function noFailWaitsFor(plan: Plan, evidence: Seen, gates: readonly Decided[]): StepWaits | undefined {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
-  return earlyStepWaits(plan, { known: extentOf(window).known - 1, maxBlocks, requests: requestsSeen(plan, evidence), alone }, gates);
+  return earlyStepWaits(
+    plan,
+    { known: extentOf(window).known - 1, maxBlocks, requests: requestsSeen(plan, evidence), alone },
+    gates,
+  );
 }
 
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
@@ -126,8 +153,13 @@ const usualBlocks = 90;
 
 /** Once a Pass may show least, few requests will do where the spec does not ask for more. */
 function requestsFor(plan: Plan, span: Span): number {
-  const { stages: [, second], relaxes } = timingOf(plan);
-  return plan.isMinRequestsWritten === false && relaxes && span.known >= second * span.maxBlocks ? Math.min(plan.minRequests, tuning.hardMinRequests) : plan.minRequests;
+  const {
+    stages: [, second],
+    relaxes,
+  } = timingOf(plan);
+  return plan.isMinRequestsWritten === false && relaxes && span.known >= second * span.maxBlocks
+    ? Math.min(plan.minRequests, tuning.hardMinRequests)
+    : plan.minRequests;
 }
 
 /** A step that may last less than it is asked to must be able to end. */
@@ -136,12 +168,23 @@ function within(blocks: number, maxBlocks: number): number {
 }
 
 /** Blocks that a NoFail step lasts at least, and until which it may wait for its promise. */
-export function noFailBlocks(plan: Plan, maxBlocks: number = usualBlocks, alone = false): { readonly least: number; readonly most: number } {
+export function noFailBlocks(
+  plan: Plan,
+  maxBlocks: number = usualBlocks,
+  alone = false,
+): { readonly least: number; readonly most: number } {
   const { noFailBlocks: beside, failBlocks, earlyBlocks } = timingOf(plan);
-  return { least: within(alone ? failBlocks + tuning.minBlocks : beside, maxBlocks), most: within(earlyBlocks, maxBlocks) };
+  return {
+    least: within(alone ? failBlocks + tuning.minBlocks : beside, maxBlocks),
+    most: within(earlyBlocks, maxBlocks),
+  };
 }
 
-function earlyStepWaits(plan: Plan, { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean }, gates: readonly Decided[]): StepWaits | undefined {
+function earlyStepWaits(
+  plan: Plan,
+  { known, maxBlocks, requests, alone }: Span & { readonly requests: number; readonly alone: boolean },
+  gates: readonly Decided[],
+): StepWaits | undefined {
   const { least, most } = noFailBlocks(plan, maxBlocks, alone);
   if (known < least) return 'Time';
   if (gates.some(({ early }) => early === 'Blind')) return 'Blind';
@@ -157,12 +200,26 @@ function timingOf({ confidence = 'Standard' }: Plan): (typeof confidences)[Confi
   return confidences[confidence];
 }
 
-function factsOf(plan: Plan, { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence): Facts {
+function factsOf(
+  plan: Plan,
+  { window, history, loadIsEqual, nodes = 'Unlike', maxBlocks = usualBlocks, paired }: Evidence,
+): Facts {
   const cells = cellsInside(window);
   const pods = window.pods ?? cells;
   const extent = extentOf(window);
   const span = { known: extent.known - 1, maxBlocks };
-  return { plan, span, extent, cells, pods, firstBlock: window.firstBlock, history: history ?? (() => noHistory), load: loadIsEqual ? 'Equal' : loadOf(pods), nodes, paired };
+  return {
+    plan,
+    span,
+    extent,
+    cells,
+    pods,
+    firstBlock: window.firstBlock,
+    history: history ?? (() => noHistory),
+    load: loadIsEqual ? 'Equal' : loadOf(pods),
+    nodes,
+    paired,
+  };
 }
 
 /** Whose pods carry more in a window. */
@@ -172,7 +229,9 @@ export function loadIn({ window, loadIsEqual }: Pick<Evidence, 'window' | 'loadI
 
 /** By the requests that a pod of each revision had in the window. */
 function loadOf(pods: Pair<readonly Cell[]>): Load {
-  const [own, other] = [pods.candidate, pods.stable].map((cells) => total(cells, requestsOf) / Math.max(1, podsOf(cells)));
+  const [own, other] = [pods.candidate, pods.stable].map(
+    (cells) => total(cells, requestsOf) / Math.max(1, podsOf(cells)),
+  );
   if (own === undefined || other === undefined || own === 0 || other === 0) return 'Unknown';
   const ratio = Math.log(own / other);
   return Math.abs(ratio) <= equalLoadLn ? 'Unknown' : ratio < 0 ? 'Less' : 'More';
@@ -186,7 +245,8 @@ function decisionOf(gate: TrafficGate, { load }: Facts, judgement: Judgement): D
   if (gate.kind !== 'latency-increase' || load === 'Equal') return judgement.decide();
   if (load === 'Unknown') return { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
   const decided = judgement.decide();
-  if (load === 'Less') return decided.verdict === 'Fail' ? decided : { ...decided, verdict: 'Undecided', reason: 'LoadUnequal' };
+  if (load === 'Less')
+    return decided.verdict === 'Fail' ? decided : { ...decided, verdict: 'Undecided', reason: 'LoadUnequal' };
   return decided.verdict === 'Pass' ? decided : { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' };
 }
 
@@ -203,11 +263,17 @@ function judgementOf(gate: TrafficGate, facts: Facts): Judgement {
     case 'latency-limit':
       return new LatencyJudgement(latencyQuestion(gate, facts));
     case 'errors-increase':
-      return new RateJudgement(rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }));
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }),
+      );
     case 'errors-limit':
-      return new RateJudgement(rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }));
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }),
+      );
     case 'disagreement-limit':
-      return new RateJudgement(rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }));
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }),
+      );
   }
 }
 
@@ -230,25 +296,51 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: Facts) {
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
   const atMost = 'atMost' in gate ? gate.atMost : undefined;
-  const shown = (limit: number, early: number) => ({ toShow: toShow(limit, atMost, plan, span), early: Math.max(limit, early) });
+  const shown = (limit: number, early: number) => ({
+    toShow: toShow(limit, atMost, plan, span),
+    early: Math.max(limit, early),
+  });
   // A step that may last a few minutes only has to judge within them.
-  const isFew = 'failsFrom' in gate && gate.failsFrom !== undefined && total(cells.candidate, requestsOf) < gate.failsFrom;
+  const isFew =
+    'failsFrom' in gate && gate.failsFrom !== undefined && total(cells.candidate, requestsOf) < gate.failsFrom;
   const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
-  return { alpha, passAlpha, shown, isTooEarlyToFail, warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks) };
+  return {
+    alpha,
+    passAlpha,
+    shown,
+    isTooEarlyToFail,
+    warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks),
+  };
 }
 
 /** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
-function latencyQuestion(gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' }, facts: Facts): LatencyQuestion {
+function latencyQuestion(
+  gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' },
+  facts: Facts,
+): LatencyQuestion {
   const { cells, pods, extent, firstBlock, history, nodes } = facts;
   const { shown, ...asked } = askedOf(gate, facts);
   const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
   const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
   const span = { firstBlock, positions: extent.positions, scale };
   const common = { ...asked, quantile: gate.quantile, known: extent.known, history: history(gate.quantile), nodes };
-  if (gate.kind === 'latency-limit') return { ...common, podDeviations: podDeviationsOf(undefined), ...shown(gate.maxMs, Infinity), candidate: latencySeries(both('candidate'), span), against: { maxMs: gate.maxMs } };
+  if (gate.kind === 'latency-limit')
+    return {
+      ...common,
+      podDeviations: podDeviationsOf(undefined),
+      ...shown(gate.maxMs, Infinity),
+      candidate: latencySeries(both('candidate'), span),
+      against: { maxMs: gate.maxMs },
+    };
   const weights = classWeights(cells, answeredOf);
   const candidate = latencySeries(both('candidate'), span, weights.candidate);
-  return { ...common, podDeviations: podDeviationsOf(gate.atMost), ...shown(gate.tolerance, earlyOf(gate)), candidate, against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance } };
+  return {
+    ...common,
+    podDeviations: podDeviationsOf(gate.atMost),
+    ...shown(gate.tolerance, earlyOf(gate)),
+    candidate,
+    against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance },
+  };
 }
 
 /** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
@@ -258,9 +350,20 @@ function pairedOf(gate: TrafficGate, facts: Facts): PairedResult | undefined {
   const { shown, ...asked } = askedOf(gate, facts);
   const { quantile, tolerance: limit, atMost } = gate;
   const said = judgePaired({
-    ...asked, ...shown(limit, earlyOf(gate)), paired, quantile, limit, known: extent.known, history: history(0.5), stablePods: podsOf(pods.stable), nodes, podDeviations: podDeviationsOf(atMost),
+    ...asked,
+    ...shown(limit, earlyOf(gate)),
+    paired,
+    quantile,
+    limit,
+    known: extent.known,
+    history: history(0.5),
+    stablePods: podsOf(pods.stable),
+    nodes,
+    podDeviations: podDeviationsOf(atMost),
   });
-  return said.verdict === 'Pass' && !canPassByPairs(gate) ? { ...said, verdict: 'Undecided', reason: 'Uncertain' } : said;
+  return said.verdict === 'Pass' && !canPassByPairs(gate)
+    ? { ...said, verdict: 'Undecided', reason: 'Uncertain' }
+    : said;
 }
 
 /** Half as much again at p95, and more where more is allowed. */
@@ -278,15 +381,34 @@ function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviat
 
 type Limit = { readonly increase: number } | { readonly max: number };
 
-function rateQuestion(gate: TrafficGate, facts: Facts, what: { readonly events: Measure; readonly trials: Measure }, limit: Limit): RateQuestion {
+function rateQuestion(
+  gate: TrafficGate,
+  facts: Facts,
+  what: { readonly events: Measure; readonly trials: Measure },
+  limit: Limit,
+): RateQuestion {
   const { cells, extent, firstBlock } = facts;
   const { shown, alpha, passAlpha } = askedOf(gate, facts);
   const span = { firstBlock, positions: extent.positions };
-  const common = { alpha, passAlpha, known: extent.known, pods: { candidate: podsOf(facts.pods.candidate), stable: podsOf(facts.pods.stable) } };
-  if ('max' in limit) return { ...common, ...shown(limit.max, 1), candidate: countSeries(cells.candidate, span, what), against: limit };
+  const common = {
+    alpha,
+    passAlpha,
+    known: extent.known,
+    pods: { candidate: podsOf(facts.pods.candidate), stable: podsOf(facts.pods.stable) },
+  };
+  if ('max' in limit)
+    return { ...common, ...shown(limit.max, 1), candidate: countSeries(cells.candidate, span, what), against: limit };
   const weights = classWeights(cells, what.trials);
   const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });
-  return { ...common, ...shown(limit.increase, earlyPromise.errors), candidate, against: { stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }), increase: limit.increase } };
+  return {
+    ...common,
+    ...shown(limit.increase, earlyPromise.errors),
+    candidate,
+    against: {
+      stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }),
+      increase: limit.increase,
+    },
+  };
 }
 
 function podsOf(cells: readonly Cell[]): number {

@@ -7,9 +7,25 @@
  */
 import { tuning } from './constants.ts';
 import { tailOf, type LogHistogram } from './log-histogram.ts';
-import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, noHistory, samplingVariance, type Compared, type NoiseHistory } from './noise.ts';
+import {
+  doubtedVariance,
+  effectiveMinutes,
+  minuteMargin,
+  minuteNoise,
+  noHistory,
+  samplingVariance,
+  type Compared,
+  type NoiseHistory,
+} from './noise.ts';
 import { podMargin } from './pod-spread.ts';
-import { contrastOf, contrastWithLimit, quantileTest, type Contrast, type QuantileTest, type Side } from './quantile-evidence.ts';
+import {
+  contrastOf,
+  contrastWithLimit,
+  quantileTest,
+  type Contrast,
+  type QuantileTest,
+  type Side,
+} from './quantile-evidence.ts';
 import type { LatencySeries, Nodes } from './series.ts';
 import type { GateNumbers, Said } from './verdict.ts';
 
@@ -64,16 +80,37 @@ type Estimate = { readonly contrast: Contrast; readonly margin: number };
 export function frameOf(question: LatencyQuestion): Frame {
   const { candidate, quantile, nodes } = question;
   const stable = stableOf(question);
-  const enough = [candidate, stable].every((series) => series === undefined || series.total.total >= tuning.hardMinRequests);
+  const enough = [candidate, stable].every(
+    (series) => series === undefined || series.total.total >= tuning.hardMinRequests,
+  );
   const compared = comparedIn(question);
   const bounds = { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) };
   const minutes = effectiveMinutes(requestsOf(candidate), stable === undefined ? undefined : requestsOf(stable));
   const history = stable === undefined ? noHistory : question.history;
   const { variance, passVariance, minutes: measured } = minuteNoise(compared, quantile, history);
   const pods = (said: Said): number =>
-    enough ? podMargin(compared, quantile, { variance, minutes, bound: bounds[said], deviations: question.podDeviations[said], nodes, history }) : 0;
+    enough
+      ? podMargin(compared, quantile, {
+          variance,
+          minutes,
+          bound: bounds[said],
+          deviations: question.podDeviations[said],
+          nodes,
+          history,
+        })
+      : 0;
   const knownMinutes = measured + history.minutes;
-  return { question, test: quantileTest(quantile), bounds, variance, passVariance, knownMinutes, podMargin: { Fail: pods('Fail'), Pass: pods('Pass') }, minutes, enough };
+  return {
+    question,
+    test: quantileTest(quantile),
+    bounds,
+    variance,
+    passVariance,
+    knownMinutes,
+    podMargin: { Fail: pods('Fail'), Pass: pods('Pass') },
+    minutes,
+    enough,
+  };
 }
 
 /**
@@ -100,9 +137,17 @@ export function estimateOf(frame: Frame, view: View, said: Said, growth = 1): Es
   const minutes = view.minutes * growth;
   const variance = said === 'Pass' ? frame.passVariance(minutes) : frame.variance;
   const margin = minuteMargin(variance, minutes, bound) + frame.podMargin[said];
-  if ('maxMs' in against) return { contrast: contrastWithLimit(frame.test, candidate, Math.log(against.maxMs), bound), margin };
+  if ('maxMs' in against)
+    return { contrast: contrastWithLimit(frame.test, candidate, Math.log(against.maxMs), bound), margin };
   const histogram = view.stable ?? against.stable.total;
-  return { contrast: contrastOf(frame.test, { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } }, bound), margin };
+  return {
+    contrast: contrastOf(
+      frame.test,
+      { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } },
+      bound,
+    ),
+    margin,
+  };
 }
 
 type Imagined = { readonly growth?: number; /** Of the estimate, in ln. */ readonly shift?: number };
@@ -152,7 +197,9 @@ export function holdsGrown(frame: Frame, growth: number, shift: number): boolean
 /** Standard error of the estimate: of sampling, and of the minutes. */
 export function standardError(frame: Frame): number {
   const { candidate, quantile } = frame.question;
-  const sides = [candidate, stableOf(frame.question)].flatMap((series) => (series === undefined || series.total.total === 0 ? [] : [series.total]));
+  const sides = [candidate, stableOf(frame.question)].flatMap((series) =>
+    series === undefined || series.total.total === 0 ? [] : [series.total],
+  );
   const sampling = sides.reduce((sum, total) => sum + samplingVariance(total, quantile) / total.total, 0);
   return Math.sqrt(sampling + frame.variance / frame.minutes);
 }
@@ -163,7 +210,11 @@ export function boundsOf(frame: Frame, view: View): Pick<GateNumbers, 'estimate'
   const half = ({ contrast, margin }: Estimate, side: Side): number => Math.sqrt(contrast.width(side) ** 2 + margin);
   const { question } = frame;
   const { difference } = low.contrast;
-  return { estimate: inUnits(question, difference), lower: inUnits(question, difference - half(low, 'lower')), upper: inUnits(question, difference + half(high, 'upper')) };
+  return {
+    estimate: inUnits(question, difference),
+    lower: inUnits(question, difference - half(low, 'lower')),
+    upper: inUnits(question, difference + half(high, 'upper')),
+  };
 }
 
 /** A difference of ln(latency) in the gate's unit; null when it is not finite. */

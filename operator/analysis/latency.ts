@@ -9,8 +9,33 @@
  */
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
-import { boundsOf, doubting, estimateOf, fails, frameOf, holdsGrown, limitOf, passes, requestsOf, stableOf, standardError, viewOf, type Frame, type LatencyQuestion, type View } from './latency-bounds.ts';
-import { addInto, countAbove, emptyHistogram, lnQuantile, lnQuantileOf, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
+import {
+  boundsOf,
+  doubting,
+  estimateOf,
+  fails,
+  frameOf,
+  holdsGrown,
+  limitOf,
+  passes,
+  requestsOf,
+  stableOf,
+  standardError,
+  viewOf,
+  type Frame,
+  type LatencyQuestion,
+  type View,
+} from './latency-bounds.ts';
+import {
+  addInto,
+  countAbove,
+  emptyHistogram,
+  lnQuantile,
+  lnQuantileOf,
+  sumOf,
+  tailOf,
+  type LogHistogram,
+} from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers, Said } from './verdict.ts';
@@ -80,8 +105,10 @@ export class LatencyJudgement {
     if (verdict !== 'Undecided') return { requestsStillNeeded: 0 };
     const frame = this.#frame;
     const now = frame.question.candidate.total.total;
-    if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0) return { requestsStillNeeded: null };
-    const needed = (shift: number): number | null => forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
+    if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0)
+      return { requestsStillNeeded: null };
+    const needed = (shift: number): number | null =>
+      forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
     return forecastAround(needed, { error: standardError(frame), least: tuning.hardMinRequests - now });
   }
 }
@@ -99,16 +126,23 @@ function settle(frame: Frame): Settled {
   const early = isShown ? { early: 'Shown' as const } : {};
   if (!frame.enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests', ...early } };
   if (fails(frame, whole)) return settleFail(frame, early);
-  if (!passes(frame, whole, question.toShow)) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
+  if (!passes(frame, whole, question.toShow))
+    return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
   const cleaned = cleanedView(frame, 'Pass');
-  const stands = question.toShow === Infinity || (cleaned.requests >= tuning.hardMinRequests && passes(frame, cleaned.view, question.toShow));
-  return { decided: { ...(stands ? { verdict: 'Pass' } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early }, checked: { verdict: 'Pass', cleaned } };
+  const stands =
+    question.toShow === Infinity ||
+    (cleaned.requests >= tuning.hardMinRequests && passes(frame, cleaned.view, question.toShow));
+  return {
+    decided: { ...(stands ? { verdict: 'Pass' } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early },
+    checked: { verdict: 'Pass', cleaned },
+  };
 }
 
 /** A Fail by the bounds has to stand once more; what does not is undecided, and never a Pass. */
 function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
-  if (frame.question.isTooEarlyToFail) return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind', ...early }, checked };
+  if (frame.question.isTooEarlyToFail)
+    return { decided: { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind', ...early }, checked };
   const part = settledPart(frame);
   const decided = part === undefined ? unsettled(frame, checked.cleaned) : confirmed(part);
   return { decided: { ...decided, ...early }, checked };
@@ -120,14 +154,17 @@ function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
  */
 function unsettled(frame: Frame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
-  return isStall ? { verdict: 'Undecided', reason: 'OneWindow' } : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
+  return isStall
+    ? { verdict: 'Undecided', reason: 'OneWindow' }
+    : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
 /** A Fail, if it stands under doubt and without stalls. @param frame what the candidate is warm in */
 function confirmed(frame: Frame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
   const lasts = lastsTo(frame);
-  if (lasts !== true) return { verdict: 'Undecided', reason: 'Uncertain', ...(lasts === undefined ? { early: 'Blind' as const } : {}) };
+  if (lasts !== true)
+    return { verdict: 'Undecided', reason: 'Uncertain', ...(lasts === undefined ? { early: 'Blind' as const } : {}) };
   const asked = doubting(frame);
   const cleaned = cleanedView(frame, 'Fail');
   if (cleaned.requests >= tuning.hardMinRequests && fails(asked, cleaned.view)) return { verdict: 'Fail' };
@@ -147,7 +184,12 @@ function lastsTo(frame: Frame): boolean | undefined {
   const least = Math.ceil(tuning.lastingTailRequests / test.share - 1e-9);
   const [own, other] = [latestHalf(question.candidate), stable === undefined ? undefined : latestHalf(stable)];
   if (own.total < least || (other !== undefined && other.total < least)) return undefined;
-  const compared = 'maxMs' in question.against ? Math.log(question.against.maxMs) : other === undefined ? 0 : lnQuantileOf(other, test.share);
+  const compared =
+    'maxMs' in question.against
+      ? Math.log(question.against.maxMs)
+      : other === undefined
+        ? 0
+        : lnQuantileOf(other, test.share);
   if (lnQuantileOf(own, test.share) - compared <= limitOf(question)) return false;
   return isEbbing(frame, own) ? undefined : true;
 }
@@ -168,14 +210,23 @@ function isEbbing(frame: Frame, latest: LogHistogram): boolean {
 /** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
-  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, { leastRequests: tuning.trendRequests, warmBlocks: question.warmBlocks });
+  const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, {
+    leastRequests: tuning.trendRequests,
+    warmBlocks: question.warmBlocks,
+  });
   if (settling === undefined) return undefined;
   const { from, stillToGain } = settling;
-  const isOver = (one: Frame): boolean => estimateOf(one, viewOf(one), 'Fail').contrast.difference - stillToGain > limitOf(question);
+  const isOver = (one: Frame): boolean =>
+    estimateOf(one, viewOf(one), 'Fail').contrast.difference - stillToGain > limitOf(question);
   if (from === 0) return isOver(frame) ? frame : undefined;
   const { against, candidate } = question;
   const rest = 'stable' in against ? { ...against, stable: partFrom(against.stable, from) } : against;
-  const part = frameOf({ ...question, candidate: partFrom(candidate, from), against: rest, known: Math.max(1, question.known - from) });
+  const part = frameOf({
+    ...question,
+    candidate: partFrom(candidate, from),
+    against: rest,
+    known: Math.max(1, question.known - from),
+  });
   return part.enough && isOver(part) ? part : undefined;
 }
 
@@ -195,7 +246,11 @@ function cleanedView(frame: Frame, verdict: Said): Cleaned {
     return { view: { ...whole, candidate: histogram, minutes }, windows, requests: histogram.total };
   }
   if (stable === undefined) return { view: whole, windows: 0, requests: question.candidate.total.total };
-  const { histogram, windows } = withoutStalls(stable, lnQuantile(tailOf(stable.total), frame.test.share), question.known);
+  const { histogram, windows } = withoutStalls(
+    stable,
+    lnQuantile(tailOf(stable.total), frame.test.share),
+    question.known,
+  );
   const minutes = Math.max(1, (frame.minutes * histogram.total) / stable.total.total);
   return { view: { ...whole, stable: histogram, minutes }, windows, requests: histogram.total };
 }
@@ -206,7 +261,11 @@ function levelOf({ question: { against }, test }: Frame): number {
   return Math.log1p(against.tolerance) + lnQuantile(tailOf(against.stable.total), test.share);
 }
 
-function withoutStalls(series: LatencySeries, level: number, known: number): { histogram: LogHistogram; windows: number } {
+function withoutStalls(
+  series: LatencySeries,
+  level: number,
+  known: number,
+): { histogram: LogHistogram; windows: number } {
   const events = series.blocks.map((block) => countAbove(block, level));
   const { removed, windows } = worstBlocks({ events, trials: requestsOf(series), known });
   const histogram = emptyHistogram(series.total.scale);

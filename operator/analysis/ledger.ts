@@ -97,7 +97,10 @@ function isTraffic({ ok, errors, compared, paired }: BlockTraffic): boolean {
 }
 
 function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {
-  const failures = Object.entries(traffic.errors).reduce((sum, [kind, count]) => (countsAgainstRevision(kind) ? sum + count : sum), 0);
+  const failures = Object.entries(traffic.errors).reduce(
+    (sum, [kind, count]) => (countsAgainstRevision(kind) ? sum + count : sum),
+    0,
+  );
   return {
     pod,
     block,
@@ -114,7 +117,9 @@ function cellOf(pod: string, block: number, traffic: BlockTraffic): Cell {
 /** The ledger without blocks before one, and without boots of which nothing is left. */
 export function forgetBefore(ledger: Ledger, block: number): Ledger {
   const kept = Object.entries(ledger).flatMap(([key, boot]): [string, Boot][] => {
-    const heard = boot.heard.flatMap(([from, to]): [number, number][] => (to < block ? [] : [[Math.max(from, block), to]]));
+    const heard = boot.heard.flatMap(([from, to]): [number, number][] =>
+      to < block ? [] : [[Math.max(from, block), to]],
+    );
     const blocks = Object.fromEntries(Object.entries(boot.blocks).filter(([, count]) => count.index >= block));
     return heard.length === 0 ? [] : [[key, { ...boot, heard, blocks }]];
   });

@@ -83,12 +83,16 @@ export function fromReport(report: Histogram, scale: Scale = reportScale): LogHi
   const dense = emptyHistogram(scale);
   const lnGrowth = Math.log(report.growth);
   const lnBaseMs = Math.log(report.base * 1000);
-  for (const [index, count] of Object.entries(report.counts)) addCount(dense, bucketOf(scale, lnBaseMs + (Number(index) - 0.5) * lnGrowth), count);
+  for (const [index, count] of Object.entries(report.counts))
+    addCount(dense, bucketOf(scale, lnBaseMs + (Number(index) - 0.5) * lnGrowth), count);
   return dense;
 }
 
 /** A histogram with its tail sums, for many quantiles of the same counts. */
-export type Tail = { readonly histogram: LogHistogram; /** tail[i]: requests in buckets i and above. */ readonly sums: Float64Array };
+export type Tail = {
+  readonly histogram: LogHistogram;
+  /** tail[i]: requests in buckets i and above. */ readonly sums: Float64Array;
+};
 
 export function tailOf(histogram: LogHistogram): Tail {
   const sums = new Float64Array(histogram.scale.buckets + 1);

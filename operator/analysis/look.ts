@@ -42,9 +42,21 @@ export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<K
 export function evidenceOf(known: Known): Evidence {
   const { cells, pods, firstBlock, lostBlocks, loadIsEqual } = known;
   return {
-    window: { ...cells, firstBlock, lastBlock: lastBlockOf(known), ...(lostBlocks === undefined ? {} : { lostBlocks }), ...(pods === undefined ? {} : { pods }) },
+    window: {
+      ...cells,
+      firstBlock,
+      lastBlock: lastBlockOf(known),
+      ...(lostBlocks === undefined ? {} : { lostBlocks }),
+      ...(pods === undefined ? {} : { pods }),
+    },
     loadIsEqual,
-    ...present({ history: known.history, alone: known.alone, nodes: known.nodes, maxBlocks: known.maxBlocks, paired: known.paired }),
+    ...present({
+      history: known.history,
+      alone: known.alone,
+      nodes: known.nodes,
+      maxBlocks: known.maxBlocks,
+      paired: known.paired,
+    }),
   };
 }
 

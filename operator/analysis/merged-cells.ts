@@ -23,7 +23,11 @@ export type MergedCells = {
 export type BlockSpan = { readonly first: number; readonly last: number; readonly lost?: readonly number[] };
 
 /** What a histogram's cell holds, without the room for what it does not. */
-type Packed = Omit<Cell, 'latency'> & { readonly classKey: string; readonly firstBucket: number; readonly counts: Uint32Array };
+type Packed = Omit<Cell, 'latency'> & {
+  readonly classKey: string;
+  readonly firstBucket: number;
+  readonly counts: Uint32Array;
+};
 type Sum = { -readonly [K in keyof Cell]: Cell[K] };
 
 const packedOf = new WeakMap<BlockCount, readonly Packed[]>();
@@ -61,7 +65,12 @@ function packed(count: BlockCount): readonly Packed[] {
   if (known !== undefined) return known;
   const made = cellsOfBlock('', count).map(({ latency, ...rest }): Packed => {
     const { first, last, counts } = latency;
-    return { ...rest, classKey: `${rest.sizeClass} ${rest.tier}`, firstBucket: first, counts: last < first ? new Uint32Array(0) : Uint32Array.from(counts.subarray(first, last + 1)) };
+    return {
+      ...rest,
+      classKey: `${rest.sizeClass} ${rest.tier}`,
+      firstBucket: first,
+      counts: last < first ? new Uint32Array(0) : Uint32Array.from(counts.subarray(first, last + 1)),
+    };
   });
   packedOf.set(count, made);
   return made;
@@ -70,7 +79,16 @@ function packed(count: BlockCount): readonly Packed[] {
 function addPart(sums: Sums, place: Pick<Cell, 'pod' | 'block'>, part: Packed): void {
   let sum = sums.get(part.classKey);
   if (sum === undefined) {
-    sum = { ...place, tier: part.tier, sizeClass: part.sizeClass, latency: emptyHistogram(reportScale), requests: 0, failures: 0, compared: 0, disagreed: 0 };
+    sum = {
+      ...place,
+      tier: part.tier,
+      sizeClass: part.sizeClass,
+      latency: emptyHistogram(reportScale),
+      requests: 0,
+      failures: 0,
+      compared: 0,
+      disagreed: 0,
+    };
     sums.set(part.classKey, sum);
   }
   addPacked(sum.latency, part);
@@ -115,4 +133,3 @@ export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): 
       return any ? [blocks] : [];
     });
 }
-

@@ -9,7 +9,16 @@
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
 import { addInto, emptyHistogram, lnQuantileOf, sumOf, type LogHistogram, type Scale } from './log-histogram.ts';
-import { doubtFor, doubtedVarianceOf, noHistory, ordinaryShare, samplingVariance, sum, type NoiseHistory, type PodSpread } from './noise.ts';
+import {
+  doubtFor,
+  doubtedVarianceOf,
+  noHistory,
+  ordinaryShare,
+  samplingVariance,
+  sum,
+  type NoiseHistory,
+  type PodSpread,
+} from './noise.ts';
 import { podSpread } from './pod-spread.ts';
 
 /**
@@ -28,7 +37,12 @@ export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: numb
   // Few minutes have the requests for a far tail, and what slows one request in a hundred seldom spares the rest.
   const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
   const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
-  return { minutes, weightedVariance, doubtedVariance: Math.max(doubtedVariance, least), ...(spread === undefined ? {} : { pods: spread }) };
+  return {
+    minutes,
+    weightedVariance,
+    doubtedVariance: Math.max(doubtedVariance, least),
+    ...(spread === undefined ? {} : { pods: spread }),
+  };
 }
 
 /** Noise of tails beyond this is at least that of this one. */
@@ -47,7 +61,10 @@ function spreadOf(pods: readonly (readonly LogHistogram[])[], p: number, varianc
   const scale = pods[0]?.[0]?.scale;
   if (scale === undefined) return undefined;
   const totals = pods.map((blocks) => sumOf(scale, blocks));
-  const spread = podSpread([{ blocks: [], total: sumOf(scale, totals), pods: totals }], p, { variance: variance / 2, minutes: Math.max(1, (pods[0]?.length ?? 0) / blocksPerGroup) });
+  const spread = podSpread([{ blocks: [], total: sumOf(scale, totals), pods: totals }], p, {
+    variance: variance / 2,
+    minutes: Math.max(1, (pods[0]?.length ?? 0) / blocksPerGroup),
+  });
   return spread.freedom === 0 ? undefined : spread;
 }
 
@@ -108,7 +125,8 @@ function lastingNoise(stretches: readonly Stretch[], perRequest: number): Lastin
   let longRun = 0;
   for (let lag = 0; lag <= lags; lag++) {
     const weight = (lag === 0 ? 1 : 2) * (1 - lag / (lags + 1));
-    for (let t = lag; t < count; t++) longRun += (weight * (residuals[t] ?? 0) * (residuals[t - lag] ?? 0)) / (count - 2);
+    for (let t = lag; t < count; t++)
+      longRun += (weight * (residuals[t] ?? 0) * (residuals[t - lag] ?? 0)) / (count - 2);
   }
   const sampling = (perRequest * sum(stretches, ({ n }) => 1 / n)) / count;
   return { longRun: each * Math.max(0, longRun - sampling), ordinary: ordinaryShare(residuals, sampling) };
@@ -118,6 +136,14 @@ function lastingNoise(stretches: readonly Stretch[], perRequest: number): Lastin
 function detrended(values: readonly number[]): number[] {
   const middle = (values.length - 1) / 2;
   const mean = sum(values, (value) => value) / values.length;
-  const slope = sum(values.map((value, t) => value * (t - middle)), (each) => each) / sum(values.map((_, t) => (t - middle) ** 2), (each) => each);
+  const slope =
+    sum(
+      values.map((value, t) => value * (t - middle)),
+      (each) => each,
+    ) /
+    sum(
+      values.map((_, t) => (t - middle) ** 2),
+      (each) => each,
+    );
   return values.map((value, t) => value - mean - slope * (t - middle));
 }

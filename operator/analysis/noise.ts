@@ -76,7 +76,8 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
   const groups = pairedGroups(compared, p, { blocks: blocksPerGroup, requests: groupRequests(p) });
-  const { measured, minutes, ordinary } = groups.length < 2 ? { measured: 0, minutes: 0, ordinary: 1 } : excessVariance(groups, assumed);
+  const { measured, minutes, ordinary } =
+    groups.length < 2 ? { measured: 0, minutes: 0, ordinary: 1 } : excessVariance(groups, assumed);
   const known = tuning.misalignment * minutes * measured + history.weightedVariance;
   const weight = tuning.assumedMinutes + minutes + history.minutes;
   const shrunk = (tuning.assumedMinutes * assumed + known) / weight;
@@ -86,7 +87,12 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
   const doubt = history.minutes > 0 ? 1 : doubtFor(ordinary);
   const unseen = doubt * tuning.misalignment * minutes * measured + doubtedVarianceOf(history) - known;
   const raised = Math.max(variance, shrunk + unseen / weight, doubt * floor);
-  return { variance, passVariance: (until) => variance + (raised - variance) * lastingGrowth(until), measured, minutes };
+  return {
+    variance,
+    passVariance: (until) => variance + (raised - variance) * lastingGrowth(until),
+    measured,
+    minutes,
+  };
 }
 
 /**
@@ -99,14 +105,20 @@ function lastingGrowth(minutes: number): number {
   return Math.max(1, minutes / tuning.lastingMinutes);
 }
 
-function excessVariance(groups: readonly Group[], assumed: number): { measured: number; minutes: number; ordinary: number } {
+function excessVariance(
+  groups: readonly Group[],
+  assumed: number,
+): { measured: number; minutes: number; ordinary: number } {
   const count = groups.length;
   const weights = sum(groups, (group) => group.weight);
   const mean = sum(groups, (group) => group.weight * group.difference) / weights;
   const spread = sum(groups, (group) => group.weight * (group.difference - mean) ** 2) / (count - 1);
   const sampling = sum(groups, (group) => group.sampling) / count;
   const information = sum(groups, (group) => (assumed / (assumed + group.sampling)) ** 2) / count;
-  const ordinary = ordinaryShare(groups.map(({ difference, weight }) => Math.sqrt(weight) * (difference - mean)), sampling);
+  const ordinary = ordinaryShare(
+    groups.map(({ difference, weight }) => Math.sqrt(weight) * (difference - mean)),
+    sampling,
+  );
   return { measured: Math.max(0, spread - sampling), minutes: (count - 1) * information, ordinary };
 }
 
@@ -131,25 +143,40 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
  * factor 1 + doubt/ν. And before minutes can differ, blocks can: in the first five minutes the variance is at least
  * that between blocks, method of moments as for minutes. Both only widen.
  */
-export function doubtedVariance(compared: Compared, p: number, known: { readonly variance: number; readonly minutes: number }): number {
+export function doubtedVariance(
+  compared: Compared,
+  p: number,
+  known: { readonly variance: number; readonly minutes: number },
+): number {
   const raised = known.variance * (1 + tuning.noiseDoubt / (tuning.assumedMinutes + known.minutes));
   if (compared.candidate.blocks.length > tuning.earlyBlocks) return raised;
-  const groups = pairedGroups(compared, p, { blocks: 1, requests: Math.ceil(tuning.earlyTailRequests / (1 - p) - 1e-9) });
+  const groups = pairedGroups(compared, p, {
+    blocks: 1,
+    requests: Math.ceil(tuning.earlyTailRequests / (1 - p) - 1e-9),
+  });
   if (groups.length < 2) return raised;
   const { measured } = excessVariance(groups, assumedVariance(compared));
   return Math.max(raised, (tuning.misalignment * measured * (groups.length - 1)) / (groups.length + 1));
 }
 
 /** Consecutive stretches of so many whole blocks, taken together until each revision has the requests. */
-function pairedGroups({ candidate, stable }: Compared, p: number, least: { readonly blocks: number; readonly requests: number }): Group[] {
-  const perRequest = [candidate, ...(stable === undefined ? [] : [stable])].map((series) => samplingVariance(series.total, p));
+function pairedGroups(
+  { candidate, stable }: Compared,
+  p: number,
+  least: { readonly blocks: number; readonly requests: number },
+): Group[] {
+  const perRequest = [candidate, ...(stable === undefined ? [] : [stable])].map((series) =>
+    samplingVariance(series.total, p),
+  );
   const sides = [candidate, ...(stable === undefined ? [] : [stable])];
   const groups: Group[] = [];
   const gathered = sides.map((series) => emptyHistogram(series.total.scale));
   let weight = 0;
   const whole = Math.floor(candidate.blocks.length / least.blocks);
   for (let stretch = 0; stretch < whole; stretch++) {
-    gathered.forEach((into, side) => addStretch(into, sides[side], { from: stretch * least.blocks, blocks: least.blocks }));
+    gathered.forEach((into, side) =>
+      addStretch(into, sides[side], { from: stretch * least.blocks, blocks: least.blocks }),
+    );
     weight += 1;
     if (gathered.some((histogram) => histogram.total < least.requests)) continue;
     const [own = 0, other = 0] = gathered.map((histogram) => lnQuantileOf(histogram, 1 - p));
@@ -161,7 +188,11 @@ function pairedGroups({ candidate, stable }: Compared, p: number, least: { reado
   return groups;
 }
 
-function addStretch(into: LogHistogram, series: LatencySeries | undefined, { from, blocks }: { from: number; blocks: number }): void {
+function addStretch(
+  into: LogHistogram,
+  series: LatencySeries | undefined,
+  { from, blocks }: { from: number; blocks: number },
+): void {
   for (let i = from; i < from + blocks; i++) {
     const block = series?.blocks[i];
     if (block !== undefined) addInto(into, block);

@@ -18,7 +18,11 @@ import type { GateResult } from './verdict.ts';
 export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
 
 /** @returns what is known of either side; nothing for a gate over rates */
-export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, passAlpha, evidence: { noise, passNoise = noise, minutes } }: GateResult): Partial<Pair<OwnLatency>> {
+export function ownLatencies(
+  gate: TrafficGate,
+  { window }: Evidence,
+  { alpha, passAlpha, evidence: { noise, passNoise = noise, minutes } }: GateResult,
+): Partial<Pair<OwnLatency>> {
   if (gate.kind !== 'latency-increase' && gate.kind !== 'latency-limit') return {};
   const isCompared = gate.kind === 'latency-increase';
   // The noise of a comparison is that of two revisions.
@@ -27,7 +31,10 @@ export function ownLatencies(gate: TrafficGate, { window }: Evidence, { alpha, p
   const variance = { lower: noise ** 2 / revisions, upper: passNoise ** 2 / revisions };
   const precision = { bounds, variance, minutes };
   const totals = totalsOf(window, isCompared);
-  return present({ candidate: quantileWithBounds(totals.candidate, gate.quantile, precision), stable: quantileWithBounds(totals.stable, gate.quantile, precision) });
+  return present({
+    candidate: quantileWithBounds(totals.candidate, gate.quantile, precision),
+    stable: quantileWithBounds(totals.stable, gate.quantile, precision),
+  });
 }
 
 function totalsOf(window: Window, isCompared: boolean): Pair<LogHistogram> {
@@ -36,21 +43,36 @@ function totalsOf(window: Window, isCompared: boolean): Pair<LogHistogram> {
   const weights = isCompared ? classWeights(cells, (cell) => cell.latency.total) : {};
   const scale = [...pods.candidate, ...pods.stable][0]?.latency.scale ?? reportScale;
   const span = { firstBlock: window.firstBlock, positions: 0, scale };
-  const totalOf = (side: keyof Pair<unknown>): LogHistogram => latencySeries({ blocks: [], pods: pods[side] }, span, weights[side]).total;
+  const totalOf = (side: keyof Pair<unknown>): LogHistogram =>
+    latencySeries({ blocks: [], pods: pods[side] }, span, weights[side]).total;
   return { candidate: totalOf('candidate'), stable: totalOf('stable') };
 }
 
-type Precision = { readonly bounds: Readonly<Record<Side, number>>; readonly variance: Readonly<Record<Side, number>>; readonly minutes: number };
+type Precision = {
+  readonly bounds: Readonly<Record<Side, number>>;
+  readonly variance: Readonly<Record<Side, number>>;
+  readonly minutes: number;
+};
 
-function quantileWithBounds(histogram: LogHistogram, quantile: number, { bounds, variance, minutes }: Precision): OwnLatency | undefined {
+function quantileWithBounds(
+  histogram: LogHistogram,
+  quantile: number,
+  { bounds, variance, minutes }: Precision,
+): OwnLatency | undefined {
   if (histogram.total === 0) return undefined;
   const sample = { tail: tailOf(histogram), n: histogram.total };
   const contrastAt = (side: Side) => contrastWithLimit(quantileTest(quantile), sample, 0, bounds[side]);
   const contrast = contrastAt('lower');
   const at = (side: Side): number => {
-    const half = Math.sqrt(contrastAt(side).width(side) ** 2 + minuteMargin(variance[side], Math.max(1, minutes), bounds[side]));
+    const half = Math.sqrt(
+      contrastAt(side).width(side) ** 2 + minuteMargin(variance[side], Math.max(1, minutes), bounds[side]),
+    );
     return Math.exp(contrast.difference + (side === 'lower' ? -half : half));
   };
   const [lower, upper] = [at('lower'), at('upper')];
-  return { estimate: Math.exp(contrast.difference), ...(lower > 0 ? { lower } : {}), ...(Number.isFinite(upper) ? { upper } : {}) };
+  return {
+    estimate: Math.exp(contrast.difference),
+    ...(lower > 0 ? { lower } : {}),
+    ...(Number.isFinite(upper) ? { upper } : {}),
+  };
 }

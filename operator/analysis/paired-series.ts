@@ -16,7 +16,11 @@ import type { LatencySeries } from './series.ts';
 const lnGrowth = Math.log(ratioBuckets.growth);
 
 /** `fromReport` takes a report's base for seconds and the scale for milliseconds: the factor cancels. */
-export const ratioScale: Scale = { lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth, lnStep: lnGrowth, buckets: ratioBuckets.most + 1 };
+export const ratioScale: Scale = {
+  lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth,
+  lnStep: lnGrowth,
+  buckets: ratioBuckets.most + 1,
+};
 /** What to take off a value of the scale for the logarithm of a ratio. */
 export const lnRatioOffset = Math.log(1000);
 
@@ -35,7 +39,11 @@ export function pairedOf(blocks: readonly LogHistogram[], counts: PairCount): Pa
 }
 
 /** @returns undefined where no pair was ever counted in the span */
-export function pairedSeries(ledger: Ledger, candidate: string, { first, last, lost = [] }: BlockSpan): PairedSeries | undefined {
+export function pairedSeries(
+  ledger: Ledger,
+  candidate: string,
+  { first, last, lost = [] }: BlockSpan,
+): PairedSeries | undefined {
   const gone = new Set(lost);
   const blocks = Array.from({ length: Math.max(0, last - first + 1) }, () => emptyHistogram(ratioScale));
   const pods: LogHistogram[] = [];
@@ -53,11 +61,19 @@ export function pairedSeries(ledger: Ledger, candidate: string, { first, last, l
   return pods.length === 0 ? undefined : { series: { blocks, pods, total: sumOf(ratioScale, pods) }, counts };
 }
 
-function addBlock({ traffic }: BlockCount, into: readonly LogHistogram[], counts: Partial<Record<PairSource, number>>): void {
+function addBlock(
+  { traffic }: BlockCount,
+  into: readonly LogHistogram[],
+  counts: Partial<Record<PairSource, number>>,
+): void {
   for (const row of traffic) addRow(row, into, counts);
 }
 
-function addRow({ paired }: BlockTraffic, into: readonly LogHistogram[], counts: Partial<Record<PairSource, number>>): void {
+function addRow(
+  { paired }: BlockTraffic,
+  into: readonly LogHistogram[],
+  counts: Partial<Record<PairSource, number>>,
+): void {
   if (paired === undefined) return;
   for (const source of pairSources) {
     const ratios = paired[source];

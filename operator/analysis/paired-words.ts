@@ -7,11 +7,16 @@ import { pairSources, type PairSource } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
 import type { PairedResult } from './verdict.ts';
 
-const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' } as const satisfies Record<PairSource, string>;
+const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' } as const satisfies Record<
+  PairSource,
+  string
+>;
 
 /** "310 paired probes and 40 paired replays" */
 export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
-  const parts = pairSources.flatMap((source) => (counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)]));
+  const parts = pairSources.flatMap((source) =>
+    counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)],
+  );
   return parts.length === 0 ? 'no pairs' : parts.join(' and ');
 }
 
@@ -25,8 +30,10 @@ export function increaseOf(value: number): string {
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;
   const pairs = pairsOf(paired);
-  if (verdict === 'Pass' && upper !== null) return `${gate} passes: at most ${increaseOf(upper)} by ${pairs} (no live traffic needed)`;
-  if (verdict === 'Fail' && lower !== null) return `${gate} fails: at least ${increaseOf(lower)} by ${pairs} (no live traffic needed)`;
+  if (verdict === 'Pass' && upper !== null)
+    return `${gate} passes: at most ${increaseOf(upper)} by ${pairs} (no live traffic needed)`;
+  if (verdict === 'Fail' && lower !== null)
+    return `${gate} fails: at least ${increaseOf(lower)} by ${pairs} (no live traffic needed)`;
   if (estimate === null) return `${pairs}: too few`;
   const [low, high] = [lower, upper].map((bound) => (bound === null ? 'unknown' : increaseOf(bound)));
   return `${gate} undecided by ${pairs}: ${increaseOf(estimate)} (${low} to ${high})`;

@@ -16,7 +16,14 @@
  */
 import { tuning } from './constants.ts';
 import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
-import { doubtedVariance, doubtedVarianceOf, effectiveMinutes, minuteMargin, minuteNoise, type NoiseHistory } from './noise.ts';
+import {
+  doubtedVariance,
+  doubtedVarianceOf,
+  effectiveMinutes,
+  minuteMargin,
+  minuteNoise,
+  type NoiseHistory,
+} from './noise.ts';
 import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
 import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
 import { podMargin } from './pod-spread.ts';
@@ -59,7 +66,10 @@ const median = quantileTest(0.5);
  * What a minute's noise is taken for before it is known. minuteNoise assumes that of one series (constants.ts,
  * assumedNoise); a ratio has the noise of two revisions, and as many minutes of three times that make it so.
  */
-const twoRevisions: NoiseHistory = { minutes: tuning.assumedMinutes, weightedVariance: tuning.assumedMinutes * 3 * tuning.assumedNoise ** 2 };
+const twoRevisions: NoiseHistory = {
+  minutes: tuning.assumedMinutes,
+  weightedVariance: tuning.assumedMinutes * 3 * tuning.assumedNoise ** 2,
+};
 
 /**
  * The live verdict of a gate and that by pairs, each of which had half of what the gate may spend.
@@ -67,10 +77,17 @@ const twoRevisions: NoiseHistory = { minutes: tuning.assumedMinutes, weightedVar
  * Fail where either fails; Pass where either passes and the other does not fail. Where neither says anything the live one
  * gives the reason, and either may show the early promise; the gate is blind only while both are.
  */
-export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(live: D, paired: PairedResult): D {
+export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
+  live: D,
+  paired: PairedResult,
+): D {
   const said = [live.verdict, paired.verdict];
   const { early: _, ...rest } = live;
-  const early = [live.early, paired.early].includes('Shown') ? 'Shown' : live.early === 'Blind' && paired.early === 'Blind' ? 'Blind' : undefined;
+  const early = [live.early, paired.early].includes('Shown')
+    ? 'Shown'
+    : live.early === 'Blind' && paired.early === 'Blind'
+      ? 'Blind'
+      : undefined;
   const open = { ...(rest as D), ...(early === undefined ? {} : { early }) };
   const verdict = said.includes('Fail') ? 'Fail' : said.includes('Pass') ? 'Pass' : undefined;
   if (verdict === undefined) return open;
@@ -82,33 +99,77 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
  * Whether pairs can show what a gate asks for: they tell nothing of classes, nor of a tail. Where a Pass need show nothing,
  * none is asked of them either.
  */
-export function canPassByPairs({ quantile, eachClass, atMost }: { readonly quantile: number; readonly eachClass?: boolean; readonly atMost?: number }): boolean {
+export function canPassByPairs({
+  quantile,
+  eachClass,
+  atMost,
+}: {
+  readonly quantile: number;
+  readonly eachClass?: boolean;
+  readonly atMost?: number;
+}): boolean {
   return eachClass !== true && (quantile <= passesUpTo || atMost === Infinity);
 }
 
 /** All that does not change while stalls are left out. */
-type Frame = { readonly question: PairedQuestion; readonly series: LatencySeries; readonly variance: number; readonly passVariance: (minutes: number) => number; readonly knownMinutes: number; readonly minutes: number; readonly podMargin: Readonly<Record<Said, number>> };
+type Frame = {
+  readonly question: PairedQuestion;
+  readonly series: LatencySeries;
+  readonly variance: number;
+  readonly passVariance: (minutes: number) => number;
+  readonly knownMinutes: number;
+  readonly minutes: number;
+  readonly podMargin: Readonly<Record<Said, number>>;
+};
 type View = { readonly total: LogHistogram; readonly minutes: number };
 
 export function judgePaired(question: PairedQuestion): PairedResult {
   const { series, counts } = question.paired;
   const pairs = series.total.total;
   const isPromised = question.early === Infinity;
-  if (pairs < tuning.hardMinRequests) return { verdict: 'Undecided', reason: 'TooFewRequests', early: isPromised ? 'Shown' : 'Blind', pairs, counts, estimate: null, lower: null, upper: null };
+  if (pairs < tuning.hardMinRequests)
+    return {
+      verdict: 'Undecided',
+      reason: 'TooFewRequests',
+      early: isPromised ? 'Shown' : 'Blind',
+      pairs,
+      counts,
+      estimate: null,
+      lower: null,
+      upper: null,
+    };
   const frame = frameOf(question, series);
   const whole = { total: series.total, minutes: frame.minutes };
   const lower = lowerOf(frame, whole, { bound: Math.log(1 / question.alpha), variance: frame.variance });
   const upper = upperOf(frame, whole);
-  const early = isPromised || upper <= Math.log1p(question.early) ? { early: 'Shown' as const } : question.isTooEarlyToFail ? { early: 'Blind' as const } : {};
-  return { ...decide(frame, { lower, upper }), ...early, pairs, counts, estimate: Math.expm1(middleOf(whole)), lower: finite(lower), upper: finite(upper) };
+  const early =
+    isPromised || upper <= Math.log1p(question.early)
+      ? { early: 'Shown' as const }
+      : question.isTooEarlyToFail
+        ? { early: 'Blind' as const }
+        : {};
+  return {
+    ...decide(frame, { lower, upper }),
+    ...early,
+    pairs,
+    counts,
+    estimate: Math.expm1(middleOf(whole)),
+    lower: finite(lower),
+    upper: finite(upper),
+  };
 }
 
-function decide(frame: Frame, { lower, upper }: { readonly lower: number; readonly upper: number }): Pick<Decided, 'verdict' | 'reason'> {
+function decide(
+  frame: Frame,
+  { lower, upper }: { readonly lower: number; readonly upper: number },
+): Pick<Decided, 'verdict' | 'reason'> {
   const { question } = frame;
-  if (lower > Math.log1p(question.limit)) return question.isTooEarlyToFail ? { verdict: 'Undecided', reason: 'Uncertain' } : confirmed(frame);
+  if (lower > Math.log1p(question.limit))
+    return question.isTooEarlyToFail ? { verdict: 'Undecided', reason: 'Uncertain' } : confirmed(frame);
   if (!(upper <= Math.log1p(question.toShow))) return { verdict: 'Undecided', reason: 'Uncertain' };
   const cleaned = withoutStalls(frame, 'Pass');
-  const stands = cleaned.total.total >= tuning.hardMinRequests && upperOf(frame, cleaned) <= Math.log1p(question.toShow);
+  const stands =
+    cleaned.total.total >= tuning.hardMinRequests && upperOf(frame, cleaned) <= Math.log1p(question.toShow);
   return stands ? { verdict: 'Pass' } : { verdict: 'Undecided', reason: 'OneWindow' };
 }
 
@@ -121,7 +182,14 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
     doubtedVariance: twoRevisions.weightedVariance + doubtedVarianceOf(history),
   };
   const { variance, passVariance, minutes } = minuteNoise({ candidate: series }, 0.5, before);
-  const frame = { question, series, variance, passVariance, knownMinutes: minutes + history.minutes, minutes: effectiveMinutes(series.blocks.map(({ total }) => total)) };
+  const frame = {
+    question,
+    series,
+    variance,
+    passVariance,
+    knownMinutes: minutes + history.minutes,
+    minutes: effectiveMinutes(series.blocks.map(({ total }) => total)),
+  };
   return { ...frame, podMargin: { Fail: podMarginOf(frame, 'Fail'), Pass: podMarginOf(frame, 'Pass') } };
 }
 
@@ -131,7 +199,14 @@ function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMa
   const none = emptyHistogram(series.total.scale);
   const stable = { blocks: [], total: none, pods: Array.from({ length: Math.max(1, stablePods) }, () => none) };
   const bound = Math.log(1 / (said === 'Fail' ? alpha : passAlpha));
-  return podMargin({ candidate: series, stable }, 0.5, { variance, minutes, bound, deviations: podDeviations[said], nodes, history });
+  return podMargin({ candidate: series, stable }, 0.5, {
+    variance,
+    minutes,
+    bound,
+    deviations: podDeviations[said],
+    nodes,
+    history,
+  });
 }
 
 /** ln of the ratio that half of the pairs are above. */
@@ -142,7 +217,12 @@ function middleOf({ total }: Pick<View, 'total'>): number {
 type Precision = { readonly bound: number; readonly variance: number };
 
 function contrastAt(total: LogHistogram, quantile: number, bound: number): Contrast {
-  return contrastWithLimit(quantile === 0.5 ? median : quantileTest(quantile), { tail: tailOf(total), n: total.total }, lnRatioOffset, bound);
+  return contrastWithLimit(
+    quantile === 0.5 ? median : quantileTest(quantile),
+    { tail: tailOf(total), n: total.total },
+    lnRatioOffset,
+    bound,
+  );
 }
 
 function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, variance }: Precision): number {
@@ -164,21 +244,36 @@ function upperOf({ question, passVariance, podMargin: pods }: Frame, { total, mi
   const outer = [q, 1 - q].map((quantile) => contrastAt(total, quantile, bound + Math.LN2));
   const difference = outer.reduce((sum, each) => sum + each.difference, 0) / 2;
   const width = outer.reduce((sum, each) => sum + each.width('upper'), 0) / 2;
-  return Math.max(middle.difference + Math.sqrt(middle.width('upper') ** 2 + margin), difference + Math.sqrt(width ** 2 + margin));
+  return Math.max(
+    middle.difference + Math.sqrt(middle.width('upper') ** 2 + margin),
+    difference + Math.sqrt(width ** 2 + margin),
+  );
 }
 
 /** A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm (latency.ts). */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
   const { series, question } = frame;
-  const settling = settlingOf(series.blocks, undefined, { leastRequests: Math.ceil(tuning.earlyTailRequests / 0.5), warmBlocks: question.warmBlocks });
+  const settling = settlingOf(series.blocks, undefined, {
+    leastRequests: Math.ceil(tuning.earlyTailRequests / 0.5),
+    warmBlocks: question.warmBlocks,
+  });
   if (settling === undefined) return { verdict: 'Undecided', reason: 'Uncertain' };
   const { from, stillToGain } = settling;
-  const part = from === 0 ? frame : frameOf({ ...question, known: Math.max(1, question.known - from) }, partFrom(series, from));
-  if (part.series.total.total === 0 || middleOf(part.series) - stillToGain <= Math.log1p(question.limit)) return { verdict: 'Undecided', reason: 'Uncertain' };
-  const precision = { bound: Math.log(1 / question.alpha) * tuning.stallEvidence, variance: doubtedVariance({ candidate: part.series }, 0.5, { variance: part.variance, minutes: part.knownMinutes }) };
-  const isOver = (view: View): boolean => view.total.total >= tuning.hardMinRequests && lowerOf(part, view, precision) > Math.log1p(question.limit);
+  const part =
+    from === 0 ? frame : frameOf({ ...question, known: Math.max(1, question.known - from) }, partFrom(series, from));
+  if (part.series.total.total === 0 || middleOf(part.series) - stillToGain <= Math.log1p(question.limit))
+    return { verdict: 'Undecided', reason: 'Uncertain' };
+  const precision = {
+    bound: Math.log(1 / question.alpha) * tuning.stallEvidence,
+    variance: doubtedVariance({ candidate: part.series }, 0.5, { variance: part.variance, minutes: part.knownMinutes }),
+  };
+  const isOver = (view: View): boolean =>
+    view.total.total >= tuning.hardMinRequests && lowerOf(part, view, precision) > Math.log1p(question.limit);
   if (isOver(withoutStalls(part, 'Fail'))) return { verdict: 'Fail' };
-  return { verdict: 'Undecided', reason: isOver({ total: part.series.total, minutes: part.minutes }) ? 'OneWindow' : 'Uncertain' };
+  return {
+    verdict: 'Undecided',
+    reason: isOver({ total: part.series.total, minutes: part.minutes }) ? 'OneWindow' : 'Uncertain',
+  };
 }
 
 function partFrom(series: LatencySeries, from: number): LatencySeries {
@@ -188,7 +283,8 @@ function partFrom(series: LatencySeries, from: number): LatencySeries {
 
 /** Without the stalls that could have made the verdict: the candidate's make ratios large, stable's make them small. */
 function withoutStalls({ series, question, minutes }: Frame, verdict: 'Pass' | 'Fail'): View {
-  const level = verdict === 'Fail' ? Math.log1p(question.limit) + lnRatioOffset : lnQuantile(tailOf(series.total), outerQuantile);
+  const level =
+    verdict === 'Fail' ? Math.log1p(question.limit) + lnRatioOffset : lnQuantile(tailOf(series.total), outerQuantile);
   const above = series.blocks.map((block) => countAbove(block, level));
   const trials = series.blocks.map(({ total }) => total);
   const events = verdict === 'Fail' ? above : trials.map((n, at) => n - (above[at] ?? 0));

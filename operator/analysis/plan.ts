@@ -11,7 +11,14 @@ import { confidences, tuning } from './constants.ts';
 
 /** spec.rollout.gates as written, as far as traffic is judged by it. */
 export type GatesSpec = {
-  readonly latency?: readonly { readonly name: string; readonly quantile: string; readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string; readonly eachClass?: boolean }[];
+  readonly latency?: readonly {
+    readonly name: string;
+    readonly quantile: string;
+    readonly maxIncrease?: string;
+    readonly max?: string;
+    readonly minDetectable?: string;
+    readonly eachClass?: boolean;
+  }[];
   readonly errors?: { readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string };
   readonly confidence?: Confidence;
   readonly quality?: { readonly min: string };
@@ -32,10 +39,20 @@ export type Confidence = keyof typeof confidences;
  * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to this
  * (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's alphaPerGate.
  */
-type Relative = { readonly name: string; readonly atMost?: number; readonly alpha?: number; /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number };
+type Relative = {
+  readonly name: string;
+  readonly atMost?: number;
+  readonly alpha?: number;
+  /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number;
+};
 
 export type TrafficGate =
-  | ({ readonly kind: 'latency-increase'; readonly quantile: number; readonly tolerance: number; /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true } & Relative)
+  | ({
+      readonly kind: 'latency-increase';
+      readonly quantile: number;
+      readonly tolerance: number;
+      /** Each class of requests by itself, too (classes.ts). */ readonly eachClass?: true;
+    } & Relative)
   | { readonly kind: 'latency-limit'; readonly name: string; readonly quantile: number; readonly maxMs: number }
   | ({ readonly kind: 'errors-increase'; readonly increase: number } & Relative)
   | { readonly kind: 'errors-limit'; readonly name: string; readonly max: number }
@@ -70,10 +87,12 @@ const defaults = {
  * nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow and are few.
  * α is not shared evenly: p95 finds most, and needs it most.
  */
+// prettier-ignore
 const defaultGates = [
   { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, share: 0.6 },
   { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, share: 0.3 },
-  { kind: 'latency-increase', name: 'p99', quantile: 0.99, tolerance: 0.3, atMost: Infinity, failsFrom: 2000, share: 0.1 },
+  { kind: 'latency-increase', name: 'p99', quantile: 0.99,
+    tolerance: 0.3, atMost: Infinity, failsFrom: 2000, share: 0.1 },
 ] as const;
 
 /**
@@ -87,11 +106,17 @@ const defaultGates = [
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
   const confidence = gates.confidence ?? defaults.confidence;
-  if (!Object.hasOwn(confidences, confidence)) throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
-  const alpha = gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
+  if (!Object.hasOwn(confidences, confidence))
+    throw wrong(`${at}.confidence`, `'${String(confidence)}' is none of ${Object.keys(confidences).join(', ')}`);
+  const alpha =
+    gates.alpha === undefined ? confidences[confidence].failAlpha : between(gates.alpha, `${at}.alpha`, [0, 1]);
   const analyzeSteps = Math.max(1, steps.filter((step) => (step.analyze ?? step.shadow) !== undefined).length);
   const parts = [defaultsFor('latency', gates), defaultsFor('errors', gates)].flat();
-  const written = [...(gates.latency ?? []).map(latencyGate), ...errorGates(gates.errors ?? {}), ...qualityGates(gates.quality)];
+  const written = [
+    ...(gates.latency ?? []).map(latencyGate),
+    ...errorGates(gates.errors ?? {}),
+    ...qualityGates(gates.quality),
+  ];
   const traffic: readonly Shared[] = [...parts, ...written].toSorted((a, b) => orderOf(a) - orderOf(b));
   const isDefault = written.length === 0 && parts.length === defaultGates.length;
   return {
@@ -108,7 +133,13 @@ type Shared = TrafficGate & { readonly share?: number };
 
 /** Latency, errors, what was chosen for everybody, quality: the order in which they are shown. */
 function orderOf({ kind, share }: Shared): number {
-  const order = { 'latency-increase': 0, 'latency-limit': 0, 'errors-increase': 1, 'errors-limit': 2, 'disagreement-limit': 4 }[kind];
+  const order = {
+    'latency-increase': 0,
+    'latency-limit': 0,
+    'errors-increase': 1,
+    'errors-limit': 2,
+    'disagreement-limit': 4,
+  }[kind];
   return kind === 'latency-increase' && share !== undefined && share < 0.5 ? 3 : order;
 }
 
@@ -156,29 +187,58 @@ function latencyGate(gate: NonNullable<GatesSpec['latency']>[number], index: num
   if (gate.max === undefined) {
     const tolerance = percent(gate.maxIncrease ?? '', `${at}.maxIncrease`);
     const each = gate.eachClass === true ? { eachClass: true as const } : {};
-    return { kind: 'latency-increase', name, quantile, tolerance, ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`), ...each };
+    return {
+      kind: 'latency-increase',
+      name,
+      quantile,
+      tolerance,
+      ...detectable(gate.minDetectable, tolerance, `${at}.minDetectable`),
+      ...each,
+    };
   }
-  if (gate.eachClass !== undefined) throw wrong(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
-  if (gate.minDetectable !== undefined) throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
+  if (gate.eachClass !== undefined)
+    throw wrong(`${at}.eachClass`, 'goes with maxIncrease: a limit in milliseconds is one of all requests');
+  if (gate.minDetectable !== undefined)
+    throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: a limit in milliseconds is shown or not');
   const maxMs = parseDurationMs(gate.max);
-  if (maxMs === undefined || maxMs <= 0) throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
+  if (maxMs === undefined || maxMs <= 0)
+    throw wrong(`${at}.max`, `'${gate.max}' is not a duration above 0, such as 60ms`);
   return { kind: 'latency-limit', name, quantile, maxMs };
 }
 
 function errorGates({ maxIncrease, max, minDetectable }: NonNullable<GatesSpec['errors']>): TrafficGate[] {
   const at = 'spec.rollout.gates.errors';
-  if (minDetectable !== undefined && maxIncrease === undefined) throw wrong(`${at}.minDetectable`, 'goes with maxIncrease: it says what a Pass has to show at least where traffic is low');
+  if (minDetectable !== undefined && maxIncrease === undefined)
+    throw wrong(
+      `${at}.minDetectable`,
+      'goes with maxIncrease: it says what a Pass has to show at least where traffic is low',
+    );
   const increase = maxIncrease === undefined ? 0 : percent(maxIncrease, `${at}.maxIncrease`);
   return [
-    ...(maxIncrease === undefined ? [] : [{ kind: 'errors-increase', name: 'errors', increase, ...detectable(minDetectable, increase, `${at}.minDetectable`) } as const]),
-    ...(max === undefined ? [] : [{ kind: 'errors-limit', name: 'errors-max', max: percent(max, `${at}.max`) } as const]),
+    ...(maxIncrease === undefined
+      ? []
+      : [
+          {
+            kind: 'errors-increase',
+            name: 'errors',
+            increase,
+            ...detectable(minDetectable, increase, `${at}.minDetectable`),
+          } as const,
+        ]),
+    ...(max === undefined
+      ? []
+      : [{ kind: 'errors-limit', name: 'errors-max', max: percent(max, `${at}.max`) } as const]),
   ];
 }
 
 function detectable(text: string | undefined, limit: number, at: string): { readonly atMost?: number } {
   if (text === undefined) return {};
   const atMost = percent(text, at);
-  if (atMost < limit) throw wrong(at, `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so is larger`);
+  if (atMost < limit)
+    throw wrong(
+      at,
+      `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so is larger`,
+    );
   return { atMost };
 }
 
@@ -191,8 +251,16 @@ function detectable(text: string | undefined, limit: number, at: string): { read
  * X" is as true as if X had been chosen before.
  * @returns in the unit of the limit; Infinity where a Pass need show nothing
  */
-export function toShow(limit: number, atMost: number | undefined, { confidence = 'Standard' }: Plan, { known, maxBlocks }: Span): number {
-  const { relaxes, stages: [first, second] } = confidences[confidence];
+export function toShow(
+  limit: number,
+  atMost: number | undefined,
+  { confidence = 'Standard' }: Plan,
+  { known, maxBlocks }: Span,
+): number {
+  const {
+    relaxes,
+    stages: [first, second],
+  } = confidences[confidence];
   // Such a gate is there to fail: it never holds a good candidate back.
   if (atMost === Infinity) return Infinity;
   if (atMost === undefined || !relaxes || known < first * maxBlocks) return limit;
@@ -200,14 +268,24 @@ export function toShow(limit: number, atMost: number | undefined, { confidence =
 }
 
 /** When a Pass may show less than it has to now, and what then; undefined where it never may. */
-export function laterToShow(limit: number, atMost: number | undefined, plan: Plan, { known, maxBlocks }: Span): { readonly atBlock: number; readonly toShow: number } | undefined {
+export function laterToShow(
+  limit: number,
+  atMost: number | undefined,
+  plan: Plan,
+  { known, maxBlocks }: Span,
+): { readonly atBlock: number; readonly toShow: number } | undefined {
   const now = toShow(limit, atMost, plan, { known, maxBlocks });
   const stages = confidences[plan.confidence ?? 'Standard'].stages.map((share) => Math.ceil(share * maxBlocks));
   const atBlock = stages.find((block) => toShow(limit, atMost, plan, { known: block, maxBlocks }) > now);
-  return atBlock === undefined ? undefined : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
+  return atBlock === undefined
+    ? undefined
+    : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
 }
 
-export type Span = { /** Whole blocks that are known. */ readonly known: number; /** That the step may last. */ readonly maxBlocks: number };
+export type Span = {
+  /** Whole blocks that are known. */ readonly known: number;
+  /** That the step may last. */ readonly maxBlocks: number;
+};
 
 function qualityGates(quality: GatesSpec['quality']): TrafficGate[] {
   if (quality === undefined) return [];
@@ -225,7 +303,8 @@ function percent(text: string, field: string): number {
 
 function between(text: string, field: string, [low, high]: readonly [number, number]): number {
   const value = share(text);
-  if (value === undefined || value <= low || value >= high) throw wrong(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
+  if (value === undefined || value <= low || value >= high)
+    throw wrong(field, `'${text}' is not a number above ${low} and below ${high}, written as text such as "0.95"`);
   return value;
 }
 

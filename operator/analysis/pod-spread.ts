@@ -25,7 +25,8 @@ export function podMargin(compared: Compared, p: number, known: PodMarginOf): nu
     if (known.nodes === 'Shared') return 0;
     const { variance: before, freedom: since } = known.history.pods ?? { variance: 0, freedom: 0 };
     const all = tuning.assumedPodFreedom + freedom + since;
-    const shrunk = (tuning.assumedPodFreedom * tuning.assumedPodSpread ** 2 + freedom * variance + since * before) / all;
+    const shrunk =
+      (tuning.assumedPodFreedom * tuning.assumedPodSpread ** 2 + freedom * variance + since * before) / all;
     return known.deviations ** 2 * inverse * shrunk;
   }
   return freedom < 2 ? 0 : (freedom / (freedom + 1)) * variance * inverse * 2 * known.bound;
@@ -41,7 +42,11 @@ export type PodMarginOf = {
 };
 
 /** The variance of pods' ln(quantile) about their revision's mean, less what requests and minutes explain. */
-export function podSpread(sides: readonly LatencySeries[], p: number, { variance, minutes }: Pick<PodMarginOf, 'variance' | 'minutes'>): PodSpread {
+export function podSpread(
+  sides: readonly LatencySeries[],
+  p: number,
+  { variance, minutes }: Pick<PodMarginOf, 'variance' | 'minutes'>,
+): PodSpread {
   const perPod = variance / (sides.length * minutes);
   let squares = 0;
   let freedom = 0;

@@ -69,19 +69,33 @@ const fourOfFive = 1.25;
 
 /** @returns undefined where too little is known to foresee anything */
 export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
-  if (past.latency.total < tuning.hardMinRequests || past.requestsPerMinute <= 0 || asked.share <= 0 || asked.share >= 1) return undefined;
+  if (
+    past.latency.total < tuning.hardMinRequests ||
+    past.requestsPerMinute <= 0 ||
+    asked.share <= 0 ||
+    asked.share >= 1
+  )
+    return undefined;
   // How many answers will be compared, and disagree, nothing tells.
-  const outlook = { ...asked, plan: { ...asked.plan, gates: asked.plan.gates.filter(({ kind }) => kind !== 'disagreement-limit') } };
+  const outlook = {
+    ...asked,
+    plan: { ...asked.plan, gates: asked.plan.gates.filter(({ kind }) => kind !== 'disagreement-limit') },
+  };
   const world = imaginedIn(past, outlook);
   const end = endOf(world, outlook);
-  const late = end === undefined ? undefined : endOf(world, outlook, { from: end, unluckyBy: unluckyIn(past, outlook) });
+  const late =
+    end === undefined ? undefined : endOf(world, outlook, { from: end, unluckyBy: unluckyIn(past, outlook) });
   const horizon = outlook.require === 'NoFail' && end !== undefined ? end : outlook.maxBlocks;
   const results = numbersAt(outlook.plan, world(end ?? outlook.maxBlocks));
   return {
     requestsPerMinute: past.requestsPerMinute,
     minutes: [minutesOf(end), minutesOf(late)],
     findsWithin: horizon / blocksAMinute,
-    gates: outlook.plan.gates.map((gate, i) => ({ gate, shows: shownBy(gate, results[i]), finds: leastFound(gate, world, outlook, horizon) })),
+    gates: outlook.plan.gates.map((gate, i) => ({
+      gate,
+      shows: shownBy(gate, results[i]),
+      finds: leastFound(gate, world, outlook, horizon),
+    })),
   };
 }
 
@@ -100,12 +114,19 @@ export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'u
 
 /** An imagined window of so many blocks, in which the candidate may be worse. */
 type World = (blocks: number, worse?: Worse) => Evidence;
-type Worse = { /** In ln(latency). */ readonly lnSlower?: number; /** Share of requests. */ readonly failures?: number };
+type Worse = {
+  /** In ln(latency). */ readonly lnSlower?: number;
+  /** Share of requests. */ readonly failures?: number;
+};
 
 type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
 
 /** The first whole minute at which the step may end. */
-function endOf(world: World, { plan, require, maxBlocks }: Outlook, { from = blocksAMinute, unluckyBy = () => ({}) }: Search = {}): number | undefined {
+function endOf(
+  world: World,
+  { plan, require, maxBlocks }: Outlook,
+  { from = blocksAMinute, unluckyBy = () => ({}) }: Search = {},
+): number | undefined {
   for (let blocks = from; blocks <= maxBlocks; blocks += blocksAMinute) {
     if (lookAt(plan, world(blocks, unluckyBy(blocks)), require).step === 'Done') return blocks;
   }
@@ -117,7 +138,10 @@ function minutesOf(blocks: number | undefined): number | null {
 }
 
 /** How much worse than stable an identical candidate looks after so many blocks in one of four cases: 0.67 standard errors. */
-function unluckyIn({ latency, failureRate, requestsPerMinute, history }: Past, { plan, share }: Outlook): (blocks: number) => Worse {
+function unluckyIn(
+  { latency, failureRate, requestsPerMinute, history }: Past,
+  { plan, share }: Outlook,
+): (blocks: number) => Worse {
   const deviations = 0.67;
   const quantile = firstQuantile(plan);
   const perRequest = samplingVariance(latency, quantile);
@@ -139,7 +163,9 @@ function leastFound(gate: TrafficGate, world: World, { plan, require }: Outlook,
   const isLatency = gate.kind === 'latency-increase';
   const limit = isLatency ? gate.tolerance : gate.increase;
   const asked = { ...plan, gates: [gate] };
-  const isFound = (increase: number): boolean => lookAt(asked, world(blocks, isLatency ? { lnSlower: Math.log1p(increase) } : { failures: increase }), require).step === 'Fail';
+  const isFound = (increase: number): boolean =>
+    lookAt(asked, world(blocks, isLatency ? { lnSlower: Math.log1p(increase) } : { failures: increase }), require)
+      .step === 'Fail';
   let [missed, found] = [Math.max(limit, 1e-4), isLatency ? Math.max(mostSlower, 2 * limit) : 1];
   if (!isFound(found)) return null;
   for (let i = 0; i < halvings; i++) {
@@ -160,17 +186,47 @@ function imaginedIn(past: Past, { plan, share, pods, loadIsEqual, nodes, maxBloc
     return known;
   };
   return (blocks, { lnSlower = 0, failures = 0 } = {}) => {
-    const own = { past, ...spread, perBlock: perBlock * share, failureRate: Math.min(1, past.failureRate + failures), lnSlower, blocks, pods: pods.candidate, sign: fromMinute };
-    const other = { past, ...spread, perBlock: perBlock * (1 - share), failureRate: past.failureRate, lnSlower: 0, blocks, pods: pods.stable, sign: everyOther };
+    const own = {
+      past,
+      ...spread,
+      perBlock: perBlock * share,
+      failureRate: Math.min(1, past.failureRate + failures),
+      lnSlower,
+      blocks,
+      pods: pods.candidate,
+      sign: fromMinute,
+    };
+    const other = {
+      past,
+      ...spread,
+      perBlock: perBlock * (1 - share),
+      failureRate: past.failureRate,
+      lnSlower: 0,
+      blocks,
+      pods: pods.stable,
+      sign: everyOther,
+    };
     const [candidate, stable] = [cellsOf('candidate', own), cellsOf('stable', other)];
-    const window = { candidate: candidate.blocks, stable: stable.blocks, pods: { candidate: candidate.pods, stable: stable.pods }, firstBlock: 0, lastBlock: blocks };
+    const window = {
+      candidate: candidate.blocks,
+      stable: stable.blocks,
+      pods: { candidate: candidate.pods, stable: stable.pods },
+      firstBlock: 0,
+      lastBlock: blocks,
+    };
     return { window, history, loadIsEqual, maxBlocks, ...(nodes === undefined ? {} : { nodes }) };
   };
 }
 
 /** Standard deviations of one revision's ln(latency): from minute to minute, and from pod to pod. */
-function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): { readonly minuteSd: number; readonly podSd: number } {
-  return { minuteSd: minutes > 0 ? Math.sqrt(weightedVariance / minutes / 2) : tuning.assumedNoise, podSd: Math.sqrt(pods?.variance ?? 0) };
+function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): {
+  readonly minuteSd: number;
+  readonly podSd: number;
+} {
+  return {
+    minuteSd: minutes > 0 ? Math.sqrt(weightedVariance / minutes / 2) : tuning.assumedNoise,
+    podSd: Math.sqrt(pods?.variance ?? 0),
+  };
 }
 
 /** Up and down by minutes. Four minutes of both together have the variance of two revisions, and no difference. */
@@ -191,17 +247,35 @@ type Side = {
 
 /** One revision's expected counts, by block and by pod. The last block is still to be counted. */
 function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] } {
-  const { past: { latency }, blocks, perBlock, failureRate, lnSlower } = side;
+  const {
+    past: { latency },
+    blocks,
+    perBlock,
+    failureRate,
+    lnSlower,
+  } = side;
   const cell = (name: string, block: number, requests: number, ln: number): Cell => ({
-    pod: name, block, tier: 'any', sizeClass: 0, requests, failures: requests * failureRate,
-    latency: moved(latency, lnSlower + ln, requests * (1 - failureRate)), compared: 0, disagreed: 0,
+    pod: name,
+    block,
+    tier: 'any',
+    sizeClass: 0,
+    requests,
+    failures: requests * failureRate,
+    latency: moved(latency, lnSlower + ln, requests * (1 - failureRate)),
+    compared: 0,
+    disagreed: 0,
   });
   // A minute that is louder is so in each of its blocks.
   const loud = [1, -1].map((sign) => cell('', 0, perBlock, sign * side.minuteSd));
-  const byBlock = Array.from({ length: blocks }, (_, block) => ({ ...(loud[side.sign(Math.floor(block / blocksAMinute)) > 0 ? 0 : 1] as Cell), block }));
+  const byBlock = Array.from({ length: blocks }, (_, block) => ({
+    ...(loud[side.sign(Math.floor(block / blocksAMinute)) > 0 ? 0 : 1] as Cell),
+    block,
+  }));
   const count = Math.max(1, side.pods);
   const even = count - (count % 2);
-  const byPod = Array.from({ length: count }, (_, i) => cell(`${pod}-${i}`, 0, (perBlock * blocks) / count, i < even ? fromMinute(i) * side.podSd : 0));
+  const byPod = Array.from({ length: count }, (_, i) =>
+    cell(`${pod}-${i}`, 0, (perBlock * blocks) / count, i < even ? fromMinute(i) * side.podSd : 0),
+  );
   return { blocks: byBlock, pods: byPod };
 }
 

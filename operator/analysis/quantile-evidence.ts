@@ -57,7 +57,10 @@ export function shareBelow(test: QuantileTest, evidence: (e: number) => number, 
 }
 
 /** Evidence grows from `from` to `to`: where it reaches the bound, by bisection. */
-function reach(evidence: (e: number) => number, { from, to, bound }: { from: number; to: number; bound: number }): number | undefined {
+function reach(
+  evidence: (e: number) => number,
+  { from, to, bound }: { from: number; to: number; bound: number },
+): number | undefined {
   if (evidence(from) >= bound) return from;
   if (evidence(to) < bound) return undefined;
   let near = from;
@@ -90,7 +93,11 @@ const splits = 16;
  * at all times with probability of at least 1 - α: α is not halved, and widths add in quadrature. The set's
  * extremes are searched over 17 splits of C between the revisions, from the middle outwards.
  */
-export function contrastOf(test: QuantileTest, pair: { readonly candidate: Sample; readonly stable: Sample }, bound: number): Contrast {
+export function contrastOf(
+  test: QuantileTest,
+  pair: { readonly candidate: Sample; readonly stable: Sample },
+  bound: number,
+): Contrast {
   const candidate = oneSide(test, pair.candidate);
   const stable = oneSide(test, pair.stable);
   const least = stable.least;

@@ -49,12 +49,19 @@ export function clustering(candidate: Dispersion, stable?: Dispersion): number {
     weight += side.minutes;
     sum += tuning.misalignment * side.minutes * side.measured;
   }
-  const floor = candidate.minutes > 0 ? (tuning.misalignment * candidate.measured * candidate.minutes) / (candidate.minutes + 2) : 0;
+  const floor =
+    candidate.minutes > 0
+      ? (tuning.misalignment * candidate.measured * candidate.minutes) / (candidate.minutes + 2)
+      : 0;
   return Math.max(sum / weight, floor);
 }
 
 /** Events of trials, and how clustered they are. */
-export type RateSample = { readonly x: number; readonly n: number; /** clustering × requests in a minute */ readonly cluster: number };
+export type RateSample = {
+  readonly x: number;
+  readonly n: number;
+  /** clustering × requests in a minute */ readonly cluster: number;
+};
 
 /** Mixed priors: most of the weight near 0, where error rates are; the rest as it is for any rate. */
 const priors = [
@@ -74,7 +81,9 @@ export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
   const z = 1 / (1 + cluster * Math.min(1, q / (1 - q)));
   const events = z * x;
   const rest = z * (n - x);
-  const [small = 0, any = 0] = priors.map(({ above, below, constant }) => logBeta(events + above, rest + below) + constant);
+  const [small = 0, any = 0] = priors.map(
+    ({ above, below, constant }) => logBeta(events + above, rest + below) + constant,
+  );
   const most = Math.max(small, any);
   return most + Math.log1p(Math.exp(Math.min(small, any) - most)) - events * Math.log(q) - rest * Math.log1p(-q);
 }

@@ -9,7 +9,17 @@
 import { tuning } from './constants.ts';
 import { forecastAround, forecastRequests } from './forecast.ts';
 import { bartlett } from './noise.ts';
-import { clustering, dispersionOf, increaseBounds, increaseEvidence, rateBounds, rateEvidence, total, type Dispersion, type RateSample } from './rate-evidence.ts';
+import {
+  clustering,
+  dispersionOf,
+  increaseBounds,
+  increaseEvidence,
+  rateBounds,
+  rateEvidence,
+  total,
+  type Dispersion,
+  type RateSample,
+} from './rate-evidence.ts';
 import type { Counts } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers, Said } from './verdict.ts';
@@ -31,10 +41,22 @@ export type RateQuestion = {
 };
 
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
-type Frame = { readonly question: RateQuestion; /** C = ln(1/α), for either verdict. */ readonly bounds: Readonly<Record<Said, number>>; readonly candidate: Side; readonly stable?: Side; readonly clustering: number };
+type Frame = {
+  readonly question: RateQuestion;
+  /** C = ln(1/α), for either verdict. */ readonly bounds: Readonly<Record<Said, number>>;
+  readonly candidate: Side;
+  readonly stable?: Side;
+  readonly clustering: number;
+};
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
-type Settled = { readonly decided: Decided; /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
+type Settled = {
+  readonly decided: Decided;
+  /** What the bounds said before bursts were left out, and what was left then. */ readonly checked?: {
+    readonly verdict: Said;
+    readonly cleaned: Cleaned;
+  };
+};
 
 /** One question with its answers, each worked out only when asked for. */
 export class RateJudgement {
@@ -93,9 +115,13 @@ export class RateJudgement {
 
   #bursts(): { readonly windowsRemoved: number; readonly boundWithoutStalls?: number } {
     const { checked } = this.#settle();
-    if (checked === undefined || checked.cleaned.windows === 0 || checked.cleaned.requests === 0) return { windowsRemoved: checked?.cleaned.windows ?? 0 };
+    if (checked === undefined || checked.cleaned.windows === 0 || checked.cleaned.requests === 0)
+      return { windowsRemoved: checked?.cleaned.windows ?? 0 };
     const bounds = boundsOf(checked.cleaned.view, this.#frame.bounds);
-    return { windowsRemoved: checked.cleaned.windows, boundWithoutStalls: checked.verdict === 'Fail' ? bounds.lower : bounds.upper };
+    return {
+      windowsRemoved: checked.cleaned.windows,
+      boundWithoutStalls: checked.verdict === 'Fail' ? bounds.lower : bounds.upper,
+    };
   }
 
   #stillNeeded(): Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'> {
@@ -109,7 +135,9 @@ export class RateJudgement {
         const view = viewOf(frame, growth, shift);
         return fails(frame, view) || passes(frame, view, frame.question.toShow);
       });
-    const error = Math.sqrt((candidate.x + 0.5) * (1 + frame.clustering * (candidate.x / candidate.n) * candidate.dispersion.perMinute));
+    const error = Math.sqrt(
+      (candidate.x + 0.5) * (1 + frame.clustering * (candidate.x / candidate.n) * candidate.dispersion.perMinute),
+    );
     return forecastAround(needed, { error, least: tuning.hardMinRequests - candidate.n });
   }
 }
@@ -124,14 +152,20 @@ function sideOf(counts: Counts): Side {
 
 function settle(frame: Frame): Settled {
   const { question } = frame;
-  const enough = frame.candidate.n >= tuning.hardMinRequests && (frame.stable === undefined || frame.stable.n >= tuning.hardMinRequests);
-  const early = question.early >= 1 || (enough && passes(frame, viewOf(frame), question.early)) ? { early: 'Shown' as const } : {};
+  const enough =
+    frame.candidate.n >= tuning.hardMinRequests &&
+    (frame.stable === undefined || frame.stable.n >= tuning.hardMinRequests);
+  const early =
+    question.early >= 1 || (enough && passes(frame, viewOf(frame), question.early)) ? { early: 'Shown' as const } : {};
   if (!enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests', ...early } };
   const said = saidOf(frame);
   if (said === undefined) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
   const cleaned = cleanedView(frame, said);
   const stands = cleaned.requests >= tuning.hardMinRequests && standsIn(frame, said, cleaned.view);
-  return { decided: { ...(stands ? { verdict: said } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early }, checked: { verdict: said, cleaned } };
+  return {
+    decided: { ...(stands ? { verdict: said } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early },
+    checked: { verdict: said, cleaned },
+  };
 }
 
 /** What the bounds say before any second thoughts. */
@@ -156,9 +190,14 @@ function lessStrict(frame: Frame): Frame {
 /** @param growth the counts times so much @param shift so many events of the candidate more, for a forecast */
 function viewOf(frame: Frame, growth = 1, shift = 0): View {
   const sample = (side: Side, more: number): RateSample => ({
-    x: Math.min(side.n, Math.max(0, side.x + more)) * growth, n: side.n * growth, cluster: frame.clustering * side.dispersion.perMinute,
+    x: Math.min(side.n, Math.max(0, side.x + more)) * growth,
+    n: side.n * growth,
+    cluster: frame.clustering * side.dispersion.perMinute,
   });
-  return { candidate: sample(frame.candidate, shift), ...(frame.stable === undefined ? {} : { stable: sample(frame.stable, 0) }) };
+  return {
+    candidate: sample(frame.candidate, shift),
+    ...(frame.stable === undefined ? {} : { stable: sample(frame.stable, 0) }),
+  };
 }
 
 /** Evidence against every rate, or increase, up to the limit. */
@@ -178,11 +217,17 @@ function observed({ candidate, stable }: View): number {
 }
 
 function evidenceAgainst({ candidate, stable }: View, limit: number, enough: number): number {
-  return stable === undefined ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit))) : increaseEvidence({ candidate, stable }, limit, enough);
+  return stable === undefined
+    ? rateEvidence(candidate, Math.min(1 - 1e-9, Math.max(1e-9, limit)))
+    : increaseEvidence({ candidate, stable }, limit, enough);
 }
 
-function boundsOf({ candidate, stable }: View, { Fail, Pass }: Frame['bounds']): { readonly lower: number; readonly upper: number } {
-  const at = (bound: number): { readonly lower: number; readonly upper: number } => (stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound));
+function boundsOf(
+  { candidate, stable }: View,
+  { Fail, Pass }: Frame['bounds'],
+): { readonly lower: number; readonly upper: number } {
+  const at = (bound: number): { readonly lower: number; readonly upper: number } =>
+    stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound);
   const low = at(Fail);
   return { lower: low.lower, upper: Fail === Pass ? low.upper : at(Pass).upper };
 }
@@ -197,7 +242,11 @@ function cleanedView(frame: Frame, verdict: Said): Cleaned {
   const x = keep(side.counts.events);
   const n = keep(side.counts.trials);
   const sample: RateSample = { x, n, cluster: frame.clustering * side.dispersion.perMinute };
-  return { view: verdict === 'Fail' ? { ...view, candidate: sample } : { ...view, stable: sample }, windows, requests: n };
+  return {
+    view: verdict === 'Fail' ? { ...view, candidate: sample } : { ...view, stable: sample },
+    windows,
+    requests: n,
+  };
 }
 
 function minutesOf({ counts, n }: Side): number {

@@ -66,7 +66,10 @@ export function extentOf(window: Window): Extent {
 export function cellsInside(window: Window, tier?: string): Pair<readonly Cell[]> {
   const lost = new Set(window.lostBlocks ?? []);
   const counts = (cell: Cell): boolean =>
-    cell.block >= window.firstBlock && cell.block <= window.lastBlock && !lost.has(cell.block) && (tier === undefined || cell.tier === tier);
+    cell.block >= window.firstBlock &&
+    cell.block <= window.lastBlock &&
+    !lost.has(cell.block) &&
+    (tier === undefined || cell.tier === tier);
   return { candidate: window.candidate.filter(counts), stable: window.stable.filter(counts) };
 }
 
@@ -125,7 +128,11 @@ function classOf(cell: Cell): string {
 type Span = { readonly firstBlock: number; readonly positions: number; readonly scale: Scale };
 
 /** @param weights from classWeights; absent: every request counts once */
-export function latencySeries({ blocks: cells, pods: podCells }: BothWays, span: Span, weights?: Weights): LatencySeries {
+export function latencySeries(
+  { blocks: cells, pods: podCells }: BothWays,
+  span: Span,
+  weights?: Weights,
+): LatencySeries {
   const blocks = Array.from({ length: span.positions }, (): Gathered => new Gathered(span.scale));
   const pods = new Map<string, Gathered>();
   const total = new Gathered(span.scale);
@@ -192,7 +199,11 @@ function nothing(scale: Scale): LogHistogram {
 }
 
 /** @param weights from classWeights; absent: every trial counts once */
-export function countSeries(cells: readonly Cell[], span: Omit<Span, 'scale'>, what: { readonly events: Measure; readonly trials: Measure; readonly weights?: Weights | undefined }): Counts {
+export function countSeries(
+  cells: readonly Cell[],
+  span: Omit<Span, 'scale'>,
+  what: { readonly events: Measure; readonly trials: Measure; readonly weights?: Weights | undefined },
+): Counts {
   const events = Array.from({ length: span.positions }, () => 0);
   const trials = Array.from({ length: span.positions }, () => 0);
   for (const cell of inFixedOrder(cells)) {

@@ -33,14 +33,19 @@ export function shownWords({ gates }: Plan, results: readonly GateResult[]): str
     const result = results[i];
     return result === undefined || !isCompared(gate) ? [] : [{ gate, ...shownIn(gate, result) }];
   });
-  const shown = compared.flatMap(({ gate, shows, by }) => (shows === null ? [] : [`${increaseWords(gate, shows)} ${gate.name}${by}`]));
+  const shown = compared.flatMap(({ gate, shows, by }) =>
+    shows === null ? [] : [`${increaseWords(gate, shows)} ${gate.name}${by}`],
+  );
   if (shown.length === 0) return undefined;
   const not = compared.filter(({ shows }) => shows === null).map(({ gate }) => gate.name);
   return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
 }
 
 /** By the evidence that passed: pairs, or else live requests. Where a Pass shows nothing, one by pairs tells nothing of the tail. */
-function shownIn(gate: TrafficGate, { verdict, limit, upper, paired }: GateResult): { readonly shows: number | null; readonly by: string } {
+function shownIn(
+  gate: TrafficGate,
+  { verdict, limit, upper, paired }: GateResult,
+): { readonly shows: number | null; readonly by: string } {
   if (verdict !== 'Pass') return { shows: null, by: '' };
   const isByPairs = paired?.verdict === 'Pass' && !('atMost' in gate && gate.atMost === Infinity);
   return { shows: shownBy(gate, { limit, upper: isByPairs ? paired.upper : upper }), by: isByPairs ? ' by pairs' : '' };
@@ -57,12 +62,18 @@ function isCompared({ kind }: TrafficGate): boolean {
 export function promiseWords({ requestsPerMinute, minutes, findsWithin, gates }: StepPromise): string {
   const rate = `at ${plural(Number(requestsPerMinute.toPrecision(requestsPerMinute < 10 ? 2 : 3)), 'request')} a minute`;
   const time = timeWords(minutes, findsWithin);
-  const shows = gates.filter(({ shows: most }) => most !== null).map(({ gate, shows: most }) => `${gate.name} ${increaseWords(gate, most ?? 0)}`);
-  const finds = gates.filter(({ finds: least }) => least !== null).map(({ gate, finds: least }) => `${gate.name} ${increaseWords(gate, least ?? 0)}`);
+  const shows = gates
+    .filter(({ shows: most }) => most !== null)
+    .map(({ gate, shows: most }) => `${gate.name} ${increaseWords(gate, most ?? 0)}`);
+  const finds = gates
+    .filter(({ finds: least }) => least !== null)
+    .map(({ gate, finds: least }) => `${gate.name} ${increaseWords(gate, least ?? 0)}`);
   return [
     `${rate} ${time}`,
     ...showsWords(shows, gates, minutes[0] === null),
-    ...(finds.length === 0 ? [] : [`an increase of ${listed(finds)} or more would be found in ${minutesWords(findsWithin)}`]),
+    ...(finds.length === 0
+      ? []
+      : [`an increase of ${listed(finds)} or more would be found in ${minutesWords(findsWithin)}`]),
   ].join('; ');
 }
 

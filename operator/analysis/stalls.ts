@@ -17,7 +17,10 @@ export type StallCounts = {
 };
 
 /** @returns positions to leave out, and in how many windows they lie */
-export function worstBlocks({ events, trials, known }: StallCounts): { readonly removed: ReadonlySet<number>; readonly windows: number } {
+export function worstBlocks({ events, trials, known }: StallCounts): {
+  readonly removed: ReadonlySet<number>;
+  readonly windows: number;
+} {
   const left = { events: [...events], trials: [...trials] };
   const removed = new Set<number>();
   const most = 2 + Math.floor(known / 10);
@@ -54,7 +57,10 @@ function worstWindow(events: readonly number[]): number {
 }
 
 /** At least three times what its requests would have at the rate of the others, and three standard deviations above (Poisson). */
-function isOutlier(left: { readonly events: readonly number[]; readonly trials: readonly number[] }, at: number): boolean {
+function isOutlier(
+  left: { readonly events: readonly number[]; readonly trials: readonly number[] },
+  at: number,
+): boolean {
   const events = windowSum(left.events, at);
   const trials = windowSum(left.trials, at);
   const others = total(left.trials) - trials;
@@ -68,4 +74,3 @@ function windowSum(values: readonly number[], at: number): number {
   for (let i = at; i < at + tuning.stallBlocks; i++) sum += values[i] ?? 0;
   return sum;
 }
-

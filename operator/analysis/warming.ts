@@ -26,7 +26,11 @@ export type Settling = { readonly from: number; readonly stillToGain: number };
  * @param limits.warmBlocks age of a window until which a trend that is not seen may go on
  * @returns undefined when less than two minutes would be left
  */
-export function settlingOf(candidate: Blocks, stable: Blocks | undefined, { leastRequests, warmBlocks }: { readonly leastRequests: number; readonly warmBlocks: number }): Settling | undefined {
+export function settlingOf(
+  candidate: Blocks,
+  stable: Blocks | undefined,
+  { leastRequests, warmBlocks }: { readonly leastRequests: number; readonly warmBlocks: number },
+): Settling | undefined {
   let from = 0;
   let trend = trendOf(pointsOf(candidate, stable, leastRequests));
   while (trend !== undefined && trend.slope < -tuning.warmingDeviations * trend.error) {
@@ -37,7 +41,10 @@ export function settlingOf(candidate: Blocks, stable: Blocks | undefined, { leas
   const lnStep = candidate[0]?.scale.lnStep ?? 0;
   if (trend === undefined) return from === 0 ? { from, stillToGain: 0 } : undefined;
   const left = candidate.length - from;
-  const [until, deviations] = from === 0 ? [Math.max(left, warmBlocks), tuning.unseenTrendDeviations] : [left + tuning.warmAheadBlocks, tuning.seenTrendDeviations];
+  const [until, deviations] =
+    from === 0
+      ? [Math.max(left, warmBlocks), tuning.unseenTrendDeviations]
+      : [left + tuning.warmAheadBlocks, tuning.seenTrendDeviations];
   return { from, stillToGain: lnStep * Math.max(0, deviations * trend.error - trend.slope) * (until - trend.middle) };
 }
 

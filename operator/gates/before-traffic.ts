@@ -15,7 +15,10 @@ import type { RevisionRecord } from '../resources/objects.ts';
 import type { Checks } from '../rollout/state.ts';
 import { goldenName, goldenSentence, isGood, worstOf } from './golden-score.ts';
 
-export type ReadyPod = { readonly name: string; /** The latest; undefined: it was not heard yet. */ readonly report: Report | undefined };
+export type ReadyPod = {
+  readonly name: string;
+  /** The latest; undefined: it was not heard yet. */ readonly report: Report | undefined;
+};
 
 export type Candidate = {
   readonly record: RevisionRecord;
@@ -35,11 +38,17 @@ export function checkBeforeTraffic(candidate: Candidate): Checks {
     if (found !== undefined) return found;
   }
   const said = [goldenPassed(candidate), fallbackAllowed(candidate)].filter((sentence) => sentence !== undefined);
-  return { verdict: 'Pass', reason: 'ChecksPassed', message: said.length === 0 ? 'all checks before traffic have passed' : said.join('; ') };
+  return {
+    verdict: 'Pass',
+    reason: 'ChecksPassed',
+    message: said.length === 0 ? 'all checks before traffic have passed' : said.join('; '),
+  };
 }
 
 function unresolved({ record }: Candidate): Checks | undefined {
-  return record.resolved === undefined ? waiting('ReportMissing', 'no pod has said yet what the model is made of') : undefined;
+  return record.resolved === undefined
+    ? waiting('ReportMissing', 'no pod has said yet what the model is made of')
+    : undefined;
 }
 
 // ── I/O signature ──
@@ -54,7 +63,9 @@ function signatureChanged({ record, stable }: Candidate): Checks | undefined {
 
 function changeBetween(theirs: Resolved, mine: Resolved, policy: SchemaPolicy): string | undefined {
   if (policy === 'Any' || mine.signature === theirs.signature) return undefined;
-  return mine.io === undefined || theirs.io === undefined ? "the I/O signature differs from the stable revision's; the difference is unknown" : ioChange(theirs.io, mine.io, policy);
+  return mine.io === undefined || theirs.io === undefined
+    ? "the I/O signature differs from the stable revision's; the difference is unknown"
+    : ioChange(theirs.io, mine.io, policy);
 }
 
 // ── pods ──
@@ -62,7 +73,12 @@ function changeBetween(theirs: Resolved, mine: Resolved, policy: SchemaPolicy): 
 function unheard({ pods }: Candidate): Checks | undefined {
   if (pods.length === 0) return waiting('ReportMissing', 'no pod is ready to be checked');
   const silent = pods.filter(({ report }) => report === undefined).map(({ name }) => name);
-  return silent.length === 0 ? undefined : waiting('ReportMissing', `${silent.length} of ${pods.length} ready pods have not reported yet: ${silent.slice(0, 3).join(', ')}`);
+  return silent.length === 0
+    ? undefined
+    : waiting(
+        'ReportMissing',
+        `${silent.length} of ${pods.length} ready pods have not reported yet: ${silent.slice(0, 3).join(', ')}`,
+      );
 }
 
 // ── provider ──
@@ -86,9 +102,12 @@ function fallbackOf({ record, pods }: Candidate): string | undefined {
 function otherProvider({ name, report }: ReadyPod, wanted: string, { resolved }: RevisionRecord): string | undefined {
   const actual = report?.providers?.actual ?? [];
   const other = actual.find((use) => use.provider !== wanted && use.nodes > 0);
-  if (other !== undefined) return `${wanted} was asked for, ${other.provider} runs ${percent(other.nodes)} of the nodes on pod ${name}`;
+  if (other !== undefined)
+    return `${wanted} was asked for, ${other.provider} runs ${percent(other.nodes)} of the nodes on pod ${name}`;
   // Nothing was measured: what the session was made with.
-  return actual.length > 0 || resolved === undefined || resolved.provider === wanted ? undefined : `${wanted} was asked for, ${resolved.provider} is used`;
+  return actual.length > 0 || resolved === undefined || resolved.provider === wanted
+    ? undefined
+    : `${wanted} was asked for, ${resolved.provider} is used`;
 }
 
 // ── golden set ──
@@ -96,7 +115,9 @@ function otherProvider({ name, report }: ReadyPod, wanted: string, { resolved }:
 function goldenSet(candidate: Candidate): Checks | undefined {
   const { golden } = candidate.record;
   if (golden === undefined) return undefined;
-  const found = candidate.pods.map((pod) => goldenOf(pod, golden.config, candidate)).filter((checks) => checks !== undefined);
+  const found = candidate.pods
+    .map((pod) => goldenOf(pod, golden.config, candidate))
+    .filter((checks) => checks !== undefined);
   // One that fails is enough; the others need not be waited for.
   return found.find(({ verdict }) => verdict === 'Fail') ?? found[0];
 }
@@ -106,10 +127,14 @@ function goldenOf({ name, report }: ReadyPod, config: GoldenConfig, candidate: C
   const result = report?.golden;
   if (result?.id !== config.id) return goldenWaiting(config, `pod ${name} has not begun`);
   switch (result.state) {
-    case 'Broken': return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);
-    case 'Waiting': return goldenWaiting(config, `pod ${name} waits: ${result.problem ?? 'it has not begun'}`);
-    case 'Running': return goldenWaiting(config, `${result.done} of ${result.n} cases are done on pod ${name}`);
-    case 'Done': return doneWith(result, { config, candidate, name });
+    case 'Broken':
+      return fail('GoldenSetInvalid', `${result.problem ?? `${goldenName(config)}: cannot be run`} (pod ${name})`);
+    case 'Waiting':
+      return goldenWaiting(config, `pod ${name} waits: ${result.problem ?? 'it has not begun'}`);
+    case 'Running':
+      return goldenWaiting(config, `${result.done} of ${result.n} cases are done on pod ${name}`);
+    case 'Done':
+      return doneWith(result, { config, candidate, name });
   }
 }
 
@@ -117,7 +142,9 @@ type Held = { readonly config: GoldenConfig; readonly candidate: Candidate; read
 
 function doneWith(result: GoldenResult, { config, candidate, name }: Held): Checks | undefined {
   if (!isGood(result, config)) return fail('GoldenFailed', `${goldenSentence(result, config)} (pod ${name})`);
-  return lacksTruth(result, candidate) ? goldenWaiting(config, `pod ${name} is to compare its answers with stable's`) : undefined;
+  return lacksTruth(result, candidate)
+    ? goldenWaiting(config, `pod ${name} is to compare its answers with stable's`)
+    : undefined;
 }
 
 /**
@@ -130,13 +157,19 @@ function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candi
 
 /** Without a golden set of its own a model is asked made-up questions: that is told as what it is. */
 function goldenWaiting(config: GoldenConfig, what: string): Checks {
-  return waiting(config.source.kind === 'Generated' ? 'ChecksRunning' : 'GoldenWaiting', `${goldenName(config)}: ${what}`);
+  return waiting(
+    config.source.kind === 'Generated' ? 'ChecksRunning' : 'GoldenWaiting',
+    `${goldenName(config)}: ${what}`,
+  );
 }
 
 /** The worst pod's. */
 function goldenPassed({ record: { golden }, pods }: Candidate): string | undefined {
   if (golden === undefined) return undefined;
-  const worst = worstOf(pods.map(({ report }) => report?.golden).filter((result) => result !== undefined), golden.config);
+  const worst = worstOf(
+    pods.map(({ report }) => report?.golden).filter((result) => result !== undefined),
+    golden.config,
+  );
   return worst === undefined ? undefined : goldenSentence(worst, golden.config);
 }
 

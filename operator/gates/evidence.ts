@@ -35,7 +35,10 @@ export type Scene = {
 export function knownOf(scene: Scene): Known {
   const { stable, candidate, ledger } = scene;
   const firstBlock = Math.max(scene.window, scene.from);
-  const heardUntil = { candidate: heardOf(ledger, candidate) ?? firstBlock - 1, stable: heardOf(ledger, stable) ?? firstBlock - 1 };
+  const heardUntil = {
+    candidate: heardOf(ledger, candidate) ?? firstBlock - 1,
+    stable: heardOf(ledger, stable) ?? firstBlock - 1,
+  };
   const alone = scene.weight >= 100;
   const lost = lostBlocks(ledger, alone ? [candidate] : [stable, candidate]);
   const span = { first: firstBlock, last: lastBlockOf({ heardUntil, alone }), lost };
@@ -49,7 +52,11 @@ export function knownOf(scene: Scene): Known {
     history: historyOf(scene),
     loadIsEqual: isLoadEqual(scene),
     alone,
-    ...present({ nodes: scene.nodes, maxBlocks: scene.maxBlocks, paired: alone ? undefined : pairedSeries(ledger, candidate, span) }),
+    ...present({
+      nodes: scene.nodes,
+      maxBlocks: scene.maxBlocks,
+      paired: alone ? undefined : pairedSeries(ledger, candidate, span),
+    }),
   };
 }
 
@@ -63,7 +70,9 @@ export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known[
 }
 
 function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
-  const ends = Object.values(ledger).flatMap((boot) => (boot.revision === revision ? boot.heard.map(([, to]) => to) : []));
+  const ends = Object.values(ledger).flatMap((boot) =>
+    boot.revision === revision ? boot.heard.map(([, to]) => to) : [],
+  );
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 

@@ -19,14 +19,26 @@ const blocksAMinute = 60 / blockSeconds;
 const usualBlocks = 90;
 
 /** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
-export function foresee({ plan, require, shadow }: Pick<Asked, 'plan' | 'require' | 'shadow'>, scene: Scene): string | undefined {
+export function foresee(
+  { plan, require, shadow }: Pick<Asked, 'plan' | 'require' | 'shadow'>,
+  scene: Scene,
+): string | undefined {
   const share = shareOf(scene);
   if (shadow === true || share <= 0 || share >= 1) return undefined;
   const past = pastOf(scene);
   const { nodes, ready: pods, maxBlocks = usualBlocks } = scene;
-  const outlook = { plan, require, share, pods, loadIsEqual: isLoadEqual(scene), maxBlocks, ...(nodes === undefined ? {} : { nodes }) };
+  const outlook = {
+    plan,
+    require,
+    share,
+    pods,
+    loadIsEqual: isLoadEqual(scene),
+    maxBlocks,
+    ...(nodes === undefined ? {} : { nodes }),
+  };
   const promise = past === undefined ? undefined : promiseOf(past, outlook);
-  if (promise === undefined) return `too few requests are known from before this step to say how long it takes, or what it can show`;
+  if (promise === undefined)
+    return `too few requests are known from before this step to say how long it takes, or what it can show`;
   return promiseWords(promise);
 }
 
@@ -47,12 +59,19 @@ export function pastOf(scene: Scene): Past | undefined {
   const latency = emptyHistogram(reportScale);
   for (const cell of other) addInto(latency, cell.latency);
   const minutes = (window - first) / blocksAMinute;
-  return { requestsPerMinute: (requests + total(own, (cell) => cell.requests)) / minutes, failureRate: total(other, (cell) => cell.failures) / requests, latency, history: historyOf(scene) };
+  return {
+    requestsPerMinute: (requests + total(own, (cell) => cell.requests)) / minutes,
+    failureRate: total(other, (cell) => cell.failures) / requests,
+    latency,
+    history: historyOf(scene),
+  };
 }
 
 /** The first block that stable was heard of in; none where it was not. */
 function heardFrom({ ledger, stable, window }: Scene): readonly number[] {
-  const begins = Object.values(ledger).flatMap(({ revision, heard }) => (revision === stable && heard[0] !== undefined ? [heard[0][0]] : []));
+  const begins = Object.values(ledger).flatMap(({ revision, heard }) =>
+    revision === stable && heard[0] !== undefined ? [heard[0][0]] : [],
+  );
   return begins.length === 0 ? [window] : [Math.min(...begins)];
 }
 

@@ -36,7 +36,12 @@ export type Shown = {
   readonly promise?: string;
   /** What was shown of the candidate, once the step is done. */
   readonly proven?: string;
-  readonly window: Block; readonly atMs: Millis; readonly alpha: string; readonly results: readonly ShownResult[]; readonly message: string };
+  readonly window: Block;
+  readonly atMs: Millis;
+  readonly alpha: string;
+  readonly results: readonly ShownResult[];
+  readonly message: string;
+};
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
 /** What a pass needs of the gates. */
@@ -64,7 +69,13 @@ export const silentMs = 60_000;
 /** How long the first report of a pod is waited for. */
 const firstReportMs = 15_000;
 
-type Followed = { readonly ledger: ModelLedger; window?: Block; promise?: { readonly of: string; readonly text?: string }; look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding }; shown?: Shown & { readonly of: string; readonly step: Finding['step'] } };
+type Followed = {
+  readonly ledger: ModelLedger;
+  window?: Block;
+  promise?: { readonly of: string; readonly text?: string };
+  look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding };
+  shown?: Shown & { readonly of: string; readonly step: Finding['step'] };
+};
 type Judging = StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 export class Gatekeeper implements Gates {
@@ -117,8 +128,17 @@ export class Gatekeeper implements Gates {
     if (known !== undefined && sameRevisions(known.ledger.revisions, revisions)) return known;
     const written = hasTraffic(seen.memory) ? writtenIn(seen) : undefined;
     const kept = written === undefined ? undefined : unpackLedger(written.text);
-    if (written !== undefined && kept === undefined) this.#logger.warn('kept gate data unreadable', { model: seen.model.metadata.name, namespace: seen.model.metadata.namespace });
-    const followed = { ledger: new ModelLedger(revisions, written === undefined || kept === undefined ? undefined : { ...kept, ...written }) };
+    if (written !== undefined && kept === undefined)
+      this.#logger.warn('kept gate data unreadable', {
+        model: seen.model.metadata.name,
+        namespace: seen.model.metadata.namespace,
+      });
+    const followed = {
+      ledger: new ModelLedger(
+        revisions,
+        written === undefined || kept === undefined ? undefined : { ...kept, ...written },
+      ),
+    };
     this.#models.set(key, followed);
     this.#hearing.hearAnew(key);
     return followed;
@@ -128,19 +148,37 @@ export class Gatekeeper implements Gates {
     const asked = askedIn(state, seen);
     const listened = state.weight >= 100 ? [state.candidate] : [state.stable, state.candidate];
     const silent = listened.filter((revision) => this.#isSilent(readyOf(seen, revision), now));
-    const awaited = listened.flatMap((revision) => readyOf(seen, revision)).filter((pod) => this.#isAwaited(followed.ledger, pod, now));
+    const awaited = listened
+      .flatMap((revision) => readyOf(seen, revision))
+      .filter((pod) => this.#isAwaited(followed.ledger, pod, now));
     const of = identityOf(asked, state, seen);
     if (awaited.length > 0) return waitingFor(awaited, followed, state, silent);
     const scene = sceneOf(followed.ledger, state, seen);
     const promise = foreseen(followed, asked, scene, state);
     const finding = look(followed, { of, asked, scene, now });
-    const shown = renewed(followed, { of, asked, finding, now, everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs, ...present({ promise }) });
+    const shown = renewed(followed, {
+      of,
+      asked,
+      finding,
+      now,
+      everyMs: state.phase === 'Paused' ? pausedRenewMs : renewMs,
+      ...present({ promise }),
+    });
     const probes = probesFor(followed.ledger, state, seen, now);
-    return { reading: { ...readingFrom(asked, finding, { message: shown.message, silent, shown: shown.proven }), ...present({ probes, promise }) }, shown };
+    return {
+      reading: {
+        ...readingFrom(asked, finding, { message: shown.message, silent, shown: shown.proven }),
+        ...present({ probes, promise }),
+      },
+      shown,
+    };
   }
 
   #isSilent(pods: readonly Pod[], now: Millis): boolean {
-    return pods.length > 0 && pods.every(({ metadata: { uid = '' } }) => now - (this.#hearing.heardAtMs(uid) ?? now) > silentMs);
+    return (
+      pods.length > 0 &&
+      pods.every(({ metadata: { uid = '' } }) => now - (this.#hearing.heardAtMs(uid) ?? now) > silentMs)
+    );
   }
 
   #isAwaited(ledger: ModelLedger, { metadata: { uid = '', name } }: Pod, now: Millis): boolean {
@@ -149,13 +187,31 @@ export class Gatekeeper implements Gates {
 }
 
 /** Both revisions' requests together: what the model gets, wherever it goes. */
-function probesFor({ ledger }: ModelLedger, { stable, candidate, window, weight }: Judging, seen: Seen, now: Millis): number | undefined {
-  return weight >= 100 ? undefined : probesWanted(seen.model.spec.rollout?.probes, requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }));
+function probesFor(
+  { ledger }: ModelLedger,
+  { stable, candidate, window, weight }: Judging,
+  seen: Seen,
+  now: Millis,
+): number | undefined {
+  return weight >= 100
+    ? undefined
+    : probesWanted(
+        seen.model.spec.rollout?.probes,
+        requestsPerMinute(ledger, [stable, candidate], { window, until: blockAt(now) }),
+      );
 }
 
-function waitingFor(awaited: readonly Pod[], { shown }: Followed, { window }: Judging, silent: GateReading['silent']): Judged {
+function waitingFor(
+  awaited: readonly Pod[],
+  { shown }: Followed,
+  { window }: Judging,
+  silent: GateReading['silent'],
+): Judged {
   const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
-  return { reading: { window, step: 'Waiting', absolute: 'None', pending: true, message, silent }, ...(shown?.window === window ? { shown } : {}) };
+  return {
+    reading: { window, step: 'Waiting', absolute: 'None', pending: true, message, silent },
+    ...(shown?.window === window ? { shown } : {}),
+  };
 }
 
 const blocksOfAMinute = 60 / blockSeconds;
@@ -190,7 +246,12 @@ function namesOf(pods: readonly Pod[]): ReadonlySet<string> {
 function askedIn(state: Judging, seen: Seen): Asked {
   const steps = stepsOf(state.candidate, { seen: seen.rollout, plan: seen.plan });
   const step = steps[state.step];
-  return { window: state.window, plan: planIn(seen), require: isJudged(step) ? step.require : 'NoFail', ...(step?.kind === 'shadow' ? { shadow: true as const } : {}) };
+  return {
+    window: state.window,
+    plan: planIn(seen),
+    require: isJudged(step) ? step.require : 'NoFail',
+    ...(step?.kind === 'shadow' ? { shadow: true as const } : {}),
+  };
 }
 
 /** By the steps that there are, written or by default: α is shared among those that judge. */
@@ -202,7 +263,18 @@ function planIn(seen: Seen): Plan {
 function sceneOf(ledger: ModelLedger, state: Judging, seen: Seen): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
-  return { nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)), ...maxBlocksOf(state, seen), stable, candidate, window, weight, router: seen.plan.router, ready, ledger: ledger.ledger, from: ledger.from };
+  return {
+    nodes: nodesOf(readyOf(seen, candidate), readyOf(seen, stable)),
+    ...maxBlocksOf(state, seen),
+    stable,
+    candidate,
+    window,
+    weight,
+    router: seen.plan.router,
+    ready,
+    ledger: ledger.ledger,
+    from: ledger.from,
+  };
 }
 
 /** How long the step may last. */
@@ -222,7 +294,9 @@ function identityOf(asked: Asked, state: Judging, seen: Seen): string {
   const ready = { candidate: readyOf(seen, state.candidate).length, stable: readyOf(seen, state.stable).length };
   const equal = isLoadEqual({ router: seen.plan.router, weight: state.weight, ready });
   const nodes = nodesOf(readyOf(seen, state.candidate), readyOf(seen, state.stable));
-  return createHash('sha1').update(JSON.stringify([asked, state.weight, equal, nodes, maxBlocksOf(state, seen)])).digest('hex');
+  return createHash('sha1')
+    .update(JSON.stringify([asked, state.weight, equal, nodes, maxBlocksOf(state, seen)]))
+    .digest('hex');
 }
 
 type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Scene; readonly now: Millis };
@@ -230,7 +304,8 @@ type Looking = { readonly of: string; readonly asked: Asked; readonly scene: Sce
 /** Looks when there is something new to see, and not more often than a look is worth: one costs microseconds a cell. */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
-  const isSame = last?.of === of && (last.version === ledger.version || Math.abs(now - last.atMs) < cellsOf(ledger) / 10);
+  const isSame =
+    last?.of === of && (last.version === ledger.version || Math.abs(now - last.atMs) < cellsOf(ledger) / 10);
   if (isSame) return last.finding;
   const finding = find(asked, knownOf(scene));
   followed.look = { of, version: ledger.version, atMs: now, finding };
@@ -250,19 +325,44 @@ function foreseen(followed: Followed, asked: Asked, scene: Scene, { phase }: Jud
   return followed.promise.text;
 }
 
-type Renewing = { readonly of: string; readonly asked: Asked; readonly finding: Finding; readonly now: Millis; readonly everyMs: Millis; readonly promise?: string };
+type Renewing = {
+  readonly of: string;
+  readonly asked: Asked;
+  readonly finding: Finding;
+  readonly now: Millis;
+  readonly everyMs: Millis;
+  readonly promise?: string;
+};
 
 function renewed(followed: Followed, { of, asked, finding, now, everyMs, promise }: Renewing): Shown {
   const { shown } = followed;
-  if (shown?.of === of && Math.abs(now - shown.atMs) < everyMs && shown.step === finding.step && saysTheSame(shown.results, finding)) return shown;
+  if (
+    shown?.of === of &&
+    Math.abs(now - shown.atMs) < everyMs &&
+    shown.step === finding.step &&
+    saysTheSame(shown.results, finding)
+  )
+    return shown;
   const results = numbersOf(finding);
-  const made = { of, step: finding.step, window: asked.window, atMs: now, alpha: alphaWords(finding.plan), results, message: sentenceOf(asked, finding, results), ...present({ promise, proven: finding.step === 'Done' ? shownWords(finding.plan, results) : undefined }) };
+  const made = {
+    of,
+    step: finding.step,
+    window: asked.window,
+    atMs: now,
+    alpha: alphaWords(finding.plan),
+    results,
+    message: sentenceOf(asked, finding, results),
+    ...present({ promise, proven: finding.step === 'Done' ? shownWords(finding.plan, results) : undefined }),
+  };
   followed.shown = made;
   return made;
 }
 
 function saysTheSame(results: readonly GateResult[], { decided }: Finding): boolean {
-  return results.length === decided.length && results.every((result, i) => result.verdict === decided[i]?.verdict && result.reason === decided[i]?.reason);
+  return (
+    results.length === decided.length &&
+    results.every((result, i) => result.verdict === decided[i]?.verdict && result.reason === decided[i]?.reason)
+  );
 }
 
 const fields = { ledger: 'ledger', window: 'window', writtenAt: 'writtenAt' } as const;
@@ -273,7 +373,11 @@ function keptName(seen: Seen): string {
 
 function writtenIn(seen: Seen): Written | undefined {
   const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen));
-  const { [fields.ledger]: text, [fields.window]: window = '', [fields.writtenAt]: at = '' } = (found as ConfigMap | undefined)?.data ?? {};
+  const {
+    [fields.ledger]: text,
+    [fields.window]: window = '',
+    [fields.writtenAt]: at = '',
+  } = (found as ConfigMap | undefined)?.data ?? {};
   const atMs = Date.parse(at);
   return text === undefined || Number.isNaN(atMs) ? undefined : { text, window: Number(window), atMs };
 }

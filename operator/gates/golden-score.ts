@@ -41,8 +41,12 @@ function because({ problem }: GoldenResult): string {
 
 /** The result that is furthest on the wrong side. Nothing compared is nothing against it. */
 export function worstOf(results: readonly GoldenResult[], { max }: GoldenConfig): GoldenResult | undefined {
-  const badness = ({ score }: GoldenResult): number => (score === null ? -Number.MAX_VALUE : max === undefined ? -score : score);
-  return results.reduce<GoldenResult | undefined>((worst, result) => (worst === undefined || badness(result) > badness(worst) ? result : worst), undefined);
+  const badness = ({ score }: GoldenResult): number =>
+    score === null ? -Number.MAX_VALUE : max === undefined ? -score : score;
+  return results.reduce<GoldenResult | undefined>(
+    (worst, result) => (worst === undefined || badness(result) > badness(worst) ? result : worst),
+    undefined,
+  );
 }
 
 function isWorstCase({ metric }: GoldenConfig): boolean {
@@ -51,7 +55,9 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
 
 /** A model that is meant to answer otherwise cannot be told from a broken one by made-up inputs. */
 function hint({ source }: GoldenConfig): string {
-  return source.kind === 'Generated' ? "; its inputs were made up and stable's answers taken for the truth: for a model that is meant to answer otherwise give spec.rollout.gates.golden a set of your own" : '';
+  return source.kind === 'Generated'
+    ? "; its inputs were made up and stable's answers taken for the truth: for a model that is meant to answer otherwise give spec.rollout.gates.golden a set of your own"
+    : '';
 }
 
 /** Few digits, but never so few that a score looks like the limit that it misses. */

@@ -33,7 +33,11 @@ const version = 1;
  *
  * @param window the minutes of what is left go on beginning at a whole number of minutes after this block
  */
-export function packLedger(kept: Kept, window: Block, limits: Partial<KeptLimits> = {}): Kept & { readonly text: string } {
+export function packLedger(
+  kept: Kept,
+  window: Block,
+  limits: Partial<KeptLimits> = {},
+): Kept & { readonly text: string } {
   const { chars, jsonBytes } = { ...keptLimits, ...limits };
   let { from, ledger } = kept;
   for (;;) {
@@ -59,7 +63,9 @@ function lastBlockOf(ledger: Ledger): Block {
 }
 
 function jsonOf({ from, ledger }: Kept): Buffer {
-  const boots = Object.keys(ledger).toSorted().map((key) => [key, bootRow(ledger[key])]);
+  const boots = Object.keys(ledger)
+    .toSorted()
+    .map((key) => [key, bootRow(ledger[key])]);
   return Buffer.from(JSON.stringify([version, from, boots]));
 }
 
@@ -91,7 +97,9 @@ function countsRow({ counts, first, last }: LogHistogram): readonly [number, str
 /** @returns undefined for text that this version did not write */
 export function unpackLedger(text: string): Kept | undefined {
   try {
-    const parsed: unknown = JSON.parse(gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: unpackedLimitBytes }).toString('utf8'));
+    const parsed: unknown = JSON.parse(
+      gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: unpackedLimitBytes }).toString('utf8'),
+    );
     const [known, from, boots] = listOf(parsed);
     if (known !== version) return undefined;
     const entries = listOf(boots).map((entry): [string, Boot] => {
@@ -111,12 +119,25 @@ function bootIn([pod, revision, heard, blocks]: readonly unknown[]): Boot {
   });
   const counts = listOf(blocks).map((block): [number, BlockCount] => {
     const [index, seq, traffic] = listOf(block);
-    return [wholeIn(index), { index: wholeIn(index), seq: wholeIn(seq), traffic: listOf(traffic).map((row) => trafficIn(listOf(row))) }];
+    return [
+      wholeIn(index),
+      { index: wholeIn(index), seq: wholeIn(seq), traffic: listOf(traffic).map((row) => trafficIn(listOf(row))) },
+    ];
   });
   return { pod: textIn(pod), revision: textIn(revision), heard: ranges, blocks: Object.fromEntries(counts) };
 }
 
-function trafficIn([tier, sizeClass, ok, errors, compared, disagreed, first, counts, paired]: readonly unknown[]): BlockTraffic {
+function trafficIn([
+  tier,
+  sizeClass,
+  ok,
+  errors,
+  compared,
+  disagreed,
+  first,
+  counts,
+  paired,
+]: readonly unknown[]): BlockTraffic {
   if (!isRecord(errors)) throw new TypeError('errors is not an object');
   return {
     tier: textIn(tier),
@@ -135,14 +156,19 @@ function pairedIn(rows: readonly unknown[]): PairedRatios {
     const [source, first, counts] = listOf(row);
     const known = pairSources.find((each) => each === source);
     if (known === undefined) throw new TypeError('no source of pairs');
-    return [known, { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: countsIn(wholeIn(first), textIn(counts)) }] as const;
+    return [
+      known,
+      { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: countsIn(wholeIn(first), textIn(counts)) },
+    ] as const;
   });
   return Object.fromEntries(entries);
 }
 
 function countsIn(first: number, text: string): Record<string, number> {
   if (text === '') return {};
-  return Object.fromEntries(text.split(',').flatMap((count, i) => (count === '' ? [] : [[String(first + i), wholeIn(Number(count))]])));
+  return Object.fromEntries(
+    text.split(',').flatMap((count, i) => (count === '' ? [] : [[String(first + i), wholeIn(Number(count))]])),
+  );
 }
 
 function listOf(value: unknown): readonly unknown[] {

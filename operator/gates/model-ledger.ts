@@ -68,7 +68,14 @@ export class ModelLedger {
     if (blocks === undefined || !this.revisions.includes(revision)) return;
     this.heard.add(pod);
     const { from, ledger } = this.#kept;
-    const folded = fold(ledger, { pod, bootId, revision, since: blocks.since, until: blocks.until, blocks: blocks.counts });
+    const folded = fold(ledger, {
+      pod,
+      bootId,
+      revision,
+      since: blocks.since,
+      until: blocks.until,
+      blocks: blocks.counts,
+    });
     const floor = Math.max(from, this.#forgotten);
     this.#kept = { from, ledger: floor > blocks.since ? forgetBefore(folded, floor) : folded };
     this.#version += 1;
@@ -103,7 +110,9 @@ export class ModelLedger {
     const ageMs = now - this.#written.atMs;
     if (this.#version === this.#keptVersion || ageMs < keepAgainMs) return false;
     if (ageMs >= keepEveryMs || this.#written.window !== window) return true;
-    return Object.keys(this.#kept.ledger).some((key) => !this.#closed.has(key) && this.#isGone(key, present) && this.#tells(key));
+    return Object.keys(this.#kept.ledger).some(
+      (key) => !this.#closed.has(key) && this.#isGone(key, present) && this.#tells(key),
+    );
   }
 
   /** The pod is gone, or its runtime began anew: its sidecar's ring holds nothing of this boot any more. */
@@ -111,7 +120,9 @@ export class ModelLedger {
     const boot = this.#kept.ledger[key];
     if (boot === undefined || !present.has(boot.pod)) return true;
     const until = (other: string): Block => this.#kept.ledger[other]?.heard.at(-1)?.[1] ?? 0;
-    return Object.entries(this.#kept.ledger).some(([other, { pod }]) => other !== key && pod === boot.pod && until(other) > until(key));
+    return Object.entries(this.#kept.ledger).some(
+      ([other, { pod }]) => other !== key && pod === boot.pod && until(other) > until(key),
+    );
   }
 
   /** Of the window, or of the time before it that noise is learnt from. */

@@ -35,7 +35,11 @@ export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: numb
  * Requests a minute of both revisions in the ten minutes before a window and in it: what the model gets, wherever it goes.
  * Only whole blocks before `until` count; 0 where nothing is known.
  */
-export function requestsPerMinute(ledger: Ledger, revisions: readonly Revision[], { window, until }: { readonly window: Block; readonly until: Block }): number {
+export function requestsPerMinute(
+  ledger: Ledger,
+  revisions: readonly Revision[],
+  { window, until }: { readonly window: Block; readonly until: Block },
+): number {
   const from = window - lookedAtBlocks;
   let requests = 0;
   let first = until;

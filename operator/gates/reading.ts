@@ -55,7 +55,11 @@ export function find({ plan, require, shadow }: Asked, known: Known): Finding {
   const speaks = speakerOf(judged, { decided, step, absolute, isSick: sick !== undefined, require });
   const failing = speaks === undefined || decided[speaks]?.verdict !== 'Fail' ? undefined : judged.gates[speaks];
   return {
-    plan: judged, evidence, decided, step, absolute,
+    plan: judged,
+    evidence,
+    decided,
+    step,
+    absolute,
     ...(failing === undefined ? {} : { failed: failureOf[failing.kind] }),
     ...(sick === undefined ? {} : { stableSick: sick }),
     ...(speaks === undefined ? {} : { speaks }),
@@ -96,7 +100,11 @@ function stableSick(plan: Plan, known: Known): string | undefined {
   const limits = { ...plan, gates: own };
   const { cells, pods } = known;
   const swapped = { candidate: cells.stable, stable: cells.candidate };
-  const evidence = evidenceOf({ ...known, cells: swapped, ...(pods === undefined ? {} : { pods: { candidate: pods.stable, stable: pods.candidate } }) });
+  const evidence = evidenceOf({
+    ...known,
+    cells: swapped,
+    ...(pods === undefined ? {} : { pods: { candidate: pods.stable, stable: pods.candidate } }),
+  });
   const { decided } = lookAt(limits, evidence, 'NoFail');
   const at = decided.findIndex(({ verdict }) => verdict === 'Fail');
   const gate = own[at];
@@ -105,7 +113,10 @@ function stableSick(plan: Plan, known: Known): string | undefined {
   return result === undefined ? gate.name : failure(gate, result).replace('of the candidate', 'of stable');
 }
 
-type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & { readonly isSick: boolean; readonly require: 'NoFail' | 'Pass' };
+type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
+  readonly isSick: boolean;
+  readonly require: 'NoFail' | 'Pass';
+};
 
 /** The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to be proven waiting. */
 function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
@@ -125,7 +136,11 @@ export type ShownResult = GateResult & Beside & { readonly own: Partial<Pair<Own
 export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
   return numbersAt(plan, evidence).map((result, i) => {
     const gate = plan.gates[i];
-    return { ...result, ...(gate === undefined ? {} : besideOf(gate, result, plan, evidence)), own: gate === undefined ? {} : ownLatencies(gate, evidence, result) };
+    return {
+      ...result,
+      ...(gate === undefined ? {} : besideOf(gate, result, plan, evidence)),
+      own: gate === undefined ? {} : ownLatencies(gate, evidence, result),
+    };
   });
 }
 
@@ -137,7 +152,8 @@ function besideOf(gate: TrafficGate, { limit, candidateRequests }: GateResult, p
   const isCompared = gate.kind === 'latency-increase';
   return present({
     perMinute: known > 0 && candidateRequests > 0 ? (candidateRequests * blocksAMinute) / known : undefined,
-    later: later === undefined ? undefined : { inMinutes: (later.atBlock - known) / blocksAMinute, toShow: later.toShow },
+    later:
+      later === undefined ? undefined : { inMinutes: (later.atBlock - known) / blocksAMinute, toShow: later.toShow },
     load: isCompared && !evidence.loadIsEqual ? loadIn(evidence) : undefined,
     worst: isCompared ? worstClass(window, gate.quantile) : undefined,
   });
@@ -148,10 +164,12 @@ type Results = readonly (GateResult & Beside)[];
 /** One sentence with the numbers. @param results of the same finding */
 export function sentenceOf(asked: Asked, finding: Finding, results: Results): string {
   const { plan, evidence, step } = finding;
-  const waits = asked.require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
+  const waits =
+    asked.require === 'NoFail' && step === 'Waiting' ? noFailWaitsFor(plan, evidence, finding.decided) : undefined;
   const speaks = speakerAt(finding, waits);
   const [gate, result] = speaks === undefined ? [] : [plan.gates[speaks], results[speaks]];
-  if (gate !== undefined && result !== undefined) return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
+  if (gate !== undefined && result !== undefined)
+    return result.verdict === 'Fail' ? failure(gate, result) : openQuestion(gate, result);
   return progress(stepWords(asked, finding, results, waits));
 }
 
@@ -161,14 +179,28 @@ function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): num
   return blind < 0 ? speaks : blind;
 }
 
-function stepWords({ require, shadow }: Asked, { plan, evidence, step }: Finding, results: Results, waits: StepWords['waits']): StepWords {
+function stepWords(
+  { require, shadow }: Asked,
+  { plan, evidence, step }: Finding,
+  results: Results,
+  waits: StepWords['waits'],
+): StepWords {
   const { window, alone = false, maxBlocks = usualBlocks } = evidence;
   const paired = results.find((each) => each.paired !== undefined)?.paired;
   return {
-    require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, alone,
+    require,
+    step: step === 'Done' ? 'Done' : 'Waiting',
+    minRequests: plan.minRequests,
+    alone,
     requests: { candidate: total(window.candidate), stable: total(window.stable) },
     measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null),
-    ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired), worst: worstOf(plan, results), waits, minutes: minutesAsked(plan, maxBlocks, alone) }),
+    ...present({
+      shadow,
+      pairs: paired === undefined ? undefined : pairsOf(paired),
+      worst: worstOf(plan, results),
+      waits,
+      minutes: minutesAsked(plan, maxBlocks, alone),
+    }),
   };
 }
 
@@ -178,11 +210,19 @@ function minutesAsked(plan: Plan, maxBlocks: number, alone: boolean): StepWords[
 }
 
 /** The undecided gate whose estimate is furthest beyond its limit: a reader must not take it for a good one. */
-function worstOf(plan: Plan, results: readonly (GateResult & Beside)[]): { readonly gate: TrafficGate; readonly result: GateResult & Beside } | undefined {
+function worstOf(
+  plan: Plan,
+  results: readonly (GateResult & Beside)[],
+): { readonly gate: TrafficGate; readonly result: GateResult & Beside } | undefined {
   const beyond = ({ estimate, limit }: GateResult): number => (estimate ?? 0) / limit;
   const open = results.flatMap((result, at) => {
     const gate = plan.gates[at];
-    return gate === undefined || result.verdict !== 'Undecided' || result.estimate === null || result.estimate <= result.limit ? [] : [{ gate, result }];
+    return gate === undefined ||
+      result.verdict !== 'Undecided' ||
+      result.estimate === null ||
+      result.estimate <= result.limit
+      ? []
+      : [{ gate, result }];
   });
   return open.toSorted((one, other) => beyond(other.result) - beyond(one.result))[0];
 }
@@ -191,9 +231,23 @@ function total(cells: readonly Cell[]): number {
   return cells.reduce((sum, cell) => sum + cell.requests, 0);
 }
 
-export function readingFrom({ window, shadow }: Asked, finding: Finding, told: { readonly message: string; readonly silent: GateReading['silent']; readonly shown?: string | undefined }): GateReading {
+export function readingFrom(
+  { window, shadow }: Asked,
+  finding: Finding,
+  told: { readonly message: string; readonly silent: GateReading['silent']; readonly shown?: string | undefined },
+): GateReading {
   const { step, failed, absolute, stableSick: sick, evidence } = finding;
   const idle = shadow !== true && total(evidence.window.candidate) === 0;
   const { message, silent, shown } = told;
-  return { window, step, absolute, message, silent, ...present({ shown }), ...(idle ? { idle } : {}), ...(failed === undefined ? {} : { failed }), ...(sick === undefined ? {} : { stableSick: sick }) };
+  return {
+    window,
+    step,
+    absolute,
+    message,
+    silent,
+    ...present({ shown }),
+    ...(idle ? { idle } : {}),
+    ...(failed === undefined ? {} : { failed }),
+    ...(sick === undefined ? {} : { stableSick: sick }),
+  };
 }

@@ -52,19 +52,24 @@ export function counted(count: number): string {
 }
 
 /** "1,180 requests of the candidate and 11,020 of stable" */
-export function requestsOf({ candidateRequests, stableRequests }: Pick<GateResult, 'candidateRequests' | 'stableRequests'>): string {
+export function requestsOf({
+  candidateRequests,
+  stableRequests,
+}: Pick<GateResult, 'candidateRequests' | 'stableRequests'>): string {
   const own = `${plural(candidateRequests, 'request')} of the candidate`;
   return stableRequests === undefined ? own : `${own} and ${counted(stableRequests)} of stable`;
 }
 
 /** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
 export function failure(gate: TrafficGate, result: Told): string {
-  if (result.paired?.verdict === 'Fail') return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
+  if (result.paired?.verdict === 'Fail')
+    return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
   const { estimate, lower, limit, candidateRequests } = result;
   const atLeast = lower === null ? '' : `at least ${above(result, lower)}, `;
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
-  if (gate.kind === 'disagreement-limit') return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
+  if (gate.kind === 'disagreement-limit')
+    return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
   return `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
 }
 
@@ -76,7 +81,9 @@ function above(result: GateResult, bound: number): string {
 }
 
 function subjectOf(gate: TrafficGate, result: GateResult): string {
-  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit' ? 'the error rate is' : `${gate.name}${classWords(result)} is`;
+  return gate.kind === 'errors-increase' || gate.kind === 'errors-limit'
+    ? 'the error rate is'
+    : `${gate.name}${classWords(result)} is`;
 }
 
 function isRelative({ kind }: TrafficGate): boolean {
@@ -97,7 +104,9 @@ function openLive(gate: TrafficGate, result: Told): string {
   const bound = (value: number | null): string => (value === null ? 'unknown' : written(result, value));
   const bounds = lower === null && upper === null ? 'no bounds yet' : `${bound(lower)} to ${bound(upper)}`;
   const numbers = `${name} undecided: ${written(result, estimate)} (${bounds}, allowed ${bare(result, limit)})`;
-  return reason === 'LoadUnequal' ? `${numbers}: ${loadWords('Less')}` : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
+  return reason === 'LoadUnequal'
+    ? `${numbers}: ${loadWords('Less')}`
+    : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
 }
 
 /** Of a gate by class: " for interactive requests of up to 512 elements". */
@@ -107,13 +116,17 @@ function classWords({ ofClass }: GateResult): string {
 
 /** "interactive requests of up to 512 elements" */
 export function classOf({ tier, sizeClass }: RequestClass): string {
-  return sizeClass === 0 ? `${tier} requests without input` : `${tier} requests of up to ${plural(sizeClass, 'element')}`;
+  return sizeClass === 0
+    ? `${tier} requests without input`
+    : `${tier} requests of up to ${plural(sizeClass, 'element')}`;
 }
 
 /** Whose pods carry more, and what to do. */
 function loadWords(load: Load | undefined): string {
-  if (load === 'Less') return "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it";
-  if (load === 'More') return "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight";
+  if (load === 'Less')
+    return "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it";
+  if (load === 'More')
+    return "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight";
   return 'pods of the two revisions carry unequal load at this weight';
 }
 
@@ -123,8 +136,16 @@ function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told
   const whose = candidatePods > 1 ? 'stable' : stablePods > 1 ? 'the candidate' : 'each revision';
   const isNodes = nodesMayDiffer !== undefined && estimate !== null && estimate > limit / 2;
   return [
-    ...(isNodes ? [`one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be the nodes`] : []),
-    ...(later === undefined || later.toShow === Infinity ? [] : [`in ${minutesOf(later.inMinutes)} ${written({ unit, ...present({ stableRequests }) }, later.toShow)} will do`]),
+    ...(isNodes
+      ? [
+          `one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be the nodes`,
+        ]
+      : []),
+    ...(later === undefined || later.toShow === Infinity
+      ? []
+      : [
+          `in ${minutesOf(later.inMinutes)} ${written({ unit, ...present({ stableRequests }) }, later.toShow)} will do`,
+        ]),
   ];
 }
 
@@ -136,20 +157,30 @@ function minutesOf(minutes: number): string {
 function needed(result: Told): string {
   if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   const more = neededWords(result);
-  return more === undefined ? 'no number of requests would decide it as it is' : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
+  return more === undefined
+    ? 'no number of requests would decide it as it is'
+    : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
 }
 
 /** A forecast as a range: of requests, and of time where the rate is known. @returns undefined when no number of requests would do */
-export function neededWords({ requestsStillNeeded, neededRange, perMinute }: Told): { readonly requests: string; readonly time?: string } | undefined {
+export function neededWords({
+  requestsStillNeeded,
+  neededRange,
+  perMinute,
+}: Told): { readonly requests: string; readonly time?: string } | undefined {
   const [low, high] = neededRange ?? [requestsStillNeeded, requestsStillNeeded];
   if (low === null) return undefined;
   const time = (count: number): number => Math.max(1, Math.ceil(count / (perMinute ?? 1)));
   const [few, many] = [forecast(low), high === null ? undefined : forecast(high)];
   const timed = (words: string): { readonly time?: string } => (perMinute === undefined ? {} : { time: words });
-  if (many === undefined) return { requests: `at least ${plural(few, 'more request')}`, ...timed(`${time(low)} min or longer`) };
+  if (many === undefined)
+    return { requests: `at least ${plural(few, 'more request')}`, ...timed(`${time(low)} min or longer`) };
   if (many === few) return { requests: `about ${plural(few, 'more request')}`, ...timed(`${time(low)} min`) };
   const [soon, late] = [time(low), time(high ?? low)];
-  return { requests: `about ${counted(few)} to ${plural(many, 'more request')}`, ...timed(soon === late ? `${soon} min` : `${counted(soon)} to ${counted(late)} min`) };
+  return {
+    requests: `about ${counted(few)} to ${plural(many, 'more request')}`,
+    ...timed(soon === late ? `${soon} min` : `${counted(soon)} to ${counted(late)} min`),
+  };
 }
 
 /** A forecast is known to two digits. */
@@ -185,7 +216,10 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
 /** What a verdict on the step rests on. */
 function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   if (shadow === true) return pairs ?? 'no pairs';
-  const live = requestsOf({ candidateRequests: requests.candidate, ...(alone ? {} : { stableRequests: requests.stable }) });
+  const live = requestsOf({
+    candidateRequests: requests.candidate,
+    ...(alone ? {} : { stableRequests: requests.stable }),
+  });
   return pairs === undefined ? live : `${live}, with ${pairs}`;
 }
 
@@ -207,7 +241,10 @@ function doneWords({ require, worst }: StepWords): string {
   return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
 }
 
-function waitWords({ minRequests, requests, alone, waits, minutes = { least: 0, most: 0 } }: StepWords, seen: string): string {
+function waitWords(
+  { minRequests, requests, alone, waits, minutes = { least: 0, most: 0 } }: StepWords,
+  seen: string,
+): string {
   if (waits === 'Promise') return `${seen}; waits up to ${minutesOf(minutes.most)} until ${earlyWords} are shown`;
   const isEnough = (alone ? requests.candidate : Math.min(requests.candidate, requests.stable)) >= minRequests;
   const counts = isEnough ? seen : `${seen}, ${counted(minRequests)}${alone ? '' : ' of each'} are needed`;

@@ -59,10 +59,17 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
 
   let config = load();
   const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new AppError('BAD_CONFIG', { where, problem: `context '${config.getCurrentContext()}' names no cluster that the file has` });
+  if (cluster === null)
+    throw new AppError('BAD_CONFIG', {
+      where,
+      problem: `context '${config.getCurrentContext()}' names no cluster that the file has`,
+    });
   // What client-node makes up when it finds nothing at all.
   if (config.getCurrentContext() === 'loaded-context') {
-    throw new AppError('BAD_CONFIG', { where, problem: 'none found: set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account' });
+    throw new AppError('BAD_CONFIG', {
+      where,
+      problem: 'none found: set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account',
+    });
   }
   const proxy = proxyOf(cluster.proxyUrl, where);
 
@@ -75,7 +82,11 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
       stale = false;
       await config.applyToHTTPSOptions(options);
     } catch (error) {
-      throw new AppError('BAD_CONFIG', { where, problem: `no credentials: ${messageOf(error).trim()}` }, { cause: error, kind: 'transient' });
+      throw new AppError(
+        'BAD_CONFIG',
+        { where, problem: `no credentials: ${messageOf(error).trim()}` },
+        { cause: error, kind: 'transient' },
+      );
     }
     return { ...credentialsOf(options), ...(proxy === undefined ? {} : { proxy }) };
   };
@@ -86,7 +97,9 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
       if (cached === undefined || clock.monotonic() - cached.at >= rereadMs) {
         const value = read();
         // A failure is told to everyone who waits and forgotten: the next call tries again.
-        value.catch(() => { cached = undefined; });
+        value.catch(() => {
+          cached = undefined;
+        });
         cached = { at: clock.monotonic(), value };
       }
       return cached.value;
@@ -103,15 +116,27 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
  *
  * @param tls such as `ca`, the certificate to trust, where the server speaks TLS under one of its own
  */
-export function openAccess(server: string, headers: Readonly<Record<string, string>> = {}, tls: TlsMaterial = {}): Access {
+export function openAccess(
+  server: string,
+  headers: Readonly<Record<string, string>> = {},
+  tls: TlsMaterial = {},
+): Access {
   const credentials = { headers, tls };
-  return { server: server.replace(/\/+$/, ''), namespace: undefined, credentials: () => Promise.resolve(credentials), forget: () => {} };
+  return {
+    server: server.replace(/\/+$/, ''),
+    namespace: undefined,
+    credentials: () => Promise.resolve(credentials),
+    forget: () => {},
+  };
 }
 
 function proxyOf(url: string | undefined, where: string): string | undefined {
   if (url === undefined || url === '') return undefined;
   if (/^https?:/.test(url)) return url;
-  throw new AppError('BAD_CONFIG', { where, problem: `proxy-url ${new URL(url).protocol} is not supported, use http: or https:` });
+  throw new AppError('BAD_CONFIG', {
+    where,
+    problem: `proxy-url ${new URL(url).protocol} is not supported, use http: or https:`,
+  });
 }
 
 function credentialsOf(options: RequestOptions): Credentials {
@@ -120,8 +145,11 @@ function credentialsOf(options: RequestOptions): Credentials {
     // A token file often ends in a newline, which no header may hold.
     if (value !== undefined) headers[name.toLowerCase()] = String(value).trim();
   }
-  if (typeof options.auth === 'string') headers['authorization'] ??= `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  if (typeof options.auth === 'string')
+    headers['authorization'] ??= `Basic ${Buffer.from(options.auth).toString('base64')}`;
   const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
-  const given = Object.entries({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }).filter(([, value]) => value !== undefined);
+  const given = Object.entries({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }).filter(
+    ([, value]) => value !== undefined,
+  );
   return { headers, tls: Object.fromEntries(given) };
 }

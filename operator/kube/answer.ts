@@ -16,11 +16,16 @@ const maxAfterMs = 300_000;
 
 export async function readJson(body: Readable, limitBytes: number, request: string): Promise<unknown> {
   const text = await readText(body, limitBytes);
-  if (text === undefined) throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `it is longer than ${limitBytes} bytes` });
+  if (text === undefined)
+    throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `it is longer than ${limitBytes} bytes` });
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `it is not JSON (${messageOf(error)})` }, { cause: error });
+    throw new AppError(
+      'KUBE_ANSWER_UNUSABLE',
+      { request, problem: `it is not JSON (${messageOf(error)})` },
+      { cause: error },
+    );
   }
 }
 
@@ -33,14 +38,22 @@ type Refused = {
 /** The error that a refusal is. Reads its body, which may be no Status at all. */
 export async function readStatus(answer: Refused, request: string): Promise<AppError<'KUBE_STATUS'>> {
   const text = (await readText(answer.body, refusalLimitBytes)) ?? '';
-  const error = statusFrom(parsed(text), { status: answer.statusCode, message: text.slice(0, 200).trim() || 'no explanation' }, request);
+  const error = statusFrom(
+    parsed(text),
+    { status: answer.statusCode, message: text.slice(0, 200).trim() || 'no explanation' },
+    request,
+  );
   const header = retryAfterMs(answer.headers['retry-after']);
   const status = statusOf(error);
   return header === undefined || status === undefined ? error : statusError({ ...status, afterMs: header });
 }
 
 /** @param value a Status, of an answer or of an ERROR event; what it does not say comes from `fallback` */
-export function statusFrom(value: unknown, fallback: { status: number; message: string }, request: string): AppError<'KUBE_STATUS'> {
+export function statusFrom(
+  value: unknown,
+  fallback: { status: number; message: string },
+  request: string,
+): AppError<'KUBE_STATUS'> {
   const status: Record<string, unknown> = isRecord(value) && value['kind'] === 'Status' ? value : {};
   const { code, reason, message, details } = status;
   return statusError({
@@ -69,7 +82,10 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
   for await (const chunk of body as AsyncIterable<Buffer>) {
     let from = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
-      const line = held === 0 ? chunk.toString('utf8', from, end) : Buffer.concat([...pieces, chunk.subarray(from, end)]).toString('utf8');
+      const line =
+        held === 0
+          ? chunk.toString('utf8', from, end)
+          : Buffer.concat([...pieces, chunk.subarray(from, end)]).toString('utf8');
       pieces = [];
       held = 0;
       from = end + 1;
@@ -79,7 +95,8 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
       pieces.push(chunk.subarray(from));
       held += chunk.length - from;
     }
-    if (held > limitBytes) throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
+    if (held > limitBytes)
+      throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
   }
   // A server that ends in mid-line was cut off; what it meant to say is asked for again by the next watch.
 }

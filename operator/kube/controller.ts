@@ -65,7 +65,8 @@ export class Controller {
     const { queue, clock } = this.#options;
     const passes = new AbortController();
     const workers = Promise.all(Array.from({ length: this.#workers }, () => this.#work(passes.signal)));
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     const off = clock.after(this.#options.drainMs ?? 4000, () => passes.abort(new Error('the controller has ended')));
     await queue.close();
     off();
@@ -95,7 +96,11 @@ export class Controller {
     } catch (error) {
       const ended: Next = { kind: 'forget', result: 'requeue' };
       const late: Next = { kind: 'backoff', result: 'error', atLeastMs: 0 };
-      next = signal.aborted ? ended : deadline.expired() ? late : afterFailure(error, this.#options.missingRecheckMs ?? 300_000);
+      next = signal.aborted
+        ? ended
+        : deadline.expired()
+          ? late
+          : afterFailure(error, this.#options.missingRecheckMs ?? 300_000);
       this.#report(logger, error, next, deadline.expired());
     } finally {
       deadline.dispose();
@@ -119,7 +124,9 @@ export class Controller {
 }
 
 function afterSuccess({ recheckMs }: Outcome): Next {
-  return recheckMs === undefined ? { kind: 'forget', result: 'success' } : { kind: 'forget', result: 'requeue_after', recheckMs };
+  return recheckMs === undefined
+    ? { kind: 'forget', result: 'success' }
+    : { kind: 'forget', result: 'requeue_after', recheckMs };
 }
 
 /** The table of api/errors.ts, as work for the queue. */

@@ -85,7 +85,8 @@ export class EventRules {
   #combined(happening: Happening, now: number): Happening {
     const key = keyOf(happening, '');
     const known = this.#similar.get(key);
-    const similar = known !== undefined && now - known.since < similarMs ? known : { since: now, notes: new Set<string>() };
+    const similar =
+      known !== undefined && now - known.since < similarMs ? known : { since: now, notes: new Set<string>() };
     if (similar !== known) remember(this.#similar, key, similar);
     if (similar.notes.size < maxSimilar) similar.notes.add(happening.note);
     if (similar.notes.has(happening.note)) return happening;

@@ -29,11 +29,24 @@ export type EventObject = KubeObject & {
   readonly reason: string;
   readonly note: string;
   readonly type: 'Normal' | 'Warning';
-  readonly regarding: { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string };
+  readonly regarding: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+  };
   readonly series?: { readonly count: number; readonly lastObservedTime: string };
 };
 
-export const events: ResourceType<EventObject> = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
+export const events: ResourceType<EventObject> = {
+  group: 'events.k8s.io',
+  version: 'v1',
+  plural: 'events',
+  kind: 'Event',
+  namespaced: true,
+};
 
 /** What a part that has something to say depends on. */
 export interface EventSink {
@@ -77,7 +90,11 @@ export class EventRecorder implements EventSink {
   constructor(options: EventRecorderOptions) {
     this.#options = options;
     this.#rules = new EventRules(options.clock);
-    this.#results = counter(options.registry, { name: 'events_recorded_total', help: 'Events, by what became of them: created, counted, filtered, dropped or failed.', labels: ['result'] });
+    this.#results = counter(options.registry, {
+      name: 'events_recorded_total',
+      help: 'Events, by what became of them: created, counted, filtered, dropped or failed.',
+      labels: ['result'],
+    });
   }
 
   say(happening: Happening): void {
@@ -92,7 +109,9 @@ export class EventRecorder implements EventSink {
     const job = { key: ruling.key, count: ruling.count, happening: ruling.happening, atMs: this.#options.clock.now() };
     if (waiting >= 0) this.#jobs[waiting] = job;
     else this.#enqueue(job);
-    this.#draining ??= this.#drain().finally(() => { this.#draining = undefined; });
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined;
+    });
   }
 
   #enqueue(job: Job): void {
@@ -129,7 +148,11 @@ export class EventRecorder implements EventSink {
       const pauseMs = this.#stop.signal.aborted || tries >= maxTries ? undefined : this.#pauseAfter(failure, tries);
       if (pauseMs === undefined) {
         this.#results.inc({ result: 'failed' });
-        this.#options.logger.warn('event not written', { reason: job.happening.reason, about: job.happening.about.metadata.name, err: failure.error });
+        this.#options.logger.warn('event not written', {
+          reason: job.happening.reason,
+          about: job.happening.about.metadata.name,
+          err: failure.error,
+        });
         return;
       }
       if (pauseMs > 0) await this.#options.clock.sleep(pauseMs, this.#stop.signal);
@@ -161,14 +184,24 @@ export class EventRecorder implements EventSink {
     const { about, type, reason, action, note } = happening;
     const { controller, instance } = this.#options;
     const { name, namespace, uid, resourceVersion } = about.metadata;
-    const regarding = { apiVersion: about.apiVersion, kind: about.kind, name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+    const regarding = {
+      apiVersion: about.apiVersion,
+      kind: about.kind,
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    };
     const at = microTime(atMs);
     this.#names += 1;
     const event: EventObject = {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       // Unique by time and number; the object's own name first, as people look for it.
-      metadata: { name: `${name}.${(atMs * 1000 + (this.#names % 1000)).toString(16)}`, namespace: namespace ?? 'default' },
+      metadata: {
+        name: `${name}.${(atMs * 1000 + (this.#names % 1000)).toString(16)}`,
+        namespace: namespace ?? 'default',
+      },
       eventTime: at,
       reportingController: controller,
       reportingInstance: instance.slice(0, maxReason),

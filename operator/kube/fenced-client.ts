@@ -10,7 +10,8 @@ import type { KubeClient } from './kube-client.ts';
 
 /** @param isLeader asked before every write. @throws AppError LEADERSHIP_LOST from writes, when it says no */
 export function fencedClient(client: KubeClient, isLeader: () => boolean): KubeClient {
-  const fenced = <T>(write: () => Promise<T>): Promise<T> => (isLeader() ? write() : Promise.reject(new AppError('LEADERSHIP_LOST', undefined)));
+  const fenced = <T>(write: () => Promise<T>): Promise<T> =>
+    isLeader() ? write() : Promise.reject(new AppError('LEADERSHIP_LOST', undefined));
   return {
     get: (type, name, options) => client.get(type, name, options),
     list: (type, query, options) => client.list(type, query, options),

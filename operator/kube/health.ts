@@ -43,7 +43,9 @@ export function healthApp({ registry, live, ready }: HealthOptions): Express {
 /** Ready once every cache holds what was there at the start. */
 export function cachesSynced(caches: Readonly<Record<string, Watched>>): Check {
   return () => {
-    const waiting = Object.entries(caches).filter(([, cache]) => !cache.synced).map(([name]) => name);
+    const waiting = Object.entries(caches)
+      .filter(([, cache]) => !cache.synced)
+      .map(([name]) => name);
     return waiting.length === 0 ? undefined : `waiting for ${waiting.join(', ')}`;
   };
 }
@@ -51,8 +53,12 @@ export function cachesSynced(caches: Readonly<Record<string, Watched>>): Check {
 /** A cache whose server said nothing for this long is stuck: reconnecting failed again and again, or our loop died. */
 export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilentMs = 600_000): Check {
   return () => {
-    const silent = Object.entries(caches).filter(([, cache]) => cache.silentMs > maxSilentMs).map(([name]) => name);
-    return silent.length === 0 ? undefined : `nothing heard of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
+    const silent = Object.entries(caches)
+      .filter(([, cache]) => cache.silentMs > maxSilentMs)
+      .map(([name]) => name);
+    return silent.length === 0
+      ? undefined
+      : `nothing heard of ${silent.join(', ')} for ${Math.round(maxSilentMs / 1000)} s`;
   };
 }
 
@@ -64,7 +70,10 @@ function answer(response: Response, checks: Readonly<Record<string, Check>>): vo
     healthy &&= problem === undefined;
     lines.push(problem === undefined ? `[+] ${name} ok` : `[-] ${name}: ${problem}`);
   }
-  response.status(healthy ? 200 : 503).type('text/plain').send(`${[...lines, healthy ? 'ok' : 'not ok'].join('\n')}\n`);
+  response
+    .status(healthy ? 200 : 503)
+    .type('text/plain')
+    .send(`${[...lines, healthy ? 'ok' : 'not ok'].join('\n')}\n`);
 }
 
 function verdictOf(check: Check): string | undefined {

@@ -12,7 +12,18 @@ import type { Registry } from '../../lib/metrics.ts';
 import type { Access } from './access.ts';
 import { readLines, statusFrom } from './answer.ts';
 import type {
-  ApplyOptions, CallOptions, DeleteOptions, KubeClient, ListQuery, MetadataChange, MetadataTarget, Page, Versioned, WatchEvent, WatchQuery, WriteOptions,
+  ApplyOptions,
+  CallOptions,
+  DeleteOptions,
+  KubeClient,
+  ListQuery,
+  MetadataChange,
+  MetadataTarget,
+  Page,
+  Versioned,
+  WatchEvent,
+  WatchQuery,
+  WriteOptions,
 } from './kube-client.ts';
 import type { KubeObject, ObjectName } from './object.ts';
 import { apiVersionOf, collectionPath, objectPath, type ResourceType } from './resource-type.ts';
@@ -44,22 +55,46 @@ export class HttpKubeClient implements KubeClient {
     return this.#object(type, { method: 'GET', path: objectPath(type, name), ...callOf(options) });
   }
 
-  async list<T extends KubeObject>(type: ResourceType<T>, query: ListQuery, options: CallOptions = {}): Promise<Page<T>> {
+  async list<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: ListQuery,
+    options: CallOptions = {},
+  ): Promise<Page<T>> {
     const path = collectionPath(type, query.namespace);
     const { labelSelector, fieldSelector, limit, resourceVersion } = query;
     const answer = await this.#transport.request({
-      method: 'GET', path, query: { labelSelector, fieldSelector, limit: limit?.toString(), continue: query.continue, resourceVersion }, limitBytes: pageLimitBytes, deadlineMs: listDeadlineMs, ...callOf(options),
+      method: 'GET',
+      path,
+      query: { labelSelector, fieldSelector, limit: limit?.toString(), continue: query.continue, resourceVersion },
+      limitBytes: pageLimitBytes,
+      deadlineMs: listDeadlineMs,
+      ...callOf(options),
     });
     return pageOf(type, answer, `GET ${path}`);
   }
 
-  async *watch<T extends KubeObject>(type: ResourceType<T>, query: WatchQuery, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
+  async *watch<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: WatchQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEvent<T>> {
     const path = collectionPath(type, query.namespace);
     const { labelSelector, fieldSelector, resourceVersion } = query;
     const request = `GET ${path}?watch`;
-    const body = await this.#transport.stream({
-      path, query: { watch: 'true', allowWatchBookmarks: 'true', resourceVersion, timeoutSeconds: String(query.timeoutSeconds), labelSelector, fieldSelector },
-    }, signal);
+    const body = await this.#transport.stream(
+      {
+        path,
+        query: {
+          watch: 'true',
+          allowWatchBookmarks: 'true',
+          resourceVersion,
+          timeoutSeconds: String(query.timeoutSeconds),
+          labelSelector,
+          fieldSelector,
+        },
+      },
+      signal,
+    );
     try {
       for await (const line of readLines(body, objectLimitBytes, request)) yield eventOf<T>(line, request);
     } catch (error) {
@@ -71,46 +106,109 @@ export class HttpKubeClient implements KubeClient {
   }
 
   create<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
-    return this.#object(type, { method: 'POST', path: collectionPath(type, object.metadata.namespace), query: this.#managed(options), body: object, ...callOf(options) });
+    return this.#object(type, {
+      method: 'POST',
+      path: collectionPath(type, object.metadata.namespace),
+      query: this.#managed(options),
+      body: object,
+      ...callOf(options),
+    });
   }
 
   replace<T extends KubeObject>(type: ResourceType<T>, object: T, options: WriteOptions = {}): Promise<T> {
-    return this.#object(type, { method: 'PUT', path: objectPath(type, object.metadata), query: this.#managed(options), body: object, ...callOf(options) });
+    return this.#object(type, {
+      method: 'PUT',
+      path: objectPath(type, object.metadata),
+      query: this.#managed(options),
+      body: object,
+      ...callOf(options),
+    });
   }
 
   apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T> {
     return this.#object(type, {
-      method: 'PATCH', path: objectPath(type, object.metadata), contentType: 'application/apply-patch+yaml', body: object,
+      method: 'PATCH',
+      path: objectPath(type, object.metadata),
+      contentType: 'application/apply-patch+yaml',
+      body: object,
       // Strict: a field that the server does not know is an error, not silently dropped.
-      query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' }, ...callOf(options),
+      query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
+      ...callOf(options),
     });
   }
 
-  replaceStatus<T extends KubeObject>(type: ResourceType<T>, target: Versioned, status: unknown, options: WriteOptions = {}): Promise<T> {
+  replaceStatus<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: Versioned,
+    status: unknown,
+    options: WriteOptions = {},
+  ): Promise<T> {
     const { name, namespace, uid, resourceVersion } = target.metadata;
     const metadata = { name, ...given({ namespace, uid, resourceVersion }) };
     const body = { apiVersion: apiVersionOf(type), kind: type.kind, metadata, status };
-    return this.#object(type, { method: 'PUT', path: objectPath(type, target.metadata, 'status'), query: { ...this.#managed(options), fieldValidation: 'Strict' }, body, ...callOf(options) });
+    return this.#object(type, {
+      method: 'PUT',
+      path: objectPath(type, target.metadata, 'status'),
+      query: { ...this.#managed(options), fieldValidation: 'Strict' },
+      body,
+      ...callOf(options),
+    });
   }
 
-  patchMetadata<T extends KubeObject>(type: ResourceType<T>, target: MetadataTarget, change: MetadataChange, options: WriteOptions = {}): Promise<T> {
+  patchMetadata<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: MetadataTarget,
+    change: MetadataChange,
+    options: WriteOptions = {},
+  ): Promise<T> {
     const body = { metadata: { ...given({ uid: target.uid, resourceVersion: target.resourceVersion }), ...change } };
-    return this.#object(type, { method: 'PATCH', path: objectPath(type, target), contentType: 'application/merge-patch+json', query: this.#managed(options), body, ...callOf(options) });
+    return this.#object(type, {
+      method: 'PATCH',
+      path: objectPath(type, target),
+      contentType: 'application/merge-patch+json',
+      query: this.#managed(options),
+      body,
+      ...callOf(options),
+    });
   }
 
-  mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options: WriteOptions = {}): Promise<T> {
-    return this.#object(type, { method: 'PATCH', path: objectPath(type, name), contentType: 'application/merge-patch+json', query: this.#managed(options), body: patch, ...callOf(options) });
+  mergePatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    patch: Readonly<Record<string, unknown>>,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    return this.#object(type, {
+      method: 'PATCH',
+      path: objectPath(type, name),
+      contentType: 'application/merge-patch+json',
+      query: this.#managed(options),
+      body: patch,
+      ...callOf(options),
+    });
   }
 
   async delete(type: ResourceType, name: ObjectName, options: DeleteOptions = {}): Promise<boolean> {
     const preconditions = given({ uid: options.uid, resourceVersion: options.resourceVersion });
     const body = {
-      apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: options.propagation ?? 'Background',
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: options.propagation ?? 'Background',
       ...(Object.keys(preconditions).length === 0 ? {} : { preconditions }),
     };
-    const answer = await this.#transport.request({ method: 'DELETE', path: objectPath(type, name), body, limitBytes: objectLimitBytes, ...callOf(options) });
+    const answer = await this.#transport.request({
+      method: 'DELETE',
+      path: objectPath(type, name),
+      body,
+      limitBytes: objectLimitBytes,
+      ...callOf(options),
+    });
     // A Status says it is gone; the object itself, marked for deletion, says it is not gone yet.
-    return !(isRecord(answer) && isRecord(answer['metadata']) && typeof answer['metadata']['deletionTimestamp'] === 'string');
+    return !(
+      isRecord(answer) &&
+      isRecord(answer['metadata']) &&
+      typeof answer['metadata']['deletionTimestamp'] === 'string'
+    );
   }
 
   /** Closes every connection, watches included. */
@@ -124,7 +222,11 @@ export class HttpKubeClient implements KubeClient {
 
   async #object<T extends KubeObject>(type: ResourceType<T>, call: Call): Promise<T> {
     const answer = await this.#transport.request({ limitBytes: objectLimitBytes, ...call });
-    if (!isObject(answer)) throw new AppError('KUBE_ANSWER_UNUSABLE', { request: `${call.method} ${call.path}`, problem: `it is not of kind ${type.kind}` });
+    if (!isObject(answer))
+      throw new AppError('KUBE_ANSWER_UNUSABLE', {
+        request: `${call.method} ${call.path}`,
+        problem: `it is not of kind ${type.kind}`,
+      });
     return answer as T;
   }
 }
@@ -135,7 +237,9 @@ function callOf(options: CallOptions): Pick<Call, 'signal' | 'deadlineMs'> {
 
 /** The same without the keys that hold undefined. */
 function given<V extends object>(values: V): { [K in keyof V]?: Exclude<V[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof V]?: Exclude<V[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof V]?: Exclude<V[K], undefined>;
+  };
 }
 
 function isObject(value: unknown): value is KubeObject {
@@ -168,7 +272,8 @@ function eventOf<T extends KubeObject>(line: string, request: string): WatchEven
     case 'BOOKMARK': {
       // Of a bookmark's object nothing but the resourceVersion means anything; it has no name.
       const metadata = isRecord(object) ? object['metadata'] : undefined;
-      if (isRecord(metadata) && typeof metadata['resourceVersion'] === 'string') return { type, resourceVersion: metadata['resourceVersion'] };
+      if (isRecord(metadata) && typeof metadata['resourceVersion'] === 'string')
+        return { type, resourceVersion: metadata['resourceVersion'] };
       break;
     }
     case 'ERROR':

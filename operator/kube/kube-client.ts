@@ -20,7 +20,11 @@ export interface KubeClient {
    * Changes from `query.resourceVersion` on, until the server closes the stream (the iteration ends) or
    * something fails (it throws; an ERROR event as the KUBE_STATUS it carries). Breaking out closes the stream.
    */
-  watch<T extends KubeObject>(type: ResourceType<T>, query: WatchQuery, signal: AbortSignal): AsyncIterable<WatchEvent<T>>;
+  watch<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: WatchQuery,
+    signal: AbortSignal,
+  ): AsyncIterable<WatchEvent<T>>;
 
   /** Fails with AlreadyExists (409, `isAlreadyExists`) when the name is taken. */
   create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
@@ -38,13 +42,28 @@ export interface KubeClient {
    * `status` from it, and a key that is no longer wanted is gone (a merge patch would need a null for each, an
    * apply would not fail when spec moved under the decision).
    */
-  replaceStatus<T extends KubeObject>(type: ResourceType<T>, target: Versioned, status: unknown, options?: WriteOptions): Promise<T>;
+  replaceStatus<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: Versioned,
+    status: unknown,
+    options?: WriteOptions,
+  ): Promise<T>;
 
   /** Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is compare-and-set. */
-  patchMetadata<T extends KubeObject>(type: ResourceType<T>, target: MetadataTarget, change: MetadataChange, options?: WriteOptions): Promise<T>;
+  patchMetadata<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: MetadataTarget,
+    change: MetadataChange,
+    options?: WriteOptions,
+  ): Promise<T>;
 
   /** JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set (409). */
-  mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options?: WriteOptions): Promise<T>;
+  mergePatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    patch: Readonly<Record<string, unknown>>,
+    options?: WriteOptions,
+  ): Promise<T>;
 
   /** Answers whether the object is gone now (false: finalizers or a grace period hold it). A 404 is an error. */
   delete(type: ResourceType, name: ObjectName, options?: DeleteOptions): Promise<boolean>;

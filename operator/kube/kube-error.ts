@@ -35,7 +35,15 @@ function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
 const unappliable = 'failed to create typed patch object';
 
 const kindByStatus: Readonly<Record<number, ErrorKind>> = {
-  400: 'invalid', 404: 'missing', 405: 'invalid', 406: 'invalid', 409: 'conflict', 413: 'oversize', 415: 'invalid', 422: 'invalid', 429: 'overloaded',
+  400: 'invalid',
+  404: 'missing',
+  405: 'invalid',
+  406: 'invalid',
+  409: 'conflict',
+  413: 'oversize',
+  415: 'invalid',
+  422: 'invalid',
+  429: 'overloaded',
 };
 
 /** @returns undefined when the error is not an answer of the API server */
@@ -90,5 +98,9 @@ export function isNamespaceTerminating(error: unknown): boolean {
  */
 export function isTooLargeVersion(error: unknown): boolean {
   const status = statusOf(error);
-  return status !== undefined && (status.status === 504 || status.reason === 'Timeout') && status.message.includes('Too large resource version');
+  return (
+    status !== undefined &&
+    (status.status === 504 || status.reason === 'Timeout') &&
+    status.message.includes('Too large resource version')
+  );
 }

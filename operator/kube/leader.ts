@@ -27,7 +27,13 @@ export type LeaseSpec = {
 };
 export type Lease = KubeObject & { readonly spec?: LeaseSpec };
 
-export const leases: ResourceType<Lease> = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', namespaced: true };
+export const leases: ResourceType<Lease> = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+  namespaced: true,
+};
 
 export type LeaderOptions = {
   readonly client: KubeClient;
@@ -73,9 +79,16 @@ export class LeaderElector {
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#retryMs = options.retryMs ?? 2000;
     if (this.#renewDeadlineMs >= this.#leaseMs || this.#retryMs * 1.2 >= this.#renewDeadlineMs) {
-      throw new AppError('BAD_CONFIG', { where: 'leader election', problem: `needs retry x 1.2 < renew deadline < lease, got ${this.#retryMs}, ${this.#renewDeadlineMs}, ${this.#leaseMs} ms` });
+      throw new AppError('BAD_CONFIG', {
+        where: 'leader election',
+        problem: `needs retry x 1.2 < renew deadline < lease, got ${this.#retryMs}, ${this.#renewDeadlineMs}, ${this.#leaseMs} ms`,
+      });
     }
-    this.#status = gauge(options.registry, { name: 'leader_election_master_status', help: 'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.', labels: ['name'] });
+    this.#status = gauge(options.registry, {
+      name: 'leader_election_master_status',
+      help: 'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.',
+      labels: ['name'],
+    });
     this.#status.set({ name: options.lease.name }, 0);
   }
 
@@ -162,7 +175,14 @@ export class LeaderElector {
       const found = await this.#read(call);
       const sentAt = clock.monotonic();
       if (found === undefined) {
-        this.#own(await client.create(leases, this.#claimed({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease }), call), sentAt);
+        this.#own(
+          await client.create(
+            leases,
+            this.#claimed({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease }),
+            call,
+          ),
+          sentAt,
+        );
         return 'ours';
       }
       if (!this.#isFree(found)) return 'theirs';
@@ -198,7 +218,8 @@ export class LeaderElector {
     }
     this.#seen = { lease: found, changedAt: clock.monotonic() };
     const holder = found.spec?.holderIdentity ?? '';
-    if (holder !== '' && holder !== before?.lease.spec?.holderIdentity) logger.info('leader seen', { lease: lease.name, holder });
+    if (holder !== '' && holder !== before?.lease.spec?.holderIdentity)
+      logger.info('leader seen', { lease: lease.name, holder });
   }
 
   /** Ours, nobody's, or unchanged for as long as its holder promised to renew it within. */

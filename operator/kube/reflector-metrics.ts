@@ -26,11 +26,37 @@ export class ReflectorMetrics {
     const labels = ['type'] as const;
     this.#lists = counter(registry, { name: 'reflector_lists_total', help: 'Full lists read.', labels });
     this.#watches = counter(registry, { name: 'reflector_watches_total', help: 'Watches opened.', labels });
-    this.#events = counter(registry, { name: 'reflector_events_total', help: 'Watch events received, bookmarks not counted.', labels: ['type', 'event'] });
-    this.#failures = counter(registry, { name: 'reflector_failures_total', help: 'Lists and watches that failed, by why: error, or expired position.', labels: ['type', 'why'] });
-    this.#faults = counter(registry, { name: 'reflector_handler_faults_total', help: 'Exceptions thrown by handlers and index functions.', labels });
-    sampledGauge(registry, { name: 'reflector_objects', help: 'Objects in the cache.', labels }, { type: this.#type }, size);
-    sampledGauge(registry, { name: 'reflector_last_event_age_seconds', help: 'Time since the server last said anything, bookmarks included.', labels }, { type: this.#type }, () => silentMs() / 1000);
+    this.#events = counter(registry, {
+      name: 'reflector_events_total',
+      help: 'Watch events received, bookmarks not counted.',
+      labels: ['type', 'event'],
+    });
+    this.#failures = counter(registry, {
+      name: 'reflector_failures_total',
+      help: 'Lists and watches that failed, by why: error, or expired position.',
+      labels: ['type', 'why'],
+    });
+    this.#faults = counter(registry, {
+      name: 'reflector_handler_faults_total',
+      help: 'Exceptions thrown by handlers and index functions.',
+      labels,
+    });
+    sampledGauge(
+      registry,
+      { name: 'reflector_objects', help: 'Objects in the cache.', labels },
+      { type: this.#type },
+      size,
+    );
+    sampledGauge(
+      registry,
+      {
+        name: 'reflector_last_event_age_seconds',
+        help: 'Time since the server last said anything, bookmarks included.',
+        labels,
+      },
+      { type: this.#type },
+      () => silentMs() / 1000,
+    );
   }
 
   listed(): void {

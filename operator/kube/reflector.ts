@@ -48,7 +48,13 @@ export type ReflectorLimits = {
   readonly shortMs: number;
 };
 
-const defaultLimits: ReflectorLimits = { pageSize: 500, silenceMs: 120_000, watchSeconds: 300, backoff: { baseMs: 800, maxMs: 30_000 }, shortMs: 1000 };
+const defaultLimits: ReflectorLimits = {
+  pageSize: 500,
+  silenceMs: 120_000,
+  watchSeconds: 300,
+  backoff: { baseMs: 800, maxMs: 30_000 },
+  shortMs: 1000,
+};
 
 /** How one round of listing (if need be) and watching ended. */
 type End =
@@ -82,7 +88,12 @@ export class Reflector<T extends KubeObject> {
       ...(freeze === undefined ? {} : { freeze }),
       onFault: (where, error) => this.#onFault(where, error),
     });
-    this.#metrics = new ReflectorMetrics({ type, registry, size: () => this.#cache.size, silentMs: () => clock.monotonic() - this.#heardAt });
+    this.#metrics = new ReflectorMetrics({
+      type,
+      registry,
+      size: () => this.#cache.size,
+      silentMs: () => clock.monotonic() - this.#heardAt,
+    });
   }
 
   get cache(): Lister<T> & Pick<Cache<T>, 'subscribe'> {
@@ -115,7 +126,10 @@ export class Reflector<T extends KubeObject> {
       const quick = clock.monotonic() - this.#watchBegan < this.#limits.shortMs;
       const progress = this.#events > eventsBefore;
       failures = this.#failuresAfter(end, { failures, progress, quick, listed });
-      const waitMs = Math.max(failures === 0 ? 0 : backoffMs(this.#limits.backoff, failures, (this.#options.random ?? Math.random)()), pauseOf(end));
+      const waitMs = Math.max(
+        failures === 0 ? 0 : backoffMs(this.#limits.backoff, failures, (this.#options.random ?? Math.random)()),
+        pauseOf(end),
+      );
       if (waitMs > 0) await clock.sleep(waitMs, signal);
     }
   }
@@ -172,11 +186,18 @@ export class Reflector<T extends KubeObject> {
     return position;
   }
 
-  async #page(more: string | undefined, signal: AbortSignal): Promise<{ items: readonly T[]; resourceVersion: string; continue?: string }> {
+  async #page(
+    more: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ items: readonly T[]; resourceVersion: string; continue?: string }> {
     const { client, type } = this.#options;
     const limit = this.#unpaged ? {} : { limit: this.#limits.pageSize };
     try {
-      return await client.list(type, { ...this.#selection(), ...limit, ...(more === undefined ? {} : { continue: more }) }, { signal });
+      return await client.list(
+        type,
+        { ...this.#selection(), ...limit, ...(more === undefined ? {} : { continue: more }) },
+        { signal },
+      );
     } catch (error) {
       // Storage was compacted while we turned the pages; slower than that we shall never be with one page.
       if (more !== undefined && isGone(error)) this.#unpaged = true;
@@ -196,13 +217,18 @@ export class Reflector<T extends KubeObject> {
     let off = (): void => {};
     const listen = (): void => {
       const leftMs = heardAt + this.#limits.silenceMs - clock.monotonic();
-      if (leftMs <= 0) end.abort(new AppError('KUBE_WATCH_SILENT', { type: type.plural, silentMs: this.#limits.silenceMs }));
+      if (leftMs <= 0)
+        end.abort(new AppError('KUBE_WATCH_SILENT', { type: type.plural, silentMs: this.#limits.silenceMs }));
       else off = clock.after(leftMs, listen);
     };
     listen();
     const timeoutSeconds = Math.round(this.#limits.watchSeconds * (1 + (this.#options.random ?? Math.random)()));
     try {
-      for await (const event of client.watch(type, { ...this.#selection(), resourceVersion: position, timeoutSeconds }, end.signal)) {
+      for await (const event of client.watch(
+        type,
+        { ...this.#selection(), resourceVersion: position, timeoutSeconds },
+        end.signal,
+      )) {
         if (end.signal.aborted) break;
         heardAt = clock.monotonic();
         this.#take(event);

@@ -45,7 +45,12 @@ const maxWaitMs = 10_000;
 const defaultDeadlineMs = 30_000;
 const defaultLimitBytes = 32 * 2 ** 20;
 
-type Pools = { readonly credentials: Credentials; readonly tls: string; readonly requests: Dispatcher; readonly watches: Dispatcher };
+type Pools = {
+  readonly credentials: Credentials;
+  readonly tls: string;
+  readonly requests: Dispatcher;
+  readonly watches: Dispatcher;
+};
 
 export class Transport {
   readonly #options: TransportOptions;
@@ -57,9 +62,15 @@ export class Transport {
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#host = new URL(options.access.server).host;
-    this.#requests = counter(options.registry, { name: 'rest_client_requests_total', help: 'Number of HTTP requests, partitioned by status code, method, and host.', labels: ['code', 'method', 'host'] });
+    this.#requests = counter(options.registry, {
+      name: 'rest_client_requests_total',
+      help: 'Number of HTTP requests, partitioned by status code, method, and host.',
+      labels: ['code', 'method', 'host'],
+    });
     this.#durations = histogram(options.registry, {
-      name: 'rest_client_request_duration_seconds', help: 'Request latency in seconds. Broken down by verb, and host.', labels: ['verb', 'host'],
+      name: 'rest_client_request_duration_seconds',
+      help: 'Request latency in seconds. Broken down by verb, and host.',
+      labels: ['verb', 'host'],
       buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60],
     });
   }
@@ -176,11 +187,30 @@ export class Transport {
     }
     const make = (settings: Agent.Options): Dispatcher => {
       const options: Agent.Options = { allowH2: false, pipelining: 1, ...settings };
-      if (credentials.proxy !== undefined) return new ProxyAgent({ ...options, uri: credentials.proxy, requestTls: (credentials.tls as buildConnector.BuildOptions) });
-      return new Agent({ ...options, connect: { ...(credentials.tls as buildConnector.BuildOptions), timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 } });
+      if (credentials.proxy !== undefined)
+        return new ProxyAgent({
+          ...options,
+          uri: credentials.proxy,
+          requestTls: credentials.tls as buildConnector.BuildOptions,
+        });
+      return new Agent({
+        ...options,
+        connect: {
+          ...(credentials.tls as buildConnector.BuildOptions),
+          timeout: 10_000,
+          keepAlive: true,
+          keepAliveInitialDelay: 30_000,
+        },
+      });
     };
     // kube-apiserver closes an idle connection after 90 s; we do so before it does.
-    const requests = make({ connections: this.#options.connections ?? 16, keepAliveTimeout: 60_000, keepAliveMaxTimeout: 60_000, headersTimeout: 0, bodyTimeout: 0 });
+    const requests = make({
+      connections: this.#options.connections ?? 16,
+      keepAliveTimeout: 60_000,
+      keepAliveMaxTimeout: 60_000,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
     const watches = make({ keepAliveTimeout: 10_000, headersTimeout: defaultDeadlineMs, bodyTimeout: 0 });
     this.#pools = { credentials, tls, requests, watches };
     if (old !== undefined) void Promise.allSettled([old.requests.close(), old.watches.close()]);
@@ -188,12 +218,25 @@ export class Transport {
   }
 
   /** The error to report for what happened: the server's words, the caller's reason, or why it could not be reached. */
-  explain(call: Pick<Call, 'method' | 'path'>, error: unknown, deadline: Pick<Deadline, 'signal' | 'expired'>): unknown {
+  explain(
+    call: Pick<Call, 'method' | 'path'>,
+    error: unknown,
+    deadline: Pick<Deadline, 'signal' | 'expired'>,
+  ): unknown {
     // The server's own words are worth more than "it took too long".
     if (error instanceof AppError) return error;
-    if (deadline.expired() || isLate(error)) return new AppError('KUBE_UNREACHABLE', { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` }, { cause: error });
+    if (deadline.expired() || isLate(error))
+      return new AppError(
+        'KUBE_UNREACHABLE',
+        { server: this.#options.access.server, why: `no answer to ${describe(call)} in time` },
+        { cause: error },
+      );
     if (deadline.signal.aborted) return reasonOf(deadline.signal);
-    return new AppError('KUBE_UNREACHABLE', { server: this.#options.access.server, why: whyOf(error) }, { cause: error });
+    return new AppError(
+      'KUBE_UNREACHABLE',
+      { server: this.#options.access.server, why: whyOf(error) },
+      { cause: error },
+    );
   }
 }
 
@@ -203,7 +246,8 @@ type Spent = Set<'credentials' | 'connection'>;
 /** How long to wait before the same request goes out again, in milliseconds; undefined: never. */
 function pauseBefore(call: Call, error: unknown, spent: Spent): number | undefined {
   const status = statusOf(error);
-  if (status === undefined) return error instanceof AppError || call.method !== 'GET' ? undefined : once(spent, 'connection');
+  if (status === undefined)
+    return error instanceof AppError || call.method !== 'GET' ? undefined : once(spent, 'connection');
   if (status.status === 401) return once(spent, 'credentials');
   const busy = status.status === 429 || status.status >= 500;
   return busy && status.afterMs !== undefined && status.afterMs <= maxWaitMs ? status.afterMs : undefined;

@@ -21,21 +21,50 @@ export class QueueMetrics {
   readonly #queueSeconds: Histogram<Labels>;
   readonly #workSeconds: Histogram<Labels>;
 
-  constructor(options: { readonly name: string; readonly clock: Clock; readonly registry: Registry }, depth: () => number) {
+  constructor(
+    options: { readonly name: string; readonly clock: Clock; readonly registry: Registry },
+    depth: () => number,
+  ) {
     const { name, clock, registry } = options;
     this.#clock = clock;
     this.#labels = { name, controller: name };
-    this.#adds = counter(registry, { name: 'workqueue_adds_total', help: 'Total number of adds handled by workqueue', labels });
-    this.#retries = counter(registry, { name: 'workqueue_retries_total', help: 'Total number of retries handled by workqueue', labels });
-    this.#queueSeconds = histogram(registry, { name: 'workqueue_queue_duration_seconds', help: 'How long in seconds an item stays in workqueue before being requested', labels, buckets });
-    this.#workSeconds = histogram(registry, { name: 'workqueue_work_duration_seconds', help: 'How long in seconds processing an item from workqueue takes.', labels, buckets });
+    this.#adds = counter(registry, {
+      name: 'workqueue_adds_total',
+      help: 'Total number of adds handled by workqueue',
+      labels,
+    });
+    this.#retries = counter(registry, {
+      name: 'workqueue_retries_total',
+      help: 'Total number of retries handled by workqueue',
+      labels,
+    });
+    this.#queueSeconds = histogram(registry, {
+      name: 'workqueue_queue_duration_seconds',
+      help: 'How long in seconds an item stays in workqueue before being requested',
+      labels,
+      buckets,
+    });
+    this.#workSeconds = histogram(registry, {
+      name: 'workqueue_work_duration_seconds',
+      help: 'How long in seconds processing an item from workqueue takes.',
+      labels,
+      buckets,
+    });
     // Read when scraped: a worker that hangs shows while it hangs.
     const sampled = (metric: string, help: string, read: () => number): void => {
       sampledGauge(registry, { name: metric, help, labels }, this.#labels, read);
     };
     sampled('workqueue_depth', 'Current depth of workqueue', depth);
-    sampled('workqueue_unfinished_work_seconds', 'How many seconds of work has been done that is in progress and has not been observed by work_duration.', () => this.#ages().reduce((sum, age) => sum + age, 0));
-    sampled('workqueue_longest_running_processor_seconds', 'How many seconds has the longest running processor for workqueue been running.', () => Math.max(0, ...this.#ages()));
+    sampled(
+      'workqueue_unfinished_work_seconds',
+      'How many seconds of work has been done that is in progress and has not been observed by work_duration.',
+      () => this.#ages().reduce((sum, age) => sum + age, 0),
+    );
+    sampled(
+      'workqueue_longest_running_processor_seconds',
+      'How many seconds has the longest running processor for workqueue been running.',
+      () => Math.max(0, ...this.#ages()),
+    );
   }
 
   added(key: string): void {

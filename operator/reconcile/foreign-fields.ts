@@ -35,15 +35,33 @@ type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
 /** Parts of a child that are not compared field by field: metadata has its own rules, status is others'. */
 const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
 /** Lists whose foreign items stay. */
-const toleratedItems: ReadonlySet<string> = new Set(['containers', 'initContainers', 'ephemeralContainers', 'env', 'volumes', 'volumeMounts', 'volumeDevices', 'ports', 'imagePullSecrets']);
+const toleratedItems: ReadonlySet<string> = new Set([
+  'containers',
+  'initContainers',
+  'ephemeralContainers',
+  'env',
+  'volumes',
+  'volumeMounts',
+  'volumeDevices',
+  'ports',
+  'imagePullSecrets',
+]);
 /** Maps whose foreign keys stay. */
 const toleratedKeys: ReadonlySet<string> = new Set(['labels', 'annotations', 'data', 'binaryData']);
 /** Fields that the API server does not let anybody take back, or hands out itself. */
-const irrevocable: ReadonlySet<string> = new Set(['immutable', 'clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy']);
+const irrevocable: ReadonlySet<string> = new Set([
+  'immutable',
+  'clusterIP',
+  'clusterIPs',
+  'ipFamilies',
+  'ipFamilyPolicy',
+]);
 
 /** Entries that may hold foreign fields: ours and those of subresources do not. */
 export function foreignEntries(entries: readonly ManagedFieldsEntry[] | undefined): readonly ManagedFieldsEntry[] {
-  return (entries ?? []).filter(({ manager, subresource }) => manager !== fieldManager && manager !== repairManager && (subresource ?? '') === '');
+  return (entries ?? []).filter(
+    ({ manager, subresource }) => manager !== fieldManager && manager !== repairManager && (subresource ?? '') === '',
+  );
 }
 
 /** Of a child, a cache keeps who else wrote it and nothing else of managedFields, which are often half of an object. */
@@ -68,20 +86,34 @@ export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFiel
 }
 
 /** Items of ours that are there twice: the API allows it of variables, and the last one counts. */
-function duplicatesOf({ wanted, live }: { readonly wanted: unknown; readonly live: unknown }, path: readonly Step[], field: string): readonly ForeignField[] {
-  if (isRecord(wanted) && isRecord(live)) return Object.keys(wanted).flatMap((name) => duplicatesOf({ wanted: wanted[name], live: live[name] }, [...path, name], name));
+function duplicatesOf(
+  { wanted, live }: { readonly wanted: unknown; readonly live: unknown },
+  path: readonly Step[],
+  field: string,
+): readonly ForeignField[] {
+  if (isRecord(wanted) && isRecord(live))
+    return Object.keys(wanted).flatMap((name) =>
+      duplicatesOf({ wanted: wanted[name], live: live[name] }, [...path, name], name),
+    );
   const keys = Array.isArray(wanted) ? itemKeysOf(field, wanted) : undefined;
   if (keys === undefined || !Array.isArray(wanted) || !Array.isArray(live)) return [];
   return wanted.flatMap((item: unknown) => {
     const key = itemKey(item, keys);
     const same = live.filter((one) => itemKey(one, keys) === key);
     const here = [...path, { keys, key }];
-    return same.length > 1 ? [{ path: here, manager: 'another writer' }] : duplicatesOf({ wanted: item, live: same[0] as unknown }, here, '');
+    return same.length > 1
+      ? [{ path: here, manager: 'another writer' }]
+      : duplicatesOf({ wanted: item, live: same[0] as unknown }, here, '');
   });
 }
 
 type Node = { readonly step: string; readonly below: unknown; readonly wanted: unknown; readonly live: unknown };
-type Walk = { readonly path: readonly Step[]; /** The field that holds the node. */ readonly field: string; readonly manager: string; readonly found: Found };
+type Walk = {
+  readonly path: readonly Step[];
+  /** The field that holds the node. */ readonly field: string;
+  readonly manager: string;
+  readonly found: Found;
+};
 
 function walk({ step, below, wanted, live }: Node, at: Walk): void {
   if (step.startsWith('f:')) return walkField(step.slice(2), { below, wanted, live }, at);
@@ -93,7 +125,8 @@ function walkField(name: string, { below, wanted, live }: Omit<Node, 'step'>, at
   if (theirs === undefined) return;
   const path = [...at.path, name];
   if (mine === undefined) {
-    const stays = toleratedKeys.has(at.field) || toleratedKeys.has(name) || toleratedItems.has(name) || irrevocable.has(name);
+    const stays =
+      toleratedKeys.has(at.field) || toleratedKeys.has(name) || toleratedItems.has(name) || irrevocable.has(name);
     (stays ? at.found.kept : at.found.takeOut).push({ path, manager: at.manager });
     return;
   }
@@ -105,7 +138,8 @@ function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, 
   const keys = itemKeysOf(at.field, [theKey]);
   if (keys === undefined || !Array.isArray(live)) return;
   const key = itemKey(theKey, keys);
-  const find = (items: unknown): unknown => (Array.isArray(items) ? items.find((item) => itemKey(item, keys) === key) as unknown : undefined);
+  const find = (items: unknown): unknown =>
+    Array.isArray(items) ? (items.find((item) => itemKey(item, keys) === key) as unknown) : undefined;
   const [mine, theirs] = [find(wanted), find(live)];
   if (theirs === undefined) return;
   const path = [...at.path, { keys, key }];
@@ -119,7 +153,8 @@ function walkItem(keyText: string, { below, wanted, live }: Omit<Node, 'step'>, 
 
 function walkBelow({ below, wanted, live }: Omit<Node, 'step'>, at: Walk): void {
   if (!isRecord(below)) return;
-  if (Object.keys(below).length === 0 && typeof wanted === 'object') at.found.shared.push({ path: at.path, manager: at.manager });
+  if (Object.keys(below).length === 0 && typeof wanted === 'object')
+    at.found.shared.push({ path: at.path, manager: at.manager });
   for (const [step, deeper] of Object.entries(below)) if (step !== '.') walk({ step, below: deeper, wanted, live }, at);
 }
 
@@ -145,7 +180,12 @@ export function isSameAt({ path }: ForeignField, one: KubeObject, other: KubeObj
 function valueAt(object: unknown, [step, ...rest]: readonly Step[]): unknown {
   if (step === undefined) return object;
   if (typeof step === 'string') return isRecord(object) ? valueAt(object[step], rest) : undefined;
-  return Array.isArray(object) ? valueAt(object.find((item) => itemKey(item, step.keys) === step.key), rest) : undefined;
+  return Array.isArray(object)
+    ? valueAt(
+        object.find((item) => itemKey(item, step.keys) === step.key),
+        rest,
+      )
+    : undefined;
 }
 
 // ── taking out ───────────────────────────────────────────────────────────────────────────────────
@@ -155,13 +195,23 @@ function valueAt(object: unknown, [step, ...rest]: readonly Step[]): unknown {
  * may be refused, as a Service without ports is.
  */
 export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
-  const { apiVersion: _v, kind: _k, metadata: _m, status: _s, managedFields: _f, ...before } = live as unknown as JsonRecord;
+  const {
+    apiVersion: _v,
+    kind: _k,
+    metadata: _m,
+    status: _s,
+    managedFields: _f,
+    ...before
+  } = live as unknown as JsonRecord;
   const after = copyOf(before);
   for (const { path } of takeOut) removeAt(after, path);
   const { apiVersion: _wv, kind: _wk, metadata: _wm, ...mine } = wanted as JsonRecord;
   const repaired = merged(after, mine, '') as JsonRecord;
   const { uid, resourceVersion } = live.metadata;
-  return { ...mergePatch(before, repaired), metadata: { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) } };
+  return {
+    ...mergePatch(before, repaired),
+    metadata: { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+  };
 }
 
 function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
@@ -190,8 +240,12 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   if (!Array.isArray(mine) || !Array.isArray(live)) return mine;
   const keys = itemKeysOf(field, mine);
   if (keys === undefined) return mine;
-  const found = (item: unknown, among: readonly unknown[]): unknown => among.find((one) => itemKey(one, keys) === itemKey(item, keys));
-  return [...mine.map((item: unknown) => merged(found(item, live), item, '')), ...live.filter((item) => found(item, mine) === undefined)];
+  const found = (item: unknown, among: readonly unknown[]): unknown =>
+    among.find((one) => itemKey(one, keys) === itemKey(item, keys));
+  return [
+    ...mine.map((item: unknown) => merged(found(item, live), item, '')),
+    ...live.filter((item) => found(item, mine) === undefined),
+  ];
 }
 
 /** RFC 7386: what turns one value into the other. A list is replaced as a whole. */
@@ -210,6 +264,12 @@ function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
 
 /** `spec.template.spec.containers[log-agent] (kubectl-edit)` */
 export function foreignText({ path, manager }: ForeignField): string {
-  const place = path.reduce<string>((text, step) => (typeof step === 'string' ? `${text}${text === '' ? '' : '.'}${step}` : `${text}[${(JSON.parse(step.key) as unknown[]).join('/')}]`), '');
+  const place = path.reduce<string>(
+    (text, step) =>
+      typeof step === 'string'
+        ? `${text}${text === '' ? '' : '.'}${step}`
+        : `${text}[${(JSON.parse(step.key) as unknown[]).join('/')}]`,
+    '',
+  );
   return `${place} (${manager})`;
 }

@@ -24,7 +24,12 @@ export function isOwnedBy(object: KubeObject, uid: string | undefined): boolean 
 /** The operator made it for a model of this name, and nothing owns it now. */
 export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;
-  return ownerReferences.length === 0 && marks[labels.managedBy] === fieldManager && marks[labels.model] === model && notes[annotations.applied] !== undefined;
+  return (
+    ownerReferences.length === 0 &&
+    marks[labels.managedBy] === fieldManager &&
+    marks[labels.model] === model &&
+    notes[annotations.applied] !== undefined
+  );
 }
 
 /**
@@ -33,10 +38,16 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
  */
 export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;
-  return ownerReferences.length === 0 && notes[annotations.applied] !== undefined && [undefined, model].includes(marks[labels.model]);
+  return (
+    ownerReferences.length === 0 &&
+    notes[annotations.applied] !== undefined &&
+    [undefined, model].includes(marks[labels.model])
+  );
 }
 
 /** @returns undefined of what belongs to the model as a whole */
 export function revisionOfChild({ metadata }: KubeObject, model: string): Revision | undefined {
-  return metadata.name === model ? undefined : (revisionInName(model, metadata.name) ?? metadata.labels?.[labels.revision]);
+  return metadata.name === model
+    ? undefined
+    : (revisionInName(model, metadata.name) ?? metadata.labels?.[labels.revision]);
 }

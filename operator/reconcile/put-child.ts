@@ -19,7 +19,12 @@ import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch } fr
 import { isOwnedBy, isStripped } from './ownership.ts';
 import type { Clock } from '../../lib/clock.ts';
 
-export type Putter = { readonly client: KubeClient; readonly call: CallOptions; readonly recent: RecentWrites; readonly clock: Clock };
+export type Putter = {
+  readonly client: KubeClient;
+  readonly call: CallOptions;
+  readonly recent: RecentWrites;
+  readonly clock: Clock;
+};
 
 export type Put = {
   readonly writes: number;
@@ -35,7 +40,8 @@ export function dueOf({ recent, clock }: Putter, manifest: Manifest, known: Kube
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
   if (before?.isUntouched === true) return { kind: 'none' };
-  if (isApplied(manifest, known, before?.answer) && !isTouched(manifest, known, before?.answer)) return { kind: 'none' };
+  if (isApplied(manifest, known, before?.answer) && !isTouched(manifest, known, before?.answer))
+    return { kind: 'none' };
   const refusal = recent.refusal(identity, refusalKey(manifest, known), clock.monotonic());
   return refusal === undefined ? { kind: 'put' } : { kind: 'refused', refusal };
 }
@@ -59,9 +65,18 @@ export async function putChild(hands: Putter, manifest: Manifest, known: KubeObj
   const found = known ?? (await findOwn(client, manifest, call));
   const wanted = withStoredData(manifest, found);
   const repairs = found === undefined ? 0 : await repair(hands, wanted, found);
-  const answer = await client.apply<KubeObject>(typeOfChild(manifest.kind), wanted, { ...call, fieldManager, force: true });
+  const answer = await client.apply<KubeObject>(typeOfChild(manifest.kind), wanted, {
+    ...call,
+    fieldManager,
+    force: true,
+  });
   recent.remember(identity, answer, clock.monotonic());
-  recent.noteApplied(identity, hashOf(manifest), answer, differencesOf(wanted, answer).length === 0 && foreignFieldsOf(wanted, answer).shared.length === 0);
+  recent.noteApplied(
+    identity,
+    hashOf(manifest),
+    answer,
+    differencesOf(wanted, answer).length === 0 && foreignFieldsOf(wanted, answer).shared.length === 0,
+  );
   return { writes: repairs + 1, isNews: known === undefined && found !== undefined };
 }
 
@@ -70,12 +85,21 @@ async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObj
   const { name, namespace } = wanted.metadata;
   if (isStuck(wanted, found)) {
     const { uid } = found.metadata;
-    await client.delete(typeOfChild(wanted.kind), { name, namespace }, { ...call, ...(uid === undefined ? {} : { uid }) });
+    await client.delete(
+      typeOfChild(wanted.kind),
+      { name, namespace },
+      { ...call, ...(uid === undefined ? {} : { uid }) },
+    );
     return 1;
   }
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (takeOut.length === 0) return 0;
-  await client.mergePatch<KubeObject>(typeOfChild(wanted.kind), { name, namespace }, repairPatch(wanted, found, takeOut), { ...call, fieldManager: repairManager });
+  await client.mergePatch<KubeObject>(
+    typeOfChild(wanted.kind),
+    { name, namespace },
+    repairPatch(wanted, found, takeOut),
+    { ...call, fieldManager: repairManager },
+  );
   return 1;
 }
 
@@ -96,7 +120,10 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
   const learned = found.metadata.annotations?.[annotations.resolved];
   const { metadata } = kept;
   if (learned === undefined || metadata.annotations?.[annotations.resolved] !== undefined) return kept;
-  return { ...kept, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.resolved]: learned } } };
+  return {
+    ...kept,
+    metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.resolved]: learned } },
+  };
 }
 
 /**
@@ -106,7 +133,11 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
  * @returns undefined when the name is free
  * @throws AppError NAME_TAKEN
  */
-async function findOwn(client: KubeClient, { kind, metadata: { name, namespace, ownerReferences } }: Manifest, call: CallOptions): Promise<KubeObject | undefined> {
+async function findOwn(
+  client: KubeClient,
+  { kind, metadata: { name, namespace, ownerReferences } }: Manifest,
+  call: CallOptions,
+): Promise<KubeObject | undefined> {
   let found: KubeObject;
   try {
     found = await client.get<KubeObject>(typeOfChild(kind), { name, namespace }, call);
@@ -117,16 +148,25 @@ async function findOwn(client: KubeClient, { kind, metadata: { name, namespace, 
   const [model] = ownerReferences;
   if (isOwnedBy(found, model?.uid) || isStripped(found, model?.name)) return found;
   const owners = found.metadata.ownerReferences ?? [];
-  throw new AppError('NAME_TAKEN', { kind, name, owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', ') });
+  throw new AppError('NAME_TAKEN', {
+    kind,
+    name,
+    owner: owners.map((owner) => `${owner.kind} ${owner.name}`).join(', '),
+  });
 }
 
 /** Sentences for the status: what somebody else put into a child and stays, and what the API server made of our fields. */
 export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];
   const name = identityOf(manifest);
-  const kept = foreignFieldsOf(manifest, live).kept.filter(({ path }) => !path.includes('metadata')).map((field) => `${name}: ${foreignText(field)}`);
+  const kept = foreignFieldsOf(manifest, live)
+    .kept.filter(({ path }) => !path.includes('metadata'))
+    .map((field) => `${name}: ${foreignText(field)}`);
   const answer = recent.converged(name, hashOf(manifest), live)?.answer;
-  const changed = answer === undefined ? [] : differencesOf(manifest, answer).map((path) => `${name}: ${path} (changed by the API server or a webhook)`);
+  const changed =
+    answer === undefined
+      ? []
+      : differencesOf(manifest, answer).map((path) => `${name}: ${path} (changed by the API server or a webhook)`);
   return [...kept, ...changed];
 }
 

@@ -20,7 +20,10 @@ const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
   volumes: [['name']],
   volumeMounts: [['mountPath']],
   volumeDevices: [['devicePath']],
-  ports: [['containerPort', 'protocol'], ['port', 'protocol']],
+  ports: [
+    ['containerPort', 'protocol'],
+    ['port', 'protocol'],
+  ],
   hostAliases: [['ip']],
   imagePullSecrets: [['name']],
   topologySpreadConstraints: [['topologyKey', 'whenUnsatisfiable']],
@@ -32,8 +35,16 @@ const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
 
 /** By the map's field name. `selector` is a Service's map and a workload's LabelSelector: both are one value. */
 const atomicMaps: ReadonlySet<string> = new Set([
-  'selector', 'nodeSelector', 'labelSelector', 'namespaceSelector', 'matchLabels',
-  'fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef', 'fileKeyRef',
+  'selector',
+  'nodeSelector',
+  'labelSelector',
+  'namespaceSelector',
+  'matchLabels',
+  'fieldRef',
+  'resourceFieldRef',
+  'configMapKeyRef',
+  'secretKeyRef',
+  'fileKeyRef',
 ]);
 
 /** What an item has where a key is left out. */

@@ -27,9 +27,18 @@ export class Tokens {
   fill(key: string, seen: Seen): Seen {
     const stored = storedIn(seen);
     const before = this.#made.get(key);
-    const tokens = new Map([...seen.records.keys()].map((revision) => [revision, before?.get(revision) ?? stored.get(revision) ?? this.#make()] as const));
+    const tokens = new Map(
+      [...seen.records.keys()].map(
+        (revision) => [revision, before?.get(revision) ?? stored.get(revision) ?? this.#make()] as const,
+      ),
+    );
     this.#made.set(key, tokens);
-    return { ...seen, records: new Map([...seen.records].map(([revision, record]) => [revision, { ...record, token: tokens.get(revision) ?? '' }])) };
+    return {
+      ...seen,
+      records: new Map(
+        [...seen.records].map(([revision, record]) => [revision, { ...record, token: tokens.get(revision) ?? '' }]),
+      ),
+    };
   }
 
   forget(key: string): void {

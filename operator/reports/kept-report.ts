@@ -20,14 +20,29 @@ const textLimit = 2000;
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
   return {
-    schema, bootId, seq, revision,
+    schema,
+    bootId,
+    seq,
+    revision,
     ...pick(report, ['ready', 'cpuThrottledSeconds']),
     ...present({
       state: briefly(report.state),
       model: pickIn(report.model, ['digest', 'precision']),
-      providers: providers === undefined ? undefined : { requested: providers.requested, actual: providers.actual.map((use) => pick(use, ['provider', 'nodes', 'time'])) },
+      providers:
+        providers === undefined
+          ? undefined
+          : {
+              requested: providers.requested,
+              actual: providers.actual.map((use) => pick(use, ['provider', 'nodes', 'time'])),
+            },
       warmup: pickIn(report.warmup, ['done', 'wanted']),
-      golden: golden === undefined ? undefined : { ...pick(golden, ['id', 'state', 'n', 'done', 'passed', 'score', 'worst', 'compared']), ...present({ problem: briefly(golden.problem) }) },
+      golden:
+        golden === undefined
+          ? undefined
+          : {
+              ...pick(golden, ['id', 'state', 'n', 'done', 'passed', 'score', 'worst', 'compared']),
+              ...present({ problem: briefly(golden.problem) }),
+            },
       memory: pickIn(report.memory, ['limitBytes', 'anonymousBytes', 'peakBytes', 'estimateBytes']),
       queue: pickIn(report.queue, ['depth', 'oldestMs']),
       eventLoopLagMs: pickIn(report.eventLoopLagMs, ['p50', 'p99', 'max']),
@@ -40,17 +55,23 @@ function briefly(text: string | undefined): string | undefined {
 }
 
 function pick<T extends object, K extends keyof T>(value: T, names: readonly K[]): Pick<T, K> {
-  return Object.fromEntries(names.filter((name) => value[name] !== undefined).map((name) => [name, value[name]])) as unknown as Pick<T, K>;
+  return Object.fromEntries(
+    names.filter((name) => value[name] !== undefined).map((name) => [name, value[name]]),
+  ) as unknown as Pick<T, K>;
 }
 
-function pickIn<T extends object, K extends keyof T>(value: T | undefined, names: readonly K[]): Pick<T, K> | undefined {
+function pickIn<T extends object, K extends keyof T>(
+  value: T | undefined,
+  names: readonly K[],
+): Pick<T, K> | undefined {
   return value === undefined ? undefined : pick(value, names);
 }
 
 /** Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of. */
 export function memoryPeakStep(report: Report): number | undefined {
   const limitBytes = report.memory?.limitBytes;
-  if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0) return undefined;
+  if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0)
+    return undefined;
   const stepBytes = limitBytes / memorySteps;
   return Math.ceil(report.memory.peakBytes / stepBytes) * stepBytes;
 }

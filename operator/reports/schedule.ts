@@ -29,9 +29,28 @@ const lanes: readonly PullLane[] = ['heard', 'new', 'silent'];
 const heardOnly: readonly PullLane[] = ['heard'];
 
 type Usage = { ms: number; atMs: number; inFlight: number };
-type Namespace = { readonly name: string; readonly usage: Usage; readonly due: Set<Model>; unheard: number; pods: number };
-type Model = { readonly key: string; readonly namespace: Namespace; readonly usage: Usage; readonly due: Readonly<Record<PullLane, Set<Pod>>>; pods: number; turns: number };
-type Pod = { readonly uid: string; readonly model: Model; lane: PullLane; dueMs: number; state: 'Waiting' | 'Due' | 'Asked' | 'Gone' };
+type Namespace = {
+  readonly name: string;
+  readonly usage: Usage;
+  readonly due: Set<Model>;
+  unheard: number;
+  pods: number;
+};
+type Model = {
+  readonly key: string;
+  readonly namespace: Namespace;
+  readonly usage: Usage;
+  readonly due: Readonly<Record<PullLane, Set<Pod>>>;
+  pods: number;
+  turns: number;
+};
+type Pod = {
+  readonly uid: string;
+  readonly model: Model;
+  lane: PullLane;
+  dueMs: number;
+  state: 'Waiting' | 'Due' | 'Asked' | 'Gone';
+};
 
 /** A pull that may begin. It holds its slots until `done`. */
 export type PullTurn = { readonly uid: string; readonly pod: Pod; readonly lane: PullLane };
@@ -95,13 +114,26 @@ export class PullSchedule {
     const namespace = least(this.#due, (one) => this.#mayAsk(one), nowMs, this.#limits.pullMs);
     if (namespace === undefined) return undefined;
     const open = this.#openLanes(namespace);
-    const model = least(namespace.due, (one) => open.some((lane) => one.due[lane].size > 0), nowMs, this.#limits.pullMs);
+    const model = least(
+      namespace.due,
+      (one) => open.some((lane) => one.due[lane].size > 0),
+      nowMs,
+      this.#limits.pullMs,
+    );
     const pod = model === undefined ? undefined : nextOf(model, open);
     return pod === undefined ? undefined : this.#begin(pod);
   }
 
   /** A pull is over. Its pod is asked again at `dueMs`, unless it was removed meanwhile. */
-  done(turn: PullTurn, { nowMs, spentMs, dueMs, lane }: { readonly nowMs: number; readonly spentMs: number; readonly dueMs: number; readonly lane: PullLane }): void {
+  done(
+    turn: PullTurn,
+    {
+      nowMs,
+      spentMs,
+      dueMs,
+      lane,
+    }: { readonly nowMs: number; readonly spentMs: number; readonly dueMs: number; readonly lane: PullLane },
+  ): void {
     const { pod } = turn;
     const { namespace } = pod.model;
     this.#inFlight -= 1;
@@ -142,7 +174,14 @@ export class PullSchedule {
     const name = key.split('/', 1)[0] ?? '';
     const namespace = this.#namespaces.get(name) ?? { name, usage: unused(), due: new Set(), unheard: 0, pods: 0 };
     this.#namespaces.set(name, namespace);
-    const model = { key, namespace, usage: unused(), due: { heard: new Set<Pod>(), new: new Set<Pod>(), silent: new Set<Pod>() }, pods: 0, turns: 0 };
+    const model = {
+      key,
+      namespace,
+      usage: unused(),
+      due: { heard: new Set<Pod>(), new: new Set<Pod>(), silent: new Set<Pod>() },
+      pods: 0,
+      turns: 0,
+    };
     this.#models.set(key, model);
     return model;
   }
@@ -155,7 +194,11 @@ export class PullSchedule {
   }
 
   #wake(nowMs: number): void {
-    for (let first = this.#waiting.first(); first !== undefined && first.dueMs <= nowMs; first = this.#waiting.first()) {
+    for (
+      let first = this.#waiting.first();
+      first !== undefined && first.dueMs <= nowMs;
+      first = this.#waiting.first()
+    ) {
       this.#waiting.take();
       if (!isCurrent(first)) continue;
       const pod = first.item;
@@ -183,7 +226,9 @@ export class PullSchedule {
   }
 
   #openLanes({ unheard }: Namespace): readonly PullLane[] {
-    return this.#unheard < this.#limits.unheardSlots && unheard < this.#limits.namespaceUnheardSlots ? lanes : heardOnly;
+    return this.#unheard < this.#limits.unheardSlots && unheard < this.#limits.namespaceUnheardSlots
+      ? lanes
+      : heardOnly;
   }
 
   #begin(pod: Pod): PullTurn {
@@ -203,13 +248,16 @@ export class PullSchedule {
 
   /** A namespace keeps what it used while that still counts: deleting a model and making it anew clears nothing. */
   #sweep(nowMs: number): void {
-    for (const [name, { pods, usage }] of this.#namespaces) if (pods === 0 && usage.inFlight === 0 && usedMs(usage, nowMs) < 1) this.#namespaces.delete(name);
+    for (const [name, { pods, usage }] of this.#namespaces)
+      if (pods === 0 && usage.inFlight === 0 && usedMs(usage, nowMs) < 1) this.#namespaces.delete(name);
   }
 }
 
 /** Due pods of a lane are in the order in which they became due. */
 function nextOf({ due, turns }: Model, open: readonly PullLane[]): Pod | undefined {
-  const [heard, fresh, silent] = lanes.map((lane) => (open.includes(lane) ? due[lane].values().next().value : undefined));
+  const [heard, fresh, silent] = lanes.map((lane) =>
+    open.includes(lane) ? due[lane].values().next().value : undefined,
+  );
   if (silent !== undefined && turns % silentEvery === silentEvery - 1) return silent;
   if (heard === undefined || fresh === undefined) return heard ?? fresh ?? silent;
   return fresh.dueMs < heard.dueMs ? fresh : heard;
@@ -235,7 +283,12 @@ function isCurrent({ dueMs, item }: { readonly dueMs: number; readonly item: Pod
 }
 
 /** The one with the least use among those that may be chosen; the first of several. */
-function least<T extends { readonly usage: Usage }>(all: Iterable<T>, mayBeChosen: (one: T) => boolean, nowMs: number, pullMs: number): T | undefined {
+function least<T extends { readonly usage: Usage }>(
+  all: Iterable<T>,
+  mayBeChosen: (one: T) => boolean,
+  nowMs: number,
+  pullMs: number,
+): T | undefined {
   let best: { readonly one: T; readonly ms: number } | undefined;
   for (const one of all) {
     if (!mayBeChosen(one)) continue;

@@ -6,7 +6,15 @@
  * Pure:   the whole object, every time. It is applied server-side, so a field left out here is given up.
  *         Golden: test/golden/deployment.*.yaml.
  */
-import { childName, containers, env, nativeEnvironment, paths, ports, terminationGraceSeconds } from '../../api/names.ts';
+import {
+  childName,
+  containers,
+  env,
+  nativeEnvironment,
+  paths,
+  ports,
+  terminationGraceSeconds,
+} from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import { parseQuantity } from '../../api/quantities.ts';
 import { parseDurationMs } from '../../api/units.ts';
@@ -54,7 +62,14 @@ export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTempla
  * that is not, so that no pod of an older revision is replaced for it.
  */
 function withServingDefaults({ metadata, spec }: PodTemplate): PodTemplate {
-  const defaults = { hostNetwork: false, hostPID: false, hostIPC: false, dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler' };
+  const defaults = {
+    hostNetwork: false,
+    hostPID: false,
+    hostIPC: false,
+    dnsPolicy: 'ClusterFirst',
+    restartPolicy: 'Always',
+    schedulerName: 'default-scheduler',
+  };
   return { metadata, spec: { ...defaults, ...spec } };
 }
 
@@ -64,7 +79,14 @@ function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, 
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: terminationGraceSeconds,
-    securityContext: { runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534, fsGroup: 65534, fsGroupChangePolicy: 'OnRootMismatch', seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65534,
+      runAsGroup: 65534,
+      fsGroup: 65534,
+      fsGroupChangePolicy: 'OnRootMismatch',
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
     initContainers: [prepareContainer(record)],
     containers: [runtimeContainer(record), sidecarContainer(record)],
     volumes: [
@@ -91,7 +113,9 @@ function mounts(record: RevisionRecord): readonly object[] {
     { name: 'config', mountPath: paths.configDir, readOnly: true },
     { name: 'cache', mountPath: paths.cacheDir },
     { name: 'tmp', mountPath: '/tmp' },
-    ...(claimOf(record.spec.model.uri) === undefined ? [] : [{ name: 'source', mountPath: paths.sourceDir, readOnly: true }]),
+    ...(claimOf(record.spec.model.uri) === undefined
+      ? []
+      : [{ name: 'source', mountPath: paths.sourceDir, readOnly: true }]),
   ];
 }
 
@@ -100,7 +124,12 @@ function common(record: RevisionRecord): Readonly<Record<string, unknown>> {
   return {
     image: record.spec.runtime.image,
     imagePullPolicy: 'IfNotPresent',
-    securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: { drop: ['ALL'] } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      capabilities: { drop: ['ALL'] },
+    },
     // What a container could not say itself, its last log lines do.
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: 'FallbackToLogsOnError',
@@ -128,11 +157,20 @@ function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unk
   const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };
   const requests = { ...spec.resources.requests, ...memory };
   const limits = { ...spec.resources.limits, ...memory };
-  return { ...(Object.keys(requests).length === 0 ? {} : { requests }), ...(Object.keys(limits).length === 0 ? {} : { limits }) };
+  return {
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+  };
 }
 
 function prepareContainer(record: RevisionRecord): object {
-  return { ...common(record), name: containers.prepare, args: ['prepare'], resources: runtimeResources(record), volumeMounts: mounts(record) };
+  return {
+    ...common(record),
+    name: containers.prepare,
+    args: ['prepare'],
+    resources: runtimeResources(record),
+    volumeMounts: mounts(record),
+  };
 }
 
 function runtimeContainer(record: RevisionRecord): object {
@@ -146,7 +184,11 @@ function runtimeContainer(record: RevisionRecord): object {
       { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
     ],
     // Loading comes before warming; a minute more than warming is allowed to take.
-    startupProbe: { ...httpProbe('/v2/health/ready'), periodSeconds: startupPeriodSeconds, failureThreshold: Math.ceil((warmupSeconds + 60) / startupPeriodSeconds) },
+    startupProbe: {
+      ...httpProbe('/v2/health/ready'),
+      periodSeconds: startupPeriodSeconds,
+      failureThreshold: Math.ceil((warmupSeconds + 60) / startupPeriodSeconds),
+    },
     readinessProbe: { ...httpProbe('/v2/health/ready'), periodSeconds: 2, failureThreshold: 2 },
     livenessProbe: { ...httpProbe('/v2/health/live'), periodSeconds: 10, failureThreshold: 6 },
     resources: runtimeResources(record),
@@ -173,12 +215,28 @@ const sidecarDefaults = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cp
 type Amounts = Readonly<Record<string, string | number>>;
 
 /** What the spec says in place of the defaults. A default gives way where it would put a request above its limit. */
-function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): { readonly requests: Amounts; readonly limits: Amounts } {
-  const exceeds = (request: string | number | undefined, limit: string | number | undefined): boolean => request !== undefined && limit !== undefined && (parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0);
-  const keep = (defaults: Amounts, doesNotFit: (name: string, amount: string | number) => boolean, other: Amounts): Amounts =>
-    Object.fromEntries(Object.entries(defaults).map(([name, amount]) => [name, doesNotFit(name, amount) ? (other[name] ?? amount) : amount]));
+function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): {
+  readonly requests: Amounts;
+  readonly limits: Amounts;
+} {
+  const exceeds = (request: string | number | undefined, limit: string | number | undefined): boolean =>
+    request !== undefined && limit !== undefined && (parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0);
+  const keep = (
+    defaults: Amounts,
+    doesNotFit: (name: string, amount: string | number) => boolean,
+    other: Amounts,
+  ): Amounts =>
+    Object.fromEntries(
+      Object.entries(defaults).map(([name, amount]) => [
+        name,
+        doesNotFit(name, amount) ? (other[name] ?? amount) : amount,
+      ]),
+    );
   return {
-    requests: { ...keep(sidecarDefaults.requests, (name, amount) => exceeds(amount, limits[name]), limits), ...requests },
+    requests: {
+      ...keep(sidecarDefaults.requests, (name, amount) => exceeds(amount, limits[name]), limits),
+      ...requests,
+    },
     limits: { ...keep(sidecarDefaults.limits, (name, amount) => exceeds(requests[name], amount), requests), ...limits },
   };
 }

@@ -17,19 +17,36 @@ import { entryService, revisionService } from './services.ts';
  * @param records what is known of the revisions that the decision runs; one that is missing (its
  *        ControllerRevision was deleted by somebody) gets no manifests, and apply.ts leaves its children alone
  */
-export function desiredState(model: OnnxModel, decision: Decision, records: ReadonlyMap<Revision, RevisionRecord>): readonly Manifest[] {
+export function desiredState(
+  model: OnnxModel,
+  decision: Decision,
+  records: ReadonlyMap<Revision, RevisionRecord>,
+): readonly Manifest[] {
   const children = decision.run.flatMap(({ revision, replicas }) => {
     const record = records.get(revision);
     if (record === undefined) return [];
-    return [controllerRevision(model, record), configMap(model, record), revisionService(model, revision), deployment(model, record, replicas)];
+    return [
+      controllerRevision(model, record),
+      configMap(model, record),
+      revisionService(model, revision),
+      deployment(model, record, replicas),
+    ];
   });
   return [...children, ...routing(model, decision, records)];
 }
 
 /** With a route the entry Service is for who does not come through the gateway: those get the revision that is proven. */
-function routing(model: OnnxModel, { next, serve, canary, run }: Decision, records: ReadonlyMap<Revision, RevisionRecord>): readonly Manifest[] {
+function routing(
+  model: OnnxModel,
+  { next, serve, canary, run }: Decision,
+  records: ReadonlyMap<Revision, RevisionRecord>,
+): readonly Manifest[] {
   if (serve === null) return [];
-  if (model.spec.traffic?.router !== 'HTTPRoute') return [entryService(model, canary === undefined ? serve : { kind: 'Shared' }, stableOf(next))];
+  if (model.spec.traffic?.router !== 'HTTPRoute')
+    return [entryService(model, canary === undefined ? serve : { kind: 'Shared' }, stableOf(next))];
   const reachable = run.map(({ revision }) => revision).filter((revision) => records.has(revision));
-  return [entryService(model, serve, stableOf(next)), httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable)];
+  return [
+    entryService(model, serve, stableOf(next)),
+    httpRoute(model, canary === undefined ? { serve } : { serve, canary }, reachable),
+  ];
 }

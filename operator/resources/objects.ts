@@ -64,7 +64,8 @@ export type FrozenGolden = {
   readonly file?: GoldenFile;
 };
 
-export type GoldenFile = { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
+export type GoldenFile =
+  { readonly name: string; readonly text: string } | { readonly name: string; readonly base64: string };
 
 /** Labels that select the pods of one revision, or with only a model those of all its revisions. */
 export function selectorOf(model: string, revision?: Revision): Readonly<Record<string, string>> {
@@ -78,7 +79,14 @@ export function childMeta(model: OnnxModel, name: string, revision?: Revision): 
     namespace: model.metadata.namespace,
     labels: { ...selectorOf(model.metadata.name, revision), [labels.managedBy]: fieldManager },
     ownerReferences: [
-      { apiVersion: api.groupVersion, kind: api.kind, name: model.metadata.name, uid: model.metadata.uid, controller: true, blockOwnerDeletion: true },
+      {
+        apiVersion: api.groupVersion,
+        kind: api.kind,
+        name: model.metadata.name,
+        uid: model.metadata.uid,
+        controller: true,
+        blockOwnerDeletion: true,
+      },
     ],
   };
 }

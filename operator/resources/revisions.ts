@@ -21,18 +21,35 @@ export function controllerRevision(model: OnnxModel, record: RevisionRecord): Ma
   return {
     apiVersion: 'apps/v1',
     kind: 'ControllerRevision',
-    metadata: record.resolved === undefined ? metadata : { ...metadata, annotations: { [annotations.resolved]: resolvedText(record.resolved) } },
+    metadata:
+      record.resolved === undefined
+        ? metadata
+        : { ...metadata, annotations: { [annotations.resolved]: resolvedText(record.resolved) } },
     revision: record.generation,
-    data: { schema: 1, written: record.written, spec: record.spec, template: record.template ?? podTemplate(model, record) },
+    data: {
+      schema: 1,
+      written: record.written,
+      spec: record.spec,
+      template: record.template ?? podTemplate(model, record),
+    },
   };
 }
 
 /** What a ControllerRevision holds, as it comes from outside: any part may be missing. */
-type Data = { readonly schema?: unknown; readonly written?: RevisionSpec; readonly spec?: FrozenSpec; readonly template?: PodTemplate };
+type Data = {
+  readonly schema?: unknown;
+  readonly written?: RevisionSpec;
+  readonly spec?: FrozenSpec;
+  readonly template?: PodTemplate;
+};
 
 /** @returns undefined when the object is not one that `controllerRevision` made */
 export function readControllerRevision(object: {
-  readonly metadata: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly revision?: unknown;
   readonly data?: unknown;
 }): RevisionRecord | undefined {
@@ -44,9 +61,13 @@ export function readControllerRevision(object: {
   return { revision, generation: object.revision, ...data, ...resolvedOf(notes[annotations.resolved]) };
 }
 
-function frozenIn(data: unknown): Pick<RevisionRecord, 'written' | 'spec'> & { readonly template: PodTemplate } | undefined {
+function frozenIn(
+  data: unknown,
+): (Pick<RevisionRecord, 'written' | 'spec'> & { readonly template: PodTemplate }) | undefined {
   const { schema, written, spec, template } = (data ?? {}) as Data;
-  return schema !== 1 || written === undefined || spec === undefined || template === undefined ? undefined : { written, spec, template };
+  return schema !== 1 || written === undefined || spec === undefined || template === undefined
+    ? undefined
+    : { written, spec, template };
 }
 
 /** What every pod of the revision reads at its start. */
@@ -57,10 +78,15 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: golden === undefined ? metadata : { ...metadata, annotations: { [annotations.goldenAttempt]: String(golden.attempt) } },
+    metadata:
+      golden === undefined
+        ? metadata
+        : { ...metadata, annotations: { [annotations.goldenAttempt]: String(golden.attempt) } },
     data: {
       [paths.configFile]: `${JSON.stringify(runtimeConfig(model, record), undefined, 2)}\n`,
-      ...(resolved === undefined ? {} : { [paths.resolvedFile]: `${JSON.stringify(briefly(resolved), undefined, 2)}\n` }),
+      ...(resolved === undefined
+        ? {}
+        : { [paths.resolvedFile]: `${JSON.stringify(briefly(resolved), undefined, 2)}\n` }),
       ...(token === undefined ? {} : { [paths.accessFile]: printAccess({ schema: 1, token, ...sampling(model) }) }),
       ...(file !== undefined && 'text' in file ? { [file.name]: file.text } : {}),
     },
@@ -70,7 +96,9 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
 
 /** Live requests are sampled for a quality gate or a shadow step, and for nothing else. */
 function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
-  const shadows = (rollout.steps ?? []).flatMap(({ shadow }) => (shadow === undefined ? [] : [shadow.share ?? rolloutDefaults.shadowShare]));
+  const shadows = (rollout.steps ?? []).flatMap(({ shadow }) =>
+    shadow === undefined ? [] : [shadow.share ?? rolloutDefaults.shadowShare],
+  );
   const asked = [...shadows, ...(rollout.gates?.quality === undefined ? [] : [rollout.gates.quality.sampleRate])];
   const sampleRate = Math.max(0, ...asked.map((share) => Math.min(1, parsePercent(share) ?? 0)));
   return sampleRate === 0 ? {} : { sampleRate };
@@ -86,7 +114,11 @@ function briefly(resolved: Resolved): Resolved {
  * The golden set that a revision's ConfigMap holds.
  * @returns undefined when it holds none: it was made by an earlier operator, or for a revision that needs none
  */
-export function readFrozenGolden({ metadata, data = {}, binaryData = {} }: {
+export function readFrozenGolden({
+  metadata,
+  data = {},
+  binaryData = {},
+}: {
   readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
   readonly data?: Readonly<Record<string, string>>;
   readonly binaryData?: Readonly<Record<string, string>>;

@@ -17,14 +17,22 @@ export const routeApiVersion = 'gateway.networking.k8s.io/v1';
  * @param serve gets the rest of the traffic
  * @param reachable revisions that have a Service
  */
-export function httpRoute(model: OnnxModel, { serve, canary }: { readonly serve: Revision } & Pick<Decision, 'canary'>, reachable: readonly Revision[]): Manifest {
+export function httpRoute(
+  model: OnnxModel,
+  { serve, canary }: { readonly serve: Revision } & Pick<Decision, 'canary'>,
+  reachable: readonly Revision[],
+): Manifest {
   const { parentRefs = [], hostnames } = model.spec.traffic ?? {};
   const weightOf = (revision: Revision): number => {
     if (revision === canary?.revision) return canary.weight;
     return revision === serve ? 100 - (canary?.weight ?? 0) : 0;
   };
   const revisions = [...new Set([serve, ...(canary === undefined ? [] : [canary.revision]), ...reachable])];
-  const backendRefs = revisions.map((revision) => ({ name: childName(model.metadata.name, revision), port: ports.runtime, weight: weightOf(revision) }));
+  const backendRefs = revisions.map((revision) => ({
+    name: childName(model.metadata.name, revision),
+    port: ports.runtime,
+    weight: weightOf(revision),
+  }));
   return {
     apiVersion: routeApiVersion,
     kind: 'HTTPRoute',

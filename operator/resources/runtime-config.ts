@@ -19,7 +19,13 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
     namespace: model.metadata.namespace,
     revision,
     task: spec.model.task,
-    source: { uri, ...(digest === undefined ? {} : { digest }), ...(files === undefined ? {} : { files }), variants: inOrder(variants), ...(graphPath === undefined ? {} : { graphPath }) },
+    source: {
+      uri,
+      ...(digest === undefined ? {} : { digest }),
+      ...(files === undefined ? {} : { files }),
+      variants: inOrder(variants),
+      ...(graphPath === undefined ? {} : { graphPath }),
+    },
     ...(spec.embedding === undefined ? {} : { embedding: inOrder(spec.embedding) }),
     execution: inOrder(spec.execution),
     batching: {
@@ -40,7 +46,11 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
 function inOrder<T>(value: T): T {
   if (Array.isArray(value)) return value.map(inOrder) as T;
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, inOrder(inner as unknown)])) as T;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, inOrder(inner as unknown)]),
+  ) as T;
 }
 
 function limit(text: string | undefined): { limitBytes?: number } {

@@ -19,15 +19,28 @@ export const servingValue = 'true';
  * @param serve the revision that gets the traffic; `Shared`: whichever pods carry the serving label
  * @param stable noted where the selector does not say it: so that it is known even after the status was lost
  */
-export function entryService(model: OnnxModel, serve: Revision | { readonly kind: 'Shared' }, stable: Revision | null = null): Manifest {
+export function entryService(
+  model: OnnxModel,
+  serve: Revision | { readonly kind: 'Shared' },
+  stable: Revision | null = null,
+): Manifest {
   const { name } = model.metadata;
-  const metadata = stable === null || stable === serve ? childMeta(model, name) : { ...childMeta(model, name), annotations: { [annotations.stable]: stable } };
-  return service(metadata, typeof serve === 'string' ? selectorOf(name, serve) : { ...selectorOf(name), [labels.serving]: servingValue });
+  const metadata =
+    stable === null || stable === serve
+      ? childMeta(model, name)
+      : { ...childMeta(model, name), annotations: { [annotations.stable]: stable } };
+  return service(
+    metadata,
+    typeof serve === 'string' ? selectorOf(name, serve) : { ...selectorOf(name), [labels.serving]: servingValue },
+  );
 }
 
 /** Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share to. */
 export function revisionService(model: OnnxModel, revision: Revision): Manifest {
-  return service(childMeta(model, childName(model.metadata.name, revision), revision), selectorOf(model.metadata.name, revision));
+  return service(
+    childMeta(model, childName(model.metadata.name, revision), revision),
+    selectorOf(model.metadata.name, revision),
+  );
 }
 
 function service(metadata: Manifest['metadata'], selector: Readonly<Record<string, string>>): Manifest {

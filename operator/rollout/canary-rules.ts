@@ -7,13 +7,40 @@
  */
 import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
-import { abort, fleetOf, hasTaken, isExempt, isFought, isOffSteps, keep, lostForMs, podsOf, readingOf, stepsOf, weightNow, type At, type Why } from './decisions.ts';
+import {
+  abort,
+  fleetOf,
+  hasTaken,
+  isExempt,
+  isFought,
+  isOffSteps,
+  keep,
+  lostForMs,
+  podsOf,
+  readingOf,
+  stepsOf,
+  weightNow,
+  type At,
+  type Why,
+} from './decisions.ts';
 import { isJudged, type JudgedStep } from './plan.ts';
 import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
 import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
-import { abortLost, enterStep, fitsPlan, followPlan, judgedBy, lookMs, pause, reach, reachedBy, setAnew, without } from './steps.ts';
+import {
+  abortLost,
+  enterStep,
+  fitsPlan,
+  followPlan,
+  judgedBy,
+  lookMs,
+  pause,
+  reach,
+  reachedBy,
+  setAnew,
+  without,
+} from './steps.ts';
 
 /** Somebody else's weights put back so often in ten minutes: no fight without end. */
 const revertLimit = 3;
@@ -40,8 +67,16 @@ export function abortOnRequest(state: CanaryState, ...[seen, plan, now]: Args): 
 
 /** Its steps are none then (decisions.ts, stepsOf), so that the next one is the last. */
 export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
-  if (plan.promoteRevision !== state.candidate || isFought(state) || (state.phase === 'Shifting' && state.weight === 100)) return undefined;
-  const why = { reason: 'PromotedByRequest', message: `spec.rollout.promoteRevision names ${state.candidate}` } as const;
+  if (
+    plan.promoteRevision !== state.candidate ||
+    isFought(state) ||
+    (state.phase === 'Shifting' && state.weight === 100)
+  )
+    return undefined;
+  const why = {
+    reason: 'PromotedByRequest',
+    message: `spec.rollout.promoteRevision names ${state.candidate}`,
+  } as const;
   return enterStep(reachedBy(state), 0, { seen, plan, now }, why);
 }
 
@@ -55,17 +90,29 @@ export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args)
     return setAnew(rest, 0, at, { reason: 'WeightMoving', message: `${state.candidate} has ready pods again` });
   }
   // Nobody is to blame for an outage that takes both.
-  if (podsOf(seen, state.stable).ready === 0) return keep(rest, { reason: 'NoReadyPods', message: `neither ${state.stable} nor ${state.candidate} has a ready pod` }, at, lookMs);
+  if (podsOf(seen, state.stable).ready === 0)
+    return keep(
+      rest,
+      { reason: 'NoReadyPods', message: `neither ${state.stable} nor ${state.candidate} has a ready pod` },
+      at,
+      lookMs,
+    );
   if (lostAt !== undefined && now - lostAt >= lostForMs) return abortLost(rest, at);
   const next = { ...state, lostAt: lostAt ?? now };
-  return keep(next, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod: ${state.stable} serves alone` }, at, next.lostAt + lostForMs - now);
+  return keep(
+    next,
+    { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod: ${state.stable} serves alone` },
+    at,
+    next.lostAt + lostForMs - now,
+  );
 }
 
 /** A pod that came up under way fails its checks: a model can be right on one CPU and wrong on another. */
 export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   const at = { seen, plan, now };
   const { checks } = podsOf(seen, state.candidate);
-  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at)) return undefined;
+  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, at))
+    return undefined;
   return abort(state, checks, at);
 }
 
@@ -78,7 +125,16 @@ export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args):
 /** Weight, pods and clocks stand still. */
 export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   const { heldAt, ...rest } = state;
-  if (plan.paused) return keep({ ...state, heldAt: heldAt ?? now }, { reason: 'PausedManually', message: `spec.rollout.paused holds ${state.candidate}: ${shareWords(state.candidate, reachedBy(state).weight, seen)}` }, { seen, plan }, lookMs);
+  if (plan.paused)
+    return keep(
+      { ...state, heldAt: heldAt ?? now },
+      {
+        reason: 'PausedManually',
+        message: `spec.rollout.paused holds ${state.candidate}: ${shareWords(state.candidate, reachedBy(state).weight, seen)}`,
+      },
+      { seen, plan },
+      lookMs,
+    );
   if (heldAt === undefined) return undefined;
   const next = { ...rest, since: state.since + now - heldAt };
   return keep(next, { reason: 'Resumed', message: `the rollout of ${state.candidate} goes on` }, { seen, plan }, 0);
@@ -96,7 +152,15 @@ export function moveWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Arg
   const carried = weightNow(state, at);
   if (carried === state.set || !hasTaken(state, carried, at)) return undefined;
   const { ready } = podsOf(seen, state.candidate);
-  return keep({ ...state, set: carried }, { reason: 'WeightMoving', message: `${state.candidate} with ${plural(ready, 'ready pod')}: ${shareWords(state.candidate, carried, seen)}` }, at, 0);
+  return keep(
+    { ...state, set: carried },
+    {
+      reason: 'WeightMoving',
+      message: `${state.candidate} with ${plural(ready, 'ready pod')}: ${shareWords(state.candidate, carried, seen)}`,
+    },
+    at,
+    0,
+  );
 }
 
 export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
@@ -107,14 +171,26 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, no
 
 /** By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long as they may take. */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
-  return state.weight === 0 || state.weight === 100 || podsOf(seen, state.candidate).ready >= splitFor(state.weight, fleetOf(state, plan)).candidate;
+  return (
+    state.weight === 0 ||
+    state.weight === 100 ||
+    podsOf(seen, state.candidate).ready >= splitFor(state.weight, fleetOf(state, plan)).candidate
+  );
 }
 
 export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
   const within = secondsWords(plan.readyWithinMs);
   const { problem } = seen.traffic ?? {};
-  if (problem !== undefined) return abort(state, { reason: 'RouteNotAccepted', message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}` }, { seen, plan, now });
+  if (problem !== undefined)
+    return abort(
+      state,
+      {
+        reason: 'RouteNotAccepted',
+        message: `the weight of ${state.weight} % was not taken within ${within}: ${problem}`,
+      },
+      { seen, plan, now },
+    );
   const { ready, trouble } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
   const message = `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
@@ -124,8 +200,17 @@ export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
 export function waitForWeight(state: StateIn<'Shifting'>, ...[seen, plan, now]: Args): Decision {
   const { ready } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
-  const missing = ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
-  return keep(state, { reason: 'WeightMoving', message: `${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${missing}` }, { seen, plan }, Math.min(1000, state.since + plan.readyWithinMs - now));
+  const missing =
+    ready < needed ? `${ready} of ${needed} pods are ready` : (seen.traffic?.problem ?? 'the route is being set');
+  return keep(
+    state,
+    {
+      reason: 'WeightMoving',
+      message: `${state.candidate}: ${shareWords(state.candidate, state.weight, seen)}; ${missing}`,
+    },
+    { seen, plan },
+    Math.min(1000, state.since + plan.readyWithinMs - now),
+  );
 }
 
 // ── Analyzing ────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +224,9 @@ export function pauseWhenSilent(state: StateIn<'Analyzing'>, ...[seen, plan, now
 
 export function goOnWhenDone(state: StateIn<'Analyzing'>, ...[seen, plan, now]: Args): Decision | undefined {
   const reading = readingOf(state, seen);
-  return reading?.step === 'Done' ? enterStep(judgedBy(state, reading), state.step + 1, { seen, plan, now }) : undefined;
+  return reading?.step === 'Done'
+    ? enterStep(judgedBy(state, reading), state.step + 1, { seen, plan, now })
+    : undefined;
 }
 
 /** Too little traffic is no failure, and no success either: the spec says what it is. */
@@ -150,7 +237,11 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
   const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
-  if (plan.onUndecided === 'Promote') return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, { reason: 'Undecided', message: `${message}; spec.rollout.onUndecided lets it go on` });
+  if (plan.onUndecided === 'Promote')
+    return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, {
+      reason: 'Undecided',
+      message: `${message}; spec.rollout.onUndecided lets it go on`,
+    });
   return pause(state, 'Undecided', { reason: 'Undecided', message }, at);
 }
 
@@ -159,7 +250,15 @@ export function waitForEvidence(state: StateIn<'Analyzing'>, ...[seen, plan, now
   const step = judgedStep(state, at);
   const leftMs = state.since + (step?.maxDurationMs ?? lookMs) - now;
   const has = step?.kind === 'shadow' ? shadowWords : shareWords(state.candidate, state.weight, seen);
-  return keep(state, { reason: 'Analyzing', message: `analysing ${state.candidate}: ${[has, ...knownWords(state, seen, now)].join('; ')}` }, at, Math.min(lookMs, leftMs));
+  return keep(
+    state,
+    {
+      reason: 'Analyzing',
+      message: `analysing ${state.candidate}: ${[has, ...knownWords(state, seen, now)].join('; ')}`,
+    },
+    at,
+    Math.min(lookMs, leftMs),
+  );
 }
 
 function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis): readonly string[] {
@@ -184,8 +283,17 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
 export function resumeOnRequest(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
   if (plan.resumeStep !== `${state.candidate}/${state.step}`) return undefined;
   const at = { seen, plan, now };
-  const why = { reason: 'Resumed', message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}` } as const;
-  if (!isFought(state)) return enterStep(state.why === 'Step' ? reachedBy(state) : without(state, 'ResumedUndecided'), state.step + 1, at, why);
+  const why = {
+    reason: 'Resumed',
+    message: `spec.rollout.resumeStep ends the pause of step ${state.step + 1}`,
+  } as const;
+  if (!isFought(state))
+    return enterStep(
+      state.why === 'Step' ? reachedBy(state) : without(state, 'ResumedUndecided'),
+      state.step + 1,
+      at,
+      why,
+    );
   return (seen.traffic?.reverts ?? 0) < revertLimit ? setAnew(state, state.weight, at, why) : undefined;
 }
 
@@ -200,20 +308,38 @@ const ends: Ends = {
   },
   Undecided: (state, at) => {
     const reading = readingOf(state, at.seen);
-    const message = reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
-    if (at.plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
+    const message =
+      reading?.step === 'Done' ? `decided after all: ${reading.message}` : 'spec.rollout.onUndecided lets it go on';
+    if (at.plan.onUndecided === 'Rollback')
+      return abort(state, { reason: 'Undecided', message: 'spec.rollout.onUndecided takes it back' }, at);
     if (reading?.step !== 'Done' && at.plan.onUndecided !== 'Promote') return undefined;
     const reached = reading?.step === 'Done' ? judgedBy(state, reading) : without(state, 'PromotedUndecided');
     return enterStep(reached, state.step + 1, at, { reason: 'Resumed', message });
   },
-  ReportsStale: (state, at) => (readingOf(state, at.seen)?.silent.length === 0 ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' }) : undefined),
+  ReportsStale: (state, at) =>
+    readingOf(state, at.seen)?.silent.length === 0
+      ? enterStep(reachedBy(state), state.step, at, { reason: 'Resumed', message: 'the pods report again' })
+      : undefined,
   StableUnhealthy: (state, at) => {
     if (podsOf(at.seen, state.stable).ready === 0) return undefined;
     const reading = readingOf(state, at.seen);
-    if (reading?.pending === true || (reading?.stableSick !== undefined && at.now - state.since < lookAnewMs)) return undefined;
-    return setAnew(state, state.weight, at, { reason: 'Resumed', message: reading?.stableSick === undefined ? `${state.stable} is well again` : `whether ${state.stable} is well again is looked at anew` });
+    if (reading?.pending === true || (reading?.stableSick !== undefined && at.now - state.since < lookAnewMs))
+      return undefined;
+    return setAnew(state, state.weight, at, {
+      reason: 'Resumed',
+      message:
+        reading?.stableSick === undefined
+          ? `${state.stable} is well again`
+          : `whether ${state.stable} is well again is looked at anew`,
+    });
   },
-  WeightConflict: (state, at) => ((at.seen.traffic?.reverts ?? 0) === 0 ? setAnew(state, state.weight, at, { reason: 'Resumed', message: 'nobody else has changed the weights for ten minutes' }) : undefined),
+  WeightConflict: (state, at) =>
+    (at.seen.traffic?.reverts ?? 0) === 0
+      ? setAnew(state, state.weight, at, {
+          reason: 'Resumed',
+          message: 'nobody else has changed the weights for ten minutes',
+        })
+      : undefined,
 };
 
 export function resumeWhenOver(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision | undefined {
@@ -221,16 +347,23 @@ export function resumeWhenOver(state: StateIn<'Paused'>, ...[seen, plan, now]: A
 }
 
 const pauseWords: Readonly<Record<PauseReason, Why['reason']>> = {
-  Step: 'PausedByStep', Undecided: 'Undecided', ReportsStale: 'ReportsStale', StableUnhealthy: 'StableUnhealthy', WeightConflict: 'WeightConflict',
+  Step: 'PausedByStep',
+  Undecided: 'Undecided',
+  ReportsStale: 'ReportsStale',
+  StableUnhealthy: 'StableUnhealthy',
+  WeightConflict: 'WeightConflict',
 };
 
 /** What the way out is, for whoever reads the status. */
 const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => string } = {
   Step: ({ candidate, step }) => `as its step asks for; spec.rollout.resumeStep ${candidate}/${step} goes on at once`,
   Undecided: ({ candidate, step }) => `until its gates are decided or spec.rollout.resumeStep is ${candidate}/${step}`,
-  ReportsStale: ({ candidate, step }) => `until its pods and those of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
-  StableUnhealthy: ({ stable, candidate, step }) => `until ${stable} is well, or spec.rollout.resumeStep is ${candidate}/${step}`,
-  WeightConflict: ({ candidate, step }) => `until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ${candidate}/${step} goes on sooner`,
+  ReportsStale: ({ candidate, step }) =>
+    `until its pods and those of stable report again, or spec.rollout.resumeStep is ${candidate}/${step}`,
+  StableUnhealthy: ({ stable, candidate, step }) =>
+    `until ${stable} is well, or spec.rollout.resumeStep is ${candidate}/${step}`,
+  WeightConflict: ({ candidate, step }) =>
+    `until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ${candidate}/${step} goes on sooner`,
 };
 
 export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision {
@@ -238,8 +371,13 @@ export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args)
   const durationMs = state.why === 'Step' && step?.kind === 'pause' ? step.durationMs : undefined;
   const leftMs = durationMs === undefined ? lookMs : Math.min(lookMs, state.since + durationMs - now);
   const isAlone = podsOf(seen, state.stable).ready === 0 && state.weight < 100;
-  const has = isAlone ? `${state.candidate} serves alone, for ${state.stable} has no ready pod, and stays paused` : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
-  const idle = state.why === 'Undecided' ? noRequests(state.candidate, readingOf(state, seen), now - state.window * blockSeconds * 1000) : undefined;
+  const has = isAlone
+    ? `${state.candidate} serves alone, for ${state.stable} has no ready pod, and stays paused`
+    : `${state.candidate} is paused: ${shareWords(state.candidate, state.weight, seen)},`;
+  const idle =
+    state.why === 'Undecided'
+      ? noRequests(state.candidate, readingOf(state, seen), now - state.window * blockSeconds * 1000)
+      : undefined;
   const message = `${has} ${wayOut[state.why](state)}${idle === undefined ? '' : `; ${idle}`}`;
   return keep(state, { reason: pauseWords[state.why], message }, { seen, plan }, leftMs);
 }

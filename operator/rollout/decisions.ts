@@ -11,7 +11,19 @@ import { provenSteps } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
 import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
 import type {
-  Became, CanaryState, Decision, GateReading, Handled, Millis, Observation, Provenance, Reason, Revision, RevisionPods, RolloutPlan, StateIn,
+  Became,
+  CanaryState,
+  Decision,
+  GateReading,
+  Handled,
+  Millis,
+  Observation,
+  Provenance,
+  Reason,
+  Revision,
+  RevisionPods,
+  RolloutPlan,
+  StateIn,
 } from './state.ts';
 import type { Step } from './plan.ts';
 import { servesWords } from './words.ts';
@@ -40,7 +52,13 @@ export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | '
  * Whether a revision takes over without checks and gates: it is proven, or it is pinned. A pin does not exempt a
  * revision that was given up: a retry under a pin would take it to all the traffic unjudged.
  */
-export function isExempt(revision: Revision, { seen, plan }: { readonly seen: Pick<Observation, 'provenance' | 'refused'>; readonly plan: Pick<RolloutPlan, 'pinRevision'> }): boolean {
+export function isExempt(
+  revision: Revision,
+  {
+    seen,
+    plan,
+  }: { readonly seen: Pick<Observation, 'provenance' | 'refused'>; readonly plan: Pick<RolloutPlan, 'pinRevision'> },
+): boolean {
   return isProven(revision, seen) || (plan.pinRevision === revision && seen.refused?.includes(revision) !== true);
 }
 
@@ -51,7 +69,11 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
 /** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
 export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
   const whole = Math.max(replicas, floor);
-  return { replicas: whole, byRoute: router === 'HTTPRoute', capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) } };
+  return {
+    replicas: whole,
+    byRoute: router === 'HTTPRoute',
+    capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) },
+  };
 }
 
 /** Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held, what was reached. */
@@ -62,7 +84,11 @@ export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 
 }
 
 /** Who gets traffic when the candidate is to have `weight` percent of it. */
-export function trafficFor({ stable, candidate }: { readonly stable: Revision; readonly candidate: Revision }, weight: number, seen: Observation): Omit<Serving, 'run'> {
+export function trafficFor(
+  { stable, candidate }: { readonly stable: Revision; readonly candidate: Revision },
+  weight: number,
+  seen: Observation,
+): Omit<Serving, 'run'> {
   if (podsOf(seen, candidate).ready === 0) return { serve: stable };
   if (podsOf(seen, stable).ready === 0 || weight >= 100) return { serve: candidate };
   return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
@@ -103,9 +129,15 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   // Without a ready pod the candidate has no share.
   if (ready === 0) return splitBetween(0, state.weight, fleet);
   const reached = state.phase === 'Shifting' ? state.set : state.weight;
-  if (podsOf(at.seen, state.stable).ready === 0) return carryingAll(splitBetween(reached, state.weight, fleet), present, fleet);
+  if (podsOf(at.seen, state.stable).ready === 0)
+    return carryingAll(splitBetween(reached, state.weight, fleet), present, fleet);
   const { stable, candidate } = splitBetween(reached, state.weight, fleet);
-  return { stable, candidate: mayHaveMore(state.candidate, reached, at) ? Math.max(candidate, Math.min(fleet.replicas, present)) : candidate };
+  return {
+    stable,
+    candidate: mayHaveMore(state.candidate, reached, at)
+      ? Math.max(candidate, Math.min(fleet.replicas, present))
+      : candidate,
+  };
 }
 
 /** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole share is more. */
@@ -123,7 +155,12 @@ function carryingAll({ stable, candidate }: Split, present: number, { replicas, 
 
 /** Nothing moves: traffic and pods stay as the state has them. */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
-  return { next, ...servingBoth(next, at), ...why, ...(recheckMs === undefined ? {} : { recheckMs: Math.max(0, recheckMs) }) };
+  return {
+    next,
+    ...servingBoth(next, at),
+    ...why,
+    ...(recheckMs === undefined ? {} : { recheckMs: Math.max(0, recheckMs) }),
+  };
 }
 
 export type Pair = { readonly stable: Revision | null; readonly candidate: Revision };
@@ -132,37 +169,70 @@ export type Pair = { readonly stable: Revision | null; readonly candidate: Revis
  * `stable` gets all the traffic. Until that has left the retiring one for sure it keeps the pods that it has, and after
  * that what the capacity allows.
  */
-export function servingOne(stable: Revision, retiring: { readonly revision: Revision | null; readonly isDrained: boolean }, { seen, plan }: Pick<At, 'seen' | 'plan'>): Serving {
+export function servingOne(
+  stable: Revision,
+  retiring: { readonly revision: Revision | null; readonly isDrained: boolean },
+  { seen, plan }: Pick<At, 'seen' | 'plan'>,
+): Serving {
   const { replicas, capacity } = plan;
   if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
   const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;
-  const kept = retiring.isDrained ? allowed : Math.max(allowed, Math.min(replicas, podsOf(seen, retiring.revision).present));
-  const own = capacity.mode === 'Borrow' ? Math.min(replicas, Math.max(1, replicas - kept, podsOf(seen, stable).present)) : replicas;
+  const kept = retiring.isDrained
+    ? allowed
+    : Math.max(allowed, Math.min(replicas, podsOf(seen, retiring.revision).present));
+  const own =
+    capacity.mode === 'Borrow'
+      ? Math.min(replicas, Math.max(1, replicas - kept, podsOf(seen, stable).present))
+      : replicas;
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
 export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
-  const next = { phase: 'Aborting', stable, rejected: candidate, cause: reason, detail: message, attempt, since: now, ...handledIn(plan) } as const;
+  const next = {
+    phase: 'Aborting',
+    stable,
+    rejected: candidate,
+    cause: reason,
+    detail: message,
+    attempt,
+    since: now,
+    ...handledIn(plan),
+  } as const;
   return rollingBack(next, { seen, plan }, reason);
 }
 
-export function rollingBack(next: StateIn<'Aborting'>, { seen, plan }: Pick<At, 'seen' | 'plan'>, reason: Reason = 'RollingBack'): Decision {
+export function rollingBack(
+  next: StateIn<'Aborting'>,
+  { seen, plan }: Pick<At, 'seen' | 'plan'>,
+  reason: Reason = 'RollingBack',
+): Decision {
   const { stable, rejected } = next;
   const { present } = podsOf(seen, rejected);
   return {
     next,
     ...trafficFor({ stable, candidate: rejected }, 0, seen),
-    run: [withPods(stable, plan.replicas, seen), { revision: rejected, replicas: Math.min(present, Math.max(1, plan.replicas)) }],
+    run: [
+      withPods(stable, plan.replicas, seen),
+      { revision: rejected, replicas: Math.min(present, Math.max(1, plan.replicas)) },
+    ],
     reason,
-    message: podsOf(seen, stable).ready === 0 && present > 0 ? `${next.detail}; ${stable} has no ready pod; ${rejected} keeps serving until it does` : `traffic goes back to ${stable}: ${next.detail}`,
+    message:
+      podsOf(seen, stable).ready === 0 && present > 0
+        ? `${next.detail}; ${stable} has no ready pod; ${rejected} keeps serving until it does`
+        : `traffic goes back to ${stable}: ${next.detail}`,
     recheckMs: 1000,
   };
 }
 
 /** How a candidate becomes stable that has nothing left to wait for. @param skipped what its attempt went on without */
-function provenanceOf(revision: Revision, retiring: Revision | null, at: At, skipped: Provenance | undefined): Provenance {
+function provenanceOf(
+  revision: Revision,
+  retiring: Revision | null,
+  at: At,
+  skipped: Provenance | undefined,
+): Provenance {
   const { seen, plan } = at;
   if (isProven(revision, seen)) return 'Returned';
   if (plan.replicas === 0) return 'Asleep';
@@ -173,13 +243,28 @@ function provenanceOf(revision: Revision, retiring: Revision | null, at: At, ski
 }
 
 /** @param judged what its attempt went on without, and what its gates have shown */
-export function promote(revision: Revision, retiring: Revision | null, at: At, judged: Pick<CanaryState, 'skipped' | 'shown'> = {}): Decision {
+export function promote(
+  revision: Revision,
+  retiring: Revision | null,
+  at: At,
+  judged: Pick<CanaryState, 'skipped' | 'shown'> = {},
+): Decision {
   const provenance = provenanceOf(revision, retiring, at, judged.skipped);
   const next = { phase: 'Promoting', stable: revision, retiring, since: at.now } as const;
-  const became = { ...becomes(revision, provenance, at), ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}) };
+  const became = {
+    ...becomes(revision, provenance, at),
+    ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}),
+  };
   const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
   const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${known === undefined ? '' : `; ${known}`}`;
-  return { next, ...servingOne(revision, { revision: retiring, isDrained: false }, at), reason: promotionReason(provenance), message, became, recheckMs: 0 };
+  return {
+    next,
+    ...servingOne(revision, { revision: retiring, isDrained: false }, at),
+    reason: promotionReason(provenance),
+    message,
+    became,
+    recheckMs: 0,
+  };
 }
 
 /** What is to be remembered of a revision that becomes stable. A check that had not passed is named. */
@@ -187,7 +272,10 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
   const why = skippedBy(provenance);
   if (why === undefined) return { revision, provenance };
   const { checks } = podsOf(seen, revision);
-  const open = provenance === 'Asleep' || checks === undefined || checks.verdict === 'Pass' ? '' : `; ${checks.verdict === 'Fail' ? 'failed' : 'open'}: ${checks.message}`;
+  const open =
+    provenance === 'Asleep' || checks === undefined || checks.verdict === 'Pass'
+      ? ''
+      : `; ${checks.verdict === 'Fail' ? 'failed' : 'open'}: ${checks.message}`;
   return { revision, provenance, skipped: `${why}${open}` };
 }
 
@@ -199,8 +287,22 @@ type Rejected = Pair & { readonly attempt: number };
  *
  * @param handled what was asked for before the refusal, where that was not just now
  */
-export function giveUp({ stable, candidate, attempt }: Rejected, { reason, message }: Why, at: At, handled: Handled = handledIn(at.plan)): Decision {
-  const next = { phase: 'Failed', stable, rejected: candidate, cause: reason, detail: message, attempt, since: at.now, ...handled } as const;
+export function giveUp(
+  { stable, candidate, attempt }: Rejected,
+  { reason, message }: Why,
+  at: At,
+  handled: Handled = handledIn(at.plan),
+): Decision {
+  const next = {
+    phase: 'Failed',
+    stable,
+    rejected: candidate,
+    cause: reason,
+    detail: message,
+    attempt,
+    since: at.now,
+    ...handled,
+  } as const;
   return failed(next, at);
 }
 
@@ -219,20 +321,32 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
 }
 
 /** A pin does not serve a revision that was given up; a person who pinned it has to read why. */
-function failureMessage({ rejected, stable, detail }: StateIn<'Failed'>, seen: Observation, { pinRevision }: RolloutPlan): string {
+function failureMessage(
+  { rejected, stable, detail }: StateIn<'Failed'>,
+  seen: Observation,
+  { pinRevision }: RolloutPlan,
+): string {
   if (pinRevision === rejected && stable !== null) {
-    return `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
-      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`;
+    return (
+      `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
+      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`
+    );
   }
   if (stable === null) {
-    const goesOn = podsOf(seen, rejected).deployed ? ', but its pods go on trying' : ' and has no pods; making them is tried again by itself';
+    const goesOn = podsOf(seen, rejected).deployed
+      ? ', but its pods go on trying'
+      : ' and has no pods; making them is tried again by itself';
     return `${rejected} was given up${goesOn}: ${detail}`;
   }
   return `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {
-  return { next: { phase: 'Stable', stable }, ...servingOne(stable, { revision: null, isDrained: true }, { seen, plan }), ...atRest(stable, { seen, plan }) };
+  return {
+    next: { phase: 'Stable', stable },
+    ...servingOne(stable, { revision: null, isDrained: true }, { seen, plan }),
+    ...atRest(stable, { seen, plan }),
+  };
 }
 
 /** How a revision does that serves alone. */
@@ -240,8 +354,13 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   const { ready, trouble } = podsOf(seen, stable);
   if (plan.replicas === 0) return { reason: 'ScaledToZero', message: 'spec.replicas is 0' };
   const message = `${ready} of ${plan.replicas} pods of ${stable} are ready`;
-  if (plan.pinRevision === stable) return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
-  if (plan.pinRevision !== undefined) return { reason: 'Pinned', message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not remembered; ${message}` };
+  if (plan.pinRevision === stable)
+    return { reason: 'Pinned', message: `spec.rollout.pinRevision keeps ${stable}; ${message}` };
+  if (plan.pinRevision !== undefined)
+    return {
+      reason: 'Pinned',
+      message: `spec.rollout.pinRevision names ${plan.pinRevision}, which is not remembered; ${message}`,
+    };
   if (ready >= plan.replicas) return { reason: 'UpToDate', message };
   const reason = trouble?.reason ?? (ready === 0 ? 'NoReadyPods' : 'Scaling');
   return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
@@ -253,7 +372,11 @@ export function readingOf(state: CanaryState, seen: Observation): GateReading | 
 }
 
 /** Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the very weight. */
-export function hasTaken(state: Pick<CanaryState, 'stable' | 'candidate'>, weight: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
+export function hasTaken(
+  state: Pick<CanaryState, 'stable' | 'candidate'>,
+  weight: number,
+  { seen, plan }: Pick<At, 'seen' | 'plan'>,
+): boolean {
   const shares = seen.traffic?.shares;
   if (shares === undefined) return weight === 0;
   const share = shares[state.candidate] ?? 0;

@@ -16,7 +16,13 @@ import { stableOf, type Decision, type Observation, type Revision, type RolloutS
 /** The plan without the intents that are spent. */
 export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
   const { promoteRevision, resumeStep, ...rest } = plan;
-  return { ...rest, ...present({ promoteRevision: spent.promoteRevision === undefined ? promoteRevision : undefined, resumeStep: spent.resumeStep === undefined ? resumeStep : undefined }) };
+  return {
+    ...rest,
+    ...present({
+      promoteRevision: spent.promoteRevision === undefined ? promoteRevision : undefined,
+      resumeStep: spent.resumeStep === undefined ? resumeStep : undefined,
+    }),
+  };
 }
 
 /**
@@ -25,13 +31,20 @@ export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
  *
  * @param plan as the spec has it
  */
-export function spentIn(status: Pick<OnnxModelStatus, 'rollout' | 'stable' | 'candidate'> | undefined, plan: Pick<RolloutPlan, 'promoteRevision' | 'resumeStep'>): Spent {
+export function spentIn(
+  status: Pick<OnnxModelStatus, 'rollout' | 'stable' | 'candidate'> | undefined,
+  plan: Pick<RolloutPlan, 'promoteRevision' | 'resumeStep'>,
+): Spent {
   const { rollout, stable, candidate } = status ?? {};
   const isOlder = stable !== undefined && stable.provenance === undefined;
-  const isSpent = (intent: string, handled: string | undefined): boolean => handled === intent || (isOlder && revisionIn(intent) !== candidate?.revision);
+  const isSpent = (intent: string, handled: string | undefined): boolean =>
+    handled === intent || (isOlder && revisionIn(intent) !== candidate?.revision);
   const { promoteRevision, resumeStep } = plan;
   return present({
-    promoteRevision: promoteRevision !== undefined && isSpent(promoteRevision, rollout?.handledPromoteRevision) ? promoteRevision : undefined,
+    promoteRevision:
+      promoteRevision !== undefined && isSpent(promoteRevision, rollout?.handledPromoteRevision)
+        ? promoteRevision
+        : undefined,
     resumeStep: resumeStep !== undefined && isSpent(resumeStep, rollout?.handledResumeStep) ? resumeStep : undefined,
   });
 }
@@ -43,11 +56,15 @@ export function spentIn(status: Pick<OnnxModelStatus, 'rollout' | 'stable' | 'ca
  */
 export function spentAfter(before: RolloutState, { next }: Decision, seen: Observation, plan: RolloutPlan): Spent {
   const { promoteRevision, resumeStep } = plan;
-  const isOver = (revision: Revision): boolean => underWay(next) !== revision && (seen.target !== revision || stableOf(next) === revision || before.phase === 'New');
+  const isOver = (revision: Revision): boolean =>
+    underWay(next) !== revision && (seen.target !== revision || stableOf(next) === revision || before.phase === 'New');
   const hasFailed = (revision: Revision): boolean => underWay(before) === revision && underWay(next) !== revision;
   return {
     ...present({
-      promoteRevision: promoteRevision !== undefined && (isOver(promoteRevision) || hasFailed(promoteRevision)) ? promoteRevision : undefined,
+      promoteRevision:
+        promoteRevision !== undefined && (isOver(promoteRevision) || hasFailed(promoteRevision))
+          ? promoteRevision
+          : undefined,
       resumeStep: resumeStep !== undefined && isOver(revisionIn(resumeStep)) ? resumeStep : undefined,
     }),
     ...seen.spent,

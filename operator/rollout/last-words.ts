@@ -11,7 +11,9 @@ import type { Observation, Provenance, Revision } from './state.ts';
  * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new one.
  * A rollout that was superseded says nothing about its revision.
  */
-export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<Pick<Observation, 'provenance' | 'refused'>> {
+export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
+  Pick<Observation, 'provenance' | 'refused'>
+> {
   const last = new Map<Revision, Provenance | 'Refused'>();
   for (const entry of history.toReversed()) {
     if (entry.outcome === 'Promoted') last.set(entry.revision, provenanceIn(entry));
@@ -20,7 +22,9 @@ export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
   // The history has an end, and does not tell of a revision that stands in for another.
   if (stable?.provenance !== undefined) last.set(stable.revision, readProvenance(stable.provenance));
   const known = [...last];
-  const provenance = Object.fromEntries(known.flatMap(([revision, word]) => (word === 'Refused' ? [] : [[revision, word] as const])));
+  const provenance = Object.fromEntries(
+    known.flatMap(([revision, word]) => (word === 'Refused' ? [] : [[revision, word] as const])),
+  );
   return { provenance, refused: known.flatMap(([revision, word]) => (word === 'Refused' ? [revision] : [])) };
 }
 

@@ -13,7 +13,11 @@ const namedMinutes = [30, 10, 5, 3, 2, 1];
  *
  * @param waitedMs since the weight was reached
  */
-export function noRequests(candidate: Revision, reading: GateReading | undefined, waitedMs: Millis): string | undefined {
+export function noRequests(
+  candidate: Revision,
+  reading: GateReading | undefined,
+  waitedMs: Millis,
+): string | undefined {
   const minutes = namedMinutes.find((count) => waitedMs >= count * 60_000);
   if (reading?.idle !== true || reading.pending === true || minutes === undefined) return undefined;
   return `no requests came to ${candidate} in ${minutes} min; send requests to the model's address ("npm run load -- URL"), or promote it unjudged with "kubectl-onnx promote" (requests that are refused as the client's mistake do not count)`;

@@ -16,7 +16,12 @@ export type Step =
   /** After maxDurationMs an undecided gate is treated as spec.rollout.onUndecided says. */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
   /** Before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
-  | { readonly kind: 'shadow'; readonly share: number; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
+  | {
+      readonly kind: 'shadow';
+      readonly share: number;
+      readonly require: 'NoFail' | 'Pass';
+      readonly maxDurationMs: number;
+    }
   /** Without a duration: until it is resumed. */
   | { readonly kind: 'pause'; readonly durationMs?: number };
 
@@ -67,7 +72,10 @@ export const provenSteps: readonly Step[] = [34, 67, 100].map((weight) => ({ kin
  * @param settleMs how long the operator gives traffic to leave a pod
  * @throws AppError FIELD_INVALID
  */
-export function rolloutPlanOf(spec: Pick<OnnxModel['spec'], 'replicas' | 'rollout' | 'traffic'>, settleMs: number): RolloutPlan {
+export function rolloutPlanOf(
+  spec: Pick<OnnxModel['spec'], 'replicas' | 'rollout' | 'traffic'>,
+  settleMs: number,
+): RolloutPlan {
   const { replicas = rolloutDefaults.replicas, traffic = {} } = spec;
   const rollout = { ...rolloutDefaults, ...spec.rollout };
   const capacity = capacityOf(rollout, replicas);
@@ -79,7 +87,10 @@ export function rolloutPlanOf(spec: Pick<OnnxModel['spec'], 'replicas' | 'rollou
     onUndecided: rollout.onUndecided,
     readyWithinMs: milliseconds(rollout.progressDeadline, 'spec.rollout.progressDeadline'),
     settleMs,
-    retainMs: milliseconds(rollout.capacity?.retainStable ?? rolloutDefaults.retainStable[rollout.strategy], 'spec.rollout.capacity.retainStable'),
+    retainMs: milliseconds(
+      rollout.capacity?.retainStable ?? rolloutDefaults.retainStable[rollout.strategy],
+      'spec.rollout.capacity.retainStable',
+    ),
     router: traffic.router ?? 'Service',
     paused: rollout.paused ?? false,
     ...intentsOf(rollout),
@@ -88,7 +99,13 @@ export function rolloutPlanOf(spec: Pick<OnnxModel['spec'], 'replicas' | 'rollou
 
 type RolloutSpec = NonNullable<OnnxModel['spec']['rollout']>;
 
-function intentsOf({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken }: RolloutSpec): Partial<RolloutPlan> {
+function intentsOf({
+  abortRevision,
+  promoteRevision,
+  pinRevision,
+  resumeStep,
+  retryToken,
+}: RolloutSpec): Partial<RolloutPlan> {
   return present({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken });
 }
 
@@ -103,10 +120,15 @@ function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): Capacity 
  * A canary's are its own. A blue-green rollout has both revisions in full; under all the traffic the new one is held to
  * its absolute limits, if it has any. Without room for both in full, traffic follows the pods in a few moves.
  */
-function stepsOf(rollout: RolloutSpec & { readonly strategy: Strategy }, capacity: Capacity, replicas: number): readonly Step[] {
+function stepsOf(
+  rollout: RolloutSpec & { readonly strategy: Strategy },
+  capacity: Capacity,
+  replicas: number,
+): readonly Step[] {
   if (capacity.mode === 'Recreate') return [];
   if (rollout.strategy === 'Canary') return (rollout.steps ?? rolloutDefaults.steps).map(stepOf);
-  if (rollout.strategy === 'BlueGreen') return hasLimits(rollout) ? [{ kind: 'weight', weight: 100 }, stepOf({ analyze: { require: 'NoFail' } }, 1)] : [];
+  if (rollout.strategy === 'BlueGreen')
+    return hasLimits(rollout) ? [{ kind: 'weight', weight: 100 }, stepOf({ analyze: { require: 'NoFail' } }, 1)] : [];
   return capacity.mode === 'Surge' && capacity.surge >= replicas ? [] : provenSteps;
 }
 
@@ -118,25 +140,43 @@ function stepOf(step: NonNullable<RolloutSpec['steps']>[number], index: number):
   const at = `spec.rollout.steps[${index}]`;
   if (step.weight !== undefined) return { kind: 'weight', weight: step.weight };
   if (step.analyze !== undefined) {
-    const maxDurationMs = milliseconds(step.analyze.maxDuration ?? rolloutDefaults.maxDuration, `${at}.analyze.maxDuration`);
+    const maxDurationMs = milliseconds(
+      step.analyze.maxDuration ?? rolloutDefaults.maxDuration,
+      `${at}.analyze.maxDuration`,
+    );
     return { kind: 'analyze', require: step.analyze.require, maxDurationMs };
   }
   if (step.shadow !== undefined) {
     const { share = rolloutDefaults.shadowShare, require, maxDuration = rolloutDefaults.maxDuration } = step.shadow;
-    return { kind: 'shadow', share: shareOf(share, `${at}.shadow.share`), require, maxDurationMs: milliseconds(maxDuration, `${at}.shadow.maxDuration`) };
+    return {
+      kind: 'shadow',
+      share: shareOf(share, `${at}.shadow.share`),
+      require,
+      maxDurationMs: milliseconds(maxDuration, `${at}.shadow.maxDuration`),
+    };
   }
-  return { kind: 'pause', ...(step.pause?.duration === undefined ? {} : { durationMs: milliseconds(step.pause.duration, `${at}.pause.duration`) }) };
+  return {
+    kind: 'pause',
+    ...(step.pause?.duration === undefined
+      ? {}
+      : { durationMs: milliseconds(step.pause.duration, `${at}.pause.duration`) }),
+  };
 }
 
 /** "10%" → 0.1 */
 function shareOf(text: string, field: string): number {
   const share = parsePercent(text);
-  if (share === undefined || share <= 0 || share > 1) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is not a percentage above 0% and up to 100%, such as 10%` });
+  if (share === undefined || share <= 0 || share > 1)
+    throw new AppError('FIELD_INVALID', {
+      field,
+      problem: `'${text}' is not a percentage above 0% and up to 100%, such as 10%`,
+    });
   return share;
 }
 
 function milliseconds(text: string, field: string): number {
   const ms = parseDurationMs(text);
-  if (ms === undefined) throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is not a duration, such as 30m` });
+  if (ms === undefined)
+    throw new AppError('FIELD_INVALID', { field, problem: `'${text}' is not a duration, such as 30m` });
   return ms;
 }

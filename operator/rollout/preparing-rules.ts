@@ -4,7 +4,19 @@
  * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
  * Pure.
  */
-import { fleetOf, giveUp, isExempt, podsOf, promote, settled, stepsOf, withPods, type At, type Pair, type Why } from './decisions.ts';
+import {
+  fleetOf,
+  giveUp,
+  isExempt,
+  podsOf,
+  promote,
+  settled,
+  stepsOf,
+  withPods,
+  type At,
+  type Pair,
+  type Why,
+} from './decisions.ts';
 import { splitBetween } from './replicas.ts';
 import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, servesWords, wantedWords } from './words.ts';
@@ -12,7 +24,11 @@ import { enterStep } from './steps.ts';
 
 type Preparing = StateIn<'Preparing'>;
 
-export function prepare({ stable, candidate, attempt }: Pair & { readonly attempt: number }, why: Why, at: At): Decision {
+export function prepare(
+  { stable, candidate, attempt }: Pair & { readonly attempt: number },
+  why: Why,
+  at: At,
+): Decision {
   const next = { phase: 'Preparing', stable, candidate, attempt, floor: at.plan.replicas, since: at.now } as const;
   return { next, ...servingWhile(next, at), ...why, recheckMs: at.plan.readyWithinMs };
 }
@@ -26,7 +42,11 @@ function servingWhile(state: Preparing, at: Pick<At, 'seen' | 'plan'>): Pick<Dec
   return { serve: stable, run: [withPods(stable, split.stable, seen), withPods(candidate, split.candidate, seen)] };
 }
 
-function splitWhile(state: Preparing, stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): { readonly stable: number; readonly candidate: number } {
+function splitWhile(
+  state: Preparing,
+  stable: Revision,
+  { seen, plan }: Pick<At, 'seen' | 'plan'>,
+): { readonly stable: number; readonly candidate: number } {
   if (plan.replicas === 0) return { stable: 0, candidate: 0 };
   if (plan.capacity.mode === 'Recreate') return splitInTurn(podsOf(seen, stable).present, plan);
   if (plan.steps.length === 0) return { stable: plan.replicas, candidate: plan.replicas };
@@ -34,7 +54,10 @@ function splitWhile(state: Preparing, stable: Revision, { seen, plan }: Pick<At,
 }
 
 /** One after the other. A held rollout that has not taken stable's pods yet leaves them. */
-function splitInTurn(present: number, { replicas, paused }: RolloutPlan): { readonly stable: number; readonly candidate: number } {
+function splitInTurn(
+  present: number,
+  { replicas, paused }: RolloutPlan,
+): { readonly stable: number; readonly candidate: number } {
   if (present === 0) return { stable: 0, candidate: replicas };
   return { stable: paused ? replicas : 0, candidate: 0 };
 }
@@ -45,31 +68,67 @@ function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
   return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);
 }
 
-export function returnToStable(state: Preparing | StateIn<'Failed'>, seen: Observation, plan: RolloutPlan): Decision | undefined {
+export function returnToStable(
+  state: Preparing | StateIn<'Failed'>,
+  seen: Observation,
+  plan: RolloutPlan,
+): Decision | undefined {
   if (state.stable === null || seen.target !== state.stable) return undefined;
-  return { ...settled(state.stable, { seen, plan }), reason: 'RevisionReverted', message: `${wantedWords(state.stable, plan)}; ${servesWords(state.stable, seen)}` };
+  return {
+    ...settled(state.stable, { seen, plan }),
+    reason: 'RevisionReverted',
+    message: `${wantedWords(state.stable, plan)}; ${servesWords(state.stable, seen)}`,
+  };
 }
 
-export function restartOnNewTarget(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function restartOnNewTarget(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (seen.target === state.candidate) return undefined;
-  const why = { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${state.candidate}` } as const;
+  const why = {
+    reason: 'RevisionSuperseded',
+    message: `preparing ${seen.target} instead of ${state.candidate}`,
+  } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
-export function giveUpOnRequest(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function giveUpOnRequest(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (plan.abortRevision !== state.candidate) return undefined;
   return giveUp(state, { reason: 'Aborted', message: 'spec.rollout.abortRevision names it' }, { seen, plan, now });
 }
 
 /** A person who asks for this very revision by promoteRevision answers for what the checks say. */
-export function giveUpOnFailedChecks(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function giveUpOnFailedChecks(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { checks } = podsOf(seen, state.candidate);
-  if (checks?.verdict !== 'Fail' || plan.promoteRevision === state.candidate || isExempt(state.candidate, { seen, plan })) return undefined;
+  if (
+    checks?.verdict !== 'Fail' ||
+    plan.promoteRevision === state.candidate ||
+    isExempt(state.candidate, { seen, plan })
+  )
+    return undefined;
   return giveUp(state, checks, { seen, plan, now });
 }
 
 /** What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in back-off. */
-export function giveUpOnFatalTrouble(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function giveUpOnFatalTrouble(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { trouble } = podsOf(seen, state.candidate);
   const isOld = state.attempt > 1 && trouble?.at !== undefined && trouble.at + 1000 <= state.since;
   return trouble?.fatal && !isOld ? giveUp(state, trouble, { seen, plan, now }) : undefined;
@@ -79,16 +138,30 @@ export function giveUpOnFatalTrouble(state: Preparing, seen: Observation, plan: 
 export function standStill(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
   if (!plan.paused) return resume(state, { seen, plan, now });
   const next = { ...state, heldAt: state.heldAt ?? now };
-  return { next, ...servingWhile(next, { seen, plan }), reason: 'PausedManually', message: `spec.rollout.paused holds the rollout of ${state.candidate}` };
+  return {
+    next,
+    ...servingWhile(next, { seen, plan }),
+    reason: 'PausedManually',
+    message: `spec.rollout.paused holds the rollout of ${state.candidate}`,
+  };
 }
 
 /**
  * Remembers since when stable is away: a golden set that needs its answers waits for them as long as a candidate may be
  * without a ready pod. Stable's pods are taken on purpose under Recreate, and when the model is scaled to zero.
  */
-export function noteStableLoss(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function noteStableLoss(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { stableLostAt, ...rest } = state;
-  const isAway = state.stable !== null && plan.replicas > 0 && plan.capacity.mode !== 'Recreate' && podsOf(seen, state.stable).ready === 0;
+  const isAway =
+    state.stable !== null &&
+    plan.replicas > 0 &&
+    plan.capacity.mode !== 'Recreate' &&
+    podsOf(seen, state.stable).ready === 0;
   if (isAway === (stableLostAt !== undefined)) return undefined;
   return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, seen, plan, now), recheckMs: 0 };
 }
@@ -96,8 +169,18 @@ export function noteStableLoss(state: Preparing, seen: Observation, plan: Rollou
 /** Nothing was judged yet: the rollout's pods are those that are asked for now. */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
-  const next = { ...state, floor: at.plan.replicas === 0 ? state.floor : at.plan.replicas, since: state.since + at.now - heldAt };
-  return { next, ...servingWhile(next, at), reason: 'Resumed', message: `the rollout of ${state.candidate} goes on`, recheckMs: 0 };
+  const next = {
+    ...state,
+    floor: at.plan.replicas === 0 ? state.floor : at.plan.replicas,
+    since: state.since + at.now - heldAt,
+  };
+  return {
+    next,
+    ...servingWhile(next, at),
+    reason: 'Resumed',
+    message: `the rollout of ${state.candidate} goes on`,
+    recheckMs: 0,
+  };
 }
 
 /**
@@ -105,18 +188,28 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
  * once needs all its pods. A first revision harms nobody and serves from its first ready pod on. While the model is scaled
  * to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they are back.
  */
-export function beginWhenReady(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function beginWhenReady(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const at = { seen, plan, now };
   const { ready, resolved } = podsOf(seen, state.candidate);
   if (ready < podsNeeded(state, at) || (plan.replicas > 0 && !resolved) || !checksDone(state, at)) return undefined;
   const { stable, candidate, attempt, floor } = state;
-  if (stable === null || beginsWithAll(state, at)) return promote(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
+  if (stable === null || beginsWithAll(state, at))
+    return promote(candidate, plan.replicas === 0 && floor === 0 ? null : stable, at);
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 
 /** Without steps, and with the capacity for both in full or for one alone, traffic goes over in one move. */
 function beginsWithAll(state: Preparing, at: At): boolean {
-  return at.plan.replicas === 0 || stepsOf(state.candidate, at).length === 0 && (at.plan.steps.length === 0 || podsOf(at.seen, state.candidate).ready >= at.plan.replicas);
+  return (
+    at.plan.replicas === 0 ||
+    (stepsOf(state.candidate, at).length === 0 &&
+      (at.plan.steps.length === 0 || podsOf(at.seen, state.candidate).ready >= at.plan.replicas))
+  );
 }
 
 function podsNeeded(state: Preparing, at: At): number {
@@ -127,14 +220,26 @@ function podsNeeded(state: Preparing, at: At): number {
 
 function checksDone({ candidate }: Preparing, { seen, plan }: At): boolean {
   const { checks } = podsOf(seen, candidate);
-  return checks === undefined || checks.verdict === 'Pass' || plan.promoteRevision === candidate || isExempt(candidate, { seen, plan }) || plan.replicas === 0;
+  return (
+    checks === undefined ||
+    checks.verdict === 'Pass' ||
+    plan.promoteRevision === candidate ||
+    isExempt(candidate, { seen, plan }) ||
+    plan.replicas === 0
+  );
 }
 
-export function giveUpWhenLate(state: Preparing, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function giveUpWhenLate(
+  state: Preparing,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
   const { trouble, ready, checks } = podsOf(seen, state.candidate);
   const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${secondsWords(plan.readyWithinMs)}`;
-  if (trouble !== undefined) return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
+  if (trouble !== undefined)
+    return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
   const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;
   return giveUp(state, { reason: 'ProgressDeadlineExceeded', message }, { seen, plan, now });
 }
@@ -148,8 +253,13 @@ export function waitForCandidate(state: Preparing, seen: Observation, plan: Roll
   const { trouble, ready, resolved, checks } = podsOf(seen, state.candidate);
   const needed = podsNeeded(state, { seen, plan, now });
   const progress = `${ready} of ${podsShown(state, needed, plan)} pods of ${state.candidate} are ready`;
-  const base = { next: state, ...servingWhile(state, { seen, plan }), recheckMs: Math.max(0, state.since + plan.readyWithinMs - now) };
+  const base = {
+    next: state,
+    ...servingWhile(state, { seen, plan }),
+    recheckMs: Math.max(0, state.since + plan.readyWithinMs - now),
+  };
   if (trouble !== undefined) return { ...base, reason: trouble.reason, message: `${progress}: ${trouble.message}` };
-  if (checks?.verdict === 'Waiting' && ready >= needed) return { ...base, reason: checks.reason, message: `${progress}: ${checks.message}` };
+  if (checks?.verdict === 'Waiting' && ready >= needed)
+    return { ...base, reason: checks.reason, message: `${progress}: ${checks.message}` };
   return { ...base, reason: resolved ? 'RevisionWarming' : 'RevisionStarting', message: progress };
 }

@@ -4,7 +4,18 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import { atRest, giveUp, isExempt, lostForMs, podsOf, promote, rollingBack, servingOne, settled, type At } from './decisions.ts';
+import {
+  atRest,
+  giveUp,
+  isExempt,
+  lostForMs,
+  podsOf,
+  promote,
+  rollingBack,
+  servingOne,
+  settled,
+  type At,
+} from './decisions.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
 import { servesWords } from './words.ts';
@@ -12,7 +23,12 @@ import { servesWords } from './words.ts';
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
 /** The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that lasts. */
-export function fallBackWhenLost(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function fallBackWhenLost(
+  state: Taking,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { lostAt, ...rest } = state;
   // Scaled to zero, both lose theirs, in any order.
   if (state.retiring === null || plan.replicas === 0) return undefined;
@@ -21,13 +37,20 @@ export function fallBackWhenLost(state: Taking, seen: Observation, plan: Rollout
   if (podsOf(seen, state.retiring).ready === 0) return undefined;
   const because = troubleIn(trouble);
   const since = lostAt ?? now;
-  if (trouble?.fatal !== true && now - since < lostForMs) return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
+  if (trouble?.fatal !== true && now - since < lostForMs)
+    return standIn({ ...state, lostAt: since }, because, { seen, plan, now });
   const why = { reason: 'LateRollback', message: because } as const;
   return giveUp({ stable: state.retiring, candidate: state.stable, attempt: 1 }, why, { seen, plan, now });
 }
 
 function takeOverAgain(next: Taking, { seen, plan, now }: At): Decision {
-  return { next, ...serving(next, seen, plan, now), reason: 'RouteMoving', message: `${next.stable} has ready pods again`, recheckMs: 0 };
+  return {
+    next,
+    ...serving(next, seen, plan, now),
+    reason: 'RouteMoving',
+    message: `${next.stable} has ready pods again`,
+    recheckMs: 0,
+  };
 }
 
 function troubleIn(trouble: Trouble | undefined): string {
@@ -36,7 +59,14 @@ function troubleIn(trouble: Trouble | undefined): string {
 
 function standIn(next: Taking & { readonly lostAt: Millis }, because: string, { seen, plan, now }: At): Decision {
   const message = `${next.retiring} serves until ${next.stable} has ready pods again: ${because}`;
-  return { next, ...serving(next, seen, plan, now), serve: next.retiring, reason: 'CandidateUnavailable', message, recheckMs: next.lostAt + lostForMs - now };
+  return {
+    next,
+    ...serving(next, seen, plan, now),
+    serve: next.retiring,
+    reason: 'CandidateUnavailable',
+    message,
+    recheckMs: next.lostAt + lostForMs - now,
+  };
 }
 
 function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Millis): Pick<Decision, 'serve' | 'run'> {
@@ -48,13 +78,24 @@ function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Milli
  * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is judged
  * first, like any other: it may have failed its golden set and been forced.
  */
-export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas) return undefined;
+export function turnBackOnRevert(
+  state: StateIn<'Promoting'> | StateIn<'Settling'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
+  if (state.retiring === null || seen.target !== state.retiring || podsOf(seen, state.retiring).ready < plan.replicas)
+    return undefined;
   if (plan.promoteRevision !== state.retiring && !isExempt(state.retiring, { seen, plan })) return undefined;
   return promote(state.retiring, state.stable, { seen, plan, now });
 }
 
-export function settleWhenRouted(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function settleWhenRouted(
+  state: StateIn<'Promoting'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (!hasAll(state.stable, seen, plan)) return undefined;
   if (state.retiring === null) return settled(state.stable, { seen, plan });
   return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, seen, plan, now);
@@ -68,31 +109,68 @@ function hasAll(stable: string, seen: Observation, plan: RolloutPlan): boolean {
 /** A route is always in doubt for a moment; one that stays so is worth its own word. */
 export function waitForRoute(state: StateIn<'Promoting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
   const reason = now - state.since < plan.settleMs ? 'RouteMoving' : (seen.traffic?.reason ?? 'RouteMoving');
-  const message = seen.routed === state.stable ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}` : `the entry Service is to select ${state.stable}`;
+  const message =
+    seen.routed === state.stable
+      ? `the route is to send everything to ${state.stable}: ${seen.traffic?.problem ?? 'it is being set'}`
+      : `the entry Service is to select ${state.stable}`;
   return { next: state, ...serving(state, seen, plan, now), reason, message, recheckMs: 1000 };
 }
 
 /** Under real traffic the new stable could not keep its pods: whoever has more of them serves. */
-export function fallBackWhenTooWeak(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function fallBackWhenTooWeak(
+  state: StateIn<'Settling'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
   const [mine, theirs] = [podsOf(seen, state.stable).ready, podsOf(seen, state.retiring).ready];
   if (mine >= plan.replicas || theirs <= mine) return undefined;
   const detail = `${mine} of ${plan.replicas} pods of ${state.stable} stayed ready under traffic`;
-  return rollingBack({ phase: 'Aborting', stable: state.retiring, rejected: state.stable, cause: 'LateRollback', detail, attempt: 1, since: now }, { seen, plan }, 'LateRollback');
+  return rollingBack(
+    {
+      phase: 'Aborting',
+      stable: state.retiring,
+      rejected: state.stable,
+      cause: 'LateRollback',
+      detail,
+      attempt: 1,
+      since: now,
+    },
+    { seen, plan },
+    'LateRollback',
+  );
 }
 
 /** Another revision is wanted: it does not wait until the old pods' time is over. */
-export function startWhileRetaining(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan)) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
+export function startWhileRetaining(
+  state: StateIn<'Settling'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
+  if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, seen, plan))
+    return undefined;
+  const why = {
+    reason: 'RevisionCreated',
+    message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
+  } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
 /** The old pods go once traffic has left them, their time is over, and the new ones can carry it all. */
-export function finishWhenDrained(state: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (isAsleep(state, seen, plan) || now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan)) return undefined;
+export function finishWhenDrained(
+  state: StateIn<'Settling'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
+  if (isAsleep(state, seen, plan) || now - state.since < settlingMs(plan) || !hasAll(state.stable, seen, plan))
+    return undefined;
   const enough = podsOf(seen, state.stable).ready >= plan.replicas;
-  return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs ? settled(state.stable, { seen, plan }) : undefined;
+  return enough || now - state.since >= settlingMs(plan) + plan.readyWithinMs
+    ? settled(state.stable, { seen, plan })
+    : undefined;
 }
 
 /** What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged beside. */
@@ -106,14 +184,25 @@ export function waitForDrain(state: StateIn<'Settling'>, seen: Observation, plan
 
 function drain(next: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
   const base = { next, ...serving(next, seen, plan, now) };
-  if (isAsleep(next, seen, plan)) return { ...base, reason: 'ScaledToZero', message: `spec.replicas is 0; with pods again ${next.stable} is judged beside ${next.retiring}` };
+  if (isAsleep(next, seen, plan))
+    return {
+      ...base,
+      reason: 'ScaledToZero',
+      message: `spec.replicas is 0; with pods again ${next.stable} is judged beside ${next.retiring}`,
+    };
   const leftMs = next.since + settlingMs(plan) - now;
   if (now - next.since < plan.settleMs || plan.retainMs <= plan.settleMs) {
     const endMs = Math.min(leftMs, next.since + plan.settleMs - now);
-    return { ...base, reason: 'Draining', message: `${next.stable} serves; ${next.retiring} finishes its requests`, recheckMs: Math.max(1000, endMs) };
+    return {
+      ...base,
+      reason: 'Draining',
+      message: `${next.stable} serves; ${next.retiring} finishes its requests`,
+      recheckMs: Math.max(1000, endMs),
+    };
   }
   const { reason, message } = atRest(next.stable, { seen, plan });
-  const kept = podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a quick way back`;
+  const kept =
+    podsOf(seen, next.retiring).present === 0 ? '' : `; ${next.retiring} keeps its pods for a quick way back`;
   return { ...base, reason, message: `${message}${kept}`, recheckMs: Math.max(1000, leftMs) };
 }
 
@@ -125,9 +214,19 @@ function settlingMs(plan: RolloutPlan): Millis {
  * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is judged
  * as any candidate; alone it is checked as a first revision.
  */
-export function wakeUnchecked(state: Taking | StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  if (plan.replicas === 0 || seen.target !== state.stable || seen.provenance?.[state.stable] !== 'Asleep') return undefined;
+export function wakeUnchecked(
+  state: Taking | StateIn<'Stable'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
+  if (plan.replicas === 0 || seen.target !== state.stable || seen.provenance?.[state.stable] !== 'Asleep')
+    return undefined;
   const retiring = 'retiring' in state ? state.retiring : null;
   const message = `${state.stable} became stable while spec.replicas was 0: its checks run now`;
-  return prepare({ stable: retiring, candidate: state.stable, attempt: 1 }, { reason: 'Waking', message }, { seen, plan, now });
+  return prepare(
+    { stable: retiring, candidate: state.stable, attempt: 1 },
+    { reason: 'Waking', message },
+    { seen, plan, now },
+  );
 }

@@ -10,17 +10,22 @@ import { reasons, type Reason } from '../../api/reasons.ts';
 /** `proves`: every check that the spec asked for has passed. `why`: what was not checked, for a person. */
 type Row = { readonly proves: boolean; readonly why?: string };
 
+// prettier-ignore
 export const provenances = {
   GatesPassed: { proves: true },
   First: { proves: true },
   Returned: { proves: true },
-  Forced: { proves: false, why: 'spec.rollout.promoteRevision names it, so its remaining checks, steps and gates were skipped' },
+  Forced: { proves: false,
+    why: 'spec.rollout.promoteRevision names it, so its remaining checks, steps and gates were skipped' },
   Pinned: { proves: false, why: 'spec.rollout.pinRevision names it, so its checks and gates were skipped' },
   ResumedUndecided: { proves: false, why: 'spec.rollout.resumeStep ended a wait before the gates had decided' },
   PromotedUndecided: { proves: false, why: 'spec.rollout.onUndecided is Promote and the gates had not decided' },
-  StableLost: { proves: false, why: 'stable had no ready pod or broke its own limits, so the gates that compare with it were skipped' },
+  StableLost: { proves: false,
+    why: 'stable had no ready pod or broke its own limits, so the gates that compare with it were skipped' },
   Asleep: { proves: false, why: 'spec.replicas is 0, so no pod could be checked' },
-  Woken: { proves: false, why: 'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were skipped' },
+  Woken: { proves: false,
+    why:
+      'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were skipped' },
   StoodIn: { proves: false, why: 'it was given up, and serves because stable has no ready pod' },
   Adopted: { proves: false, why: 'the status was lost; the entry Service names it as the stable revision' },
   Unrecorded: { proves: false, why: 'it was promoted by an operator version that did not record how' },

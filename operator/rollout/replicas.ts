@@ -30,7 +30,8 @@ export type Fleet = {
 export function splitFor(weight: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;
   if (replicas === 0) return { stable: 0, candidate: 0 };
-  if (weight >= 100) return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
+  if (weight >= 100)
+    return { candidate: replicas, stable: capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0 };
   const most = mostBeside(replicas, capacity);
   const least = Math.min(most, Math.max(fewestOf(weight, fleet), podsFor(weight, replicas)));
   let best: Split = { candidate: least, stable: stableBeside(least, { replicas, capacity }) };

@@ -16,23 +16,53 @@ const debounceMs = 5000;
  * The status was lost (a restored backup): the entry Service still says which revision is stable, whether its pods are
  * ready or not. Another one that may have traffic gives it back first, and then begins anew if the spec asks for it.
  */
-export function adoptWhatServes(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
-  const stable = [seen.marked, seen.routed].find((revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed);
+export function adoptWhatServes(
+  _state: StateIn<'New'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
+  const stable = [seen.marked, seen.routed].find(
+    (revision) => revision !== undefined && revision !== null && podsOf(seen, revision).deployed,
+  );
   if (stable === undefined || stable === null) return undefined;
   const rejected = Object.keys(seen.pods).find((revision) => revision !== stable && !hasNoTraffic(revision, seen));
   const became = becomes(stable, 'Adopted', { seen });
   if (rejected === undefined) return { ...settled(stable, { seen, plan }), became };
   const detail = `the status was lost while ${rejected} had a part of the traffic`;
-  return { ...rollingBack({ phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now }, { seen, plan }), became };
+  return {
+    ...rollingBack(
+      { phase: 'Aborting', stable, rejected, cause: 'RevisionSuperseded', detail, attempt: 1, since: now },
+      { seen, plan },
+    ),
+    became,
+  };
 }
 
-export function startFirstRevision(_state: StateIn<'New'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {
-  return prepare({ stable: null, candidate: seen.target, attempt: 1 }, { reason: 'RevisionCreated', message: `preparing ${seen.target}, the first revision` }, { seen, plan, now });
+export function startFirstRevision(
+  _state: StateIn<'New'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision {
+  return prepare(
+    { stable: null, candidate: seen.target, attempt: 1 },
+    { reason: 'RevisionCreated', message: `preparing ${seen.target}, the first revision` },
+    { seen, plan, now },
+  );
 }
 
-export function startOnNewTarget(state: StateIn<'Stable'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function startOnNewTarget(
+  state: StateIn<'Stable'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (seen.target === state.stable) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}` } as const;
+  const why = {
+    reason: 'RevisionCreated',
+    message: `preparing ${seen.target}; ${servesWords(state.stable, seen)}`,
+  } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
@@ -43,17 +73,37 @@ export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: Ro
 // ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
 
 /** Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or another revision begin. */
-export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function leaveWhenWeightIsGone(
+  state: StateIn<'Aborting'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const at = { seen, plan, now };
   const { phase: _, stable, rejected, cause, detail, attempt, since, ...handled } = state;
-  if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs)) return undefined;
-  if (seen.target === stable) return { ...settled(stable, at), reason: 'RevisionReverted', message: `${wantedWords(stable, plan)}; ${servesWords(stable, seen)}` };
+  if (!hasNoTraffic(rejected, seen) || (podsOf(seen, rejected).ready > 0 && now - since < plan.settleMs))
+    return undefined;
+  if (seen.target === stable)
+    return {
+      ...settled(stable, at),
+      reason: 'RevisionReverted',
+      message: `${wantedWords(stable, plan)}; ${servesWords(stable, seen)}`,
+    };
   if (seen.target !== rejected) {
     if (now - since < debounceMs) return undefined;
-    return prepare({ stable, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` }, at);
+    return prepare(
+      { stable, candidate: seen.target, attempt: 1 },
+      { reason: 'RevisionSuperseded', message: `preparing ${seen.target} instead of ${rejected}` },
+      at,
+    );
   }
   const cameBack = cause === 'RevisionReverted' || cause === 'RevisionSuperseded';
-  if (cameBack) return prepare({ stable, candidate: rejected, attempt: attempt + 1 }, { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` }, at);
+  if (cameBack)
+    return prepare(
+      { stable, candidate: rejected, attempt: attempt + 1 },
+      { reason: 'RevisionCreated', message: `${wantedWords(rejected, plan)}: it begins anew` },
+      at,
+    );
   return giveUp({ stable, candidate: rejected, attempt }, { reason: cause, message: detail }, at, handled);
 }
 
@@ -61,12 +111,21 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, seen: Observat
  * Stable does not come back, the refused one serves in its place, and the spec is a third: that must not wait for what
  * may never be.
  */
-export function leaveStableBehind(state: StateIn<'Aborting'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function leaveStableBehind(
+  state: StateIn<'Aborting'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { stable, rejected, since } = state;
   if (seen.target === stable || seen.target === rejected || now - since < lostForMs) return undefined;
   if (podsOf(seen, stable).ready > 0 || podsOf(seen, rejected).ready === 0) return undefined;
   const message = `preparing ${seen.target}; ${rejected} serves, for ${stable} has no ready pod`;
-  const begun = prepare({ stable: rejected, candidate: seen.target, attempt: 1 }, { reason: 'RevisionSuperseded', message }, { seen, plan, now });
+  const begun = prepare(
+    { stable: rejected, candidate: seen.target, attempt: 1 },
+    { reason: 'RevisionSuperseded', message },
+    { seen, plan, now },
+  );
   return { ...begun, became: becomes(rejected, 'StoodIn', { seen }) };
 }
 
@@ -81,9 +140,17 @@ export function waitForWeightToGo(state: StateIn<'Aborting'>, seen: Observation,
 
 // ── Failed ───────────────────────────────────────────────────────────────────────────────────────
 
-export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function retryOnNewTarget(
+  state: StateIn<'Failed'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (seen.target === state.rejected) return undefined;
-  const why = { reason: 'RevisionCreated', message: `preparing ${seen.target} after ${state.rejected} was given up` } as const;
+  const why = {
+    reason: 'RevisionCreated',
+    message: `preparing ${seen.target} after ${state.rejected} was given up`,
+  } as const;
   return prepare({ stable: state.stable, candidate: seen.target, attempt: 1 }, why, { seen, plan, now });
 }
 
@@ -91,20 +158,36 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, seen: Observation, pl
  * A token that was there when it failed asks for nothing; a new one does, and so does a request to promote this very
  * revision that is not spent (intents.ts): else it would be tried without end.
  */
-export function retryOnRequest(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function retryOnRequest(
+  state: StateIn<'Failed'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   const { retryToken, promoteRevision, abortRevision } = plan;
   if (abortRevision === state.rejected) return undefined;
   const isAsked = retryToken !== undefined && retryToken !== state.handledRetryToken;
   if (!isAsked && promoteRevision !== state.rejected) return undefined;
   const why = { reason: 'Retried', message: `${state.rejected} is tried again: attempt ${state.attempt + 1}` } as const;
-  return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, { seen, plan, now });
+  return prepare({ stable: state.stable, candidate: state.rejected, attempt: state.attempt + 1 }, why, {
+    seen,
+    plan,
+    now,
+  });
 }
 
 /** With nothing stable to protect, a first revision goes on trying: its source or image may come back. */
-export function recoverFirstRevision(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision | undefined {
+export function recoverFirstRevision(
+  state: StateIn<'Failed'>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+): Decision | undefined {
   if (state.stable !== null || plan.abortRevision === state.rejected) return undefined;
   const { ready, resolved, checks } = podsOf(seen, state.rejected);
-  return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass') ? promote(state.rejected, null, { seen, plan, now }) : undefined;
+  return ready > 0 && resolved && (checks === undefined || checks.verdict === 'Pass')
+    ? promote(state.rejected, null, { seen, plan, now })
+    : undefined;
 }
 
 export function stayFailed(state: StateIn<'Failed'>, seen: Observation, plan: RolloutPlan, now: Millis): Decision {

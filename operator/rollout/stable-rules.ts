@@ -6,7 +6,21 @@
  *        the candidate carries the traffic meanwhile (decisions.ts, trafficFor), and an approval stays an approval.
  * Pure.
  */
-import { abort, hasTaken, isFought, isOffSteps, keep, lostForMs, podsOf, promote, readingOf, stepsOf, windowFrom, type At, type Why } from './decisions.ts';
+import {
+  abort,
+  hasTaken,
+  isFought,
+  isOffSteps,
+  keep,
+  lostForMs,
+  podsOf,
+  promote,
+  readingOf,
+  stepsOf,
+  windowFrom,
+  type At,
+  type Why,
+} from './decisions.ts';
 import { isJudged } from './plan.ts';
 import type { CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
@@ -36,15 +50,25 @@ export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): 
 /** Stable has ready pods again. What was counted while the candidate carried its traffic is not compared. */
 function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decision | undefined {
   if (stableLostAt === undefined) return undefined;
-  const why: Why = { reason: 'Resumed', message: `${state.stable} has ready pods again: the target for ${state.candidate} is ${state.weight} % of the traffic` };
+  const why: Why = {
+    reason: 'Resumed',
+    message: `${state.stable} has ready pods again: the target for ${state.candidate} is ${state.weight} % of the traffic`,
+  };
   if (state.phase === 'Analyzing') return setAnew(state, state.weight, at, why);
   if (state.phase === 'Shifting') return keep({ ...state, since: state.since + at.now - stableLostAt }, why, at, 0);
-  return hasTaken(state, state.weight, at) ? keep({ ...state, window: windowFrom(state.window, at.now) }, why, at, 0) : undefined;
+  return hasTaken(state, state.weight, at)
+    ? keep({ ...state, window: windowFrom(state.window, at.now) }, why, at, 0)
+    : undefined;
 }
 
 /** A hold by hand, a pause step, and gates that are undecided or silent wait for what they wait for, not for stable. */
 function mayGoOn(state: CanaryState, { paused }: RolloutPlan): boolean {
-  return !paused && state.heldAt === undefined && state.weight < 100 && (state.phase !== 'Paused' || state.why === 'StableUnhealthy');
+  return (
+    !paused &&
+    state.heldAt === undefined &&
+    state.weight < 100 &&
+    (state.phase !== 'Paused' || state.why === 'StableUnhealthy')
+  );
 }
 
 function goOnAlone(state: CanaryState, because: string, at: At): Decision | undefined {
@@ -56,7 +80,12 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass') return hurry(state, `${because}, and ${state.candidate} keeps its own limits`, at);
   if (state.phase === 'Paused') return undefined;
-  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` }, at);
+  return pause(
+    state,
+    'StableUnhealthy',
+    { reason: 'StableUnhealthy', message: `${because}: ${state.candidate} serves until it has` },
+    at,
+  );
 }
 
 /** To the next pause step, else to all the traffic. @returns undefined when that is what the state does already */
@@ -65,10 +94,13 @@ function hurry(state: CanaryState, because: string, at: At): Decision | undefine
   const stop = steps.findIndex(({ kind }, index) => index >= state.step && kind === 'pause');
   const left = steps.slice(state.step, stop < 0 ? steps.length : stop);
   const reached = left.some(isJudged) ? without(state, 'StableLost') : reachedBy(state);
-  const said = (to: string): Why => ({ reason: 'StableUnhealthy', message: `${because}: ${state.candidate} goes on to ${to}` });
+  const said = (to: string): Why => ({
+    reason: 'StableUnhealthy',
+    message: `${because}: ${state.candidate} goes on to ${to}`,
+  });
   if (stop < 0) return shift(withoutMark(reached), { step: steps.length, weight: 100 }, at, said('all the traffic'));
   const asked = steps.slice(0, stop).findLastIndex((step) => step.kind === 'weight' && step.weight > reached.weight);
-  if (state.phase === 'Shifting' && (asked === state.step || asked < 0 && left.length <= 1)) return undefined;
+  if (state.phase === 'Shifting' && (asked === state.step || (asked < 0 && left.length <= 1))) return undefined;
   return enterStep(reached, asked < 0 ? stop : asked, at, said(`the pause of step ${stop + 1}`));
 }
 
@@ -87,7 +119,9 @@ export function abortOnFailedGate(state: CanaryState, ...[seen, plan, now]: Args
   if (reading === undefined) return undefined;
   const because = troubleOf(state, reading, seen);
   if (because !== undefined) return judgeAlone(state, reading, because, at);
-  return reading.step === 'Fail' ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at) : undefined;
+  return reading.step === 'Fail'
+    ? abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at)
+    : undefined;
 }
 
 /** Why a candidate is not compared with stable now. */
@@ -98,11 +132,20 @@ function troubleOf(state: CanaryState, { stableSick }: GateReading, seen: Observ
 }
 
 function judgeAlone(state: CanaryState, reading: GateReading, because: string, at: At): Decision | undefined {
-  if (reading.absolute === 'Fail') return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
-  if (reading.absolute === 'Pass') return mayGoOn(state, at.plan) ? hurry(state, `${because}; ${state.candidate} keeps its own limits`, at) : undefined;
+  if (reading.absolute === 'Fail')
+    return abort(state, { reason: reading.failed ?? 'LatencyGateFailed', message: reading.message }, at);
+  if (reading.absolute === 'Pass')
+    return mayGoOn(state, at.plan)
+      ? hurry(state, `${because}; ${state.candidate} keeps its own limits`, at)
+      : undefined;
   const hasOwnEnd = state.phase === 'Paused' && (state.why === 'Undecided' || state.why === 'ReportsStale');
   if (reading.step !== 'Fail' || isOffSteps(state) || hasOwnEnd) return undefined;
-  return pause(state, 'StableUnhealthy', { reason: 'StableUnhealthy', message: `${because}; ${state.candidate} cannot be compared with it` }, at);
+  return pause(
+    state,
+    'StableUnhealthy',
+    { reason: 'StableUnhealthy', message: `${because}; ${state.candidate} cannot be compared with it` },
+    at,
+  );
 }
 
 /**

@@ -46,7 +46,13 @@ export type Handled = { readonly handledRetryToken?: string };
 /** Intents of the spec that have had their effect, or can have none (intents.ts): they ask for nothing more. */
 export type Spent = Readonly<Partial<Record<'promoteRevision' | 'resumeStep', string>>>;
 
-type Refusal = Handled & { readonly rejected: Revision; readonly cause: Reason; readonly detail: string; readonly attempt: number; readonly since: Millis };
+type Refusal = Handled & {
+  readonly rejected: Revision;
+  readonly cause: Reason;
+  readonly detail: string;
+  readonly attempt: number;
+  readonly since: Millis;
+};
 
 /** Where in its steps a rollout is. */
 type Place = Course & {
@@ -74,9 +80,19 @@ export type Memory = {
   /** The weight stays until something happens. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
   /** The candidate is stable now by decision; traffic at rest may not follow it yet. `lostAt`: it has had no ready pod since then, and the retiring one serves. */
-  Promoting: { readonly stable: Revision; readonly retiring: Revision | null; readonly since: Millis; readonly lostAt?: Millis };
+  Promoting: {
+    readonly stable: Revision;
+    readonly retiring: Revision | null;
+    readonly since: Millis;
+    readonly lostAt?: Millis;
+  };
   /** Traffic goes to the new stable; the old one's pods finish what they have and stay for an instant way back. */
-  Settling: { readonly stable: Revision; readonly retiring: Revision; readonly since: Millis; readonly lostAt?: Millis };
+  Settling: {
+    readonly stable: Revision;
+    readonly retiring: Revision;
+    readonly since: Millis;
+    readonly lostAt?: Millis;
+  };
   /** One revision, nothing to do. */
   Stable: { readonly stable: Revision };
   /** The candidate's weight goes to 0. Then it is given up, or another begins. */
@@ -91,10 +107,19 @@ export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 /** What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. `at`: when a container ended by it, to the second. */
-export type Trouble = { readonly reason: TroubleReason; readonly message: string; readonly fatal: boolean; readonly at?: Millis };
+export type Trouble = {
+  readonly reason: TroubleReason;
+  readonly message: string;
+  readonly fatal: boolean;
+  readonly at?: Millis;
+};
 
 /** Whether a revision may get traffic at all: signature, provider, golden set (operator/gates/before-traffic.ts). */
-export type Checks = { readonly verdict: 'Pass' | 'Fail' | 'Waiting'; readonly reason: CheckReason; readonly message: string };
+export type Checks = {
+  readonly verdict: 'Pass' | 'Fail' | 'Waiting';
+  readonly reason: CheckReason;
+  readonly message: string;
+};
 
 /** The pods of one revision, as read in this pass. */
 export type RevisionPods = {
@@ -175,13 +200,39 @@ export type Observation = {
 
 /** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
 export type TroubleReason =
-  | 'ImagePullBackOff' | 'InvalidImageName' | 'ContainerConfigError' | 'OOMKilled' | 'CrashLoopBackOff' | 'Unschedulable'
-  | 'PodsNotCreated' | 'PodFailed' | 'DigestMismatch' | 'InvalidModel' | 'SourceInvalid' | 'SourceMissing' | 'SourceUnavailable'
-  | 'ModelTooLarge' | 'PrecisionMissing' | 'ProviderUnavailable' | 'LoadFailed' | 'WarmupTimeout' | 'PrepareFailed'
-  | 'GoldenSetMissing' | 'GoldenSetInvalid';
+  | 'ImagePullBackOff'
+  | 'InvalidImageName'
+  | 'ContainerConfigError'
+  | 'OOMKilled'
+  | 'CrashLoopBackOff'
+  | 'Unschedulable'
+  | 'PodsNotCreated'
+  | 'PodFailed'
+  | 'DigestMismatch'
+  | 'InvalidModel'
+  | 'SourceInvalid'
+  | 'SourceMissing'
+  | 'SourceUnavailable'
+  | 'ModelTooLarge'
+  | 'PrecisionMissing'
+  | 'ProviderUnavailable'
+  | 'LoadFailed'
+  | 'WarmupTimeout'
+  | 'PrepareFailed'
+  | 'GoldenSetMissing'
+  | 'GoldenSetInvalid';
 
 /** Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate cannot be made for it. */
-export type CheckReason = 'ChecksPassed' | 'ReportMissing' | 'SignatureChanged' | 'ProviderFallback' | 'ChecksRunning' | 'GoldenWaiting' | 'GoldenFailed' | 'GoldenSetMissing' | 'GoldenSetInvalid';
+export type CheckReason =
+  | 'ChecksPassed'
+  | 'ReportMissing'
+  | 'SignatureChanged'
+  | 'ProviderFallback'
+  | 'ChecksRunning'
+  | 'GoldenWaiting'
+  | 'GoldenFailed'
+  | 'GoldenSetMissing'
+  | 'GoldenSetInvalid';
 
 /** Which kind of gate failed under traffic. */
 export type GateFailure = 'LatencyGateFailed' | 'ErrorsGateFailed' | 'QualityGateFailed';
@@ -205,7 +256,12 @@ export type Decision = {
 };
 
 /** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. `shown`: what the gates have shown then. */
-export type Became = { readonly revision: Revision; readonly provenance: Provenance; readonly skipped?: string; readonly shown?: string };
+export type Became = {
+  readonly revision: Revision;
+  readonly provenance: Provenance;
+  readonly skipped?: string;
+  readonly shown?: string;
+};
 
 /** The revision that serves in a state, if any. */
 export function stableOf(state: RolloutState): Revision | null {
@@ -219,4 +275,9 @@ export function candidateOf(state: RolloutState): Revision | null {
 }
 
 /** A rule of one phase: undefined when it has nothing to say. */
-export type Rule<P extends Phase> = (state: StateIn<P>, seen: Observation, plan: RolloutPlan, now: Millis) => Decision | undefined;
+export type Rule<P extends Phase> = (
+  state: StateIn<P>,
+  seen: Observation,
+  plan: RolloutPlan,
+  now: Millis,
+) => Decision | undefined;

@@ -27,7 +27,15 @@ export type Reached = {
 export function reachedBy(state: CanaryState): Reached {
   const { stable, candidate, attempt, floor, stableLostAt, skipped, shown } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
-  return { stable, candidate, attempt, floor, weight, window: 'window' in state ? state.window : 0, ...present({ stableLostAt, skipped, shown }) };
+  return {
+    stable,
+    candidate,
+    attempt,
+    floor,
+    weight,
+    window: 'window' in state ? state.window : 0,
+    ...present({ stableLostAt, skipped, shown }),
+  };
 }
 
 /** The first judgement that an attempt goes on without is the one that counts. */
@@ -49,33 +57,70 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
   const step = steps[index];
   const { weight, window, ...course } = reached;
   const place = { ...course, step: index, since: at.now };
-  if (step === undefined) return weight === 100 ? promote(reached.candidate, reached.stable, at, reached) : shift(reached, { step: index, weight: 100 }, at, why);
+  if (step === undefined)
+    return weight === 100
+      ? promote(reached.candidate, reached.stable, at, reached)
+      : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
   const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${step.kind === 'shadow' ? shadowWords : shareWords(reached.candidate, weight, at.seen)}`;
   const judgedFrom = step.kind === 'shadow' ? firstWholeBlockAfter(at.now) : window;
-  return keep({ phase: 'Analyzing', ...place, weight, window: judgedFrom }, why ?? { reason: 'Analyzing', message }, at, step.maxDurationMs);
+  return keep(
+    { phase: 'Analyzing', ...place, weight, window: judgedFrom },
+    why ?? { reason: 'Analyzing', message },
+    at,
+    step.maxDurationMs,
+  );
 }
 
 function asksForReachedWeight(step: Step | undefined, weight: number): boolean {
   return step?.kind === 'weight' && step.weight <= weight;
 }
 
-function pauseAt(next: CanaryState & { readonly phase: 'Paused' }, step: Step & { readonly kind: 'pause' }, at: At): Decision {
-  const until = step.durationMs === undefined ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}` : `for ${secondsWords(step.durationMs)}`;
-  return keep(next, { reason: 'PausedByStep', message: `step ${next.step + 1} pauses ${next.candidate} ${until}: ${shareWords(next.candidate, next.weight, at.seen)}` }, at, step.durationMs);
+function pauseAt(
+  next: CanaryState & { readonly phase: 'Paused' },
+  step: Step & { readonly kind: 'pause' },
+  at: At,
+): Decision {
+  const until =
+    step.durationMs === undefined
+      ? `until spec.rollout.resumeStep is ${next.candidate}/${next.step}`
+      : `for ${secondsWords(step.durationMs)}`;
+  return keep(
+    next,
+    {
+      reason: 'PausedByStep',
+      message: `step ${next.step + 1} pauses ${next.candidate} ${until}: ${shareWords(next.candidate, next.weight, at.seen)}`,
+    },
+    at,
+    step.durationMs,
+  );
 }
 
 /** Moves the weight; the window begins anew once the new one is verified. */
-export function shift(reached: Reached, { step, weight }: { readonly step: number; readonly weight: number }, at: At, why?: Why): Decision {
+export function shift(
+  reached: Reached,
+  { step, weight }: { readonly step: number; readonly weight: number },
+  at: At,
+  why?: Why,
+): Decision {
   const { weight: set, window: _, ...course } = reached;
   const next = { phase: 'Shifting', ...course, step, weight, set, since: at.now } as const;
-  return keep(next, why ?? { reason: 'WeightMoving', message: `${course.candidate}: ${shareWords(course.candidate, weight, at.seen)}` }, at, 1000);
+  return keep(
+    next,
+    why ?? { reason: 'WeightMoving', message: `${course.candidate}: ${shareWords(course.candidate, weight, at.seen)}` },
+    at,
+    1000,
+  );
 }
 
 /** Everything that was asked for is there: the next step, in a window of its own. */
 export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: At): Decision {
-  return enterStep({ ...reachedBy(state), weight: state.weight, window: firstWholeBlockAfter(at.now) }, state.step + 1, at);
+  return enterStep(
+    { ...reachedBy(state), weight: state.weight, window: firstWholeBlockAfter(at.now) },
+    state.step + 1,
+    at,
+  );
 }
 
 /**
@@ -85,7 +130,9 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
   const step = stepOfWeight(stepsOf(state.candidate, at), state.weight);
-  return state.weight === 0 || step < 0 ? enterStep(reached, 0, at, why) : shift(reached, { step, weight: state.weight }, at, why);
+  return state.weight === 0 || step < 0
+    ? enterStep(reached, 0, at, why)
+    : shift(reached, { step, weight: state.weight }, at, why);
 }
 
 /** The last step that asks for at most this weight; -1 when none does. */
@@ -98,7 +145,8 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
   const steps = stepsOf(state.candidate, at);
   const step = steps[state.step];
   const reachedByPlan = steps.slice(0, state.step + 1).findLast((each) => each.kind === 'weight')?.weight ?? 0;
-  if (state.phase === 'Shifting') return step === undefined ? state.weight === 100 : step.kind === 'weight' && step.weight <= state.weight;
+  if (state.phase === 'Shifting')
+    return step === undefined ? state.weight === 100 : step.kind === 'weight' && step.weight <= state.weight;
   const fits = state.phase === 'Analyzing' || state.why !== 'Step' ? isJudged(step) : step?.kind === 'pause';
   return fits && reachedByPlan <= state.weight;
 }
@@ -107,14 +155,24 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
   const index = stepOfWeight(stepsOf(state.candidate, at), reached.weight) + 1;
-  const why = { reason: 'StepsChanged', message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${shareWords(state.candidate, reached.weight, at.seen)}` } as const;
+  const why = {
+    reason: 'StepsChanged',
+    message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${shareWords(state.candidate, reached.weight, at.seen)}`,
+  } as const;
   return enterStep(reached, index, at, why);
 }
 
 /** The candidate's pods broke before or under its traffic. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
-  return abort(state, { reason: 'CandidateUnavailable', message: `${state.candidate} has no ready pod left: ${trouble?.message ?? 'its pods are not ready'}` }, at);
+  return abort(
+    state,
+    {
+      reason: 'CandidateUnavailable',
+      message: `${state.candidate} has no ready pod left: ${trouble?.message ?? 'its pods are not ready'}`,
+    },
+    at,
+  );
 }
 
 /** How often a pass looks at reports, besides when one says something new. */
@@ -123,5 +181,17 @@ export const lookMs = 5000;
 /** In the middle of a shift a window begins with the pause: what happens in it is looked at too. */
 export function pause(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
   const { window, ...reached } = reachedBy(state);
-  return keep({ phase: 'Paused', ...reached, step: state.step, window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window, why, since: at.now }, words, at, lookMs);
+  return keep(
+    {
+      phase: 'Paused',
+      ...reached,
+      step: state.step,
+      window: state.phase === 'Shifting' ? firstWholeBlockAfter(at.now) : window,
+      why,
+      since: at.now,
+    },
+    words,
+    at,
+    lookMs,
+  );
 }

@@ -6,7 +6,12 @@
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
 /** The same request, answered by both: how long this pod's runtime took over how long stable's did. */
-export type Pair = { readonly tier: string; readonly sizeClass: number; readonly source: PairSource; readonly ratio: number };
+export type Pair = {
+  readonly tier: string;
+  readonly sizeClass: number;
+  readonly source: PairSource;
+  readonly ratio: number;
+};
 
 /**
  * Why a probe or a replay gave no pair. StableNotAlone, NotAlone: that runtime was not idle, shared the run, or is of a
@@ -32,7 +37,9 @@ export class PairCounts implements PairNews {
   /** Undefined while nothing was ever asked for. */
   get pairs(): Pairs | undefined {
     if (!this.#asked) return undefined;
-    const paired = Object.fromEntries(pairSources.flatMap((source) => (this.#paired.has(source) ? [[source, this.#paired.get(source) ?? 0]] : [])));
+    const paired = Object.fromEntries(
+      pairSources.flatMap((source) => (this.#paired.has(source) ? [[source, this.#paired.get(source) ?? 0]] : [])),
+    );
     return { paired, skipped: Object.fromEntries(this.#skipped), probeLoad: this.#probeLoad };
   }
 

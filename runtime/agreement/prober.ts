@@ -21,7 +21,8 @@ export type ProbeWork = {
 };
 
 /** An input, and how many bytes it is worth to keep. */
-export type ProbeInputs = { readonly kind: 'inputs'; readonly questions: readonly Question[] } | { readonly kind: 'later' };
+export type ProbeInputs =
+  { readonly kind: 'inputs'; readonly questions: readonly Question[] } | { readonly kind: 'later' };
 
 export type ProberOptions = {
   readonly clock: Clock;
@@ -83,7 +84,8 @@ export class PairProber {
     const took = await this.#probe(question, peer, stop);
     const dueMs = Math.max(paceMs(work), restMs(took, work), this.#blind >= blindAfter ? blindMs : 0);
     const leftMs = Math.max(0, dueMs - (clock.monotonic() - beganMs));
-    if (took.self + took.peer > 0) this.#options.pairs.loaded(loadOf(took, work) / (clock.monotonic() - beganMs + leftMs));
+    if (took.self + took.peer > 0)
+      this.#options.pairs.loaded(loadOf(took, work) / (clock.monotonic() - beganMs + leftMs));
     return leftMs;
   }
 
@@ -135,7 +137,8 @@ export class PairProber {
       const answered = await ask(address, question);
       const nowMs = clock.monotonic();
       if (answered.kind === 'answer') return { answered, tookMs: answered.serviceMs ?? nowMs - beganMs };
-      if (answered.kind === 'refused' || nowMs >= untilMs || stop.aborted) return { answered, tookMs: answered.kind === 'refused' ? nowMs - beganMs : 0 };
+      if (answered.kind === 'refused' || nowMs >= untilMs || stop.aborted)
+        return { answered, tookMs: answered.kind === 'refused' ? nowMs - beganMs : 0 };
       await clock.sleep(busyPauseMs, stop);
     }
   }

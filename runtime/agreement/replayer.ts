@@ -35,7 +35,11 @@ export type ReplayerOptions = {
   /** This pod's own answer. Never rejects. */
   readonly answer: (sample: Sample) => Promise<Answered>;
   /** Hears of every comparison. */
-  readonly compared: (comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }) => void;
+  readonly compared: (comparison: {
+    readonly tier: string;
+    readonly sizeClass: number;
+    readonly agrees: boolean;
+  }) => void;
   /** Hears of every pair of service times, and of replays that gave none. */
   readonly pairs: PairNews;
 };
@@ -70,7 +74,14 @@ export class Replayer {
 
   /** Undefined while it was never asked for. */
   get agreement(): Agreement | undefined {
-    return this.#asked ? { compared: this.#compared, disagreed: this.#disagreed, skipped: Object.fromEntries(this.#skipped), worst: this.#worst } : undefined;
+    return this.#asked
+      ? {
+          compared: this.#compared,
+          disagreed: this.#disagreed,
+          skipped: Object.fromEntries(this.#skipped),
+          worst: this.#worst,
+        }
+      : undefined;
   }
 
   async run(stop: AbortSignal): Promise<void> {

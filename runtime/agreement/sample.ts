@@ -35,7 +35,14 @@ export const maxTaken = 16;
 const headLimitBytes = 64 * 1024;
 
 export function printTaken({ samples, tooLarge }: Taken): Buffer {
-  const heads = samples.map(({ path, request, answer, tier, sizeClass, serviceMs }) => ({ path, tier, sizeClass, ...present({ serviceMs }), request: headOf(request), answer: headOf(answer) }));
+  const heads = samples.map(({ path, request, answer, tier, sizeClass, serviceMs }) => ({
+    path,
+    tier,
+    sizeClass,
+    ...present({ serviceMs }),
+    request: headOf(request),
+    answer: headOf(answer),
+  }));
   const bodies = samples.flatMap(({ request, answer }) => [request.body, answer.body]);
   return Buffer.concat([Buffer.from(`${JSON.stringify({ tooLarge, samples: heads })}\n`), ...bodies]);
 }
@@ -44,7 +51,13 @@ export function printTaken({ samples, tooLarge }: Taken): Buffer {
 export function readTaken(bytes: Uint8Array<ArrayBuffer>): Taken | undefined {
   const end = bytes.subarray(0, headLimitBytes).indexOf(0x0a);
   const head = end < 0 ? undefined : parse(bytes.subarray(0, end));
-  if (!isRecord(head) || !isCount(head['tooLarge']) || !Array.isArray(head['samples']) || head['samples'].length > maxTaken) return undefined;
+  if (
+    !isRecord(head) ||
+    !isCount(head['tooLarge']) ||
+    !Array.isArray(head['samples']) ||
+    head['samples'].length > maxTaken
+  )
+    return undefined;
   const rest = new Cutter(bytes.subarray(end + 1));
   const samples: Sample[] = [];
   for (const value of head['samples'] as readonly unknown[]) {
@@ -65,12 +78,20 @@ function readSample(value: unknown, rest: Cutter): Sample | undefined {
   if (!isRecord(value)) return undefined;
   const { path, tier, sizeClass } = value;
   // A path goes into a request line of ours: nothing but a path, and of these two protocols.
-  if (typeof path !== 'string' || !/^\/v[12]\/[\w\-./%]{1,200}$/.test(path) || typeof tier !== 'string' || !isCount(sizeClass)) return undefined;
+  if (
+    typeof path !== 'string' ||
+    !/^\/v[12]\/[\w\-./%]{1,200}$/.test(path) ||
+    typeof tier !== 'string' ||
+    !isCount(sizeClass)
+  )
+    return undefined;
   const serviceMs = value['serviceMs'];
   if (!isTimeOrNone(serviceMs)) return undefined;
   const request = readMessage(value['request'], rest);
   const answer = readMessage(value['answer'], rest);
-  return request === undefined || answer === undefined ? undefined : { path, tier, sizeClass, request, answer, ...present({ serviceMs }) };
+  return request === undefined || answer === undefined
+    ? undefined
+    : { path, tier, sizeClass, request, answer, ...present({ serviceMs }) };
 }
 
 function readMessage(value: unknown, rest: Cutter): Message | undefined {

@@ -114,7 +114,9 @@ export class Sampler {
       return was && asking === this.#asking;
     };
     return {
-      answered: (what) => { if (close()) this.#keep({ ...what, request }); },
+      answered: (what) => {
+        if (close()) this.#keep({ ...what, request });
+      },
       dropped: () => void close(),
     };
   }

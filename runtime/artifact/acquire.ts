@@ -59,7 +59,15 @@ export async function acquire(source: SourceConfig, options: AcquireOptions): Pr
   checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
   const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'boundary' in found ? found.boundary : root;
-  return { uri: show, folder: uri.folder, root, boundary, files: found.files, digest, bytes: found.files.reduce((sum, file) => sum + file.bytes, 0) };
+  return {
+    uri: show,
+    folder: uri.folder,
+    root,
+    boundary,
+    files: found.files,
+    digest,
+    bytes: found.files.reduce((sum, file) => sum + file.bytes, 0),
+  };
 }
 
 function digestOfAll(uri: SourceUri, files: readonly SourceFile[]): string {
@@ -97,14 +105,25 @@ async function find(source: SourceConfig, uri: SourceUri, options: AcquireOption
 
 type Fetching = AcquireOptions & { readonly fetch: FetchContext };
 
-async function fetchInto(source: SourceConfig, uri: Extract<SourceUri, { scheme: 'https' | 'npm' }>, options: Fetching): Promise<SourceFile[]> {
+async function fetchInto(
+  source: SourceConfig,
+  uri: Extract<SourceUri, { scheme: 'https' | 'npm' }>,
+  options: Fetching,
+): Promise<SourceFile[]> {
   const settings = uri.scheme === 'npm' ? await readNpmSettings(options.npm) : undefined;
-  const ca = settings === undefined || settings.ca.length === 0 ? {} : { ca: [...getCACertificates('default'), ...settings.ca] };
+  const ca =
+    settings === undefined || settings.ca.length === 0 ? {} : { ca: [...getCACertificates('default'), ...settings.ca] };
   const client = new HttpClient({ ...options.http, ...ca });
   try {
     if (uri.scheme === 'https') return await fetchHttps(source, uri, { client, context: options.fetch });
-    const files = await fetchNpm(uri, { client, settings: settings ?? (await readNpmSettings(options.npm)) }, options.fetch);
-    return source.files === undefined ? files : await keepWanted(files, source.files, { show: showUri(source.uri), staging: options.fetch.staging });
+    const files = await fetchNpm(
+      uri,
+      { client, settings: settings ?? (await readNpmSettings(options.npm)) },
+      options.fetch,
+    );
+    return source.files === undefined
+      ? files
+      : await keepWanted(files, source.files, { show: showUri(source.uri), staging: options.fetch.staging });
   } finally {
     await client.close();
   }
@@ -113,10 +132,15 @@ async function fetchInto(source: SourceConfig, uri: Extract<SourceUri, { scheme:
 type KeepTools = { readonly show: string; readonly staging: FetchContext['staging'] };
 
 /** Of a package's folder only the files that the spec names, each with the digest it gives. */
-async function keepWanted(files: readonly SourceFile[], wanted: NonNullable<SourceConfig['files']>, { show, staging }: KeepTools): Promise<SourceFile[]> {
+async function keepWanted(
+  files: readonly SourceFile[],
+  wanted: NonNullable<SourceConfig['files']>,
+  { show, staging }: KeepTools,
+): Promise<SourceFile[]> {
   const kept = wanted.map(({ path, digest }) => {
     const file = files.find((one) => one.path === path);
-    if (file === undefined) throw new AppError('SOURCE_MISSING', { uri: `${show}${path}`, why: 'the package does not hold it' });
+    if (file === undefined)
+      throw new AppError('SOURCE_MISSING', { uri: `${show}${path}`, why: 'the package does not hold it' });
     checkDigest(`${show}${path}`, digest, file.digest);
     return file;
   });
@@ -124,7 +148,11 @@ async function keepWanted(files: readonly SourceFile[], wanted: NonNullable<Sour
   return kept;
 }
 
-async function fetchHttps(source: SourceConfig, uri: Extract<SourceUri, { scheme: 'https' }>, tools: { client: HttpClient; context: FetchContext }): Promise<SourceFile[]> {
+async function fetchHttps(
+  source: SourceConfig,
+  uri: Extract<SourceUri, { scheme: 'https' }>,
+  tools: { client: HttpClient; context: FetchContext },
+): Promise<SourceFile[]> {
   const from = new HttpSource(tools.client, uri.url);
   const wanted = uri.folder
     ? (source.files ?? []).map(({ path, digest }) => ({ path, as: path, digest }))
@@ -145,22 +173,41 @@ function fileName(url: URL): string {
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(last) ? last : 'model.onnx';
 }
 
-function diskPlace(uri: Extract<SourceUri, { scheme: 'pvc' | 'file' }>, show: string, sourceDir: string | undefined): DiskPlace {
+function diskPlace(
+  uri: Extract<SourceUri, { scheme: 'pvc' | 'file' }>,
+  show: string,
+  sourceDir: string | undefined,
+): DiskPlace {
   if (uri.scheme === 'file') return { uri: show, path: uri.path, folder: uri.folder, boundary: '/' };
-  if (sourceDir === undefined) throw new AppError('SOURCE_INVALID', { uri: show, problem: `the claim '${uri.claim}' is not mounted here` });
+  if (sourceDir === undefined)
+    throw new AppError('SOURCE_INVALID', { uri: show, problem: `the claim '${uri.claim}' is not mounted here` });
   return { uri: show, path: join(sourceDir, uri.path), folder: uri.folder, boundary: sourceDir };
 }
 
 function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
   const bad = source.files?.find(({ path }) => !isInnerPath(path));
-  if (bad !== undefined) throw new AppError('SOURCE_INVALID', { uri: show, problem: `the path ${JSON.stringify(bad.path)} in spec.model.files leads out of it` });
-  if (!uri.folder && source.files !== undefined) throw new AppError('SOURCE_INVALID', { uri: show, problem: 'spec.model.files are paths in a folder: end the URI with "/"' });
+  if (bad !== undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: `the path ${JSON.stringify(bad.path)} in spec.model.files leads out of it`,
+    });
+  if (!uri.folder && source.files !== undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: 'spec.model.files are paths in a folder: end the URI with "/"',
+    });
   if (uri.scheme === 'https' && uri.folder && source.files === undefined) {
-    throw new AppError('SOURCE_INVALID', { uri: show, problem: 'a folder on a web server cannot be listed: name its files in spec.model.files' });
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: 'a folder on a web server cannot be listed: name its files in spec.model.files',
+    });
   }
 }
 
 /** What is put together under one key has to be the same thing: place and all that picks files from it. */
 function stagingKey(source: SourceConfig): string {
-  return createHash('sha256').update(JSON.stringify([source.uri, source.digest ?? '', source.files ?? []])).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify([source.uri, source.digest ?? '', source.files ?? []]))
+    .digest('hex')
+    .slice(0, 32);
 }

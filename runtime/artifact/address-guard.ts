@@ -33,7 +33,14 @@ const blocked = new BlockList();
 for (const [network, bits] of networks) blocked.addSubnet(network, bits, isIP(network) === 6 ? 'ipv6' : 'ipv4');
 
 /** Metadata addresses under any prefix: a cluster's own NAT64 prefix (RFC 6052) is not known here. */
-const metadataAddresses: ReadonlySet<string> = new Set(['169.254.169.254', '169.254.170.2', '169.254.170.23', '168.63.129.16', '100.100.100.200', '192.0.0.192']);
+const metadataAddresses: ReadonlySet<string> = new Set([
+  '169.254.169.254',
+  '169.254.170.2',
+  '169.254.170.23',
+  '168.63.129.16',
+  '100.100.100.200',
+  '192.0.0.192',
+]);
 
 /** @param address an IP address, of a URL also in brackets, with or without a zone; anything else is not blocked */
 export function isBlockedAddress(address: string): boolean {
@@ -42,34 +49,61 @@ export function isBlockedAddress(address: string): boolean {
   if (family === 0) return false;
   if (family === 4) return blocked.check(bare, 'ipv4');
   const bytes = bytesOf(bare);
-  return blocked.check(bare, 'ipv6') || embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4')) || metadataAddresses.has(dotted(bytes.slice(12)));
+  return (
+    blocked.check(bare, 'ipv6') ||
+    embeddedIpv4(bytes).some((inner) => blocked.check(inner, 'ipv4')) ||
+    metadataAddresses.has(dotted(bytes.slice(12)))
+  );
 }
 
 /** The IPv4 addresses that a translator, tunnel or operating system may send an IPv6 packet to. */
 function embeddedIpv4(bytes: readonly number[]): readonly string[] {
-  return translations.filter(({ prefix }) => prefix.every((byte, i) => byte === bytes[i])).flatMap(({ inside }) => inside(bytes)).map(dotted);
+  return translations
+    .filter(({ prefix }) => prefix.every((byte, i) => byte === bytes[i]))
+    .flatMap(({ inside }) => inside(bytes))
+    .map(dotted);
 }
 
-type Translation = { readonly prefix: readonly number[]; readonly inside: (bytes: readonly number[]) => readonly (readonly number[])[] };
+type Translation = {
+  readonly prefix: readonly number[];
+  readonly inside: (bytes: readonly number[]) => readonly (readonly number[])[];
+};
 
 const zeros = (count: number): readonly number[] => Array.from({ length: count }, () => 0);
 const last = (bytes: readonly number[]): readonly (readonly number[])[] => [bytes.slice(12)];
 
 const translations: readonly Translation[] = [
   // IPv4-compatible, RFC 4291 2.5.5.1, deprecated. ::1 is loopback.
-  { prefix: zeros(12), inside: (bytes) => (bytes[15] === 1 && bytes.slice(12, 15).every((byte) => byte === 0) ? [] : last(bytes)) },
+  {
+    prefix: zeros(12),
+    inside: (bytes) => (bytes[15] === 1 && bytes.slice(12, 15).every((byte) => byte === 0) ? [] : last(bytes)),
+  },
   // IPv4-mapped, RFC 4291 2.5.5.2, and IPv4-translated, RFC 2765: the operating system or a translator speaks IPv4.
   { prefix: [...zeros(10), 0xff, 0xff], inside: last },
   { prefix: [...zeros(8), 0xff, 0xff, 0, 0], inside: last },
   // NAT64: the well-known prefix, RFC 6052, and the local-use one, RFC 8215, of which a network may use 48, 56, 64 or 96 bits.
   { prefix: [0, 0x64, 0xff, 0x9b, ...zeros(8)], inside: last },
-  { prefix: [0, 0x64, 0xff, 0x9b, 0, 1], inside: (bytes) => [...last(bytes), [...bytes.slice(6, 8), ...bytes.slice(9, 11)], [...bytes.slice(7, 8), ...bytes.slice(9, 12)], bytes.slice(9, 13)] },
+  {
+    prefix: [0, 0x64, 0xff, 0x9b, 0, 1],
+    inside: (bytes) => [
+      ...last(bytes),
+      [...bytes.slice(6, 8), ...bytes.slice(9, 11)],
+      [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
+      bytes.slice(9, 13),
+    ],
+  },
   // 6to4, RFC 3056: the relay is inside the prefix.
   { prefix: [0x20, 0x02], inside: (bytes) => [bytes.slice(2, 6)] },
   // Teredo, RFC 4380: the server, and the client with every bit flipped.
   { prefix: [0x20, 0x01, 0, 0], inside: (bytes) => [bytes.slice(4, 8), bytes.slice(12).map((byte) => byte ^ 0xff)] },
   // ISATAP, RFC 5214: any prefix, interface identifier 0000:5efe or 0200:5efe and the address.
-  { prefix: [], inside: (bytes) => ((bytes[8] === 0 || bytes[8] === 2) && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe ? last(bytes) : []) },
+  {
+    prefix: [],
+    inside: (bytes) =>
+      (bytes[8] === 0 || bytes[8] === 2) && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe
+        ? last(bytes)
+        : [],
+  },
 ];
 
 function dotted(bytes: readonly number[]): string {

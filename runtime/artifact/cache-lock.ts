@@ -24,7 +24,10 @@ const staleMs = 30_000;
 const lookMs = 200;
 
 /** Waits until the lock is free. @throws the signal's reason when it is aborted meanwhile */
-export async function lockCache(folder: string, tools: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal }): Promise<CacheLock> {
+export async function lockCache(
+  folder: string,
+  tools: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<CacheLock> {
   const path = join(folder, 'lock');
   const { clock, logger, signal } = tools;
   let seen: Sight | undefined;
@@ -77,7 +80,12 @@ async function hold(path: string, file: FileHandle, clock: Clock): Promise<Cache
   };
 }
 
-type Sight = { readonly inode: number; readonly mtimeMs: number; readonly sinceMs: number; readonly fate: 'alive' | 'gone' | 'unknown' };
+type Sight = {
+  readonly inode: number;
+  readonly mtimeMs: number;
+  readonly sinceMs: number;
+  readonly fate: 'alive' | 'gone' | 'unknown';
+};
 
 /** What a waiter sees; `sinceMs` is when it first saw it just so. */
 async function look(path: string, nowMs: number, before: Sight | undefined): Promise<Sight | undefined> {

@@ -60,13 +60,18 @@ export class Cache {
       return undefined;
     }
     await this.#use('models', hexOf(digest));
-    return { root: join(place, 'files'), files: entry.files.map(({ path, bytes, digest: of }) => ({ path, bytes, digest: of })) };
+    return {
+      root: join(place, 'files'),
+      files: entry.files.map(({ path, bytes, digest: of }) => ({ path, bytes, digest: of })),
+    };
   }
 
   /** Makes a finished staging folder an entry. Another process may have been faster: theirs has the same bytes. */
   async commit(staging: Staging, digest: string, files: readonly SourceFile[]): Promise<string> {
     const place = join(this.folder, 'models', hexOf(digest));
-    const stored = await Promise.all(files.map(async (file) => ({ ...file, mtimeMs: (await stat(staging.pathOf(file.path))).mtimeMs })));
+    const stored = await Promise.all(
+      files.map(async (file) => ({ ...file, mtimeMs: (await stat(staging.pathOf(file.path))).mtimeMs })),
+    );
     await writeEntry(staging.folder, { digest, files: stored, verifiedAtMs: this.#options.clock.now() });
     await rm(join(staging.folder, 'parts.json'), { force: true });
     await this.#use('models', hexOf(digest));
@@ -110,7 +115,10 @@ export class Cache {
     const now = this.#options.clock.now() / 1000;
     await utimes(join(this.folder, kind, key), now, now).catch(() => {});
     const mark = await ownMark();
-    await writeAtomically(join(this.folder, 'users', `${mark.host}-${mark.pid}.json`), JSON.stringify({ ...mark, entries: [...this.#used] }));
+    await writeAtomically(
+      join(this.folder, 'users', `${mark.host}-${mark.pid}.json`),
+      JSON.stringify({ ...mark, entries: [...this.#used] }),
+    );
   }
 
   async #inUse(keep: readonly string[]): Promise<Set<string>> {
@@ -143,7 +151,8 @@ export class Cache {
       for (const key of await readdir(join(this.folder, kind))) {
         const place = join(this.folder, kind, key);
         const found = await stat(place).catch(() => undefined);
-        if (found !== undefined) entries.push({ name: `${kind}/${key}`, bytes: await folderBytes(place), usedAtMs: found.mtimeMs });
+        if (found !== undefined)
+          entries.push({ name: `${kind}/${key}`, bytes: await folderBytes(place), usedAtMs: found.mtimeMs });
       }
     }
     return entries;
@@ -154,13 +163,18 @@ export class Cache {
     const fresh = now - entry.verifiedAtMs < believeMs && entry.verifiedAtMs <= now;
     if (fresh && (await everyFile(entry.files, (file) => looksTheSame(place, file)))) return true;
     if (!(await everyFile(entry.files, (file) => isTheSame(place, file)))) return false;
-    const files = await Promise.all(entry.files.map(async (file) => ({ ...file, mtimeMs: (await stat(join(place, 'files', file.path))).mtimeMs })));
+    const files = await Promise.all(
+      entry.files.map(async (file) => ({ ...file, mtimeMs: (await stat(join(place, 'files', file.path))).mtimeMs })),
+    );
     await writeEntry(place, { ...entry, files, verifiedAtMs: now });
     return true;
   }
 }
 
-async function everyFile(files: readonly StoredFile[], check: (file: StoredFile) => Promise<boolean>): Promise<boolean> {
+async function everyFile(
+  files: readonly StoredFile[],
+  check: (file: StoredFile) => Promise<boolean>,
+): Promise<boolean> {
   for (const file of files) if (!(await check(file))) return false;
   return true;
 }
@@ -172,7 +186,10 @@ async function looksTheSame(place: string, file: StoredFile): Promise<boolean> {
 
 async function isTheSame(place: string, file: StoredFile): Promise<boolean> {
   const hash = newDigest();
-  return await hashFile(hash, join(place, 'files', file.path)).then(() => digestOf(hash) === file.digest, () => false);
+  return await hashFile(hash, join(place, 'files', file.path)).then(
+    () => digestOf(hash) === file.digest,
+    () => false,
+  );
 }
 
 async function readEntry(place: string): Promise<EntryFile | undefined> {

@@ -17,14 +17,22 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
  * @returns the graph's path inside the source
  * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what it has instead
  */
-export function chooseGraph(acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>, precision: Precision, wanted: Wanted): string {
+export function chooseGraph(
+  acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,
+  precision: Precision,
+  wanted: Wanted,
+): string {
   const path = pathOf(acquired, precision, wanted);
   if (acquired.files.some((file) => file.path === path)) return path;
   const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
   const [only] = graphs;
   // Nobody named a file: the only graph there is can be meant.
-  if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined) return only;
-  const instead = graphs.length === 0 ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}` : `it has ${listed(graphs)}: name one in spec.model.graphs`;
+  if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined)
+    return only;
+  const instead =
+    graphs.length === 0
+      ? `it has no .onnx file; it has ${listed(acquired.files.map((file) => file.path))}`
+      : `it has ${listed(graphs)}: name one in spec.model.graphs`;
   throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${path}`, why: instead });
 }
 

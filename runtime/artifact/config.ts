@@ -12,7 +12,13 @@ import { askNpm, type NpmMachine } from './npm-settings.ts';
 export function npmMachine(): NpmMachine {
   // An npm beside this Node.js has its prefix there; Debian's has its at /usr, whatever Node.js runs this program.
   const prefixes = new Set([process.env['npm_config_prefix'] ?? dirname(dirname(process.execPath)), '/usr']);
-  return { environment: process.env, cwd: process.cwd(), home: homedir(), globalFiles: [...prefixes].map((prefix) => join(prefix, 'etc', 'npmrc')), ask: askNpm };
+  return {
+    environment: process.env,
+    cwd: process.cwd(),
+    home: homedir(),
+    globalFiles: [...prefixes].map((prefix) => join(prefix, 'etc', 'npmrc')),
+    ask: askNpm,
+  };
 }
 
 /** The environment of a child that loads ONNX Runtime. */

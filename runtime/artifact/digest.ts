@@ -26,7 +26,11 @@ export function hexOf(digest: string): string {
 }
 
 /** Reads the file's first `bytes` (all of it when absent) into the hash; `onBytes` is told of each piece. */
-export async function hashFile(hash: Hash, path: string, options: { bytes?: number; onBytes?: (count: number) => void; signal?: AbortSignal } = {}): Promise<void> {
+export async function hashFile(
+  hash: Hash,
+  path: string,
+  options: { bytes?: number; onBytes?: (count: number) => void; signal?: AbortSignal } = {},
+): Promise<void> {
   if (options.bytes === 0) return;
   const end = options.bytes === undefined ? {} : { end: options.bytes - 1 };
   const signal = options.signal === undefined ? {} : { signal: options.signal };

@@ -41,7 +41,8 @@ export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefine
   const root = place.folder ? place.path : dirname(place.path);
   const sized = await measure(place, root, await pathsOf(place, wanted, tools.limits));
   const total = sized.reduce((sum, file) => sum + file.bytes, 0);
-  if (total > tools.limits.sourceBytes) throw new AppError('SOURCE_TOO_LARGE', { uri: place.uri, limitBytes: tools.limits.sourceBytes });
+  if (total > tools.limits.sourceBytes)
+    throw new AppError('SOURCE_TOO_LARGE', { uri: place.uri, limitBytes: tools.limits.sourceBytes });
   for (const { path, bytes } of sized) tools.progress.expect(path, bytes);
   const files: SourceFile[] = [];
   for (const { path } of sized) {
@@ -53,9 +54,14 @@ export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefine
 }
 
 async function checkKind(place: DiskPlace): Promise<void> {
-  const found = await stat(place.path).catch((error: unknown) => { throw missing(place, '', error, nearby(place.path, place.boundary)); });
+  const found = await stat(place.path).catch((error: unknown) => {
+    throw missing(place, '', error, nearby(place.path, place.boundary));
+  });
   if (place.folder === found.isDirectory()) return;
-  throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"' });
+  throw new AppError('SOURCE_INVALID', {
+    uri: place.uri,
+    problem: place.folder ? 'it ends with "/" but is a file' : 'it is a folder: end the URI with "/"',
+  });
 }
 
 async function pathsOf(place: DiskPlace, wanted: Wanted | undefined, limits: Limits): Promise<string[]> {
@@ -67,7 +73,11 @@ function nameOf(place: DiskPlace, path: string): string {
   return place.folder ? `${place.uri}${path}` : place.uri;
 }
 
-async function hashOne(place: DiskPlace, real: string, { path, tools }: { path: string; tools: Tools }): Promise<SourceFile> {
+async function hashOne(
+  place: DiskPlace,
+  real: string,
+  { path, tools }: { path: string; tools: Tools },
+): Promise<SourceFile> {
   const hash = newDigest();
   let bytes = 0;
   const onBytes = (count: number): void => {
@@ -81,12 +91,22 @@ async function hashOne(place: DiskPlace, real: string, { path, tools }: { path: 
   return { path, bytes, digest: digestOf(hash) };
 }
 
-async function measure(place: DiskPlace, root: string, paths: readonly string[]): Promise<{ path: string; bytes: number }[]> {
+async function measure(
+  place: DiskPlace,
+  root: string,
+  paths: readonly string[],
+): Promise<{ path: string; bytes: number }[]> {
   const boundary = await realpath(place.boundary);
   const sized: { path: string; bytes: number }[] = [];
   for (const path of paths) {
-    const real = await realpath(join(root, path)).catch((error: unknown) => { throw missing(place, path, error, nearby(join(root, path), place.boundary)); });
-    if (!isInside(boundary, real)) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is a link that leads out of the volume` });
+    const real = await realpath(join(root, path)).catch((error: unknown) => {
+      throw missing(place, path, error, nearby(join(root, path), place.boundary));
+    });
+    if (!isInside(boundary, real))
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `'${path}' is a link that leads out of the volume`,
+      });
     const found = await stat(real);
     if (!found.isFile()) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `'${path}' is not a file` });
     sized.push({ path, bytes: found.size });
@@ -100,8 +120,16 @@ async function listFiles(place: DiskPlace, limits: Limits): Promise<string[]> {
   const waiting = [''];
   for (let seen = 0; waiting.length > 0; seen += 1) {
     const inner = waiting.pop() ?? '';
-    if (seen + paths.length > limits.files) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `it holds more than ${limits.files} files and folders` });
-    if (inner.split('/').length > maxDepth) throw new AppError('SOURCE_INVALID', { uri: place.uri, problem: `its folders are nested more than ${maxDepth} deep (a link that leads back?)` });
+    if (seen + paths.length > limits.files)
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `it holds more than ${limits.files} files and folders`,
+      });
+    if (inner.split('/').length > maxDepth)
+      throw new AppError('SOURCE_INVALID', {
+        uri: place.uri,
+        problem: `its folders are nested more than ${maxDepth} deep (a link that leads back?)`,
+      });
     const { files, folders } = await readFolder(place, inner);
     paths.push(...files);
     waiting.push(...folders);

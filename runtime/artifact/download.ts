@@ -53,7 +53,12 @@ export async function downloadFile(source: Source, wanted: Wanted, context: Fetc
   return second;
 }
 
-type Job = { readonly source: Source; readonly wanted: Wanted; readonly context: FetchContext; readonly mayResume: boolean };
+type Job = {
+  readonly source: Source;
+  readonly wanted: Wanted;
+  readonly context: FetchContext;
+  readonly mayResume: boolean;
+};
 
 async function attempt(job: Job): Promise<SourceFile | { mismatch: AppError; resumed: boolean }> {
   const part = await Part.open(job);
@@ -82,7 +87,13 @@ async function retrying(part: Part, source: Source, context: FetchContext): Prom
       const passing = error instanceof AppError && error.code === 'SOURCE_UNAVAILABLE';
       if (!passing || failures >= limits.tries || left <= 1) throw error;
       const waitMs = backoffMs(backoff, failures, context.random());
-      logger.warn('download interrupted, trying again', { uri: source.show(part.path), err: error, atBytes: part.offset, waitMs: Math.round(waitMs), kind: kindOf(error) });
+      logger.warn('download interrupted, trying again', {
+        uri: source.show(part.path),
+        err: error,
+        atBytes: part.offset,
+        waitMs: Math.round(waitMs),
+        kind: kindOf(error),
+      });
       await clock.sleep(waitMs, signal);
       signal.throwIfAborted();
     }
@@ -127,7 +138,10 @@ class Part {
   }
 
   async fetchRest(): Promise<void> {
-    const { source, context: { signal, progress } } = this.#job;
+    const {
+      source,
+      context: { signal, progress },
+    } = this.#job;
     if (this.offset > 0 && this.offset === this.#totalBytes) return;
     const opened = await source.open(this.path, this.#resumePoint(), signal);
     await this.#accept(opened);
@@ -139,7 +153,10 @@ class Part {
       progress.add(bytes.length);
     }
     if (this.#totalBytes !== undefined && this.offset !== this.#totalBytes) {
-      throw new AppError('SOURCE_UNAVAILABLE', { uri: source.show(this.path), why: `it ended after ${this.offset} of ${this.#totalBytes} bytes` });
+      throw new AppError('SOURCE_UNAVAILABLE', {
+        uri: source.show(this.path),
+        why: `it ended after ${this.offset} of ${this.#totalBytes} bytes`,
+      });
     }
   }
 

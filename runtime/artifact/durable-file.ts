@@ -24,14 +24,18 @@ export async function writeAtomically(path: string, text: string): Promise<void>
 /** A rename is durable once its folder is. Some file systems cannot sync a folder; they keep renames anyway. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
-  await thenClose(folder, () => folder.sync().catch((error: unknown) => {
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
-  }));
+  await thenClose(folder, () =>
+    folder.sync().catch((error: unknown) => {
+      if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
+    }),
+  );
 }
 
 /** DISK_FULL for a disk or quota that is full, the error itself otherwise. */
 export function diskError(error: unknown, path: string): unknown {
-  return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') ? new AppError('DISK_FULL', { path }, { cause: error }) : error;
+  return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')
+    ? new AppError('DISK_FULL', { path }, { cause: error })
+    : error;
 }
 
 /** Node's name of a system error, e.g. ENOENT. */

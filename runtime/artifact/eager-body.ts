@@ -49,7 +49,9 @@ class Pieces {
   /** The next piece; undefined at the end, when `error` may be set. */
   async next(): Promise<Uint8Array | undefined> {
     while (this.#waiting.length === 0 && !this.#ended) {
-      const woken = new Promise<void>((resolve) => { this.#wake = resolve; });
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
       this.#stream.resume();
       await woken;
     }

@@ -66,7 +66,10 @@ export class HttpClient {
       discard(answer);
       at = next(at, location);
     }
-    throw new AppError('SOURCE_INVALID', { uri: showUri(url.href), problem: `it was redirected more than ${maxRedirects} times` });
+    throw new AppError('SOURCE_INVALID', {
+      uri: showUri(url.href),
+      problem: `it was redirected more than ${maxRedirects} times`,
+    });
   }
 
   async #once(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
@@ -78,7 +81,11 @@ export class HttpClient {
     bare.username = '';
     bare.password = '';
     try {
-      const { statusCode, headers: got, body } = await request(bare, { method: 'GET', headers, dispatcher: this.#agent, signal });
+      const {
+        statusCode,
+        headers: got,
+        body,
+      } = await request(bare, { method: 'GET', headers, dispatcher: this.#agent, signal });
       return { status: statusCode, headers: flat(got), body };
     } catch (error) {
       throw fault(url, error, signal);
@@ -102,7 +109,8 @@ function next(from: URL, location: string): URL {
   if (!URL.canParse(location, from.href)) throw invalid('it redirects to something that is not a URL');
   const to = new URL(location, from.href);
   const secure = to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:');
-  if (!secure) throw invalid(`it redirects from ${from.protocol} to ${to.protocol} ${showUri(to.href)}, which is not followed`);
+  if (!secure)
+    throw invalid(`it redirects from ${from.protocol} to ${to.protocol} ${showUri(to.href)}, which is not followed`);
   return to;
 }
 
@@ -111,8 +119,10 @@ async function accept(answer: Answer, url: URL): Promise<Answer> {
   if (status === 200 || status === 206 || status === 416) return answer;
   discard(answer);
   const uri = showUri(url.href);
-  if (status === 404 || status === 410) throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}` });
-  if (status === 401 || status === 403) throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}: it wants other credentials` });
+  if (status === 404 || status === 410)
+    throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}` });
+  if (status === 401 || status === 403)
+    throw new AppError('SOURCE_MISSING', { uri, why: `the server answered ${status}: it wants other credentials` });
   throw new AppError('SOURCE_UNAVAILABLE', { uri, why: `the server answered ${status}` });
 }
 
@@ -132,7 +142,8 @@ function discard(answer: Answer): void {
 export function fault(url: URL, error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted || error instanceof AppError) return error;
   const uri = showUri(url.href);
-  if (codeOf(error) === blockedCode) return new AppError('SOURCE_INVALID', { uri, problem: messageOf(error) }, { cause: error });
+  if (codeOf(error) === blockedCode)
+    return new AppError('SOURCE_INVALID', { uri, problem: messageOf(error) }, { cause: error });
   return new AppError('SOURCE_UNAVAILABLE', { uri, why: wordsOf(error) }, { cause: error });
 }
 

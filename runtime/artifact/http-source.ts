@@ -33,7 +33,10 @@ export class HttpSource implements Source {
     if (opened !== undefined) return { ...opened, bytes: eagerly(answer.body, (error) => fault(url, error, signal)) };
     abandon(answer);
     if (at.offset > 0) return await this.open(path, { offset: 0 }, signal);
-    throw new AppError('SOURCE_UNAVAILABLE', { uri: showUri(url.href), why: `the server answered ${answer.status} to a request for the whole file` });
+    throw new AppError('SOURCE_UNAVAILABLE', {
+      uri: showUri(url.href),
+      why: `the server answered ${answer.status} to a request for the whole file`,
+    });
   }
 
   #at(path: string): URL {
@@ -62,7 +65,9 @@ function judge(answer: Answer, at: OpenAt): Judged | undefined {
   }
   const range = rangeOf(answer.headers['content-range']);
   if (answer.status !== 206 || range === undefined) return undefined;
-  return continues(at, range.start, validator) ? { offset: at.offset, totalBytes: range.totalBytes, ...known } : undefined;
+  return continues(at, range.start, validator)
+    ? { offset: at.offset, totalBytes: range.totalBytes, ...known }
+    : undefined;
 }
 
 /** A range that begins elsewhere, or a 206 of another version than If-Range named, would mix two files. */
@@ -74,7 +79,9 @@ function continues(at: OpenAt, start: number, validator: Validator | undefined):
 /** @returns undefined unless the range reaches the file's end, whose place is told */
 function rangeOf(header = ''): { start: number; totalBytes: number } | undefined {
   const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header) ?? [];
-  return total !== undefined && Number(end) === Number(total) - 1 ? { start: Number(start), totalBytes: Number(total) } : undefined;
+  return total !== undefined && Number(end) === Number(total) - 1
+    ? { start: Number(start), totalBytes: Number(total) }
+    : undefined;
 }
 
 /** Weak ETags say "alike", not "the same bytes": ranges must not be joined by them. */

@@ -37,7 +37,9 @@ export function nearby(path: string, boundary: string): string {
 
 function namesIn(folder: string): readonly string[] | undefined {
   try {
-    const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.') && !leftovers.has(name));
+    const entries = readdirSync(folder, { withFileTypes: true }).filter(
+      ({ name }) => !name.startsWith('.') && !leftovers.has(name),
+    );
     return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
   } catch {
     return undefined;

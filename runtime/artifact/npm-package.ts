@@ -37,7 +37,11 @@ async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<n
   let missing: unknown;
   for (const source of found.archives) {
     try {
-      const { bytes } = await downloadFile(source, { path: '', as: archiveName, roomBytes: context.limits.sourceBytes }, context);
+      const { bytes } = await downloadFile(
+        source,
+        { path: '', as: archiveName, roomBytes: context.limits.sourceBytes },
+        context,
+      );
       await checkIntegrity(context.staging.pathOf(archiveName), found, context);
       return bytes;
     } catch (error) {
@@ -51,11 +55,16 @@ async function fetchArchive(found: NpmPackage, context: FetchContext): Promise<n
 async function checkIntegrity(path: string, found: NpmPackage, context: FetchContext): Promise<void> {
   const [algorithm = 'sha512', want = ''] = found.integrity.split('-');
   const hash = createHash(algorithm);
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal: context.signal })) hash.update(piece as Buffer);
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal: context.signal }))
+    hash.update(piece as Buffer);
   const got = hash.digest('base64');
   if (got === want) return;
   await context.staging.forget(archiveName);
-  throw new AppError('DIGEST_MISMATCH', { what: `the archive of ${found.uri}`, want: found.integrity, got: `${algorithm}-${got}` });
+  throw new AppError('DIGEST_MISMATCH', {
+    what: `the archive of ${found.uri}`,
+    want: found.integrity,
+    got: `${algorithm}-${got}`,
+  });
 }
 
 type Unpacking = { readonly uri: NpmUri; readonly show: string; readonly archiveBytes: number };
@@ -69,17 +78,27 @@ async function unpack(archive: string, job: Unpacking, context: FetchContext): P
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof TarError) && !isZlibError(error)) throw error;
-    throw new AppError('SOURCE_INVALID', { uri: job.show, problem: `its archive cannot be read: ${messageOf(error)}` }, { cause: error });
+    throw new AppError(
+      'SOURCE_INVALID',
+      { uri: job.show, problem: `its archive cannot be read: ${messageOf(error)}` },
+      { cause: error },
+    );
   } finally {
     gunzip.destroy();
   }
 }
 
-async function storeWanted(unzipped: AsyncIterable<unknown>, job: Unpacking, context: FetchContext): Promise<SourceFile[]> {
+async function storeWanted(
+  unzipped: AsyncIterable<unknown>,
+  job: Unpacking,
+  context: FetchContext,
+): Promise<SourceFile[]> {
   const invalid = (problem: string): AppError => new AppError('SOURCE_INVALID', { uri: job.show, problem });
   const capBytes = Math.min(context.limits.sourceBytes, job.archiveBytes * maxInflation + freeInflationBytes);
   const files = new Map<string, SourceFile>();
-  for await (const entry of readTar(bounded(unzipped, capBytes, () => invalid(`its archive unpacks to more than ${capBytes} bytes`)))) {
+  for await (const entry of readTar(
+    bounded(unzipped, capBytes, () => invalid(`its archive unpacks to more than ${capBytes} bytes`)),
+  )) {
     const inner = innerPath(entry, job.uri, invalid);
     if (inner === undefined) continue;
     if (files.size >= context.limits.files) throw invalid(`it holds more than ${context.limits.files} files`);
@@ -87,14 +106,20 @@ async function storeWanted(unzipped: AsyncIterable<unknown>, job: Unpacking, con
     files.set(inner, await store(entry, inner, context));
   }
   if (files.size > 0) return [...files.values()];
-  throw new AppError('SOURCE_MISSING', { uri: `${job.show}/${job.uri.path}`, why: `the package has no such ${job.uri.folder ? 'folder' : 'file'}` });
+  throw new AppError('SOURCE_MISSING', {
+    uri: `${job.show}/${job.uri.path}`,
+    why: `the package has no such ${job.uri.folder ? 'folder' : 'file'}`,
+  });
 }
 
 /** @returns the path below what was asked for, undefined for an entry that is not part of it */
 function innerPath(entry: TarEntry, uri: NpmUri, invalid: (problem: string) => AppError): string | undefined {
   if (entry.kind === 'folder' || entry.kind === 'other') return undefined;
   const path = entry.path.replace(/^\.\//, '');
-  if (!isInnerPath(path)) throw invalid(`its archive holds an entry named ${JSON.stringify(entry.path.slice(0, 200))}, which leads out of the package`);
+  if (!isInnerPath(path))
+    throw invalid(
+      `its archive holds an entry named ${JSON.stringify(entry.path.slice(0, 200))}, which leads out of the package`,
+    );
   // The first folder is "package" by custom, but any name does.
   const inPackage = path.slice(path.indexOf('/') + 1);
   const wanted = uri.folder ? uri.path === '' || inPackage.startsWith(`${uri.path}/`) : inPackage === uri.path;
@@ -123,7 +148,11 @@ async function store(entry: TarEntry, path: string, context: FetchContext): Prom
   return { path, bytes, digest: digestOf(hash) };
 }
 
-async function* bounded(pieces: AsyncIterable<unknown>, capBytes: number, refuse: () => AppError): AsyncGenerator<Uint8Array, void, void> {
+async function* bounded(
+  pieces: AsyncIterable<unknown>,
+  capBytes: number,
+  refuse: () => AppError,
+): AsyncGenerator<Uint8Array, void, void> {
   let total = 0;
   for await (const piece of pieces) {
     total += (piece as Uint8Array).length;
@@ -133,5 +162,10 @@ async function* bounded(pieces: AsyncIterable<unknown>, capBytes: number, refuse
 }
 
 function isZlibError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(Z_|ERR_ZLIB|ERR_STREAM_PREMATURE)/.test(error.code);
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    /^(Z_|ERR_ZLIB|ERR_STREAM_PREMATURE)/.test(error.code)
+  );
 }

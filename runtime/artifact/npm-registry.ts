@@ -36,10 +36,19 @@ export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchCo
   const source = sourceAt(url, tools, { accept: 'application/vnd.npm.install-v1+json, application/json;q=0.8' });
   const packument = await readPackument(source, show, context);
   const dist = distOf(packument, uri.version);
-  if (dist === undefined) throw new AppError('SOURCE_MISSING', { uri: show, why: `the registry has the package, but not this version${newest(packument)}` });
+  if (dist === undefined)
+    throw new AppError('SOURCE_MISSING', {
+      uri: show,
+      why: `the registry has the package, but not this version${newest(packument)}`,
+    });
   const { tarball, integrity } = dist;
-  if (integrity === undefined) throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry gives no SHA-2 integrity for it, so nothing vouches for its bytes' });
-  if (tarball === undefined || !URL.canParse(tarball)) throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry gives no address for its archive' });
+  if (integrity === undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri: show,
+      problem: 'the registry gives no SHA-2 integrity for it, so nothing vouches for its bytes',
+    });
+  if (tarball === undefined || !URL.canParse(tarball))
+    throw new AppError('SOURCE_INVALID', { uri: show, problem: 'the registry gives no address for its archive' });
   return { uri: show, integrity, archives: archiveUrls(new URL(tarball), registry).map((at) => sourceAt(at, tools)) };
 }
 
@@ -62,14 +71,22 @@ async function readPackument(source: Source, show: string, context: FetchContext
   await context.staging.forget(as);
   await downloadFile(source, { path: '', as, roomBytes: packumentLimitBytes }, context).catch((error: unknown) => {
     if (!(error instanceof AppError) || error.code !== 'SOURCE_MISSING') throw error;
-    throw new AppError('SOURCE_MISSING', { uri: show, why: `the registry does not have the package (${error.message})` }, { cause: error });
+    throw new AppError(
+      'SOURCE_MISSING',
+      { uri: show, why: `the registry does not have the package (${error.message})` },
+      { cause: error },
+    );
   });
   const text = await readFile(context.staging.pathOf(as), 'utf8');
   await context.staging.forget(as);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new AppError('SOURCE_UNAVAILABLE', { uri: show, why: 'the registry answered with something that is not JSON' }, { cause: error });
+    throw new AppError(
+      'SOURCE_UNAVAILABLE',
+      { uri: show, why: 'the registry answered with something that is not JSON' },
+      { cause: error },
+    );
   }
 }
 
@@ -91,7 +108,9 @@ function newest(packument: unknown): string {
 }
 
 function memberOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
 }
 
 function textOf(value: unknown): string | undefined {

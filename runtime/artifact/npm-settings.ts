@@ -51,7 +51,10 @@ export async function readNpmSettings(machine: NpmMachine): Promise<NpmSettings>
 /** Runs the machine's npm; undefined when it has none or it does not answer. */
 export async function askNpm(key: string): Promise<string | undefined> {
   try {
-    const { stdout } = await promisify(execFile)('npm', ['config', 'get', key], { timeout: 20_000, maxBuffer: 64 * 1024 });
+    const { stdout } = await promisify(execFile)('npm', ['config', 'get', key], {
+      timeout: 20_000,
+      maxBuffer: 64 * 1024,
+    });
     const value = stdout.trim();
     return value === '' || value === 'undefined' ? undefined : value;
   } catch {
@@ -62,10 +65,15 @@ export async function askNpm(key: string): Promise<string | undefined> {
 async function readConfig({ environment, cwd, home, globalFiles }: NpmMachine): Promise<Config> {
   const variables = fromEnvironment(environment);
   const globalConfig = variables.get('globalconfig');
-  const files = [join(cwd, '.npmrc'), variables.get('userconfig') ?? join(home, '.npmrc'), ...(globalConfig === undefined ? globalFiles : [globalConfig])];
+  const files = [
+    join(cwd, '.npmrc'),
+    variables.get('userconfig') ?? join(home, '.npmrc'),
+    ...(globalConfig === undefined ? globalFiles : [globalConfig]),
+  ];
   const config = new Map(variables);
   for (const file of files) {
-    for (const [key, value] of parseNpmrc((await readText(file)) ?? '', environment)) if (!config.has(key)) config.set(key, value);
+    for (const [key, value] of parseNpmrc((await readText(file)) ?? '', environment))
+      if (!config.has(key)) config.set(key, value);
   }
   return config;
 }
@@ -88,7 +96,10 @@ export function parseNpmrc(text: string, environment: NpmMachine['environment'])
     const [, key, value] = /^\s*([^#;=\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
     if (key === undefined || value === undefined) continue;
     const bare = value.replace(/^(["'])(.*)\1$/, '$2');
-    config.set(key, bare.replace(/\$\{([^}]+)\}/g, (whole, name: string) => ownValue(environment, name) ?? whole));
+    config.set(
+      key,
+      bare.replace(/\$\{([^}]+)\}/g, (whole, name: string) => ownValue(environment, name) ?? whole),
+    );
   }
   return config;
 }
@@ -99,8 +110,13 @@ function scopeOf(name: string): string {
 
 function registryUrl(text: string | undefined, name: string): URL {
   const uri = `npm:${name}`;
-  if (text === undefined) throw new AppError('SOURCE_INVALID', { uri, problem: 'this machine names no npm registry: set npm_config_registry' });
-  if (!URL.canParse(text) || !/^https?:/i.test(text)) throw new AppError('SOURCE_INVALID', { uri, problem: 'the npm registry of this machine is not an http(s) URL' });
+  if (text === undefined)
+    throw new AppError('SOURCE_INVALID', {
+      uri,
+      problem: 'this machine names no npm registry: set npm_config_registry',
+    });
+  if (!URL.canParse(text) || !/^https?:/i.test(text))
+    throw new AppError('SOURCE_INVALID', { uri, problem: 'the npm registry of this machine is not an http(s) URL' });
   return new URL(text.endsWith('/') ? text : `${text}/`);
 }
 

@@ -26,7 +26,7 @@ export const openPart: OpenPart = async (path, keepBytes) => {
   let at = keepBytes;
   return {
     async write(bytes) {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at).catch((error: unknown) => {
           throw diskError(error, dirname(path));
         });

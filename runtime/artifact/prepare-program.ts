@@ -44,12 +44,20 @@ export async function runPrepare(program: PrepareProgram, stop: AbortSignal): Pr
   } catch (error) {
     if (stop.aborted) {
       logger.info('prepare was stopped', { reason: messageOf(stop.reason) });
-      await sayLast(program, { kind: 'failed', code: 'STOPPED', message: 'it was stopped by a signal before the model was ready' });
+      await sayLast(program, {
+        kind: 'failed',
+        code: 'STOPPED',
+        message: 'it was stopped by a signal before the model was ready',
+      });
       return exitCodes.unavailable;
     }
     logger.error('prepare failed', { err: error });
     // A bug's message may say anything; the stack in the log is for those who may read logs.
-    await sayLast(program, { kind: 'failed', code: error instanceof AppError ? error.code : 'INTERNAL', message: messageOf(error) });
+    await sayLast(program, {
+      kind: 'failed',
+      code: error instanceof AppError ? error.code : 'INTERNAL',
+      message: messageOf(error),
+    });
     return exitCodeOf(error);
   }
 }
@@ -59,7 +67,11 @@ async function work(program: PrepareProgram, signal: AbortSignal): Promise<Resol
   const config = await program.readConfig();
   const resolved = await readResolved(join(configDir, paths.resolvedFile));
   const prepared = await prepare(config, {
-    cacheDir, allowFile, logger, clock, signal,
+    cacheDir,
+    allowFile,
+    logger,
+    clock,
+    signal,
     ...(sourceDir === undefined ? {} : { sourceDir }),
     ...(resolved === undefined ? {} : { resolved }),
     ...program.extra,
@@ -78,7 +90,8 @@ async function readResolved(path: string): Promise<Resolved | undefined> {
   });
   if (text === undefined || text.trim() === '') return undefined;
   const words = parseLastWords(`{"schema":1,"kind":"resolved","resolved":${text}}`);
-  if (words?.kind !== 'resolved') throw new AppError('BAD_CONFIG', { where: path, problem: 'it does not say what the revision is made of' });
+  if (words?.kind !== 'resolved')
+    throw new AppError('BAD_CONFIG', { where: path, problem: 'it does not say what the revision is made of' });
   return words.resolved;
 }
 
@@ -94,12 +107,15 @@ function exitCodeOf(error: unknown): ExitCode {
   switch (kindOf(error)) {
     case 'invalid':
     case 'missing':
-    case 'oversize': return exitCodes.usage;
-    case 'bug': return exitCodes.bug;
+    case 'oversize':
+      return exitCodes.usage;
+    case 'bug':
+      return exitCodes.bug;
     case 'conflict':
     case 'overloaded':
     case 'waiting':
     case 'transient':
-    case 'deadline': return exitCodes.unavailable;
+    case 'deadline':
+      return exitCodes.unavailable;
   }
 }

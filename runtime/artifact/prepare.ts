@@ -65,11 +65,19 @@ export async function prepare(config: RuntimeConfig, options: PrepareOptions): P
   await mkdir(cacheDir, { recursive: true });
   const lock = await lockCache(cacheDir, { clock, logger, signal });
   try {
-    const cache = await Cache.open(cacheDir, { maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes, clock, logger });
+    const cache = await Cache.open(cacheDir, {
+      maxBytes: options.maxCacheBytes ?? defaultMaxCacheBytes,
+      clock,
+      logger,
+    });
     const acquired = await acquireWithRoom(config, { cache, cacheDir, options });
     const prepared = await makeReady(config, acquired, { cache, options });
     const golden = await fetchGolden(config.golden, cacheDir, acquireOptions(cache, options));
-    if (!(await lock.held())) throw new AppError('SOURCE_UNAVAILABLE', { uri: acquired.uri, why: 'another prepare took over the cache folder while this one stood still' });
+    if (!(await lock.held()))
+      throw new AppError('SOURCE_UNAVAILABLE', {
+        uri: acquired.uri,
+        why: 'another prepare took over the cache folder while this one stood still',
+      });
     await writePrepared(cacheDir, prepared);
     await cache.evict([prepared.graphPath, prepared.root, ...(golden === undefined ? [] : [golden])]);
     return prepared;
@@ -109,7 +117,9 @@ function acquireOptions(cache: Cache, options: PrepareOptions): AcquireOptions {
       limits: options.limits ?? defaultLimits,
       random: options.random ?? Math.random,
       progress: new Progress('reading model', logger, clock),
-      clock, logger, signal,
+      clock,
+      logger,
+      signal,
     },
   };
 }
@@ -124,20 +134,36 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, opt
   const tokenizer = checkTokenizer(acquired, config);
   const limitBytes = smallest(memory.limitBytes, readLimits(readKernelFile).memoryBytes);
   checkFits(graph, info, memory.limitBytes);
-  logger.info('model inspected', { graph, opset: info.opset, nodes: info.nodes, weightsBytes: info.weightsBytes, producer: info.producer.name });
+  logger.info('model inspected', {
+    graph,
+    opset: info.opset,
+    nodes: info.nodes,
+    weightsBytes: info.weightsBytes,
+    producer: info.producer.name,
+  });
   const key = buildKey({ digest: acquired.digest, graph, execution, memory, limitBytes });
   const built = await buildCache({
     graphPath: join(acquired.root, graph),
     name: graph,
-    info, execution, memory,
+    info,
+    execution,
+    memory,
     ...(limitBytes === undefined ? {} : { limitBytes }),
     runsMs: config.warmup.timeoutMs,
     optimiseFromBytes: options.optimiseFromBytes ?? defaultOptimiseFromBytes,
     folder: await cache.optimised(key),
     tools: { clock: options.clock, signal: options.signal, environment: engineEnvironment(), logger },
   });
-  const prepared = { ...describe(config, acquired, { graph, info, built }), ...(tokenizer === undefined ? {} : { tokenizerPath: join(acquired.root, tokenizer) }) };
-  logger.info('model prepared', { provider: prepared.resolved.provider, optimised: prepared.optimised, memoryEstimateBytes: built.memoryEstimateBytes, notes: built.notes });
+  const prepared = {
+    ...describe(config, acquired, { graph, info, built }),
+    ...(tokenizer === undefined ? {} : { tokenizerPath: join(acquired.root, tokenizer) }),
+  };
+  logger.info('model prepared', {
+    provider: prepared.resolved.provider,
+    optimised: prepared.optimised,
+    memoryEstimateBytes: built.memoryEstimateBytes,
+    notes: built.notes,
+  });
   return prepared;
 }
 
@@ -173,7 +199,11 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
 }
 
 function droppedOutputs(leftOut: string): readonly string[] {
-  return leftOut === '' ? [] : [`left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for scikit-learn: zipmap=False) to have them`];
+  return leftOut === ''
+    ? []
+    : [
+        `left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for scikit-learn: zipmap=False) to have them`,
+      ];
 }
 
 /** Of the file that is served: two files of one folder are two models. With its weights where those are files of their own. */
@@ -191,14 +221,23 @@ function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void
   const folder = dirname(graph);
   const loose = info.externalFiles.find((file) => !known.has(posix.join(folder === '.' ? '' : folder, file.path)));
   if (loose === undefined) return;
-  const why = acquired.folder ? 'name it in spec.model.files' : 'give the folder that holds both, a URI that ends with "/"';
-  throw new AppError('MODEL_INVALID', { file: graph, problem: `its weights in '${loose.path}' are not part of the source: ${why}` });
+  const why = acquired.folder
+    ? 'name it in spec.model.files'
+    : 'give the folder that holds both, a URI that ends with "/"';
+  throw new AppError('MODEL_INVALID', {
+    file: graph,
+    problem: `its weights in '${loose.path}' are not part of the source: ${why}`,
+  });
 }
 
 /** @returns the tokenizer's path inside the source, undefined where the task needs none */
 function checkTokenizer(acquired: Acquired, { embedding }: RuntimeConfig): string | undefined {
-  if (embedding === undefined || acquired.files.some((file) => file.path === embedding.tokenizer)) return embedding?.tokenizer;
-  throw new AppError('SOURCE_MISSING', { uri: `${acquired.uri}${acquired.folder ? '' : '/'}${embedding.tokenizer}`, why: 'the tokenizer is not part of the source' });
+  if (embedding === undefined || acquired.files.some((file) => file.path === embedding.tokenizer))
+    return embedding?.tokenizer;
+  throw new AppError('SOURCE_MISSING', {
+    uri: `${acquired.uri}${acquired.folder ? '' : '/'}${embedding.tokenizer}`,
+    why: 'the tokenizer is not part of the source',
+  });
 }
 
 function smallest(a: number | undefined, b: number | undefined): number | undefined {

@@ -70,9 +70,13 @@ export async function readPrepared(cacheDir: string, revision?: string): Promise
     throw new AppError('FILE_UNREADABLE', { path, why: `${messageOf(error)} (has prepare run?)` }, { cause: error });
   });
   const value = text.length > manifestLimitBytes ? undefined : parse(text);
-  if (!isPrepared(value)) throw new AppError('BAD_CONFIG', { where: path, problem: 'it was not written by this version: run prepare again' });
+  if (!isPrepared(value))
+    throw new AppError('BAD_CONFIG', { where: path, problem: 'it was not written by this version: run prepare again' });
   if (revision !== undefined && value.revision !== revision) {
-    throw new AppError('BAD_CONFIG', { where: path, problem: `it is of revision ${value.revision}, not ${revision}: run prepare again` });
+    throw new AppError('BAD_CONFIG', {
+      where: path,
+      problem: `it is of revision ${value.revision}, not ${revision}: run prepare again`,
+    });
   }
   return value;
 }
@@ -89,5 +93,10 @@ function parse(text: string): unknown {
 function isPrepared(value: unknown): value is Prepared {
   if (typeof value !== 'object' || value === null) return false;
   const { schema, revision, graphPath, root, resolved, info } = value as Partial<Record<keyof Prepared, unknown>>;
-  return schema === 1 && [revision, graphPath, root].every((text) => typeof text === 'string') && typeof resolved === 'object' && typeof info === 'object';
+  return (
+    schema === 1 &&
+    [revision, graphPath, root].every((text) => typeof text === 'string') &&
+    typeof resolved === 'object' &&
+    typeof info === 'object'
+  );
 }

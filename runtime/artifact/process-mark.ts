@@ -29,7 +29,9 @@ async function startOf(pid: number): Promise<string | undefined> {
 export function parseMark(text: string): ProcessMark | undefined {
   try {
     const { host, pid, started } = JSON.parse(text) as Partial<Record<keyof ProcessMark, unknown>>;
-    return typeof host === 'string' && Number.isInteger(pid) && typeof started === 'string' ? { host, pid: pid as number, started } : undefined;
+    return typeof host === 'string' && Number.isInteger(pid) && typeof started === 'string'
+      ? { host, pid: pid as number, started }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -43,10 +43,14 @@ export class Progress {
     const percent = total === 0 ? undefined : Math.min(100, Math.floor((this.#bytes / total) * 100));
     const tenth = Math.floor((percent ?? 0) / 10);
     const now = this.#clock.monotonic();
-    const due = now - this.#loggedAtMs >= everyMs || (tenth > this.#loggedTenth && now - this.#loggedAtMs >= everyMs / 10);
+    const due =
+      now - this.#loggedAtMs >= everyMs || (tenth > this.#loggedTenth && now - this.#loggedAtMs >= everyMs / 10);
     if (!due) return;
     this.#loggedAtMs = now;
     this.#loggedTenth = tenth;
-    this.#logger.info(this.#message, { bytes: this.#bytes, ...(percent === undefined ? {} : { totalBytes: total, percent }) });
+    this.#logger.info(this.#message, {
+      bytes: this.#bytes,
+      ...(percent === undefined ? {} : { totalBytes: total, percent }),
+    });
   }
 }

@@ -88,7 +88,13 @@ export class Staging {
   }
 }
 
-function given({ validator, totalBytes }: { readonly validator?: Validator | undefined; readonly totalBytes?: number | undefined }): { validator?: Validator; totalBytes?: number } {
+function given({
+  validator,
+  totalBytes,
+}: {
+  readonly validator?: Validator | undefined;
+  readonly totalBytes?: number | undefined;
+}): { validator?: Validator; totalBytes?: number } {
   return { ...(validator === undefined ? {} : { validator }), ...(totalBytes === undefined ? {} : { totalBytes }) };
 }
 

@@ -36,7 +36,11 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
       said = { ...said, ...parseRecord(header.type, await takeRecord(input, header.sizeBytes)) };
       continue;
     }
-    const entry = { path: said.path ?? header.path, sizeBytes: said.sizeBytes ?? header.sizeBytes, kind: kindOf(header.type) };
+    const entry = {
+      path: said.path ?? header.path,
+      sizeBytes: said.sizeBytes ?? header.sizeBytes,
+      kind: kindOf(header.type),
+    };
     said = {};
     const body = input.body(entry.sizeBytes);
     yield { ...entry, bytes: body.bytes };
@@ -53,10 +57,15 @@ function parseHeader(block: Uint8Array): Header {
     const end = field.indexOf(0);
     return new TextDecoder().decode(end === -1 ? field : field.subarray(0, end));
   };
-  if (Number.parseInt(text(148, 8).trim(), 8) !== checksum(block)) throw new TarError('a header has a wrong checksum: it is not a tar archive, or a damaged one');
+  if (Number.parseInt(text(148, 8).trim(), 8) !== checksum(block))
+    throw new TarError('a header has a wrong checksum: it is not a tar archive, or a damaged one');
   const prefix = text(257, 5) === 'ustar' ? text(345, 155) : '';
   const type = String.fromCharCode(block[156] ?? 0);
-  return { path: prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`, sizeBytes: parseSize(block.subarray(124, 136)), type };
+  return {
+    path: prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`,
+    sizeBytes: parseSize(block.subarray(124, 136)),
+    type,
+  };
 }
 
 /** The sum of all bytes, the checksum's own taken as blanks. */
@@ -97,10 +106,11 @@ async function takeRecord(input: Pieces, sizeBytes: number): Promise<Uint8Array>
 function parseRecord(type: string, record: Uint8Array): Said {
   if (type === 'L') return { path: new TextDecoder().decode(record).replace(/\0.*$/s, '') };
   let said: Said = {};
-  for (let at = 0; at < record.length; ) {
+  for (let at = 0; at < record.length;) {
     const blank = record.indexOf(32, at);
     const length = blank === -1 ? NaN : Number(new TextDecoder().decode(record.subarray(at, blank)));
-    if (!Number.isInteger(length) || length <= 0 || at + length > record.length) throw new TarError('a pax record is not well-formed');
+    if (!Number.isInteger(length) || length <= 0 || at + length > record.length)
+      throw new TarError('a pax record is not well-formed');
     said = { ...said, ...parsePax(new TextDecoder().decode(record.subarray(blank + 1, at + length - 1))) };
     at += length;
   }
@@ -128,7 +138,7 @@ class Pieces {
   /** Exactly `count` bytes; undefined when the stream ends before the first of them. */
   async take(count: number): Promise<Uint8Array | undefined> {
     const out = new Uint8Array(count);
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       const piece = await this.#next(count - done);
       if (piece === undefined && done === 0) return undefined;
       if (piece === undefined) throw new TarError('it is cut off in a header');

@@ -67,7 +67,10 @@ export class Batcher implements Inference {
   /** Requests that wait, and how long the oldest has waited. */
   get queue(): { readonly depth: number; readonly oldestMs: number } {
     const [oldest] = this.#queue;
-    return { depth: this.#queue.length, oldestMs: oldest === undefined ? 0 : this.#options.clock.monotonic() - oldest.enqueuedAtMs };
+    return {
+      depth: this.#queue.length,
+      oldestMs: oldest === undefined ? 0 : this.#options.clock.monotonic() - oldest.enqueuedAtMs,
+    };
   }
 
   /** How long a request that came now would wait, by what the last ones took. */
@@ -102,14 +105,25 @@ export class Batcher implements Inference {
     const { clock, limits } = this.#options;
     if (request.signal.aborted) return Promise.reject(reasonOf(request.signal));
     const elements = elementsOf(request.inputs);
-    if (elements > limits.maxRequestElements) return Promise.reject(new AppError('REQUEST_TOO_LARGE', { what: `the inputs' ${elements} elements`, limit: limits.maxRequestElements }));
-    if (this.#queue.length >= limits.maxDepth) return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
+    if (elements > limits.maxRequestElements)
+      return Promise.reject(
+        new AppError('REQUEST_TOO_LARGE', {
+          what: `the inputs' ${elements} elements`,
+          limit: limits.maxRequestElements,
+        }),
+      );
+    if (this.#queue.length >= limits.maxDepth)
+      return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
     const rows = rowsOf(request.inputs);
     const bytes = this.#room.bytesOf(rows, elements);
     if (bytes > this.#room.totalBytes) return Promise.reject(this.#room.refusal(rows, elements));
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
-      request, resolve, reject, elements, bytes,
+      request,
+      resolve,
+      reject,
+      elements,
+      bytes,
       rows: rows ?? 1,
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
       enqueuedAtMs: clock.monotonic(),
@@ -136,7 +150,8 @@ export class Batcher implements Inference {
 
   /** Resolves once nothing waits and nothing runs. */
   async idle(): Promise<void> {
-    while (this.#queue.length > 0 || this.#running > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    while (this.#queue.length > 0 || this.#running > 0)
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
   #pump(): void {
@@ -144,10 +159,14 @@ export class Batcher implements Inference {
     this.#callOffTimer();
     for (;;) {
       const now = clock.monotonic();
-      const plan = engine.freeSlots === 0 ? planWhileBusy(this.#queue, now) : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes }, now);
+      const plan =
+        engine.freeSlots === 0
+          ? planWhileBusy(this.#queue, now)
+          : planBatch(this.#queue, { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes }, now);
       if (plan.do === 'rest') return this.#wakeIfIdle();
       if (plan.do === 'drop') {
-        for (const ticket of this.#take(plan.drop)) ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
+        for (const ticket of this.#take(plan.drop))
+          ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
       } else if (plan.do === 'wait') return this.#wakeIn(plan.forMs);
       else if (!this.#fits(plan.take)) return this.#waitForRoom(now);
       else void this.#run(this.#take(plan.take));
@@ -185,7 +204,10 @@ export class Batcher implements Inference {
     this.#runs.add(run);
     this.#runningBytes += bytes;
     try {
-      const result = await engine.run({ parts: tickets.map(({ request }) => request.inputs), outputs: tickets[0]?.request.outputs ?? [] });
+      const result = await engine.run({
+        parts: tickets.map(({ request }) => request.inputs),
+        outputs: tickets[0]?.request.outputs ?? [],
+      });
       this.#learn(tickets, result);
       this.#answer(tickets, result, beganMs);
     } catch (error) {
@@ -208,7 +230,13 @@ export class Batcher implements Inference {
       } catch (error) {
         return ticket.reject(error);
       }
-      return ticket.resolve({ outputs: part.outputs, queueMs: beganMs - ticket.enqueuedAtMs, inferMs: result.inferMs, batchRows: batchRows ?? ticket.rows, isShared: tickets.length > 1 });
+      return ticket.resolve({
+        outputs: part.outputs,
+        queueMs: beganMs - ticket.enqueuedAtMs,
+        inferMs: result.inferMs,
+        batchRows: batchRows ?? ticket.rows,
+        isShared: tickets.length > 1,
+      });
     });
   }
 
@@ -222,7 +250,8 @@ export class Batcher implements Inference {
 
   #errorOf(part: Exclude<PartResult, { is: 'Done' }> | undefined): AppError {
     const why = part?.why ?? 'the engine gave no answer';
-    if (part?.is === 'Refused') return new AppError('REQUEST_INVALID', { problem: `the model cannot take this input: ${why}` });
+    if (part?.is === 'Refused')
+      return new AppError('REQUEST_INVALID', { problem: `the model cannot take this input: ${why}` });
     return new AppError('ENGINE_FAILED', { model: this.#options.model, why });
   }
 

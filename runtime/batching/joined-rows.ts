@@ -7,7 +7,16 @@
  * Throws: REQUEST_INVALID when a piece does not fit to the others, and what `hold` throws.
  */
 import { AppError } from '../../api/errors.ts';
-import { arrayOf, bytesPerElement, elementCount, makeTensor, tensorBytes, type NamedTensors, type Tensor, type TypedData } from '../engine/tensor.ts';
+import {
+  arrayOf,
+  bytesPerElement,
+  elementCount,
+  makeTensor,
+  tensorBytes,
+  type NamedTensors,
+  type Tensor,
+  type TypedData,
+} from '../engine/tensor.ts';
 
 export type JoinedRowsOptions = {
   /** Of the request; `atOnce` of them in one piece, the last may have fewer. */
@@ -34,7 +43,12 @@ export class JoinedRows {
   add(from: number, count: number, outputs: NamedTensors): void {
     for (const [name, piece] of Object.entries(outputs)) {
       const whole = this.#whole.get(name) ?? this.#make(name, piece);
-      if (piece.type !== whole.type || piece.dims[0] !== count || String(piece.dims.slice(1)) !== String(whole.dims.slice(1))) throw this.#misfit(name);
+      if (
+        piece.type !== whole.type ||
+        piece.dims[0] !== count ||
+        String(piece.dims.slice(1)) !== String(whole.dims.slice(1))
+      )
+        throw this.#misfit(name);
       this.#copy(piece, whole, from * elementCount(whole.dims.slice(1)));
     }
   }
@@ -44,7 +58,11 @@ export class JoinedRows {
     const shape = [rows, ...dims.slice(1)];
     const elements = elementCount(shape);
     hold?.(elements * (bytesPerElement(type) ?? 0));
-    const whole = makeTensor(type, shape, type === 'string' ? Array.from({ length: elements }, () => '') : new arrayOf[type](elements));
+    const whole = makeTensor(
+      type,
+      shape,
+      type === 'string' ? Array.from({ length: elements }, () => '') : new arrayOf[type](elements),
+    );
     this.#whole.set(name, whole);
     return whole;
   }
@@ -52,11 +70,15 @@ export class JoinedRows {
   #copy(piece: Tensor, whole: Tensor, at: number): void {
     if (piece.type !== 'string') return (whole.data as Uint8Array).set(piece.data as TypedData as Uint8Array, at);
     this.#options.hold?.(tensorBytes(piece));
-    piece.data.forEach((text, index) => { (whole.data as string[])[at + index] = text; });
+    piece.data.forEach((text, index) => {
+      (whole.data as string[])[at + index] = text;
+    });
   }
 
   #misfit(name: string): AppError {
     const { rows, atOnce } = this.#options;
-    return new AppError('REQUEST_INVALID', { problem: `output '${name}' has another shape for other rows, so that ${Math.ceil(rows / atOnce)} runs of one request cannot be joined: send at most ${atOnce} rows in one request` });
+    return new AppError('REQUEST_INVALID', {
+      problem: `output '${name}' has another shape for other rows, so that ${Math.ceil(rows / atOnce)} runs of one request cannot be joined: send at most ${atOnce} rows in one request`,
+    });
   }
 }

@@ -49,7 +49,8 @@ export function planBatch(queue: readonly Waiting[], limits: BatchLimits, nowMs:
     const take = fill(queue, group, limits);
     const oldest = queue[group[0] ?? 0];
     if (oldest?.group === undefined) return { do: 'run', take, because: 'alone' };
-    if (take.length < group.length || rowsOf(queue, take) >= limits.maxRows) return { do: 'run', take, because: 'full' };
+    if (take.length < group.length || rowsOf(queue, take) >= limits.maxRows)
+      return { do: 'run', take, because: 'full' };
     const leftMs = oldest.enqueuedAtMs + limits.maxDelayMs - nowMs;
     if (leftMs <= 0) return { do: 'run', take, because: 'aged' };
     soonestMs = Math.min(soonestMs, leftMs, timeLeft(queue, nowMs));
@@ -95,7 +96,8 @@ function fill(queue: readonly Waiting[], group: readonly number[], limits: Batch
     sum.elements += elements;
     sum.bytes += bytes;
     // The first always goes, even if it alone is over the limit: it would wait for ever.
-    if (count > 0 && (sum.rows > limits.maxRows || sum.elements > limits.maxElements || sum.bytes > limits.maxBytes)) break;
+    if (count > 0 && (sum.rows > limits.maxRows || sum.elements > limits.maxElements || sum.bytes > limits.maxBytes))
+      break;
     count += 1;
   }
   return group.slice(0, count);

@@ -22,7 +22,8 @@ export type RunRoom = {
 
 export function runRoom(memory: RunMemory, totalBytes: number, workers: number): RunRoom {
   const runBytes = Math.floor(totalBytes / Math.max(1, workers));
-  const bytesOf = (rows: number | undefined, elements: number): number => memory.bytesOf(rows ?? 1, elements / Math.max(1, rows ?? 1));
+  const bytesOf = (rows: number | undefined, elements: number): number =>
+    memory.bytesOf(rows ?? 1, elements / Math.max(1, rows ?? 1));
   return {
     totalBytes,
     runBytes,
@@ -33,10 +34,12 @@ export function runRoom(memory: RunMemory, totalBytes: number, workers: number):
       while (fitting > 1 && memory.bytesOf(fitting, rowElements) > runBytes) fitting = Math.floor(fitting / 2);
       return Math.max(1, fitting);
     },
-    refusal: (rows, elements) => new AppError('REQUEST_TOO_LARGE', {
-      what: `the memory to run ${rows === undefined ? '' : `${rows} rows of `}inputs of ${elements} elements, about ${formatBytes(bytesOf(rows, elements))},`,
-      limit: formatBytes(totalBytes), advice: 'send fewer rows or shorter inputs in one request, or raise spec.memory.limit',
-    }),
+    refusal: (rows, elements) =>
+      new AppError('REQUEST_TOO_LARGE', {
+        what: `the memory to run ${rows === undefined ? '' : `${rows} rows of `}inputs of ${elements} elements, about ${formatBytes(bytesOf(rows, elements))},`,
+        limit: formatBytes(totalBytes),
+        advice: 'send fewer rows or shorter inputs in one request, or raise spec.memory.limit',
+      }),
   };
 }
 

@@ -37,7 +37,14 @@ export class RowSplitter implements Inference {
     const rows = rowsOf(request.inputs);
     if (!this.#splits || rows === undefined || rows <= 1) return this.#batcher.submit(request);
     const elements = Object.values(request.inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
-    const atOnce = Math.min(rows, this.#batcher.maxRows, this.#batcher.room.rowsThatFit(Math.min(rows, this.#batcher.maxRows), (elements / rows) * Math.min(rows, this.#batcher.maxRows)));
+    const atOnce = Math.min(
+      rows,
+      this.#batcher.maxRows,
+      this.#batcher.room.rowsThatFit(
+        Math.min(rows, this.#batcher.maxRows),
+        (elements / rows) * Math.min(rows, this.#batcher.maxRows),
+      ),
+    );
     // One that is over the limit of elements is refused as a whole.
     if (atOnce >= rows || elements > this.#batcher.maxRequestElements) return this.#batcher.submit(request);
     return this.#runApart(request, rows, atOnce);
@@ -73,8 +80,10 @@ export class RowSplitter implements Inference {
 
 /** Rows are views of the request's buffer; what is handed to a worker has to be its own. */
 function rowsFrom(inputs: NamedTensors, from: number, count: number): NamedTensors {
-  return Object.fromEntries(Object.entries(inputs).map(([name, whole]) => {
-    const tensor = cutRows(whole, from, count);
-    return [name, tensor.type === 'string' ? tensor : makeTensor(tensor.type, tensor.dims, tensor.data.slice())];
-  }));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, whole]) => {
+      const tensor = cutRows(whole, from, count);
+      return [name, tensor.type === 'string' ? tensor : makeTensor(tensor.type, tensor.dims, tensor.data.slice())];
+    }),
+  );
 }

@@ -85,7 +85,9 @@ type Building = BuildJob & { readonly roomBytes?: number };
 
 async function withRoom(job: BuildJob): Promise<Building> {
   // A twentieth stays free: the child is stopped before the kernel would have to choose between the two.
-  return job.limitBytes === undefined ? job : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
+  return job.limitBytes === undefined
+    ? job
+    : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
 }
 
 type Stored = Omit<BuildResult, 'optimisedPath'> & { readonly optimised: boolean };
@@ -94,13 +96,28 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const notes: string[] = [];
   const { plan, outcome } = await loadOriginal(job, scratch, notes);
   const ran = outcome.is === 'Done' && outcome.result.made.length > 0;
-  if (!ran) notes.push(`no made-up input could be run, so providers and memory are not measured in a run: ${outcome.is === 'Done' ? (outcome.result.why ?? 'none was made') : wordsOf(outcome)}`);
+  if (!ran)
+    notes.push(
+      `no made-up input could be run, so providers and memory are not measured in a run: ${outcome.is === 'Done' ? (outcome.result.why ?? 'none was made') : wordsOf(outcome)}`,
+    );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
   const base = { providerChain: plan.chain, sessionConfig: plan.sessionConfig, providers };
-  const { info: { weightsBytes }, optimiseFromBytes: fromBytes, roomBytes } = job;
-  const refusal = whyNotOptimise({ first: plan.chain[0] ?? 'CPU', weightsBytes, fromBytes, ran, peakBytes: outcome.peakBytes, roomBytes });
-  if (refusal !== undefined) return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
+  const {
+    info: { weightsBytes },
+    optimiseFromBytes: fromBytes,
+    roomBytes,
+  } = job;
+  const refusal = whyNotOptimise({
+    first: plan.chain[0] ?? 'CPU',
+    weightsBytes,
+    fromBytes,
+    ran,
+    peakBytes: outcome.peakBytes,
+    roomBytes,
+  });
+  if (refusal !== undefined)
+    return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
     job.tools.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
@@ -109,12 +126,19 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   return { ...base, optimised: true, memoryEstimateBytes: made.peakBytes, notes };
 }
 
-function whenPlain(outcome: TrialOutcome, notes: readonly string[]): Pick<Stored, 'optimised' | 'memoryEstimateBytes' | 'notes'> {
+function whenPlain(
+  outcome: TrialOutcome,
+  notes: readonly string[],
+): Pick<Stored, 'optimised' | 'memoryEstimateBytes' | 'notes'> {
   return { optimised: false, memoryEstimateBytes: outcome.peakBytes, notes };
 }
 
 /** Finds the providers, then loads and runs the original with them, taking one away where the model does not load with it. */
-async function loadOriginal(job: Building, scratch: string, notes: string[]): Promise<{ plan: ProviderPlan; outcome: TrialOutcome }> {
+async function loadOriginal(
+  job: Building,
+  scratch: string,
+  notes: string[],
+): Promise<{ plan: ProviderPlan; outcome: TrialOutcome }> {
   const missing = await probe(job, scratch, notes);
   let plan = planProviders(job.execution, missing);
   for (;;) {
@@ -123,7 +147,9 @@ async function loadOriginal(job: Building, scratch: string, notes: string[]): Pr
     const [first = 'CPU'] = plan.chain;
     if (first === 'CPU') throw loadFailure(job, outcome);
     if (job.execution.fallbackPolicy === 'Forbid') throw await forbidden(job, scratch, { provider: first, outcome });
-    notes.push(`the model could not be loaded with ${first} (${wordsOf(outcome)}): fell back to ${plan.chain[1] ?? 'CPU'}`);
+    notes.push(
+      `the model could not be loaded with ${first} (${wordsOf(outcome)}): fell back to ${plan.chain[1] ?? 'CPU'}`,
+    );
     missing.add(first);
     plan = planProviders(job.execution, missing);
   }
@@ -136,9 +162,14 @@ async function probe(job: Building, scratch: string, notes: string[]): Promise<S
   for (const provider of providersToProbe(job.execution)) {
     await writeFile(path, modelBytes(probeModel));
     const plan = { chain: [provider], sessionConfig: {} };
-    const outcome = await runTrial({ graphPath: path, options: optionsFor(job, plan, false) }, { timeoutMs }, job.tools);
+    const outcome = await runTrial(
+      { graphPath: path, options: optionsFor(job, plan, false) },
+      { timeoutMs },
+      job.tools,
+    );
     if (outcome.is === 'Done') continue;
-    if (job.execution.fallbackPolicy === 'Forbid') throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
+    if (job.execution.fallbackPolicy === 'Forbid')
+      throw new AppError('PROVIDER_UNAVAILABLE', { provider, why: wordsOf(outcome) });
     missing.add(provider);
     notes.push(`execution provider ${provider} cannot be used here (${wordsOf(outcome)})`);
     job.tools.logger.warn('execution provider is not available', { provider, why: wordsOf(outcome) });
@@ -157,15 +188,26 @@ const probeModel = {
 } as const;
 
 async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): Promise<TrialOutcome> {
-  const options = { ...optionsFor(job, plan, false), enableProfiling: true, profileFilePrefix: join(scratch, 'profile') };
+  const options = {
+    ...optionsFor(job, plan, false),
+    enableProfiling: true,
+    profileFilePrefix: join(scratch, 'profile'),
+  };
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
 /** Under Forbid a failed load may be the model's fault or the provider's: the CPU tells which. */
-async function forbidden(job: Building, scratch: string, failed: { provider: ProviderName; outcome: TrialOutcome }): Promise<AppError> {
+async function forbidden(
+  job: Building,
+  scratch: string,
+  failed: { provider: ProviderName; outcome: TrialOutcome },
+): Promise<AppError> {
   const onCpu = await tryOriginal(job, { chain: ['CPU'], sessionConfig: {} }, scratch);
   if (!isLoaded(onCpu)) return loadFailure(job, onCpu);
-  return new AppError('PROVIDER_UNAVAILABLE', { provider: failed.provider, why: `it does not run the whole model: ${wordsOf(failed.outcome)}` });
+  return new AppError('PROVIDER_UNAVAILABLE', {
+    provider: failed.provider,
+    why: `it does not run the whole model: ${wordsOf(failed.outcome)}`,
+  });
 }
 
 /** A process that died in a run had loaded the model; the made-up input may be to blame. */
@@ -180,17 +222,29 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   // What was seen is where it was stopped: the need is told from the weights. What this process holds belongs to it, too.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
-  if (short && limitBytes !== undefined) return new AppError('MODEL_TOO_LARGE', { file: job.name, needBytes: sufficientLimit(heldBytes, loadBytes, 0), limitBytes });
+  if (short && limitBytes !== undefined)
+    return new AppError('MODEL_TOO_LARGE', {
+      file: job.name,
+      needBytes: sufficientLimit(heldBytes, loadBytes, 0),
+      limitBytes,
+    });
   return new AppError('ENGINE_LOAD_FAILED', { file: job.name, why: wordsOf(outcome) });
 }
 
 function wordsOf(outcome: TrialOutcome): string {
   switch (outcome.is) {
-    case 'Done': return 'it works';
-    case 'Refused': return loadWords(outcome.why).slice(0, 600);
-    case 'Died': return `the process ended in mid-${outcome.during}: ${outcome.how}`;
-    case 'TooLarge': return `it takes more memory than the limit (${outcome.peakBytes} bytes seen)`;
-    case 'TooSlow': return outcome.during === 'load' ? `the load took more than ${timeoutMs / 60_000} minutes` : 'its runs took more than spec.warmup.timeout: one may never end';
+    case 'Done':
+      return 'it works';
+    case 'Refused':
+      return loadWords(outcome.why).slice(0, 600);
+    case 'Died':
+      return `the process ended in mid-${outcome.during}: ${outcome.how}`;
+    case 'TooLarge':
+      return `it takes more memory than the limit (${outcome.peakBytes} bytes seen)`;
+    case 'TooSlow':
+      return outcome.during === 'load'
+        ? `the load took more than ${timeoutMs / 60_000} minutes`
+        : 'its runs took more than spec.warmup.timeout: one may never end';
   }
 }
 
@@ -206,13 +260,23 @@ export type OptimiseFacts = {
 };
 
 /** @returns undefined when the optimised form is worth trying; without a note where nobody would expect one */
-export function whyNotOptimise({ first, weightsBytes, fromBytes, ran, peakBytes, roomBytes = Infinity }: OptimiseFacts): { readonly note?: string } | undefined {
+export function whyNotOptimise({
+  first,
+  weightsBytes,
+  fromBytes,
+  ran,
+  peakBytes,
+  roomBytes = Infinity,
+}: OptimiseFacts): { readonly note?: string } | undefined {
   if (first !== 'CPU' || weightsBytes < fromBytes) return {};
-  if (!ran) return { note: 'served as it is, without shared weights: without a run the optimised form cannot be checked' };
+  if (!ran)
+    return { note: 'served as it is, without shared weights: without a run the optimised form cannot be checked' };
   // Writing the form holds the weights once more than loading does (measured: 3 times their size against 2).
   const needBytes = peakBytes + weightsBytes;
   if (needBytes <= roomBytes) return undefined;
-  return { note: `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the memory limit leaves ${Math.floor(roomBytes)}` };
+  return {
+    note: `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the memory limit leaves ${Math.floor(roomBytes)}`,
+  };
 }
 
 /**
@@ -222,7 +286,11 @@ export function whyNotOptimise({ first, weightsBytes, fromBytes, ran, peakBytes,
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 
-async function optimise(job: Building, plan: ProviderPlan, scratch: string): Promise<{ peakBytes: number } | { problem: string }> {
+async function optimise(
+  job: Building,
+  plan: ProviderPlan,
+  scratch: string,
+): Promise<{ peakBytes: number } | { problem: string }> {
   let problem = '';
   for (const fromBytes of shareFromBytes) {
     const made = await optimiseFrom(fromBytes, { job, plan, scratch });
@@ -234,17 +302,30 @@ async function optimise(job: Building, plan: ProviderPlan, scratch: string): Pro
 }
 
 /** Writes the optimised form and runs it again on the same inputs. */
-async function optimiseFrom(fromBytes: number, { job, plan, scratch }: { job: Building; plan: ProviderPlan; scratch: string }): Promise<{ peakBytes: number } | { problem: string }> {
+async function optimiseFrom(
+  fromBytes: number,
+  { job, plan, scratch }: { job: Building; plan: ProviderPlan; scratch: string },
+): Promise<{ peakBytes: number } | { problem: string }> {
   const graphPath = join(scratch, files.graph);
-  const written = await trial(job, { graphPath: job.graphPath, options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes) });
+  const written = await trial(job, {
+    graphPath: job.graphPath,
+    options: savingTo(graphPath, optionsFor(job, plan, false), fromBytes),
+  });
   if (written.is !== 'Done') return { problem: `the optimised form could not be written: ${wordsOf(written)}` };
   // Whether an unaligned weight is fatal depends on the shapes of a request: it must not be left to a trial.
   const { externalFiles } = await inspectModel(graphPath);
   if (externalFiles.some((file) => !file.aligned)) return { problem: 'weights in the optimised form are not aligned' };
-  const checked = await trial(job, { graphPath, options: optionsFor(job, plan, true), runs: runsOf(job), compareWith: join(scratch, 'outputs') });
+  const checked = await trial(job, {
+    graphPath,
+    options: optionsFor(job, plan, true),
+    runs: runsOf(job),
+    compareWith: join(scratch, 'outputs'),
+  });
   if (checked.is !== 'Done') return { problem: `the optimised form could not be run: ${wordsOf(checked)}` };
   const { difference } = checked.result;
-  return difference === undefined ? { peakBytes: checked.peakBytes } : { problem: `the optimised form answers otherwise than the original: ${difference}` };
+  return difference === undefined
+    ? { peakBytes: checked.peakBytes }
+    : { problem: `the optimised form answers otherwise than the original: ${difference}` };
 }
 
 function savingTo(graphPath: string, options: SessionOptions, fromBytes: number): Readonly<Record<string, unknown>> {
@@ -257,9 +338,21 @@ function savingTo(graphPath: string, options: SessionOptions, fromBytes: number)
 }
 
 function optionsFor(job: Building, plan: ProviderPlan, optimized: boolean): SessionOptions {
-  const providers = plan.chain.map((name) => job.execution.providers.find((one) => one.name === name) ?? { name, options: {} });
-  const execution = { ...job.execution, providers, sessionConfig: { ...job.execution.sessionConfig, ...plan.sessionConfig } };
-  return sessionOptions({ execution, memory: job.memory, threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' }, signature: job.info, optimized });
+  const providers = plan.chain.map(
+    (name) => job.execution.providers.find((one) => one.name === name) ?? { name, options: {} },
+  );
+  const execution = {
+    ...job.execution,
+    providers,
+    sessionConfig: { ...job.execution.sessionConfig, ...plan.sessionConfig },
+  };
+  return sessionOptions({
+    execution,
+    memory: job.memory,
+    threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' },
+    signature: job.info,
+    optimized,
+  });
 }
 
 function runsOf(job: Building): NonNullable<TrialTask['runs']> {
@@ -267,13 +360,18 @@ function runsOf(job: Building): NonNullable<TrialTask['runs']> {
 }
 
 function trial(job: Building, task: TrialTask): Promise<TrialOutcome> {
-  return runTrial(task, { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) }, job.tools);
+  return runTrial(
+    task,
+    { timeoutMs, runsMs: job.runsMs, ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }) },
+    job.tools,
+  );
 }
 
 function noteOtherProviders(plan: ProviderPlan, providers: readonly ProviderUse[], notes: string[]): void {
   const [first = 'CPU'] = plan.chain;
   const share = providers.find((use) => use.provider === first)?.nodes ?? 0;
-  if (first !== 'CPU' && providers.length > 0 && share < 1) notes.push(`${Math.round((1 - share) * 100)} % of the nodes do not run on ${first}`);
+  if (first !== 'CPU' && providers.length > 0 && share < 1)
+    notes.push(`${Math.round((1 - share) * 100)} % of the nodes do not run on ${first}`);
 }
 
 async function readShares(scratch: string): Promise<ProviderUse[]> {

@@ -24,8 +24,18 @@ const formVersion = 1;
 export function buildKey(parts: KeyParts, machine: string = describeMachine()): string {
   const { execution, memory } = parts;
   // Not in it: workers and threads, which nothing here depends on.
-  const options = [execution.providers, execution.fallbackPolicy, execution.graphOptimization, sorted(execution.sessionConfig), memory.arena, parts.limitBytes ?? null];
-  return createHash('sha256').update(JSON.stringify([formVersion, parts.digest, parts.graph, options, machine])).digest('hex').slice(0, 32);
+  const options = [
+    execution.providers,
+    execution.fallbackPolicy,
+    execution.graphOptimization,
+    sorted(execution.sessionConfig),
+    memory.arena,
+    parts.limitBytes ?? null,
+  ];
+  return createHash('sha256')
+    .update(JSON.stringify([formVersion, parts.digest, parts.graph, options, machine]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /** ONNX Runtime's version, the architecture, and what the first CPU can do. */
@@ -49,7 +59,10 @@ function readCpuInfo(): string {
 /** The line is called flags on x86 and Features on Arm. */
 export function cpuFlags(cpuInfo: string): readonly string[] {
   const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuInfo)?.[1] ?? '';
-  return line.split(/\s+/).filter((flag) => flag !== '').sort();
+  return line
+    .split(/\s+/)
+    .filter((flag) => flag !== '')
+    .sort();
 }
 
 function sorted(entries: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {

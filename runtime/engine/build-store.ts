@@ -10,10 +10,15 @@ import { join } from 'node:path';
 export const files = { graph: 'model.onnx', weights: 'model.bin', result: 'result.json' } as const;
 
 /** Moves a finished build from where it was made. Of one that is not `optimised` only the result is kept. */
-export async function keepBuild(scratch: string, folder: string, result: { readonly optimised: boolean }): Promise<void> {
+export async function keepBuild(
+  scratch: string,
+  folder: string,
+  result: { readonly optimised: boolean },
+): Promise<void> {
   for (const name of await readdir(scratch)) {
     const path = join(scratch, name);
-    if (!result.optimised || (name !== files.graph && name !== files.weights)) await rm(path, { recursive: true, force: true });
+    if (!result.optimised || (name !== files.graph && name !== files.weights))
+      await rm(path, { recursive: true, force: true });
     else await sync(path);
   }
   const sizes = await sizesIn(scratch);
@@ -25,7 +30,10 @@ export async function keepBuild(scratch: string, folder: string, result: { reado
 /** @returns undefined when there is none, or the files beside it are not those it was written for */
 export async function readBuild(folder: string): Promise<unknown> {
   try {
-    const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as { readonly sizes?: unknown; readonly result?: unknown };
+    const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as {
+      readonly sizes?: unknown;
+      readonly result?: unknown;
+    };
     return JSON.stringify(await sizesIn(folder)) === JSON.stringify(sizes) ? result : undefined;
   } catch {
     return undefined;
@@ -34,7 +42,8 @@ export async function readBuild(folder: string): Promise<unknown> {
 
 async function sizesIn(folder: string): Promise<Record<string, number>> {
   const sizes: Record<string, number> = {};
-  for (const name of (await readdir(folder)).sort()) if (name !== files.result) sizes[name] = (await stat(join(folder, name))).size;
+  for (const name of (await readdir(folder)).sort())
+    if (name !== files.result) sizes[name] = (await stat(join(folder, name))).size;
   return sizes;
 }
 

@@ -32,7 +32,8 @@ function compare(want: Tensor, got: Tensor): string | undefined {
   const close = closeness(want.type);
   for (let index = 0; index < want.data.length; index += 1) {
     const [a, b] = [want.data[index], got.data[index]];
-    if (a !== b && !close(a, b)) return `differs at element ${index}: ${print(b, want.type)} instead of ${print(a, want.type)}`;
+    if (a !== b && !close(a, b))
+      return `differs at element ${index}: ${print(b, want.type)} instead of ${print(a, want.type)}`;
   }
   return undefined;
 }

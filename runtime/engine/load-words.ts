@@ -10,12 +10,34 @@ type Sentence = { readonly said: RegExp; readonly means: (...parts: string[]) =>
 
 /** Of ONNX Runtime 1.30. The first that fits counts. */
 const sentences: readonly Sentence[] = [
-  { said: /Protobuf parsing failed/i, means: () => 'the file is damaged: its protobuf cannot be parsed. Fetch or export it again' },
-  { said: /No Op registered for (\S+) with domain_version of (\d+)/, means: (op, version) => `operator ${op} does not exist in version ${version} of its operator set: export it with another one` },
-  { said: /Op registered for (\S+) is deprecated in domain_version of (\d+)/, means: (op, version) => `operator ${op} is deprecated in version ${version} of its operator set: export it with an older one` },
-  { said: /(\S+?):(\S+?)\(-?\d+\) is not a registered function\/op/, means: (domain, op) => `operator ${domain}.${op} is not one that ${engineName} has: custom operators cannot be served` },
-  { said: /No opset import for domain '(.*?)'/, means: (domain) => `a node uses the domain '${domain}', and the file does not import an operator set of it` },
-  { said: /Could not find an implementation for (\S+?)\((\d+)\) node with name '(.*?)'/, means: (op, version, node) => `operator ${op} (version ${version}) of node '${node}' has no implementation for its types on this execution provider: add a Cast, or use another precision` },
+  {
+    said: /Protobuf parsing failed/i,
+    means: () => 'the file is damaged: its protobuf cannot be parsed. Fetch or export it again',
+  },
+  {
+    said: /No Op registered for (\S+) with domain_version of (\d+)/,
+    means: (op, version) =>
+      `operator ${op} does not exist in version ${version} of its operator set: export it with another one`,
+  },
+  {
+    said: /Op registered for (\S+) is deprecated in domain_version of (\d+)/,
+    means: (op, version) =>
+      `operator ${op} is deprecated in version ${version} of its operator set: export it with an older one`,
+  },
+  {
+    said: /(\S+?):(\S+?)\(-?\d+\) is not a registered function\/op/,
+    means: (domain, op) =>
+      `operator ${domain}.${op} is not one that ${engineName} has: custom operators cannot be served`,
+  },
+  {
+    said: /No opset import for domain '(.*?)'/,
+    means: (domain) => `a node uses the domain '${domain}', and the file does not import an operator set of it`,
+  },
+  {
+    said: /Could not find an implementation for (\S+?)\((\d+)\) node with name '(.*?)'/,
+    means: (op, version, node) =>
+      `operator ${op} (version ${version}) of node '${node}' has no implementation for its types on this execution provider: add a Cast, or use another precision`,
+  },
 ];
 
 /** A sentence is shorter; what a file calls its nodes may not be. */

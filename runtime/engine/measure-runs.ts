@@ -9,7 +9,16 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
-import { foresee, noiseBytes, runMemory, unknownRunMemory, type RowGrowth, type RunMemory, type RunPoint, type Sighting } from './run-memory.ts';
+import {
+  foresee,
+  noiseBytes,
+  runMemory,
+  unknownRunMemory,
+  type RowGrowth,
+  type RunMemory,
+  type RunPoint,
+  type Sighting,
+} from './run-memory.ts';
 import type { TensorSpec } from './signature.ts';
 import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
@@ -60,9 +69,15 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
   const { clock, patienceMs, independent } = options;
   const baseBytes = await options.readBytes();
   if (baseBytes === undefined) return unknownRunMemory;
-  const world = { ...options, baseBytes, endMs: clock.monotonic() + patienceMs, endCpuMs: options.cpuMs() + options.budgetMs };
+  const world = {
+    ...options,
+    baseBytes,
+    endMs: clock.monotonic() + patienceMs,
+    endCpuMs: options.cpuMs() + options.budgetMs,
+  };
   const points: RunPoint[] = [];
-  for (const { fill, one } of await sizesOfOneRow(world)) points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
+  for (const { fill, one } of await sizesOfOneRow(world))
+    points.push({ elements: one.elements, oneBytes: one.bytes, rowBytes: await bytesOfRow(world, fill, one) });
   return runMemory(points, independent ? undefined : await rowGrowth(world));
 }
 
@@ -73,7 +88,10 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
   if (half !== undefined) sizes.push(half);
   for (const fill of fillsOf(world)) {
     const before = sizes.at(-1)?.one;
-    const one: Measured | undefined = before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1) ? await measure(world, fill, 1) : undefined;
+    const one: Measured | undefined =
+      before === undefined || fill === world.fill || affords(world, foreseen(sizes, fill), 1)
+        ? await measure(world, fill, 1)
+        : undefined;
     // A model whose shapes are fixed has one size.
     if (one === undefined || before?.elements === one.elements) break;
     sizes.push({ fill, one });
@@ -116,13 +134,21 @@ async function bytesOfRow(world: World, fill: number, one: Measured): Promise<nu
 function fillsOf({ fill, maxFill = Infinity }: MeasureOptions): readonly number[] {
   const doubling = Array.from({ length: maxSizes }, (_, step) => fill * 2 ** step);
   const within = doubling.filter((size) => size <= maxFill);
-  return maxFill === Infinity || within.includes(maxFill) || maxFill < fill ? (within.length === 0 ? [fill] : within) : [...within, maxFill];
+  return maxFill === Infinity || within.includes(maxFill) || maxFill < fill
+    ? within.length === 0
+      ? [fill]
+      : within
+    : [...within, maxFill];
 }
 
 type World = MeasureOptions & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
 /** Whether a run of `times` the cost of one that ran is within the budgets. */
-function affords({ budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World, { bytes, ms, waitedMs }: Cost, times: number): boolean {
+function affords(
+  { budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: World,
+  { bytes, ms, waitedMs }: Cost,
+  times: number,
+): boolean {
   const inTime = cpuMs() < endCpuMs && clock.monotonic() + waitedMs * times <= endMs;
   return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }
@@ -140,7 +166,9 @@ async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
   }
   if (before === undefined || last === undefined || last.bytes < noiseBytes) return undefined;
   const power = Math.log(last.bytes / Math.max(before.bytes, noiseBytes / rowStep ** 2)) / Math.log(rowStep);
-  return power <= linearPower ? undefined : { power: Math.min(2, power), rows: last.rows, elements: last.elements, bytes: last.bytes };
+  return power <= linearPower
+    ? undefined
+    : { power: Math.min(2, power), rows: last.rows, elements: last.elements, bytes: last.bytes };
 }
 
 /** @returns undefined for a size that cannot be made up, or that the model refuses */
@@ -157,14 +185,26 @@ async function measure(world: World, fill: number, rows: number): Promise<Measur
   if (part?.is !== 'Done') return undefined;
   const known = inputBytes + 2 * bytesOf(part.outputs);
   const waitedMs = world.clock.monotonic() - beganMs;
-  return { bytes: Math.max(known, peakBytes - baseBytes), ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs), waitedMs, elements };
+  return {
+    bytes: Math.max(known, peakBytes - baseBytes),
+    ms: Math.min(waitedMs, world.cpuMs() - beganCpuMs),
+    waitedMs,
+    elements,
+  };
 }
 
-async function watchRun({ engine, outputs, clock, readBytes }: World, inputs: NamedTensors): Promise<{ result: EngineResult; peakBytes: number }> {
+async function watchRun(
+  { engine, outputs, clock, readBytes }: World,
+  inputs: NamedTensors,
+): Promise<{ result: EngineResult; peakBytes: number }> {
   let peakBytes = 0;
   let ended = false;
-  const look = async (): Promise<void> => { peakBytes = Math.max(peakBytes, (await readBytes()) ?? 0); };
-  const run = engine.run({ parts: [inputs], outputs }).finally(() => { ended = true; });
+  const look = async (): Promise<void> => {
+    peakBytes = Math.max(peakBytes, (await readBytes()) ?? 0);
+  };
+  const run = engine.run({ parts: [inputs], outputs }).finally(() => {
+    ended = true;
+  });
   run.catch(() => {});
   for (;;) {
     await Promise.race([run, clock.sleep(lookMs)]);

@@ -14,9 +14,7 @@ export type WorkerTask = {
   readonly nice: number;
 };
 
-export type ToWorker =
-  | { readonly say: 'run'; readonly batch: EngineBatch }
-  | { readonly say: 'release' };
+export type ToWorker = { readonly say: 'run'; readonly batch: EngineBatch } | { readonly say: 'release' };
 
 export type FromWorker =
   | { readonly say: 'loaded'; readonly loadMs: number }

@@ -28,7 +28,14 @@ export type PoolOptions = {
 };
 
 type Run = { readonly resolve: (result: EngineResult) => void; readonly reject: (error: unknown) => void };
-type Seat = { worker: Worker | undefined; state: 'Loading' | 'Idle' | 'Busy' | 'Leaving'; run: Run | undefined; failures: number; recycle: boolean; /** Called when native code has returned. */ returned: () => void };
+type Seat = {
+  worker: Worker | undefined;
+  state: 'Loading' | 'Idle' | 'Busy' | 'Leaving';
+  run: Run | undefined;
+  failures: number;
+  recycle: boolean;
+  /** Called when native code has returned. */ returned: () => void;
+};
 
 const restart = { baseMs: 100, maxMs: 10_000 };
 
@@ -41,7 +48,14 @@ export class WorkerPool implements Engine {
 
   private constructor(options: PoolOptions) {
     this.#options = options;
-    this.#seats = Array.from({ length: options.workers }, () => ({ worker: undefined, state: 'Loading', run: undefined, failures: 0, recycle: false, returned: () => {} }));
+    this.#seats = Array.from({ length: options.workers }, () => ({
+      worker: undefined,
+      state: 'Loading',
+      run: undefined,
+      failures: 0,
+      recycle: false,
+      returned: () => {},
+    }));
   }
 
   /**
@@ -67,7 +81,10 @@ export class WorkerPool implements Engine {
   }
 
   get workers(): { readonly ready: number; readonly wanted: number } {
-    return { ready: this.#seats.filter(({ state }) => state === 'Idle' || state === 'Busy').length, wanted: this.#seats.length };
+    return {
+      ready: this.#seats.filter(({ state }) => state === 'Idle' || state === 'Busy').length,
+      wanted: this.#seats.length,
+    };
   }
 
   onFree(listener: () => void): void {
@@ -87,7 +104,11 @@ export class WorkerPool implements Engine {
   }
 
   recycle(): void {
-    if (this.#closing || this.#seats.some((seat) => seat.recycle || seat.state === 'Loading' || seat.state === 'Leaving')) return;
+    if (
+      this.#closing ||
+      this.#seats.some((seat) => seat.recycle || seat.state === 'Loading' || seat.state === 'Leaving')
+    )
+      return;
     // The busy ones first: an idle one has given its buffers back already, unless it has an arena.
     const seat = this.#seats.find(({ state }) => state === 'Busy') ?? this.#seats[0];
     if (seat === undefined) return;
@@ -98,7 +119,10 @@ export class WorkerPool implements Engine {
   async close(): Promise<void> {
     this.#closing = true;
     for (const seat of this.#seats) this.#settle(seat);
-    while (this.#seats.some(({ worker }) => worker !== undefined)) await new Promise<void>((resolve) => { this.#wakeCloser = resolve; });
+    while (this.#seats.some(({ worker }) => worker !== undefined))
+      await new Promise<void>((resolve) => {
+        this.#wakeCloser = resolve;
+      });
   }
 
   /** Resolves when the worker has its model; rejects when it cannot load it. */
@@ -111,7 +135,8 @@ export class WorkerPool implements Engine {
       seat.worker = worker;
       worker.on('message', (message: FromWorker) => {
         seat.returned();
-        if (message.say === 'loadFailed') return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: loadWords(message.why) }));
+        if (message.say === 'loadFailed')
+          return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: loadWords(message.why) }));
         if (message.say === 'loaded') resolve();
         return this.#hear(seat, message);
       });
@@ -151,7 +176,12 @@ export class WorkerPool implements Engine {
     const { run, recycle } = seat;
     seat.returned();
     const wanted = seat.state === 'Leaving';
-    Object.assign(seat, { worker: undefined, state: 'Loading', run: undefined, recycle: false } satisfies Partial<Seat>);
+    Object.assign(seat, {
+      worker: undefined,
+      state: 'Loading',
+      run: undefined,
+      recycle: false,
+    } satisfies Partial<Seat>);
     run?.reject(new AppError('ENGINE_LOST', { model: this.#options.model }));
     if (this.#closing) return this.#wakeCloser?.();
     return this.#replace(seat, wanted && recycle);
@@ -160,11 +190,16 @@ export class WorkerPool implements Engine {
   #replace(seat: Seat, recycled: boolean): void {
     seat.failures = recycled ? 0 : seat.failures + 1;
     const waitMs = recycled ? 0 : backoffMs(restart, seat.failures, Math.random());
-    this.#options.logger[recycled ? 'info' : 'warn']('replacing engine worker', { failures: seat.failures, waitMs: Math.round(waitMs) });
+    this.#options.logger[recycled ? 'info' : 'warn']('replacing engine worker', {
+      failures: seat.failures,
+      waitMs: Math.round(waitMs),
+    });
     this.#options.clock.after(waitMs, () => {
       if (this.#closing) return;
       // A failure is heard of again by the worker's exit, which brings us back here.
-      this.#load(seat).catch((error: unknown) => this.#options.logger.warn('engine worker could not load', { err: error }));
+      this.#load(seat).catch((error: unknown) =>
+        this.#options.logger.warn('engine worker could not load', { err: error }),
+      );
     });
   }
 }

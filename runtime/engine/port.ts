@@ -16,8 +16,7 @@ export type EngineBatch = {
 
 /** `Refused`: the model would not take this input. `Failed`: anything else that went wrong in the run. */
 export type PartResult =
-  | { readonly is: 'Done'; readonly outputs: NamedTensors }
-  | { readonly is: 'Refused' | 'Failed'; readonly why: string };
+  { readonly is: 'Done'; readonly outputs: NamedTensors } | { readonly is: 'Refused' | 'Failed'; readonly why: string };
 
 export type EngineResult = {
   /** One for each part, in the batch's order. */

@@ -29,7 +29,11 @@ export function providerShares(profile: string): ProviderUse[] {
   const allNodes = sum([...nodes.values()].map((set) => set.size));
   const allMicros = sum(micros.values());
   return [...nodes]
-    .map(([provider, set]) => ({ provider, nodes: set.size / allNodes, time: allMicros === 0 ? set.size / allNodes : (micros.get(provider) ?? 0) / allMicros }))
+    .map(([provider, set]) => ({
+      provider,
+      nodes: set.size / allNodes,
+      time: allMicros === 0 ? set.size / allNodes : (micros.get(provider) ?? 0) / allMicros,
+    }))
     .sort((a, b) => b.nodes - a.nodes);
 }
 

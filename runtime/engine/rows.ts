@@ -21,14 +21,21 @@ export function rowsOf(inputs: NamedTensors): number | undefined {
 export function joinRows(parts: readonly NamedTensors[]): NamedTensors {
   const [first] = parts;
   if (first === undefined || parts.length === 1) return first ?? {};
-  const joined = Object.keys(first).map((name) => [name, joinTensors(parts.map((part) => part[name] as Tensor))] as const);
+  const joined = Object.keys(first).map(
+    (name) => [name, joinTensors(parts.map((part) => part[name] as Tensor))] as const,
+  );
   return Object.fromEntries(joined);
 }
 
 function joinTensors(tensors: readonly Tensor[]): Tensor {
   const { type, dims } = tensors[0] as Tensor;
   const shape = [tensors.reduce((rows, tensor) => rows + (tensor.dims[0] ?? 0), 0), ...dims.slice(1)];
-  if (type === 'string') return makeTensor(type, shape, tensors.flatMap((tensor) => tensor.data as readonly string[]));
+  if (type === 'string')
+    return makeTensor(
+      type,
+      shape,
+      tensors.flatMap((tensor) => tensor.data as readonly string[]),
+    );
   const total = tensors.reduce((length, { data }) => length + data.length, 0);
   const data = new arrayOf[type](total) as Uint8Array;
   let at = 0;
@@ -68,16 +75,26 @@ export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
  * Runs a batch's parts together, and one by one if that fails or the result cannot be taken apart.
  * @param now milliseconds that only grow
  */
-export async function runParts(parts: readonly NamedTensors[], outputs: readonly string[], run: RunOnce, now: () => number): Promise<EngineResult> {
+export async function runParts(
+  parts: readonly NamedTensors[],
+  outputs: readonly string[],
+  run: RunOnce,
+  now: () => number,
+): Promise<EngineResult> {
   const begin = now();
   const together = parts.length > 1 ? await runTogether(parts, outputs, run) : undefined;
-  if (together !== undefined) return { parts: together.map((piece) => ({ is: 'Done', outputs: piece })), inferMs: now() - begin, together: true };
+  if (together !== undefined)
+    return { parts: together.map((piece) => ({ is: 'Done', outputs: piece })), inferMs: now() - begin, together: true };
   const results: PartResult[] = [];
   for (const part of parts) results.push(await runAlone(part, outputs, run));
   return { parts: results, inferMs: now() - begin, together: parts.length === 1 };
 }
 
-async function runTogether(parts: readonly NamedTensors[], outputs: readonly string[], run: RunOnce): Promise<readonly NamedTensors[] | undefined> {
+async function runTogether(
+  parts: readonly NamedTensors[],
+  outputs: readonly string[],
+  run: RunOnce,
+): Promise<readonly NamedTensors[] | undefined> {
   const rows = parts.map(rowsOf);
   // The batcher groups by this already; joined wrongly, rows would quietly get each other's values.
   if (!rows.every((count) => count !== undefined) || new Set(parts.map(restOf)).size > 1) return undefined;
@@ -90,7 +107,10 @@ async function runTogether(parts: readonly NamedTensors[], outputs: readonly str
 
 /** What all parts of a batch have in common: types, and dimensions but the first. */
 function restOf(part: NamedTensors): string {
-  return Object.entries(part).map(([name, { type, dims }]) => JSON.stringify([name, type, dims.slice(1)])).sort((a, b) => (a < b ? -1 : 1)).join();
+  return Object.entries(part)
+    .map(([name, { type, dims }]) => JSON.stringify([name, type, dims.slice(1)]))
+    .sort((a, b) => (a < b ? -1 : 1))
+    .join();
 }
 
 async function runAlone(part: NamedTensors, outputs: readonly string[], run: RunOnce): Promise<PartResult> {
@@ -104,8 +124,12 @@ async function runAlone(part: NamedTensors, outputs: readonly string[], run: Run
 
 /** ONNX Runtime's sentence without the lines of its own source code: where in the graph, and what. */
 export function plainWords(message: string): string {
-  const [, op, node, what = message] = /^Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)$/s.exec(message) ?? [];
-  const said = what.replace(/\/onnxruntime_src\/\S+ .*? was false\. ?/gs, '').replace(/\s+/g, ' ').trim();
+  const [, op, node, what = message] =
+    /^Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)$/s.exec(message) ?? [];
+  const said = what
+    .replace(/\/onnxruntime_src\/\S+ .*? was false\. ?/gs, '')
+    .replace(/\s+/g, ' ')
+    .trim();
   return node === undefined ? said : `at node '${node}' (${op ?? ''}): ${said}`;
 }
 
@@ -114,9 +138,19 @@ export function plainWords(message: string): string {
  * (also where two inputs do not go together) or an index that lies outside of what it points into.
  */
 const inputFaults = [
-  /Got invalid dimensions for input/, /Invalid rank for input/, /Invalid input shape/, /dims\[\d+\] is invalid/, /Unexpected input data type/, /is missing in 'feeds'/,
-  /out of data bounds/i, /out of range/i, /out of bounds/i, /broadcast/i, /dimension mismatch|dimensions? (?:do|does|must|should)/i,
-  /cannot be reshaped|shape mismatch|mismatch(?:ed|ing)? (?:input )?(?:shape|dimension)/i, /Can't merge shape|axis == -1 \|\| axis/i,
+  /Got invalid dimensions for input/,
+  /Invalid rank for input/,
+  /Invalid input shape/,
+  /dims\[\d+\] is invalid/,
+  /Unexpected input data type/,
+  /is missing in 'feeds'/,
+  /out of data bounds/i,
+  /out of range/i,
+  /out of bounds/i,
+  /broadcast/i,
+  /dimension mismatch|dimensions? (?:do|does|must|should)/i,
+  /cannot be reshaped|shape mismatch|mismatch(?:ed|ing)? (?:input )?(?:shape|dimension)/i,
+  /Can't merge shape|axis == -1 \|\| axis/i,
 ];
 
 export function isInputsFault(message: string): boolean {

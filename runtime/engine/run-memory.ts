@@ -33,7 +33,12 @@ export const noiseBytes = 8 * 2 ** 20;
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
 
 /** How memory grows in rows that may not run apart, seen at the largest number of rows that ran. */
-export type RowGrowth = { readonly power: number; readonly rows: number; readonly elements: number; readonly bytes: number };
+export type RowGrowth = {
+  readonly power: number;
+  readonly rows: number;
+  readonly elements: number;
+  readonly bytes: number;
+};
 
 /**
  * @param measured any order
@@ -59,18 +64,25 @@ function grown(growth: RowGrowth | undefined, rows: number, elements: number): n
 function rising(measured: readonly RunPoint[]): readonly RunPoint[] {
   let oneBytes = 0;
   let rowBytes = 0;
-  return measured.toSorted((a, b) => a.elements - b.elements).map((point) => {
-    oneBytes = Math.max(oneBytes, point.oneBytes);
-    rowBytes = Math.max(rowBytes, point.rowBytes);
-    return { elements: point.elements, oneBytes, rowBytes };
-  });
+  return measured
+    .toSorted((a, b) => a.elements - b.elements)
+    .map((point) => {
+      oneBytes = Math.max(oneBytes, point.oneBytes);
+      rowBytes = Math.max(rowBytes, point.rowBytes);
+      return { elements: point.elements, oneBytes, rowBytes };
+    });
 }
 
 function along(points: readonly RunPoint[], elements: number, key: 'oneBytes' | 'rowBytes'): number {
   const above = points.findIndex((point) => point.elements >= elements);
   const last = points.at(-1);
   if (last === undefined) return 0;
-  if (above < 0) return foresee(points.map((point) => ({ size: point.elements, value: point[key] })), elements, noiseBytes);
+  if (above < 0)
+    return foresee(
+      points.map((point) => ({ size: point.elements, value: point[key] })),
+      elements,
+      noiseBytes,
+    );
   const upper = points[above] ?? last;
   const lower = points[above - 1];
   if (lower === undefined || upper.elements === lower.elements) return upper[key];

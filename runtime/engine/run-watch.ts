@@ -25,8 +25,12 @@ export class RunWatch {
   /** The same engine, with its runs under watch. */
   watched(engine: Engine): Engine {
     return {
-      get freeSlots() { return engine.freeSlots; },
-      get workers() { return engine.workers; },
+      get freeSlots() {
+        return engine.freeSlots;
+      },
+      get workers() {
+        return engine.workers;
+      },
       onFree: (listener) => engine.onFree(listener),
       run: (batch) => this.#run(engine, batch),
       recycle: () => engine.recycle(),

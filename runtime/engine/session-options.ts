@@ -32,8 +32,14 @@ export type SessionPlan = {
   readonly optimized: boolean;
 };
 
-const providers = { CPU: 'cpu', CUDA: 'cuda', TensorRT: 'tensorrt', WebGPU: 'webgpu' } as const satisfies Record<ProviderName, string>;
-const levels = { Disabled: 'disabled', Basic: 'basic', Extended: 'extended', All: 'all' } as const satisfies Record<GraphOptimization, string>;
+const providers = { CPU: 'cpu', CUDA: 'cuda', TensorRT: 'tensorrt', WebGPU: 'webgpu' } as const satisfies Record<
+  ProviderName,
+  string
+>;
+const levels = { Disabled: 'disabled', Basic: 'basic', Extended: 'extended', All: 'all' } as const satisfies Record<
+  GraphOptimization,
+  string
+>;
 
 export function sessionOptions(plan: SessionPlan): SessionOptions {
   const { execution, threads } = plan;

@@ -24,7 +24,11 @@ export type Signature = {
 };
 
 /** The signature of an inspected model. */
-export function signatureOf({ inputs, outputs, otherOutputs = [] }: Pick<ModelInfo, 'inputs' | 'outputs'> & Partial<Pick<ModelInfo, 'otherOutputs'>>): Signature {
+export function signatureOf({
+  inputs,
+  outputs,
+  otherOutputs = [],
+}: Pick<ModelInfo, 'inputs' | 'outputs'> & Partial<Pick<ModelInfo, 'otherOutputs'>>): Signature {
   return { inputs, outputs, ...(otherOutputs.length === 0 ? {} : { otherOutputs }) };
 }
 
@@ -33,7 +37,11 @@ export function signatureOf({ inputs, outputs, otherOutputs = [] }: Pick<ModelIn
  * @param say the protocol's name of an element type, for messages
  * @throws AppError REQUEST_INVALID naming the first input at fault, what it is and what is expected
  */
-export function checkInputs(signature: Signature, inputs: NamedTensors, say: (type: TensorType) => string = (type) => type): void {
+export function checkInputs(
+  signature: Signature,
+  inputs: NamedTensors,
+  say: (type: TensorType) => string = (type) => type,
+): void {
   const known = new Set(signature.inputs.map(({ name }) => name));
   for (const name of Object.keys(inputs)) {
     if (!known.has(name)) throw invalid(`unknown input '${name}': the model takes ${listOf([...known])}`);
@@ -46,10 +54,14 @@ export function checkInputs(signature: Signature, inputs: NamedTensors, say: (ty
 }
 
 function checkInput(spec: TensorSpec, tensor: Tensor, say: (type: TensorType) => string): void {
-  if (tensor.type !== spec.type) throw invalid(`input '${spec.name}' is ${say(tensor.type)}, the model takes ${say(spec.type)}`);
+  if (tensor.type !== spec.type)
+    throw invalid(`input '${spec.name}' is ${say(tensor.type)}, the model takes ${say(spec.type)}`);
   if (spec.dims === undefined) return;
-  const fits = tensor.dims.length === spec.dims.length && spec.dims.every((dim, axis) => typeof dim === 'string' || dim === tensor.dims[axis]);
-  if (!fits) throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], the model takes ${printDims(spec.dims)}`);
+  const fits =
+    tensor.dims.length === spec.dims.length &&
+    spec.dims.every((dim, axis) => typeof dim === 'string' || dim === tensor.dims[axis]);
+  if (!fits)
+    throw invalid(`input '${spec.name}' has shape [${tensor.dims.join(',')}], the model takes ${printDims(spec.dims)}`);
 }
 
 /**
@@ -61,7 +73,10 @@ export function chooseOutputs(signature: Signature, asked: readonly string[] | u
   if (asked === undefined || asked.length === 0) return known;
   const unknown = asked.find((name) => !known.includes(name));
   const other = signature.otherOutputs?.find(({ name }) => name === unknown);
-  if (other !== undefined) throw invalid(`output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ${listOf(known)}`);
+  if (other !== undefined)
+    throw invalid(
+      `output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ${listOf(known)}`,
+    );
   if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model gives ${listOf(known)}`);
   return asked;
 }
@@ -73,12 +88,17 @@ export function printDims(dims: readonly (number | string)[]): string {
 
 /** Whether rows can be added along the first dimension: every input and output has a free one there. */
 export function isBatchable(signature: Signature): boolean {
-  return signature.inputs.length > 0 && [...signature.inputs, ...signature.outputs].every(({ dims }) => typeof dims?.[0] === 'string');
+  return (
+    signature.inputs.length > 0 &&
+    [...signature.inputs, ...signature.outputs].every(({ dims }) => typeof dims?.[0] === 'string')
+  );
 }
 
 /** Whether an input has a free dimension other than the first, or no known rank: memory then varies with each request. */
 export function hasFreeShape(signature: Signature): boolean {
-  return signature.inputs.some(({ dims }) => dims === undefined || dims.slice(1).some((dim) => typeof dim === 'string'));
+  return signature.inputs.some(
+    ({ dims }) => dims === undefined || dims.slice(1).some((dim) => typeof dim === 'string'),
+  );
 }
 
 function invalid(problem: string): AppError {

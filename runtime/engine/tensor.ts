@@ -26,7 +26,11 @@ export type ArrayOf = {
 
 /** The element types that ONNX Runtime's binding carries in and out; names are the binding's own. */
 export type TensorType = keyof ArrayOf;
-export type TensorOf<T extends TensorType> = { readonly type: T; readonly dims: readonly number[]; readonly data: ArrayOf[T] };
+export type TensorOf<T extends TensorType> = {
+  readonly type: T;
+  readonly dims: readonly number[];
+  readonly data: ArrayOf[T];
+};
 /** Row-major; `data.length` is the product of `dims`. */
 export type Tensor = { [T in TensorType]: TensorOf<T> }[TensorType];
 export type TypedData = Exclude<ArrayOf[TensorType], readonly string[]>;

@@ -25,7 +25,10 @@ export type Threads = {
 /** Each session needs its own buffers, and past this many the gain is gone; further CPUs become threads. */
 const maxWorkers = 16;
 
-export function planThreads(execution: Pick<ExecutionConfig, 'profile' | 'workers' | 'threadsPerWorker'>, machine: Machine): Threads {
+export function planThreads(
+  execution: Pick<ExecutionConfig, 'profile' | 'workers' | 'threadsPerWorker'>,
+  machine: Machine,
+): Threads {
   const cores = usableCores(machine);
   const workers = execution.workers ?? defaultWorkers(execution, cores);
   const threadsPerWorker = execution.threadsPerWorker ?? Math.max(1, Math.floor(cores / workers));
@@ -55,7 +58,10 @@ export function usableCores({ cpus, quota }: Machine): number {
   return Math.max(1, Math.floor(Math.min(cpus, quota ?? cpus)));
 }
 
-function defaultWorkers({ profile, threadsPerWorker }: Pick<ExecutionConfig, 'profile' | 'threadsPerWorker'>, cores: number): number {
+function defaultWorkers(
+  { profile, threadsPerWorker }: Pick<ExecutionConfig, 'profile' | 'threadsPerWorker'>,
+  cores: number,
+): number {
   if (profile === 'Latency') return 1;
   return Math.max(1, Math.min(maxWorkers, Math.floor(cores / (threadsPerWorker ?? 1))));
 }

@@ -13,8 +13,15 @@ import { trialInputs, type Sample } from './trial-inputs.ts';
 import { makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
 import type { TrialMessage, TrialTask } from './trial-messages.ts';
 
-type OrtTensor = { readonly type: string; readonly dims: readonly number[]; readonly data: ArrayBufferView<ArrayBuffer> | readonly string[] };
-type OrtSession = { run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>; release(): Promise<void> };
+type OrtTensor = {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: ArrayBufferView<ArrayBuffer> | readonly string[];
+};
+type OrtSession = {
+  run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
+  release(): Promise<void>;
+};
 type Made = { readonly sample: Sample; readonly outputs: NamedTensors };
 
 async function tryModel(task: TrialTask): Promise<TrialMessage> {
@@ -22,12 +29,16 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = (await InferenceSession.create(task.graphPath, task.options as InferenceSession.SessionOptions)) as unknown as OrtSession;
+    session = (await InferenceSession.create(
+      task.graphPath,
+      task.options as InferenceSession.SessionOptions,
+    )) as unknown as OrtSession;
   } catch (error) {
     return { say: 'failed', why: messageOf(error) };
   }
   await say({ say: 'loaded', loadMs: performance.now() - began });
-  const answer = task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
+  const answer =
+    task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
   // The profile is written when the session goes.
   await session.release();
   return answer;
@@ -45,7 +56,11 @@ async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMess
   return { say: 'done', made: made.map(({ sample }) => sample), ...(why === undefined ? {} : { why }) };
 }
 
-async function runFill(session: OrtSession, runs: TrialTask['runs'], fill: number): Promise<{ made: Made[]; why?: string }> {
+async function runFill(
+  session: OrtSession,
+  runs: TrialTask['runs'],
+  fill: number,
+): Promise<{ made: Made[]; why?: string }> {
   const made: Made[] = [];
   let why: string | undefined;
   for (const [index, rows] of (runs?.rows ?? []).entries()) {
@@ -62,7 +77,8 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   const made: Sample[] = [];
   for (const { sample, outputs } of before) {
     const result = await runOnce(session, sample, runs);
-    if (!('outputs' in result)) return { say: 'done', made, difference: `it fails where the original runs: ${result.why}` };
+    if (!('outputs' in result))
+      return { say: 'done', made, difference: `it fails where the original runs: ${result.why}` };
     made.push(sample);
     const difference = differenceOf(outputs, result.outputs);
     if (difference !== undefined) return { say: 'done', made, difference };
@@ -70,10 +86,16 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   return { say: 'done', made };
 }
 
-async function runOnce(session: OrtSession, sample: Sample, runs: TrialTask['runs']): Promise<{ outputs: NamedTensors } | { why: string }> {
+async function runOnce(
+  session: OrtSession,
+  sample: Sample,
+  runs: TrialTask['runs'],
+): Promise<{ outputs: NamedTensors } | { why: string }> {
   const inputs = trialInputs(runs?.inputs ?? [], sample);
   if (inputs === undefined) return { why: 'its inputs are too large to be made up' };
-  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]));
+  const feeds = Object.fromEntries(
+    Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
+  );
   try {
     const results = await session.run(feeds, runs?.outputs ?? []);
     return { outputs: Object.fromEntries((runs?.outputs ?? []).map((name) => [name, plain(results[name])])) };
@@ -86,7 +108,8 @@ async function runOnce(session: OrtSession, sample: Sample, runs: TrialTask['run
 function plain(tensor: OrtTensor | undefined): NamedTensors[string] {
   if (tensor === undefined) throw new Error('ONNX Runtime left out an output that was asked for');
   const { type, dims, data } = tensor;
-  if (type !== 'float16' || !ArrayBuffer.isView(data)) return makeTensor(type as TensorType, dims, data as ArrayOf[TensorType]);
+  if (type !== 'float16' || !ArrayBuffer.isView(data))
+    return makeTensor(type as TensorType, dims, data as ArrayOf[TensorType]);
   return makeTensor('float16', dims, new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 

@@ -14,7 +14,12 @@ export const fills = [8, 32, 1, 64, 320] as const;
 /** Rows of the runs that are compared: kernels differ between one row and several. */
 export const rowCounts = [1, 2, 4] as const;
 
-export type Sample = { readonly fill: number; readonly rows: number; readonly seed: number; /** Factor of numbers that are not whole; 1 unless given. */ readonly scale?: number };
+export type Sample = {
+  readonly fill: number;
+  readonly rows: number;
+  readonly seed: number;
+  /** Factor of numbers that are not whole; 1 unless given. */ readonly scale?: number;
+};
 
 /** Larger inputs teach nothing more, and a made-up shape must not take the machine's memory. */
 const maxElements = 4_000_000;
@@ -23,10 +28,15 @@ const maxElements = 4_000_000;
 export function trialInputs(inputs: readonly TensorSpec[], sample: Sample): NamedTensors | undefined {
   if (inputs.some((input) => elementCount(dimsOf(input, sample)) > maxElements)) return undefined;
   const random = randomFrom(sample.seed);
-  return Object.fromEntries(inputs.map((input) => {
-    const dims = dimsOf(input, sample);
-    return [input.name, makeTensor(input.type, dims, valuesOf(input, { count: elementCount(dims), scale: sample.scale ?? 1 }, random))];
-  }));
+  return Object.fromEntries(
+    inputs.map((input) => {
+      const dims = dimsOf(input, sample);
+      return [
+        input.name,
+        makeTensor(input.type, dims, valuesOf(input, { count: elementCount(dims), scale: sample.scale ?? 1 }, random)),
+      ];
+    }),
+  );
 }
 
 /** An input of unknown rank is taken for a row of numbers. */
@@ -40,7 +50,11 @@ function sizeOf(dim: number | string, axis: number, { fill, rows }: Sample): num
   return axis === 0 || /batch/i.test(dim) ? rows : fill;
 }
 
-function valuesOf({ name, type }: TensorSpec, { count, scale }: { readonly count: number; readonly scale: number }, random: () => number): ArrayOf[TensorType] {
+function valuesOf(
+  { name, type }: TensorSpec,
+  { count, scale }: { readonly count: number; readonly scale: number },
+  random: () => number,
+): ArrayOf[TensorType] {
   if (type === 'string') return Array.from({ length: count }, () => (random() < 0.5 ? 'a' : 'b'));
   if (type === 'float16') return fill(new Uint16Array(count), () => halves[Math.floor(random() * halves.length)] ?? 0);
   if (type === 'float32' || type === 'float64') return fill(new arrayOf[type](count), () => (random() * 2 - 1) * scale);

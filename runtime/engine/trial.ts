@@ -21,7 +21,11 @@ export type TrialBounds = {
   readonly runsMs?: number;
 };
 
-export type TrialTools = { readonly clock: Clock; readonly signal: AbortSignal; readonly environment: NodeJS.ProcessEnv };
+export type TrialTools = {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly environment: NodeJS.ProcessEnv;
+};
 
 type Done = Extract<TrialMessage, { say: 'done' }>;
 
@@ -43,7 +47,10 @@ const program = fileURLToPath(new URL(`./trial-child${extname(import.meta.filena
 export async function runTrial(task: TrialTask, bounds: TrialBounds, tools: TrialTools): Promise<TrialOutcome> {
   tools.signal.throwIfAborted();
   // What ONNX Runtime prints belongs to nobody: its errors come back as messages.
-  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env: tools.environment });
+  const child = spawn(process.execPath, [program], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: tools.environment,
+  });
   const watch = new Watch(child, bounds, tools);
   try {
     child.send(task, () => {});
@@ -72,19 +79,30 @@ class Watch {
     this.#deadlineMs = tools.clock.monotonic() + bounds.timeoutMs;
     child.on('message', (message: TrialMessage) => {
       this.#messages.set(message.say, message);
-      if (message.say === 'loaded') this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
+      if (message.say === 'loaded')
+        this.#deadlineMs = Math.min(this.#deadlineMs, tools.clock.monotonic() + (bounds.runsMs ?? Infinity));
     });
-    child.stderr?.on('data', (piece: Buffer) => { this.#stderr = (this.#stderr + piece.toString()).slice(-2000); });
+    child.stderr?.on('data', (piece: Buffer) => {
+      this.#stderr = (this.#stderr + piece.toString()).slice(-2000);
+    });
   }
 
   async outcome(): Promise<TrialOutcome> {
     const { clock, signal } = this.#tools;
     const ended = new Promise<void>((resolve) => {
       // 'close' comes after the last message and the last line of stderr were read.
-      this.#child.once('close', (code, name) => { this.#end = name ?? `exit code ${code}`; resolve(); });
-      this.#child.once('error', (error) => { this.#end = error.message; resolve(); });
+      this.#child.once('close', (code, name) => {
+        this.#end = name ?? `exit code ${code}`;
+        resolve();
+      });
+      this.#child.once('error', (error) => {
+        this.#end = error.message;
+        resolve();
+      });
     });
-    const stop = (): void => { this.#child.kill('SIGKILL'); };
+    const stop = (): void => {
+      this.#child.kill('SIGKILL');
+    };
     signal.addEventListener('abort', stop, { once: true });
     while (this.#end === undefined) {
       await this.#look();

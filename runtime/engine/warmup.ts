@@ -73,9 +73,14 @@ export async function warmUp(options: WarmupOptions): Promise<WarmupResult> {
 export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
 
 /** The engine, whose runs fail at the deadline or when the warm-up is called off, though they go on. */
-export function boundedEngine({ engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>, deadlineMs: number): WarmEngine {
+export function boundedEngine(
+  { engine, clock, timeoutMs, stop }: Pick<WarmupOptions, 'engine' | 'clock' | 'timeoutMs' | 'stop'>,
+  deadlineMs: number,
+): WarmEngine {
   return {
-    get freeSlots() { return engine.freeSlots; },
+    get freeSlots() {
+      return engine.freeSlots;
+    },
     run: async (batch) => {
       const late = startDeadline(clock, deadlineMs - clock.monotonic(), stop);
       try {
@@ -93,7 +98,11 @@ export function boundedEngine({ engine, clock, timeoutMs, stop }: Pick<WarmupOpt
 type Make = (seed: number, scale?: number) => NamedTensors;
 
 /** Inputs of the first size that the model takes; which sizes it takes cannot be told from the signature. */
-async function findInputs(engine: WarmEngine, signature: Signature, outputs: readonly string[]): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
+async function findInputs(
+  engine: WarmEngine,
+  signature: Signature,
+  outputs: readonly string[],
+): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a made-up input would be too large';
   for (const fill of fills) {
     // Neighbouring seeds give neighbouring first values: spread them.
@@ -102,7 +111,8 @@ async function findInputs(engine: WarmEngine, signature: Signature, outputs: rea
     if (inputs === undefined) continue;
     const { parts } = await engine.run({ parts: [inputs], outputs });
     const [part] = parts;
-    if (part?.is === 'Done') return { fill, make: (seed, scale) => trialInputs(signature.inputs, sample(seed, scale)) ?? {} };
+    if (part?.is === 'Done')
+      return { fill, make: (seed, scale) => trialInputs(signature.inputs, sample(seed, scale)) ?? {} };
     problem = part?.why ?? problem;
   }
   return { problem };
@@ -120,10 +130,14 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
     if (part?.is === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });
-  return together.together && alone.length > 1 && alone.every((one, position) => {
-    const part = together.parts[position];
-    return part?.is === 'Done' && sameTensors(one.outputs, part.outputs);
-  });
+  return (
+    together.together &&
+    alone.length > 1 &&
+    alone.every((one, position) => {
+      const part = together.parts[position];
+      return part?.is === 'Done' && sameTensors(one.outputs, part.outputs);
+    })
+  );
 }
 
 function sameTensors(a: NamedTensors, b: NamedTensors): boolean {

@@ -19,7 +19,11 @@ type OrtSession = {
   run(feeds: object, fetches: readonly string[]): Promise<Readonly<Record<string, OrtTensor>>>;
   release(): Promise<void>;
 };
-type OrtTensor = { readonly type: string; readonly dims: readonly number[]; readonly data: ArrayBufferView<ArrayBuffer> | readonly string[] };
+type OrtTensor = {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: ArrayBufferView<ArrayBuffer> | readonly string[];
+};
 
 async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   // On Linux a thread has its own priority, and the threads ONNX Runtime makes inherit it: the HTTP thread
@@ -29,7 +33,10 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = (await InferenceSession.create(task.graphPath, task.options as InferenceSession.SessionOptions)) as unknown as OrtSession;
+    session = (await InferenceSession.create(
+      task.graphPath,
+      task.options as InferenceSession.SessionOptions,
+    )) as unknown as OrtSession;
   } catch (error) {
     say({ say: 'loadFailed', why: messageOf(error) });
     port.close();
@@ -42,9 +49,18 @@ async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
   say({ say: 'loaded', loadMs: performance.now() - began });
 }
 
-async function answer(session: OrtSession, batch: EngineBatch, say: (message: FromWorker, transfer?: ArrayBuffer[]) => void): Promise<void> {
+async function answer(
+  session: OrtSession,
+  batch: EngineBatch,
+  say: (message: FromWorker, transfer?: ArrayBuffer[]) => void,
+): Promise<void> {
   try {
-    const result = await runParts(batch.parts, batch.outputs, (inputs, outputs) => runSession(session, inputs, outputs), () => performance.now());
+    const result = await runParts(
+      batch.parts,
+      batch.outputs,
+      (inputs, outputs) => runSession(session, inputs, outputs),
+      () => performance.now(),
+    );
     say({ say: 'ran', result }, buffersOf(result.parts.map((part) => (part.is === 'Done' ? part.outputs : {}))));
   } catch (error) {
     say({ say: 'broke', why: messageOf(error) });
@@ -52,8 +68,14 @@ async function answer(session: OrtSession, batch: EngineBatch, say: (message: Fr
 }
 
 /** @throws what ONNX Runtime throws */
-async function runSession(session: OrtSession, inputs: NamedTensors, outputs: readonly string[]): Promise<NamedTensors> {
-  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]));
+async function runSession(
+  session: OrtSession,
+  inputs: NamedTensors,
+  outputs: readonly string[],
+): Promise<NamedTensors> {
+  const feeds = Object.fromEntries(
+    Object.entries(inputs).map(([name, { type, dims, data }]) => [name, { type, dims, data, location: 'cpu' }]),
+  );
   const results = await session.run(feeds, outputs);
   return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
 }
@@ -62,7 +84,8 @@ async function runSession(session: OrtSession, inputs: NamedTensors, outputs: re
 function plain(name: string, tensor: OrtTensor | undefined) {
   if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
   const { type, dims, data } = tensor;
-  if (type !== 'float16' || !ArrayBuffer.isView(data)) return makeTensor(type as TensorType, [...dims], data as ArrayOf[TensorType]);
+  if (type !== 'float16' || !ArrayBuffer.isView(data))
+    return makeTensor(type as TensorType, [...dims], data as ArrayOf[TensorType]);
   return makeTensor('float16', [...dims], new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 

@@ -39,7 +39,9 @@ function readPiece(path: string, from: number, to: number): Uint8Array<ArrayBuff
 const chunkBytes = 1 << 18;
 
 /** Where each line begins and ends, the line feed left out; the last may have none. */
-export function* lineRanges(bytes: Bytes): Generator<{ readonly from: number; readonly to: number; readonly blank: boolean }> {
+export function* lineRanges(
+  bytes: Bytes,
+): Generator<{ readonly from: number; readonly to: number; readonly blank: boolean }> {
   let from = 0;
   let blank = true;
   for (let start = 0; start < bytes.length; start += chunkBytes) {

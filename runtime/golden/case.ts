@@ -25,12 +25,20 @@ export type GoldenCase = {
 };
 
 /** One case: 4 MiB as it is written, a million elements a side. */
-export const caseLimits = { bytes: 4 * 2 ** 20, tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits } as const;
+export const caseLimits = {
+  bytes: 4 * 2 ** 20,
+  tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits,
+} as const;
 /** Nesting of a line: the protocol's lists are as deep as a tensor's rank. */
 export const caseDepth = caseLimits.tensors.maxRank + 10;
 
 /** A case as its JSON says it, with the binary data of its two halves. */
-export type RawCase = { readonly request: unknown; readonly requestBlob: Uint8Array<ArrayBuffer>; readonly expected: unknown; readonly expectedBlob: Uint8Array<ArrayBuffer> };
+export type RawCase = {
+  readonly request: unknown;
+  readonly requestBlob: Uint8Array<ArrayBuffer>;
+  readonly expected: unknown;
+  readonly expectedBlob: Uint8Array<ArrayBuffer>;
+};
 
 /**
  * @param model name of the model in URLs
@@ -40,18 +48,27 @@ export function caseOf(raw: RawCase, where: string, model: string): GoldenCase {
   if (!isRecord(raw.request)) throw invalid(where, 'request is missing, or no JSON object');
   const expected = raw.expected ?? undefined;
   if (expected !== undefined && !isRecord(expected)) throw invalid(where, 'expected is not a JSON object');
-  return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input']) ? textCase(raw.request, { expected, where, model }) : tensorCase(raw, { where, model });
+  return isAbsent(raw.request['inputs']) && !isAbsent(raw.request['input'])
+    ? textCase(raw.request, { expected, where, model })
+    : tensorCase(raw, { where, model });
 }
 
 type Place = { readonly where: string; readonly model: string };
 
 function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, { where, model }: Place): GoldenCase {
   const asked = within(where, 'request', () => inferRequestOf(request, requestBlob, caseLimits.tensors));
-  const right = isAbsent(expected) ? undefined : within(where, 'expected', () => outputsOf(expected, expectedBlob, caseLimits.tensors));
+  const right = isAbsent(expected)
+    ? undefined
+    : within(where, 'expected', () => outputsOf(expected, expectedBlob, caseLimits.tensors));
   if (right !== undefined && Object.keys(right).length === 0) throw invalid(where, 'expected: outputs is empty');
   // What is not compared need not be sent.
   const outputs = right === undefined ? asked.outputs.map(({ name }) => name) : Object.keys(right);
-  return { where, question: tensorQuestion(asked.inputs, outputs, model), form: 'tensors', ...(right === undefined ? {} : { expected: right }) };
+  return {
+    where,
+    question: tensorQuestion(asked.inputs, outputs, model),
+    form: 'tensors',
+    ...(right === undefined ? {} : { expected: right }),
+  };
 }
 
 /** @param outputs which to ask for; none: all */
@@ -61,16 +78,33 @@ export function tensorQuestion(inputs: NamedTensors, outputs: readonly string[],
 
 const textFields = ['input', 'dimensions', 'model', 'encoding_format', 'user'];
 
-function textCase(request: Readonly<Record<string, unknown>>, { expected, where, model }: Place & { readonly expected: Readonly<Record<string, unknown>> | undefined }): GoldenCase {
+function textCase(
+  request: Readonly<Record<string, unknown>>,
+  { expected, where, model }: Place & { readonly expected: Readonly<Record<string, unknown>> | undefined },
+): GoldenCase {
   const unknown = Object.keys(request).find((key) => !textFields.includes(key));
-  if (unknown !== undefined) throw invalid(where, `request: no such field as '${unknown.slice(0, 64)}'; there are ${textFields.join(', ')}`);
-  const right = expected === undefined ? undefined : within(where, 'expected', () => embeddingsOf(expected, caseLimits.tensors.maxElements));
-  return { where, question: textQuestion(request['input'], model, request['dimensions']), form: 'embeddings', ...(right === undefined ? {} : { expected: right }) };
+  if (unknown !== undefined)
+    throw invalid(where, `request: no such field as '${unknown.slice(0, 64)}'; there are ${textFields.join(', ')}`);
+  const right =
+    expected === undefined
+      ? undefined
+      : within(where, 'expected', () => embeddingsOf(expected, caseLimits.tensors.maxElements));
+  return {
+    where,
+    question: textQuestion(request['input'], model, request['dimensions']),
+    form: 'embeddings',
+    ...(right === undefined ? {} : { expected: right }),
+  };
 }
 
 /** Vectors come as base64: half the bytes, and every bit. */
 export function textQuestion(input: unknown, model: string, dimensions?: unknown): Question {
-  const body = JSON.stringify({ model, input, encoding_format: 'base64', ...(isAbsent(dimensions) ? {} : { dimensions }) });
+  const body = JSON.stringify({
+    model,
+    input,
+    encoding_format: 'base64',
+    ...(isAbsent(dimensions) ? {} : { dimensions }),
+  });
   return { method: 'POST', path: '/v1/embeddings', body: Buffer.from(body) };
 }
 

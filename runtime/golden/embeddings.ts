@@ -19,8 +19,12 @@ export function embeddingsOf(value: unknown, maxElements: number): NamedTensors 
   if (!Array.isArray(list) || list.length === 0) throw wrong('data is missing, or no list of embeddings');
   const rows = new Map<number, Float32Array>();
   for (const [position, item] of list.entries()) {
-    const { index = position, embedding } = (isRecord(item) ? item : {}) as { readonly index?: unknown; readonly embedding?: unknown };
-    if (!isIndex(index, list.length) || rows.has(index)) throw wrong(`data[${position}].index is ${JSON.stringify(index)}: each of 0 to ${list.length - 1} comes once`);
+    const { index = position, embedding } = (isRecord(item) ? item : {}) as {
+      readonly index?: unknown;
+      readonly embedding?: unknown;
+    };
+    if (!isIndex(index, list.length) || rows.has(index))
+      throw wrong(`data[${position}].index is ${JSON.stringify(index)}: each of 0 to ${list.length - 1} comes once`);
     rows.set(index, vectorOf(embedding, `data[${position}].embedding`));
   }
   const inOrder = [...rows].sort(([a], [b]) => a - b).map(([, row]) => row);
@@ -35,7 +39,11 @@ function stack(rows: readonly Float32Array[], maxElements: number): NamedTensors
   const size = rows[0]?.length ?? 0;
   const other = rows.findIndex((row) => row.length !== size);
   if (other >= 0) throw wrong(`embedding ${other} has ${rows[other]?.length ?? 0} numbers, the first has ${size}`);
-  if (size * rows.length > maxElements) throw new AppError('REQUEST_TOO_LARGE', { what: `the embeddings' ${size * rows.length} numbers`, limit: maxElements });
+  if (size * rows.length > maxElements)
+    throw new AppError('REQUEST_TOO_LARGE', {
+      what: `the embeddings' ${size * rows.length} numbers`,
+      limit: maxElements,
+    });
   const data = new Float32Array(size * rows.length);
   for (const [index, row] of rows.entries()) data.set(row, index * size);
   return { type: 'float32', dims: [rows.length, size], data };
@@ -47,7 +55,8 @@ function vectorOf(value: unknown, where: string): Float32Array {
     if (bytes.length === 0 || bytes.length % 4 !== 0) throw wrong(`${where} is not base64 of float32 numbers`);
     return Float32Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
   }
-  if (!Array.isArray(value) || value.length === 0 || value.some((number) => typeof number !== 'number')) throw wrong(`${where} is neither a list of numbers nor base64`);
+  if (!Array.isArray(value) || value.length === 0 || value.some((number) => typeof number !== 'number'))
+    throw wrong(`${where} is neither a list of numbers nor base64`);
   return Float32Array.from(value as number[]);
 }
 

@@ -7,7 +7,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 
-export type FetchedGolden = { readonly schema: 1; /** `sha256:<64 hex>` of the file. */ readonly digest: string; /** Absolute. */ readonly path: string };
+export type FetchedGolden = {
+  readonly schema: 1;
+  /** `sha256:<64 hex>` of the file. */ readonly digest: string;
+  /** Absolute. */ readonly path: string;
+};
 
 /** Its name in the cache folder. */
 export const fetchedName = 'golden.json';
@@ -21,5 +25,8 @@ export async function goldenPathIn(cacheDir: string, digest: string): Promise<st
   } catch (error) {
     throw new AppError('FILE_UNREADABLE', { path: file, why: messageOf(error) }, { cause: error });
   }
-  throw new AppError('FILE_UNREADABLE', { path: file, why: `it is not of the golden set ${digest}: prepare has not run` });
+  throw new AppError('FILE_UNREADABLE', {
+    path: file,
+    why: `it is not of the golden set ${digest}: prepare has not run`,
+  });
 }

@@ -23,13 +23,15 @@ export const frameMagic = 'OIPGOLD1';
 
 /** @param model name of the model in URLs */
 export function openSet(bytes: Bytes, model: string): GoldenSet {
-  if (bytes.length > setLimits.bytes) throw invalid('the file', `has ${bytes.length} bytes, at most ${setLimits.bytes} are taken`);
+  if (bytes.length > setLimits.bytes)
+    throw invalid('the file', `has ${bytes.length} bytes, at most ${setLimits.bytes} are taken`);
   const parts = isFrames(bytes) ? framesOf(bytes) : linesOf(bytes);
   if (parts.length === 0) throw invalid('the file', 'has no case');
-  if (parts.length > setLimits.cases) throw invalid('the file', `has ${parts.length} cases, at most ${setLimits.cases} are taken`);
+  if (parts.length > setLimits.cases)
+    throw invalid('the file', `has ${parts.length} cases, at most ${setLimits.cases} are taken`);
   return {
     n: parts.length,
-    * cases() {
+    *cases() {
       for (const part of parts) yield part(model);
     },
   };
@@ -47,7 +49,8 @@ function linesOf(bytes: Bytes): readonly Part[] {
     line += 1;
     if (blank) continue;
     const where = `line ${line}`;
-    if (to - from > caseLimits.bytes) throw invalid(where, `has ${to - from} bytes, at most ${caseLimits.bytes} are taken`);
+    if (to - from > caseLimits.bytes)
+      throw invalid(where, `has ${to - from} bytes, at most ${caseLimits.bytes} are taken`);
     parts.push((model) => parseLine(bytes.slice(from, to), where, model));
     if (parts.length > setLimits.cases) break;
   }
@@ -60,8 +63,13 @@ function parseLine(text: Uint8Array, where: string, model: string): GoldenCase {
   const value = within(where, 'it', () => parseJson(text, { maxDepth: caseDepth }, 'the line'));
   if (!isRecord(value)) throw invalid(where, 'is not a JSON object');
   const unknown = Object.keys(value).find((key) => !lineFields.includes(key));
-  if (unknown !== undefined) throw invalid(where, `no such field as '${unknown.slice(0, 64)}'; there are ${lineFields.join(' and ')}`);
-  return caseOf({ request: value['request'], requestBlob: none, expected: value['expected'], expectedBlob: none }, where, model);
+  if (unknown !== undefined)
+    throw invalid(where, `no such field as '${unknown.slice(0, 64)}'; there are ${lineFields.join(' and ')}`);
+  return caseOf(
+    { request: value['request'], requestBlob: none, expected: value['expected'], expectedBlob: none },
+    where,
+    model,
+  );
 }
 
 function isFrames(bytes: Bytes): boolean {
@@ -96,13 +104,33 @@ function frameAt(bytes: Bytes, at: number, where: string): Frame {
   const head = bytes.slice(at, from);
   const view = new DataView(head.buffer, head.byteOffset, 8);
   const [jsonBytes, allBytes] = [view.getUint32(0, true), view.getUint32(4, true)];
-  if (allBytes > caseLimits.bytes) throw invalid(where, `its frame says ${allBytes} bytes, at most ${caseLimits.bytes} are taken`);
-  if (jsonBytes > allBytes || from + allBytes > bytes.length) throw invalid(where, `its frame says ${jsonBytes} bytes of JSON in ${allBytes}, ${bytes.length - from} are left`);
+  if (allBytes > caseLimits.bytes)
+    throw invalid(where, `its frame says ${allBytes} bytes, at most ${caseLimits.bytes} are taken`);
+  if (jsonBytes > allBytes || from + allBytes > bytes.length)
+    throw invalid(where, `its frame says ${jsonBytes} bytes of JSON in ${allBytes}, ${bytes.length - from} are left`);
   return { from, jsonTo: from + jsonBytes, to: from + allBytes };
 }
 
-function parseFrames(bytes: Bytes, { request, expected }: { readonly request: Frame; readonly expected: Frame }, { where, model }: { readonly where: string; readonly model: string }): GoldenCase {
-  const parse = (frame: Frame, part: string): unknown => (frame.jsonTo === frame.from ? undefined : within(where, part, () => parseJson(bytes.slice(frame.from, frame.jsonTo), { maxDepth: caseDepth }, 'its JSON')));
+function parseFrames(
+  bytes: Bytes,
+  { request, expected }: { readonly request: Frame; readonly expected: Frame },
+  { where, model }: { readonly where: string; readonly model: string },
+): GoldenCase {
+  const parse = (frame: Frame, part: string): unknown =>
+    frame.jsonTo === frame.from
+      ? undefined
+      : within(where, part, () =>
+          parseJson(bytes.slice(frame.from, frame.jsonTo), { maxDepth: caseDepth }, 'its JSON'),
+        );
   const blob = ({ jsonTo, to }: Frame): Uint8Array<ArrayBuffer> => bytes.slice(jsonTo, to);
-  return caseOf({ request: parse(request, 'request'), requestBlob: blob(request), expected: parse(expected, 'expected'), expectedBlob: blob(expected) }, where, model);
+  return caseOf(
+    {
+      request: parse(request, 'request'),
+      requestBlob: blob(request),
+      expected: parse(expected, 'expected'),
+      expectedBlob: blob(expected),
+    },
+    where,
+    model,
+  );
 }

@@ -13,7 +13,11 @@ import { MessageWriter } from './encode.ts';
 export type Dim = number | string;
 
 export type ValueSpec =
-  | { readonly name: string; readonly type: ElementType; /** Absent: the rank is unknown. */ readonly shape?: readonly Dim[] }
+  | {
+      readonly name: string;
+      readonly type: ElementType;
+      /** Absent: the rank is unknown. */ readonly shape?: readonly Dim[];
+    }
   | { readonly name: string; readonly sequenceOf: ElementType | MapSpec }
   | { readonly name: string; readonly mapOf: MapSpec };
 
@@ -25,7 +29,14 @@ export type Weight = {
   readonly name: string;
   readonly type: ElementType;
   readonly dims: readonly number[];
-  readonly data: Uint8Array | { readonly location: string; readonly offset?: number; readonly length?: number; /** Further entries, as some writers add them. */ readonly entries?: Readonly<Record<string, string>> };
+  readonly data:
+    | Uint8Array
+    | {
+        readonly location: string;
+        readonly offset?: number;
+        readonly length?: number;
+        /** Further entries, as some writers add them. */ readonly entries?: Readonly<Record<string, string>>;
+      };
 };
 
 export type Attribute =
@@ -109,7 +120,8 @@ function encodeNode(node: Node): MessageWriter {
   for (const name of node.outputs) out.text(2, name);
   if (node.name !== undefined) out.text(3, node.name);
   out.text(4, node.op);
-  for (const [name, attribute] of Object.entries(node.attributes ?? {})) out.message(5, encodeAttribute(name, attribute));
+  for (const [name, attribute] of Object.entries(node.attributes ?? {}))
+    out.message(5, encodeAttribute(name, attribute));
   if (node.domain !== undefined && node.domain !== '') out.text(7, node.domain);
   return out;
 }
@@ -129,7 +141,10 @@ function encodeAttribute(name: string, attribute: Attribute): MessageWriter {
 }
 
 function encodeWeight(tensor: Weight): MessageWriter {
-  const out = new MessageWriter().integers(1, tensor.dims).integer(2, elementTypes[tensor.type].code).text(8, tensor.name);
+  const out = new MessageWriter()
+    .integers(1, tensor.dims)
+    .integer(2, elementTypes[tensor.type].code)
+    .text(8, tensor.name);
   if (tensor.data instanceof Uint8Array) return out.bytes(9, tensor.data);
   const { location, offset, length, entries } = tensor.data;
   out.message(13, encodeEntry('location', location));
@@ -147,11 +162,17 @@ function encodeType(value: ValueSpec): MessageWriter {
   if ('mapOf' in value) return encodeMapType(value.mapOf);
   if (!('sequenceOf' in value)) return encodeTensorType(value.type, value.shape);
   const { sequenceOf: held } = value;
-  return new MessageWriter().message(4, new MessageWriter().message(1, typeof held === 'string' ? encodeTensorType(held) : encodeMapType(held)));
+  return new MessageWriter().message(
+    4,
+    new MessageWriter().message(1, typeof held === 'string' ? encodeTensorType(held) : encodeMapType(held)),
+  );
 }
 
 function encodeMapType(map: MapSpec): MessageWriter {
-  return new MessageWriter().message(5, new MessageWriter().integer(1, elementTypes[map.key].code).message(2, encodeTensorType(map.value)));
+  return new MessageWriter().message(
+    5,
+    new MessageWriter().integer(1, elementTypes[map.key].code).message(2, encodeTensorType(map.value)),
+  );
 }
 
 /** An empty shape is a scalar; an absent one means that the rank is unknown. */

@@ -42,7 +42,9 @@ type Table = typeof elementTypes;
 /** The types that a request or an answer can carry. */
 export type ServableType = { [T in ElementType]: Table[T]['servable'] extends true ? T : never }[ElementType];
 
-const byCode = new Map<number, ElementType>(Object.entries(elementTypes).map(([name, row]) => [row.code, name as ElementType]));
+const byCode = new Map<number, ElementType>(
+  Object.entries(elementTypes).map(([name, row]) => [row.code, name as ElementType]),
+);
 
 /** @returns undefined for a number that this version of ONNX does not know, and for 0 (UNDEFINED) */
 export function elementTypeOf(code: number): ElementType | undefined {

@@ -101,7 +101,8 @@ export class MessageWriter {
 
   #grow(bytes: number): void {
     this.#sizeBytes += bytes;
-    if (this.#sizeBytes > maxMessageBytes) throw new RangeError('a protobuf message must stay under 2 GiB: put the weights into an external data file');
+    if (this.#sizeBytes > maxMessageBytes)
+      throw new RangeError('a protobuf message must stay under 2 GiB: put the weights into an external data file');
   }
 
   #flush(): void {

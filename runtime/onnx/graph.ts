@@ -120,22 +120,46 @@ function readFunction(reader: WireReader, range: Range, functions: Map<string, G
 }
 
 function readNode(reader: WireReader, range: Range, depth: number): GraphNode {
-  const node = { op: '', domain: '', name: '', inputs: [] as string[], outputs: [] as string[], attributes: new Map<string, GraphAttribute>() };
+  const node = {
+    op: '',
+    domain: '',
+    name: '',
+    inputs: [] as string[],
+    outputs: [] as string[],
+    attributes: new Map<string, GraphAttribute>(),
+  };
   for (const field of reader.fields(range)) {
     switch (field.number) {
-      case 1: node.inputs.push(textOf(reader, field)); break;
-      case 2: node.outputs.push(textOf(reader, field)); break;
-      case 3: node.name = textOf(reader, field); break;
-      case 4: node.op = textOf(reader, field); break;
-      case 5: addAttribute(reader, rangeOf(field), { to: node.attributes, depth }); break;
-      case 7: node.domain = textOf(reader, field); break;
-      default: break;
+      case 1:
+        node.inputs.push(textOf(reader, field));
+        break;
+      case 2:
+        node.outputs.push(textOf(reader, field));
+        break;
+      case 3:
+        node.name = textOf(reader, field);
+        break;
+      case 4:
+        node.op = textOf(reader, field);
+        break;
+      case 5:
+        addAttribute(reader, rangeOf(field), { to: node.attributes, depth });
+        break;
+      case 7:
+        node.domain = textOf(reader, field);
+        break;
+      default:
+        break;
     }
   }
   return { ...node, domain: node.domain === 'ai.onnx' ? '' : node.domain };
 }
 
-function addAttribute(reader: WireReader, range: Range, { to, depth }: { readonly to: Map<string, GraphAttribute>; readonly depth: number }): void {
+function addAttribute(
+  reader: WireReader,
+  range: Range,
+  { to, depth }: { readonly to: Map<string, GraphAttribute>; readonly depth: number },
+): void {
   let name = '';
   let attribute: GraphAttribute = {};
   const ints: number[] = [];
@@ -155,13 +179,21 @@ function addSome(to: number[], more: readonly number[]): void {
 
 function readAttributeField(reader: WireReader, field: Field, depth: number): GraphAttribute {
   switch (field.number) {
-    case 3: return { int: integerOf(field) };
+    case 3:
+      return { int: integerOf(field) };
     // Some texts are data; only short ones choose what an operator does.
-    case 4: return lengthOf(field) > nameBytes ? {} : { text: Buffer.from(reader.bytes(rangeOf(field), nameBytes)).toString('latin1') };
-    case 5: return { tensor: readTensor(reader, rangeOf(field)) };
-    case 6: return { graph: readBody(reader, rangeOf(field), depth + 1) };
-    case 21: return { refersTo: textOf(reader, field) };
-    default: return {};
+    case 4:
+      return lengthOf(field) > nameBytes
+        ? {}
+        : { text: Buffer.from(reader.bytes(rangeOf(field), nameBytes)).toString('latin1') };
+    case 5:
+      return { tensor: readTensor(reader, rangeOf(field)) };
+    case 6:
+      return { graph: readBody(reader, rangeOf(field), depth + 1) };
+    case 21:
+      return { refersTo: textOf(reader, field) };
+    default:
+      return {};
   }
 }
 
@@ -183,14 +215,27 @@ function readTensor(reader: WireReader, range: Range): GraphConstant & { readonl
 
 function readTensorField(reader: WireReader, field: Field, draft: Draft): void {
   switch (field.number) {
-    case 1: draft.dims.push(...numbersOf(reader, field)); break;
-    case 2: draft.code = integerOf(field); break;
-    case 4: if (lengthOf(field) <= 8 * fewNumbers) draft.values.push(...floatsOf(reader, field)); break;
+    case 1:
+      draft.dims.push(...numbersOf(reader, field));
+      break;
+    case 2:
+      draft.code = integerOf(field);
+      break;
+    case 4:
+      if (lengthOf(field) <= 8 * fewNumbers) draft.values.push(...floatsOf(reader, field));
+      break;
     case 5:
-    case 7: if (lengthOf(field) <= 10 * fewNumbers) addSome(draft.values, numbersOf(reader, field)); break;
-    case 8: draft.name = textOf(reader, field); break;
-    case 9: draft.raw = rangeOf(field); break;
-    default: break;
+    case 7:
+      if (lengthOf(field) <= 10 * fewNumbers) addSome(draft.values, numbersOf(reader, field));
+      break;
+    case 8:
+      draft.name = textOf(reader, field);
+      break;
+    case 9:
+      draft.raw = rangeOf(field);
+      break;
+    default:
+      break;
   }
 }
 
@@ -213,7 +258,8 @@ function valueName(reader: WireReader, range: Range): string {
 /** Whole numbers, packed or one by one, signed. */
 function numbersOf(reader: WireReader, field: Field): readonly number[] {
   if (lengthOf(field) > manyNumbers) return [];
-  const found = field.kind === 'bytes' ? reader.integers(field.range, manyNumbers) : field.kind === 'integer' ? [field.value] : [];
+  const found =
+    field.kind === 'bytes' ? reader.integers(field.range, manyNumbers) : field.kind === 'integer' ? [field.value] : [];
   return found.map((value) => Number(BigInt.asIntN(64, value)));
 }
 

@@ -30,7 +30,10 @@ export function inspectModel(path: string, options: InspectOptions = {}): Promis
 
 /** The same for a model that lies in memory; external data is told, not looked for. For tests and tools. */
 export function inspectBytes(bytes: Uint8Array, name = 'the model'): ModelInfo {
-  const source: RandomBytes = { sizeBytes: bytes.length, readInto: (target, at) => target.set(bytes.subarray(at, at + target.length)) };
+  const source: RandomBytes = {
+    sizeBytes: bytes.length,
+    readInto: (target, at) => target.set(bytes.subarray(at, at + target.length)),
+  };
   return inspect(source, name);
 }
 
@@ -39,7 +42,8 @@ function inspectFile(path: string, options: InspectOptions): ModelInfo {
   const fd = open(path);
   try {
     const info = inspect({ sizeBytes: fstatSync(fd).size, readInto: (target, at) => readFully(fd, target, at) }, name);
-    for (const file of info.externalFiles) checkExternal(file, { name, folder: dirname(path), root: options.root ?? dirname(path) });
+    for (const file of info.externalFiles)
+      checkExternal(file, { name, folder: dirname(path), root: options.root ?? dirname(path) });
     return info;
   } finally {
     closeSync(fd);
@@ -69,7 +73,11 @@ function read(source: RandomBytes, name: string): RawModel {
 const maxFollowedNodes = 100_000;
 
 function rowsOf(source: RandomBytes, { graph, inputs, outputs }: Servable): RowsVerdict {
-  if (graph.nodes > maxFollowedNodes) return { independent: false, because: `the graph has ${graph.nodes} nodes, at most ${maxFollowedNodes} are followed` };
+  if (graph.nodes > maxFollowedNodes)
+    return {
+      independent: false,
+      because: `the graph has ${graph.nodes} nodes, at most ${maxFollowedNodes} are followed`,
+    };
   try {
     return rowsVerdict(readGraphFile(new WireReader(source)), { inputs, outputs });
   } catch (error) {
@@ -78,7 +86,11 @@ function rowsOf(source: RandomBytes, { graph, inputs, outputs }: Servable): Rows
   }
 }
 
-function describe(model: RawModel, checked: Servable, { fileBytes, rows }: Pick<ModelInfo, 'fileBytes' | 'rows'>): ModelInfo {
+function describe(
+  model: RawModel,
+  checked: Servable,
+  { fileBytes, rows }: Pick<ModelInfo, 'fileBytes' | 'rows'>,
+): ModelInfo {
   const { graph, ...values } = checked;
   return {
     irVersion: model.irVersion,
@@ -101,13 +113,17 @@ type Magic = { readonly at: number; readonly bytes: string; readonly what: strin
 
 /** What people put in a model's place by mistake. `bytes` in latin1. */
 const magics: readonly Magic[] = [
-  { at: 0, bytes: 'version https://git-lfs', what: 'it is a Git LFS pointer, not the file itself: fetch it with git lfs pull' },
+  {
+    at: 0,
+    bytes: 'version https://git-lfs',
+    what: 'it is a Git LFS pointer, not the file itself: fetch it with git lfs pull',
+  },
   { at: 0, bytes: '<!DOCTYPE', what: 'it is a web page: the address does not lead to the file' },
   { at: 0, bytes: '<html', what: 'it is a web page: the address does not lead to the file' },
   { at: 0, bytes: '{', what: 'it is text (JSON?), not an ONNX file' },
   { at: 0, bytes: 'PK\x03\x04', what: 'it is a zip archive: unpack it first' },
   { at: 0, bytes: '\x1f\x8b', what: 'it is gzip-compressed: unpack it first' },
-  { at: 4, bytes: 'ORTM', what: 'it is in ONNX Runtime\'s own .ort format: give the .onnx file it was made from' },
+  { at: 4, bytes: 'ORTM', what: "it is in ONNX Runtime's own .ort format: give the .onnx file it was made from" },
   { at: 4, bytes: 'TFL3', what: 'it is a TensorFlow Lite model: convert it to ONNX' },
 ];
 
@@ -120,9 +136,17 @@ function foreignFormat(source: RandomBytes): string | undefined {
 }
 
 function checkLocation(location: string, name: string): void {
-  const safe = location !== '' && location.length <= 1024 && !/[\\\0]/.test(location) && !posix.isAbsolute(location) && !location.split('/').includes('..');
+  const safe =
+    location !== '' &&
+    location.length <= 1024 &&
+    !/[\\\0]/.test(location) &&
+    !posix.isAbsolute(location) &&
+    !location.split('/').includes('..');
   if (safe) return;
-  throw new AppError('MODEL_INVALID', { file: name, problem: `its external data lies at ${JSON.stringify(location.slice(0, 200))}, outside its folder` });
+  throw new AppError('MODEL_INVALID', {
+    file: name,
+    problem: `its external data lies at ${JSON.stringify(location.slice(0, 200))}, outside its folder`,
+  });
 }
 
 type Place = { readonly name: string; readonly folder: string; readonly root: string };
@@ -133,10 +157,14 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
   const refuse = (problem: string): AppError => new AppError('MODEL_INVALID', { file: name, problem });
   const real = attempt(() => realpathSync(path));
   if (real === undefined) throw refuse(`its external data file '${file.path}' is missing`);
-  if (!isInside(realpathSync(root), real)) throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
+  if (!isInside(realpathSync(root), real))
+    throw refuse(`its external data file '${file.path}' is a link that leads out of its folder`);
   const stat = statSync(real);
   if (!stat.isFile()) throw refuse(`its external data '${file.path}' is not a file`);
-  if (stat.size < file.bytes) throw refuse(`its external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`);
+  if (stat.size < file.bytes)
+    throw refuse(
+      `its external data file '${file.path}' has ${stat.size} bytes, ${file.bytes} are needed: it was cut off`,
+    );
 }
 
 /** Both are real paths; the root of the file system ends with a separator already. */
@@ -165,7 +193,7 @@ function open(path: string): number {
 }
 
 function readFully(fd: number, target: Uint8Array, at: number): void {
-  for (let done = 0; done < target.length; ) {
+  for (let done = 0; done < target.length;) {
     const count = readSync(fd, target, done, target.length - done, at + done);
     if (count === 0) throw new WireError(`it ended at byte ${at + done} while it was being read`);
     done += count;

@@ -69,5 +69,7 @@ export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): st
  */
 export function signatureOf(info: Pick<ModelInfo, 'inputs' | 'outputs'>): string {
   const row = (tensor: TensorInfo): unknown[] => [tensor.name, tensor.type, tensor.dims ?? null];
-  return createHash('sha256').update(JSON.stringify([info.inputs.map(row), info.outputs.map(row)])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([info.inputs.map(row), info.outputs.map(row)]))
+    .digest('hex');
 }

@@ -11,10 +11,26 @@ import { elementTypeOf, packedBytes, type ElementType } from './element-type.ts'
 import type { Dim, OtherKind } from './model-info.ts';
 import { WireError, type Field, type Range, type WireReader } from './wire.ts';
 
-const limits = { nameBytes: 4096, metadataBytes: 64 * 1024, metadataEntries: 1024, values: 4096, operators: 1024, dims: 64, depth: 16, nodes: 1_000_000, weights: 1_000_000 } as const;
+const limits = {
+  nameBytes: 4096,
+  metadataBytes: 64 * 1024,
+  metadataEntries: 1024,
+  values: 4096,
+  operators: 1024,
+  dims: 64,
+  depth: 16,
+  nodes: 1_000_000,
+  weights: 1_000_000,
+} as const;
 
 /** `code` is the number that the file gives for the element type, also when it is none we know. */
-export type RawTensor = { readonly name: string; readonly kind: 'tensor'; readonly type: ElementType | undefined; readonly code: number; readonly dims?: readonly Dim[] };
+export type RawTensor = {
+  readonly name: string;
+  readonly kind: 'tensor';
+  readonly type: ElementType | undefined;
+  readonly code: number;
+  readonly dims?: readonly Dim[];
+};
 export type RawValue = RawTensor | { readonly name: string; readonly kind: OtherKind };
 
 export type RawModel = {
@@ -41,20 +57,40 @@ export type RawGraph = {
 };
 
 export function readModel(reader: WireReader): RawModel {
-  const model: RawModel = { irVersion: 0, producerName: '', producerVersion: '', opsets: Object.create(null), metadata: Object.create(null), graph: undefined };
+  const model: RawModel = {
+    irVersion: 0,
+    producerName: '',
+    producerVersion: '',
+    opsets: Object.create(null),
+    metadata: Object.create(null),
+    graph: undefined,
+  };
   for (const field of reader.fields(reader.whole)) readModelField(reader, field, model);
   return model;
 }
 
 function readModelField(reader: WireReader, field: Field, model: RawModel): void {
   switch (field.number) {
-    case 1: model.irVersion = Number(integerOf(field)); break;
-    case 2: model.producerName = nameOf(reader, field); break;
-    case 3: model.producerVersion = nameOf(reader, field); break;
-    case 7: model.graph = readGraph(reader, rangeOf(field)); break;
-    case 8: readOpset(reader, rangeOf(field), model.opsets); break;
-    case 14: readMetadata(reader, rangeOf(field), model.metadata); break;
-    default: break;
+    case 1:
+      model.irVersion = Number(integerOf(field));
+      break;
+    case 2:
+      model.producerName = nameOf(reader, field);
+      break;
+    case 3:
+      model.producerVersion = nameOf(reader, field);
+      break;
+    case 7:
+      model.graph = readGraph(reader, rangeOf(field));
+      break;
+    case 8:
+      readOpset(reader, rangeOf(field), model.opsets);
+      break;
+    case 14:
+      readMetadata(reader, rangeOf(field), model.metadata);
+      break;
+    default:
+      break;
   }
 }
 
@@ -65,7 +101,8 @@ function readOpset(reader: WireReader, range: Range, opsets: Record<string, numb
     if (field.number === 1) domain = nameOf(reader, field);
     if (field.number === 2) version = Number(BigInt.asIntN(64, integerOf(field)));
   }
-  if (Object.keys(opsets).length >= limits.values) throw new WireError('it names more operator sets than any real model');
+  if (Object.keys(opsets).length >= limits.values)
+    throw new WireError('it names more operator sets than any real model');
   opsets[domain === '' ? 'ai.onnx' : domain] = version;
 }
 
@@ -81,7 +118,15 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {
-    name: '', inputs: [], outputs: [], constants: new Set(), external: new Map(), nodes: 0, operators: new Map(), weights: 0, weightsBytes: 0,
+    name: '',
+    inputs: [],
+    outputs: [],
+    constants: new Set(),
+    external: new Map(),
+    nodes: 0,
+    operators: new Map(),
+    weights: 0,
+    weightsBytes: 0,
   };
   for (const field of reader.fields(range)) {
     if (field.number === 2) graph.name = nameOf(reader, field);
@@ -89,7 +134,13 @@ function readGraph(reader: WireReader, range: Range): RawGraph {
     if (field.number === 12) addValue(reader, rangeOf(field), graph.outputs);
   }
   const inputNames = new Set(graph.inputs.map((input) => input.name));
-  readContent(reader, range, { graph, depth: 0, onWeight: (name) => { if (inputNames.has(name)) graph.constants.add(name); } });
+  readContent(reader, range, {
+    graph,
+    depth: 0,
+    onWeight: (name) => {
+      if (inputNames.has(name)) graph.constants.add(name);
+    },
+  });
   return graph;
 }
 
@@ -139,10 +190,26 @@ function readSparseWeight(reader: WireReader, range: Range, walk: Walk): void {
   }
 }
 
-type Tensor = { name: string; dims: bigint[]; code: number; raw: Range | undefined; dataBytes: number; external: Record<string, string>; isExternal: boolean };
+type Tensor = {
+  name: string;
+  dims: bigint[];
+  code: number;
+  raw: Range | undefined;
+  dataBytes: number;
+  external: Record<string, string>;
+  isExternal: boolean;
+};
 
 function readWeight(reader: WireReader, range: Range, walk: Walk): void {
-  const tensor: Tensor = { name: '', dims: [], code: 0, raw: undefined, dataBytes: 0, external: Object.create(null), isExternal: false };
+  const tensor: Tensor = {
+    name: '',
+    dims: [],
+    code: 0,
+    raw: undefined,
+    dataBytes: 0,
+    external: Object.create(null),
+    isExternal: false,
+  };
   for (const field of reader.fields(range)) readTensorField(reader, field, tensor);
   const { graph } = walk;
   graph.weights += 1;
@@ -155,18 +222,31 @@ function readWeight(reader: WireReader, range: Range, walk: Walk): void {
 
 function readTensorField(reader: WireReader, field: Field, tensor: Tensor): void {
   switch (field.number) {
-    case 1: addDims(reader, field, tensor); break;
-    case 2: tensor.code = Number(integerOf(field)); break;
-    case 6: tensor.dataBytes += lengthOf(field); break;
-    case 8: tensor.name = nameOf(reader, field); break;
-    case 9: tensor.raw = rangeOf(field); break;
+    case 1:
+      addDims(reader, field, tensor);
+      break;
+    case 2:
+      tensor.code = Number(integerOf(field));
+      break;
+    case 6:
+      tensor.dataBytes += lengthOf(field);
+      break;
+    case 8:
+      tensor.name = nameOf(reader, field);
+      break;
+    case 9:
+      tensor.raw = rangeOf(field);
+      break;
     case 13: {
       const { key, value } = readEntry(reader, rangeOf(field), limits.nameBytes * 2);
       if (Object.keys(tensor.external).length < 16) tensor.external[key] = value;
       break;
     }
-    case 14: tensor.isExternal = integerOf(field) === 1n; break;
-    default: break;
+    case 14:
+      tensor.isExternal = integerOf(field) === 1n;
+      break;
+    default:
+      break;
   }
 }
 
@@ -174,30 +254,36 @@ function readTensorField(reader: WireReader, field: Field, tensor: Tensor): void
 function addDims(reader: WireReader, field: Field, tensor: Tensor): void {
   const more = field.kind === 'bytes' ? reader.integers(field.range, limits.dims) : [integerOf(field)];
   for (const dim of more) tensor.dims.push(BigInt.asIntN(64, dim));
-  if (tensor.dims.length > limits.dims) throw new WireError(`the weight '${tensor.name}' has more than ${limits.dims} dimensions`);
+  if (tensor.dims.length > limits.dims)
+    throw new WireError(`the weight '${tensor.name}' has more than ${limits.dims} dimensions`);
 }
 
 /** Bytes in memory: of strings what they hold, of anything else what the shape says, checked against raw data. */
 function tensorBytes(tensor: Tensor): number {
   const type = elementTypeOf(tensor.code);
-  if (type === undefined) throw new WireError(`the weight '${tensor.name}' has the unknown element type ${tensor.code}`);
+  if (type === undefined)
+    throw new WireError(`the weight '${tensor.name}' has the unknown element type ${tensor.code}`);
   const negative = tensor.dims.find((dim) => dim < 0n);
   if (negative !== undefined) throw new WireError(`the weight '${tensor.name}' has the negative dimension ${negative}`);
   // As big integers: in doubles a huge product times 0 would be no number.
   const count = Number(tensor.dims.reduce((product, dim) => product * dim, 1n));
   if (type === 'string') return tensor.dataBytes;
   const bytes = packedBytes(type, count);
-  if (bytes > Number.MAX_SAFE_INTEGER) throw new WireError(`the weight '${tensor.name}' claims a size that no machine has`);
+  if (bytes > Number.MAX_SAFE_INTEGER)
+    throw new WireError(`the weight '${tensor.name}' claims a size that no machine has`);
   const { raw } = tensor;
   if (raw !== undefined && !tensor.isExternal && raw.end - raw.start !== bytes) {
-    throw new WireError(`the weight '${tensor.name}' should have ${bytes} bytes by its shape and has ${raw.end - raw.start}`);
+    throw new WireError(
+      `the weight '${tensor.name}' should have ${bytes} bytes by its shape and has ${raw.end - raw.start}`,
+    );
   }
   return bytes;
 }
 
 function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external']): void {
   const { location = '', offset = '0', length = String(bytes) } = tensor.external;
-  if (!isCount(offset) || !isCount(length)) throw new WireError(`the weight '${tensor.name}' has an external offset or length that is not a number`);
+  if (!isCount(offset) || !isCount(length))
+    throw new WireError(`the weight '${tensor.name}' has an external offset or length that is not a number`);
   const before = external.get(location) ?? { bytes: 0, aligned: true };
   const aligned = before.aligned && [Number(offset), ...prepackedOffsets(tensor.external)].every((at) => at % 64 === 0);
   external.set(location, { bytes: Math.max(before.bytes, Number(offset) + Number(length)), aligned });
@@ -206,7 +292,9 @@ function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external
 
 /** ONNX Runtime's own entries for weights it has laid out for a kernel: `kernel+hash|offset;length;checksum…`. */
 function prepackedOffsets(external: Readonly<Record<string, string>>): number[] {
-  return Object.entries(external).filter(([key]) => key.startsWith('prepacked')).map(([, value]) => Number(/\|(\d{1,15});/.exec(value)?.[1] ?? 0));
+  return Object.entries(external)
+    .filter(([key]) => key.startsWith('prepacked'))
+    .map(([, value]) => Number(/\|(\d{1,15});/.exec(value)?.[1] ?? 0));
 }
 
 function isCount(text: string): boolean {
@@ -224,7 +312,13 @@ function addValue(reader: WireReader, range: Range, values: RawValue[]): void {
   values.push(type === undefined ? { name, kind: 'untyped' } : readType(reader, type, name));
 }
 
-const otherKinds: Readonly<Record<number, OtherKind>> = { 4: 'sequence', 5: 'map', 7: 'opaque', 8: 'sparse tensor', 9: 'optional' };
+const otherKinds: Readonly<Record<number, OtherKind>> = {
+  4: 'sequence',
+  5: 'map',
+  7: 'opaque',
+  8: 'sparse tensor',
+  9: 'optional',
+};
 
 function readType(reader: WireReader, range: Range, name: string): RawValue {
   for (const field of reader.fields(range)) {

@@ -36,7 +36,11 @@ function checkInputs(graph: RawGraph): { tensors: readonly TensorInfo[] } | Refu
   const tensors: TensorInfo[] = [];
   for (const input of graph.inputs) {
     if (graph.constants.has(input.name)) continue;
-    const problem = problemOf(input, 'input') ?? (input.kind === 'tensor' ? undefined : `its input '${input.name}' is ${article(input.kind)}, requests carry tensors only`);
+    const problem =
+      problemOf(input, 'input') ??
+      (input.kind === 'tensor'
+        ? undefined
+        : `its input '${input.name}' is ${article(input.kind)}, requests carry tensors only`);
     if (problem !== undefined) return { problem };
     addTensor(input, tensors);
   }
@@ -55,15 +59,19 @@ function checkOutputs(graph: RawGraph): Omit<Servable, 'graph' | 'inputs'> | Ref
   if (graph.outputs.length === 0) return { problem: 'its graph has no output' };
   const [other] = otherOutputs;
   if (outputs.length > 0 || other === undefined) return { outputs, otherOutputs };
-  return { problem: `none of its outputs is a tensor ('${other.name}' is ${article(other.kind)}): export it without that last step (for scikit-learn: zipmap=False)` };
+  return {
+    problem: `none of its outputs is a tensor ('${other.name}' is ${article(other.kind)}): export it without that last step (for scikit-learn: zipmap=False)`,
+  };
 }
 
 /** What makes a single input or output impossible, whatever the others are. */
 function problemOf(value: RawValue, side: 'input' | 'output'): string | undefined {
   if (value.name === '') return `one of its ${side}s has no name`;
-  if (value.kind === 'untyped') return `its ${side} '${value.name}' has no type: run ONNX shape inference over the file first`;
+  if (value.kind === 'untyped')
+    return `its ${side} '${value.name}' has no type: run ONNX shape inference over the file first`;
   if (value.kind !== 'tensor') return undefined;
-  if (value.type === undefined) return `its ${side} '${value.name}' has the element type ${value.code}, which this version does not know`;
+  if (value.type === undefined)
+    return `its ${side} '${value.name}' has the element type ${value.code}, which this version does not know`;
   if (isServable(value.type)) return undefined;
   return `its ${side} '${value.name}' is of type ${value.type}, which ONNX Runtime's Node.js binding cannot carry: add a Cast`;
 }

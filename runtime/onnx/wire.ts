@@ -71,9 +71,10 @@ export class WireReader {
   /** A copy of the bytes. @throws WireError when they are more than `maxBytes` */
   bytes(range: Range, maxBytes: number): Uint8Array {
     const length = range.end - range.start;
-    if (length > maxBytes) throw new WireError(`the value at byte ${range.start} has ${length} bytes, over the bound of ${maxBytes}`);
+    if (length > maxBytes)
+      throw new WireError(`the value at byte ${range.start} has ${length} bytes, over the bound of ${maxBytes}`);
     const copy = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       this.#load(range.start + done);
       const from = range.start + done - this.#windowStart;
       const part = this.#window.subarray(from, Math.min(this.#windowEnd - this.#windowStart, from + length - done));
@@ -87,7 +88,8 @@ export class WireReader {
   integers(range: Range, maxCount: number): bigint[] {
     const values: bigint[] = [];
     for (let at = range.start; at < range.end; at = this.#at) {
-      if (values.length === maxCount) throw new WireError(`the list at byte ${range.start} has more than ${maxCount} numbers`);
+      if (values.length === maxCount)
+        throw new WireError(`the list at byte ${range.start} has more than ${maxCount} numbers`);
       values.push(this.#varint(at, range.end));
     }
     return values;
@@ -101,18 +103,24 @@ export class WireReader {
     // Field numbers have 29 bits; 0 is not one.
     if (number === 0 || number >= 2 ** 29) throw new WireError(`there is no field at byte ${at}`);
     switch (Number(tag & 7n)) {
-      case 0: return { number, kind: 'integer', value: this.#varint(this.#at, end) };
-      case 1: return { number, kind: 'fixed', range: this.#take(8, end) };
-      case 2: return { number, kind: 'bytes', range: this.#take(this.#varint(this.#at, end), end) };
-      case 5: return { number, kind: 'fixed', range: this.#take(4, end) };
-      default: throw new WireError(`the field at byte ${at} has no known wire type`);
+      case 0:
+        return { number, kind: 'integer', value: this.#varint(this.#at, end) };
+      case 1:
+        return { number, kind: 'fixed', range: this.#take(8, end) };
+      case 2:
+        return { number, kind: 'bytes', range: this.#take(this.#varint(this.#at, end), end) };
+      case 5:
+        return { number, kind: 'fixed', range: this.#take(4, end) };
+      default:
+        throw new WireError(`the field at byte ${at} has no known wire type`);
     }
   }
 
   #take(length: number | bigint, end: number): Range {
     const start = this.#at;
     // Compared as it came: a length of 2^64 - 1 is not made a number first.
-    if (length > end - start) throw new WireError(`it is cut off: ${length} bytes should follow byte ${start}, ${end - start} do`);
+    if (length > end - start)
+      throw new WireError(`it is cut off: ${length} bytes should follow byte ${start}, ${end - start} do`);
     this.#at = start + Number(length);
     return { start, end: this.#at };
   }

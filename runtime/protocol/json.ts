@@ -35,7 +35,14 @@ export type JsonParts = {
 
 const kinds = { list: 1, object: 2, close: 3, quote: 4, comma: 5, colon: 6 } as const;
 const kindOf = new Uint8Array(256);
-for (const [chars, kind] of [['[', kinds.list], ['{', kinds.object], [']}', kinds.close], ['"', kinds.quote], [',', kinds.comma], [':', kinds.colon]] as const) {
+for (const [chars, kind] of [
+  ['[', kinds.list],
+  ['{', kinds.object],
+  [']}', kinds.close],
+  ['"', kinds.quote],
+  [',', kinds.comma],
+  [':', kinds.colon],
+] as const) {
   for (const char of chars) kindOf[char.charCodeAt(0)] = kind;
 }
 /** What each kind adds to the depth. */
@@ -60,12 +67,14 @@ export function parseJson(bytes: Uint8Array, rules: JsonRules, what: string): un
 }
 
 function checkParts(parts: JsonParts, { maxDepth, memoryBytes = Infinity, advice }: JsonRules, what: string): void {
-  if (parts.depth > maxDepth) throw new AppError('REQUEST_INVALID', { problem: `${what} is nested deeper than ${maxDepth} levels` });
+  if (parts.depth > maxDepth)
+    throw new AppError('REQUEST_INVALID', { problem: `${what} is nested deeper than ${maxDepth} levels` });
   const need = parsedBytes(parts);
   if (need <= memoryBytes) return;
   throw new AppError('REQUEST_TOO_LARGE', {
     what: `the memory to parse ${what}, about ${formatBytes(need)} for JSON of ${parts.bytes} bytes with ${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
-    limit: formatBytes(memoryBytes), ...(advice === undefined ? {} : { advice }),
+    limit: formatBytes(memoryBytes),
+    ...(advice === undefined ? {} : { advice }),
   });
 }
 
@@ -93,8 +102,25 @@ export function countParts(bytes: Uint8Array, maxDepth: number): JsonParts {
     if (depth > deepest) deepest = depth;
     if (kind === kinds.quote) at = endOfText(bytes, at + 1, text);
   }
-  const [, lists, objects, , texts, commas, keys] = counts as unknown as readonly [number, number, number, number, number, number, number];
-  return { bytes: bytes.length, depth: deepest, lists, objects, keys, texts, entries: 1 + commas + lists + objects, wide: text.wide };
+  const [, lists, objects, , texts, commas, keys] = counts as unknown as readonly [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return {
+    bytes: bytes.length,
+    depth: deepest,
+    lists,
+    objects,
+    keys,
+    texts,
+    entries: 1 + commas + lists + objects,
+    wide: text.wide,
+  };
 }
 
 /** @returns where the text ends, its closing quote */

@@ -38,7 +38,8 @@ export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity)
   const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');
   if (!isRecord(value)) throw new AppError('REQUEST_INVALID', { problem: 'the body is not a JSON object' });
   const unknown = Object.keys(value).find((key) => !(fields as readonly string[]).includes(key));
-  if (unknown !== undefined) throw wrong(printName(unknown), `this server does not know the field; it takes ${fields.join(', ')}`);
+  if (unknown !== undefined)
+    throw wrong(printName(unknown), `this server does not know the field; it takes ${fields.join(', ')}`);
   const { model, user } = value;
   if (typeof model !== 'string' || model === '') throw wrong('model', 'is required: the name of the model, as text');
   if (user !== undefined && user !== null && typeof user !== 'string') throw wrong('user', 'must be text');
@@ -56,10 +57,13 @@ function readInputs(value: unknown): Pick<EmbeddingsRequest, 'inputs' | 'fieldOf
   const alone = typeof value === 'string' || (Array.isArray(value) && typeof value[0] === 'number');
   const fieldOf = alone ? (): string => 'input' : (index: number): string => `input[${index}]`;
   const inputs: unknown = alone ? [value] : value;
-  if (!Array.isArray(inputs) || inputs.length === 0) throw wrong('input', 'must be text, a list of texts, or token ids, and not empty');
+  if (!Array.isArray(inputs) || inputs.length === 0)
+    throw wrong('input', 'must be text, a list of texts, or token ids, and not empty');
   if (inputs.length > maxInputs) throw wrong('input', `has ${inputs.length} entries, the limit is ${maxInputs}`);
   const texts = typeof inputs[0] === 'string';
-  inputs.forEach((input: unknown, index) => (texts ? checkText(input, fieldOf(index)) : checkIds(input, fieldOf(index))));
+  inputs.forEach((input: unknown, index) =>
+    texts ? checkText(input, fieldOf(index)) : checkIds(input, fieldOf(index)),
+  );
   return { inputs: inputs as readonly string[] | readonly (readonly number[])[], fieldOf };
 }
 
@@ -85,7 +89,8 @@ function readEncoding(value: unknown): Encoding {
 
 function readDimensions(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) throw wrong('dimensions', 'must be a whole number, 1 or more');
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+    throw wrong('dimensions', 'must be a whole number, 1 or more');
   return value;
 }
 
@@ -101,12 +106,22 @@ export function printEmbeddingsReply(entries: readonly string[], model: string, 
   return `{"object":"list","data":[${entries.join(',')}],"model":${JSON.stringify(model)},"usage":{"prompt_tokens":${tokens},"total_tokens":${tokens}}}`;
 }
 
-const codeNames: Readonly<Record<string, string>> = { MODEL_UNKNOWN: 'model_not_found', INPUT_TOO_LONG: 'context_length_exceeded' };
+const codeNames: Readonly<Record<string, string>> = {
+  MODEL_UNKNOWN: 'model_not_found',
+  INPUT_TOO_LONG: 'context_length_exceeded',
+};
 
 /** The error object that OpenAI's clients read: all four keys, `param` the field at fault. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
-  return { error: { message, type: typeOf(status), param: typeof field === 'string' ? field : null, code: ownValue(codeNames, code) ?? code.toLowerCase() } };
+  return {
+    error: {
+      message,
+      type: typeOf(status),
+      param: typeof field === 'string' ? field : null,
+      code: ownValue(codeNames, code) ?? code.toLowerCase(),
+    },
+  };
 }
 
 function typeOf(status: number): string {

@@ -26,7 +26,14 @@ export type Comparison =
   | { readonly kind: 'unfit'; readonly problem: string };
 
 /** The value of an answer that has nothing in common with the right one. An error's has no bound; JSON has no infinity. */
-export const worstValue: Readonly<Record<GoldenMetric, number>> = { MaxAbsError: Number.MAX_VALUE, Cosine: -1, Top1Agreement: 0, ExactMatch: 0, WordErrorRate: 1, Accuracy: 0 };
+export const worstValue: Readonly<Record<GoldenMetric, number>> = {
+  MaxAbsError: Number.MAX_VALUE,
+  Cosine: -1,
+  Top1Agreement: 0,
+  ExactMatch: 0,
+  WordErrorRate: 1,
+  Accuracy: 0,
+};
 
 /** Whether a lower value is the better one. */
 export function isError(metric: GoldenMetric): boolean {
@@ -66,7 +73,11 @@ export function compareOutputs(metric: GoldenMetric, want: NamedTensors, got: Na
     const right = want[name];
     const answer = Object.hasOwn(got, name) ? got[name] : undefined;
     if (right === undefined) continue;
-    parts.push(answer === undefined ? worst(metric, `output '${name}' is missing`) : named(name, comparers[metric](right, answer)));
+    parts.push(
+      answer === undefined
+        ? worst(metric, `output '${name}' is missing`)
+        : named(name, comparers[metric](right, answer)),
+    );
   }
   return combine(metric, parts);
 }
@@ -82,7 +93,9 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
     if (part.kind === 'unfit') return part;
     score.add(part);
   }
-  const note = parts.map((part) => (part.kind === 'compared' ? part.note : undefined)).find((found) => found !== undefined);
+  const note = parts
+    .map((part) => (part.kind === 'compared' ? part.note : undefined))
+    .find((found) => found !== undefined);
   // Whoever asks for an exact match means the whole answer.
   const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? worstValue[metric]);
   const weight = metric === 'ExactMatch' ? 1 : score.weight;
@@ -126,7 +139,9 @@ type Compare = (want: Tensor, got: Tensor) => Comparison;
 
 const comparers: { readonly [M in GoldenMetric]: Compare } = {
   MaxAbsError: alike('MaxAbsError', (want, got) => ofNumbers('MaxAbsError', want, got, largestErrorOf)),
-  Cosine: alike('Cosine', (want, got) => ofNumbers('Cosine', want, got, (a, b) => cosineOf(a, b, rowSizeOf(want.dims)))),
+  Cosine: alike('Cosine', (want, got) =>
+    ofNumbers('Cosine', want, got, (a, b) => cosineOf(a, b, rowSizeOf(want.dims))),
+  ),
   Top1Agreement: alike('Top1Agreement', (want, got) => shareEqual(topOfRows(want), topOfRows(got))),
   ExactMatch: alike('ExactMatch', exactly),
   WordErrorRate: ofWords,
@@ -138,7 +153,8 @@ function alike(metric: GoldenMetric, compare: Compare): Compare {
   return (want, got) => {
     const sameKind = want.type === got.type || (isReal(want) && isReal(got));
     if (!sameKind) return worst(metric, `is ${got.type} instead of ${want.type}`);
-    if (want.dims.join() !== got.dims.join()) return worst(metric, `has shape [${got.dims.join()}] instead of [${want.dims.join()}]`);
+    if (want.dims.join() !== got.dims.join())
+      return worst(metric, `has shape [${got.dims.join()}] instead of [${want.dims.join()}]`);
     return compare(want, got);
   };
 }
@@ -148,11 +164,18 @@ function isReal({ type }: Tensor): boolean {
   return type === 'float32' || type === 'float64' || type === 'float16';
 }
 
-function ofNumbers(metric: 'MaxAbsError' | 'Cosine', want: Tensor, got: Tensor, measure: (want: Numbers, got: Numbers) => number): Comparison {
-  if (want.type === 'string' || got.type === 'string') return { kind: 'unfit', problem: `is text, which ${metric} says nothing about` };
+function ofNumbers(
+  metric: 'MaxAbsError' | 'Cosine',
+  want: Tensor,
+  got: Tensor,
+  measure: (want: Numbers, got: Numbers) => number,
+): Comparison {
+  if (want.type === 'string' || got.type === 'string')
+    return { kind: 'unfit', problem: `is text, which ${metric} says nothing about` };
   const [a, b]: readonly [Numbers, Numbers] = [want, got];
   const wrong = firstNotFinite(a, b);
-  if (wrong !== undefined) return worst(metric, `is ${String(valueAt(b, wrong))} instead of ${String(valueAt(a, wrong))} at element ${wrong}`);
+  if (wrong !== undefined)
+    return worst(metric, `is ${String(valueAt(b, wrong))} instead of ${String(valueAt(a, wrong))} at element ${wrong}`);
   return { kind: 'compared', value: measure(a, b), weight: 1 };
 }
 
@@ -168,14 +191,22 @@ function firstNotFinite(want: Numbers, got: Numbers): number | undefined {
 /** Elements of one row. A column of single numbers is one vector: the cosine of two numbers only compares signs. */
 function rowSizeOf(dims: readonly number[]): number {
   const rest = dims.slice(1).reduce((product, dim) => product * dim, 1);
-  return dims.length < 2 || rest === 1 ? Math.max(1, dims.reduce((product, dim) => product * dim, 1)) : rest;
+  return dims.length < 2 || rest === 1
+    ? Math.max(
+        1,
+        dims.reduce((product, dim) => product * dim, 1),
+      )
+    : rest;
 }
 
 function exactly(want: Tensor, got: Tensor): Comparison {
   if (want.type !== got.type) return worst('ExactMatch', `is ${got.type} instead of ${want.type}`);
   for (let index = 0; index < want.data.length; index += 1) {
     if (!Object.is(want.data[index], got.data[index]) && want.data[index] !== got.data[index]) {
-      return worst('ExactMatch', `differs at element ${index}: ${shown(got.data[index])} instead of ${shown(want.data[index])}`);
+      return worst(
+        'ExactMatch',
+        `differs at element ${index}: ${shown(got.data[index])} instead of ${shown(want.data[index])}`,
+      );
     }
   }
   return { kind: 'compared', value: 1, weight: 1 };
@@ -188,15 +219,21 @@ function shareEqual<T>(want: readonly T[], got: readonly T[]): Comparison {
 }
 
 function accuracy(want: Tensor, got: Tensor): Comparison {
-  if (isReal(want)) return { kind: 'unfit', problem: `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one for each vector of the answer` };
+  if (isReal(want))
+    return {
+      kind: 'unfit',
+      problem: `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one for each vector of the answer`,
+    };
   const labels = labelsOf(want);
   const answers = labelsOf(got, want.data.length);
-  if (answers.length !== labels.length) return worst('Accuracy', `gives ${answers.length} answers for ${labels.length} labels`, Math.max(1, labels.length));
+  if (answers.length !== labels.length)
+    return worst('Accuracy', `gives ${answers.length} answers for ${labels.length} labels`, Math.max(1, labels.length));
   return shareEqual(labels, answers);
 }
 
 function ofWords(want: Tensor, got: Tensor): Comparison {
-  if (want.type !== 'string' || got.type !== 'string') return { kind: 'unfit', problem: 'is not text: WordErrorRate is for outputs of datatype BYTES' };
+  if (want.type !== 'string' || got.type !== 'string')
+    return { kind: 'unfit', problem: 'is not text: WordErrorRate is for outputs of datatype BYTES' };
   const [right, answer] = [wordsOf(want.data), wordsOf(got.data)];
   // Nothing was said: every word of the answer is one too many, and it counts like one that was to be said.
   const weight = Math.max(1, right.length);

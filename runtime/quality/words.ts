@@ -9,7 +9,11 @@
 const maxWords = 10_000;
 
 export function wordsOf(texts: readonly string[]): readonly string[] {
-  return texts.join(' ').split(/\s+/u).filter((word) => word !== '').slice(0, maxWords);
+  return texts
+    .join(' ')
+    .split(/\s+/u)
+    .filter((word) => word !== '')
+    .slice(0, maxWords);
 }
 
 /** The fewest words to put in, leave out or replace that make `got` of `want`. */

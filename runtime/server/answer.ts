@@ -32,7 +32,14 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
 
 /** What is not ours to say is our bug: the client learns no more than that. */
 export function clientErrorOf(error: unknown): ClientError {
-  if (error instanceof AppError) return { status: statusOf(error), code: error.code, kind: error.kind, message: error.message, params: error.params };
+  if (error instanceof AppError)
+    return {
+      status: statusOf(error),
+      code: error.code,
+      kind: error.kind,
+      message: error.message,
+      params: error.params,
+    };
   return { status: kinds.bug.http, code: 'INTERNAL', kind: 'bug', message: 'internal error' };
 }
 
@@ -45,8 +52,10 @@ function statusOf({ code, kind }: AppError): number {
 /** Errors that pass by themselves say when to come back. */
 export function errorHeaders(error: ClientError, waitMs: number): Record<string, string> {
   const headers: Record<string, string> = { 'x-error-code': error.code };
-  if (error.code === 'METHOD_UNKNOWN') headers['allow'] = (error.params as ParamsOf<'METHOD_UNKNOWN'>).allowed.replace(' or ', ', ');
-  if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient') headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  if (error.code === 'METHOD_UNKNOWN')
+    headers['allow'] = (error.params as ParamsOf<'METHOD_UNKNOWN'>).allowed.replace(' or ', ', ');
+  if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient')
+    headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
   return headers;
 }
 

@@ -32,7 +32,10 @@ export type BodyRules = {
 export async function readBody(request: IncomingMessage, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   const expand = Object.hasOwn(expanders, encoding) ? expanders[encoding] : undefined;
-  if (expand === undefined) throw new AppError('REQUEST_INVALID', { problem: `Content-Encoding ${encoding} is not one of ${Object.keys(expanders).join(', ')}` });
+  if (expand === undefined)
+    throw new AppError('REQUEST_INVALID', {
+      problem: `Content-Encoding ${encoding} is not one of ${Object.keys(expanders).join(', ')}`,
+    });
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > rules.limitBytes) throw tooLarge(rules.limitBytes);
   return expand(await readWhole(request, declared, rules), rules);
@@ -88,12 +91,15 @@ class GrowingBody {
   }
 }
 
-
 /**
  * Events, not an async iterator: that costs as much as everything else about a small request.
  * @throws what is wrong with the body (the rest of it is left to run past), the stream's error when the client goes away
  */
-function readWhole(request: IncomingMessage, declared: number | undefined, rules: BodyRules): Promise<Uint8Array<ArrayBuffer>> {
+function readWhole(
+  request: IncomingMessage,
+  declared: number | undefined,
+  rules: BodyRules,
+): Promise<Uint8Array<ArrayBuffer>> {
   const body = new GrowingBody(rules, declared);
   return new Promise((resolve, reject) => {
     const watch = rules.lease.watch(() => fail(new AppError('BODY_TOO_SLOW', undefined)));
@@ -142,7 +148,15 @@ function expandBy(make: () => Transform, name: string): Expand {
         }
       });
       stream.on('end', () => resolve(body.bytes));
-      stream.on('error', (error) => reject(new AppError('REQUEST_INVALID', { problem: `the body is not ${name} as its Content-Encoding says` }, { cause: error })));
+      stream.on('error', (error) =>
+        reject(
+          new AppError(
+            'REQUEST_INVALID',
+            { problem: `the body is not ${name} as its Content-Encoding says` },
+            { cause: error },
+          ),
+        ),
+      );
       stream.end(bytes);
     });
   };

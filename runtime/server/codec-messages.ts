@@ -15,7 +15,12 @@ export type CodecSetup = {
 };
 
 export type CodecTask =
-  | { readonly do: 'decode'; readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number; readonly limits: DecodeLimits }
+  | {
+      readonly do: 'decode';
+      readonly body: Uint8Array<ArrayBuffer>;
+      readonly jsonBytes: number;
+      readonly limits: DecodeLimits;
+    }
   | { readonly do: 'encode'; readonly response: InferResponse };
 
 export type CodecAnswer =
@@ -38,7 +43,10 @@ export function joinEncoded({ json, blobs }: EncodedResponse): Encoded {
 }
 
 /** The response with tensors of its own, and their buffers: a batch's outputs are views of one buffer, which others still need. */
-export function toHandOver(response: InferResponse): { readonly response: InferResponse; readonly transfer: ArrayBuffer[] } {
+export function toHandOver(response: InferResponse): {
+  readonly response: InferResponse;
+  readonly transfer: ArrayBuffer[];
+} {
   const outputs = response.outputs.map((output) => ({ ...output, tensor: ownTensor(output.tensor) }));
   return { response: { ...response, outputs }, transfer: buffersOf(outputs.map(({ tensor }) => ({ tensor }))) };
 }

@@ -31,12 +31,17 @@ function work(task: CodecTask): CodecAnswer {
   if (task.do === 'decode') return { is: 'Decoded', request: decodeInfer(task.body, task.jsonBytes, task.limits) };
   const { chunks, ...rest } = joinEncoded(encodeInfer(task.response));
   // As bytes, so that they are handed over: a string would be copied here and encoded again over there.
-  return { is: 'Encoded', encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) } };
+  return {
+    is: 'Encoded',
+    encoded: { ...rest, chunks: chunks.map((chunk) => (typeof chunk === 'string' ? utf8.encode(chunk) : chunk)) },
+  };
 }
 
 function buffersIn(answer: CodecAnswer): ArrayBuffer[] {
   if (answer.is !== 'Encoded') return [];
-  const buffers = answer.encoded.chunks.flatMap((chunk) => (typeof chunk === 'string' || !(chunk.buffer instanceof ArrayBuffer) ? [] : [chunk.buffer]));
+  const buffers = answer.encoded.chunks.flatMap((chunk) =>
+    typeof chunk === 'string' || !(chunk.buffer instanceof ArrayBuffer) ? [] : [chunk.buffer],
+  );
   return [...new Set(buffers)];
 }
 

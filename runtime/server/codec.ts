@@ -13,7 +13,14 @@ import type { Logger } from '../../lib/log.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { decodeInfer, type DecodeLimits, type InferRequest } from '../protocol/oip/decode.ts';
 import { encodeInfer, type InferResponse } from '../protocol/oip/encode.ts';
-import { joinEncoded, toHandOver, type CodecAnswer, type CodecSetup, type CodecTask, type Encoded } from './codec-messages.ts';
+import {
+  joinEncoded,
+  toHandOver,
+  type CodecAnswer,
+  type CodecSetup,
+  type CodecTask,
+  type Encoded,
+} from './codec-messages.ts';
 
 /** 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come at once. */
 const largeJsonBytes = 32 * 1024;
@@ -49,7 +56,12 @@ const youngHeapMb = 8;
 /** A number is printed with up to 25 characters, as text and again as bytes, from a list of them. */
 const printedBytes = 64;
 
-type Job = { readonly task: CodecTask; readonly transfer: ArrayBuffer[]; readonly resolve: (answer: CodecAnswer) => void; readonly reject: (error: unknown) => void };
+type Job = {
+  readonly task: CodecTask;
+  readonly transfer: ArrayBuffer[];
+  readonly resolve: (answer: CodecAnswer) => void;
+  readonly reject: (error: unknown) => void;
+};
 
 export class ThreadedCodec implements Codec {
   readonly #options: CodecOptions;
@@ -75,7 +87,11 @@ export class ThreadedCodec implements Codec {
   async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
     const { jsonLimitBytes } = this.#options;
     const limits = this.#limits;
-    if (Math.min(jsonBytes, body.length) > jsonLimitBytes) throw new AppError('REQUEST_TOO_LARGE', { what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`, limit: jsonLimitBytes });
+    if (Math.min(jsonBytes, body.length) > jsonLimitBytes)
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: `the request's JSON of ${jsonBytes} bytes (binary data may be larger)`,
+        limit: jsonLimitBytes,
+      });
     if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
     const answer = await this.#ask({ do: 'decode', body, jsonBytes, limits }, [body.buffer]);
     if (answer.is !== 'Decoded') throw unexpected(answer);
@@ -85,7 +101,8 @@ export class ThreadedCodec implements Codec {
   async encode(response: InferResponse): Promise<Encoded> {
     const elements = jsonElements(response.outputs);
     if (elements <= largeJsonElements) return joinEncoded(encodeInfer(response));
-    if (elements * printedBytes > this.#memoryBytes) throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
+    if (elements * printedBytes > this.#memoryBytes)
+      throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
     const { response: own, transfer } = toHandOver(response);
     const answer = await this.#ask({ do: 'encode', response: own }, transfer);
     if (answer.is !== 'Encoded') throw unexpected(answer);
@@ -118,8 +135,12 @@ export class ThreadedCodec implements Codec {
   #start(): Worker {
     const { nice, heapBytes = this.#memoryBytes, logger } = this.#options;
     const thread = new Worker(new URL('./codec-thread.ts', import.meta.url), {
-      workerData: { nice } satisfies CodecSetup, name: 'codec',
-      resourceLimits: { maxOldGenerationSizeMb: programHeapMb + Math.ceil(heapBytes / 2 ** 20), maxYoungGenerationSizeMb: youngHeapMb },
+      workerData: { nice } satisfies CodecSetup,
+      name: 'codec',
+      resourceLimits: {
+        maxOldGenerationSizeMb: programHeapMb + Math.ceil(heapBytes / 2 ** 20),
+        maxYoungGenerationSizeMb: youngHeapMb,
+      },
     });
     thread.unref();
     thread.on('message', (answer: CodecAnswer) => this.#hear(answer));
@@ -160,12 +181,21 @@ export class ThreadedCodec implements Codec {
 }
 
 function tooLargeToPrint(elements: number, limit: number): AppError {
-  return new AppError('REQUEST_TOO_LARGE', { what: `the answer's ${elements} values as JSON`, limit, advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows' });
+  return new AppError('REQUEST_TOO_LARGE', {
+    what: `the answer's ${elements} values as JSON`,
+    limit,
+    advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows',
+  });
 }
 
 function exhaustedBy(task: CodecTask, memoryBytes: number): AppError {
-  if (task.do === 'encode') return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
-  return new AppError('REQUEST_TOO_LARGE', { what: 'the memory to parse the request', limit: formatBytes(memoryBytes), advice: 'send fewer values, or tensors as binary data' });
+  if (task.do === 'encode')
+    return tooLargeToPrint(jsonElements(task.response.outputs), Math.floor(memoryBytes / printedBytes));
+  return new AppError('REQUEST_TOO_LARGE', {
+    what: 'the memory to parse the request',
+    limit: formatBytes(memoryBytes),
+    advice: 'send fewer values, or tensors as binary data',
+  });
 }
 
 function jsonElements(outputs: readonly { readonly tensor: Tensor; readonly binary: boolean }[]): number {

@@ -54,11 +54,17 @@ export function debugApp(views: DebugViews): Express {
     const max = Number(request.query['max'] ?? 1);
     response.type('application/octet-stream').send(printTaken(views.sampler.take(max > 0 ? max : 1)));
   });
-  app.get('/config', (_request, response) => { response.json(views.config()); });
+  app.get('/config', (_request, response) => {
+    response.json(views.config());
+  });
   app.use((request, response, next) => {
     if (/^\/v[12](\/|$)/.test(request.path)) void views.answerUncounted(request, response, isSidecar(request));
     else next();
   });
-  app.use((request, response) => { response.status(404).json({ error: `no such endpoint: ${request.method} ${request.path}; there are /metrics, /counters, /config and /samples` }); });
+  app.use((request, response) => {
+    response.status(404).json({
+      error: `no such endpoint: ${request.method} ${request.path}; there are /metrics, /counters, /config and /samples`,
+    });
+  });
   return app;
 }

@@ -77,11 +77,27 @@ const abandoned = 499;
 let lastRequest = 0;
 
 /** Never rejects. */
-export async function serveRequest(world: ExchangeWorld, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function serveRequest(
+  world: ExchangeWorld,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const ended = new AbortController();
-  response.on('close', () => { if (!response.writableFinished) ended.abort(new ClientGone()); });
+  response.on('close', () => {
+    if (!response.writableFinished) ended.abort(new ClientGone());
+  });
   const deadline = new ClientDeadline(world.clock, ended);
-  const live: Live = { request, response, deadline, lease: world.transfers.lease(), signal: ended.signal, trace: new RequestTrace(world.clock), requestId: requestIdOf(request), draft: undefined, cameWhileIdle: false };
+  const live: Live = {
+    request,
+    response,
+    deadline,
+    lease: world.transfers.lease(),
+    signal: ended.signal,
+    trace: new RequestTrace(world.clock),
+    requestId: requestIdOf(request),
+    draft: undefined,
+    cameWhileIdle: false,
+  };
   let route: Route | undefined;
   world.open.add(deadline);
   try {
@@ -108,10 +124,17 @@ async function handled(world: ExchangeWorld, live: Live, route: Route): Promise<
   return Promise.race([work, live.deadline.expired]);
 }
 
-function succeed(world: ExchangeWorld, live: Live, { route, answer }: { readonly route: Route; readonly answer: Answer }): void {
+function succeed(
+  world: ExchangeWorld,
+  live: Live,
+  { route, answer }: { readonly route: Route; readonly answer: Answer },
+): void {
   live.trace.encoded();
   const serviceMs = live.cameWhileIdle ? live.trace.serviceMs : undefined;
-  const told = world.tellsService && serviceMs !== undefined ? { ...answer, headers: { ...answer.headers, [serviceHeader]: serviceMs.toFixed(6) } } : answer;
+  const told =
+    world.tellsService && serviceMs !== undefined
+      ? { ...answer, headers: { ...answer.headers, [serviceHeader]: serviceMs.toFixed(6) } }
+      : answer;
   write(world, live, told);
   record(world, { route: route.name, trace: live.trace, status: answer.status });
   if (answer.status === 200) live.draft?.answered({ ...sampleOf(live, answer), ...present({ serviceMs }) });
@@ -126,7 +149,12 @@ function sampleOf({ request, trace }: Live, { chunks, bytes, headers }: Answer):
     body.set(part, at);
     at += part.length;
   }
-  return { path: pathOf(request.url ?? '/').replace(/\/versions\/[^/]*/, ''), answer: { body, jsonBytes: jsonBytesIn(headers) }, tier, sizeClass: sizeClassOf(trace.elements) };
+  return {
+    path: pathOf(request.url ?? '/').replace(/\/versions\/[^/]*/, ''),
+    answer: { body, jsonBytes: jsonBytesIn(headers) },
+    tier,
+    sizeClass: sizeClassOf(trace.elements),
+  };
 }
 
 function jsonBytesIn(headers: Readonly<Record<string, string | string[] | undefined>> = {}): number | undefined {
@@ -134,7 +162,11 @@ function jsonBytesIn(headers: Readonly<Record<string, string | string[] | undefi
   return header === undefined ? undefined : Number(header);
 }
 
-function fail(world: ExchangeWorld, live: Live, { route, error }: { readonly route: Route | undefined; readonly error: unknown }): void {
+function fail(
+  world: ExchangeWorld,
+  live: Live,
+  { route, error }: { readonly route: Route | undefined; readonly error: unknown },
+): void {
   const { trace, signal, request, requestId } = live;
   trace.encoded();
   const shown = clientErrorOf(error);
@@ -143,8 +175,17 @@ function fail(world: ExchangeWorld, live: Live, { route, error }: { readonly rou
     write(world, live, errorAnswer(world, bodyOfErrors(route, request), shown));
     if (shown.kind === 'bug') world.logger.error('request failed', { requestId, err: error });
   }
-  const kind = outcomeKindOf({ ...shown, clientDeadlineMs: live.deadline.givenMs, ownDeadlineMs: world.ownDeadlineMs() });
-  record(world, { route: route?.name ?? 'other', trace, status: left ? abandoned : shown.status, error: { code: shown.code, kind } });
+  const kind = outcomeKindOf({
+    ...shown,
+    clientDeadlineMs: live.deadline.givenMs,
+    ownDeadlineMs: world.ownDeadlineMs(),
+  });
+  record(world, {
+    route: route?.name ?? 'other',
+    trace,
+    status: left ? abandoned : shown.status,
+    error: { code: shown.code, kind },
+  });
 }
 
 type Live = {
@@ -174,13 +215,18 @@ function exchangeOf(world: ExchangeWorld, live: Live, route: Route): Exchange {
     deadlineMs,
     endBy: (earlierMs) => deadline.endBy(earlierMs),
     readBody: async (headBytes) => {
-      const body = await readBody(request, { limitBytes: world.bodyLimitBytes(), headBytes, lease }).catch((error: unknown) => {
-        // The connection broke off in mid-body: nothing of ours failed.
-        throw request.errored === null || request.errored === undefined || error instanceof AppError ? error : new ClientGone();
-      });
+      const body = await readBody(request, { limitBytes: world.bodyLimitBytes(), headBytes, lease }).catch(
+        (error: unknown) => {
+          // The connection broke off in mid-body: nothing of ours failed.
+          throw request.errored === null || request.errored === undefined || error instanceof AppError
+            ? error
+            : new ClientGone();
+        },
+      );
       signal.throwIfAborted();
       trace.received();
-      if (world.sampler.on && isInference(route.name)) live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
+      if (world.sampler.on && isInference(route.name))
+        live.draft = world.sampler.choose({ body, jsonBytes: jsonBytesIn(request.headers) });
       live.cameWhileIdle = (live.draft !== undefined || world.tellsService) && world.isIdle();
       return body;
     },
@@ -193,7 +239,12 @@ function holdOf({ transfers }: ExchangeWorld, { lease }: Live): Exchange['hold']
   return (bytes) => {
     held += bytes;
     const { limitBytes } = transfers;
-    if (held > limitBytes) throw new AppError('REQUEST_TOO_LARGE', { what: `the answer of ${formatBytes(held)} or more`, limit: formatBytes(limitBytes), advice: 'send fewer rows, or ask for fewer outputs' });
+    if (held > limitBytes)
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: `the answer of ${formatBytes(held)} or more`,
+        limit: formatBytes(limitBytes),
+        advice: 'send fewer rows, or ask for fewer outputs',
+      });
     lease.grow(bytes);
   };
 }
@@ -211,7 +262,8 @@ function headersOf(request: IncomingMessage): Readonly<Record<string, string | u
 function timeoutOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = Number(header);
-  if (!Number.isFinite(ms) || ms <= 0) throw new AppError('REQUEST_INVALID', { problem: `${timeoutHeader} is not a number of milliseconds above 0` });
+  if (!Number.isFinite(ms) || ms <= 0)
+    throw new AppError('REQUEST_INVALID', { problem: `${timeoutHeader} is not a number of milliseconds above 0` });
   return ms;
 }
 
@@ -220,7 +272,10 @@ function bodyOfErrors(route: Route | undefined, request: IncomingMessage): Route
 }
 
 function errorAnswer(world: ExchangeWorld, errorBody: Route['errorBody'], error: ClientError): Answer {
-  return { ...jsonAnswer(errorBody(error), error.status, errorHeaders(error, world.expectedWaitMs())), closes: error.code === 'BODY_TOO_SLOW' };
+  return {
+    ...jsonAnswer(errorBody(error), error.status, errorHeaders(error, world.expectedWaitMs())),
+    closes: error.code === 'BODY_TOO_SLOW',
+  };
 }
 
 function write(world: ExchangeWorld, { response, trace, requestId }: Live, answer: Answer): void {
@@ -246,7 +301,12 @@ function requestIdOf(request: IncomingMessage): string {
   return `r-${process.pid.toString(36)}-${lastRequest.toString(36)}`;
 }
 
-type Result = { readonly route: RouteName; readonly trace: RequestTrace; readonly status: number; readonly error?: { readonly code: string; readonly kind: OutcomeKind } };
+type Result = {
+  readonly route: RouteName;
+  readonly trace: RequestTrace;
+  readonly status: number;
+  readonly error?: { readonly code: string; readonly kind: OutcomeKind };
+};
 
 function record(world: ExchangeWorld, { route, trace, status, error }: Result): void {
   const kind = status === abandoned ? 'abandoned' : error?.kind;

@@ -19,7 +19,11 @@ import { errorBodyAt } from './routes.ts';
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-export type Listen = { readonly addresses: readonly string[]; readonly port: number; readonly maxConnections: number; readonly patience?: Patience;
+export type Listen = {
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly maxConnections: number;
+  readonly patience?: Patience;
   /** For what `quiet` measures; the machine's unless given. */
   readonly clock?: Clock;
   /** Requests with these URLs do not keep a draining server awake. None unless given. */
@@ -54,7 +58,11 @@ export class HttpServers {
   readonly #arrivals: Arrivals;
   #closing = false;
 
-  private constructor(servers: readonly Server[], connections: Connections, { clock = systemClock, isProbe = () => false }: Listen) {
+  private constructor(
+    servers: readonly Server[],
+    connections: Connections,
+    { clock = systemClock, isProbe = () => false }: Listen,
+  ) {
     this.#servers = servers;
     this.#connections = connections;
     this.#clock = clock;
@@ -62,9 +70,11 @@ export class HttpServers {
     for (const server of servers) {
       this.#arrivals.listenTo(server);
       // A connection that was busy when closing began is idle now, and would be kept for its 75 s.
-      server.on('request', (_request, response: ServerResponse) => response.on('close', () => {
-        if (this.#closing) setImmediate(() => server.closeIdleConnections());
-      }));
+      server.on('request', (_request, response: ServerResponse) =>
+        response.on('close', () => {
+          if (this.#closing) setImmediate(() => server.closeIdleConnections());
+        }),
+      );
     }
   }
 
@@ -102,7 +112,10 @@ export class HttpServers {
    * Goes on serving until no request and no connection has come for `quietMs`, but for `mostMs` at most.
    * @param hurry aborted when there is no time for that
    */
-  async quiet({ quietMs, mostMs }: { readonly quietMs: number; readonly mostMs: number }, hurry?: AbortSignal): Promise<void> {
+  async quiet(
+    { quietMs, mostMs }: { readonly quietMs: number; readonly mostMs: number },
+    hurry?: AbortSignal,
+  ): Promise<void> {
     const beganMs = this.#clock.monotonic();
     for (;;) {
       const untilMs = Math.min(Math.max(this.#arrivals.lastMs, beganMs) + quietMs, beganMs + mostMs);
@@ -115,16 +128,27 @@ export class HttpServers {
   /** Stops listening, closes idle connections and resolves when the last request under way is answered. */
   async close(): Promise<void> {
     this.#closing = true;
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-    }));
+    const closed = this.#servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          server.closeIdleConnections();
+        }),
+    );
     await Promise.all(closed);
   }
 }
 
 function makeServer(handler: Handler, { patience = usualPatience }: Listen, connections: Connections): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, connectionsCheckingInterval: 2000, keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384, noDelay: true, requireHostHeader: false });
+  const server = createServer({
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: 2000,
+    keepAliveTimeout: keepAliveMs,
+    maxHeaderSize: 16_384,
+    noDelay: true,
+    requireHostHeader: false,
+  });
   connections.watch(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -134,13 +158,20 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
     response.on('error', () => response.destroy());
     // Node sets another time-out as soon as the answer is out; until then it would hold the answer for ever.
     response.on('prefinish', () => response.setTimeout(patience.stalledMs));
-    if (connections.underWay(request.socket) > maxPipelined) refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
+    if (connections.underWay(request.socket) > maxPipelined)
+      refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
     // Node itself would refuse this, and without a word.
-    else if (request.httpVersion === '1.1' && request.headers.host === undefined) refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
+    else if (request.httpVersion === '1.1' && request.headers.host === undefined)
+      refuse(response, 400, 'the Host header is missing, which HTTP/1.1 requires');
     else void handler(request, response);
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    if (!connections.isOver(request.socket)) refuse(response, 417, `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`);
+    if (!connections.isOver(request.socket))
+      refuse(
+        response,
+        417,
+        `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met: only 100-continue is known`,
+      );
   });
   const broken = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -153,15 +184,33 @@ function makeServer(handler: Handler, { patience = usualPatience }: Listen, conn
 }
 
 /** The body may still come: the connection is not used again. */
-function refuse(response: ServerResponse, status: number, problem: string, headers: Readonly<Record<string, string>> = {}): void {
+function refuse(
+  response: ServerResponse,
+  status: number,
+  problem: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const body = JSON.stringify({ error: problem });
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'connection': 'close', ...headers }).end(body);
+  response
+    .writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      connection: 'close',
+      ...headers,
+    })
+    .end(body);
 }
 
 /** The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it. */
 function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
   request.resume();
-  if (isFirst) refuse(response, 429, `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`, { 'retry-after': '1' });
+  if (isFirst)
+    refuse(
+      response,
+      429,
+      `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`,
+      { 'retry-after': '1' },
+    );
 }
 
 /**
@@ -175,14 +224,19 @@ function endBroken(error: NodeJS.ErrnoException, socket: Socket, last: ServerRes
   }
   if (last !== undefined && last.req.complete && !last.writableFinished) {
     // The fault came behind a good request: its answer goes first, and ours would be taken for it.
-    last.on('close', () => { if (socket.writable) endBroken(error, socket, undefined, clock); });
+    last.on('close', () => {
+      if (socket.writable) endBroken(error, socket, undefined, clock);
+    });
     return;
   }
   // A body is broken whose request has been answered already, or has another before it.
   const silent = last !== undefined && !last.req.complete && (last.headersSent || last.socket === null);
   if (!silent) socket.end(faultOf(error, pathOfBroken(last)));
   // Not left to the client: it may never close its side, and what its request holds would be held for good.
-  socket.on('close', clock.after(lingerMs, () => socket.destroy()));
+  socket.on(
+    'close',
+    clock.after(lingerMs, () => socket.destroy()),
+  );
 }
 
 const reasons: Readonly<Record<string, readonly [number, string]>> = {
@@ -198,7 +252,10 @@ function pathOfBroken(last: ServerResponse | undefined): string {
 
 /** @param path of the request that did not come whole; what is not HTTP has none */
 function faultOf(error: NodeJS.ErrnoException, path: string): string {
-  const [status, message] = ownValue(reasons, error.code ?? '') ?? [400, `this is not an HTTP request: ${error.message.replace(/^Parse Error: /, '')}`];
+  const [status, message] = ownValue(reasons, error.code ?? '') ?? [
+    400,
+    `this is not an HTTP request: ${error.message.replace(/^Parse Error: /, '')}`,
+  ];
   const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }
@@ -207,7 +264,13 @@ function listenOn(server: Server, address: string, port: number): Promise<void> 
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       if (error.code === 'EADDRINUSE') return reject(new AppError('PORT_TAKEN', { address, port }, { cause: error }));
-      return reject(new AppError('BAD_CONFIG', { where: `address ${address}:${port}`, problem: `cannot listen there: ${error.code ?? error.message}` }, { cause: error }));
+      return reject(
+        new AppError(
+          'BAD_CONFIG',
+          { where: `address ${address}:${port}`, problem: `cannot listen there: ${error.code ?? error.message}` },
+          { cause: error },
+        ),
+      );
     };
     server.once('error', fail);
     server.listen(port, address, () => {

@@ -29,7 +29,11 @@ export class LoopLag {
   }
 
   get reading(): { readonly p50: number; readonly p99: number; readonly max: number } {
-    return { p50: this.#lag(this.#histogram.percentile(50)), p99: this.#lag(this.#histogram.percentile(99)), max: this.#lag(this.#histogram.max) };
+    return {
+      p50: this.#lag(this.#histogram.percentile(50)),
+      p99: this.#lag(this.#histogram.percentile(99)),
+      max: this.#lag(this.#histogram.max),
+    };
   }
 
   /** It measures from tick to tick: the interval itself is no lag. In whole tenths of a millisecond. */
@@ -98,9 +102,20 @@ export type ConfigSources = {
 export function effectiveConfig(from: ConfigSources): unknown {
   const { config, prepared, options } = from;
   return {
-    model: { name: config.name, namespace: config.namespace, revision: config.revision, task: config.task, digest: prepared.resolved.digest, opset: prepared.resolved.opset },
+    model: {
+      name: config.name,
+      namespace: config.namespace,
+      revision: config.revision,
+      task: config.task,
+      digest: prepared.resolved.digest,
+      opset: prepared.resolved.opset,
+    },
     execution: {
-      providers: { requested: config.execution.providers.map(({ name }) => name), used: prepared.providerChain, nodes: prepared.providers },
+      providers: {
+        requested: config.execution.providers.map(({ name }) => name),
+        used: prepared.providerChain,
+        nodes: prepared.providers,
+      },
       precision: { requested: config.execution.precision, used: prepared.resolved.precision },
       graphOptimization: config.execution.graphOptimization,
       optimisedAhead: prepared.optimised,

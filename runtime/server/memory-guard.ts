@@ -11,7 +11,11 @@ import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 
-export type MemoryReading = { readonly limitBytes: number | null; readonly anonymousBytes: number; readonly peakBytes: number };
+export type MemoryReading = {
+  readonly limitBytes: number | null;
+  readonly anonymousBytes: number;
+  readonly peakBytes: number;
+};
 
 export type MemoryGuardOptions = {
   /** Undefined: nothing to keep to. */
@@ -43,7 +47,11 @@ export class MemoryGuard {
   }
 
   get reading(): MemoryReading {
-    return { limitBytes: this.#options.limitBytes ?? null, anonymousBytes: this.#anonymousBytes, peakBytes: this.#peakBytes };
+    return {
+      limitBytes: this.#options.limitBytes ?? null,
+      anonymousBytes: this.#anonymousBytes,
+      peakBytes: this.#peakBytes,
+    };
   }
 
   /** Whether work is refused. */
@@ -62,7 +70,8 @@ export class MemoryGuard {
   /** @throws AppError MEMORY_FULL */
   admit(): void {
     const { limitBytes } = this.#options;
-    if (this.#refusing && limitBytes !== undefined) throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
+    if (this.#refusing && limitBytes !== undefined)
+      throw new AppError('MEMORY_FULL', { anonymousBytes: this.#anonymousBytes, limitBytes });
   }
 
   /** Reads once; undefined when it cannot be read. */
@@ -81,7 +90,9 @@ export class MemoryGuard {
     const share = this.#share();
     if (share > refuseShare !== this.#refusing) {
       this.#refusing = share > refuseShare;
-      logger.warn(this.#refusing ? 'refusing work, memory is short' : 'memory is back, taking work', { ...this.reading });
+      logger.warn(this.#refusing ? 'refusing work, memory is short' : 'memory is back, taking work', {
+        ...this.reading,
+      });
     }
     if (share <= recycleShare || clock.monotonic() - this.#recycledAtMs < betweenRecyclesMs) return;
     this.#recycledAtMs = clock.monotonic();

@@ -33,7 +33,9 @@ export type Served = {
   readonly times: StageTimes;
 };
 
-const stageBuckets = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const stageBuckets = [
+  0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 export class RuntimeMetrics {
@@ -49,11 +51,36 @@ export class RuntimeMetrics {
     const registers = [this.registry];
     collectProcess(this.registry);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
-    this.#requests = new Counter({ name: 'onnx_runtime_requests_total', help: 'Requests answered, by route, HTTP status and kind of outcome ("" for a result).', labelNames: ['route', 'code', 'kind'], registers });
-    this.#stages = new Histogram({ name: 'onnx_runtime_request_stage_seconds', help: 'Where the time of inference requests goes.', labelNames: ['stage'], buckets: stageBuckets, registers });
-    this.#refused = new Counter({ name: 'onnx_runtime_refused_total', help: 'Inference requests that got no result, by error code.', labelNames: ['reason'], registers });
-    this.#rows = new Histogram({ name: 'onnx_runtime_batch_rows', help: 'Rows of each run.', buckets: rowBuckets, registers });
-    this.#fellApart = new Counter({ name: 'onnx_runtime_batches_rerun_total', help: 'Batches that failed as a whole and whose requests ran one by one.', registers });
+    this.#requests = new Counter({
+      name: 'onnx_runtime_requests_total',
+      help: 'Requests answered, by route, HTTP status and kind of outcome ("" for a result).',
+      labelNames: ['route', 'code', 'kind'],
+      registers,
+    });
+    this.#stages = new Histogram({
+      name: 'onnx_runtime_request_stage_seconds',
+      help: 'Where the time of inference requests goes.',
+      labelNames: ['stage'],
+      buckets: stageBuckets,
+      registers,
+    });
+    this.#refused = new Counter({
+      name: 'onnx_runtime_refused_total',
+      help: 'Inference requests that got no result, by error code.',
+      labelNames: ['reason'],
+      registers,
+    });
+    this.#rows = new Histogram({
+      name: 'onnx_runtime_batch_rows',
+      help: 'Rows of each run.',
+      buckets: rowBuckets,
+      registers,
+    });
+    this.#fellApart = new Counter({
+      name: 'onnx_runtime_batches_rerun_total',
+      help: 'Batches that failed as a whole and whose requests ran one by one.',
+      registers,
+    });
     this.#gauges(registers);
   }
 
@@ -87,7 +114,9 @@ export class RuntimeMetrics {
     const gauge = (name: string, help: string, read: (readings: Readings) => number | null): void => {
       const readings = (): Readings | undefined => this.#readings;
       void new Gauge({
-        name: `onnx_runtime_${name}`, help, registers,
+        name: `onnx_runtime_${name}`,
+        help,
+        registers,
         collect() {
           const now = readings();
           const value = now === undefined ? null : read(now);
@@ -99,14 +128,28 @@ export class RuntimeMetrics {
     gauge('queue_depth', 'Requests that wait for a run.', (now) => now.queueDepth());
     gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
     gauge('run_oldest_seconds', 'Age of the oldest run under way; 0 without one.', (now) => now.oldestRunMs() / 1000);
-    gauge('run_limit_seconds', 'A run that takes longer is taken for one that does not end.', (now) => now.runLimitMs() / 1000);
-    gauge('memory_anonymous_bytes', 'Memory that only this process holds; mapped weights are not in it.', (now) => now.memory().anonymousBytes);
+    gauge(
+      'run_limit_seconds',
+      'A run that takes longer is taken for one that does not end.',
+      (now) => now.runLimitMs() / 1000,
+    );
+    gauge(
+      'memory_anonymous_bytes',
+      'Memory that only this process holds; mapped weights are not in it.',
+      (now) => now.memory().anonymousBytes,
+    );
     gauge('memory_limit_bytes', 'The limit the server keeps to.', (now) => now.memory().limitBytes ?? Infinity);
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
     gauge('workers_wanted', 'Workers there should be.', (now) => now.workers().wanted);
-    gauge('event_loop_lag_p99_seconds', 'How late the HTTP thread comes to what is due, 99th percentile.', (now) => now.loop().p99 / 1000);
+    gauge(
+      'event_loop_lag_p99_seconds',
+      'How late the HTTP thread comes to what is due, 99th percentile.',
+      (now) => now.loop().p99 / 1000,
+    );
     gauge('event_loop_lag_max_seconds', 'The longest the HTTP thread was held up.', (now) => now.loop().max / 1000);
     gauge('connections', 'Open client connections.', (now) => now.connections());
-    gauge('transfer_bytes', 'Memory that the bodies and answers of requests under way hold.', (now) => now.transferBytes());
+    gauge('transfer_bytes', 'Memory that the bodies and answers of requests under way hold.', (now) =>
+      now.transferBytes(),
+    );
   }
 }

@@ -8,7 +8,14 @@ import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.
 import { elementCount, type NamedTensors } from '../engine/tensor.ts';
 import { datatypeOf, invalid } from '../protocol/oip/datatypes.ts';
 import type { InferRequest } from '../protocol/oip/decode.ts';
-import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata, type InferStats } from '../protocol/oip/describe.ts';
+import {
+  modelConfig,
+  modelMetadata,
+  modelStatistics,
+  repositoryIndex,
+  serverMetadata,
+  type InferStats,
+} from '../protocol/oip/describe.ts';
 import { noJsonForm, type InferResponse } from '../protocol/oip/encode.ts';
 import { decodeRaw } from '../protocol/oip/raw.ts';
 import { openAiError } from '../protocol/openai-embeddings.ts';
@@ -44,7 +51,10 @@ export type ProtocolWorld = {
 
 type Handle = Route['handle'];
 
-export function protocolRoutes(world: ProtocolWorld): { readonly exact: ReadonlyMap<string, Route>; readonly model: ModelRoutes } {
+export function protocolRoutes(world: ProtocolWorld): {
+  readonly exact: ReadonlyMap<string, Route>;
+  readonly model: ModelRoutes;
+} {
   const { served, readiness, model } = world;
   const ready: Handle = () => jsonAnswer({ name: served.name, ready: readiness.ready }, readiness.ready ? 200 : 503);
   const stats: Handle = () => jsonAnswer(modelStatistics(served, model().stats()));
@@ -55,9 +65,17 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
   };
   return {
     exact: new Map([
-      ['GET /v2/health/live', route('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503))],
+      [
+        'GET /v2/health/live',
+        route('health', () => jsonAnswer({ live: readiness.alive }, readiness.alive ? 200 : 503)),
+      ],
       ['GET /v2/health/ready', route('health', () => readyAnswer(readiness))],
-      ['GET /startup', route('health', () => jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503))],
+      [
+        'GET /startup',
+        route('health', () =>
+          jsonAnswer({ started: readiness.startedUp, state: readiness.reason }, readiness.startedUp ? 200 : 503),
+        ),
+      ],
       ['GET /v2', route('metadata', () => jsonAnswer(serverMetadata(world.serverVersion)))],
       ['GET /v2/models/stats', route('metadata', stats)],
       ['POST /v2/repository/index', route('metadata', index)],
@@ -76,7 +94,9 @@ export function protocolRoutes(world: ProtocolWorld): { readonly exact: Readonly
 
 /** Whether a path is one of those that load balancers and kubelets ask again and again. */
 export function isProbe(url: string): boolean {
-  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(url);
+  return /^\/(?:startup|v2\/health\/(?:live|ready)|v2\/models\/[^/]+(?:\/versions\/[^/]+)?\/ready)\/*(?:\?|$)/.test(
+    url,
+  );
 }
 
 function route(name: RouteName, handle: Handle): Route {
@@ -90,7 +110,10 @@ function openAi(handle: Handle): Route {
 /** The protocol prints {"live"} here, by mistake; clients look at the status or at either. */
 function readyAnswer(readiness: Readiness): Answer {
   const { ready } = readiness;
-  return jsonAnswer({ ready, live: readiness.alive, ...(ready ? {} : { reason: readiness.reason }) }, ready ? 200 : 503);
+  return jsonAnswer(
+    { ready, live: readiness.alive, ...(ready ? {} : { reason: readiness.reason }) },
+    ready ? 200 : 503,
+  );
 }
 
 async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchange: Exchange): Promise<Answer> {
@@ -102,7 +125,13 @@ async function infer(served: ProtocolWorld['served'], model: LoadedModel, exchan
   const choices = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = exchange.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
-  const result = await model.inference.submit({ inputs: request.inputs, outputs: choices.map(({ name }) => name), signal, hold: exchange.hold, ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+  const result = await model.inference.submit({
+    inputs: request.inputs,
+    outputs: choices.map(({ name }) => name),
+    signal,
+    hold: exchange.hold,
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  });
   trace.inferred(result);
   return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
 }
@@ -112,7 +141,10 @@ function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
   if (maxTokens === undefined) return;
   for (const [name, { dims }] of Object.entries(inputs)) {
     const [, length = 0] = dims;
-    if (dims.length === 2 && length > maxTokens) throw invalid(`input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send shorter ones, or text to /v1/embeddings`);
+    if (dims.length === 2 && length > maxTokens)
+      throw invalid(
+        `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send shorter ones, or text to /v1/embeddings`,
+      );
   }
 }
 
@@ -127,7 +159,8 @@ async function decodeRequest(model: LoadedModel, exchange: Exchange): Promise<In
 
 function jsonBytesOf(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(header)) throw invalid(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
+  if (!/^\d{1,15}$/.test(header))
+    throw invalid(`Inference-Header-Content-Length is '${header.slice(0, 40)}', not a number of bytes`);
   return Number(header);
 }
 
@@ -138,23 +171,40 @@ function chooseForms(signature: Signature, request: InferRequest): readonly Choi
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {
     const binary = asked.get(name) ?? request.binaryOutput;
-    if (!binary && signature.outputs.some((output) => output.name === name && output.type === 'float16')) throw noJsonForm(name);
+    if (!binary && signature.outputs.some((output) => output.name === name && output.type === 'float16'))
+      throw noJsonForm(name);
     return { name, binary };
   });
 }
 
-function responseOf(served: ProtocolWorld['served'], request: InferRequest, choices: readonly Choice[], result: InferenceResult): InferResponse {
+function responseOf(
+  served: ProtocolWorld['served'],
+  request: InferRequest,
+  choices: readonly Choice[],
+  result: InferenceResult,
+): InferResponse {
   const outputs = choices.map(({ name, binary }) => {
     const tensor = result.outputs[name];
     if (tensor === undefined) throw new Error(`the engine gave no output ${name}`);
     return { name, tensor, binary };
   });
-  return { model: served.name, version: served.version, outputs, ...(request.id === undefined ? {} : { id: request.id }) };
+  return {
+    model: served.name,
+    version: served.version,
+    outputs,
+    ...(request.id === undefined ? {} : { id: request.id }),
+  };
 }
 
 function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
   if (jsonBytes === undefined) return { status: 200, contentType: 'application/json', chunks, bytes };
-  return { status: 200, contentType: 'application/octet-stream', chunks, bytes, headers: { 'inference-header-content-length': String(jsonBytes) } };
+  return {
+    status: 200,
+    contentType: 'application/octet-stream',
+    chunks,
+    bytes,
+    headers: { 'inference-header-content-length': String(jsonBytes) },
+  };
 }
 
 function elementsOf(inputs: NamedTensors): number {

@@ -8,7 +8,12 @@ import type { Clock } from '../../lib/clock.ts';
 
 export type State = 'Loading' | 'Warming' | 'Ready' | 'Draining';
 
-const words: Readonly<Record<State, string>> = { Loading: 'loading the model', Warming: 'warming up', Ready: 'ready', Draining: 'shutting down' };
+const words: Readonly<Record<State, string>> = {
+  Loading: 'loading the model',
+  Warming: 'warming up',
+  Ready: 'ready',
+  Draining: 'shutting down',
+};
 /** How the runs are doing (engine/run-watch.ts). */
 export type RunsSeen = {
   /** How long every worker has been in the run that it is in; 0 while one is free. */
@@ -29,7 +34,11 @@ export class Readiness {
   #lostAtMs: number | undefined;
 
   /** @param workers asked once there are any */
-  constructor(clock: Clock, workers: () => { readonly ready: number }, runs: () => RunsSeen = () => ({ stuckMs: 0, limitMs: Infinity })) {
+  constructor(
+    clock: Clock,
+    workers: () => { readonly ready: number },
+    runs: () => RunsSeen = () => ({ stuckMs: 0, limitMs: Infinity }),
+  ) {
     this.#clock = clock;
     this.#workers = workers;
     this.#runs = runs;
@@ -83,7 +92,9 @@ export class Readiness {
   /** In words, for people. */
   get reason(): string {
     if (this.stuck) return stuckWords(this.#runs());
-    return this.#state === 'Ready' && this.#workers().ready === 0 ? 'every worker is being replaced' : words[this.#state];
+    return this.#state === 'Ready' && this.#workers().ready === 0
+      ? 'every worker is being replaced'
+      : words[this.#state];
   }
 
   /**

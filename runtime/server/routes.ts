@@ -31,7 +31,13 @@ export type RouteTable = {
   readonly complete: boolean;
 };
 
-const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = { metadata: 'GET', ready: 'GET', infer: 'POST', config: 'GET', stats: 'GET' };
+const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
+  metadata: 'GET',
+  ready: 'GET',
+  infer: 'POST',
+  config: 'GET',
+  stats: 'GET',
+};
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
 /** Paths that only a task answers, and which. */
@@ -47,7 +53,8 @@ export function findRoute(table: RouteTable, method: string, path: string): Rout
   if (found !== undefined) return found;
   if (!table.complete) throw new AppError('NOT_READY', { state: 'loading the model' });
   const allowed = methodsAt(table, at);
-  if (allowed.length > 0) throw new AppError('METHOD_UNKNOWN', { method: shown(method), path: shown(at), allowed: allowed.join(' or ') });
+  if (allowed.length > 0)
+    throw new AppError('METHOD_UNKNOWN', { method: shown(method), path: shown(at), allowed: allowed.join(' or ') });
   const task = Object.hasOwn(taskOf, at) ? taskOf[at] : undefined;
   if (task !== undefined) throw new AppError('TASK_MISSING', { path: at, model: table.served.name, task });
   throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
@@ -80,14 +87,19 @@ function modelRoute(table: RouteTable, asked: string, path: string): Route | und
 function methodsAt(table: RouteTable, path: string): readonly string[] {
   const [, name, , call = 'metadata'] = modelPath.exec(path) ?? [];
   if (openAiModelPath.test(path)) return ['GET'];
-  return ['GET', 'POST'].filter((method) => table.exact.has(`${method} ${path}`) || (name !== undefined && methods[call as ModelCall] === method));
+  return ['GET', 'POST'].filter(
+    (method) => table.exact.has(`${method} ${path}`) || (name !== undefined && methods[call as ModelCall] === method),
+  );
 }
 
 /** One server, one model, one version: another's name is no reason to answer with this one's numbers. */
 function checkServed(served: RouteTable['served'], name: string, version: string | undefined): void {
   if (name !== served.name) throw new AppError('MODEL_UNKNOWN', { asked: shown(name), served: served.name });
   if (version === undefined || version === served.version) return;
-  throw new AppError('MODEL_UNKNOWN', { asked: `${served.name} version ${shown(version)}`, served: `${served.name} version ${served.version}` });
+  throw new AppError('MODEL_UNKNOWN', {
+    asked: `${served.name} version ${shown(version)}`,
+    served: `${served.name} version ${served.version}`,
+  });
 }
 
 function decode(text: string): string {

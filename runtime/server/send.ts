@@ -12,7 +12,11 @@ import type { Transfers } from './transfers.ts';
 const pieceBytes = 64 * 1024;
 
 /** The head has been written; the response is not destroyed. Never rejects. */
-export function sendBody(response: ServerResponse, { chunks, bytes }: Answer, transfers: Pick<Transfers, 'lease'>): void {
+export function sendBody(
+  response: ServerResponse,
+  { chunks, bytes }: Answer,
+  transfers: Pick<Transfers, 'lease'>,
+): void {
   const lease = transfers.lease();
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
@@ -35,7 +39,11 @@ export function sendBody(response: ServerResponse, { chunks, bytes }: Answer, tr
   response.uncork();
 }
 
-async function sendPieces(response: ServerResponse, chunks: Answer['chunks'], moved: (bytes: number) => void): Promise<void> {
+async function sendPieces(
+  response: ServerResponse,
+  chunks: Answer['chunks'],
+  moved: (bytes: number) => void,
+): Promise<void> {
   for (const chunk of chunks) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     for (let at = 0; at < bytes.length; at += pieceBytes) {

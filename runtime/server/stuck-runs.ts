@@ -54,7 +54,10 @@ export class StuckRuns {
     giveUp({ ranMs: 2 * limitMs, queued: hopeless }, error);
     if (!hopeless || this.#said === 'Hopeless') return;
     this.#said = 'Hopeless';
-    logger.error('every worker is held by a run that does not end: liveness is gone, the process has to be ended', { stuckMs: Math.round(stuckMs), limitMs });
+    logger.error('every worker is held by a run that does not end: liveness is gone, the process has to be ended', {
+      stuckMs: Math.round(stuckMs),
+      limitMs,
+    });
     onHopeless(error);
   }
 }

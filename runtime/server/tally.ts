@@ -9,7 +9,18 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export class Tally {
   readonly #clock: Clock;
-  readonly #sums: Mutable<InferStats> = { ok: 0, failed: 0, rows: 0, runs: 0, lastInferenceMs: 0, totalMs: 0, decodeMs: 0, queueMs: 0, inferMs: 0, encodeMs: 0 };
+  readonly #sums: Mutable<InferStats> = {
+    ok: 0,
+    failed: 0,
+    rows: 0,
+    runs: 0,
+    lastInferenceMs: 0,
+    totalMs: 0,
+    decodeMs: 0,
+    queueMs: 0,
+    inferMs: 0,
+    encodeMs: 0,
+  };
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -36,7 +36,15 @@ export class RequestTrace implements Trace {
     this.#times.decode = this.#lap();
   }
 
-  inferred({ queueMs, inferMs, isShared = false }: { readonly queueMs: number; readonly inferMs: number; readonly isShared?: boolean }): void {
+  inferred({
+    queueMs,
+    inferMs,
+    isShared = false,
+  }: {
+    readonly queueMs: number;
+    readonly inferMs: number;
+    readonly isShared?: boolean;
+  }): void {
     this.#isShared = isShared;
     this.#times.queue = queueMs;
     this.#times.infer = inferMs;

@@ -96,7 +96,9 @@ export class Transfers {
   cutSlowest(): boolean {
     const now = this.#options.clock.monotonic();
     const slow = [...this.#watched].map((transfer) => ({ transfer, rate: rateOf(transfer, now, lookMs) }));
-    const [slowest] = slow.filter(({ rate }) => rate < this.#pace.crowdedBytesPerSecond).toSorted((a, b) => a.rate - b.rate || b.transfer.heldBytes - a.transfer.heldBytes);
+    const [slowest] = slow
+      .filter(({ rate }) => rate < this.#pace.crowdedBytesPerSecond)
+      .toSorted((a, b) => a.rate - b.rate || b.transfer.heldBytes - a.transfer.heldBytes);
     if (slowest === undefined) return false;
     this.#cut(slowest.transfer);
     return true;
@@ -121,8 +123,12 @@ export class Transfers {
     this.#watched.add(own);
     this.#lookOn();
     return {
-      moved: (bytes) => { own.movedBytes += bytes; },
-      done: () => { this.#watched.delete(own); },
+      moved: (bytes) => {
+        own.movedBytes += bytes;
+      },
+      done: () => {
+        this.#watched.delete(own);
+      },
     };
   }
 
@@ -158,8 +164,16 @@ export class Transfers {
     for (const transfer of this.#watched) {
       if (late) transfer.marks = [];
       const [oldest] = transfer.marks;
-      if (oldest !== undefined && now - oldest.ms >= patienceMs && rateOf(transfer, now, patienceMs) < minBytesPerSecond) this.#cut(transfer);
-      else transfer.marks = [...transfer.marks, { ms: now, bytes: transfer.movedBytes }].slice(-(Math.ceil(patienceMs / lookMs) + 1));
+      if (
+        oldest !== undefined &&
+        now - oldest.ms >= patienceMs &&
+        rateOf(transfer, now, patienceMs) < minBytesPerSecond
+      )
+        this.#cut(transfer);
+      else
+        transfer.marks = [...transfer.marks, { ms: now, bytes: transfer.movedBytes }].slice(
+          -(Math.ceil(patienceMs / lookMs) + 1),
+        );
     }
   }
 }

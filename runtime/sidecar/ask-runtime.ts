@@ -57,17 +57,33 @@ export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answe
   const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), door.signal]);
   return new Promise((resolve) => {
     const fail = (error: Error): void => resolve({ kind: 'unavailable', why: whyOf(error, door) });
-    const asked = request({ host: address, port, method: question.method, path: question.path, agent, signal, headers: headersOf(question, door) }, (response) => {
-      readBounded(response, answerLimitBytes).then((body) => resolve(answeredOf(response, body)), fail);
-    });
+    const asked = request(
+      {
+        host: address,
+        port,
+        method: question.method,
+        path: question.path,
+        agent,
+        signal,
+        headers: headersOf(question, door),
+      },
+      (response) => {
+        readBounded(response, answerLimitBytes).then((body) => resolve(answeredOf(response, body)), fail);
+      },
+    );
     asked.on('error', fail);
     asked.end(question.body);
   });
 }
 
-function headersOf({ body, jsonBytes, besideUsers }: Question, { deadlineMs, token }: RuntimeDoor): Record<string, string> {
+function headersOf(
+  { body, jsonBytes, besideUsers }: Question,
+  { deadlineMs, token }: RuntimeDoor,
+): Record<string, string> {
   const deadline = {
-    'x-request-timeout-ms': String(deadlineMs), ...(besideUsers === undefined ? {} : { [besideHeader]: '1' }), ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }),
+    'x-request-timeout-ms': String(deadlineMs),
+    ...(besideUsers === undefined ? {} : { [besideHeader]: '1' }),
+    ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }),
   };
   if (body === undefined) return deadline;
   const type = jsonBytes === undefined ? 'application/json' : 'application/octet-stream';
@@ -83,7 +99,12 @@ function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | u
   if (body === undefined) return { kind: 'refused', status, why: `the answer has more than ${answerLimitBytes} bytes` };
   if (status === 200) {
     const header = response.headers['inference-header-content-length'];
-    return { kind: 'answer', body, jsonBytes: typeof header === 'string' && /^\d{1,10}$/.test(header) ? Number(header) : undefined, ...present({ serviceMs: serviceMsIn(response.headers[serviceHeader]) }) };
+    return {
+      kind: 'answer',
+      body,
+      jsonBytes: typeof header === 'string' && /^\d{1,10}$/.test(header) ? Number(header) : undefined,
+      ...present({ serviceMs: serviceMsIn(response.headers[serviceHeader]) }),
+    };
   }
   const why = `${status}: ${wordsOf(body)}`;
   return passing.has(status) ? { kind: 'unavailable', why } : { kind: 'refused', status, why };
@@ -92,7 +113,9 @@ function answeredOf(response: IncomingMessage, body: Uint8Array<ArrayBuffer> | u
 /** What the error says, in the protocol's form or OpenAI's. */
 function wordsOf(body: Uint8Array): string {
   try {
-    const value = JSON.parse(Buffer.from(body.subarray(0, 65_536)).toString('utf8')) as { readonly error?: string | { readonly message?: string } } | null;
+    const value = JSON.parse(Buffer.from(body.subarray(0, 65_536)).toString('utf8')) as {
+      readonly error?: string | { readonly message?: string };
+    } | null;
     const said = typeof value?.error === 'string' ? value.error : value?.error?.message;
     return (said ?? 'no reason given').slice(0, whyLimit);
   } catch {
@@ -102,6 +125,7 @@ function wordsOf(body: Uint8Array): string {
 
 function whyOf(error: Error, { address, port, deadlineMs }: RuntimeDoor): string {
   if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return `nothing listens at ${address}:${port}`;
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') return `${address}:${port} gave no answer within ${deadlineMs} ms`;
+  if (error.name === 'AbortError' || error.name === 'TimeoutError')
+    return `${address}:${port} gave no answer within ${deadlineMs} ms`;
   return messageOf(error);
 }

@@ -11,7 +11,10 @@ import { present } from '../../api/present.ts';
 import { maxProbesPerMinute, reportQuery, type PairSource } from '../../api/report.ts';
 import type { GoldenMetric } from '../../api/runtime-config.ts';
 
-export type AgreementRule = { readonly metric: GoldenMetric; /** The value from which on two answers agree; for errors, up to which. */ readonly limit: number };
+export type AgreementRule = {
+  readonly metric: GoldenMetric;
+  /** The value from which on two answers agree; for errors, up to which. */ readonly limit: number;
+};
 
 /** So many a minute over so many pods of the candidate. */
 export type ProbeRate = { readonly perMinute: number; readonly pods: number };
@@ -35,7 +38,14 @@ export type Asked = {
 export const nothingAsked: Asked = { peers: [], sample: 0 };
 
 export const maxPeers = 16;
-const metrics: readonly GoldenMetric[] = ['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'];
+const metrics: readonly GoldenMetric[] = [
+  'MaxAbsError',
+  'Cosine',
+  'Top1Agreement',
+  'ExactMatch',
+  'WordErrorRate',
+  'Accuracy',
+];
 
 /**
  * @param peersToken as it came in its header; what is not a token is left out
@@ -56,16 +66,22 @@ export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {
 
 function peersIn(text: string): readonly string[] {
   const peers = text === '' ? [] : text.split(',');
-  if (peers.length > maxPeers) throw invalid(reportQuery.peers, `has ${peers.length} addresses, at most ${maxPeers} are taken`);
+  if (peers.length > maxPeers)
+    throw invalid(reportQuery.peers, `has ${peers.length} addresses, at most ${maxPeers} are taken`);
   const strange = peers.find((peer) => isIP(peer) === 0);
-  if (strange !== undefined) throw invalid(reportQuery.peers, `has '${strange.slice(0, 50)}', which is not an IP address`);
+  if (strange !== undefined)
+    throw invalid(reportQuery.peers, `has '${strange.slice(0, 50)}', which is not an IP address`);
   return peers;
 }
 
 function ruleIn(text: string): AgreementRule {
   const [name, limit = '', ...rest] = text.split(':');
   const metric = metrics.find((known) => known === name);
-  if (metric === undefined || rest.length > 0) throw invalid(reportQuery.agreement, `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${metrics.join(', ')}`);
+  if (metric === undefined || rest.length > 0)
+    throw invalid(
+      reportQuery.agreement,
+      `is '${text.slice(0, 50)}', not METRIC:MIN with a metric of ${metrics.join(', ')}`,
+    );
   return { metric, limit: numberIn(reportQuery.agreement, limit, Number.MAX_VALUE) };
 }
 
@@ -78,12 +94,17 @@ function rateIn(text: string | null): ProbeRate | undefined {
   if (text === null) return undefined;
   const [, perMinute = '', pods = ''] = /^(\d{1,4})\/(\d{1,5})$/.exec(text) ?? [];
   const rate = { perMinute: Number(perMinute), pods: Number(pods) };
-  if (rate.perMinute < 1 || rate.perMinute > maxProbesPerMinute || rate.pods < 1) throw invalid(reportQuery.probes, `is '${text.slice(0, 50)}', not PER_MINUTE/PODS with 1 to ${maxProbesPerMinute} a minute`);
+  if (rate.perMinute < 1 || rate.perMinute > maxProbesPerMinute || rate.pods < 1)
+    throw invalid(
+      reportQuery.probes,
+      `is '${text.slice(0, 50)}', not PER_MINUTE/PODS with 1 to ${maxProbesPerMinute} a minute`,
+    );
   return rate;
 }
 
 function numberIn(name: string, text: string, max: number): number {
-  if (!/^\d+(\.\d+)?(e-?\d+)?$/.test(text) || Number(text) > max) throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
+  if (!/^\d+(\.\d+)?(e-?\d+)?$/.test(text) || Number(text) > max)
+    throw invalid(name, `is '${text.slice(0, 50)}', not a number of 0 to ${max}`);
   return Number(text);
 }
 

@@ -88,7 +88,8 @@ export class Collector {
     this.#turnedAtMs = clock.monotonic();
     this.#failures = reading.kind === 'read' ? 0 : this.#failures + 1;
     this.#collected = nextReport(this.#collected, reading, this.#turnedAtMs);
-    if (reading.kind === 'read') this.#ring = nextRing(this.#ring, reading.counters, { wallMs: clock.now(), monotonicMs: this.#turnedAtMs });
+    if (reading.kind === 'read')
+      this.#ring = nextRing(this.#ring, reading.counters, { wallMs: clock.now(), monotonicMs: this.#turnedAtMs });
     return reading;
   }
 

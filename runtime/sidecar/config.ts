@@ -28,11 +28,22 @@ const configLimitBytes = 1 << 20;
 /** @throws AppError BAD_CONFIG when POD_IP is no address */
 export function sidecarConfig(environment: Readonly<Record<string, string | undefined>>): SidecarConfig {
   const podIp = environment[env.podIp] ?? '127.0.0.1';
-  if (isIP(podIp) === 0) throw new AppError('BAD_CONFIG', { where: `environment variable ${env.podIp}`, problem: `'${podIp}' is not an IP address` });
+  if (isIP(podIp) === 0)
+    throw new AppError('BAD_CONFIG', {
+      where: `environment variable ${env.podIp}`,
+      problem: `'${podIp}' is not an IP address`,
+    });
   // In local mode every pod has a loopback address of its own and 127.0.0.1 belongs to the machine.
   const addresses: readonly [string, ...string[]] = isLoopback(podIp) ? [podIp] : [podIp, '127.0.0.1'];
   const configDir = environment[env.configDir] ?? paths.configDir;
-  return { addresses, reportPort: ports.sidecar, countersPort: ports.metrics, revision: revisionIn(configDir), configDir, cacheDir: environment[env.cacheDir] ?? paths.cacheDir };
+  return {
+    addresses,
+    reportPort: ports.sidecar,
+    countersPort: ports.metrics,
+    revision: revisionIn(configDir),
+    configDir,
+    cacheDir: environment[env.cacheDir] ?? paths.cacheDir,
+  };
 }
 
 function isLoopback(ip: string): boolean {

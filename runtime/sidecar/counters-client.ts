@@ -36,9 +36,22 @@ export function readCounters(source: CountersSource, sample = 0, token?: string)
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(source.deadlineMs);
     const fail = (error: Error): void => resolve(failureOf(error, source));
-    const request = get({ host: source.address, port: source.port, path: `/counters?sample=${sample}`, agent: source.agent, signal, headers: token === undefined ? {} : { [tokenHeader]: bearer(token) } }, (response) => {
-      readBounded(response, reportLimitBytes).then((body) => resolve(readingOf(response.statusCode ?? 0, body)), fail);
-    });
+    const request = get(
+      {
+        host: source.address,
+        port: source.port,
+        path: `/counters?sample=${sample}`,
+        agent: source.agent,
+        signal,
+        headers: token === undefined ? {} : { [tokenHeader]: bearer(token) },
+      },
+      (response) => {
+        readBounded(response, reportLimitBytes).then(
+          (body) => resolve(readingOf(response.statusCode ?? 0, body)),
+          fail,
+        );
+      },
+    );
     request.on('error', fail);
   });
 }
@@ -53,12 +66,15 @@ function readingOf(status: number, body: Uint8Array | undefined): Reading {
     return { kind: 'silent', why: 'its counters are not JSON' };
   }
   const parsed = parseReport({ ...(value as object), seq: 0 });
-  return parsed.kind === 'report' ? { kind: 'read', counters: parsed.report } : { kind: 'silent', why: `its counters are not usable: ${parsed.problem}` };
+  return parsed.kind === 'report'
+    ? { kind: 'read', counters: parsed.report }
+    : { kind: 'silent', why: `its counters are not usable: ${parsed.problem}` };
 }
 
 function failureOf(error: Error, source: CountersSource): Reading {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ECONNREFUSED') return { kind: 'gone', why: `nothing listens at ${source.address}:${source.port}` };
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') return { kind: 'silent', why: `it gave no answer within ${source.deadlineMs} ms` };
+  if (error.name === 'AbortError' || error.name === 'TimeoutError')
+    return { kind: 'silent', why: `it gave no answer within ${source.deadlineMs} ms` };
   return { kind: 'silent', why: messageOf(error) };
 }

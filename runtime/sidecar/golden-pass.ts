@@ -40,7 +40,11 @@ export type PassEnd =
   | { readonly kind: 'later'; readonly why: string };
 
 /** The set as one pass sees it: its cases are parsed on the way. */
-export type PassSet = { readonly n: number; readonly cases: () => Iterable<GoldenCase>; /** Made up: its cases cannot be at fault. */ readonly generated: boolean };
+export type PassSet = {
+  readonly n: number;
+  readonly cases: () => Iterable<GoldenCase>;
+  /** Made up: its cases cannot be at fault. */ readonly generated: boolean;
+};
 
 const tries = 4;
 const pause = { baseMs: 1_000, maxMs: 8_000 };
@@ -68,7 +72,12 @@ export class GoldenPass {
   /** So far. */
   get numbers() {
     return {
-      n: this.#set.n, done: this.#done, passed: this.#passed, compared: this.#compared, score: this.#score.value ?? null, worst: this.#score.worst ?? null,
+      n: this.#set.n,
+      done: this.#done,
+      passed: this.#passed,
+      compared: this.#compared,
+      score: this.#score.value ?? null,
+      worst: this.#score.worst ?? null,
       ...(this.#problem === undefined ? {} : { problem: this.#problem.slice(0, problemLimit) }),
     };
   }
@@ -85,14 +94,16 @@ export class GoldenPass {
       return { kind: 'done' };
     } catch (error) {
       // Only the set's own parsing throws.
-      if (error instanceof AppError && error.code === 'GOLDEN_SET_INVALID') return { kind: 'broken', why: messageOf(error) };
+      if (error instanceof AppError && error.code === 'GOLDEN_SET_INVALID')
+        return { kind: 'broken', why: messageOf(error) };
       throw error;
     }
   }
 
   async #case(one: GoldenCase): Promise<PassEnd | undefined> {
     const mine = await this.#askSelf(one.question);
-    if (mine.kind === 'unavailable') return { kind: 'later', why: `this pod's runtime did not answer ${one.where}: ${mine.why}` };
+    if (mine.kind === 'unavailable')
+      return { kind: 'later', why: `this pod's runtime did not answer ${one.where}: ${mine.why}` };
     if (mine.kind === 'refused') return this.#refused(one, mine);
     const got = read(one, mine);
     if (typeof got === 'string') return this.#fail(one, `its answer cannot be read: ${got}`);
@@ -108,20 +119,26 @@ export class GoldenPass {
 
   async #compareWithStable(one: GoldenCase, got: NamedTensors): Promise<PassEnd | undefined> {
     const theirs = await this.#askStable(one.question);
-    if (theirs.kind === 'unavailable') return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
+    if (theirs.kind === 'unavailable')
+      return { kind: 'later', why: `no pod of stable answered ${one.where}: ${theirs.why}` };
     if (theirs.kind === 'refused') {
       if (theirs.status >= 500) return this.#stableFails(one, got, theirs.why);
-      return { kind: 'broken', why: `golden set, ${one.where}: it has no expected answer, and stable does not take it: ${theirs.why}` };
+      return {
+        kind: 'broken',
+        why: `golden set, ${one.where}: it has no expected answer, and stable does not take it: ${theirs.why}`,
+      };
     }
     const want = read(one, theirs);
-    if (typeof want === 'string') return { kind: 'later', why: `stable's answer to ${one.where} cannot be read: ${want}` };
+    if (typeof want === 'string')
+      return { kind: 'later', why: `stable's answer to ${one.where} cannot be read: ${want}` };
     return this.#compare(one, want, got);
   }
 
   #compare(one: GoldenCase, want: NamedTensors, got: NamedTensors): PassEnd | undefined {
     const { golden } = this.#world;
     const comparison = compareOutputs(golden.metric, want, got);
-    if (comparison.kind === 'unfit') return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
+    if (comparison.kind === 'unfit')
+      return { kind: 'broken', why: `golden set, ${one.where}: ${golden.metric} does not fit: ${comparison.problem}` };
     this.#count(one, comparison);
     return undefined;
   }
@@ -144,7 +161,10 @@ export class GoldenPass {
     this.#count(one, { value: worstValue[this.#world.golden.metric], weight: 1, note });
   }
 
-  #count({ where }: GoldenCase, { value, weight, note }: { readonly value: number; readonly weight: number; readonly note?: string }): void {
+  #count(
+    { where }: GoldenCase,
+    { value, weight, note }: { readonly value: number; readonly weight: number; readonly note?: string },
+  ): void {
     const { metric } = this.#world.golden;
     const before = this.#score.worst;
     const isWorst = before === undefined || (value !== before && worse(metric, before, value) === value);
@@ -166,7 +186,9 @@ export class GoldenPass {
     return this.#patiently((nth) => {
       if (nth > 1) this.#peer += 1;
       const address = peers[this.#peer % peers.length];
-      return address === undefined ? Promise.resolve({ kind: 'unavailable', why: 'there is none' } as const) : ask(address, question, stop);
+      return address === undefined
+        ? Promise.resolve({ kind: 'unavailable', why: 'there is none' } as const)
+        : ask(address, question, stop);
     });
   }
 
@@ -183,7 +205,9 @@ export class GoldenPass {
 /** @returns what is wrong with it, as text, when it is no answer */
 function read({ form }: GoldenCase, { body, jsonBytes }: Extract<Answered, { kind: 'answer' }>): NamedTensors | string {
   try {
-    return form === 'embeddings' ? decodeEmbeddings(body, answerTensors.maxElements) : decodeAnswer(body, jsonBytes, answerTensors);
+    return form === 'embeddings'
+      ? decodeEmbeddings(body, answerTensors.maxElements)
+      : decodeAnswer(body, jsonBytes, answerTensors);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     return messageOf(error);

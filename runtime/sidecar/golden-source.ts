@@ -33,22 +33,45 @@ export type SourceWorld = {
 };
 
 export type FoundSet =
-  | { readonly kind: 'set'; readonly set: PassSet; /** Whom to ask for right answers. */ readonly peers: readonly string[]; readonly note?: string }
+  | {
+      readonly kind: 'set';
+      readonly set: PassSet;
+      /** Whom to ask for right answers. */ readonly peers: readonly string[];
+      readonly note?: string;
+    }
   | { readonly kind: 'later'; readonly why: string };
 
 export async function findSet(world: SourceWorld): Promise<FoundSet> {
-  const { golden: { source }, model, configDir, cacheDir, peers } = world;
+  const {
+    golden: { source },
+    model,
+    configDir,
+    cacheDir,
+    peers,
+  } = world;
   switch (source.kind) {
-    case 'File': return { kind: 'set', set: { ...openSet(await fileAt(join(configDir, source.file)), model), generated: false }, peers };
-    case 'Uri': return { kind: 'set', set: { ...openSet(await fileAt(await goldenPathIn(cacheDir, source.digest)), model), generated: false }, peers };
-    case 'Generated': return generate(world, { seed: source.seed, count: source.cases });
+    case 'File':
+      return {
+        kind: 'set',
+        set: { ...openSet(await fileAt(join(configDir, source.file)), model), generated: false },
+        peers,
+      };
+    case 'Uri':
+      return {
+        kind: 'set',
+        set: { ...openSet(await fileAt(await goldenPathIn(cacheDir, source.digest)), model), generated: false },
+        peers,
+      };
+    case 'Generated':
+      return generate(world, { seed: source.seed, count: source.cases });
   }
 }
 
 type Made = { readonly seed: number; readonly count: number };
 
 async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
-  if (world.task === 'Embedding') return found({ n: made.count, cases: () => textCases(world.model, made), generated: true }, world.peers);
+  if (world.task === 'Embedding')
+    return found({ n: made.count, cases: () => textCases(world.model, made), generated: true }, world.peers);
   const own = await signatureAt(world, world.self);
   if (typeof own === 'string') return { kind: 'later', why: `this pod's runtime did not say what it takes: ${own}` };
   const [peer] = world.peers;
@@ -59,7 +82,9 @@ async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
   const difference = differenceOf(own, theirs);
   if (difference === undefined) return fitting(world, { ...made, signature: theirs, peers: world.peers });
   const alone = await fitting(world, { ...made, signature: own, peers: [] });
-  return alone.kind === 'set' ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...alone } : alone;
+  return alone.kind === 'set'
+    ? { note: `its ${difference} are not stable's, so that no answers can be compared`, ...alone }
+    : alone;
 }
 
 /** Only where schemaPolicy lets them differ it comes to this. */
@@ -70,7 +95,11 @@ function differenceOf(own: Signature, theirs: Signature): 'inputs' | 'outputs' |
 }
 
 function sameInputs(a: Signature, b: Signature): boolean {
-  const words = ({ inputs }: Signature): string => inputs.map(({ name, type }) => `${name}:${type}`).sort().join();
+  const words = ({ inputs }: Signature): string =>
+    inputs
+      .map(({ name, type }) => `${name}:${type}`)
+      .sort()
+      .join();
   return words(a) === words(b);
 }
 

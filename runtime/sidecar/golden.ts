@@ -103,6 +103,7 @@ export class GoldenRunner {
 
 /** A set that cannot be read is broken; a bug is, too, rather than a sidecar that ends. */
 function failed(error: unknown): PassEnd {
-  if (error instanceof AppError && error.kind !== 'invalid' && error.kind !== 'missing') return { kind: 'later', why: messageOf(error) };
+  if (error instanceof AppError && error.kind !== 'invalid' && error.kind !== 'missing')
+    return { kind: 'later', why: messageOf(error) };
   return { kind: 'broken', why: messageOf(error) };
 }

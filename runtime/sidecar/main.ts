@@ -33,7 +33,11 @@ const readDeadlineMs = 2_000;
  * @returns 0 once the runtime is gone after `stop`
  * @throws AppError BAD_CONFIG, PORT_TAKEN
  */
-export async function runSidecar(stop: AbortSignal, logger: Logger, environment: Readonly<Record<string, string | undefined>> = process.env): Promise<ExitCode> {
+export async function runSidecar(
+  stop: AbortSignal,
+  logger: Logger,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<ExitCode> {
   const config = sidecarConfig(environment);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const questions = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -42,22 +46,49 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
   const standing = new Standing(systemClock);
   const door = new AccessFile(config.configDir, systemClock);
-  const tokenFor = (address: string): string | undefined => (address === config.addresses[0] ? door.token : standing.now.peersToken);
-  const collector = new Collector({ revision: config.revision, read: () => readCounters(source, standing.now.sample, door.token), clock: systemClock, random: Math.random });
+  const tokenFor = (address: string): string | undefined =>
+    address === config.addresses[0] ? door.token : standing.now.peersToken;
+  const collector = new Collector({
+    revision: config.revision,
+    read: () => readCounters(source, standing.now.sample, door.token),
+    clock: systemClock,
+    random: Math.random,
+  });
   const ready = (): boolean => collector.report.ready === true;
-  const golden = new PodGolden({ ...config, self: config.addresses[0], ask: goldenAsk(questions, tokenFor), ready, clock: systemClock, random: Math.random, logger });
+  const golden = new PodGolden({
+    ...config,
+    self: config.addresses[0],
+    ask: goldenAsk(questions, tokenFor),
+    ready,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+  });
   const pairs = new PairCounts((pair) => collector.paired(pair));
   const pod = { self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, pairs };
-  const { replayer, close: endReplaying } = podReplayer({ ...pod, token: () => door.token, compared: (comparison) => collector.compared(comparison) });
+  const { replayer, close: endReplaying } = podReplayer({
+    ...pod,
+    token: () => door.token,
+    compared: (comparison) => collector.compared(comparison),
+  });
   const { prober, close: endProbing } = podProber({ ...pod, ...config, random: Math.random, tokenFor });
   const onAsked = (asked: Asked): void => {
     standing.hear(asked);
     golden.offer(asked.peers);
   };
-  const endServing = await serveReports({
-    report: () => withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }), onAsked, door,
-    blocks: (from, limitBytes) => collector.blocks(from, limitBytes), takeSamples: (max) => takeBytes({ ...source, agent: samples, token: door.token }, max), alive: () => collector.alive,
-  }, config.addresses, config.reportPort);
+  const endServing = await serveReports(
+    {
+      report: () =>
+        withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }),
+      onAsked,
+      door,
+      blocks: (from, limitBytes) => collector.blocks(from, limitBytes),
+      takeSamples: (max) => takeBytes({ ...source, agent: samples, token: door.token }, max),
+      alive: () => collector.alive,
+    },
+    config.addresses,
+    config.reportPort,
+  );
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   // A report without it is better than no report.
   const running = [
@@ -84,7 +115,11 @@ export async function runSidecar(stop: AbortSignal, logger: Logger, environment:
   return exitCodes.ok;
 }
 
-type Findings = { readonly golden: GoldenResult | undefined; readonly agreement: Agreement | undefined; readonly pairs: Pairs | undefined };
+type Findings = {
+  readonly golden: GoldenResult | undefined;
+  readonly agreement: Agreement | undefined;
+  readonly pairs: Pairs | undefined;
+};
 
 function withFindings(report: Report, findings: Findings): Report {
   return { ...report, ...present(findings) };

@@ -56,7 +56,10 @@ export class PodGolden {
     await running;
   }
 
-  #start({ golden, name, task }: RuntimeConfig & { readonly golden: GoldenOptions['golden'] }, stop: AbortSignal): Promise<void> {
+  #start(
+    { golden, name, task }: RuntimeConfig & { readonly golden: GoldenOptions['golden'] },
+    stop: AbortSignal,
+  ): Promise<void> {
     const runner = new GoldenRunner({ ...this.#options, golden, model: name, task });
     this.#id = golden.id;
     this.#runner = runner;
@@ -69,7 +72,9 @@ export class PodGolden {
 export function readConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {
-    return statSync(file).size > configLimitBytes ? undefined : checkRuntimeConfig(JSON.parse(readFileSync(file, 'utf8')), file);
+    return statSync(file).size > configLimitBytes
+      ? undefined
+      : checkRuntimeConfig(JSON.parse(readFileSync(file, 'utf8')), file);
   } catch {
     return undefined;
   }

@@ -30,11 +30,17 @@ const answerDeadlineMs = 30_000;
 const maxInputs = 16;
 const maxBytes = 4 * 2 ** 20;
 
-export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): { readonly prober: PairProber; readonly close: () => void } {
+export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...options }: PodProberOptions): {
+  readonly prober: PairProber;
+  readonly close: () => void;
+} {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ended = new AbortController();
   const ask: Ask = (address, question, signal) =>
-    askRuntime({ ...question, besideUsers: true }, { address, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: tokenFor(address), signal });
+    askRuntime(
+      { ...question, besideUsers: true },
+      { address, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: tokenFor(address), signal },
+    );
   const prober = new PairProber({
     ...options,
     work: () => (ready() && tokenFor(options.self) !== undefined ? workIn(asked(), options.self) : undefined),
@@ -53,10 +59,19 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
 /** A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request. */
 function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
-  return probes === undefined || peersToken === undefined || others.length === 0 ? undefined : { peers: others, ...probes };
+  return probes === undefined || peersToken === undefined || others.length === 0
+    ? undefined
+    : { peers: others, ...probes };
 }
 
-type Where = { readonly configDir: string; readonly cacheDir: string; readonly self: string; readonly peers: readonly string[]; readonly ask: Ask; readonly stop: AbortSignal };
+type Where = {
+  readonly configDir: string;
+  readonly cacheDir: string;
+  readonly self: string;
+  readonly peers: readonly string[];
+  readonly ask: Ask;
+  readonly stop: AbortSignal;
+};
 
 /** The inputs of the revision's golden set, or those made up in its place. A set that cannot be read is told of by the golden run. */
 async function inputsOf(where: Where): Promise<ProbeInputs> {

@@ -31,7 +31,10 @@ const takeDeadlineMs = 5_000;
 /** Longer than any run that is worth a replay: with its pause it would be one in an hour. */
 const answerDeadlineMs = 30_000;
 
-export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): { readonly replayer: Replayer; readonly close: () => void } {
+export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerOptions): {
+  readonly replayer: Replayer;
+  readonly close: () => void;
+} {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const ended = new AbortController();
   const replayer = new Replayer({
@@ -39,10 +42,24 @@ export function podReplayer({ self, clock, asked, ready, compared, pairs, token 
     compared,
     pairs,
     work: () => (ready() ? workIn(asked(), self) : undefined),
-    take: (address, max) => takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs, token: asked().peersToken }, max),
+    take: (address, max) =>
+      takeSamples({ address, port: ports.sidecar, agent, deadlineMs: takeDeadlineMs, token: asked().peersToken }, max),
     answer: ({ path, request: { body, jsonBytes } }) => {
-      const question = { method: 'POST', path, body, besideUsers: true, ...(jsonBytes === undefined ? {} : { jsonBytes }) } as const;
-      return askRuntime(question, { address: self, port: ports.metrics, agent, deadlineMs: answerDeadlineMs, token: token(), signal: ended.signal });
+      const question = {
+        method: 'POST',
+        path,
+        body,
+        besideUsers: true,
+        ...(jsonBytes === undefined ? {} : { jsonBytes }),
+      } as const;
+      return askRuntime(question, {
+        address: self,
+        port: ports.metrics,
+        agent,
+        deadlineMs: answerDeadlineMs,
+        token: token(),
+        signal: ended.signal,
+      });
     },
   });
   return {

@@ -22,7 +22,16 @@ export const neverSeen = 'none';
 
 /** The report before anything was read. */
 export function firstReport(revision: string): Collected {
-  return { report: { schema: 1, bootId: neverSeen, seq: 0, revision, ready: false, state: 'the runtime has not been asked yet' } };
+  return {
+    report: {
+      schema: 1,
+      bootId: neverSeen,
+      seq: 0,
+      revision,
+      ready: false,
+      state: 'the runtime has not been asked yet',
+    },
+  };
 }
 
 /**
@@ -38,6 +47,9 @@ export function nextReport(before: Collected, reading: Reading, nowMs: number): 
   const seq = before.report.seq + 1;
   const patient = reading.kind === 'silent' && readAtMs !== undefined && nowMs - readAtMs < silentAfterMs;
   if (patient) return { report: { ...before.report, seq }, readAtMs };
-  const state = readAtMs === undefined ? `the runtime does not answer yet: ${reading.why}` : `the runtime does not answer any more: ${reading.why}`;
+  const state =
+    readAtMs === undefined
+      ? `the runtime does not answer yet: ${reading.why}`
+      : `the runtime does not answer any more: ${reading.why}`;
   return { report: { ...before.report, seq, ready: false, state }, ...(readAtMs === undefined ? {} : { readAtMs }) };
 }

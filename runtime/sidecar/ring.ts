@@ -7,7 +7,21 @@
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
 import { maxBlockClasses } from '../../api/parse-report.ts';
-import { blockAt, blockSeconds, pairSources, ratioBucketOf, ratioBuckets, reportLimitBytes, type BlockCount, type Blocks, type BlockTraffic, type Histogram, type PairedRatios, type Report, type Traffic } from '../../api/report.ts';
+import {
+  blockAt,
+  blockSeconds,
+  pairSources,
+  ratioBucketOf,
+  ratioBuckets,
+  reportLimitBytes,
+  type BlockCount,
+  type Blocks,
+  type BlockTraffic,
+  type Histogram,
+  type PairedRatios,
+  type Report,
+  type Traffic,
+} from '../../api/report.ts';
 import type { Pair } from '../agreement/pair-counts.ts';
 import { base, growth } from '../histogram.ts';
 import { present } from '../../api/present.ts';
@@ -43,13 +57,19 @@ export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 export const attributableMs = (blockSeconds * 1000) / 2;
 
 /** The ring with one more reading of the runtime's counters in it. */
-export function nextRing(before: Ring | undefined, { bootId, traffic = [] }: Pick<Report, 'bootId' | 'traffic'>, at: ReadAt): Ring {
+export function nextRing(
+  before: Ring | undefined,
+  { bootId, traffic = [] }: Pick<Report, 'bootId' | 'traffic'>,
+  at: ReadAt,
+): Ring {
   const now = { bootId, counted: traffic, readBlock: blockAt(at.wallMs), readAtMs: at.monotonicMs };
   // When those were counted that were there before us, nobody knows; of a runtime that has counted nothing we know that.
-  if (before?.bootId !== bootId) return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
+  if (before?.bootId !== bootId)
+    return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
   const change = differenceOf(before.counted, traffic);
   const block = change === undefined ? undefined : attributedTo(before, now, change);
-  if (change === undefined || block === undefined) return { ...now, since: now.readBlock + 1, seq: before.seq, held: [] };
+  if (change === undefined || block === undefined)
+    return { ...now, since: now.readBlock + 1, seq: before.seq, held: [] };
   const read = { ...before, counted: traffic, readBlock: block, readAtMs: now.readAtMs };
   return trimmed(change.length === 0 || block < before.since ? read : withChange(read, block, change));
 }
@@ -60,7 +80,11 @@ export function nextRing(before: Ring | undefined, { bootId, traffic = [] }: Pic
  * A change of nothing is the same in every block. The clock may have been set: back by a moment, the ring stays in its
  * block until the clock is there again; by more, or ahead, nothing can be said.
  */
-function attributedTo(before: Ring, now: Pick<Ring, 'readBlock' | 'readAtMs'>, change: readonly BlockTraffic[]): number | undefined {
+function attributedTo(
+  before: Ring,
+  now: Pick<Ring, 'readBlock' | 'readAtMs'>,
+  change: readonly BlockTraffic[],
+): number | undefined {
   const ahead = now.readBlock - before.readBlock;
   if (ahead === 0) return now.readBlock;
   if (ahead < 0) return ahead === -1 ? before.readBlock : undefined;
@@ -72,13 +96,20 @@ function attributedTo(before: Ring, now: Pick<Ring, 'readBlock' | 'readAtMs'>, c
  * The ring with a comparison of an answer with stable's in it, in the block of the last reading.
  * A ring whose first block has not begun takes none.
  */
-export function withComparison(ring: Ring, { tier, sizeClass, agrees }: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): Ring {
+export function withComparison(
+  ring: Ring,
+  { tier, sizeClass, agrees }: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean },
+): Ring {
   return withCount(ring, { ...nothingOf(tier, sizeClass), compared: 1, disagreed: agrees ? 0 : 1 });
 }
 
 /** The same with a pair of service times, which is no traffic. */
 export function withPair(ring: Ring, { tier, sizeClass, source, ratio }: Pair): Ring {
-  const histogram = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts: { [String(ratioBucketOf(ratio))]: 1 } };
+  const histogram = {
+    base: ratioBuckets.base,
+    growth: ratioBuckets.growth,
+    counts: { [String(ratioBucketOf(ratio))]: 1 },
+  };
   return withCount(ring, { ...nothingOf(tier, sizeClass), paired: { [source]: histogram } });
 }
 
@@ -138,13 +169,23 @@ function keyOf({ tier, sizeClass }: Pick<BlockTraffic, 'tier' | 'sizeClass'>): s
   return `${sizeClass} ${tier}`;
 }
 
-function changeOf(before: Traffic | undefined, { tier, sizeClass, latency, ok, errors }: Traffic): BlockTraffic | undefined {
+function changeOf(
+  before: Traffic | undefined,
+  { tier, sizeClass, latency, ok, errors }: Traffic,
+): BlockTraffic | undefined {
   if (before === undefined) return { tier, sizeClass, latency, ok, errors };
-  if (before.latency.base !== latency.base || before.latency.growth !== latency.growth || ok < before.ok) return undefined;
+  if (before.latency.base !== latency.base || before.latency.growth !== latency.growth || ok < before.ok)
+    return undefined;
   const counts = lessCounts(latency.counts, before.latency.counts);
   const failures = lessCounts(errors, before.errors);
   if (counts === undefined || failures === undefined) return undefined;
-  return { tier, sizeClass, latency: { base: latency.base, growth: latency.growth, counts }, ok: ok - before.ok, errors: failures };
+  return {
+    tier,
+    sizeClass,
+    latency: { base: latency.base, growth: latency.growth, counts },
+    ok: ok - before.ok,
+    errors: failures,
+  };
 }
 
 type Counts = Readonly<Record<string, number>>;
@@ -152,7 +193,11 @@ type Counts = Readonly<Record<string, number>>;
 /** `after` less `before`, without what did not change; undefined when anything would be below 0. */
 function lessCounts(after: Counts, before: Counts): Counts | undefined {
   for (const [key, count] of Object.entries(before)) if ((ownValue(after, key) ?? 0) < count) return undefined;
-  return Object.fromEntries(Object.entries(after).flatMap(([key, count]) => (count === (ownValue(before, key) ?? 0) ? [] : [[key, count - (ownValue(before, key) ?? 0)]])));
+  return Object.fromEntries(
+    Object.entries(after).flatMap(([key, count]) =>
+      count === (ownValue(before, key) ?? 0) ? [] : [[key, count - (ownValue(before, key) ?? 0)]],
+    ),
+  );
 }
 
 // ── adding it to its block ──
@@ -175,7 +220,11 @@ function withChange(ring: Ring, block: number, change: readonly BlockTraffic[]):
 function sumOf(a: BlockTraffic, b: BlockTraffic): BlockTraffic {
   const compared = (a.compared ?? 0) + (b.compared ?? 0);
   return {
-    tier: a.tier, sizeClass: a.sizeClass, latency: sumOfHistograms(a.latency, b.latency), ok: a.ok + b.ok, errors: moreCounts(a.errors, b.errors),
+    tier: a.tier,
+    sizeClass: a.sizeClass,
+    latency: sumOfHistograms(a.latency, b.latency),
+    ok: a.ok + b.ok,
+    errors: moreCounts(a.errors, b.errors),
     ...(compared === 0 ? {} : { compared, disagreed: (a.disagreed ?? 0) + (b.disagreed ?? 0) }),
     ...present({ paired: sumOfRatios(a.paired, b.paired) }),
   };
@@ -183,10 +232,14 @@ function sumOf(a: BlockTraffic, b: BlockTraffic): BlockTraffic {
 
 function sumOfRatios(a: PairedRatios | undefined, b: PairedRatios | undefined): PairedRatios | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  return present(Object.fromEntries(pairSources.map((source) => {
-    const [one, other] = [a[source], b[source]];
-    return [source, one === undefined || other === undefined ? (one ?? other) : sumOfHistograms(one, other)];
-  })));
+  return present(
+    Object.fromEntries(
+      pairSources.map((source) => {
+        const [one, other] = [a[source], b[source]];
+        return [source, one === undefined || other === undefined ? (one ?? other) : sumOfHistograms(one, other)];
+      }),
+    ),
+  );
 }
 
 function sumOfHistograms({ base, growth, counts }: Histogram, more: Histogram): Histogram {

@@ -9,7 +9,13 @@ import { request, type Agent, type IncomingMessage } from 'node:http';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { readTaken, takenLimitBytes, type Taken } from '../agreement/sample.ts';
 
-export type SamplesSource = { readonly address: string; readonly port: number; readonly agent: Agent; readonly deadlineMs: number; /** Of the revision whose pod is asked. */ readonly token?: string | undefined };
+export type SamplesSource = {
+  readonly address: string;
+  readonly port: number;
+  readonly agent: Agent;
+  readonly deadlineMs: number;
+  /** Of the revision whose pod is asked. */ readonly token?: string | undefined;
+};
 
 const limitBytes = takenLimitBytes + 128 * 1024;
 
@@ -19,9 +25,20 @@ export function takeBytes(source: SamplesSource, max: number): Promise<Uint8Arra
   const headers = { 'content-length': '0', ...(token === undefined ? {} : { [tokenHeader]: bearer(token) }) };
   return new Promise((resolve) => {
     const none = (): void => resolve(undefined);
-    const asked = request({ host: address, port, method: 'POST', path: `/samples?max=${max}`, agent, signal: AbortSignal.timeout(deadlineMs), headers }, (response) => {
-      collect(response).then(resolve, none);
-    });
+    const asked = request(
+      {
+        host: address,
+        port,
+        method: 'POST',
+        path: `/samples?max=${max}`,
+        agent,
+        signal: AbortSignal.timeout(deadlineMs),
+        headers,
+      },
+      (response) => {
+        collect(response).then(resolve, none);
+      },
+    );
     asked.on('error', none);
     asked.end();
   });

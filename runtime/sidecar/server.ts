@@ -69,7 +69,10 @@ export function sidecarApp(served: Served): Express {
   app.post('/samples', (request, response) => answerSamples(served, request, response));
   app.get('/healthz', (_request, response) => {
     const alive = served.alive();
-    response.status(alive ? 200 : 500).type('text/plain').send(alive ? 'ok\n' : 'the collector does not turn any more\n');
+    response
+      .status(alive ? 200 : 500)
+      .type('text/plain')
+      .send(alive ? 'ok\n' : 'the collector does not turn any more\n');
   });
   app.use((request, response) => {
     const error = new AppError('PATH_UNKNOWN', { method: request.method, path: request.path.slice(0, 200) });
@@ -101,7 +104,10 @@ async function answerSamples({ takeSamples, door }: Served, request: Request, re
   const max = Number(queryOf(request).get('max') ?? 1);
   const bytes = await takeSamples?.(Number.isSafeInteger(max) && max > 0 ? Math.min(max, maxTaken) : 1);
   if (bytes === undefined) response.status(503).json({ error: { message: 'the runtime gives no samples' } });
-  else response.set({ 'content-type': 'application/octet-stream', 'cache-control': 'no-store' }).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  else
+    response
+      .set({ 'content-type': 'application/octet-stream', 'cache-control': 'no-store' })
+      .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 
 /** A request line may hold a whole URL with a host and port that are none: only what is asked counts. */

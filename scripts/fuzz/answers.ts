@@ -15,7 +15,10 @@ export function checkOf(judgement: Judgement, tolerance: number): Check {
   if (judgement.is === 'Unsure') return statusIn(200, ...refusals, 504);
   if (judgement.is === 'Refused') {
     const statuses = judgement.mayExpire === true ? [...refusals, 504] : refusals;
-    return (answer) => (statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`);
+    return (answer) =>
+      statuses.includes(answer.status)
+        ? errorBody(answer)
+        : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`;
   }
   const allowed = judgement.largest * tolerance;
   return (answer) => {
@@ -25,21 +28,41 @@ export function checkOf(judgement: Judgement, tolerance: number): Check {
   };
 }
 
-type Head = { readonly name?: unknown; readonly datatype?: unknown; readonly shape?: unknown; readonly data?: readonly unknown[]; readonly parameters?: { readonly binary_data_size?: unknown } };
+type Head = {
+  readonly name?: unknown;
+  readonly datatype?: unknown;
+  readonly shape?: unknown;
+  readonly data?: readonly unknown[];
+  readonly parameters?: { readonly binary_data_size?: unknown };
+};
 
-function compareAnswer({ outputs, id }: Extract<Judgement, { is: 'Answer' }>, answer: Answer, allowed: number): string | undefined {
+function compareAnswer(
+  { outputs, id }: Extract<Judgement, { is: 'Answer' }>,
+  answer: Answer,
+  allowed: number,
+): string | undefined {
   const binary = outputs.some((output) => output.binary);
   const header = answer.headers.get('inference-header-content-length');
-  if (binary !== (header !== undefined)) return binary ? 'the binary data has no header' : 'a header of binary data that was not asked for';
+  if (binary !== (header !== undefined))
+    return binary ? 'the binary data has no header' : 'a header of binary data that was not asked for';
   const end = header === undefined ? answer.body.length : Number(header);
   const wide = outputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64');
-  const json = (parse(answer.body.subarray(0, end).toString('utf8'), wide) ?? {}) as { readonly id?: unknown; readonly outputs?: readonly Head[] };
+  const json = (parse(answer.body.subarray(0, end).toString('utf8'), wide) ?? {}) as {
+    readonly id?: unknown;
+    readonly outputs?: readonly Head[];
+  };
   if (json.id !== id) return `the answer's id is ${JSON.stringify(json.id)}, expected ${JSON.stringify(id)}`;
-  if (json.outputs?.length !== outputs.length) return `${json.outputs?.length ?? 'no'} outputs, expected ${outputs.length}`;
+  if (json.outputs?.length !== outputs.length)
+    return `${json.outputs?.length ?? 'no'} outputs, expected ${outputs.length}`;
   return compareOutputs(outputs, json.outputs, answer.body.subarray(end), allowed);
 }
 
-function compareOutputs(outputs: readonly Wanted[], heads: readonly Head[], blob: Buffer, allowed: number): string | undefined {
+function compareOutputs(
+  outputs: readonly Wanted[],
+  heads: readonly Head[],
+  blob: Buffer,
+  allowed: number,
+): string | undefined {
   let at = 0;
   for (const [position, want] of outputs.entries()) {
     const head = heads[position] ?? {};
@@ -52,12 +75,20 @@ function compareOutputs(outputs: readonly Wanted[], heads: readonly Head[], blob
 }
 
 function compareOutput(want: Wanted, head: Head, blob: Buffer, allowed: number): string | undefined {
-  if (head.name !== want.name || head.datatype !== want.datatype) return `is ${String(head.name)} of ${String(head.datatype)}`;
-  if (JSON.stringify(head.shape, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)) !== JSON.stringify(want.dims)) return `has shape ${String(head.shape)}, expected ${want.dims.join(',')}`;
+  if (head.name !== want.name || head.datatype !== want.datatype)
+    return `is ${String(head.name)} of ${String(head.datatype)}`;
+  if (
+    JSON.stringify(head.shape, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)) !==
+    JSON.stringify(want.dims)
+  )
+    return `has shape ${String(head.shape)}, expected ${want.dims.join(',')}`;
   const values = want.binary ? valuesOfBytes(want.datatype, blob, want.values.length) : head.data;
-  if (values === undefined || values.length !== want.values.length) return `has ${values?.length ?? 'no usable'} values, expected ${want.values.length}`;
+  if (values === undefined || values.length !== want.values.length)
+    return `has ${values?.length ?? 'no usable'} values, expected ${want.values.length}`;
   const wrong = want.values.findIndex((value, at) => !same(value, values[at], allowed));
-  return wrong < 0 ? undefined : `element ${wrong} is ${String(values[wrong])}, expected ${String((want.values as Values)[wrong])}`;
+  return wrong < 0
+    ? undefined
+    : `element ${wrong} is ${String(values[wrong])}, expected ${String((want.values as Values)[wrong])}`;
 }
 
 function same(want: number | bigint | string, got: unknown, allowed: number): boolean {
@@ -80,8 +111,11 @@ type Context = { readonly source?: string };
 function parse(text: string, wide: boolean): unknown {
   try {
     if (!wide) return JSON.parse(text);
-    const revive = (_: string, value: unknown, { source }: Context): unknown => (typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value);
-    return (JSON.parse as (text: string, revive: (key: string, value: unknown, context: Context) => unknown) => unknown)(text, revive);
+    const revive = (_: string, value: unknown, { source }: Context): unknown =>
+      typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value;
+    return (
+      JSON.parse as (text: string, revive: (key: string, value: unknown, context: Context) => unknown) => unknown
+    )(text, revive);
   } catch {
     return undefined;
   }

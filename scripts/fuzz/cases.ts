@@ -38,12 +38,29 @@ export type Post = { readonly path: string; readonly body: Buffer; readonly head
 
 /** A request in one of the spellings that HTTP/1.1 allows: length or chunks, compressed or not, in one piece or two. */
 export function postParts(chance: Chance, { path, body, headers = [] }: Post): Part[] {
-  const encoding = chance.weighted([[92, 'identity'], [5, 'gzip'], [3, 'deflate']] as const);
-  const sent = encoding === 'gzip' ? gzipSync(body, { level: 1 }) : encoding === 'deflate' ? deflateSync(body, { level: 1 }) : body;
-  const lines = [`POST ${path} HTTP/1.1`, 'Host: fuzz', ...headers, ...(encoding === 'identity' && chance.percent(97) ? [] : [`Content-Encoding: ${encoding}`])];
+  const encoding = chance.weighted([
+    [92, 'identity'],
+    [5, 'gzip'],
+    [3, 'deflate'],
+  ] as const);
+  const sent =
+    encoding === 'gzip'
+      ? gzipSync(body, { level: 1 })
+      : encoding === 'deflate'
+        ? deflateSync(body, { level: 1 })
+        : body;
+  const lines = [
+    `POST ${path} HTTP/1.1`,
+    'Host: fuzz',
+    ...headers,
+    ...(encoding === 'identity' && chance.percent(97) ? [] : [`Content-Encoding: ${encoding}`]),
+  ];
   const chunked = chance.percent(8);
   const whole = chunked ? chunkedBody(chance, sent) : sent;
-  const head = Buffer.from(`${[...lines, chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${sent.length}`].join('\r\n')}\r\n\r\n`, 'latin1');
+  const head = Buffer.from(
+    `${[...lines, chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${sent.length}`].join('\r\n')}\r\n\r\n`,
+    'latin1',
+  );
   return split(chance, Buffer.concat([head, whole]));
 }
 
@@ -58,7 +75,9 @@ export function chunkedBody(chance: Chance, body: Buffer): Buffer {
   const pieces: Buffer[] = [];
   for (let at = 0; at < body.length;) {
     const size = Math.min(body.length - at, chance.between(1, Math.max(1, chance.pick([7, 64, 4096]))));
-    const hex = chance.percent(50) ? size.toString(16) : `${'0'.repeat(chance.below(3))}${size.toString(16).toUpperCase()}`;
+    const hex = chance.percent(50)
+      ? size.toString(16)
+      : `${'0'.repeat(chance.below(3))}${size.toString(16).toUpperCase()}`;
     const extension = chance.percent(5) ? ';name=value' : '';
     pieces.push(Buffer.from(`${hex}${extension}\r\n`), body.subarray(at, at + size), Buffer.from('\r\n'));
     at += size;
@@ -75,7 +94,8 @@ export function get(path: string, headers: readonly string[] = [], method = 'GET
 
 /** One of the statuses, and an error in words when it is one. */
 export function statusIn(...statuses: readonly number[]): Check {
-  return (answer) => (statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`);
+  return (answer) =>
+    statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`;
 }
 
 /** Every error is JSON that says in words what is wrong. */
@@ -90,7 +110,8 @@ export function errorBody({ status, headers, body }: Answer): string | undefined
 /** Under /v1 every error is the object that OpenAI's clients read. */
 export function openAiError(answer: Answer): string | undefined {
   const { error } = (parseOrUndefined(answer.body) ?? {}) as { readonly error?: unknown };
-  if (typeof error !== 'object' || error === null || !['message', 'type', 'param', 'code'].every((key) => key in error)) return `the error is not OpenAI's: ${answer.body.subarray(0, 200).toString()}`;
+  if (typeof error !== 'object' || error === null || !['message', 'type', 'param', 'code'].every((key) => key in error))
+    return `the error is not OpenAI's: ${answer.body.subarray(0, 200).toString()}`;
   return errorBody(answer);
 }
 

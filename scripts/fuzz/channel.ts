@@ -44,9 +44,24 @@ export class Channel {
     this.#socket = socket;
     this.#pending = Buffer.alloc(0);
     this.#closed = false;
-    const mine = (act: () => void) => (): void => { if (this.#socket === socket) { act(); this.#wake(); } };
-    socket.on('data', (bytes: Buffer) => mine(() => { this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]); })());
-    for (const end of ['end', 'close', 'error'] as const) socket.on(end, mine(() => { this.#closed = true; }));
+    const mine = (act: () => void) => (): void => {
+      if (this.#socket === socket) {
+        act();
+        this.#wake();
+      }
+    };
+    socket.on('data', (bytes: Buffer) =>
+      mine(() => {
+        this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+      })(),
+    );
+    for (const end of ['end', 'close', 'error'] as const)
+      socket.on(
+        end,
+        mine(() => {
+          this.#closed = true;
+        }),
+      );
     await new Promise<void>((resolve) => {
       socket.once('connect', resolve);
       socket.once('close', () => resolve());
@@ -60,7 +75,10 @@ export class Channel {
       if (part === 'end') socket.end();
       else if (part === 'destroy') socket.resetAndDestroy();
       else if (Buffer.isBuffer(part)) socket.write(part);
-      else await new Promise((resolve) => { setTimeout(resolve, part.pauseMs); });
+      else
+        await new Promise((resolve) => {
+          setTimeout(resolve, part.pauseMs);
+        });
     }
   }
 
@@ -78,7 +96,11 @@ export class Channel {
       if (problem !== undefined) return { problem: `answer ${index + 1} of ${due.length}: ${problem}`, statuses };
     }
     if (connection === 'free') return { problem: await this.#untilClosed(deadline, statuses), statuses };
-    if (this.#pending.length > 0) return { problem: `bytes behind the last answer: ${JSON.stringify(this.#pending.subarray(0, 100).toString('latin1'))}`, statuses };
+    if (this.#pending.length > 0)
+      return {
+        problem: `bytes behind the last answer: ${JSON.stringify(this.#pending.subarray(0, 100).toString('latin1'))}`,
+        statuses,
+      };
     return { problem: undefined, statuses };
   }
 
@@ -89,7 +111,8 @@ export class Channel {
       if (answer === closedEarly) return undefined;
       if (typeof answer === 'string') return `after the last answer: ${answer}`;
       statuses.push(answer.status);
-      if (answer.status >= 500 && answer.status !== 501 && answer.status !== 505) return `after the last answer: status ${answer.status}`;
+      if (answer.status >= 500 && answer.status !== 501 && answer.status !== 505)
+        return `after the last answer: status ${answer.status}`;
     }
   }
 
@@ -104,7 +127,8 @@ export class Channel {
         if (found.answer.status >= 200) return found.answer;
         continue;
       }
-      if (this.#closed) return this.#pending.length === 0 ? closedEarly : 'the connection closed in the middle of an answer';
+      if (this.#closed)
+        return this.#pending.length === 0 ? closedEarly : 'the connection closed in the middle of an answer';
       if (!(await this.#more(deadline))) return `no answer within ${this.#dial.patienceMs} ms`;
     }
   }
@@ -124,7 +148,10 @@ export class Channel {
 
 const closedEarly = 'the connection closed without an answer';
 
-type Parsed = { readonly is: 'Answer'; readonly answer: Answer; readonly bytes: number } | { readonly is: 'Bad'; readonly why: string } | { readonly is: 'More' };
+type Parsed =
+  | { readonly is: 'Answer'; readonly answer: Answer; readonly bytes: number }
+  | { readonly is: 'Bad'; readonly why: string }
+  | { readonly is: 'More' };
 
 /** @param closed whether no more bytes come */
 export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Parsed {
@@ -132,22 +159,36 @@ export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Pars
   if (end < 0) return { is: 'More' };
   const { status, headers, line } = parseHead(bytes.subarray(0, end).toString('latin1'));
   if (status === undefined) return { is: 'Bad', why: `a status line ${JSON.stringify(line.slice(0, 100))}` };
-  const body = (to: number): Parsed => ({ is: 'Answer', answer: { status, headers, body: bytes.subarray(end + 4, to) }, bytes: to });
+  const body = (to: number): Parsed => ({
+    is: 'Answer',
+    answer: { status, headers, body: bytes.subarray(end + 4, to) },
+    bytes: to,
+  });
   const length = lengthOf(status, headers, head);
   // Without a length the answer ends with the connection.
   if (length === undefined) return closed ? body(bytes.length) : { is: 'More' };
   const whole = end + 4 + length;
-  if (!Number.isSafeInteger(whole)) return { is: 'Bad', why: `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding '${headers.get('transfer-encoding') ?? ''}'` };
+  if (!Number.isSafeInteger(whole))
+    return {
+      is: 'Bad',
+      why: `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding '${headers.get('transfer-encoding') ?? ''}'`,
+    };
   return bytes.length < whole ? { is: 'More' } : body(whole);
 }
 
-function parseHead(text: string): { readonly status: number | undefined; readonly headers: ReadonlyMap<string, string>; readonly line: string } {
+function parseHead(text: string): {
+  readonly status: number | undefined;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly line: string;
+} {
   const [line = '', ...lines] = text.split('\r\n');
   const status = /^HTTP\/1\.1 (\d{3}) .*$/.exec(line)?.[1];
-  const headers = new Map(lines.map((header) => {
-    const colon = header.indexOf(':');
-    return [header.slice(0, colon).toLowerCase(), header.slice(colon + 1).trim()] as const;
-  }));
+  const headers = new Map(
+    lines.map((header) => {
+      const colon = header.indexOf(':');
+      return [header.slice(0, colon).toLowerCase(), header.slice(colon + 1).trim()] as const;
+    }),
+  );
   return { status: status === undefined ? undefined : Number(status), headers, line };
 }
 

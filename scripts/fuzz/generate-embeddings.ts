@@ -24,14 +24,28 @@ export function embeddingsCase(chance: Chance): Case {
   const base64 = chance.percent(30);
   const alone = inputs.length === 1 && chance.percent(50);
   const input: Tree = alone ? treeOf(inputs[0] ?? '') : inputs.map(treeOf);
-  const request = object({ model: encoderName, input, ...(base64 ? { encoding_format: 'base64' } : chance.percent(10) ? { encoding_format: 'float' } : {}) });
+  const request = object({
+    model: encoderName,
+    input,
+    ...(base64 ? { encoding_format: 'base64' } : chance.percent(10) ? { encoding_format: 'float' } : {}),
+  });
   const right = options(request, chance);
-  const spoil = chance.weighted([[60, 'nothing'], [28, 'tree'], [12, 'bytes']] as const);
+  const spoil = chance.weighted([
+    [60, 'nothing'],
+    [28, 'tree'],
+    [12, 'bytes'],
+  ] as const);
   if (spoil === 'tree') mutate(request, chance);
   const plain = Buffer.from(print(request, chance), 'utf8');
   const body = spoil === 'bytes' ? mutateBytes(plain, chance) : plain;
   const check = spoil === 'nothing' ? vectorsOrRefusal(inputs, base64, right) : noFault;
-  return { kind: `embeddings/${spoil}`, server: encoderName, parts: postParts(chance, { path: '/v1/embeddings', body, headers: ['Content-Type: application/json'] }), due: [{ check }], connection: 'keep' };
+  return {
+    kind: `embeddings/${spoil}`,
+    server: encoderName,
+    parts: postParts(chance, { path: '/v1/embeddings', body, headers: ['Content-Type: application/json'] }),
+    due: [{ check }],
+    connection: 'keep',
+  };
 }
 
 /** @returns whether the request is still right */
@@ -39,7 +53,16 @@ function options(request: Obj, chance: Chance): boolean {
   if (chance.percent(5)) request.set('user', chance.pick(['somebody', '', 'é']));
   if (chance.percent(5)) request.set('dimensions', encoderLimits.width);
   if (!chance.percent(6)) return true;
-  const [key, value] = chance.pick<readonly [string, Tree]>([['dimensions', 8], ['dimensions', 0], ['dimensions', 1.5], ['encoding_format', 'float16'], ['input_type', 'query'], ['model', 'other'], ['user', 3], ['__proto__', oddValue(chance)]]);
+  const [key, value] = chance.pick<readonly [string, Tree]>([
+    ['dimensions', 8],
+    ['dimensions', 0],
+    ['dimensions', 1.5],
+    ['encoding_format', 'float16'],
+    ['input_type', 'query'],
+    ['model', 'other'],
+    ['user', 3],
+    ['__proto__', oddValue(chance)],
+  ]);
   request.set(key, value);
   return false;
 }
@@ -51,13 +74,22 @@ function treeOf(input: Input): Tree {
 // ── inputs ──
 
 function inputsOf(chance: Chance): Input[] {
-  const count = chance.weighted([[60, 1], [30, chance.between(2, 5)], [9, chance.between(6, 20)], [1, 0]]);
+  const count = chance.weighted([
+    [60, 1],
+    [30, chance.between(2, 5)],
+    [9, chance.between(6, 20)],
+    [1, 0],
+  ]);
   const ids = chance.percent(35);
   return chance.many(count, () => (ids ? idsOf(chance) : textOf(chance)));
 }
 
 function idsOf(chance: Chance): readonly number[] {
-  const length = chance.weighted([[90, chance.between(1, encoderLimits.maxTokens)], [5, chance.between(17, 40)], [1, 0]]);
+  const length = chance.weighted([
+    [90, chance.between(1, encoderLimits.maxTokens)],
+    [5, chance.between(17, 40)],
+    [1, 0],
+  ]);
   const most = chance.percent(97) ? tinyVocabulary.length - 1 : chance.pick([tinyVocabulary.length, 2 ** 31, 2 ** 53]);
   return chance.many(length, () => chance.between(0, most));
 }
@@ -65,24 +97,54 @@ function idsOf(chance: Chance): readonly number[] {
 const words = tinyVocabulary.slice(4).filter((word) => /^[a-z]+$/.test(word));
 
 function textOf(chance: Chance): string {
-  if (chance.percent(60)) return chance.many(chance.between(1, 10), () => spelt(chance.pick(words), chance)).join(chance.pick([' ', '  ', '\n', '\t', ' ']));
-  const length = chance.weighted([[10, chance.between(1, 12)], [1, chance.between(13, 200)]]);
+  if (chance.percent(60))
+    return chance
+      .many(chance.between(1, 10), () => spelt(chance.pick(words), chance))
+      .join(chance.pick([' ', '  ', '\n', '\t', ' ']));
+  const length = chance.weighted([
+    [10, chance.between(1, 12)],
+    [1, chance.between(13, 200)],
+  ]);
   return String.fromCodePoint(...chance.many(length, () => codePoint(chance)));
 }
 
 function spelt(word: string, chance: Chance): string {
-  return chance.weighted([[6, word], [1, word.toUpperCase()], [1, word.charAt(0).toUpperCase() + word.slice(1)]]);
+  return chance.weighted([
+    [6, word],
+    [1, word.toUpperCase()],
+    [1, word.charAt(0).toUpperCase() + word.slice(1)],
+  ]);
 }
 
 function codePoint(chance: Chance): number {
-  const [low, high] = chance.pick([[0x20, 0x7e], [0x0, 0x1f], [0x80, 0x24f], [0x300, 0x36f], [0x590, 0x6ff], [0x2000, 0x206f], [0x3040, 0x30ff], [0x4e00, 0x9fff], [0xac00, 0xd7a3], [0xe000, 0xe0ff], [0xfe00, 0xffff], [0x1_f300, 0x1_f6ff], [0x2_0000, 0x2_0010], [0x10_ff00, 0x10_ffff], [0xd800, 0xdfff]] as const);
+  const [low, high] = chance.pick([
+    [0x20, 0x7e],
+    [0x0, 0x1f],
+    [0x80, 0x24f],
+    [0x300, 0x36f],
+    [0x590, 0x6ff],
+    [0x2000, 0x206f],
+    [0x3040, 0x30ff],
+    [0x4e00, 0x9fff],
+    [0xac00, 0xd7a3],
+    [0xe000, 0xe0ff],
+    [0xfe00, 0xffff],
+    [0x1_f300, 0x1_f6ff],
+    [0x2_0000, 0x2_0010],
+    [0x10_ff00, 0x10_ffff],
+    [0xd800, 0xdfff],
+  ] as const);
   return chance.between(low, high);
 }
 
 /** The ids of a text of the vocabulary's words; undefined for any other text. */
 function idsOfWords(text: string): readonly number[] | undefined {
   if (!/^[A-Za-z\s]+$/.test(text)) return undefined;
-  const ids = text.toLowerCase().split(/\s+/).filter((word) => word !== '').map((word) => tinyVocabulary.indexOf(word as (typeof tinyVocabulary)[number]));
+  const ids = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .map((word) => tinyVocabulary.indexOf(word as (typeof tinyVocabulary)[number]));
   return ids.includes(-1) ? undefined : [2, ...ids, 3];
 }
 
@@ -93,14 +155,28 @@ type Entry = { readonly index?: unknown; readonly embedding?: unknown };
 /** Of a request that may be wrong in any way: an answer or a refusal in words, in OpenAI's form. */
 const noFault: Check = (answer) => {
   if (answer.status === 200) return undefined;
-  return [400, 404, 413].includes(answer.status) ? openAiError(answer) : `status ${answer.status}, expected 200, 400, 404 or 413`;
+  return [400, 404, 413].includes(answer.status)
+    ? openAiError(answer)
+    : `status ${answer.status}, expected 200, 400, 404 or 413`;
 };
 
 function vectorsOrRefusal(inputs: readonly Input[], base64: boolean, right: boolean): Check {
   const rows = inputs.map((input) => (typeof input === 'string' ? idsOfWords(input) : input));
-  const must = right && inputs.length > 0 && rows.every((row) => row !== undefined && row.length > 0 && row.length <= encoderLimits.maxTokens && row.every((id) => id < tinyVocabulary.length));
+  const must =
+    right &&
+    inputs.length > 0 &&
+    rows.every(
+      (row) =>
+        row !== undefined &&
+        row.length > 0 &&
+        row.length <= encoderLimits.maxTokens &&
+        row.every((id) => id < tinyVocabulary.length),
+    );
   return (answer) => {
-    if (answer.status !== 200) return must ? `status ${answer.status}, expected 200: ${answer.body.subarray(0, 200).toString()}` : noFault(answer);
+    if (answer.status !== 200)
+      return must
+        ? `status ${answer.status}, expected 200: ${answer.body.subarray(0, 200).toString()}`
+        : noFault(answer);
     if (!right || inputs.length === 0) return 'status 200, expected a refusal';
     const vectors = vectorsOf(answer, base64);
     if (typeof vectors === 'string') return vectors;
@@ -115,8 +191,11 @@ function vectorsOf({ body }: Answer, base64: boolean): readonly (readonly number
   const vectors: (readonly number[])[] = [];
   for (const [index, entry] of (data as readonly Entry[]).entries()) {
     if (entry.index !== index) return `entry ${index} has index ${String(entry.index)}`;
-    if ((typeof entry.embedding === 'string') !== base64) return `entry ${index} is not in the format that was asked for`;
-    vectors.push(base64 ? floatsOf(Buffer.from(String(entry.embedding), 'base64')) : (entry.embedding as readonly number[]));
+    if ((typeof entry.embedding === 'string') !== base64)
+      return `entry ${index} is not in the format that was asked for`;
+    vectors.push(
+      base64 ? floatsOf(Buffer.from(String(entry.embedding), 'base64')) : (entry.embedding as readonly number[]),
+    );
   }
   return vectors;
 }
@@ -125,7 +204,11 @@ function floatsOf(bytes: Buffer): readonly number[] {
   return Array.from({ length: Math.floor(bytes.length / 4) }, (_, at) => bytes.readFloatLE(at * 4));
 }
 
-function firstProblem(vectors: readonly (readonly number[])[], rows: readonly (readonly number[] | undefined)[], inputs: readonly Input[]): string | undefined {
+function firstProblem(
+  vectors: readonly (readonly number[])[],
+  rows: readonly (readonly number[] | undefined)[],
+  inputs: readonly Input[],
+): string | undefined {
   for (const [index, vector] of vectors.entries()) {
     const problem = vectorProblem(vector) ?? differs(vector, rows[index]?.join() ?? `text ${String(inputs[index])}`);
     if (problem !== undefined) return `entry ${index}: ${problem}`;
@@ -146,5 +229,7 @@ function differs(vector: readonly number[], row: string): string | undefined {
     return undefined;
   }
   const far = vector.findIndex((value, at) => !(Math.abs(value - (before[at] ?? Infinity)) <= allowed));
-  return far < 0 ? undefined : `number ${far} of the vector of [${row.slice(0, 80)}] is ${String(vector[far])}, and was ${String(before[far])}`;
+  return far < 0
+    ? undefined
+    : `number ${far} of the vector of [${row.slice(0, 80)}] is ${String(vector[far])}, and was ${String(before[far])}`;
 }

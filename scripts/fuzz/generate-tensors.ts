@@ -28,7 +28,11 @@ export function binaryCase(chance: Chance): Case {
     blobs.push(blob.bytes);
     return headOf(tensor, { parameters: object({ binary_data_size: blob.size }) });
   });
-  return finish(model, { kind: 'binary', request: withOptions(model, object({ inputs }), chance), blobs, binary: true }, chance);
+  return finish(
+    model,
+    { kind: 'binary', request: withOptions(model, object({ inputs }), chance), blobs, binary: true },
+    chance,
+  );
 }
 
 /** A blob whose length, announced or real, is wrong now and then. */
@@ -39,31 +43,94 @@ function spoiledBlob(bytes: Buffer, chance: Chance): { readonly bytes: Buffer; r
     const changed = mutateBytes(bytes, chance);
     return { bytes: changed, size: changed.length };
   }
-  return { bytes, size: chance.pick<Tree>([bytes.length + 1, bytes.length - 1, -1, 0, 2 ** 31, 2 ** 53, new Raw('1e300'), '4', null, 1.5, oddValue(chance)]) };
+  return {
+    bytes,
+    size: chance.pick<Tree>([
+      bytes.length + 1,
+      bytes.length - 1,
+      -1,
+      0,
+      2 ** 31,
+      2 ** 53,
+      new Raw('1e300'),
+      '4',
+      null,
+      1.5,
+      oddValue(chance),
+    ]),
+  };
 }
 
 function rawCase(model: TensorModel, [tensor]: readonly RefTensor[], chance: Chance): Case {
-  const plain = tensor === undefined ? Buffer.alloc(0) : tensor.datatype === 'BYTES' ? Buffer.from(String(tensor.values[0] ?? '')) : bytesOfValues(tensor);
+  const plain =
+    tensor === undefined
+      ? Buffer.alloc(0)
+      : tensor.datatype === 'BYTES'
+        ? Buffer.from(String(tensor.values[0] ?? ''))
+        : bytesOfValues(tensor);
   const body = chance.percent(70) ? plain : mutateBytes(plain, chance);
-  return { kind: 'binary/raw', server: model.name, parts: postParts(chance, { path: pathOf(model), body, headers: ['Inference-Header-Content-Length: 0'] }), due: [{ check: checkOf(judge(model, body, '0'), model.tolerance) }], connection: 'keep' };
+  return {
+    kind: 'binary/raw',
+    server: model.name,
+    parts: postParts(chance, { path: pathOf(model), body, headers: ['Inference-Header-Content-Length: 0'] }),
+    due: [{ check: checkOf(judge(model, body, '0'), model.tolerance) }],
+    connection: 'keep',
+  };
 }
 
-type Draft = { readonly kind: string; readonly request: Obj; readonly blobs: readonly Buffer[]; readonly binary: boolean };
+type Draft = {
+  readonly kind: string;
+  readonly request: Obj;
+  readonly blobs: readonly Buffer[];
+  readonly binary: boolean;
+};
 
 /** Spoils the request by chance, asks the reference, and makes the case. */
 function finish(model: TensorModel, { kind, request, blobs, binary }: Draft, chance: Chance): Case {
-  const spoil = chance.weighted([[55, 'nothing'], [25, 'tree'], [12, 'bytes'], [8, 'header']] as const);
+  const spoil = chance.weighted([
+    [55, 'nothing'],
+    [25, 'tree'],
+    [12, 'bytes'],
+    [8, 'header'],
+  ] as const);
   if (spoil === 'tree') for (let times = chance.between(1, 3); times > 0; times -= 1) mutate(request, chance);
   const plain = Buffer.from(print(request, chance), 'utf8');
   const json = spoil === 'bytes' ? mutateBytes(plain, chance) : plain;
   const body = Buffer.concat([json, ...blobs]);
-  const header = spoil === 'header' ? spoiledHeader(json.length, body.length, chance) : binary || chance.percent(3) ? String(json.length) : undefined;
-  const headers = ['Content-Type: application/octet-stream', ...(header === undefined ? [] : [`Inference-Header-Content-Length: ${header}`])];
-  return { kind: `${kind}/${spoil}`, server: model.name, parts: postParts(chance, { path: pathOf(model), body, headers }), due: [{ check: checkOf(judge(model, body, header), model.tolerance) }], connection: 'keep' };
+  const header =
+    spoil === 'header'
+      ? spoiledHeader(json.length, body.length, chance)
+      : binary || chance.percent(3)
+        ? String(json.length)
+        : undefined;
+  const headers = [
+    'Content-Type: application/octet-stream',
+    ...(header === undefined ? [] : [`Inference-Header-Content-Length: ${header}`]),
+  ];
+  return {
+    kind: `${kind}/${spoil}`,
+    server: model.name,
+    parts: postParts(chance, { path: pathOf(model), body, headers }),
+    due: [{ check: checkOf(judge(model, body, header), model.tolerance) }],
+    connection: 'keep',
+  };
 }
 
 function spoiledHeader(json: number, body: number, chance: Chance): string {
-  return chance.pick([String(json + 1), String(Math.max(0, json - 1)), String(body + 1), '-1', '1e3', '0x10', '999999999999999', '99999999999999999999', 'abc', '1.0', `${json}, ${json}`, `00${json}`]);
+  return chance.pick([
+    String(json + 1),
+    String(Math.max(0, json - 1)),
+    String(body + 1),
+    '-1',
+    '1e3',
+    '0x10',
+    '999999999999999',
+    '99999999999999999999',
+    'abc',
+    '1.0',
+    `${json}, ${json}`,
+    `00${json}`,
+  ]);
 }
 
 function pathOf({ name }: TensorModel): string {
@@ -74,7 +141,13 @@ function pathOf({ name }: TensorModel): string {
 
 export function tensorsOf(model: TensorModel, chance: Chance): RefTensor[] {
   // The last ones are read and written on a thread of their own, and run in pieces.
-  const rows = chance.weighted([[700, 1], [250, chance.between(2, 4)], [40, chance.between(5, 12)], [10, 0], [2, chance.between(1000, 3000)]]);
+  const rows = chance.weighted([
+    [700, 1],
+    [250, chance.between(2, 4)],
+    [40, chance.between(5, 12)],
+    [10, 0],
+    [2, chance.between(1000, 3000)],
+  ]);
   return model.inputs.map((spec) => tensorOf(spec, rows, chance));
 }
 
@@ -84,18 +157,48 @@ function tensorOf({ name, datatype, dims }: Spec, rows: number, chance: Chance):
   return { name, datatype, dims: shape, values: chance.many(count, () => valueOf(datatype, chance)) };
 }
 
-const texts = ['', 'a', 'hello', 'é', '日本語', '💩', 'line\nbreak', '"quoted"', '\\', '\u2028', '\ufeffmark', '\ufffd', '__proto__', 'x'.repeat(300), '\u0001', '\u007f', 'e\u0301'];
+const texts = [
+  '',
+  'a',
+  'hello',
+  'é',
+  '日本語',
+  '💩',
+  'line\nbreak',
+  '"quoted"',
+  '\\',
+  '\u2028',
+  '\ufeffmark',
+  '\ufffd',
+  '__proto__',
+  'x'.repeat(300),
+  '\u0001',
+  '\u007f',
+  'e\u0301',
+];
 
 export function valueOf(datatype: Datatype, chance: Chance): number | bigint | string {
   switch (datatype) {
-    case 'BYTES': return chance.pick(texts);
-    case 'BOOL': return chance.below(2);
-    case 'FP16': return chance.below(0x1_0000);
-    case 'FP32': return Math.fround(floatOf(chance));
-    case 'FP64': return floatOf(chance);
-    case 'INT64': return chance.percent(60) ? BigInt(chance.between(-1000, 1000)) : BigInt.asIntN(64, (BigInt(chance.next()) << 32n) | BigInt(chance.next()));
-    case 'UINT64': return chance.percent(60) ? BigInt(chance.below(1000)) : BigInt.asUintN(64, (BigInt(chance.next()) << 32n) | BigInt(chance.next()));
-    default: return integerOf(datatype, chance);
+    case 'BYTES':
+      return chance.pick(texts);
+    case 'BOOL':
+      return chance.below(2);
+    case 'FP16':
+      return chance.below(0x1_0000);
+    case 'FP32':
+      return Math.fround(floatOf(chance));
+    case 'FP64':
+      return floatOf(chance);
+    case 'INT64':
+      return chance.percent(60)
+        ? BigInt(chance.between(-1000, 1000))
+        : BigInt.asIntN(64, (BigInt(chance.next()) << 32n) | BigInt(chance.next()));
+    case 'UINT64':
+      return chance.percent(60)
+        ? BigInt(chance.below(1000))
+        : BigInt.asUintN(64, (BigInt(chance.next()) << 32n) | BigInt(chance.next()));
+    default:
+      return integerOf(datatype, chance);
   }
 }
 
@@ -106,7 +209,11 @@ function integerOf(datatype: 'INT8' | 'UINT8' | 'INT16' | 'UINT16' | 'INT32' | '
 }
 
 function floatOf(chance: Chance): number {
-  return chance.weighted([[8, chance.between(-64, 64) / 4], [3, (chance.next() / 2 ** 31 - 1) * 10 ** chance.between(-8, 8)], [1, chance.pick([0, -0, 1e-45, 1e-38, 3.4028234663852886e38, -3.4028234663852886e38, 0.1])]]);
+  return chance.weighted([
+    [8, chance.between(-64, 64) / 4],
+    [3, (chance.next() / 2 ** 31 - 1) * 10 ** chance.between(-8, 8)],
+    [1, chance.pick([0, -0, 1e-45, 1e-38, 3.4028234663852886e38, -3.4028234663852886e38, 0.1])],
+  ]);
 }
 
 function jsonRequest(model: TensorModel, tensors: readonly RefTensor[], chance: Chance): Obj {
@@ -128,7 +235,8 @@ function jsonData({ datatype, dims, values }: RefTensor, chance: Chance): Tree {
 
 function jsonValue(datatype: Datatype, value: number | bigint | string, chance: Chance): Tree {
   if (datatype === 'BOOL') return chance.percent(50) ? value === 1 : Number(value);
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) && chance.percent(50) ? new Raw(String(value)) : String(value);
+  if (typeof value === 'bigint')
+    return Number.isSafeInteger(Number(value)) && chance.percent(50) ? new Raw(String(value)) : String(value);
   return typeof value === 'number' && Object.is(value, -0) ? new Raw('-0') : value;
 }
 
@@ -137,8 +245,13 @@ function withOptions(model: TensorModel, request: Obj, chance: Chance): Obj {
   if (chance.percent(20)) request.set('id', chance.pick(['1', '', 'id "x"', 'é', 'x'.repeat(200)]));
   const parameters = parametersOf(model, chance);
   if (parameters.entries.length > 0 || chance.percent(3)) request.set('parameters', parameters);
-  if (chance.percent(20)) request.set('outputs', model.outputs.filter(() => chance.percent(80)).map(({ name }) => outputOf(name, chance)));
-  if (chance.percent(3)) request.set(chance.pick(['unknown', '__proto__', 'constructor', 'model_name']), oddValue(chance));
+  if (chance.percent(20))
+    request.set(
+      'outputs',
+      model.outputs.filter(() => chance.percent(80)).map(({ name }) => outputOf(name, chance)),
+    );
+  if (chance.percent(3))
+    request.set(chance.pick(['unknown', '__proto__', 'constructor', 'model_name']), oddValue(chance));
   return request;
 }
 

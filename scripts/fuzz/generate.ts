@@ -9,7 +9,12 @@ import { embeddingsCase } from './generate-embeddings.ts';
 import { httpCase } from './generate-http.ts';
 import { binaryCase, jsonCase } from './generate-tensors.ts';
 
-const generators: Readonly<Record<Target, (chance: Chance) => Case>> = { http: httpCase, json: jsonCase, binary: binaryCase, embeddings: embeddingsCase };
+const generators: Readonly<Record<Target, (chance: Chance) => Case>> = {
+  http: httpCase,
+  json: jsonCase,
+  binary: binaryCase,
+  embeddings: embeddingsCase,
+};
 
 /** @param chosen the targets that take turns by chance */
 export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {

@@ -7,8 +7,18 @@ import type { RefTensor } from './models.ts';
 
 export type Wanted = RefTensor & { readonly binary: boolean };
 export type Judgement =
-  | { readonly is: 'Answer'; readonly outputs: readonly Wanted[]; readonly id: string | undefined; readonly largest: number; readonly mayExpire: boolean }
-  | { readonly is: 'Refused'; readonly why: string; /** The request's own time-out may come before the refusal. */ readonly mayExpire?: boolean }
+  | {
+      readonly is: 'Answer';
+      readonly outputs: readonly Wanted[];
+      readonly id: string | undefined;
+      readonly largest: number;
+      readonly mayExpire: boolean;
+    }
+  | {
+      readonly is: 'Refused';
+      readonly why: string;
+      /** The request's own time-out may come before the refusal. */ readonly mayExpire?: boolean;
+    }
   | { readonly is: 'Unsure' };
 
 export type Fields = Readonly<Record<string, unknown>>;

@@ -27,15 +27,22 @@ is a wrong answer, status 500, no answer, a liveness probe without one, a dead p
 `;
 
 const flags = {
-  seed: { type: 'string', default: '1' }, requests: { type: 'string', default: '20000' }, seconds: { type: 'string', default: '600' }, target: { type: 'string', default: 'all' },
-  lanes: { type: 'string', default: '16' }, memory: { type: 'string', default: '1536' }, only: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false },
+  seed: { type: 'string', default: '1' },
+  requests: { type: 'string', default: '20000' },
+  seconds: { type: 'string', default: '600' },
+  target: { type: 'string', default: 'all' },
+  lanes: { type: 'string', default: '16' },
+  memory: { type: 'string', default: '1536' },
+  only: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 class WrongFlag extends Error {}
 
 function numberOf(flag: string, text: string, most: number): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value > most) throw new WrongFlag(`${flag}: '${text}' is not a whole number from 0 to ${most}`);
+  if (!/^\d+$/.test(text) || value > most)
+    throw new WrongFlag(`${flag}: '${text}' is not a whole number from 0 to ${most}`);
   return value;
 }
 
@@ -63,10 +70,16 @@ function optionsOf(argv: readonly string[]): RunOptions | 'help' {
 
 function close(summary: Summary): number {
   const { requests, seconds, statuses, kinds, probes, slowestProbeMs, peakMib, faults } = summary;
-  const sorted = <K extends string | number>(counts: ReadonlyMap<K, number>): string => [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, count]) => `${key}: ${count}`).join(', ');
+  const sorted = <K extends string | number>(counts: ReadonlyMap<K, number>): string =>
+    [...counts]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, count]) => `${key}: ${count}`)
+      .join(', ');
   console.log(`cases     ${sorted(kinds)}`);
   console.log(`statuses  ${sorted(statuses)}`);
-  console.log(`${requests} requests in ${Math.round(seconds)} s (${Math.round(requests / seconds)} a second), ${probes} liveness probes (the slowest ${slowestProbeMs} ms), peak memory ${peakMib} MiB`);
+  console.log(
+    `${requests} requests in ${Math.round(seconds)} s (${Math.round(requests / seconds)} a second), ${probes} liveness probes (the slowest ${slowestProbeMs} ms), peak memory ${peakMib} MiB`,
+  );
   console.log(`${Math.max(0, requests - faults.length)} passed, ${faults.length} failed`);
   return faults.length === 0 ? 0 : 1;
 }

@@ -5,7 +5,21 @@
  *        protocol leaves it open. Statuses 400 and 413 are refusals. Pure.
  */
 import type { Datatype, RefTensor, TensorModel, Values } from './models.ts';
-import { fields, flag, isCount, list, nameOf, parametersOf, present, refuse, Stop, unsure, type Fields, type Judgement, type Wanted } from './judgement.ts';
+import {
+  fields,
+  flag,
+  isCount,
+  list,
+  nameOf,
+  parametersOf,
+  present,
+  refuse,
+  Stop,
+  unsure,
+  type Fields,
+  type Judgement,
+  type Wanted,
+} from './judgement.ts';
 import { textOf, valuesOfBytes, widths } from './tensor-bytes.ts';
 
 /** @param header the Inference-Header-Content-Length; undefined without one */
@@ -79,7 +93,7 @@ function parse(bytes: Buffer): unknown {
 function depthOf(text: string): number {
   let [depth, most] = [0, 0];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === '[' || token === '{') most = Math.max(most, depth += 1);
+    if (token === '[' || token === '{') most = Math.max(most, (depth += 1));
     else if (token === ']' || token === '}') depth -= 1;
   }
   return most;
@@ -96,7 +110,12 @@ function readRaw(model: TensorModel, body: Buffer): Judgement {
   if (!Number.isInteger(count) || !Number.isInteger(rest) || (free === 0 && rest !== 1)) refuse('raw size');
   if (count === 0) unsure();
   const values = valuesOfBytes(spec.datatype, body, count) ?? refuse('raw values');
-  const input: RefTensor = { name: spec.name, datatype: spec.datatype, dims: spec.dims.map((dim) => dim ?? rest), values };
+  const input: RefTensor = {
+    name: spec.name,
+    datatype: spec.datatype,
+    dims: spec.dims.map((dim) => dim ?? rest),
+    values,
+  };
   return { ...answerOf(model, new Map([[spec.name, input]]), new Map(), true), id: undefined, mayExpire: false };
 }
 
@@ -139,7 +158,10 @@ function readTensor(name: string, tensor: Fields, bytes: Buffer | undefined): Re
   const dims = shapeOf(tensor['shape']);
   const count = dims.reduce((product, dim) => product * dim, 1);
   if (count > 2 ** 26) refuse('elements');
-  const values = bytes === undefined ? fromJson(datatype, tensor['data'], dims, count) : (valuesOfBytes(datatype, bytes, count) ?? refuse('bytes'));
+  const values =
+    bytes === undefined
+      ? fromJson(datatype, tensor['data'], dims, count)
+      : (valuesOfBytes(datatype, bytes, count) ?? refuse('bytes'));
   return { name, datatype, dims, values };
 }
 
@@ -167,18 +189,30 @@ function flatten(data: readonly unknown[], dims: readonly number[]): readonly un
 }
 
 const ranges: Readonly<Partial<Record<Datatype, readonly [bigint, bigint]>>> = {
-  INT8: [-128n, 127n], UINT8: [0n, 255n], INT16: [-32_768n, 32_767n], UINT16: [0n, 65_535n], INT32: [-(2n ** 31n), 2n ** 31n - 1n], UINT32: [0n, 2n ** 32n - 1n],
-  INT64: [-(2n ** 63n), 2n ** 63n - 1n], UINT64: [0n, 2n ** 64n - 1n],
+  INT8: [-128n, 127n],
+  UINT8: [0n, 255n],
+  INT16: [-32_768n, 32_767n],
+  UINT16: [0n, 65_535n],
+  INT32: [-(2n ** 31n), 2n ** 31n - 1n],
+  UINT32: [0n, 2n ** 32n - 1n],
+  INT64: [-(2n ** 63n), 2n ** 63n - 1n],
+  UINT64: [0n, 2n ** 64n - 1n],
 };
 
 function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
   switch (datatype) {
-    case 'BYTES': return isText(value) ? value : refuse('text');
-    case 'BOOL': return bitOf(value);
-    case 'FP16': return refuse('FP16 as JSON');
-    case 'FP32': return floatOf(typeof value === 'number' ? Math.fround(value) : value);
-    case 'FP64': return floatOf(value);
-    default: return integerOf(datatype, value);
+    case 'BYTES':
+      return isText(value) ? value : refuse('text');
+    case 'BOOL':
+      return bitOf(value);
+    case 'FP16':
+      return refuse('FP16 as JSON');
+    case 'FP32':
+      return floatOf(typeof value === 'number' ? Math.fround(value) : value);
+    case 'FP64':
+      return floatOf(value);
+    default:
+      return integerOf(datatype, value);
   }
 }
 
@@ -230,7 +264,12 @@ function readOutputs(value: unknown): ReadonlyMap<string, boolean | undefined> {
 
 type Chosen = ReadonlyMap<string, boolean | undefined>;
 
-function answerOf(model: TensorModel, inputs: ReadonlyMap<string, RefTensor>, asked: Chosen, byDefault: boolean): { readonly is: 'Answer'; readonly outputs: readonly Wanted[]; readonly largest: number } {
+function answerOf(
+  model: TensorModel,
+  inputs: ReadonlyMap<string, RefTensor>,
+  asked: Chosen,
+  byDefault: boolean,
+): { readonly is: 'Answer'; readonly outputs: readonly Wanted[]; readonly largest: number } {
   checkSignature(model, inputs);
   const names = asked.size === 0 ? model.outputs.map(({ name }) => name) : [...asked.keys()];
   if (names.some((name) => !model.outputs.some((output) => output.name === name))) refuse('unknown output');
@@ -242,7 +281,10 @@ function answerOf(model: TensorModel, inputs: ReadonlyMap<string, RefTensor>, as
     const tensor = computed.find((output) => output.name === name) ?? refuse('no output');
     return { ...tensor, binary: asked.get(name) ?? byDefault };
   });
-  if (outputs.some(({ binary, datatype, values }) => !binary && (datatype === 'FP16' || hasNoJsonForm(datatype, values)))) refuse('no JSON form');
+  if (
+    outputs.some(({ binary, datatype, values }) => !binary && (datatype === 'FP16' || hasNoJsonForm(datatype, values)))
+  )
+    refuse('no JSON form');
   return { is: 'Answer', outputs, largest: largestOf(inputs) };
 }
 
@@ -251,7 +293,11 @@ function hasNoJsonForm(datatype: Datatype, values: Values): boolean {
 }
 
 function largestOf(inputs: ReadonlyMap<string, RefTensor>): number {
-  return [...inputs.values()].reduce((most, { values }) => values.reduce<number>((largest, value) => Math.max(largest, Math.abs(Number(value)) || 0), most), 1);
+  return [...inputs.values()].reduce(
+    (most, { values }) =>
+      values.reduce<number>((largest, value) => Math.max(largest, Math.abs(Number(value)) || 0), most),
+    1,
+  );
 }
 
 function checkSignature({ inputs: specs }: TensorModel, inputs: ReadonlyMap<string, RefTensor>): void {

@@ -71,8 +71,14 @@ class Run {
     await Promise.all(beside);
     await this.#last();
     return {
-      requests: this.#requests, faults: this.#faults, probes: this.#probes, slowestProbeMs: Math.round(this.#slowestProbeMs), peakMib: this.#peakMib, seconds: this.#seconds,
-      statuses: this.#statuses, kinds: this.#kinds,
+      requests: this.#requests,
+      faults: this.#faults,
+      probes: this.#probes,
+      slowestProbeMs: Math.round(this.#slowestProbeMs),
+      peakMib: this.#peakMib,
+      seconds: this.#seconds,
+      statuses: this.#statuses,
+      kinds: this.#kinds,
     };
   }
 
@@ -82,7 +88,13 @@ class Run {
 
   get #done(): boolean {
     const { requests, seconds } = this.#options;
-    return this.#over || this.#requests >= requests || this.#seconds >= seconds || this.#faults.length >= mostFaults || this.#servers.death !== undefined;
+    return (
+      this.#over ||
+      this.#requests >= requests ||
+      this.#seconds >= seconds ||
+      this.#faults.length >= mostFaults ||
+      this.#servers.death !== undefined
+    );
   }
 
   /** Keeps one connection to every server. */
@@ -109,7 +121,10 @@ class Run {
     this.#kinds.set(made.kind, (this.#kinds.get(made.kind) ?? 0) + 1);
     const { problem, statuses } = await this.#send(made, channels);
     for (const status of statuses) this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
-    if (problem !== undefined) this.#fault(`case ${index} (${made.kind}, model ${made.server}): ${problem}\n  replay: npm run fuzz -- --seed ${this.#options.seed} --target ${targetName(this.#options.targets)} --only ${index}\n${shown(made)}`);
+    if (problem !== undefined)
+      this.#fault(
+        `case ${index} (${made.kind}, model ${made.server}): ${problem}\n  replay: npm run fuzz -- --seed ${this.#options.seed} --target ${targetName(this.#options.targets)} --only ${index}\n${shown(made)}`,
+      );
   }
 
   #send(made: Case, channels: Map<string, Channel>): Promise<Result> {
@@ -130,7 +145,13 @@ class Run {
     while (!this.#over && this.#servers.death === undefined) {
       const channel = this.#channel(names[this.#probes % names.length] ?? '', probePatienceMs);
       const beganMs = performance.now();
-      const { problem } = await channel.run({ kind: 'probe', server: '', parts: [get('/v2/health/live')], due: [{ check: ({ status }) => (status === 200 ? undefined : `status ${status}`) }], connection: 'keep' });
+      const { problem } = await channel.run({
+        kind: 'probe',
+        server: '',
+        parts: [get('/v2/health/live')],
+        due: [{ check: ({ status }) => (status === 200 ? undefined : `status ${status}`) }],
+        connection: 'keep',
+      });
       channel.close();
       this.#slowestProbeMs = Math.max(this.#slowestProbeMs, performance.now() - beganMs);
       this.#probes += 1;
@@ -145,7 +166,8 @@ class Run {
       const now = await this.#servers.memoryMib();
       if (now > memoryMib && this.#peakMib <= memoryMib) this.#fault(`memory: ${now} MiB, the limit is ${memoryMib}`);
       this.#peakMib = Math.max(this.#peakMib, now);
-      if (looks % 100 === 0) tell(`${this.#requests} requests, ${this.#faults.length} faults, ${now} MiB, ${Math.round(this.#seconds)} s`);
+      if (looks % 100 === 0)
+        tell(`${this.#requests} requests, ${this.#faults.length} faults, ${now} MiB, ${Math.round(this.#seconds)} s`);
       await wait(100);
     }
   }
@@ -156,7 +178,13 @@ class Run {
     if (death !== undefined) return this.#fault(death);
     for (const name of this.#servers.ports.keys()) {
       const channel = this.#channel(name, patienceMs);
-      const { problem } = await channel.run({ kind: 'last', server: name, parts: [get('/v2/health/ready')], due: [{ check: ({ status }) => (status === 200 ? undefined : `status ${status}`) }], connection: 'keep' });
+      const { problem } = await channel.run({
+        kind: 'last',
+        server: name,
+        parts: [get('/v2/health/ready')],
+        due: [{ check: ({ status }) => (status === 200 ? undefined : `status ${status}`) }],
+        connection: 'keep',
+      });
       channel.close();
       if (problem !== undefined) this.#fault(`${name} is not ready at the end: ${problem}`);
     }
@@ -176,14 +204,18 @@ const shownBytes = 1200;
 
 /** The bytes of a case for a person, indented. */
 function shown({ parts }: Case): string {
-  return parts.map((part) => {
-    if (part === 'end') return '  [the client ends its side]';
-    if (part === 'destroy') return '  [the client leaves]';
-    if (!Buffer.isBuffer(part)) return `  [${part.pauseMs} ms]`;
-    return `  ${JSON.stringify(part.subarray(0, shownBytes).toString('latin1'))}${part.length > shownBytes ? ` and ${part.length - shownBytes} bytes more` : ''}`;
-  }).join('\n');
+  return parts
+    .map((part) => {
+      if (part === 'end') return '  [the client ends its side]';
+      if (part === 'destroy') return '  [the client leaves]';
+      if (!Buffer.isBuffer(part)) return `  [${part.pauseMs} ms]`;
+      return `  ${JSON.stringify(part.subarray(0, shownBytes).toString('latin1'))}${part.length > shownBytes ? ` and ${part.length - shownBytes} bytes more` : ''}`;
+    })
+    .join('\n');
 }
 
 function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, ms); });
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }

@@ -15,15 +15,32 @@ const logger = createLogger('fuzzed', 'error');
 const options = { memoryLimitBytes: 2 ** 31, logger } as const;
 
 async function serveEncoder(): Promise<RunningServer> {
-  const embedding = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: encoderLimits.maxTokens, onTooLong: 'Refuse' } as const;
-  const made = await makeServer({ model: tinyEncoder(), config: { name: encoderName, task: 'Embedding', embedding }, options });
+  const embedding = {
+    tokenizer: 'tokenizer.json',
+    pooling: 'None',
+    normalize: true,
+    maxTokens: encoderLimits.maxTokens,
+    onTooLong: 'Refuse',
+  } as const;
+  const made = await makeServer({
+    model: tinyEncoder(),
+    config: { name: encoderName, task: 'Embedding', embedding },
+    options,
+  });
   await writeTinyEncoder(made.folder);
   await made.server.load();
   return made;
 }
 
 const running: RunningServer[] = [];
-for (const { name, model } of tensorModels) running.push(await startServer({ model: model(), config: { name, batching: { maxBatchSize: 8, maxQueueDelayMs: 1, maxQueueDepth: 256 } }, options }));
+for (const { name, model } of tensorModels)
+  running.push(
+    await startServer({
+      model: model(),
+      config: { name, batching: { maxBatchSize: 8, maxQueueDelayMs: 1, maxQueueDepth: 256 } },
+      options,
+    }),
+  );
 running.push(await serveEncoder());
 const names = [...tensorModels.map(({ name }) => name), encoderName];
 

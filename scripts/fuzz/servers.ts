@@ -26,14 +26,22 @@ export class Servers {
 
   /** @throws Error when the child ends before it is ready */
   static async start(): Promise<Servers> {
-    const child = fork(program, [], { execArgv: [`--max-old-space-size=${heapMb}`], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, MALLOC_ARENA_MAX: '2' } });
+    const child = fork(program, [], {
+      execArgv: [`--max-old-space-size=${heapMb}`],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, MALLOC_ARENA_MAX: '2' },
+    });
     let text = '';
-    const hear = (bytes: Buffer): void => { text = (text + bytes.toString()).slice(-8192); };
+    const hear = (bytes: Buffer): void => {
+      text = (text + bytes.toString()).slice(-8192);
+    };
     child.stdout?.on('data', hear);
     child.stderr?.on('data', hear);
     const ports = await new Promise<Ports>((resolve, reject) => {
       child.once('message', (message) => resolve(new Map(message as [string, number][])));
-      child.once('exit', (code, signal) => reject(new Error(`the servers ended before they were ready (${String(code ?? signal)}):\n${text}`)));
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the servers ended before they were ready (${String(code ?? signal)}):\n${text}`)),
+      );
     });
     return new Servers(child, ports, () => text);
   }
@@ -41,7 +49,9 @@ export class Servers {
   /** undefined while the process lives */
   get death(): string | undefined {
     const { exitCode, signalCode } = this.#child;
-    return exitCode === null && signalCode === null ? undefined : `the server process ended (${String(exitCode ?? signalCode)}):\n${this.#said()}`;
+    return exitCode === null && signalCode === null
+      ? undefined
+      : `the server process ended (${String(exitCode ?? signalCode)}):\n${this.#said()}`;
   }
 
   /** What the process printed last. */
@@ -58,7 +68,9 @@ export class Servers {
   /** The child ends by itself when its parent is gone, and is killed when it does not. */
   async stop(): Promise<void> {
     if (this.death !== undefined) return;
-    const gone = new Promise((resolve) => { this.#child.once('exit', resolve); });
+    const gone = new Promise((resolve) => {
+      this.#child.once('exit', resolve);
+    });
     this.#child.disconnect();
     const kill = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
     await gone;

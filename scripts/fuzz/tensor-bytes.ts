@@ -5,7 +5,11 @@
  */
 import type { Datatype, RefTensor, Values } from './models.ts';
 
-type Row = { readonly width: number; readonly get: (view: DataView, at: number) => number | bigint; readonly set: (view: DataView, at: number, value: number | bigint) => void };
+type Row = {
+  readonly width: number;
+  readonly get: (view: DataView, at: number) => number | bigint;
+  readonly set: (view: DataView, at: number, value: number | bigint) => void;
+};
 
 const little = true;
 
@@ -13,25 +17,63 @@ export const widths: Readonly<Record<Exclude<Datatype, 'BYTES'>, Row>> = {
   BOOL: { width: 1, get: (view, at) => view.getUint8(at), set: (view, at, value) => view.setUint8(at, Number(value)) },
   UINT8: { width: 1, get: (view, at) => view.getUint8(at), set: (view, at, value) => view.setUint8(at, Number(value)) },
   INT8: { width: 1, get: (view, at) => view.getInt8(at), set: (view, at, value) => view.setInt8(at, Number(value)) },
-  UINT16: { width: 2, get: (view, at) => view.getUint16(at, little), set: (view, at, value) => view.setUint16(at, Number(value), little) },
-  INT16: { width: 2, get: (view, at) => view.getInt16(at, little), set: (view, at, value) => view.setInt16(at, Number(value), little) },
-  FP16: { width: 2, get: (view, at) => view.getUint16(at, little), set: (view, at, value) => view.setUint16(at, Number(value), little) },
-  UINT32: { width: 4, get: (view, at) => view.getUint32(at, little), set: (view, at, value) => view.setUint32(at, Number(value), little) },
-  INT32: { width: 4, get: (view, at) => view.getInt32(at, little), set: (view, at, value) => view.setInt32(at, Number(value), little) },
-  FP32: { width: 4, get: (view, at) => view.getFloat32(at, little), set: (view, at, value) => view.setFloat32(at, Number(value), little) },
-  FP64: { width: 8, get: (view, at) => view.getFloat64(at, little), set: (view, at, value) => view.setFloat64(at, Number(value), little) },
-  INT64: { width: 8, get: (view, at) => view.getBigInt64(at, little), set: (view, at, value) => view.setBigInt64(at, BigInt(value), little) },
-  UINT64: { width: 8, get: (view, at) => view.getBigUint64(at, little), set: (view, at, value) => view.setBigUint64(at, BigInt(value), little) },
+  UINT16: {
+    width: 2,
+    get: (view, at) => view.getUint16(at, little),
+    set: (view, at, value) => view.setUint16(at, Number(value), little),
+  },
+  INT16: {
+    width: 2,
+    get: (view, at) => view.getInt16(at, little),
+    set: (view, at, value) => view.setInt16(at, Number(value), little),
+  },
+  FP16: {
+    width: 2,
+    get: (view, at) => view.getUint16(at, little),
+    set: (view, at, value) => view.setUint16(at, Number(value), little),
+  },
+  UINT32: {
+    width: 4,
+    get: (view, at) => view.getUint32(at, little),
+    set: (view, at, value) => view.setUint32(at, Number(value), little),
+  },
+  INT32: {
+    width: 4,
+    get: (view, at) => view.getInt32(at, little),
+    set: (view, at, value) => view.setInt32(at, Number(value), little),
+  },
+  FP32: {
+    width: 4,
+    get: (view, at) => view.getFloat32(at, little),
+    set: (view, at, value) => view.setFloat32(at, Number(value), little),
+  },
+  FP64: {
+    width: 8,
+    get: (view, at) => view.getFloat64(at, little),
+    set: (view, at, value) => view.setFloat64(at, Number(value), little),
+  },
+  INT64: {
+    width: 8,
+    get: (view, at) => view.getBigInt64(at, little),
+    set: (view, at, value) => view.setBigInt64(at, BigInt(value), little),
+  },
+  UINT64: {
+    width: 8,
+    get: (view, at) => view.getBigUint64(at, little),
+    set: (view, at, value) => view.setBigUint64(at, BigInt(value), little),
+  },
 };
 
 export function bytesOfValues({ datatype, values }: Pick<RefTensor, 'datatype' | 'values'>): Buffer {
   if (datatype === 'BYTES') {
-    return Buffer.concat(values.flatMap((value) => {
-      const text = Buffer.from(String(value), 'utf8');
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(text.length);
-      return [length, text];
-    }));
+    return Buffer.concat(
+      values.flatMap((value) => {
+        const text = Buffer.from(String(value), 'utf8');
+        const length = Buffer.alloc(4);
+        length.writeUInt32LE(text.length);
+        return [length, text];
+      }),
+    );
   }
   const { width, set } = widths[datatype];
   const bytes = Buffer.alloc(values.length * width);

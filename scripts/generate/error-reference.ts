@@ -27,5 +27,8 @@ function sentenceOf(code: ErrorCode): string {
 }
 
 function placeholder(name: string): unknown {
-  return { toString: () => `&lt;${name}&gt;`, [Symbol.toPrimitive]: (hint: string) => (hint === 'number' ? NaN : `&lt;${name}&gt;`) };
+  return {
+    toString: () => `&lt;${name}&gt;`,
+    [Symbol.toPrimitive]: (hint: string) => (hint === 'number' ? NaN : `&lt;${name}&gt;`),
+  };
 }

@@ -37,7 +37,8 @@ function typeOf(field: JsonSchema): string {
   if (field['x-kubernetes-int-or-string']) return 'integer or string';
   if (field.enum !== undefined) return field.enum.map((value) => `\`${value}\``).join(', ');
   if (field.type === 'array') return `list (≤ ${field.maxItems}) of ${typeOf(field.items ?? {})}`;
-  if (field.additionalProperties !== undefined) return `map (≤ ${field.maxProperties}) to ${typeOf(field.additionalProperties)}`;
+  if (field.additionalProperties !== undefined)
+    return `map (≤ ${field.maxProperties}) to ${typeOf(field.additionalProperties)}`;
   if (field.type === 'integer') return `integer ${range(field)}`;
   return field.type ?? 'any';
 }

@@ -23,11 +23,23 @@ const unwantedInPackages = ['bin/napi-v6/darwin', 'bin/napi-v6/win32', 'bin/napi
 export function installApp({ repository, root }: AppOptions): readonly string[] {
   const app = join(root, 'app');
   mkdirSync(app, { recursive: true });
-  runProgram(process.execPath, [join(repository, 'node_modules/typescript/bin/tsc'), '-p', join(repository, 'scripts/images/tsconfig.build.json'), '--outDir', app]);
+  runProgram(process.execPath, [
+    join(repository, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    join(repository, 'scripts/images/tsconfig.build.json'),
+    '--outDir',
+    app,
+  ]);
   pointUrlsAtJavaScript(app);
   copyImportedFiles(repository, app);
-  const { name, version } = readJson(join(repository, 'package.json')) as { readonly name: string; readonly version: string };
-  writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name, version, private: true, type: 'module' }, null, 2)}\n`);
+  const { name, version } = readJson(join(repository, 'package.json')) as {
+    readonly name: string;
+    readonly version: string;
+  };
+  writeFileSync(
+    join(app, 'package.json'),
+    `${JSON.stringify({ name, version, private: true, type: 'module' }, null, 2)}\n`,
+  );
   const lock = (readJson(join(repository, 'package-lock.json')) as { readonly packages: Lock }).packages;
   const folders = closureOf(importedPackages(app), lock);
   for (const folder of folders) installPackage(repository, app, folder);
@@ -42,7 +54,10 @@ function pointUrlsAtJavaScript(app: string): void {
     const after = before.replace(/(new URL\(\s*['"]\.{1,2}\/[^'"]+)\.ts(['"]\s*,\s*import\.meta\.url)/g, '$1.js$2');
     if (after !== before) writeFileSync(file, after);
     const left = /['"`]\.{1,2}\/[^'"`]*\.ts['"`]/.exec(after);
-    if (left !== null) throw new BuildError(`${relative(app, file)} still names the TypeScript file ${left[0]}: use new URL('./file.ts', import.meta.url)`);
+    if (left !== null)
+      throw new BuildError(
+        `${relative(app, file)} still names the TypeScript file ${left[0]}: use new URL('./file.ts', import.meta.url)`,
+      );
   }
 }
 
@@ -54,7 +69,8 @@ function copyImportedFiles(repository: string, app: string): void {
       const target = join(dirname(file), specifier);
       if (existsSync(target)) continue;
       const source = join(repository, relative(app, target));
-      if (!existsSync(source)) throw new BuildError(`${relative(app, file)} imports ${specifier}, which is not in the repository`);
+      if (!existsSync(source))
+        throw new BuildError(`${relative(app, file)} imports ${specifier}, which is not in the repository`);
       mkdirSync(dirname(target), { recursive: true });
       cpSync(source, target);
     }
@@ -66,10 +82,15 @@ function installPackage(repository: string, app: string, folder: string): void {
   if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
   const target = join(app, folder);
   // What is nested in it is in the list of its own, or not needed.
-  cpSync(source, target, { recursive: true, dereference: true, filter: (path) => !relative(source, path).split('/').includes('node_modules') });
+  cpSync(source, target, {
+    recursive: true,
+    dereference: true,
+    filter: (path) => !relative(source, path).split('/').includes('node_modules'),
+  });
   for (const path of unwantedInPackages) rmSync(join(target, path), { recursive: true, force: true });
   for (const path of readdirSync(target, { recursive: true, encoding: 'utf8' })) {
-    if (/\.(d\.[cm]?ts|map|md|markdown)$/i.test(path) && !/licen[cs]e/i.test(path)) rmSync(join(target, path), { force: true, recursive: true });
+    if (/\.(d\.[cm]?ts|map|md|markdown)$/i.test(path) && !/licen[cs]e/i.test(path))
+      rmSync(join(target, path), { force: true, recursive: true });
   }
 }
 
@@ -81,7 +102,9 @@ function installNode(root: string): void {
 }
 
 function javaScriptIn(dir: string): readonly string[] {
-  return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js') && !file.includes('node_modules/')).map((file) => join(dir, file));
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.js') && !file.includes('node_modules/'))
+    .map((file) => join(dir, file));
 }
 
 function readJson(file: string): unknown {

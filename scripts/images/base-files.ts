@@ -4,7 +4,16 @@
  * Owns:  the list of Debian packages. There is no shell and no package manager in the image: nothing to patch but these.
  * Why:   dpkg -x of packages and not a base image: it needs the machine's own package sources and no registry.
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 
@@ -12,7 +21,16 @@ import { BuildError, isInstalled, runProgram } from './run-program.ts';
 export const debianPackages = ['libc6', 'libstdc++6', 'libgcc-s1', 'libatomic1', 'ca-certificates', 'tzdata'] as const;
 
 /** Never opened by a model server: character sets beyond UTF-8, manuals, lint, translations. */
-const unwanted = ['usr/lib/x86_64-linux-gnu/gconv', 'usr/share/man', 'usr/share/lintian', 'usr/share/locale', 'usr/sbin', 'usr/share/gdb', 'usr/share/gcc', 'usr/share/zoneinfo/right'];
+const unwanted = [
+  'usr/lib/x86_64-linux-gnu/gconv',
+  'usr/share/man',
+  'usr/share/lintian',
+  'usr/share/locale',
+  'usr/sbin',
+  'usr/share/gdb',
+  'usr/share/gcc',
+  'usr/share/zoneinfo/right',
+];
 
 /** The user that containers run as. */
 export const userId = 65534;
@@ -20,7 +38,10 @@ export const userId = 65534;
 /** @returns `package version` lines. @throws BuildError when Debian's tools or lists are not there */
 export function installBase(root: string, work: string): readonly string[] {
   for (const tool of ['apt-get', 'dpkg', 'dpkg-deb']) {
-    if (!isInstalled(tool)) throw new BuildError(`${tool} is not here: the image's base is made of Debian packages, on Debian or a system made from it`);
+    if (!isInstalled(tool))
+      throw new BuildError(
+        `${tool} is not here: the image's base is made of Debian packages, on Debian or a system made from it`,
+      );
   }
   const downloads = join(work, 'debian');
   mkdirSync(downloads);
@@ -28,9 +49,13 @@ export function installBase(root: string, work: string): readonly string[] {
     // The sandbox user of apt may not write into a temporary folder of ours.
     runProgram('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-qq', ...debianPackages], downloads);
   } catch (error) {
-    throw new BuildError(`the base packages could not be downloaded; apt-get update may help\n${(error as Error).message}`);
+    throw new BuildError(
+      `the base packages could not be downloaded; apt-get update may help\n${(error as Error).message}`,
+    );
   }
-  const packages = readdirSync(downloads).filter((file) => file.endsWith('.deb')).sort();
+  const packages = readdirSync(downloads)
+    .filter((file) => file.endsWith('.deb'))
+    .sort();
   for (const file of packages) runProgram('dpkg', ['-x', join(downloads, file), root]);
   for (const path of unwanted) rmSync(join(root, path), { recursive: true, force: true });
   linkLibraries(root);
@@ -41,19 +66,25 @@ export function installBase(root: string, work: string): readonly string[] {
 /** Debian 13 has its libraries under /usr alone; the loader's path in every program is /lib64. */
 function linkLibraries(root: string): void {
   for (const name of ['lib', 'lib64']) {
-    if (!existsSync(join(root, name)) && existsSync(join(root, 'usr', name))) symlinkSync(`usr/${name}`, join(root, name));
+    if (!existsSync(join(root, name)) && existsSync(join(root, 'usr', name)))
+      symlinkSync(`usr/${name}`, join(root, name));
   }
 }
 
 function writeSystemFiles(root: string): void {
   const etc = join(root, 'etc');
   mkdirSync(join(etc, 'ssl/certs'), { recursive: true });
-  writeFileSync(join(etc, 'passwd'), `root:x:0:0:root:/:/sbin/nologin\nnobody:x:${userId}:${userId}:nobody:/:/sbin/nologin\n`);
+  writeFileSync(
+    join(etc, 'passwd'),
+    `root:x:0:0:root:/:/sbin/nologin\nnobody:x:${userId}:${userId}:nobody:/:/sbin/nologin\n`,
+  );
   writeFileSync(join(etc, 'group'), `root:x:0:\nnogroup:x:${userId}:\n`);
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
   // What update-ca-certificates would make on a system that can run it.
   const folder = join(root, 'usr/share/ca-certificates/mozilla');
-  const certificates = readdirSync(folder).sort().map((file) => readFileSync(join(folder, file), 'utf8').trim());
+  const certificates = readdirSync(folder)
+    .sort()
+    .map((file) => readFileSync(join(folder, file), 'utf8').trim());
   writeFileSync(join(etc, 'ssl/certs/ca-certificates.crt'), `${certificates.join('\n')}\n`);
   const temporary = join(root, 'tmp');
   mkdirSync(temporary);

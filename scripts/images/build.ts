@@ -30,7 +30,13 @@ Needs buildah, apt-get with fresh lists, dpkg, and node_modules as npm ci makes 
 `;
 
 function main(): number {
-  const { values } = parseArgs({ options: { out: { type: 'string' }, tag: { type: 'string', default: defaultTag }, help: { type: 'boolean', short: 'h', default: false } } });
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string' },
+      tag: { type: 'string', default: defaultTag },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
   if (values.help) {
     process.stdout.write(usage);
     return 0;
@@ -56,7 +62,9 @@ function build(work: string, out: string, tag: string): void {
   writeOciArchive(root, out, imageConfig(tag));
   console.log(`base      ${debian.join(', ')}, node ${process.versions.node}`);
   console.log(`packages  ${packages.join(', ')}`);
-  console.log(`size      ${mebibytes(sizeOf(root))} unpacked (node ${mebibytes(sizeOf(join(root, 'usr/local')))}, app ${mebibytes(sizeOf(join(root, 'app')))})`);
+  console.log(
+    `size      ${mebibytes(sizeOf(root))} unpacked (node ${mebibytes(sizeOf(join(root, 'usr/local')))}, app ${mebibytes(sizeOf(join(root, 'app')))})`,
+  );
   console.log(`image     ${tag} in ${out}, ${mebibytes(statSync(out).size)}`);
 }
 
@@ -106,7 +114,9 @@ function mebibytes(bytes: number): string {
 try {
   process.exitCode = main();
 } catch (error) {
-  const expected = error instanceof BuildError || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  const expected =
+    error instanceof BuildError ||
+    (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
   if (!expected) throw error;
   process.stderr.write(`error: ${error.message}\n`);
   process.exitCode = 2;

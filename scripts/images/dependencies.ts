@@ -9,7 +9,10 @@ import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { BuildError } from './run-program.ts';
 
-type LockedPackage = { readonly dependencies?: Readonly<Record<string, string>>; readonly optionalDependencies?: Readonly<Record<string, string>> };
+type LockedPackage = {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+};
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
 /** What onnxruntime-node uses in its install script alone, which never runs here: it would download CUDA. */
@@ -37,7 +40,13 @@ export function specifiersIn(source: string): readonly string[] {
 
 /** @returns undefined for a file of ours and for what Node brings */
 function packageOf(specifier: string): string | undefined {
-  if (specifier.startsWith('.') || specifier.startsWith('/') || specifier.startsWith('node:') || builtinModules.includes(specifier)) return undefined;
+  if (
+    specifier.startsWith('.') ||
+    specifier.startsWith('/') ||
+    specifier.startsWith('node:') ||
+    builtinModules.includes(specifier)
+  )
+    return undefined;
   const [scope = '', name = ''] = specifier.split('/');
   return scope.startsWith('@') ? `${scope}/${name}` : scope;
 }
@@ -54,7 +63,8 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
   const queue = names.map((name) => ({ name, from: '' }));
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     const folder = nearest(next.name, next.from, lock);
-    if (folder === undefined) throw new BuildError(`${next.name}, imported by ${next.from || 'the program'}, is not in package-lock.json`);
+    if (folder === undefined)
+      throw new BuildError(`${next.name}, imported by ${next.from || 'the program'}, is not in package-lock.json`);
     if (folders.has(folder)) continue;
     folders.add(folder);
     for (const name of neededBy(folder, lock)) queue.push({ name, from: folder });

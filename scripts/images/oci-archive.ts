@@ -20,7 +20,9 @@ export type ImageConfig = {
 /** @throws BuildError when buildah is not installed */
 export function requireBuildah(): void {
   if (isInstalled('buildah')) return;
-  throw new BuildError('buildah is not installed; on Debian: apt-get install --no-install-recommends buildah (as root)');
+  throw new BuildError(
+    'buildah is not installed; on Debian: apt-get install --no-install-recommends buildah (as root)',
+  );
 }
 
 /** @param root becomes `/`. @param file the archive; replaced when it is there */
@@ -30,8 +32,28 @@ export function writeOciArchive(root: string, file: string, config: ImageConfig)
     runProgram('buildah', ['copy', '--quiet', container, root, '/']);
     const env = Object.entries(config.env).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
     const labels = Object.entries(config.labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
-    runProgram('buildah', ['config', '--entrypoint', JSON.stringify(config.entrypoint), '--user', config.user, '--workingdir', '/app', ...env, ...labels, container]);
-    runProgram('buildah', ['commit', '--quiet', '--disable-compression', '--omit-history', '--timestamp', String(config.timestampSeconds), container, `oci-archive:${file}:${config.tag}`]);
+    runProgram('buildah', [
+      'config',
+      '--entrypoint',
+      JSON.stringify(config.entrypoint),
+      '--user',
+      config.user,
+      '--workingdir',
+      '/app',
+      ...env,
+      ...labels,
+      container,
+    ]);
+    runProgram('buildah', [
+      'commit',
+      '--quiet',
+      '--disable-compression',
+      '--omit-history',
+      '--timestamp',
+      String(config.timestampSeconds),
+      container,
+      `oci-archive:${file}:${config.tag}`,
+    ]);
   } finally {
     runProgram('buildah', ['rm', container]);
   }

@@ -14,9 +14,17 @@ const outputLimitBytes = 64 << 20;
 
 /** @returns stdout, trimmed. @throws BuildError when it is not there or fails */
 export function runProgram(program: string, args: readonly string[], cwd?: string): string {
-  const done = spawnSync(program, args, { encoding: 'utf8', maxBuffer: outputLimitBytes, stdio: ['ignore', 'pipe', 'pipe'], ...(cwd === undefined ? {} : { cwd }) });
+  const done = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: outputLimitBytes,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   if (done.error !== undefined) throw new BuildError(`${program} could not be run: ${done.error.message}`);
-  if (done.status !== 0) throw new BuildError(`${program} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n${(done.stderr || done.stdout).slice(-2_000)}`);
+  if (done.status !== 0)
+    throw new BuildError(
+      `${program} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n${(done.stderr || done.stdout).slice(-2_000)}`,
+    );
   return done.stdout.trim();
 }
 

@@ -9,7 +9,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Name in the tables → file below the modules, and what other files import it as. */
-const sources: readonly { readonly name: string; readonly module: string; readonly file: string; readonly aliases: readonly string[] }[] = [
+const sources: readonly {
+  readonly name: string;
+  readonly module: string;
+  readonly file: string;
+  readonly aliases: readonly string[];
+}[] = [
   { name: 'v1', module: 'api', file: 'core/v1/types.go', aliases: ['corev1', 'v1'] },
   { name: 'apps/v1', module: 'api', file: 'apps/v1/types.go', aliases: ['apps'] },
   { name: 'autoscaling/v1', module: 'api', file: 'autoscaling/v1/types.go', aliases: ['autoscaling'] },
@@ -22,18 +27,46 @@ const sources: readonly { readonly name: string; readonly module: string; readon
 ];
 
 const roots = [
-  ...['Namespace', 'Pod', 'Service', 'ConfigMap', 'Secret', 'ServiceAccount', 'Event', 'PersistentVolumeClaim', 'Node', 'Endpoints'].map((kind) => `v1.${kind}`),
+  ...[
+    'Namespace',
+    'Pod',
+    'Service',
+    'ConfigMap',
+    'Secret',
+    'ServiceAccount',
+    'Event',
+    'PersistentVolumeClaim',
+    'Node',
+    'Endpoints',
+  ].map((kind) => `v1.${kind}`),
   ...['Deployment', 'ReplicaSet', 'ControllerRevision'].map((kind) => `apps/v1.${kind}`),
-  'autoscaling/v1.Scale', 'coordination.k8s.io/v1.Lease', 'discovery.k8s.io/v1.EndpointSlice', 'events.k8s.io/v1.Event', 'authentication.k8s.io/v1.SelfSubjectReview',
-  ...['SelfSubjectAccessReview', 'SelfSubjectRulesReview', 'SubjectAccessReview'].map((kind) => `authorization.k8s.io/v1.${kind}`),
+  'autoscaling/v1.Scale',
+  'coordination.k8s.io/v1.Lease',
+  'discovery.k8s.io/v1.EndpointSlice',
+  'events.k8s.io/v1.Event',
+  'authentication.k8s.io/v1.SelfSubjectReview',
+  ...['SelfSubjectAccessReview', 'SelfSubjectRulesReview', 'SubjectAccessReview'].map(
+    (kind) => `authorization.k8s.io/v1.${kind}`,
+  ),
   'meta/v1.DeleteOptions',
 ];
 
 /** Go types that have a form of their own, on the wire or in JSON. */
 const special: Readonly<Record<string, string>> = {
-  'string': 'string', 'bool': 'boolean', 'int': 'integer', 'int32': 'integer', 'int64': 'integer', '[]byte': 'bytes',
-  'types.UID': 'string', 'types.NodeName': 'string', 'resource.Quantity': 'quantity', 'intstr.IntOrString': 'intOrString',
-  'metav1.Time': 'time', 'metav1.MicroTime': 'microTime', 'runtime.RawExtension': 'json', 'metav1.FieldsV1': 'json',
+  string: 'string',
+  bool: 'boolean',
+  int: 'integer',
+  int32: 'integer',
+  int64: 'integer',
+  '[]byte': 'bytes',
+  'types.UID': 'string',
+  'types.NodeName': 'string',
+  'resource.Quantity': 'quantity',
+  'intstr.IntOrString': 'intOrString',
+  'metav1.Time': 'time',
+  'metav1.MicroTime': 'microTime',
+  'runtime.RawExtension': 'json',
+  'metav1.FieldsV1': 'json',
 };
 
 type GoField = { readonly number: string; readonly name: string; readonly type: string };
@@ -42,8 +75,10 @@ type GoFile = { readonly structs: Map<string, readonly GoField[]>; readonly othe
 function parseGo(text: string): GoFile {
   const structs = new Map<string, readonly GoField[]>();
   const others = new Map<string, string>();
-  for (const [, name = '', body = ''] of text.matchAll(/^type (\w+) struct \{\n([\s\S]*?)^\}/gm)) structs.set(name, body.split('\n').flatMap(fieldOf));
-  for (const [, name = '', type = ''] of text.matchAll(/^type (\w+) ((?!struct|interface)\S+)$/gm)) others.set(name, type);
+  for (const [, name = '', body = ''] of text.matchAll(/^type (\w+) struct \{\n([\s\S]*?)^\}/gm))
+    structs.set(name, body.split('\n').flatMap(fieldOf));
+  for (const [, name = '', type = ''] of text.matchAll(/^type (\w+) ((?!struct|interface)\S+)$/gm))
+    others.set(name, type);
   return { structs, others };
 }
 
@@ -57,7 +92,12 @@ function fieldOf(line: string): GoField[] {
 
 const root = process.argv[2] ?? '';
 const version = process.argv[3] ?? '';
-const files = new Map(sources.map(({ name, module, file }) => [name, parseGo(readFileSync(join(root, `${module}@${version}`, file), 'utf8'))]));
+const files = new Map(
+  sources.map(({ name, module, file }) => [
+    name,
+    parseGo(readFileSync(join(root, `${module}@${version}`, file), 'utf8')),
+  ]),
+);
 const homes = new Map(sources.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
 
 /** @returns a scalar's word, or `group/version.Type`; a list begins with `*`, a map with `%`; with `?` at the end zero is not nothing */
@@ -92,12 +132,20 @@ function add(name: string): void {
   const rows = fields.map((field) => [field.number, `${field.name}:${typeOf(field.type, home)}`] as const);
   messages[name] = Object.fromEntries(rows);
   for (const [, row] of rows) {
-    const type = row.slice(row.indexOf(':') + 1).replace(/^[*%]/, '').replace(/\?$/, '');
+    const type = row
+      .slice(row.indexOf(':') + 1)
+      .replace(/^[*%]/, '')
+      .replace(/\?$/, '');
     if (type.includes('.')) add(type);
   }
 }
 
 for (const name of roots) add(name);
-const lines = Object.entries(messages).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, rows]) => `${JSON.stringify(name)}: ${JSON.stringify(rows)}`);
+const lines = Object.entries(messages)
+  .sort(([a], [b]) => (a < b ? -1 : 1))
+  .map(([name, rows]) => `${JSON.stringify(name)}: ${JSON.stringify(rows)}`);
 const comment = `Field numbers of built-in types of Kubernetes ${version.replace('v0', 'v1')} (Apache-2.0), written by scripts/kube-protobuf`;
-writeFileSync(join(import.meta.dirname, '..', '..', 'local', 'api-server', 'builtin', 'messages.json'), `{\n"$comment": ${JSON.stringify(comment)},\n${lines.join(',\n')}\n}\n`);
+writeFileSync(
+  join(import.meta.dirname, '..', '..', 'local', 'api-server', 'builtin', 'messages.json'),
+  `{\n"$comment": ${JSON.stringify(comment)},\n${lines.join(',\n')}\n}\n`,
+);

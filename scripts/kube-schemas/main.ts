@@ -11,7 +11,18 @@ import { join } from 'node:path';
 type Json = { [field: string]: unknown };
 
 const roots: Readonly<Record<string, readonly string[]>> = {
-  'api/v1': ['Namespace', 'Pod', 'Service', 'ConfigMap', 'Secret', 'ServiceAccount', 'Event', 'PersistentVolumeClaim', 'Node', 'Endpoints'].map((kind) => `io.k8s.api.core.v1.${kind}`),
+  'api/v1': [
+    'Namespace',
+    'Pod',
+    'Service',
+    'ConfigMap',
+    'Secret',
+    'ServiceAccount',
+    'Event',
+    'PersistentVolumeClaim',
+    'Node',
+    'Endpoints',
+  ].map((kind) => `io.k8s.api.core.v1.${kind}`),
   'apis/apps/v1': ['Deployment', 'ReplicaSet', 'ControllerRevision'].map((kind) => `io.k8s.api.apps.v1.${kind}`),
   'apis/discovery.k8s.io/v1': ['io.k8s.api.discovery.v1.EndpointSlice'],
   'apis/coordination.k8s.io/v1': ['io.k8s.api.coordination.v1.Lease'],
@@ -20,10 +31,22 @@ const roots: Readonly<Record<string, readonly string[]>> = {
   'apis/authentication.k8s.io/v1': ['io.k8s.api.authentication.v1.SelfSubjectReview'],
   'apis/apiextensions.k8s.io/v1': ['io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition'],
 };
-const metaTypes = ['DeleteOptions', 'ObjectMeta', 'Status'].map((kind) => `io.k8s.apimachinery.pkg.apis.meta.v1.${kind}`);
+const metaTypes = ['DeleteOptions', 'ObjectMeta', 'Status'].map(
+  (kind) => `io.k8s.apimachinery.pkg.apis.meta.v1.${kind}`,
+);
 
 const prefix = '#/components/schemas/';
-const kept = new Set(['type', 'format', 'properties', 'items', 'additionalProperties', 'required', 'oneOf', 'enum', '$ref']);
+const kept = new Set([
+  'type',
+  'format',
+  'properties',
+  'items',
+  'additionalProperties',
+  'required',
+  'oneOf',
+  'enum',
+  '$ref',
+]);
 
 function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -40,7 +63,8 @@ function trim(schema: unknown): unknown {
   if (isJson(wrapped)) return { ...(trim(wrapped) as Json), ...extensionsOf(schema) };
   const out: Json = {};
   for (const [name, value] of Object.entries(schema)) {
-    if (name === 'properties') out[name] = Object.fromEntries(Object.entries(value as Json).map(([field, inner]) => [field, trim(inner)]));
+    if (name === 'properties')
+      out[name] = Object.fromEntries(Object.entries(value as Json).map(([field, inner]) => [field, trim(inner)]));
     else if (name === 'items' || name === 'additionalProperties') out[name] = trim(value);
     else if (name === '$ref') out[name] = String(value).slice(prefix.length);
     else if (kept.has(name)) out[name] = value;
@@ -49,7 +73,11 @@ function trim(schema: unknown): unknown {
 }
 
 function extensionsOf(schema: Json): Json {
-  const entries = Object.entries(schema).filter(([name, value]) => (name === 'default' ? !isMeaningless(value) : name.startsWith('x-kubernetes-') && name !== 'x-kubernetes-group-version-kind'));
+  const entries = Object.entries(schema).filter(([name, value]) =>
+    name === 'default'
+      ? !isMeaningless(value)
+      : name.startsWith('x-kubernetes-') && name !== 'x-kubernetes-group-version-kind',
+  );
   return Object.fromEntries(entries);
 }
 
@@ -73,9 +101,14 @@ async function main(server: string): Promise<void> {
     }
   }
   const version = (await (await fetch(`${server}/version`)).json()) as { gitVersion: string };
-  const lines = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, schema]) => `${JSON.stringify(name)}: ${JSON.stringify(schema)}`);
+  const lines = [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, schema]) => `${JSON.stringify(name)}: ${JSON.stringify(schema)}`);
   const comment = `"$comment": ${JSON.stringify(`Structure of built-in types of Kubernetes ${version.gitVersion} (Apache-2.0), written by scripts/kube-schemas`)}`;
-  await writeFile(join(import.meta.dirname, '../../local/api-server/builtin/schemas.json'), `{\n${[comment, ...lines].join(',\n')}\n}\n`);
+  await writeFile(
+    join(import.meta.dirname, '../../local/api-server/builtin/schemas.json'),
+    `{\n${[comment, ...lines].join(',\n')}\n}\n`,
+  );
 }
 
 const [server] = process.argv.slice(2);

@@ -19,13 +19,24 @@ function installed(name) {
 }
 
 if (!Object.keys(wanted).every(installed)) {
-  const install = spawnSync('npm', ['install', '--no-package-lock', '--no-audit', '--no-fund', '--prefix', home], { stdio: 'inherit', cwd: home });
+  const install = spawnSync('npm', ['install', '--no-package-lock', '--no-audit', '--no-fund', '--prefix', home], {
+    stdio: 'inherit',
+    cwd: home,
+  });
   if (install.status !== 0) process.exit(install.status ?? 1);
 }
 const args = process.argv.slice(2);
-const oxlint = spawnSync(join(home, 'node_modules', '.bin', 'oxlint'), ['--type-aware', '-c', join(root, '.oxlintrc.json'), ...(args.length > 0 ? args : ['.'])], {
-  stdio: 'inherit',
-  cwd: root,
-  env: { ...process.env, OXLINT_TSGOLINT_PATH: join(home, 'node_modules', '.bin', 'tsgolint'), PATH: `${join(home, 'node_modules', '.bin')}:${process.env.PATH}` },
-});
+const oxlint = spawnSync(
+  join(home, 'node_modules', '.bin', 'oxlint'),
+  ['--type-aware', '-c', join(root, '.oxlintrc.json'), ...(args.length > 0 ? args : ['.'])],
+  {
+    stdio: 'inherit',
+    cwd: root,
+    env: {
+      ...process.env,
+      OXLINT_TSGOLINT_PATH: join(home, 'node_modules', '.bin', 'tsgolint'),
+      PATH: `${join(home, 'node_modules', '.bin')}:${process.env.PATH}`,
+    },
+  },
+);
 process.exit(oxlint.status ?? 1);

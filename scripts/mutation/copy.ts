@@ -5,7 +5,18 @@
  *        written anew, so that the working tree never changes.
  */
 import { spawn } from 'node:child_process';
-import { copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -47,17 +58,36 @@ export class TreeCopy {
   /** Runs test files in a mocha process of their own, up to the first that fails. */
   test(files: readonly string[], limitMs: number, { bail = true } = {}): Promise<TestRun> {
     const beganMs = performance.now();
-    const flags = ['--no-config', '--require', './scripts/node-guard.cjs', '--timeout', '20000', '--exit', ...(bail ? ['--bail'] : [])];
-    const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...files], { cwd: this.root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const flags = [
+      '--no-config',
+      '--require',
+      './scripts/node-guard.cjs',
+      '--timeout',
+      '20000',
+      '--exit',
+      ...(bail ? ['--bail'] : []),
+    ];
+    const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...files], {
+      cwd: this.root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     let output = '';
-    const hear = (bytes: Buffer): void => { output = (output + bytes.toString()).slice(-20_000); };
+    const hear = (bytes: Buffer): void => {
+      output = (output + bytes.toString()).slice(-20_000);
+    };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
     // A group of its own, with whatever the tests started.
-    this.#kill = (): void => { if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL'); };
+    this.#kill = (): void => {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    };
     return new Promise((resolve) => {
       let late = false;
-      const timer = setTimeout(() => { late = true; this.#kill(); }, limitMs);
+      const timer = setTimeout(() => {
+        late = true;
+        this.#kill();
+      }, limitMs);
       child.on('close', (code) => {
         clearTimeout(timer);
         this.#kill = () => {};

@@ -40,7 +40,9 @@ type Place = readonly [begin: number, end: number];
 function placesOf(body: string, wanted: string): readonly Place[] {
   const all = characters(body);
   const plain = all.map(({ character }) => character).join('');
-  const sought = characters(wanted.trim()).map(({ character }) => character).join('');
+  const sought = characters(wanted.trim())
+    .map(({ character }) => character)
+    .join('');
   const places: Place[] = [];
   for (let at = plain.indexOf(sought); at >= 0 && sought !== ''; at = plain.indexOf(sought, at + sought.length)) {
     const first = all[at]?.at ?? 0;
@@ -62,8 +64,15 @@ function characters(text: string): readonly { readonly character: string; readon
 }
 
 /** @returns where the declaration begins and ends; undefined without one */
-export function extentOf(text: string, name: string, exported: boolean): readonly [begin: number, end: number] | undefined {
-  const head = new RegExp(String.raw`^${exported ? 'export ' : '(?:export )?'}(?:async )?(?:abstract )?(?:function\*?|class|const|let)\s+${escaped(name)}\b`, 'm').exec(text);
+export function extentOf(
+  text: string,
+  name: string,
+  exported: boolean,
+): readonly [begin: number, end: number] | undefined {
+  const head = new RegExp(
+    String.raw`^${exported ? 'export ' : '(?:export )?'}(?:async )?(?:abstract )?(?:function\*?|class|const|let)\s+${escaped(name)}\b`,
+    'm',
+  ).exec(text);
   if (head === null) return undefined;
   const begin = head.index;
   const line = endOfLine(text, begin);

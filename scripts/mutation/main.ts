@@ -26,14 +26,23 @@ no test notices has survived: write the test.
 `;
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const flags = { part: { type: 'string' }, only: { type: 'string' }, 'at-a-time': { type: 'string', default: '2' }, list: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } as const;
+const flags = {
+  part: { type: 'string' },
+  only: { type: 'string' },
+  'at-a-time': { type: 'string', default: '2' },
+  list: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
 function chosen(all: readonly Prepared[], part: string | undefined, only: string | undefined): readonly Prepared[] {
   const named = only === undefined ? all : all.filter(({ mutant }) => mutant.name.includes(only));
   if (part === undefined) return named;
   const [, which = '', count = ''] = /^(\d+|commit)\/(\d+)$/.exec(part) ?? [];
   const parts = Number(count);
-  const k = which === 'commit' ? partForCommit(execFileSync('git', ['rev-parse', 'HEAD'], { cwd: repository, encoding: 'utf8' }).trim(), parts) : Number(which);
+  const k =
+    which === 'commit'
+      ? partForCommit(execFileSync('git', ['rev-parse', 'HEAD'], { cwd: repository, encoding: 'utf8' }).trim(), parts)
+      : Number(which);
   if (!(k >= 1 && k <= parts)) throw new MutantError(`--part: '${part}' is not K/N with K from 1 to N, or commit/N`);
   console.log(`part ${k} of ${parts}`);
   return partOf(named, k, parts);
@@ -48,11 +57,15 @@ async function main(): Promise<number> {
   // All of them, so that a mutant which no longer fits is found whatever part runs.
   const prepared = chosen(prepare(repository, sourceFiles(repository), mutants), values.part, values.only);
   if (values.list) {
-    for (const { mutant, path, tests } of prepared) console.log(`${mutant.name}\n  ${path}: ${mutant.within ?? mutant.of}\n  ${tests.join(' ')}`);
+    for (const { mutant, path, tests } of prepared)
+      console.log(`${mutant.name}\n  ${path}: ${mutant.within ?? mutant.of}\n  ${tests.join(' ')}`);
     console.log(`${prepared.length} mutants`);
     return 0;
   }
-  const { killed, survived } = await runMutants(repository, prepared, { atATime: Math.max(1, Number(values['at-a-time']) || 2), tell: (line) => console.log(line) });
+  const { killed, survived } = await runMutants(repository, prepared, {
+    atATime: Math.max(1, Number(values['at-a-time']) || 2),
+    tell: (line) => console.log(line),
+  });
   for (const name of survived) console.log(`survived: ${name}`);
   console.log(`${killed} passed, ${survived.length} failed`);
   return survived.length === 0 ? 0 : 1;

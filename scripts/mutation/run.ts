@@ -13,7 +13,12 @@ import { mutated, MutantError, type Source } from './find.ts';
 import type { Mutant } from './mutant.ts';
 import { TestFinder } from './tests-of.ts';
 
-export type Prepared = { readonly mutant: Mutant; readonly path: string; readonly text: string; readonly tests: readonly string[] };
+export type Prepared = {
+  readonly mutant: Mutant;
+  readonly path: string;
+  readonly text: string;
+  readonly tests: readonly string[];
+};
 export type Outcome = { readonly killed: number; readonly survived: readonly string[] };
 export type RunOptions = { readonly atATime: number; readonly tell: (line: string) => void };
 
@@ -23,16 +28,27 @@ const notProgram = /^(?:test|scripts|docs|node_modules|examples|bench)\//;
 
 /** Files that git knows, or would take. */
 export function sourceFiles(root: string): readonly string[] {
-  const list = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 });
-  const deleted = new Set(execFileSync('git', ['ls-files', '--deleted', '-z'], { cwd: root, encoding: 'utf8' }).split('\0'));
+  const list = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  const deleted = new Set(
+    execFileSync('git', ['ls-files', '--deleted', '-z'], { cwd: root, encoding: 'utf8' }).split('\0'),
+  );
   return list.split('\0').filter((path) => path !== '' && !deleted.has(path));
 }
 
 /** @throws MutantError naming every mutant that does not fit the sources */
 export function prepare(root: string, files: readonly string[], mutants: readonly Mutant[]): readonly Prepared[] {
   const names = new Set(mutants.map(({ name }) => name));
-  if (names.size !== mutants.length) throw new MutantError(`two mutants have the same name: ${mutants.map(({ name }) => name).find((name, at, all) => all.indexOf(name) !== at) ?? ''}`);
-  const sources: readonly Source[] = files.filter((path) => path.endsWith('.ts') && !notProgram.test(path)).map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+  if (names.size !== mutants.length)
+    throw new MutantError(
+      `two mutants have the same name: ${mutants.map(({ name }) => name).find((name, at, all) => all.indexOf(name) !== at) ?? ''}`,
+    );
+  const sources: readonly Source[] = files
+    .filter((path) => path.endsWith('.ts') && !notProgram.test(path))
+    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
   const finder = new TestFinder(root);
   const problems: string[] = [];
   const prepared = mutants.flatMap((mutant) => {
@@ -49,11 +65,25 @@ export function prepare(root: string, files: readonly string[], mutants: readonl
 }
 
 /** @throws MutantError when the tests fail without any mutant */
-export async function runMutants(root: string, prepared: readonly Prepared[], { atATime, tell }: RunOptions): Promise<Outcome> {
+export async function runMutants(
+  root: string,
+  prepared: readonly Prepared[],
+  { atATime, tell }: RunOptions,
+): Promise<Outcome> {
   const files = sourceFiles(root);
   const copies = Array.from({ length: atATime }, () => TreeCopy.make(root, files));
-  const end = (): void => { for (const copy of copies) copy.remove(); };
-  process.once('SIGTERM', () => { end(); process.exit(143); }).once('SIGINT', () => { end(); process.exit(130); });
+  const end = (): void => {
+    for (const copy of copies) copy.remove();
+  };
+  process
+    .once('SIGTERM', () => {
+      end();
+      process.exit(143);
+    })
+    .once('SIGINT', () => {
+      end();
+      process.exit(130);
+    });
   try {
     const limitMs = await baseline(copies, prepared, tell);
     const waiting = prepared.values();
@@ -70,17 +100,30 @@ export async function runMutants(root: string, prepared: readonly Prepared[], { 
 }
 
 /** Every test file once, without a mutant. @returns the time that a mutant's tests have */
-async function baseline(copies: readonly TreeCopy[], prepared: readonly Prepared[], tell: (line: string) => void): Promise<number> {
+async function baseline(
+  copies: readonly TreeCopy[],
+  prepared: readonly Prepared[],
+  tell: (line: string) => void,
+): Promise<number> {
   const tests = [...new Set(prepared.flatMap((one) => one.tests))].toSorted();
   tell(`${prepared.length} mutants, ${tests.length} test files`);
   const shares = copies.map((copy, index) => ({ copy, mine: tests.filter((_, at) => at % copies.length === index) }));
-  const runs = await Promise.all(shares.filter(({ mine }) => mine.length > 0).map(({ copy, mine }) => copy.test(mine, 10 * leastMs, { bail: false })));
+  const runs = await Promise.all(
+    shares
+      .filter(({ mine }) => mine.length > 0)
+      .map(({ copy, mine }) => copy.test(mine, 10 * leastMs, { bail: false })),
+  );
   const failed = runs.find((run) => run.is !== 'Passed');
   if (failed !== undefined) throw new MutantError(`the tests fail without a mutant:\n${failed.output.slice(-6000)}`);
   return Math.max(leastMs, 5 * Math.max(...runs.map(({ ms }) => ms)));
 }
 
-async function kill(copy: TreeCopy, { mutant, path, text, tests }: Prepared, limitMs: number, tell: (line: string) => void): Promise<boolean> {
+async function kill(
+  copy: TreeCopy,
+  { mutant, path, text, tests }: Prepared,
+  limitMs: number,
+  tell: (line: string) => void,
+): Promise<boolean> {
   const undo = copy.change(path, text);
   let run: TestRun;
   try {
@@ -88,8 +131,11 @@ async function kill(copy: TreeCopy, { mutant, path, text, tests }: Prepared, lim
   } finally {
     undo();
   }
-  if (/SyntaxError|ERR_INVALID_TYPESCRIPT_SYNTAX/.test(run.output) && !/\d+ passing/.test(run.output)) throw new MutantError(`mutant "${mutant.name}": the changed file cannot be loaded:\n${run.output.slice(-2000)}`);
+  if (/SyntaxError|ERR_INVALID_TYPESCRIPT_SYNTAX/.test(run.output) && !/\d+ passing/.test(run.output))
+    throw new MutantError(`mutant "${mutant.name}": the changed file cannot be loaded:\n${run.output.slice(-2000)}`);
   const seconds = (run.ms / 1000).toFixed(1);
-  tell(`${run.is === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} s${run.is === 'Late' ? ', time is over' : ''})`);
+  tell(
+    `${run.is === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} s${run.is === 'Late' ? ', time is over' : ''})`,
+  );
   return run.is !== 'Passed';
 }

@@ -26,13 +26,21 @@ export class TestFinder {
 
   /** @throws MutantError when no test file is found */
   testsOf(mutant: Mutant, path: string): readonly string[] {
-    const found = mutant.tests === undefined ? this.#importing(path) : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
-    if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file ${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`);
+    const found =
+      mutant.tests === undefined
+        ? this.#importing(path)
+        : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
+    if (found.length === 0)
+      throw new MutantError(
+        `mutant "${mutant.name}": no test file ${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`,
+      );
     return found;
   }
 
   #importing(path: string): readonly string[] {
-    this.#distances ??= testGlobs.flatMap((glob) => globSync(glob, { cwd: this.#root })).map((test) => [test, this.#reachedFrom(test)] as const);
+    this.#distances ??= testGlobs
+      .flatMap((glob) => globSync(glob, { cwd: this.#root }))
+      .map((test) => [test, this.#reachedFrom(test)] as const);
     return this.#distances
       .map(([test, reached]) => ({ test, distance: reached.get(path) ?? Infinity }))
       .filter(({ distance }) => distance <= furthest)
@@ -53,9 +61,13 @@ export class TestFinder {
   #importsOf(path: string): readonly string[] {
     let found = this.#imports.get(path);
     if (found === undefined) {
-      const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter((specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'));
+      const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter(
+        (specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'),
+      );
       // An import in a text, of a file that is made up there, counts as one.
-      found = specifiers.map((specifier) => normalize(join(dirname(path), specifier))).filter((file) => existsSync(join(this.#root, file)));
+      found = specifiers
+        .map((specifier) => normalize(join(dirname(path), specifier)))
+        .filter((file) => existsSync(join(this.#root, file)));
       this.#imports.set(path, found);
     }
     return found;

@@ -32,7 +32,9 @@ Asks a real Kubernetes API server what the operator relies on. Local mode's own 
 `;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } });
+  const { values } = parseArgs({
+    options: { grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+  });
   if (values.help) {
     process.stdout.write(usage);
     return 0;
@@ -64,13 +66,24 @@ function problemOf(kubeconfig: string, assets: string): string | undefined {
 }
 
 async function ask(kubeconfig: string, more: readonly string[], grep: string | undefined): Promise<number> {
-  const flags = ['--no-config', '--reporter', './test/support/reporter.cjs', '--timeout', String(testTimeoutMs), '--exit'];
+  const flags = [
+    '--no-config',
+    '--reporter',
+    './test/support/reporter.cjs',
+    '--timeout',
+    String(testTimeoutMs),
+    '--exit',
+  ];
   const filter = grep === undefined ? [] : ['--grep', grep];
-  const mocha = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/conformance-real/**/*.test.ts', ...more], {
-    cwd: repository,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, KUBECONFIG: kubeconfig },
-  });
+  const mocha = spawn(
+    process.execPath,
+    ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/conformance-real/**/*.test.ts', ...more],
+    {
+      cwd: repository,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, KUBECONFIG: kubeconfig },
+    },
+  );
   const forward = (signal: NodeJS.Signals): void => void mocha.kill(signal);
   process.on('SIGTERM', forward).on('SIGINT', forward);
   const [code] = (await once(mocha, 'exit')) as [number | null];

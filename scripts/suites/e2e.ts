@@ -38,12 +38,19 @@ GatewayClass is accepted, and skipped elsewhere.
 type TargetName = 'local' | 'cluster';
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } } });
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      grep: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
   if (values.help) {
     process.stdout.write(usage);
     return 0;
   }
-  if (values.only !== undefined && values.only !== 'local' && values.only !== 'cluster') return complain(`--only: '${values.only}' is not local or cluster`);
+  if (values.only !== undefined && values.only !== 'local' && values.only !== 'cluster')
+    return complain(`--only: '${values.only}' is not local or cluster`);
   return tellAll(values.only, values.grep);
 }
 
@@ -63,12 +70,25 @@ async function tellAll(only: TargetName | undefined, grep: string | undefined): 
 async function tell(target: TargetName, grep: string | undefined): Promise<boolean> {
   console.log(target === 'local' ? 'stories in local mode' : 'stories on a real cluster');
   const filter = grep === undefined ? [] : ['--grep', grep];
-  const flags = ['--no-config', '--require', './test/e2e/hooks.ts', '--reporter', './test/support/reporter.cjs', '--timeout', String(storyTimeoutMs), '--exit'];
-  const mocha = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/e2e/**/*.test.ts'], {
-    cwd: repository,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, ONNX_E2E_TARGET: target, ONNX_E2E_IMAGE: image },
-  });
+  const flags = [
+    '--no-config',
+    '--require',
+    './test/e2e/hooks.ts',
+    '--reporter',
+    './test/support/reporter.cjs',
+    '--timeout',
+    String(storyTimeoutMs),
+    '--exit',
+  ];
+  const mocha = spawn(
+    process.execPath,
+    ['node_modules/mocha/bin/mocha.js', ...flags, ...filter, 'test/e2e/**/*.test.ts'],
+    {
+      cwd: repository,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, ONNX_E2E_TARGET: target, ONNX_E2E_IMAGE: image },
+    },
+  );
   const forward = (signal: NodeJS.Signals): void => void mocha.kill(signal);
   process.on('SIGTERM', forward).on('SIGINT', forward);
   const [code] = (await once(mocha, 'exit')) as [number | null];
@@ -76,7 +96,10 @@ async function tell(target: TargetName, grep: string | undefined): Promise<boole
   return code === 0;
 }
 
-type Cluster = { readonly kind: 'there' } | { readonly kind: 'absent'; readonly why: string } | { readonly kind: 'broken'; readonly why: string };
+type Cluster =
+  | { readonly kind: 'there' }
+  | { readonly kind: 'absent'; readonly why: string }
+  | { readonly kind: 'broken'; readonly why: string };
 
 async function lookForCluster(): Promise<Cluster> {
   const file = process.env['KUBECONFIG'];
@@ -101,7 +124,9 @@ async function lookAtNodes(file: string): Promise<Cluster | 'no image'> {
   }
   if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
   // A name without a registry cannot be pulled: it has to be there.
-  const there = !image.startsWith('localhost/') || nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));
+  const there =
+    !image.startsWith('localhost/') ||
+    nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));
   return there ? { kind: 'there' } : 'no image';
 }
 
@@ -111,6 +136,7 @@ function complain(problem: string): number {
 }
 
 process.exitCode = await main().catch((error: unknown) => {
-  if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) return complain(error.message);
+  if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
+    return complain(error.message);
   throw error;
 });

@@ -8,29 +8,29 @@ const root = join(import.meta.dirname, '..', '..');
 
 /** Home → what it may import beside itself and packages. A home is the longest of these a path begins with. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  'api': [],
-  'lib': ['api'],
+  api: [],
+  lib: ['api'],
   'operator/rollout': ['api'],
   'operator/analysis': ['api', 'operator/rollout'],
   'operator/resources': ['api', 'operator/rollout'],
   'operator/kube': ['lib', 'api'],
-  'operator': ['lib', 'api', 'operator/rollout', 'operator/analysis', 'operator/resources', 'operator/kube'],
+  operator: ['lib', 'api', 'operator/rollout', 'operator/analysis', 'operator/resources', 'operator/kube'],
   'runtime/onnx': ['api'],
   'runtime/engine': ['runtime', 'runtime/onnx', 'lib', 'api'],
-  'runtime': ['runtime/onnx', 'runtime/engine', 'lib', 'api'],
-  'local': ['lib', 'api'],
-  'cli': ['operator/rollout', 'operator/analysis', 'lib', 'api'],
+  runtime: ['runtime/onnx', 'runtime/engine', 'lib', 'api'],
+  local: ['lib', 'api'],
+  cli: ['operator/rollout', 'operator/analysis', 'lib', 'api'],
 };
 
 /** Folders whose functions are functions of their arguments: no clock, chance, environment, IO or waiting. */
 const pure = ['operator/rollout', 'operator/analysis', 'operator/resources', 'api'];
 const worldly: Readonly<Record<string, RegExp>> = {
   'the clock': /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/,
-  'chance': /\bMath\.random\(|\bcrypto\./,
+  chance: /\bMath\.random\(|\bcrypto\./,
   'the process': /\bprocess\./,
   'the console': /\bconsole\./,
-  'timers': /\bset(?:Timeout|Interval|Immediate)\(/,
-  'waiting': /\bawait\b|\basync\b/,
+  timers: /\bset(?:Timeout|Interval|Immediate)\(/,
+  waiting: /\bawait\b|\basync\b/,
 };
 
 /** Packages that only one place may load. */
@@ -41,7 +41,9 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
 };
 
 function homeOf(path: string): string | undefined {
-  return Object.keys(mayImport).filter((home) => path.startsWith(`${home}/`)).sort((a, b) => b.length - a.length)[0];
+  return Object.keys(mayImport)
+    .filter((home) => path.startsWith(`${home}/`))
+    .sort((a, b) => b.length - a.length)[0];
 }
 
 /** Everything wrong with one file, in words. */
@@ -49,7 +51,11 @@ function violations(path: string, source: string): readonly string[] {
   const home = homeOf(path);
   if (home === undefined) return [];
   const imports = importsOf(source);
-  return [...imports.flatMap((specifier) => wrongWay(path, home, specifier)), ...imports.flatMap((specifier) => wrongPlace(home, specifier)), ...impurities(home, source, imports)];
+  return [
+    ...imports.flatMap((specifier) => wrongWay(path, home, specifier)),
+    ...imports.flatMap((specifier) => wrongPlace(home, specifier)),
+    ...impurities(home, source, imports),
+  ];
 }
 
 function wrongWay(path: string, home: string, specifier: string): readonly string[] {
@@ -63,15 +69,26 @@ function wrongWay(path: string, home: string, specifier: string): readonly strin
 
 function wrongPlace(home: string, specifier: string): readonly string[] {
   return Object.entries(onlyIn)
-    .filter(([name, places]) => (specifier === name || specifier.startsWith(`${name}/`)) && !places.some((place) => home === place || home.startsWith(`${place}/`)))
+    .filter(
+      ([name, places]) =>
+        (specifier === name || specifier.startsWith(`${name}/`)) &&
+        !places.some((place) => home === place || home.startsWith(`${place}/`)),
+    )
     .map(([name, places]) => `only ${places.join(', ')} may import ${name}`);
 }
 
 function impurities(home: string, source: string, imports: readonly string[]): readonly string[] {
   if (!pure.includes(home)) return [];
   const code = withoutComments(source);
-  const reached = Object.entries(worldly).filter(([, pattern]) => pattern.test(code)).map(([what]) => `${home}/ is pure and reaches for ${what}`);
-  return [...reached, ...imports.filter((specifier) => specifier.startsWith('node:')).map((specifier) => `${home}/ is pure and imports ${specifier}`)];
+  const reached = Object.entries(worldly)
+    .filter(([, pattern]) => pattern.test(code))
+    .map(([what]) => `${home}/ is pure and reaches for ${what}`);
+  return [
+    ...reached,
+    ...imports
+      .filter((specifier) => specifier.startsWith('node:'))
+      .map((specifier) => `${home}/ is pure and imports ${specifier}`),
+  ];
 }
 
 function sourcesBelow(folder: string): readonly string[] {
@@ -84,25 +101,36 @@ describe('dependencies', () => {
   const roots = [...new Set(Object.keys(mayImport).map((home) => home.split('/')[0] ?? ''))];
   for (const folder of roots) {
     it(`${folder}/ imports only what it may`, () => {
-      const found = sourcesBelow(folder).flatMap((path) => violations(path, readFileSync(join(root, path), 'utf8')).map((what) => `${path}: ${what}`));
+      const found = sourcesBelow(folder).flatMap((path) =>
+        violations(path, readFileSync(join(root, path), 'utf8')).map((what) => `${path}: ${what}`),
+      );
       assert.deepEqual(found, []);
     });
   }
 
+  // prettier-ignore
   const mustFail: readonly { readonly name: string; readonly path: string; readonly source: string }[] = [
     { name: 'api importing lib', path: 'api/x.ts', source: "import { x } from '../lib/clock.ts';" },
     { name: 'a side-effect import', path: 'lib/x.ts', source: "import '../operator/main.ts';" },
     { name: 'a dynamic import', path: 'runtime/x.ts', source: "const m = await import('../operator/main.ts');" },
     { name: 'a re-export', path: 'local/x.ts', source: "export { decide } from '../operator/rollout/decide.ts';" },
-    { name: 'a type import the wrong way', path: 'operator/x.ts', source: "import type { Engine } from '../runtime/engine/port.ts';" },
-    { name: 'a worker by URL', path: 'local/x.ts', source: "new Worker(new URL('../runtime/engine/worker.ts', import.meta.url));" },
+    { name: 'a type import the wrong way', path: 'operator/x.ts',
+      source: "import type { Engine } from '../runtime/engine/port.ts';" },
+    { name: 'a worker by URL', path: 'local/x.ts',
+      source: "new Worker(new URL('../runtime/engine/worker.ts', import.meta.url));" },
     { name: 'require', path: 'lib/x.cjs', source: "const x = require('../operator/main.ts');" },
-    { name: 'onnxruntime outside the engine', path: 'runtime/server/x.ts', source: "import ort from 'onnxruntime-node';" },
-    { name: 'client-node outside operator/kube', path: 'operator/x.ts', source: "import { KubeConfig } from '@kubernetes/client-node';" },
-    { name: 'an import over several lines', path: 'api/x.ts', source: "import {\n  a,\n  b,\n} from '../lib/clock.ts';" },
-    { name: 'a builtin in a pure folder', path: 'operator/rollout/x.ts', source: "import { readFileSync } from 'node:fs';" },
-    { name: 'the clock in a pure folder', path: 'operator/rollout/x.ts', source: 'export const now = () => Date.now();' },
-    { name: 'chance in a pure folder', path: 'operator/analysis/x.ts', source: 'export const roll = () => Math.random();' },
+    { name: 'onnxruntime outside the engine', path: 'runtime/server/x.ts',
+      source: "import ort from 'onnxruntime-node';" },
+    { name: 'client-node outside operator/kube', path: 'operator/x.ts',
+      source: "import { KubeConfig } from '@kubernetes/client-node';" },
+    { name: 'an import over several lines', path: 'api/x.ts',
+      source: "import {\n  a,\n  b,\n} from '../lib/clock.ts';" },
+    { name: 'a builtin in a pure folder', path: 'operator/rollout/x.ts',
+      source: "import { readFileSync } from 'node:fs';" },
+    { name: 'the clock in a pure folder', path: 'operator/rollout/x.ts',
+      source: 'export const now = () => Date.now();' },
+    { name: 'chance in a pure folder', path: 'operator/analysis/x.ts',
+      source: 'export const roll = () => Math.random();' },
     { name: 'a promise in a pure folder', path: 'operator/resources/x.ts', source: 'export async function f() {}' },
   ];
   for (const { name, path, source } of mustFail) {
@@ -118,7 +146,18 @@ describe('dependencies', () => {
 
 describe('headers', () => {
   it('stand at the top of every source file', () => {
-    const folders = ['api', 'lib', 'operator', 'runtime', 'local', 'cli', 'examples', 'scripts', 'bench', 'test/support'];
+    const folders = [
+      'api',
+      'lib',
+      'operator',
+      'runtime',
+      'local',
+      'cli',
+      'examples',
+      'scripts',
+      'bench',
+      'test/support',
+    ];
     const bare = folders
       .flatMap(sourcesBelow)
       .filter((path) => !path.includes('node_modules'))

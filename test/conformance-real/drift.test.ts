@@ -2,8 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { driftSuite } from '../conformance/drift/suite.ts';
 
-driftSuite('a real API server', async () => {
-  const path = process.env['KUBECONFIG'];
-  if (path === undefined) throw new Error('KUBECONFIG names no file: run this by npm run test:conformance');
-  return { kubeconfig: readFileSync(path, 'utf8'), close: async () => {} };
-}, { every: 1, quietMs: 150, gatewayApi: 'whole', quietAfterMs: 60_000 });
+driftSuite(
+  'a real API server',
+  async () => {
+    const path = process.env['KUBECONFIG'];
+    if (path === undefined) throw new Error('KUBECONFIG names no file: run this by npm run test:conformance');
+    return { kubeconfig: readFileSync(path, 'utf8'), close: async () => {} };
+  },
+  { every: 1, quietMs: 150, gatewayApi: 'whole', quietAfterMs: 60_000 },
+);

@@ -4,7 +4,11 @@ import { silentLogger } from '../../lib/log.ts';
 import { startApiServer } from '../../local/api-server/server.ts';
 import { driftSuite } from './drift/suite.ts';
 
-driftSuite("local mode's API server", async () => {
-  const server = await startApiServer({ clock: systemClock, logger: silentLogger });
-  return { kubeconfig: server.kubeconfig(), close: () => server.close() };
-}, { every: 30, quietMs: 60, gatewayApi: 'local' });
+driftSuite(
+  "local mode's API server",
+  async () => {
+    const server = await startApiServer({ clock: systemClock, logger: silentLogger });
+    return { kubeconfig: server.kubeconfig(), close: () => server.close() };
+  },
+  { every: 30, quietMs: 60, gatewayApi: 'local' },
+);

@@ -22,8 +22,15 @@ import { TextTokenizer } from '../../runtime/tasks/embedding/tokenizer.ts';
 const folder = process.env['ONNX_E2E_MODELS'] ?? fileURLToPath(new URL('../../.cache/models', import.meta.url));
 const rule = { maxTokens: 256, onTooLong: 'Truncate' } as const;
 const options: SessionOptions = {
-  executionProviders: [{ name: 'cpu' }], intraOpNumThreads: 2, interOpNumThreads: 1, executionMode: 'sequential',
-  graphOptimizationLevel: 'all', enableCpuMemArena: false, enableMemPattern: false, logSeverityLevel: 4, extra: {},
+  executionProviders: [{ name: 'cpu' }],
+  intraOpNumThreads: 2,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  enableCpuMemArena: false,
+  enableMemPattern: false,
+  logSeverityLevel: 4,
+  extra: {},
 };
 
 describe("the examples' models", function () {
@@ -42,10 +49,18 @@ describe("the examples' models", function () {
   });
 
   async function load(path: string): Promise<(inputs: NamedTensors, output: string) => Promise<Float32Array>> {
-    const pool = await WorkerPool.start({ model: path, workers: 1, clock: systemClock, logger: silentLogger, task: { graphPath: `${folder}/${path}`, options, nice: 0 } });
+    const pool = await WorkerPool.start({
+      model: path,
+      workers: 1,
+      clock: systemClock,
+      logger: silentLogger,
+      task: { graphPath: `${folder}/${path}`, options, nice: 0 },
+    });
     pools.push(pool);
     return async (inputs, output) => {
-      const { parts: [part] } = await pool.run({ parts: [inputs], outputs: [output] });
+      const {
+        parts: [part],
+      } = await pool.run({ parts: [inputs], outputs: [output] });
       if (part?.is !== 'Done') throw new Error(part?.why);
       return part.outputs[output]!.data as Float32Array;
     };
@@ -54,19 +69,32 @@ describe("the examples' models", function () {
   async function encoder(file: string): Promise<(ids: readonly number[]) => Promise<Float32Array>> {
     const run = await load(`minilm/${file}`);
     return (ids) => {
-      const tensor = (values: readonly number[]) => ({ type: 'int64', dims: [1, ids.length], data: BigInt64Array.from(values, BigInt) }) as const;
-      return run({ input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)), token_type_ids: tensor(ids.map(() => 0)) }, 'sentence_embedding');
+      const tensor = (values: readonly number[]) =>
+        ({ type: 'int64', dims: [1, ids.length], data: BigInt64Array.from(values, BigInt) }) as const;
+      return run(
+        { input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)), token_type_ids: tensor(ids.map(() => 0)) },
+        'sentence_embedding',
+      );
     };
   }
 
   it('tokenise as the reference tokenizer does', () => {
-    assert.deepEqual(tokenizer.encode('Hello world, tokenizing naïve café!', rule, 'input'), [101, 7592, 2088, 1010, 19204, 6026, 15743, 7668, 999, 102]);
-    assert.deepEqual(tokenizer.encode('This is an example sentence', rule, 'input'), [101, 2023, 2003, 2019, 2742, 6251, 102]);
+    assert.deepEqual(
+      tokenizer.encode('Hello world, tokenizing naïve café!', rule, 'input'),
+      [101, 7592, 2088, 1010, 19204, 6026, 15743, 7668, 999, 102],
+    );
+    assert.deepEqual(
+      tokenizer.encode('This is an example sentence', rule, 'input'),
+      [101, 2023, 2003, 2019, 2742, 6251, 102],
+    );
   });
 
   it('give the vector that TensorFlow.js computes from the same weights', async () => {
     const vector = await (await encoder('model.onnx'))([101, 2023, 2003, 2019, 2742, 6251, 102]);
-    assert.deepEqual(Array.from(vector.subarray(0, 6), (value) => value.toFixed(5)), ['0.05293', '0.05084', '0.04794', '0.05398', '0.00941', '0.00259']);
+    assert.deepEqual(
+      Array.from(vector.subarray(0, 6), (value) => value.toFixed(5)),
+      ['0.05293', '0.05084', '0.04794', '0.05398', '0.00941', '0.00259'],
+    );
   });
 
   for (const file of ['model.onnx', 'model.int8.onnx']) {
@@ -88,6 +116,9 @@ describe("the examples' models", function () {
     const run = await load('ocr/model.onnx');
     const data = await run({ x: { type: 'float32', dims: line.shape, data: line.data } }, 'softmax_11.tmp_0');
     const alphabet = readAlphabet(await readFile(`${folder}/ocr/keys.txt`, 'utf8'));
-    assert.equal(decodeSteps({ shape: [1, data.length / alphabet.length, alphabet.length], data }, alphabet).text, 'Every change earns its traffic.');
+    assert.equal(
+      decodeSteps({ shape: [1, data.length / alphabet.length, alphabet.length], data }, alphabet).text,
+      'Every change earns its traffic.',
+    );
   });
 });

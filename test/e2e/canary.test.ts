@@ -13,7 +13,12 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
   // Nothing but a verdict goes on: of three minutes NoFail would be over after two, which may be too few to know a slow one.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '3m' } }, { weight: 100 }],
   // Two pods on two busy cores differ by more than they would on nodes of their own.
-  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }], errors: { maxIncrease: '1%' }, confidence: 'Quick' },
+  gates: {
+    golden: { metric: 'Cosine', min: '0.999' },
+    latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }],
+    errors: { maxIncrease: '1%' },
+    confidence: 'Quick',
+  },
   capacity: { retainStable: '2s' },
 };
 
@@ -21,33 +26,49 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
 const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   ...canary,
   steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],
-  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }] },
+  gates: {
+    golden: { metric: 'Cosine', min: '0.999' },
+    latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }],
+  },
 };
 
 /** Four minutes of probes, by the same sidecars and the same operator. */
-const inLocalModeAlone = ({ target }: World): string | undefined => (target.name === 'local mode' ? undefined : 'told in local mode alone');
+const inLocalModeAlone = ({ target }: World): string | undefined =>
+  target.name === 'local mode' ? undefined : 'told in local mode alone';
 
 describe('a canary', () => {
-  story('is judged in the shadow by golden inputs, with no request at all', async (given, when, then) => {
-    await given.servingModel('linear', smallSpec({ rollout: shadow }));
-    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
-    await then.changeWasRefused('linear', 'LatencyGateFailed', /p95 fails: at least .* by [0-9]+ paired probes/, judgedWithinMs);
-    await then.historySays('linear', 'Failed', { p95: 'Fail' });
-  }, inLocalModeAlone);
+  story(
+    'is judged in the shadow by golden inputs, with no request at all',
+    async (given, when, then) => {
+      await given.servingModel('linear', smallSpec({ rollout: shadow }));
+      await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
+      await then.changeWasRefused(
+        'linear',
+        'LatencyGateFailed',
+        /p95 fails: at least .* by [0-9]+ paired probes/,
+        judgedWithinMs,
+      );
+      await then.historySays('linear', 'Failed', { p95: 'Fail' });
+    },
+    inLocalModeAlone,
+  );
 
-  story('is promoted, stopped by its answers, or taken back for its latency, and no request fails', async (given, when, then) => {
-    await given.servingModel('linear', smallSpec({ rollout: canary }));
-    await when.clientsSend('linear');
-    // The same model, warmed differently: another revision that is as good.
-    await when.specChanges('linear', { warmup: { requests: 3 } });
-    await then.newRevisionServes('linear', judgedWithinMs);
-    await then.historySays('linear', 'Promoted', {});
-    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/garbled/` } });
-    await then.changeWasRefused('linear', 'GoldenFailed', /golden/);
-    await then.historySays('linear', 'Failed', {});
-    await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
-    await then.changeWasRefused('linear', 'LatencyGateFailed', /p95/, judgedWithinMs);
-    await then.historySays('linear', 'RolledBack', { p95: 'Fail' });
-    await then.noRequestFailed();
-  });
+  story(
+    'is promoted, stopped by its answers, or taken back for its latency, and no request fails',
+    async (given, when, then) => {
+      await given.servingModel('linear', smallSpec({ rollout: canary }));
+      await when.clientsSend('linear');
+      // The same model, warmed differently: another revision that is as good.
+      await when.specChanges('linear', { warmup: { requests: 3 } });
+      await then.newRevisionServes('linear', judgedWithinMs);
+      await then.historySays('linear', 'Promoted', {});
+      await when.specChanges('linear', { model: { uri: `pvc://${claimName}/garbled/` } });
+      await then.changeWasRefused('linear', 'GoldenFailed', /golden/);
+      await then.historySays('linear', 'Failed', {});
+      await when.specChanges('linear', { model: { uri: `pvc://${claimName}/sluggish/` } });
+      await then.changeWasRefused('linear', 'LatencyGateFailed', /p95/, judgedWithinMs);
+      await then.historySays('linear', 'RolledBack', { p95: 'Fail' });
+      await then.noRequestFailed();
+    },
+  );
 });

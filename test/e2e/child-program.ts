@@ -61,7 +61,8 @@ export class ChildProgram {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), patienceMs);
     await exit;
     clearTimeout(timer);
-    if (this.#child.signalCode === 'SIGKILL') throw new Error(`${this.#name} did not end within ${patienceMs} ms of SIGTERM\n${this.lastLines}`);
+    if (this.#child.signalCode === 'SIGKILL')
+      throw new Error(`${this.#name} did not end within ${patienceMs} ms of SIGTERM\n${this.lastLines}`);
   }
 
   async kill(): Promise<void> {

@@ -31,12 +31,18 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
   return new Promise((resolve, reject) => {
     const url = new URL(conversation.path, entry);
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(conversation.body) };
-    const sent = request(url, { method: 'POST', headers, agent: agent ?? false, signal: AbortSignal.timeout(deadlineMs) }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
-      response.on('error', reject);
-    });
+    const sent = request(
+      url,
+      { method: 'POST', headers, agent: agent ?? false, signal: AbortSignal.timeout(deadlineMs) },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+        );
+        response.on('error', reject);
+      },
+    );
     sent.on('error', reject);
     sent.end(conversation.body);
   });
@@ -48,10 +54,14 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
  */
 export function isReachable(entry: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const sent = request(new URL('/v2/health/ready', entry), { agent: false, signal: AbortSignal.timeout(1_000) }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
+    const sent = request(
+      new URL('/v2/health/ready', entry),
+      { agent: false, signal: AbortSignal.timeout(1_000) },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
     sent.on('error', () => resolve(false));
     sent.end();
   });

@@ -4,10 +4,25 @@
  * Owns:  the few calls, as plain objects. Waiting is polling with a deadline: what a person would do with kubectl.
  */
 import { request, type RequestOptions } from 'node:https';
-import { ApiException, KubernetesObjectApi, PatchStrategy, type KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
+import {
+  ApiException,
+  KubernetesObjectApi,
+  PatchStrategy,
+  type KubeConfig,
+  type KubernetesObject,
+} from '@kubernetes/client-node';
 
-export type Manifest = KubernetesObject & { readonly spec?: unknown; readonly status?: unknown; readonly [field: string]: unknown };
-export type Named = { readonly apiVersion: string; readonly kind: string; readonly namespace?: string; readonly name: string };
+export type Manifest = KubernetesObject & {
+  readonly spec?: unknown;
+  readonly status?: unknown;
+  readonly [field: string]: unknown;
+};
+export type Named = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+};
 
 export class ClusterApi {
   readonly #api: KubernetesObjectApi;
@@ -29,24 +44,33 @@ export class ClusterApi {
    */
   async applyDefinition(yaml: string, name: string): Promise<void> {
     const server = this.#config.getCurrentCluster()?.server;
-    const url = new URL(`${server}/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}?fieldManager=stories&force=true`);
+    const url = new URL(
+      `${server}/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}?fieldManager=stories&force=true`,
+    );
     const options: RequestOptions = { method: 'PATCH', headers: { 'content-type': 'application/apply-patch+yaml' } };
     await this.#config.applyToHTTPSOptions(options);
     const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
       const sent = request(url, options, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+        );
       });
       sent.on('error', reject).end(yaml);
     });
-    if (status !== 200 && status !== 201) throw new Error(`the definition ${name} was answered with ${status}: ${body.slice(0, 2_000)}`);
+    if (status !== 200 && status !== 201)
+      throw new Error(`the definition ${name} was answered with ${status}: ${body.slice(0, 2_000)}`);
   }
 
   /** @returns undefined when there is none */
   async get(named: Named): Promise<Manifest | undefined> {
     try {
-      return await this.#api.read<Manifest>({ apiVersion: named.apiVersion, kind: named.kind, metadata: metadataOf(named) });
+      return await this.#api.read<Manifest>({
+        apiVersion: named.apiVersion,
+        kind: named.kind,
+        metadata: metadataOf(named),
+      });
     } catch (error) {
       if (isStatus(error, 404)) return undefined;
       throw error;
@@ -54,8 +78,21 @@ export class ClusterApi {
   }
 
   /** @param namespace empty: of every namespace, or of what has none */
-  async list(type: { readonly apiVersion: string; readonly kind: string }, namespace: string, labelSelector?: string): Promise<readonly Manifest[]> {
-    const answer = await this.#api.list<Manifest>(type.apiVersion, type.kind, namespace === '' ? undefined : namespace, undefined, undefined, undefined, undefined, labelSelector);
+  async list(
+    type: { readonly apiVersion: string; readonly kind: string },
+    namespace: string,
+    labelSelector?: string,
+  ): Promise<readonly Manifest[]> {
+    const answer = await this.#api.list<Manifest>(
+      type.apiVersion,
+      type.kind,
+      namespace === '' ? undefined : namespace,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      labelSelector,
+    );
     return answer.items;
   }
 
@@ -70,18 +107,26 @@ export class ClusterApi {
 }
 
 /** Of an HTTPRoute. */
-export function rulesOf(route: Manifest | undefined): readonly { readonly backendRefs: readonly { readonly weight: number }[] }[] {
+export function rulesOf(
+  route: Manifest | undefined,
+): readonly { readonly backendRefs: readonly { readonly weight: number }[] }[] {
   return (route?.spec as { readonly rules?: ReturnType<typeof rulesOf> } | undefined)?.rules ?? [];
 }
 
 /** Whether the object's status has the condition. */
 export function isTrue(object: Manifest | undefined, type: string): boolean {
-  const status = object?.status as { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
+  const status = object?.status as
+    { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
   return status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
 }
 
 /** Polls until `look` gives something. @throws Error with what `otherwise` says when the time is over */
-export async function eventually<T>(what: string, withinMs: number, look: () => Promise<T | undefined>, otherwise: () => string = () => ''): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  withinMs: number,
+  look: () => Promise<T | undefined>,
+  otherwise: () => string = () => '',
+): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {
     const found = await look();

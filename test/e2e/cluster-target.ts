@@ -9,10 +9,15 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { ClusterApi, eventually, type Named } from './cluster-api.ts';
 import { claimName, type Target } from './target.ts';
 
-export type ClusterSettings = { readonly kubeconfigFile: string | undefined; readonly modelsFolder: string; readonly image: string | undefined };
+export type ClusterSettings = {
+  readonly kubeconfigFile: string | undefined;
+  readonly modelsFolder: string;
+  readonly image: string | undefined;
+};
 
 export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSettings): Target {
-  if (kubeconfigFile === undefined || image === undefined) throw new Error('the stories on a cluster need KUBECONFIG and ONNX_E2E_IMAGE: npm run test:e2e sets them');
+  if (kubeconfigFile === undefined || image === undefined)
+    throw new Error('the stories on a cluster need KUBECONFIG and ONNX_E2E_IMAGE: npm run test:e2e sets them');
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromFile(kubeconfigFile);
   const api = new ClusterApi(kubeConfig);
@@ -22,7 +27,8 @@ export function openCluster({ kubeconfigFile, modelsFolder, image }: ClusterSett
     kubeconfigFile,
     runtimeImage: image,
     offerModels: (namespace) => offerModels(api, namespace, modelsFolder),
-    withdrawModels: (namespace) => api.delete({ apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) }),
+    withdrawModels: (namespace) =>
+      api.delete({ apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) }),
     lastLines: () => '',
     close: () => Promise.resolve(),
   };
@@ -33,12 +39,23 @@ async function offerModels(api: ClusterApi, namespace: string, folder: string): 
   const common = { accessModes: ['ReadOnlyMany'], storageClassName: '' };
   const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName };
   const volume = { apiVersion: 'v1', kind: 'PersistentVolume', name: volumeOf(namespace) };
-  const spec = { ...common, capacity, persistentVolumeReclaimPolicy: 'Retain', claimRef, hostPath: { path: folder, type: 'Directory' } };
+  const spec = {
+    ...common,
+    capacity,
+    persistentVolumeReclaimPolicy: 'Retain',
+    claimRef,
+    hostPath: { path: folder, type: 'Directory' },
+  };
   await api.apply({ apiVersion: volume.apiVersion, kind: volume.kind, metadata: { name: volume.name }, spec });
   // A claim that comes before its volume is available waits for the binder's next round, a quarter of a minute.
   await phaseIs(api, volume, 'Available');
   const claim = { ...common, volumeName: volume.name, resources: { requests: capacity } };
-  await api.apply({ apiVersion: claimRef.apiVersion, kind: claimRef.kind, metadata: { namespace, name: claimName }, spec: claim });
+  await api.apply({
+    apiVersion: claimRef.apiVersion,
+    kind: claimRef.kind,
+    metadata: { namespace, name: claimName },
+    spec: claim,
+  });
   await phaseIs(api, claimRef, 'Bound');
 }
 

@@ -7,7 +7,10 @@ const x = [1, 2, 3, 4];
 /** x·W of the linear model: see `matmul` in test/support/onnx-models.ts. */
 const xW = [1 + 3 + 2 * 4, 2 + 3 - 4];
 
-type InferAnswer = { readonly model_version: string; readonly outputs: readonly { readonly data: readonly number[] }[] };
+type InferAnswer = {
+  readonly model_version: string;
+  readonly outputs: readonly { readonly data: readonly number[] }[];
+};
 
 /** A tensor request of the Open Inference Protocol; right is what `linear` or `doubled` makes of it. */
 export function tensors(name: string): Conversation {
@@ -18,7 +21,10 @@ export function tensors(name: string): Conversation {
       const parsed = accepted<InferAnswer>(answer);
       const scale = (parsed.outputs[0]?.data[0] ?? 0) / (xW[0] ?? 1);
       assert.ok(Object.values(modelScales).includes(scale), `no model answers ${answer.body}`);
-      assert.deepEqual(parsed.outputs[0]?.data, xW.map((value) => value * scale));
+      assert.deepEqual(
+        parsed.outputs[0]?.data,
+        xW.map((value) => value * scale),
+      );
       return parsed.model_version;
     },
   };
@@ -28,14 +34,23 @@ type EmbeddingAnswer = { readonly data: readonly { readonly embedding: readonly 
 
 /** Two texts that mean the same and one that does not; right is what a sentence encoder thinks of them. */
 export function embeddings(name: string): Conversation {
-  const input = ['How do I centre a box on a page?', 'Put an element in the middle of the screen.', 'The soup needs more salt.'];
+  const input = [
+    'How do I centre a box on a page?',
+    'Put an element in the middle of the screen.',
+    'The soup needs more salt.',
+  ];
   return {
     path: '/v1/embeddings',
     body: JSON.stringify({ model: name, input }),
     check(answer) {
-      const [first = [], second = [], third = []] = accepted<EmbeddingAnswer>(answer).data.map((item) => item.embedding);
+      const [first = [], second = [], third = []] = accepted<EmbeddingAnswer>(answer).data.map(
+        (item) => item.embedding,
+      );
       assert.equal(first.length, 384);
-      assert.ok(dot(first, second) > dot(first, third) + 0.1, `alike ${dot(first, second)}, unlike ${dot(first, third)}`);
+      assert.ok(
+        dot(first, second) > dot(first, third) + 0.1,
+        `alike ${dot(first, second)}, unlike ${dot(first, third)}`,
+      );
       return name;
     },
   };

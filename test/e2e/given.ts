@@ -22,7 +22,9 @@ export function smallSpec(change: Partial<OnnxModelSpec> = {}): OnnxModelSpec {
 
 /** The spec of a manifest in examples/, as a reader would apply it. */
 export async function exampleSpec(file: string): Promise<OnnxModelSpec> {
-  const manifest = parse(await readFile(new URL(`../../examples/${file}`, import.meta.url), 'utf8')) as { readonly spec: OnnxModelSpec };
+  const manifest = parse(await readFile(new URL(`../../examples/${file}`, import.meta.url), 'utf8')) as {
+    readonly spec: OnnxModelSpec;
+  };
   return manifest.spec;
 }
 
@@ -38,10 +40,17 @@ export class Given {
     const { world, namespace } = this.#stage;
     const named = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace, name };
     await world.api.apply({
-      apiVersion: named.apiVersion, kind: named.kind, metadata: { namespace, name },
+      apiVersion: named.apiVersion,
+      kind: named.kind,
+      metadata: { namespace, name },
       spec: { gatewayClassName: world.gatewayClass, listeners: [{ name: 'http', port: 8080, protocol: 'HTTP' }] },
     });
-    await eventually(`Gateway ${name} programmed`, patienceMs, async () => (isTrue(await world.api.get(named), 'Programmed') ? true : undefined), () => world.lastLines());
+    await eventually(
+      `Gateway ${name} programmed`,
+      patienceMs,
+      async () => (isTrue(await world.api.get(named), 'Programmed') ? true : undefined),
+      () => world.lastLines(),
+    );
   }
 
   /** A model that is ready. */

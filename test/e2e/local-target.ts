@@ -10,9 +10,25 @@ import { ChildProgram } from './child-program.ts';
 import { ClusterApi } from './cluster-api.ts';
 import { claimName, type Target } from './target.ts';
 
-export async function openLocalMode({ folder, modelsFolder }: { readonly folder: string; readonly modelsFolder: string }): Promise<Target> {
+export async function openLocalMode({
+  folder,
+  modelsFolder,
+}: {
+  readonly folder: string;
+  readonly modelsFolder: string;
+}): Promise<Target> {
   const kubeconfigFile = join(folder, 'kubeconfig');
-  const flags = ['--kubeconfig', kubeconfigFile, '--data', join(folder, 'data'), '--volume', `${claimName}=${modelsFolder}`, '--port', '0', '--no-operator'];
+  const flags = [
+    '--kubeconfig',
+    kubeconfigFile,
+    '--data',
+    join(folder, 'data'),
+    '--volume',
+    `${claimName}=${modelsFolder}`,
+    '--port',
+    '0',
+    '--no-operator',
+  ];
   const program = new ChildProgram('local mode', ['local/main.ts', ...flags]);
   await program.says(/ready/i, 60_000);
   const kubeConfig = new KubeConfig();
@@ -25,7 +41,12 @@ export async function openLocalMode({ folder, modelsFolder }: { readonly folder:
     runtimeImage: undefined,
     async offerModels(namespace) {
       const spec = { accessModes: ['ReadOnlyMany'], resources: { requests: { storage: '1Gi' } } };
-      await api.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name: claimName }, spec });
+      await api.apply({
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { namespace, name: claimName },
+        spec,
+      });
     },
     withdrawModels: () => Promise.resolve(),
     lastLines: () => program.lastLines,

@@ -16,13 +16,19 @@ export const modelScales: Readonly<Record<string, number>> = { linear: 1, double
  * @param examples folder that `npm run models` filled, if there is one
  * @returns whether the real embedding model is among them
  */
-export async function fillModelsFolder(folder: string, examples: string | undefined): Promise<{ readonly hasMiniLm: boolean }> {
+export async function fillModelsFolder(
+  folder: string,
+  examples: string | undefined,
+): Promise<{ readonly hasMiniLm: boolean }> {
   for (const [name, scale] of Object.entries(modelScales)) await writeModel(join(folder, name), matmul(scale));
   await writeModel(join(folder, 'sluggish'), sluggish());
   await writeModel(join(folder, 'garbled'), garbled());
   await writeModel(join(folder, 'greedy'), greedy());
   await mkdir(join(folder, 'broken'), { recursive: true });
-  await writeFile(join(folder, 'broken/model.onnx'), Buffer.from('this was a model once, before the disk filled up\n'.repeat(40)));
+  await writeFile(
+    join(folder, 'broken/model.onnx'),
+    Buffer.from('this was a model once, before the disk filled up\n'.repeat(40)),
+  );
   const hasMiniLm = examples !== undefined && existsSync(join(examples, 'minilm/model.onnx'));
   if (hasMiniLm) await cp(join(examples, 'minilm'), join(folder, 'minilm'), { recursive: true });
   await makeReadable(folder);
@@ -34,7 +40,11 @@ function sluggish(): Model {
   const { graph, ...model } = matmul(1);
   const width = 512;
   const rounds = 6;
-  const products = Array.from({ length: rounds }, (_, i) => ({ op: 'MatMul', inputs: [i === 0 ? 'wide' : `product${i - 1}`, 'M'], outputs: [`product${i}`] }));
+  const products = Array.from({ length: rounds }, (_, i) => ({
+    op: 'MatMul',
+    inputs: [i === 0 ? 'wide' : `product${i - 1}`, 'M'],
+    outputs: [`product${i}`],
+  }));
   return {
     ...model,
     graph: {
@@ -63,7 +73,10 @@ function sluggish(): Model {
 /** Looks like `linear` and computes something else. */
 function garbled(): Model {
   const { graph, ...model } = matmul(1);
-  return { ...model, graph: { ...graph, weights: [weight('W', 'float32', [4, 2], Float32Array.from([-1, 2, 0, 1, -2, 0, 1, 1]))] } };
+  return {
+    ...model,
+    graph: { ...graph, weights: [weight('W', 'float32', [4, 2], Float32Array.from([-1, 2, 0, 1, -2, 0, 1, 1]))] },
+  };
 }
 
 /** Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. It takes and gives what `linear` does. */
@@ -83,7 +96,11 @@ function greedy(): Model {
       ],
       inputs: graph.inputs,
       outputs: graph.outputs,
-      weights: [...(graph.weights ?? []), weight('growth', 'int64', [2], BigInt64Array.of(10_000n, 10_000n)), weight('one', 'float32', [1, 1], Float32Array.of(1))],
+      weights: [
+        ...(graph.weights ?? []),
+        weight('growth', 'int64', [2], BigInt64Array.of(10_000n, 10_000n)),
+        weight('one', 'float32', [1, 1], Float32Array.of(1)),
+      ],
     },
   };
 }

@@ -13,16 +13,25 @@ type Row = {
 /** For troubles that may pass by themselves: the operator waits for so long before it gives up. */
 const soon = { progressDeadline: '15s' };
 
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'whose bytes are not those of its digest', change: { model: { uri: `pvc://${claimName}/doubled/`, digest: `sha256:${'0'.repeat(64)}` } }, reason: 'DigestMismatch', words: /sha256:0{64}/ },
-  { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } }, reason: 'InvalidModel', words: /model\.onnx/ },
-  { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` }, rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
+  { name: 'whose bytes are not those of its digest',
+    change: { model: { uri: `pvc://${claimName}/doubled/`,
+      digest: `sha256:${'0'.repeat(64)}` } }, reason: 'DigestMismatch', words: /sha256:0{64}/ },
+  { name: 'whose file is corrupt', change: { model: { uri: `pvc://${claimName}/broken/` } },
+    reason: 'InvalidModel', words: /model\.onnx/ },
+  { name: 'whose file is not there', change: { model: { uri: `pvc://${claimName}/nowhere/` },
+      rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
   // `prepare` measures a trial and says so; whoever enforces the limit may be faster.
-  { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } }, reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
+  { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
+    reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
   // Each worker is a heap and a session of its own; no check before the start counts them, so the kernel has the last word.
-  { name: 'that is killed for its memory', change: { execution: { workers: 64 }, memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
-  { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' }, rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
-  { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } }, rollout: soon }, reason: 'Unschedulable', words: /node/ },
+  { name: 'that is killed for its memory', change: { execution: { workers: 64 },
+      memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
+  { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' },
+      rollout: soon }, reason: 'ImagePullBackOff', words: /no-such-image/ },
+  { name: 'that no node can take', change: { template: { spec: { nodeSelector: { pool: 'nowhere' } } },
+      rollout: soon }, reason: 'Unschedulable', words: /node/ },
 ];
 
 describe('a revision', () => {

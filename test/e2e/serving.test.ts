@@ -12,7 +12,7 @@ describe('a model', () => {
   });
 
   story(
-    'is the example\'s sentence encoder, which takes its changed YAML over without a failed request',
+    "is the example's sentence encoder, which takes its changed YAML over without a failed request",
     async (given, when, then) => {
       await given.servingModel('minilm', await exampleSpec('minilm.yaml'));
       await then.answers('minilm', embeddings('minilm'));
@@ -39,7 +39,7 @@ describe('a model', () => {
     await then.nothingIsLeft('linear');
   });
 
-  story('is answered for by its pods\' successors while the operator is away', async (given, when, then) => {
+  story("is answered for by its pods' successors while the operator is away", async (given, when, then) => {
     await given.servingModel('linear', smallSpec({ replicas: 2 }));
     await when.operatorStops();
     const deleted = await when.everyPodIsDeleted('linear');

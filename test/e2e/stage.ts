@@ -26,22 +26,44 @@ export class Stage {
   }
 
   async model(name: string): Promise<OnnxModel | undefined> {
-    const found = await this.world.api.get({ apiVersion: api.groupVersion, kind: api.kind, namespace: this.namespace, name });
+    const found = await this.world.api.get({
+      apiVersion: api.groupVersion,
+      kind: api.kind,
+      namespace: this.namespace,
+      name,
+    });
     return found as OnnxModel | undefined;
   }
 
   /** Waits until the model, seen at its latest generation, is as `look` wants it. */
-  async until<T>(what: string, name: string, look: (model: OnnxModel) => T | undefined, withinMs = patienceMs): Promise<T> {
+  async until<T>(
+    what: string,
+    name: string,
+    look: (model: OnnxModel) => T | undefined,
+    withinMs = patienceMs,
+  ): Promise<T> {
     let last: OnnxModel | undefined;
-    return eventually(`${name}: ${what}`, withinMs, async () => {
-      last = await this.model(name);
-      return last?.status === undefined || last.status.observedGeneration !== last.metadata.generation ? undefined : look(last);
-    }, () => JSON.stringify(last?.status, null, 2));
+    return eventually(
+      `${name}: ${what}`,
+      withinMs,
+      async () => {
+        last = await this.model(name);
+        return last?.status === undefined || last.status.observedGeneration !== last.metadata.generation
+          ? undefined
+          : look(last);
+      },
+      () => JSON.stringify(last?.status, null, 2),
+    );
   }
 
   async apply(name: string, spec: OnnxModelSpec): Promise<void> {
     this.specs.set(name, spec);
-    await this.world.api.apply({ apiVersion: api.groupVersion, kind: api.kind, metadata: { namespace: this.namespace, name }, spec });
+    await this.world.api.apply({
+      apiVersion: api.groupVersion,
+      kind: api.kind,
+      metadata: { namespace: this.namespace, name },
+      spec,
+    });
   }
 
   async entryOf(name: string): Promise<string> {
@@ -59,7 +81,8 @@ export class Stage {
     const lines: string[] = [];
     for (const name of this.specs.keys()) {
       lines.push(`── ${name} ──`, JSON.stringify((await this.model(name))?.status, null, 2));
-      for (const pod of await this.pods(name)) lines.push(`pod ${pod.metadata?.name}: ${JSON.stringify(pod.status)}`.slice(0, 3_000));
+      for (const pod of await this.pods(name))
+        lines.push(`pod ${pod.metadata?.name}: ${JSON.stringify(pod.status)}`.slice(0, 3_000));
     }
     return lines.join('\n');
   }

@@ -28,7 +28,10 @@ export class Then {
   async isReady(name: string): Promise<void> {
     const stable = await this.#stage.until('ready', name, (model) => {
       const { status } = model;
-      const whole = conditionOf(model, 'Ready')?.status === 'True' && status?.readyReplicas === model.spec.replicas && status?.address !== undefined;
+      const whole =
+        conditionOf(model, 'Ready')?.status === 'True' &&
+        status?.readyReplicas === model.spec.replicas &&
+        status?.address !== undefined;
       return whole ? status?.stable?.revision : undefined;
     });
     this.#stage.stable.set(name, stable);
@@ -53,7 +56,10 @@ export class Then {
   async candidateGets(name: string, weight: number, { requests = 1_500 } = {}): Promise<void> {
     const candidate = await this.#stage.until(`${weight}% for the candidate`, name, (model) => {
       const { status } = model;
-      const isThere = status?.phase === 'Paused' && status.rollout?.actualWeight === weight && conditionOf(model, 'RouteReady')?.status === 'True';
+      const isThere =
+        status?.phase === 'Paused' &&
+        status.rollout?.actualWeight === weight &&
+        conditionOf(model, 'RouteReady')?.status === 'True';
       return isThere ? status.candidate?.revision : undefined;
     });
     await this.#sharesAre(new Map([[candidate, weight]]), requests);
@@ -63,18 +69,30 @@ export class Then {
   async bothRevisionsAnswer(name: string): Promise<void> {
     const candidate = await this.#stage.until('a share for the candidate', name, (model) => {
       const { status } = model;
-      return status?.phase === 'Paused' && (status.rollout?.actualWeight ?? 0) > 0 && conditionOf(model, 'RouteReady')?.status === 'True' ? status.candidate?.revision : undefined;
+      return status?.phase === 'Paused' &&
+        (status.rollout?.actualWeight ?? 0) > 0 &&
+        conditionOf(model, 'RouteReady')?.status === 'True'
+        ? status.candidate?.revision
+        : undefined;
     });
     const stable = this.#stage.stable.get(name) ?? '';
-    const counts = (): readonly number[] => [stable, candidate].map((revision) => this.#stage.clients?.tally.byRevision[revision] ?? 0);
+    const counts = (): readonly number[] =>
+      [stable, candidate].map((revision) => this.#stage.clients?.tally.byRevision[revision] ?? 0);
     const [stableBefore = 0] = counts();
-    await eventually('answers of both', patienceMs, () => Promise.resolve((counts()[0] ?? 0) > stableBefore + 100 && (counts()[1] ?? 0) > 100 ? true : undefined), () => counts().join(' and '));
+    await eventually(
+      'answers of both',
+      patienceMs,
+      () => Promise.resolve((counts()[0] ?? 0) > stableBefore + 100 && (counts()[1] ?? 0) > 100 ? true : undefined),
+      () => counts().join(' and '),
+    );
   }
 
   /** Every answer from now on comes from the revision that was stable before. */
   async onlyStableAnswers(name: string): Promise<void> {
     const stable = this.#stage.stable.get(name) ?? '';
-    await this.#stage.until('the way back', name, ({ status }) => (status?.phase === 'Failed' && status.stable?.revision === stable ? true : undefined));
+    await this.#stage.until('the way back', name, ({ status }) =>
+      status?.phase === 'Failed' && status.stable?.revision === stable ? true : undefined,
+    );
     await this.#sharesAre(new Map([[stable, 100]]), 300);
   }
 
@@ -85,13 +103,21 @@ export class Then {
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     const before = clients.tally;
     const from = { answered: before.answered, byRevision: { ...before.byRevision } };
-    await eventually(`${requests} answers`, patienceMs, () => Promise.resolve(clients.tally.answered - from.answered >= requests ? true : undefined), () => JSON.stringify(clients.tally));
+    await eventually(
+      `${requests} answers`,
+      patienceMs,
+      () => Promise.resolve(clients.tally.answered - from.answered >= requests ? true : undefined),
+      () => JSON.stringify(clients.tally),
+    );
     const answered = clients.tally.answered - from.answered;
     for (const [revision, weight] of wanted) {
       const share: number = ((clients.tally.byRevision[revision] ?? 0) - (from.byRevision[revision] ?? 0)) / answered;
-      const chance = 5 * Math.sqrt((weight / 100) * (1 - weight / 100) / answered);
+      const chance = 5 * Math.sqrt(((weight / 100) * (1 - weight / 100)) / answered);
       process.stdout.write(`      ${(100 * share).toFixed(1)}% of ${answered} answers, asked for ${weight}%\n`);
-      assert.ok(Math.abs(share - weight / 100) <= chance, `${revision} gave ${(100 * share).toFixed(1)}% of ${answered} answers, not ${weight}% within ${(100 * chance).toFixed(1)}`);
+      assert.ok(
+        Math.abs(share - weight / 100) <= chance,
+        `${revision} gave ${(100 * share).toFixed(1)}% of ${answered} answers, not ${weight}% within ${(100 * chance).toFixed(1)}`,
+      );
     }
   }
 
@@ -99,15 +125,26 @@ export class Then {
   async driftIsPutBack(name: string, weights: readonly number[]): Promise<void> {
     const { namespace, world } = this.#stage;
     await eventually('the weights put back', patienceMs, async () => {
-      const route = await world.api.get({ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', namespace, name });
+      const route = await world.api.get({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'HTTPRoute',
+        namespace,
+        name,
+      });
       const events = await world.api.list({ apiVersion: 'events.k8s.io/v1', kind: 'Event' }, namespace);
-      const isSame = JSON.stringify(rulesOf(route)[0]?.backendRefs.map((ref) => ref.weight)) === JSON.stringify(weights);
+      const isSame =
+        JSON.stringify(rulesOf(route)[0]?.backendRefs.map((ref) => ref.weight)) === JSON.stringify(weights);
       return isSame && events.some((event) => event['reason'] === 'WeightDrift') ? true : undefined;
     });
   }
 
   /** The new revision was given up for `reason` (one of several, where two are watching), in words that match; what served before serves on. */
-  async changeWasRefused(name: string, reason: string | readonly string[], words: RegExp, withinMs = patienceMs): Promise<void> {
+  async changeWasRefused(
+    name: string,
+    reason: string | readonly string[],
+    words: RegExp,
+    withinMs = patienceMs,
+  ): Promise<void> {
     const reasons = [reason].flat();
     const look = (model: OnnxModel): Condition | undefined => {
       const condition = conditionOf(model, 'Stalled');
@@ -138,7 +175,9 @@ export class Then {
     assert.ok(clients, 'no clients send');
     const tally = await clients.stop();
     this.#stage.clients = undefined;
-    process.stdout.write(`      ${tally.answered} requests answered, ${tally.failed.length} failed ${JSON.stringify(tally.byRevision)}\n`);
+    process.stdout.write(
+      `      ${tally.answered} requests answered, ${tally.failed.length} failed ${JSON.stringify(tally.byRevision)}\n`,
+    );
     assert.deepEqual(tally.failed.slice(0, 20), []);
     assert.ok(tally.answered >= atLeast, `only ${tally.answered} requests were answered`);
     return tally;
@@ -148,19 +187,29 @@ export class Then {
   async answers(name: string, conversation: Conversation): Promise<void> {
     const entry = await this.#stage.entryOf(name);
     let last = '';
-    await eventually(`an answer of ${name}`, patienceMs, async () => {
-      try {
-        return conversation.check(await send(entry, conversation));
-      } catch (error) {
-        last = String(error);
-        return undefined;
-      }
-    }, () => last);
+    await eventually(
+      `an answer of ${name}`,
+      patienceMs,
+      async () => {
+        try {
+          return conversation.check(await send(entry, conversation));
+        } catch (error) {
+          last = String(error);
+          return undefined;
+        }
+      },
+      () => last,
+    );
   }
 
   /** Status shows what the pods really run, as their sidecars report it. */
-  async statusShowsWhatRuns(name: string, want: { readonly provider: string; readonly precision: string }): Promise<void> {
-    const stable = await this.#stage.until('what the sidecars report', name, ({ status }) => (status?.stable?.memory?.peak === undefined ? undefined : status.stable));
+  async statusShowsWhatRuns(
+    name: string,
+    want: { readonly provider: string; readonly precision: string },
+  ): Promise<void> {
+    const stable = await this.#stage.until('what the sidecars report', name, ({ status }) =>
+      status?.stable?.memory?.peak === undefined ? undefined : status.stable,
+    );
     assert.equal(stable.provider, want.provider);
     assert.equal(stable.precision, want.precision);
     assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
@@ -169,7 +218,9 @@ export class Then {
   /** Pods other than these are ready. */
   async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
     await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
-      const ready = (await this.#stage.pods(name)).filter((pod) => !predecessors.includes(pod.metadata?.name ?? '') && isReadyPod(pod));
+      const ready = (await this.#stage.pods(name)).filter(
+        (pod) => !predecessors.includes(pod.metadata?.name ?? '') && isReadyPod(pod),
+      );
       return ready.length >= predecessors.length ? true : undefined;
     });
   }
@@ -178,12 +229,23 @@ export class Then {
   async nothingIsLeft(name: string): Promise<void> {
     const { namespace, world } = this.#stage;
     let left: readonly string[] = [];
-    await eventually(`the end of everything of ${name}`, patienceMs, async () => {
-      const model = await world.api.get({ apiVersion: api.groupVersion, kind: api.kind, namespace, name });
-      const lists = await Promise.all(childTypes.map(async (type) => (await world.api.list(type, namespace, `${labels.model}=${name}`)).map((child) => `${type.kind} ${child.metadata?.name}`)));
-      left = [...(model === undefined ? [] : [api.kind]), ...lists.flat()];
-      return left.length === 0 ? true : undefined;
-    }, () => left.join('\n'));
+    await eventually(
+      `the end of everything of ${name}`,
+      patienceMs,
+      async () => {
+        const model = await world.api.get({ apiVersion: api.groupVersion, kind: api.kind, namespace, name });
+        const lists = await Promise.all(
+          childTypes.map(async (type) =>
+            (await world.api.list(type, namespace, `${labels.model}=${name}`)).map(
+              (child) => `${type.kind} ${child.metadata?.name}`,
+            ),
+          ),
+        );
+        left = [...(model === undefined ? [] : [api.kind]), ...lists.flat()];
+        return left.length === 0 ? true : undefined;
+      },
+      () => left.join('\n'),
+    );
   }
 }
 
@@ -194,6 +256,7 @@ function conditionOf(model: OnnxModel, type: string): Condition | undefined {
 }
 
 function isReadyPod(pod: Manifest): boolean {
-  const status = pod.status as { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
+  const status = pod.status as
+    { readonly conditions?: readonly { readonly type: string; readonly status: string }[] } | undefined;
   return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
 }

@@ -6,39 +6,55 @@ import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 
 /** Answers are those of before, so that nothing but the traffic is in question. */
 const otherRevision = { batching: { maxBatchSize: 2 } };
-const stepping: OnnxModelSpec['rollout'] = { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }, { weight: 60 }, { pause: {} }, { weight: 100 }], capacity: { retainStable: '5s' } };
+const stepping: OnnxModelSpec['rollout'] = {
+  strategy: 'Canary',
+  steps: [{ weight: 20 }, { pause: {} }, { weight: 60 }, { pause: {} }, { weight: 100 }],
+  capacity: { retainStable: '5s' },
+};
 const routed = smallSpec({ traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] }, rollout: stepping });
-const needsGateway = (world: World): string | undefined => (world.gatewayClass === undefined ? 'no GatewayClass is served here' : undefined);
+const needsGateway = (world: World): string | undefined =>
+  world.gatewayClass === undefined ? 'no GatewayClass is served here' : undefined;
 
 describe('traffic', () => {
-  story('has the exact weights that a Gateway was given, all the way to promotion', async (given, when, then) => {
-    await given.gateway('public');
-    await given.servingModel('linear', routed);
-    await when.clientsSend('linear');
-    await when.specChanges('linear', otherRevision);
-    await then.candidateGets('linear', 20);
-    await when.routeIsChangedByOthers('linear');
-    await then.driftIsPutBack('linear', [80, 20]);
-    await when.pauseIsEnded('linear');
-    await then.candidateGets('linear', 60);
-    await when.pauseIsEnded('linear');
-    await then.newRevisionServes('linear');
-    await then.noRequestFailed();
-  }, needsGateway);
+  story(
+    'has the exact weights that a Gateway was given, all the way to promotion',
+    async (given, when, then) => {
+      await given.gateway('public');
+      await given.servingModel('linear', routed);
+      await when.clientsSend('linear');
+      await when.specChanges('linear', otherRevision);
+      await then.candidateGets('linear', 20);
+      await when.routeIsChangedByOthers('linear');
+      await then.driftIsPutBack('linear', [80, 20]);
+      await when.pauseIsEnded('linear');
+      await then.candidateGets('linear', 60);
+      await when.pauseIsEnded('linear');
+      await then.newRevisionServes('linear');
+      await then.noRequestFailed();
+    },
+    needsGateway,
+  );
 
-  story('goes back to the stable revision through a Gateway at once', async (given, when, then) => {
-    await given.gateway('public');
-    await given.servingModel('linear', routed);
-    await when.clientsSend('linear');
-    await when.specChanges('linear', otherRevision);
-    await then.candidateGets('linear', 20);
-    await when.candidateIsAborted('linear');
-    await then.onlyStableAnswers('linear');
-    await then.noRequestFailed();
-  }, needsGateway);
+  story(
+    'goes back to the stable revision through a Gateway at once',
+    async (given, when, then) => {
+      await given.gateway('public');
+      await given.servingModel('linear', routed);
+      await when.clientsSend('linear');
+      await when.specChanges('linear', otherRevision);
+      await then.candidateGets('linear', 20);
+      await when.candidateIsAborted('linear');
+      await then.onlyStableAnswers('linear');
+      await then.noRequestFailed();
+    },
+    needsGateway,
+  );
 
   story('is shared by ready pods where there is no Gateway', async (given, when, then) => {
-    await given.servingModel('linear', smallSpec({ replicas: 2, rollout: { ...stepping, steps: [{ weight: 50 }, { pause: {} }, { weight: 100 }] } }));
+    await given.servingModel(
+      'linear',
+      smallSpec({ replicas: 2, rollout: { ...stepping, steps: [{ weight: 50 }, { pause: {} }, { weight: 100 }] } }),
+    );
     await when.clientsSend('linear');
     await when.specChanges('linear', otherRevision);
     await then.bothRevisionsAnswer('linear');

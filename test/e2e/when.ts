@@ -36,12 +36,21 @@ export class When {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
     const done = (): boolean => clients.tally.answered + clients.tally.failed.length >= count;
-    await eventually(`${count} requests`, patienceMs, () => Promise.resolve(done() ? true : undefined), () => JSON.stringify(clients.tally));
+    await eventually(
+      `${count} requests`,
+      patienceMs,
+      () => Promise.resolve(done() ? true : undefined),
+      () => JSON.stringify(clients.tally),
+    );
   }
 
   /** Somebody ends the pause of the step that the rollout is in. */
   async pauseIsEnded(name: string): Promise<void> {
-    const resumeStep = await this.#stage.until('a pause', name, ({ status }) => (status?.phase === 'Paused' && status.candidate !== undefined ? `${status.candidate.revision}/${status.rollout?.step ?? 0}` : undefined));
+    const resumeStep = await this.#stage.until('a pause', name, ({ status }) =>
+      status?.phase === 'Paused' && status.candidate !== undefined
+        ? `${status.candidate.revision}/${status.rollout?.step ?? 0}`
+        : undefined,
+    );
     await this.#changeRollout(name, { resumeStep });
   }
 
@@ -55,8 +64,16 @@ export class When {
   async routeIsChangedByOthers(name: string): Promise<void> {
     const { world, namespace } = this.#stage;
     const route = await world.api.get({ apiVersion: routeVersion, kind: 'HTTPRoute', namespace, name });
-    const changed = rulesOf(route).map((rule) => ({ ...rule, backendRefs: rule.backendRefs.map((ref, index) => ({ ...ref, weight: index === 0 ? 100 : 0 })) }));
-    await world.api.apply({ apiVersion: routeVersion, kind: 'HTTPRoute', metadata: { namespace, name }, spec: { rules: changed } });
+    const changed = rulesOf(route).map((rule) => ({
+      ...rule,
+      backendRefs: rule.backendRefs.map((ref, index) => ({ ...ref, weight: index === 0 ? 100 : 0 })),
+    }));
+    await world.api.apply({
+      apiVersion: routeVersion,
+      kind: 'HTTPRoute',
+      metadata: { namespace, name },
+      spec: { rules: changed },
+    });
   }
 
   async #changeRollout(name: string, change: Partial<NonNullable<OnnxModelSpec['rollout']>>): Promise<void> {
@@ -86,7 +103,13 @@ export class When {
   async everyPodIsDeleted(name: string): Promise<readonly string[]> {
     const doomed = (await this.#stage.pods(name)).map((pod) => pod.metadata?.name ?? '');
     assert.notEqual(doomed.length, 0);
-    for (const pod of doomed) await this.#stage.world.api.delete({ apiVersion: 'v1', kind: 'Pod', namespace: this.#stage.namespace, name: pod });
+    for (const pod of doomed)
+      await this.#stage.world.api.delete({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        namespace: this.#stage.namespace,
+        name: pod,
+      });
     await eventually(`the end of ${doomed.join(', ')}`, patienceMs, async () => {
       const left = (await this.#stage.pods(name)).filter((pod) => doomed.includes(pod.metadata?.name ?? ''));
       return left.length === 0 ? true : undefined;
@@ -95,6 +118,11 @@ export class When {
   }
 
   async modelIsDeleted(name: string): Promise<void> {
-    await this.#stage.world.api.delete({ apiVersion: api.groupVersion, kind: api.kind, namespace: this.#stage.namespace, name });
+    await this.#stage.world.api.delete({
+      apiVersion: api.groupVersion,
+      kind: api.kind,
+      namespace: this.#stage.namespace,
+      name,
+    });
   }
 }

@@ -29,7 +29,14 @@ export class World {
   #operator: ChildProgram;
   #namespaces = 0;
 
-  private constructor(parts: { target: Target; api: ClusterApi; hasMiniLm: boolean; gatewayClass: string | undefined; folder: string; operator: ChildProgram }) {
+  private constructor(parts: {
+    target: Target;
+    api: ClusterApi;
+    hasMiniLm: boolean;
+    gatewayClass: string | undefined;
+    folder: string;
+    operator: ChildProgram;
+  }) {
     this.target = parts.target;
     this.api = parts.api;
     this.hasMiniLm = parts.hasMiniLm;
@@ -43,7 +50,10 @@ export class World {
     const folder = await mkdtemp(join(tmpdir(), 'onnx-e2e-'));
     const modelsFolder = join(folder, 'models');
     const { hasMiniLm } = await fillModelsFolder(modelsFolder, settings['ONNX_E2E_MODELS']);
-    const target = settings['ONNX_E2E_TARGET'] === 'cluster' ? openCluster({ kubeconfigFile: settings['KUBECONFIG'], modelsFolder, image: settings['ONNX_E2E_IMAGE'] }) : await openLocalMode({ folder, modelsFolder });
+    const target =
+      settings['ONNX_E2E_TARGET'] === 'cluster'
+        ? openCluster({ kubeconfigFile: settings['KUBECONFIG'], modelsFolder, image: settings['ONNX_E2E_IMAGE'] })
+        : await openLocalMode({ folder, modelsFolder });
     const client = new ClusterApi(target.kubeConfig);
     await client.applyDefinition(await readFile(crdFile, 'utf8'), `${api.plural}.${api.group}`);
     await eventually('serving the OnnxModel API', 30_000, async () => {
@@ -53,21 +63,37 @@ export class World {
         return undefined;
       }
     });
-    return new World({ target, api: client, hasMiniLm, gatewayClass: await findGatewayClass(client), folder, operator: startOperator(target) });
+    return new World({
+      target,
+      api: client,
+      hasMiniLm,
+      gatewayClass: await findGatewayClass(client),
+      folder,
+      operator: startOperator(target),
+    });
   }
 
   /** A namespace with the claim of models in it. */
   async makeNamespace(): Promise<string> {
     this.#namespaces += 1;
     const name = `story-${process.pid}-${this.#namespaces}`;
-    await this.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } });
+    await this.api.apply({
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    });
     await this.target.offerModels(name);
     return name;
   }
 
   async removeNamespace(name: string): Promise<void> {
     for (const model of await this.api.list({ apiVersion: api.groupVersion, kind: api.kind }, name)) {
-      await this.api.delete({ apiVersion: api.groupVersion, kind: api.kind, namespace: name, name: model.metadata?.name ?? '' });
+      await this.api.delete({
+        apiVersion: api.groupVersion,
+        kind: api.kind,
+        namespace: name,
+        name: model.metadata?.name ?? '',
+      });
     }
     await this.api.delete({ apiVersion: 'v1', kind: 'Namespace', name });
     await this.target.withdrawModels(name);

@@ -62,7 +62,12 @@ describe('a real API server that is killed', function () {
     await watching.stop();
   });
 
-  const put = (name: string): Promise<unknown> => eventually(`${name} to be written`, () => hand.apply(probes, probe(name), { fieldManager: 'kube-test', force: true }), 30_000);
+  const put = (name: string): Promise<unknown> =>
+    eventually(
+      `${name} to be written`,
+      () => hand.apply(probes, probe(name), { fieldManager: 'kube-test', force: true }),
+      30_000,
+    );
   const isTold = (what: string): Promise<true> => eventually(what, () => watching.told.includes(what), 30_000);
 
   it('misses nothing over twenty cut connections, and lists once', async () => {
@@ -127,7 +132,17 @@ describe('a real API server that is killed', function () {
     const replica = async (identity: string): Promise<void> => {
       // A process whose lease is lost ends and is started anew; here it campaigns again.
       while (!stop.signal.aborted) {
-        const elector = new LeaderElector({ client: hand, clock: systemClock, registry: createRegistry(), logger: silentLogger, lease, identity, leaseMs: 4000, renewDeadlineMs: 2500, retryMs: 300 });
+        const elector = new LeaderElector({
+          client: hand,
+          clock: systemClock,
+          registry: createRegistry(),
+          logger: silentLogger,
+          lease,
+          identity,
+          leaseMs: 4000,
+          renewDeadlineMs: 2500,
+          retryMs: 300,
+        });
         const term = await elector.campaign(stop.signal);
         if (term === undefined) return;
         current.add(term);

@@ -18,5 +18,11 @@ describeKubeParts('a real API server', async () => {
   if (assets === undefined) return 'neither KUBECONFIG nor KUBEBUILDER_ASSETS is set';
   const own = await RealApiServer.start(assets);
   const client = await clientOf(own.kubeconfig);
-  return { client, close: async () => { await client.close(); await own.stop(); } };
+  return {
+    client,
+    close: async () => {
+      await client.close();
+      await own.stop();
+    },
+  };
 });

@@ -21,17 +21,43 @@ const main = join(import.meta.dirname, '..', '..', 'operator', 'main.ts');
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const models = '/apis/onnx-operator.dev/v1alpha1/namespaces/default/onnxmodels';
 const deployments = '/apis/apps/v1/namespaces/default/deployments';
-const children = ['/apis/apps/v1/namespaces/default/controllerrevisions', deployments, '/api/v1/namespaces/default/services'];
+const children = [
+  '/apis/apps/v1/namespaces/default/controllerrevisions',
+  deployments,
+  '/api/v1/namespaces/default/services',
+];
 const waitMs = 60_000;
 /** Timers and an audit log are exact to some milliseconds. */
 const toleranceMs = 100;
 
 /** Ways in which an earlier definition can say something else of the status. */
 const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
-  ['lacks a field', (status) => { delete status.properties.ready; }, 400],
-  ['knows fewer phases', (status) => { status.properties.phase.enum = ['Stable', 'Failed']; }],
-  ['demands a field that is not written any more', ({ properties: { rollout } }) => { rollout.required = ['summary']; rollout.properties.summary = { type: 'string' }; }],
-  ['has another type of a field', (status) => { status.properties.replicas = { type: 'string' }; }],
+  [
+    'lacks a field',
+    (status) => {
+      delete status.properties.ready;
+    },
+    400,
+  ],
+  [
+    'knows fewer phases',
+    (status) => {
+      status.properties.phase.enum = ['Stable', 'Failed'];
+    },
+  ],
+  [
+    'demands a field that is not written any more',
+    ({ properties: { rollout } }) => {
+      rollout.required = ['summary'];
+      rollout.properties.summary = { type: 'string' };
+    },
+  ],
+  [
+    'has another type of a field',
+    (status) => {
+      status.properties.replicas = { type: 'string' };
+    },
+  ],
 ];
 
 describe('an operator that is newer than the definition, on a real API server', function () {
@@ -70,13 +96,22 @@ describe('an operator that is newer than the definition, on a real API server', 
       await define(before);
       startOperator();
       const spec = { model: { uri: 'https://models.example/m.onnx' } };
-      const made = await api.post(models, { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: model }, spec });
+      const made = await api.post(models, {
+        apiVersion: 'onnx-operator.dev/v1alpha1',
+        kind: 'OnnxModel',
+        metadata: { name: model },
+        spec,
+      });
       assert.equal(made.status, 201, made.text);
 
-      const tries = await eventually('four refusals', async () => {
-        const times = await refusals(model, code);
-        return times.length >= 4 ? times : undefined;
-      }, waitMs);
+      const tries = await eventually(
+        'four refusals',
+        async () => {
+          const times = await refusals(model, code);
+          return times.length >= 4 ? times : undefined;
+        },
+        waitMs,
+      );
       const pausesMs = tries.slice(1, 4).map((at, i) => at - (tries[i] ?? 0));
       const areLongEnough = [1_000, 2_000, 4_000].every((leastMs, i) => (pausesMs[i] ?? 0) >= leastMs - toleranceMs);
       assert.ok(areLongEnough, `pauses of ${pausesMs.join(', ')} ms`);
@@ -84,7 +119,11 @@ describe('an operator that is newer than the definition, on a real API server', 
       for (const path of children) assert.deepEqual(named(await api.get(path), model), [], path);
 
       await define(today);
-      await eventually('the status', async () => (await api.get(`${models}/${model}`)).body.status?.candidate?.revision !== undefined, waitMs);
+      await eventually(
+        'the status',
+        async () => (await api.get(`${models}/${model}`)).body.status?.candidate?.revision !== undefined,
+        waitMs,
+      );
       await eventually('the Deployment', async () => named(await api.get(deployments), model).length === 1, waitMs);
       const afterwards = (await refusals(model, code)).length;
       assert.ok(afterwards <= 5, `${afterwards} refusals`);
@@ -99,13 +138,20 @@ describe('an operator that is newer than the definition, on a real API server', 
   }
 
   function startOperator(): void {
-    operator = spawn(process.execPath, [main, '--kubeconfig', server.kubeconfig, '--listen', 'off'], { stdio: ['ignore', 'ignore', 'pipe'] });
-    operator.stderr?.on('data', (chunk: Buffer) => { log += chunk.toString(); });
+    operator = spawn(process.execPath, [main, '--kubeconfig', server.kubeconfig, '--listen', 'off'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    operator.stderr?.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
   }
 
   /** When the model's status was refused with this code, in milliseconds. */
   async function refusals(model: string, code: number): Promise<readonly number[]> {
-    const entries = (await readFile(server.auditLog, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as Json);
+    const entries = (await readFile(server.auditLog, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Json);
     const statuses = entries.filter(({ objectRef }) => objectRef?.name === model && objectRef.subresource === 'status');
     const refused = statuses.filter(({ responseStatus }) => responseStatus?.code === code);
     return refused.map(({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp as string));

@@ -20,7 +20,12 @@ const root = join(import.meta.dirname, '..', '..');
 const models = '/apis/onnx-operator.dev/v1alpha1/namespaces/default/onnxmodels';
 const waitMs = 60_000;
 
-type AuditEntry = { readonly verb: string; readonly userAgent?: string; readonly objectRef?: { readonly resource?: string; readonly name?: string }; readonly requestReceivedTimestamp: string };
+type AuditEntry = {
+  readonly verb: string;
+  readonly userAgent?: string;
+  readonly objectRef?: { readonly resource?: string; readonly name?: string };
+  readonly requestReceivedTimestamp: string;
+};
 
 describe('the operator against a real API server', function () {
   this.timeout(240_000);
@@ -30,7 +35,11 @@ describe('the operator against a real API server', function () {
   const operators: ChildProcess[] = [];
 
   function startOperator(): ChildProcess {
-    const child = spawn(process.execPath, [join(root, 'operator/main.ts'), '--kubeconfig', server.kubeconfig, '--listen', 'off'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(
+      process.execPath,
+      [join(root, 'operator/main.ts'), '--kubeconfig', server.kubeconfig, '--listen', 'off'],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
     operators.push(child);
     return child;
   }
@@ -38,18 +47,32 @@ describe('the operator against a real API server', function () {
   /** The revision that the status names as candidate, once the Deployment of that name exists. */
   async function candidate(name: string, not?: string): Promise<string> {
     let revision: string | undefined;
-    await eventually(`a candidate of ${name}`, async () => {
-      const { body } = await api('GET', `${models}/${name}`);
-      revision = (body as unknown as OnnxModel).status?.candidate?.revision;
-      if (revision === undefined || revision === not) return false;
-      return (await api('GET', `/apis/apps/v1/namespaces/default/deployments/${name}-${revision}`)).status === 200;
-    }, waitMs);
+    await eventually(
+      `a candidate of ${name}`,
+      async () => {
+        const { body } = await api('GET', `${models}/${name}`);
+        revision = (body as unknown as OnnxModel).status?.candidate?.revision;
+        if (revision === undefined || revision === not) return false;
+        return (await api('GET', `/apis/apps/v1/namespaces/default/deployments/${name}-${revision}`)).status === 200;
+      },
+      waitMs,
+    );
     return revision ?? '';
   }
 
   async function applyModel(name: string, maxBatchSize: number): Promise<void> {
-    const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec: { model: { uri: 'https://models.example/m.onnx' }, batching: { maxBatchSize } } };
-    const { status, body } = await api('PATCH', `${models}/${name}?fieldManager=kubectl&fieldValidation=Strict`, object, 'application/apply-patch+yaml');
+    const object = {
+      apiVersion: 'onnx-operator.dev/v1alpha1',
+      kind: 'OnnxModel',
+      metadata: { name },
+      spec: { model: { uri: 'https://models.example/m.onnx' }, batching: { maxBatchSize } },
+    };
+    const { status, body } = await api(
+      'PATCH',
+      `${models}/${name}?fieldManager=kubectl&fieldValidation=Strict`,
+      object,
+      'application/apply-patch+yaml',
+    );
     assert.ok(status < 300, body.message ?? '');
   }
 
@@ -78,7 +101,12 @@ describe('the operator against a real API server', function () {
 
   it('makes the children of a revision', async () => {
     const revision = await candidate('ranker');
-    for (const path of [`/apis/apps/v1/namespaces/default/controllerrevisions/ranker-${revision}`, `/api/v1/namespaces/default/configmaps/ranker-${revision}`, `/api/v1/namespaces/default/services/ranker-${revision}`, '/api/v1/namespaces/default/services/ranker']) {
+    for (const path of [
+      `/apis/apps/v1/namespaces/default/controllerrevisions/ranker-${revision}`,
+      `/api/v1/namespaces/default/configmaps/ranker-${revision}`,
+      `/api/v1/namespaces/default/services/ranker-${revision}`,
+      '/api/v1/namespaces/default/services/ranker',
+    ]) {
       // The status comes first, then the children, one after the other.
       await eventually(path, async () => (await api('GET', path)).status === 200, waitMs);
     }
@@ -92,7 +120,14 @@ describe('the operator against a real API server', function () {
   it('writes nothing but its Lease in a quiet time', async () => {
     await eventually('quiet', async () => (await writesOfLast(4000)).length === 0, waitMs);
     const since = Date.now();
-    await eventually('five renewals', async () => (await operatorEntries(since)).filter(({ verb, objectRef }) => verb === 'update' && objectRef?.resource === 'leases').length >= 5, waitMs);
+    await eventually(
+      'five renewals',
+      async () =>
+        (await operatorEntries(since)).filter(
+          ({ verb, objectRef }) => verb === 'update' && objectRef?.resource === 'leases',
+        ).length >= 5,
+      waitMs,
+    );
     assert.deepEqual((await operatorEntries(since)).filter(isWrite), []);
   });
 
@@ -101,7 +136,11 @@ describe('the operator against a real API server', function () {
       const before = await candidate('ranker');
       await server.kill(component);
       await server.revive(component);
-      await eventually('the API', async () => (await api('GET', models).catch(() => ({ status: 0 }))).status === 200, waitMs);
+      await eventually(
+        'the API',
+        async () => (await api('GET', models).catch(() => ({ status: 0 }))).status === 200,
+        waitMs,
+      );
       await applyModel('ranker', component === 'etcd' ? 4 : 3);
       assert.notEqual(await candidate('ranker', before), before);
     });
@@ -121,7 +160,10 @@ describe('the operator against a real API server', function () {
   async function operatorEntries(sinceMs: number): Promise<readonly AuditEntry[]> {
     const lines = (await readFile(server.auditLog, 'utf8')).trim().split('\n');
     const entries = lines.map((line) => JSON.parse(line) as AuditEntry);
-    return entries.filter(({ userAgent, requestReceivedTimestamp }) => (userAgent ?? '').includes('onnx-operator') && Date.parse(requestReceivedTimestamp) >= sinceMs);
+    return entries.filter(
+      ({ userAgent, requestReceivedTimestamp }) =>
+        (userAgent ?? '').includes('onnx-operator') && Date.parse(requestReceivedTimestamp) >= sinceMs,
+    );
   }
 
   async function writesOfLast(ms: number): Promise<readonly AuditEntry[]> {

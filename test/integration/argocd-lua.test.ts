@@ -12,14 +12,25 @@ import { candidateRevision, stableRevision, states, told, type Telling } from '.
 const file = join(import.meta.dirname, '..', '..', 'docs', 'gitops', 'argocd-cm.yaml');
 const { data } = parse(readFileSync(file, 'utf8')) as { readonly data: Readonly<Record<string, string>> };
 const of = (what: string): string => data[`resource.customizations.${what}.onnx-operator.dev_OnnxModel`] ?? '';
-const actions = parse(of('actions')) as { readonly 'discovery.lua': string; readonly definitions: readonly { readonly name: string; readonly 'action.lua': string }[] };
+const actions = parse(of('actions')) as {
+  readonly 'discovery.lua': string;
+  readonly definitions: readonly { readonly name: string; readonly 'action.lua': string }[];
+};
 
 type Health = { readonly status: string; readonly message: string };
 const healthOf = (model: object): Health => runLua(of('health'), model) as Health;
 
 const promised: Readonly<Record<Phase, string>> = {
-  New: 'Progressing', Preparing: 'Progressing', Shifting: 'Progressing', Analyzing: 'Progressing', Paused: 'Suspended',
-  Promoting: 'Progressing', Settling: 'Healthy', Stable: 'Healthy', Aborting: 'Progressing', Failed: 'Degraded',
+  New: 'Progressing',
+  Preparing: 'Progressing',
+  Shifting: 'Progressing',
+  Analyzing: 'Progressing',
+  Paused: 'Suspended',
+  Promoting: 'Progressing',
+  Settling: 'Healthy',
+  Stable: 'Healthy',
+  Aborting: 'Progressing',
+  Failed: 'Degraded',
 };
 
 describe('the Lua for Argo CD', () => {
@@ -33,13 +44,28 @@ describe('the Lua for Argo CD', () => {
       it(`is ${want} in ${phase}`, () => assert.equal(healthOf(told(states[phase])).status, want));
     }
 
+    // prettier-ignore
     const rows: readonly { readonly name: string; readonly model: () => object; readonly want: Health }[] = [
-      { name: 'says why a revision was given up', model: () => told(states.Failed), want: { status: 'Degraded', message: 'LatencyGateFailed: Failed it is' } },
-      { name: 'is Suspended while a rollout is held by hand', model: () => told({ ...states.Analyzing, heldAt: 1 }, { reason: 'PausedManually' }), want: { status: 'Suspended', message: 'PausedManually: Analyzing it is' } },
-      { name: 'is Suspended while a revision is pinned', model: () => told(states.Stable, { rollout: { pinRevision: stableRevision } }), want: { status: 'Suspended', message: `${stableRevision} is pinned` } },
-      { name: 'waits for the operator to see a newer spec, whatever was said before', model: () => { const model = told(states.Stable); return { ...model, metadata: { ...model.metadata, generation: 4 } }; }, want: { status: 'Progressing', message: 'the operator has not seen generation 4 yet' } },
-      { name: 'waits for the operator to see a new model', model: () => given.model(), want: { status: 'Progressing', message: 'the operator has not seen generation 3 yet' } },
-      { name: 'believes no condition of an older spec', model: () => { const { status, ...model } = told(states.Stable); return { ...model, status: { ...status, conditions: status?.conditions?.map((one) => ({ ...one, observedGeneration: 2 })) } }; }, want: { status: 'Progressing', message: 'NoReadyCondition: the operator has not said yet whether it is ready' } },
+      { name: 'says why a revision was given up', model: () => told(states.Failed),
+        want: { status: 'Degraded', message: 'LatencyGateFailed: Failed it is' } },
+      { name: 'is Suspended while a rollout is held by hand',
+        model: () => told({ ...states.Analyzing, heldAt: 1 }, { reason: 'PausedManually' }),
+        want: { status: 'Suspended', message: 'PausedManually: Analyzing it is' } },
+      { name: 'is Suspended while a revision is pinned',
+        model: () => told(states.Stable, { rollout: { pinRevision: stableRevision } }),
+        want: { status: 'Suspended', message: `${stableRevision} is pinned` } },
+      { name: 'waits for the operator to see a newer spec, whatever was said before',
+        model: () => { const model = told(states.Stable);
+          return { ...model, metadata: { ...model.metadata, generation: 4 } }; },
+        want: { status: 'Progressing', message: 'the operator has not seen generation 4 yet' } },
+      { name: 'waits for the operator to see a new model', model: () => given.model(),
+        want: { status: 'Progressing', message: 'the operator has not seen generation 3 yet' } },
+      { name: 'believes no condition of an older spec',
+        model: () => { const { status, ...model } = told(states.Stable);
+          return { ...model, status: { ...status, conditions:
+          status?.conditions?.map((one) => ({ ...one, observedGeneration: 2 })) } }; },
+        want: { status: 'Progressing',
+          message: 'NoReadyCondition: the operator has not said yet whether it is ready' } },
     ];
     for (const { name, model, want } of rows) it(name, () => assert.deepEqual(healthOf(model()), want));
   });
@@ -47,7 +73,10 @@ describe('the Lua for Argo CD', () => {
   describe('actions', () => {
     const enabled = (model: object): readonly string[] => {
       const found = runLua(actions['discovery.lua'], model) as Readonly<Record<string, { readonly disabled: boolean }>>;
-      return Object.entries(found).filter(([, { disabled }]) => !disabled).map(([name]) => name).sort();
+      return Object.entries(found)
+        .filter(([, { disabled }]) => !disabled)
+        .map(([name]) => name)
+        .sort();
     };
     const rows: readonly { readonly phase: Phase; readonly telling?: Telling; readonly want: readonly string[] }[] = [
       { phase: 'Stable', want: [] },
@@ -58,7 +87,9 @@ describe('the Lua for Argo CD', () => {
       { phase: 'Paused', want: ['abort', 'pause', 'promote', 'resume'] },
       { phase: 'Failed', want: ['retry'] },
     ];
-    for (const { phase, telling, want } of rows) it(`offers ${want.join(', ') || 'nothing'} in ${phase}${telling === undefined ? '' : ', held by hand'}`, () => assert.deepEqual(enabled(told(states[phase], telling)), want));
+    for (const { phase, telling, want } of rows)
+      it(`offers ${want.join(', ') || 'nothing'} in ${phase}${telling === undefined ? '' : ', held by hand'}`, () =>
+        assert.deepEqual(enabled(told(states[phase], telling)), want));
 
     it('offers nothing for a model that nobody has seen', () => assert.deepEqual(enabled(given.model()), []));
 
@@ -66,19 +97,29 @@ describe('the Lua for Argo CD', () => {
       const script = actions.definitions.find(({ name }) => name === action)?.['action.lua'] ?? '';
       return (runLua(script, model) as OnnxModel).spec.rollout;
     };
-    const writes: readonly { readonly action: string; readonly phase: Phase; readonly rollout?: Telling['rollout']; readonly want: object }[] = [
+    // prettier-ignore
+    const writes: readonly { readonly action: string; readonly phase: Phase;
+      readonly rollout?: Telling['rollout']; readonly want: object }[] = [
       { action: 'pause', phase: 'Analyzing', want: { paused: true } },
-      { action: 'resume', phase: 'Analyzing', rollout: { paused: true, progressDeadline: '5m' }, want: { progressDeadline: '5m' } },
+      { action: 'resume', phase: 'Analyzing', rollout: { paused: true,
+          progressDeadline: '5m' }, want: { progressDeadline: '5m' } },
       { action: 'resume', phase: 'Paused', want: { resumeStep: `${candidateRevision}/1` } },
-      { action: 'promote', phase: 'Analyzing', rollout: { abortRevision: candidateRevision }, want: { promoteRevision: candidateRevision } },
-      { action: 'abort', phase: 'Analyzing', rollout: { promoteRevision: candidateRevision }, want: { abortRevision: candidateRevision } },
-      { action: 'abort', phase: 'Analyzing', rollout: { promoteRevision: 'cccccccccc' }, want: { abortRevision: candidateRevision, promoteRevision: 'cccccccccc' } },
+      { action: 'promote', phase: 'Analyzing', rollout: { abortRevision: candidateRevision },
+        want: { promoteRevision: candidateRevision } },
+      { action: 'abort', phase: 'Analyzing', rollout: { promoteRevision: candidateRevision },
+        want: { abortRevision: candidateRevision } },
+      { action: 'abort', phase: 'Analyzing', rollout: { promoteRevision: 'cccccccccc' },
+        want: { abortRevision: candidateRevision, promoteRevision: 'cccccccccc' } },
     ];
     for (const { action, phase, rollout, want } of writes) {
-      it(`${action} in ${phase}${rollout === undefined ? '' : ` with ${Object.keys(rollout).join(' and ')}`} writes what the command line writes`, () => assert.deepEqual(rolloutAfter(action, told(states[phase], rollout === undefined ? {} : { rollout })), want));
+      it(`${action} in ${phase}${rollout === undefined ? '' : ` with ${Object.keys(rollout).join(' and ')}`} writes what the command line writes`, () =>
+        assert.deepEqual(rolloutAfter(action, told(states[phase], rollout === undefined ? {} : { rollout })), want));
     }
     it('retry writes a time as the token, and takes the abort away', () => {
-      const after = rolloutAfter('retry', told(states.Failed, { rollout: { abortRevision: candidateRevision } })) as Readonly<Record<string, string>>;
+      const after = rolloutAfter(
+        'retry',
+        told(states.Failed, { rollout: { abortRevision: candidateRevision } }),
+      ) as Readonly<Record<string, string>>;
       assert.deepEqual(Object.keys(after), ['retryToken']);
       assert.match(after['retryToken'] ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     });

@@ -8,13 +8,20 @@ describe('kubectl-onnx status', () => {
   before(async () => {
     api = await ModelApi.start('ml');
     api.create('ml', 'ranker');
-    api.say('ml', 'ranker', { phase: 'Stable', stable: { revision: 'aaaaaaaaaa', provider: 'CPU' }, claims: [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'it serves' }] });
+    api.say('ml', 'ranker', {
+      phase: 'Stable',
+      stable: { revision: 'aaaaaaaaaa', provider: 'CPU' },
+      claims: [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'it serves' }],
+    });
   });
   after(() => api.close());
 
   async function shown(...argv: string[]): Promise<string> {
     let text = '';
-    assert.equal(await status([...argv, '--kubeconfig', api.kubeconfig], (piece) => (text += piece), new AbortController().signal), 0);
+    assert.equal(
+      await status([...argv, '--kubeconfig', api.kubeconfig], (piece) => (text += piece), new AbortController().signal),
+      0,
+    );
     return text;
   }
 
@@ -25,12 +32,25 @@ describe('kubectl-onnx status', () => {
   });
 
   it('prints one JSON document', async () => {
-    const { name, namespace, outcome, stable, generation } = JSON.parse(await shown('ranker', '--namespace', 'ml', '-o', 'json')) as Record<string, unknown>;
-    assert.deepEqual({ name, namespace, outcome, stable, generation }, { name: 'ranker', namespace: 'ml', outcome: 'Ready', stable: { revision: 'aaaaaaaaaa', provider: 'CPU' }, generation: 1 });
+    const { name, namespace, outcome, stable, generation } = JSON.parse(
+      await shown('ranker', '--namespace', 'ml', '-o', 'json'),
+    ) as Record<string, unknown>;
+    assert.deepEqual(
+      { name, namespace, outcome, stable, generation },
+      {
+        name: 'ranker',
+        namespace: 'ml',
+        outcome: 'Ready',
+        stable: { revision: 'aaaaaaaaaa', provider: 'CPU' },
+        generation: 1,
+      },
+    );
   });
 
-  it("looks in the context's namespace when none is given", () => assert.rejects(shown('ranker'), { kind: 'missing', message: 'OnnxModel default/ranker: does not exist' }));
-  it('refuses a format it does not have', () => assert.rejects(shown('ranker', '-o', 'yaml'), { code: 'BAD_FLAG', message: /'yaml' is not a format/ }));
+  it("looks in the context's namespace when none is given", () =>
+    assert.rejects(shown('ranker'), { kind: 'missing', message: 'OnnxModel default/ranker: does not exist' }));
+  it('refuses a format it does not have', () =>
+    assert.rejects(shown('ranker', '-o', 'yaml'), { code: 'BAD_FLAG', message: /'yaml' is not a format/ }));
   it('explains itself', async () => assert.match(await shown('--help'), /^Usage: kubectl-onnx status NAME/));
 
   it('tells a server that is away from one that refuses', async () => {

@@ -10,14 +10,21 @@ import { systemClock } from '../../lib/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { ModelApi } from '../support/model-api.ts';
 
-const ready: readonly Claim[] = [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'aaaaaaaaaa serves with 2 pods' }];
+const ready: readonly Claim[] = [
+  { type: 'Ready', status: 'True', reason: 'UpToDate', message: 'aaaaaaaaaa serves with 2 pods' },
+];
 const starting: readonly Claim[] = [
   { type: 'Ready', status: 'False', reason: 'RevisionStarting', message: 'bbbbbbbbbb has 0 of 2 pods ready' },
   { type: 'Reconciling', status: 'True', reason: 'RevisionStarting', message: 'bbbbbbbbbb has 0 of 2 pods ready' },
 ];
 const stalled: readonly Claim[] = [
   { type: 'Ready', status: 'False', reason: 'OOMKilled', message: 'bbbbbbbbbb was given up' },
-  { type: 'Stalled', status: 'True', reason: 'OOMKilled', message: 'bbbbbbbbbb was given up: \u001b[31mit needs more than 64Mi' },
+  {
+    type: 'Stalled',
+    status: 'True',
+    reason: 'OOMKilled',
+    message: 'bbbbbbbbbb was given up: \u001b[31mit needs more than 64Mi',
+  },
 ];
 
 describe('kubectl-onnx wait', () => {
@@ -67,7 +74,13 @@ describe('kubectl-onnx wait', () => {
     await eventually('it tells of the start', () => lines().includes('RevisionStarting'));
     api.say('ml', name, { claims: ready });
     assert.equal(await code, 0);
-    assert.deepEqual(lines().trimEnd().split('\n').map((line) => line.split(': ')[2]), ['NotObserved', 'RevisionStarting', 'UpToDate']);
+    assert.deepEqual(
+      lines()
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(': ')[2]),
+      ['NotObserved', 'RevisionStarting', 'UpToDate'],
+    );
   });
 
   it('says only the outcome when asked to be quiet', async () => {
@@ -80,17 +93,26 @@ describe('kubectl-onnx wait', () => {
     assert.equal(lines(), `ml/${name}: Ready: UpToDate: aaaaaaaaaa serves with 2 pods\n`);
   });
 
-  for (const { name: what, claims, code: wanted } of [{ name: 'ready', claims: ready, code: 0 }, { name: 'stalled', claims: stalled, code: 1 }]) {
+  for (const { name: what, claims, code: wanted } of [
+    { name: 'ready', claims: ready, code: 0 },
+    { name: 'stalled', claims: stalled, code: 1 },
+  ]) {
     it(`does not take an old ${what} for the new spec's`, async () => {
       const name = newModel();
       api.say('ml', name, { claims });
       api.changeSpec('ml', name, { replicas: 3 });
       const { code, lines } = waiting(name);
       await watching();
-      assert.match(lines(), /Progressing: NotObserved: waiting for the operator to observe generation 2 \(observed: 1\)/);
+      assert.match(
+        lines(),
+        /Progressing: NotObserved: waiting for the operator to observe generation 2 \(observed: 1\)/,
+      );
       // The status has moved on and one condition has not: neither may it count.
       const model = api.get('ml', name);
-      api.server.objects.updateStatus({ apiVersion: model.apiVersion, plural: 'onnxmodels' }, { ...model, status: { ...(model['status'] as object), observedGeneration: 2 } });
+      api.server.objects.updateStatus(
+        { apiVersion: model.apiVersion, plural: 'onnxmodels' },
+        { ...model, status: { ...(model['status'] as object), observedGeneration: 2 } },
+      );
       await eventually('it tells of what is missing', () => lines().includes('NoReadyCondition'));
       api.say('ml', name, { claims });
       assert.equal(await code, wanted);
@@ -110,16 +132,22 @@ describe('kubectl-onnx wait', () => {
   const cuts: readonly { readonly name: string; readonly cut: () => void }[] = [
     { name: 'ends', cut: () => api.server.faults.closeWatches() },
     { name: 'breaks', cut: () => api.server.faults.resetWatches() },
-    { name: 'breaks, and the server is down for some tries', cut: () => {
-      api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
-      api.server.faults.add({ effect: 'reset', times: 2 });
-      api.server.faults.resetWatches();
-    } },
-    { name: 'breaks, and the server has forgotten the place', cut: () => {
-      api.server.faults.resetWatches();
-      api.changeSpec('ml', `m${count}`, { replicas: 5 });
-      api.server.faults.expireEvents();
-    } },
+    {
+      name: 'breaks, and the server is down for some tries',
+      cut: () => {
+        api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', times: 1 });
+        api.server.faults.add({ effect: 'reset', times: 2 });
+        api.server.faults.resetWatches();
+      },
+    },
+    {
+      name: 'breaks, and the server has forgotten the place',
+      cut: () => {
+        api.server.faults.resetWatches();
+        api.changeSpec('ml', `m${count}`, { replicas: 5 });
+        api.server.faults.expireEvents();
+      },
+    },
   ];
   for (const { name: how, cut } of cuts) {
     it(`goes on when its watch ${how}`, async () => {
@@ -136,7 +164,11 @@ describe('kubectl-onnx wait', () => {
     const name = newModel();
     const stop = new AbortController();
     const cluster = await openCluster({ kubeconfig: api.kubeconfig });
-    const models = followModel(cluster, { namespace: 'ml', name }, { clock: systemClock, signal: stop.signal, watchSeconds: 1 });
+    const models = followModel(
+      cluster,
+      { namespace: 'ml', name },
+      { clock: systemClock, signal: stop.signal, watchSeconds: 1 },
+    );
     assert.equal((await models.next()).value?.status?.conditions, undefined);
     const next = models.next();
     await watching();
@@ -150,7 +182,12 @@ describe('kubectl-onnx wait', () => {
   it('pauses longer and longer with a server that refuses every watch', async () => {
     const name = newModel();
     let asked = 0;
-    const off = api.server.faults.add({ effect: 'refuse', code: 500, reason: 'InternalError', matches: ({ query }) => query.has('watch') && (asked += 1) > 0 });
+    const off = api.server.faults.add({
+      effect: 'refuse',
+      code: 500,
+      reason: 'InternalError',
+      matches: ({ query }) => query.has('watch') && (asked += 1) > 0,
+    });
     const { code } = waiting(name, '--timeout', '2s');
     assert.equal(await code, 2);
     off();
@@ -163,7 +200,10 @@ describe('kubectl-onnx wait', () => {
     api.say('ml', name, { claims: starting });
     const { code, lines } = waiting(name, '--timeout', '1s', '-q');
     assert.equal(await code, 2);
-    assert.equal(lines(), `ml/${name}: Timeout: not decided within 1s: RevisionStarting: bbbbbbbbbb has 0 of 2 pods ready\n`);
+    assert.equal(
+      lines(),
+      `ml/${name}: Timeout: not decided within 1s: RevisionStarting: bbbbbbbbbb has 0 of 2 pods ready\n`,
+    );
   });
 
   it('says so when the server never answered in that time', async () => {
@@ -182,7 +222,11 @@ describe('kubectl-onnx wait', () => {
   });
 
   it('says that a model does not exist', async () => {
-    await assert.rejects(waiting('nobody').code, { code: 'BAD_CONFIG', kind: 'missing', message: 'OnnxModel ml/nobody: does not exist' });
+    await assert.rejects(waiting('nobody').code, {
+      code: 'BAD_CONFIG',
+      kind: 'missing',
+      message: 'OnnxModel ml/nobody: does not exist',
+    });
   });
 
   it('gives up on a model that is deleted', async () => {
@@ -195,7 +239,11 @@ describe('kubectl-onnx wait', () => {
 
   it('says at once that the server does not let it in', async () => {
     const off = api.server.faults.add({ effect: 'refuse', code: 403, reason: 'Forbidden', message: 'you may not' });
-    await assert.rejects(waiting('m1').code, { code: 'KUBE_STATUS', kind: 'invalid', message: /403 Forbidden .*: you may not/ });
+    await assert.rejects(waiting('m1').code, {
+      code: 'KUBE_STATUS',
+      kind: 'invalid',
+      message: /403 Forbidden .*: you may not/,
+    });
     off();
   });
 
@@ -212,22 +260,37 @@ describe('kubectl-onnx wait', () => {
   }
 
   it('refuses a kubeconfig that is not there, or lacks the context', async () => {
-    await assert.rejects(wait(['a', '--kubeconfig', '/nonexistent/config'], () => {}, new AbortController().signal), { code: 'BAD_CONFIG', message: /^\/nonexistent\/config: / });
-    await assert.rejects(waiting('a', '--context', 'other').code, { code: 'BAD_CONFIG', message: /context 'other' names no cluster/ });
+    await assert.rejects(
+      wait(['a', '--kubeconfig', '/nonexistent/config'], () => {}, new AbortController().signal),
+      { code: 'BAD_CONFIG', message: /^\/nonexistent\/config: / },
+    );
+    await assert.rejects(waiting('a', '--context', 'other').code, {
+      code: 'BAD_CONFIG',
+      message: /context 'other' names no cluster/,
+    });
   });
 
   it('is a command with these exit codes', async () => {
     const name = newModel();
     api.say('ml', name, { claims: stalled });
     const ended = async (...argv: string[]): Promise<{ code: number | null; said: string }> => {
-      const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'cli', 'main.ts'), 'wait', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(
+        process.execPath,
+        [join(import.meta.dirname, '..', '..', 'cli', 'main.ts'), 'wait', ...argv],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
       let said = '';
-      for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding('utf8').on('data', (piece: string) => (said += piece));
       const code = await new Promise<number | null>((resolve) => void child.once('close', resolve));
       return { code, said };
     };
     const cluster = ['--kubeconfig', api.kubeconfig, '-n', 'ml'];
-    const [bad, none, help] = await Promise.all([ended(name, ...cluster), ended('nobody', ...cluster), ended('--help')]);
+    const [bad, none, help] = await Promise.all([
+      ended(name, ...cluster),
+      ended('nobody', ...cluster),
+      ended('--help'),
+    ]);
     assert.deepEqual([bad.code, none.code, help.code], [1, 2, 0]);
     assert.match(bad.said, /Stalled: OOMKilled: /);
     assert.equal(none.said, 'error: OnnxModel ml/nobody: does not exist\n');

@@ -12,8 +12,17 @@ const said = (outcome: 'Ready' | 'Stalled' | 'Reconciling', reason: string): rea
   ...(outcome === 'Ready' ? [] : [{ type: outcome, status: 'True' as const, reason, message: `${reason} it is` }]),
 ];
 const analyzing: Partial<OnnxModelStatus> = {
-  message: 'Analyzing it is', stable: { revision: 'aaaaaaaaaa' }, candidate: { revision: 'bbbbbbbbbb' },
-  rollout: { phase: 'Analyzing', step: 1, steps: 3, desiredWeight: 5, actualWeight: 5, gates: [{ name: 'p95', verdict: 'Undecided', estimate: '+4%', lower: '-6%', upper: '+13%', limit: '+15%' }] },
+  message: 'Analyzing it is',
+  stable: { revision: 'aaaaaaaaaa' },
+  candidate: { revision: 'bbbbbbbbbb' },
+  rollout: {
+    phase: 'Analyzing',
+    step: 1,
+    steps: 3,
+    desiredWeight: 5,
+    actualWeight: 5,
+    gates: [{ name: 'p95', verdict: 'Undecided', estimate: '+4%', lower: '-6%', upper: '+13%', limit: '+15%' }],
+  },
 };
 
 describe('kubectl-onnx watch', () => {
@@ -33,12 +42,20 @@ describe('kubectl-onnx watch', () => {
   function watching(terminal: Terminal | undefined, ...argv: readonly string[]): Watching {
     let text = '';
     const stop = new AbortController();
-    const code = watch([...argv, '--kubeconfig', api.kubeconfig, '-n', 'ml'], (piece) => (text += piece), stop.signal, terminal);
+    const code = watch(
+      [...argv, '--kubeconfig', api.kubeconfig, '-n', 'ml'],
+      (piece) => (text += piece),
+      stop.signal,
+      terminal,
+    );
     code.catch(() => {});
     return { text: () => text, code, stop: () => stop.abort(new Error('received SIGINT')) };
   }
 
-  for (const [outcome, wanted] of [['Ready', 0], ['Stalled', 1]] as const) {
+  for (const [outcome, wanted] of [
+    ['Ready', 0],
+    ['Stalled', 1],
+  ] as const) {
     it(`says each change on a line and ends with ${wanted} when the model is ${outcome}`, async () => {
       const name = newModel();
       const { text, code } = watching(undefined, name);
@@ -47,11 +64,17 @@ describe('kubectl-onnx watch', () => {
       await eventually('it tells of it', () => text().includes('[step 2 of 3, 5%]'));
       api.say('ml', name, { claims: said(outcome, 'Over') });
       assert.equal(await code, wanted);
-      assert.deepEqual(text().trimEnd().split('\n').map((line) => line.slice(9)), [
-        `ml/${name}: Progressing: NotObserved: waiting for the operator to observe generation 1 (observed: none)`,
-        `ml/${name}: Progressing: Analyzing: [step 2 of 3, 5%] Analyzing it is`,
-        `ml/${name}: ${outcome}: Over: Over it is`,
-      ]);
+      assert.deepEqual(
+        text()
+          .trimEnd()
+          .split('\n')
+          .map((line) => line.slice(9)),
+        [
+          `ml/${name}: Progressing: NotObserved: waiting for the operator to observe generation 1 (observed: none)`,
+          `ml/${name}: Progressing: Analyzing: [step 2 of 3, 5%] Analyzing it is`,
+          `ml/${name}: ${outcome}: Over: Over it is`,
+        ],
+      );
     });
   }
 
@@ -93,7 +116,12 @@ describe('kubectl-onnx watch', () => {
     const name = newModel();
     const { text, code } = watching(live, name);
     await eventually('it watches', () => api.server.faults.openWatches === 1);
-    const off = api.server.faults.add({ effect: 'refuse', code: 503, reason: 'ServiceUnavailable', message: 'gone for tea' });
+    const off = api.server.faults.add({
+      effect: 'refuse',
+      code: 503,
+      reason: 'ServiceUnavailable',
+      message: 'gone for tea',
+    });
     api.server.faults.resetWatches();
     await eventually('it says so', () => text().includes('not heard of at the moment: '));
     off();

@@ -12,5 +12,11 @@ describeCliWrites("local mode's API server", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'cli-writes-'));
   const kubeconfig = join(folder, 'config');
   writeFileSync(kubeconfig, server.kubeconfig(), { mode: 0o600 });
-  return { kubeconfig, close: async () => { await server.close(); rmSync(folder, { recursive: true }); } };
+  return {
+    kubeconfig,
+    close: async () => {
+      await server.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
 });

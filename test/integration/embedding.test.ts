@@ -12,7 +12,14 @@ import { createEmbedding } from '../../runtime/tasks/embedding/embedding.ts';
 import { encoderInputs } from '../../runtime/tasks/embedding/inputs.ts';
 import { writeTinyEncoder } from '../support/tiny-encoder.ts';
 
-const texts = ['dog', 'the lazy dog', 'the quick brown fox jumps over the lazy dog.', 'hello world!', 'a fox and a dog', 'tokenizing'];
+const texts = [
+  'dog',
+  'the lazy dog',
+  'the quick brown fox jumps over the lazy dog.',
+  'hello world!',
+  'a fox and a dog',
+  'tokenizing',
+];
 
 /** One request at a time straight into a worker: what the batcher does is tested elsewhere. */
 function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly sizes: number[] } {
@@ -24,7 +31,10 @@ function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly 
     submit(request) {
       const run = last.then(async () => {
         sizes.push(request.inputs['input_ids']?.dims[0] ?? 0);
-        const { parts: [part], inferMs } = await pool.run({ parts: [request.inputs], outputs: request.outputs });
+        const {
+          parts: [part],
+          inferMs,
+        } = await pool.run({ parts: [request.inputs], outputs: request.outputs });
         if (part?.is !== 'Done') throw new Error(part?.why);
         return { outputs: part.outputs as NamedTensors, queueMs: 0, inferMs, batchRows: 1 };
       });
@@ -41,8 +51,15 @@ describe('the task Embedding on ONNX Runtime', () => {
     folder = await mkdtemp(join(tmpdir(), 'embedding-'));
     await writeTinyEncoder(folder);
     pool = await WorkerPool.start({
-      model: 'tiny', workers: 1, clock: systemClock, logger: silentLogger,
-      task: { graphPath: join(folder, 'model.onnx'), options: { intraOpNumThreads: 1, interOpNumThreads: 1 } as never, nice: 0 },
+      model: 'tiny',
+      workers: 1,
+      clock: systemClock,
+      logger: silentLogger,
+      task: {
+        graphPath: join(folder, 'model.onnx'),
+        options: { intraOpNumThreads: 1, interOpNumThreads: 1 } as never,
+        nice: 0,
+      },
     });
   });
   after(async () => {
@@ -50,22 +67,48 @@ describe('the task Embedding on ONNX Runtime', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function embed(inputs: readonly string[], change: { pooling?: Pooling; output?: string; maxBatchSize?: number } = {}) {
+  async function embed(
+    inputs: readonly string[],
+    change: { pooling?: Pooling; output?: string; maxBatchSize?: number } = {},
+  ) {
     const { pooling = 'None', output = 'sentence_embedding', maxBatchSize = 8 } = change;
     const inference = inferenceOf(pool, maxBatchSize);
     const hidden = 16;
     const task = await createEmbedding({
-      config: { name: 'tiny', execution: { providers: [{ name: 'CPU', options: {} }] }, embedding: { tokenizer: 'tokenizer.json', output, pooling, normalize: true, maxTokens: 32, onTooLong: 'Truncate' } } as unknown as RuntimeConfig,
+      config: {
+        name: 'tiny',
+        execution: { providers: [{ name: 'CPU', options: {} }] },
+        embedding: {
+          tokenizer: 'tokenizer.json',
+          output,
+          pooling,
+          normalize: true,
+          maxTokens: 32,
+          onTooLong: 'Truncate',
+        },
+      } as unknown as RuntimeConfig,
       signature: {
-        inputs: encoderInputs({ inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64' })), outputs: [] }).specs,
-        outputs: [{ name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', hidden] }, { name: 'sentence_embedding', type: 'float32', dims: ['batch', hidden] }],
+        inputs: encoderInputs({
+          inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, type: 'int64' })),
+          outputs: [],
+        }).specs,
+        outputs: [
+          { name: 'last_hidden_state', type: 'float32', dims: ['batch', 'sequence', hidden] },
+          { name: 'sentence_embedding', type: 'float32', dims: ['batch', hidden] },
+        ],
       },
-      inference, sourceFile: (path) => join(folder, path), parseBytes: () => 256 * 2 ** 20, clock: systemClock, logger: silentLogger,
+      inference,
+      sourceFile: (path) => join(folder, path),
+      parseBytes: () => 256 * 2 ** 20,
+      clock: systemClock,
+      logger: silentLogger,
     });
     try {
       const reply = await task.routes[0]!.handle({
-        headers: {}, body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
-        signal: new AbortController().signal, trace: { decoded: () => {}, inferred: () => {} },
+        headers: {},
+        body: Uint8Array.from(Buffer.from(JSON.stringify({ model: 'tiny', input: inputs }))),
+        signal: new AbortController().signal,
+        trace: { decoded: () => {}, inferred: () => {} },
       });
       const { data } = JSON.parse(reply.body as string) as { data: { embedding: number[] }[] };
       return { vectors: data.map(({ embedding }) => embedding), sizes: inference.sizes };

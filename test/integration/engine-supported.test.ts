@@ -17,12 +17,20 @@ import { identity } from '../support/onnx-models.ts';
 
 describe('supported versions of ONNX', () => {
   let folder = '';
-  before(async () => { folder = await mkdtemp(join(tmpdir(), 'supported-')); });
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'supported-'));
+  });
   after(() => rm(folder, { recursive: true, force: true }));
 
   const signature = { inputs: [], outputs: [] };
   const { execution, memory } = givenConfig();
-  const options = sessionOptions({ execution, memory, threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' }, signature, optimized: false });
+  const options = sessionOptions({
+    execution,
+    memory,
+    threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' },
+    signature,
+    optimized: false,
+  });
   async function written(model: Model): Promise<string> {
     const path = join(folder, 'model.onnx');
     await writeFile(path, encodeModel(model));
@@ -30,7 +38,13 @@ describe('supported versions of ONNX', () => {
   }
   async function loads(model: Model): Promise<true | string> {
     try {
-      const pool = await WorkerPool.start({ model: 'm', workers: 1, task: { graphPath: await written(model), options, nice: 0 }, clock: systemClock, logger: silentLogger });
+      const pool = await WorkerPool.start({
+        model: 'm',
+        workers: 1,
+        task: { graphPath: await written(model), options, nice: 0 },
+        clock: systemClock,
+        logger: silentLogger,
+      });
       await pool.close();
       return true;
     } catch (error) {
@@ -38,14 +52,32 @@ describe('supported versions of ONNX', () => {
     }
   }
 
-  it('are those of the version that is installed', () => assert.equal(`ONNX Runtime ${packageJson.dependencies['onnxruntime-node'].split('.').slice(0, 2).join('.')}`, engineName));
+  it('are those of the version that is installed', () =>
+    assert.equal(
+      `ONNX Runtime ${packageJson.dependencies['onnxruntime-node'].split('.').slice(0, 2).join('.')}`,
+      engineName,
+    ));
 
-  const domains = Object.entries(maxOpsets).map(([domain, most]) => ({ what: `operator set ${domain}`, at: (more: number): Model => (domain === 'ai.onnx' ? { ...identity(), opset: most + more, irVersion: 10 } : { ...identity(), domains: { [domain]: most + more } }) }));
-  for (const { what, at } of [...domains, { what: 'IR version', at: (more: number): Model => ({ ...identity(), irVersion: maxIrVersion + more }) }]) {
+  const domains = Object.entries(maxOpsets).map(([domain, most]) => ({
+    what: `operator set ${domain}`,
+    at: (more: number): Model =>
+      domain === 'ai.onnx'
+        ? { ...identity(), opset: most + more, irVersion: 10 }
+        : { ...identity(), domains: { [domain]: most + more } },
+  }));
+  for (const { what, at } of [
+    ...domains,
+    { what: 'IR version', at: (more: number): Model => ({ ...identity(), irVersion: maxIrVersion + more }) },
+  ]) {
     it(`takes the newest ${what}, and says which it is when a file has a newer one`, async () => {
       assert.equal(await loads(at(0)), true);
       assert.match(String(await loads(at(1))), /could not load .*model\.onnx: (?!\/onnxruntime_src)/);
-      await assert.rejects(inspectModel(await written(at(1))), (error) => error instanceof AppError && /ONNX Runtime 1\.30 takes up to \d+: export it with an older/.test(error.message));
+      await assert.rejects(
+        inspectModel(await written(at(1))),
+        (error) =>
+          error instanceof AppError &&
+          /ONNX Runtime 1\.30 takes up to \d+: export it with an older/.test(error.message),
+      );
     });
   }
 });

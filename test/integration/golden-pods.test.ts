@@ -21,9 +21,17 @@ import { eventually } from '../support/eventually.ts';
 import { add, residual } from '../support/onnx-models.ts';
 import { WholePods } from '../support/whole-pods.ts';
 
-const generated: GoldenConfig = { id: 'sha256:made-up', metric: 'Cosine', min: 0.9, source: { kind: 'Generated', seed: 20, cases: 16 } };
+const generated: GoldenConfig = {
+  id: 'sha256:made-up',
+  metric: 'Cosine',
+  min: 0.9,
+  source: { kind: 'Generated', seed: 20, cases: 16 },
+};
 const line = (x: readonly number[], y: readonly number[]): string =>
-  JSON.stringify({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 8], data: x }] }, expected: { outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 8], data: y }] } });
+  JSON.stringify({
+    request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 8], data: x }] },
+    expected: { outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 8], data: y }] },
+  });
 type Pod = { readonly address: string; readonly record: RevisionRecord };
 
 describe('a candidate of whole pods', () => {
@@ -38,24 +46,40 @@ describe('a candidate of whole pods', () => {
     await pods.end();
   });
 
-  async function startPod(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<Pod> {
+  async function startPod(
+    model: Model,
+    golden: GoldenConfig,
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<Pod> {
     const { address, resolved } = await pods.start(model, golden, files);
     return { address, record: recordOf(resolved, golden) };
   }
 
   async function reportOf({ address }: Pod, peers: readonly Pod[]): Promise<Report | undefined> {
-    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), { peers: peers.map((peer) => peer.address), token: givenToken, peersToken: givenToken });
+    const pulled = await client.fetch(address, AbortSignal.timeout(5_000), {
+      peers: peers.map((peer) => peer.address),
+      token: givenToken,
+      peersToken: givenToken,
+    });
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 
   /** As the operator looks: again and again, until the checks are decided. */
   function verdictOn(candidate: Pod, stable?: Pod): Promise<Checks> {
-    return eventually('a verdict', async () => {
-      const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
-      if (report === undefined) return undefined;
-      const checks = checkBeforeTraffic({ record: candidate.record, pods: [{ name: 'pod', report }], ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }) });
-      return checks.verdict === 'Waiting' ? undefined : checks;
-    }, 30_000);
+    return eventually(
+      'a verdict',
+      async () => {
+        const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
+        if (report === undefined) return undefined;
+        const checks = checkBeforeTraffic({
+          record: candidate.record,
+          pods: [{ name: 'pod', report }],
+          ...(stable === undefined ? {} : { stable: { record: stable.record, canAnswer: true } }),
+        });
+        return checks.verdict === 'Waiting' ? undefined : checks;
+      },
+      30_000,
+    );
   }
 
   describe('beside a stable one, without a golden set', () => {
@@ -67,27 +91,41 @@ describe('a candidate of whole pods', () => {
 
     it('that is the first is asked for finite numbers alone', async () => {
       const checks = await verdictOn(stable);
-      assert.deepEqual(checks, { verdict: 'Pass', reason: 'ChecksPassed', message: 'generated inputs: all numbers of 16 cases are finite, nothing was compared' });
+      assert.deepEqual(checks, {
+        verdict: 'Pass',
+        reason: 'ChecksPassed',
+        message: 'generated inputs: all numbers of 16 cases are finite, nothing was compared',
+      });
     });
 
     it('that answers as stable does passes, with the number', async () => {
       const checks = await verdictOn(await startPod(residual(1.01), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Pass', 'ChecksPassed'], checks.message);
-      assert.match(checks.message, /^generated inputs: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/);
+      assert.match(
+        checks.message,
+        /^generated inputs: Cosine (1|0\.99\d*) in the worst of 16 cases, at least 0\.9 is asked for$/,
+      );
     });
 
-    it('with one layer\'s scale off by a factor is stopped', async () => {
+    it("with one layer's scale off by a factor is stopped", async () => {
       const checks = await verdictOn(await startPod(residual(8), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
-      assert.match(checks.message, /^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/);
+      assert.match(
+        checks.message,
+        /^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/,
+      );
     });
 
     it('that takes other inputs is stopped by its signature', async () => {
       const checks = await verdictOn(await startPod(add(), generated), stable);
-      assert.deepEqual(checks, { verdict: 'Fail', reason: 'SignatureChanged', message: "input 'a' is new: stable takes 'x' (spec.model.schemaPolicy: Compatible)" });
+      assert.deepEqual(checks, {
+        verdict: 'Fail',
+        reason: 'SignatureChanged',
+        message: "input 'a' is new: stable takes 'x' (spec.model.schemaPolicy: Compatible)",
+      });
     });
 
-    it('has not disturbed stable\'s counts with a single question', async () => {
+    it("has not disturbed stable's counts with a single question", async () => {
       const report = await eventually('a report', () => reportOf(stable, []));
       assert.deepEqual(report.traffic, []);
     });
@@ -96,22 +134,45 @@ describe('a candidate of whole pods', () => {
   it('is held against the expected answers of a set beside its config', async () => {
     const zeros = [0, 0, 0, 0, 0, 0, 0, 0];
     const set = [line(zeros, zeros), line([1, 0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0])].join('\n');
-    const golden: GoldenConfig = { id: 'sha256:set', metric: 'MaxAbsError', max: 0.5, source: { kind: 'File', file: 'golden.jsonl' } };
+    const golden: GoldenConfig = {
+      id: 'sha256:set',
+      metric: 'MaxAbsError',
+      max: 0.5,
+      source: { kind: 'File', file: 'golden.jsonl' },
+    };
     const checks = await verdictOn(await startPod(residual(), golden, { 'golden.jsonl': set }));
     assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
-    assert.match(checks.message, /^golden set: MaxAbsError \d\.\d+ in the worst of 2 cases, at most 0\.5 is asked for; line 2 is the worst/);
+    assert.match(
+      checks.message,
+      /^golden set: MaxAbsError \d\.\d+ in the worst of 2 cases, at most 0\.5 is asked for; line 2 is the worst/,
+    );
   }).timeout(60_000);
 
   it('is held against a set that prepare fetched, and told what is wrong with it', async () => {
     const text = `${line([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0])}\n{"request": 7}\n`;
     await writeFile(join(pods.folder, 'set.jsonl'), text);
-    const golden: GoldenConfig = { id: 'sha256:uri', metric: 'Cosine', min: 0, source: { kind: 'Uri', uri: pathToFileURL(join(pods.folder, 'set.jsonl')).href, digest: sha256(text) } };
+    const golden: GoldenConfig = {
+      id: 'sha256:uri',
+      metric: 'Cosine',
+      min: 0,
+      source: { kind: 'Uri', uri: pathToFileURL(join(pods.folder, 'set.jsonl')).href, digest: sha256(text) },
+    };
     const checks = await verdictOn(await startPod(residual(), golden));
-    assert.deepEqual([checks.verdict, checks.reason, checks.message], ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing, or no JSON object (pod pod)']);
+    assert.deepEqual(
+      [checks.verdict, checks.reason, checks.message],
+      ['Fail', 'GoldenSetInvalid', 'golden set, line 2: request is missing, or no JSON object (pod pod)'],
+    );
   }).timeout(60_000);
 });
 
 function recordOf(resolved: Resolved, golden: GoldenConfig): RevisionRecord {
   const written = { model: { uri: 'https://x/m.onnx' } };
-  return { revision: '6c9f01ab2d', generation: 1, written, spec: withDefaults(written, 'image'), resolved, golden: { config: golden, attempt: 1 } };
+  return {
+    revision: '6c9f01ab2d',
+    generation: 1,
+    written,
+    spec: withDefaults(written, 'image'),
+    resolved,
+    golden: { config: golden, attempt: 1 },
+  };
 }

@@ -17,7 +17,12 @@ describe('startLocalCluster', () => {
       assert.equal(statSync(cluster.kubeconfig).mode & 0o077, 0);
       assert.ok(readFileSync(cluster.kubeconfig, 'utf8').includes(cluster.server));
       assert.notEqual(cluster.objects.get({ ...customResources, name: 'onnxmodels.onnx-operator.dev' }), undefined);
-      cluster.objects.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default' }, spec: { containers: [container({ args: ['stay'] })] } });
+      cluster.objects.create(pods, {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'web', namespace: 'default' },
+        spec: { containers: [container({ args: ['stay'] })] },
+      });
       await new Promise<void>((resolve) => {
         const stop = cluster.objects.watch(pods, ({ object }) => {
           if (!isReady(object as Pod)) return;
@@ -34,7 +39,10 @@ describe('startLocalCluster', () => {
 
   it('gives up what it took when it cannot start', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'onnx-cluster-'));
-    await assert.rejects(startLocalCluster({ dataDir: dir, kubeconfig: join(dir, 'none', 'config') }), /--kubeconfig: .*config cannot be written: ENOENT/);
+    await assert.rejects(
+      startLocalCluster({ dataDir: dir, kubeconfig: join(dir, 'none', 'config') }),
+      /--kubeconfig: .*config cannot be written: ENOENT/,
+    );
     // The lock is free again.
     await (await startLocalCluster({ dataDir: dir })).close();
     rmSync(dir, { recursive: true, force: true });

@@ -7,7 +7,15 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { createObjects } from '../../local/api-server/core.ts';
 import { GatewayController } from '../../local/gateway/gateway.ts';
-import { controllerName, gatewayClasses, gateways, httpRoutes, type Condition, type Gateway, type HttpRoute } from '../../local/gateway/resources.ts';
+import {
+  controllerName,
+  gatewayClasses,
+  gateways,
+  httpRoutes,
+  type Condition,
+  type Gateway,
+  type HttpRoute,
+} from '../../local/gateway/resources.ts';
 import type { Objects } from '../../local/objects.ts';
 import { ServiceSlices } from '../../local/router/service-slices.ts';
 import { endpointSlices, services, type Service } from '../../local/workloads/resources.ts';
@@ -23,7 +31,12 @@ const statusOf = (conditions: readonly Condition[] | undefined, type: string): s
 class World {
   readonly objects: Objects = createObjects({ clock: systemClock });
   readonly slices = new ServiceSlices(this.objects);
-  readonly controller = new GatewayController({ objects: this.objects, slices: this.slices, clock: systemClock, logger: silentLogger });
+  readonly controller = new GatewayController({
+    objects: this.objects,
+    slices: this.slices,
+    clock: systemClock,
+    logger: silentLogger,
+  });
   readonly servers: Server[] = [];
   address = '';
 
@@ -43,17 +56,37 @@ class World {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const target = (server.address() as AddressInfo).port;
-    this.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec: { ports: [{ port: 8080 }] } });
+    this.objects.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'default' },
+      spec: { ports: [{ port: 8080 }] },
+    });
     this.objects.create(endpointSlices, {
-      apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: `${name}-1`, namespace: 'default', labels: { 'kubernetes.io/service-name': name } },
-      addressType: 'IPv4', ports: [{ port: target, protocol: 'TCP' }], endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready } }],
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: `${name}-1`, namespace: 'default', labels: { 'kubernetes.io/service-name': name } },
+      addressType: 'IPv4',
+      ports: [{ port: target, protocol: 'TCP' }],
+      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready } }],
     });
   }
 
   async gateway(name: string): Promise<string> {
-    this.objects.create(gateways, { apiVersion, kind: 'Gateway', metadata: { name, namespace: 'default' }, spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] } });
-    await eventually(`${name} programmed`, () => statusOf(this.gatewayNow(name)?.status?.conditions, 'Programmed').startsWith('True'), 5_000);
-    const { status } = this.gatewayNow(name) as Gateway & { readonly status: { readonly addresses: readonly { readonly value: string }[] } };
+    this.objects.create(gateways, {
+      apiVersion,
+      kind: 'Gateway',
+      metadata: { name, namespace: 'default' },
+      spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
+    });
+    await eventually(
+      `${name} programmed`,
+      () => statusOf(this.gatewayNow(name)?.status?.conditions, 'Programmed').startsWith('True'),
+      5_000,
+    );
+    const { status } = this.gatewayNow(name) as Gateway & {
+      readonly status: { readonly addresses: readonly { readonly value: string }[] };
+    };
     return status.addresses[0]?.value ?? '';
   }
 
@@ -66,13 +99,23 @@ class World {
     const backendRefs = Object.entries(backends).map(([service, weight]) => ({ name: service, port: 8080, weight }));
     const spec = { parentRefs: [{ name: 'public' }], rules: [{ backendRefs }], ...more };
     const stored = this.routeNow(name);
-    if (stored === undefined) this.objects.create(httpRoutes, { apiVersion, kind: 'HTTPRoute', metadata: { name, namespace: 'default' }, spec });
+    if (stored === undefined)
+      this.objects.create(httpRoutes, {
+        apiVersion,
+        kind: 'HTTPRoute',
+        metadata: { name, namespace: 'default' },
+        spec,
+      });
     else this.objects.update(httpRoutes, { ...stored, spec });
-    return eventually(`${name} accepted`, () => {
-      const route = this.routeNow(name);
-      const accepted = route?.status?.parents?.[0]?.conditions.find(({ type }) => type === 'Accepted');
-      return accepted !== undefined && accepted.observedGeneration === route?.metadata.generation ? route : undefined;
-    }, 5_000);
+    return eventually(
+      `${name} accepted`,
+      () => {
+        const route = this.routeNow(name);
+        const accepted = route?.status?.parents?.[0]?.conditions.find(({ type }) => type === 'Accepted');
+        return accepted !== undefined && accepted.observedGeneration === route?.metadata.generation ? route : undefined;
+      },
+      5_000,
+    );
   }
 
   routeNow(name: string): HttpRoute | undefined {
@@ -80,8 +123,18 @@ class World {
   }
 
   /** One request. */
-  async ask(path = '/', options: { readonly host?: string; readonly agent?: Agent; readonly body?: Buffer } = {}): Promise<{ readonly status: number; readonly body: Buffer; readonly headers: IncomingMessage['headers'] }> {
-    const sent = request({ host: this.address, port, path, method: options.body === undefined ? 'GET' : 'POST', agent: options.agent ?? false, headers: options.host === undefined ? {} : { host: options.host } });
+  async ask(
+    path = '/',
+    options: { readonly host?: string; readonly agent?: Agent; readonly body?: Buffer } = {},
+  ): Promise<{ readonly status: number; readonly body: Buffer; readonly headers: IncomingMessage['headers'] }> {
+    const sent = request({
+      host: this.address,
+      port,
+      path,
+      method: options.body === undefined ? 'GET' : 'POST',
+      agent: options.agent ?? false,
+      headers: options.host === undefined ? {} : { host: options.host },
+    });
     sent.end(options.body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     const chunks: Buffer[] = [];
@@ -90,7 +143,10 @@ class World {
   }
 }
 
-const says = (text: string): RequestListener => (_, response) => void response.end(text);
+const says =
+  (text: string): RequestListener =>
+  (_, response) =>
+    void response.end(text);
 
 describe('the local gateway', () => {
   let world: World;
@@ -101,10 +157,15 @@ describe('the local gateway', () => {
   afterEach(() => world.end());
 
   it('accepts its class and gives a Gateway an address', () => {
-    const [gatewayClass] = world.objects.list(gatewayClasses) as readonly (Gateway & { readonly status: { readonly conditions: readonly Condition[] } })[];
+    const [gatewayClass] = world.objects.list(gatewayClasses) as readonly (Gateway & {
+      readonly status: { readonly conditions: readonly Condition[] };
+    })[];
     assert.equal(statusOf(gatewayClass?.status.conditions, 'Accepted'), 'True Accepted 1');
     assert.match(world.address, /^127\.96\./);
-    assert.equal((world.objects.get({ ...services, namespace: 'default', name: 'public-gateway' }) as Service).spec.clusterIP, world.address);
+    assert.equal(
+      (world.objects.get({ ...services, namespace: 'default', name: 'public-gateway' }) as Service).spec.clusterIP,
+      world.address,
+    );
   });
 
   it('draws a backend for every request, also on one connection', async () => {
@@ -124,11 +185,20 @@ describe('the local gateway', () => {
     await world.serve('b', says('b'));
     const first = await world.route('r', { a: 100, b: 0 });
     const parent = first.status?.parents?.[0];
-    assert.deepEqual([parent?.controllerName, statusOf(parent?.conditions, 'Accepted'), statusOf(parent?.conditions, 'ResolvedRefs')], [controllerName, 'True Accepted 1', 'True ResolvedRefs 1']);
+    assert.deepEqual(
+      [parent?.controllerName, statusOf(parent?.conditions, 'Accepted'), statusOf(parent?.conditions, 'ResolvedRefs')],
+      [controllerName, 'True Accepted 1', 'True ResolvedRefs 1'],
+    );
     assert.equal((await world.ask()).body.toString(), 'a');
-    for (const [weights, want] of [[{ a: 0, b: 100 }, 'b'], [{ a: 100, b: 0 }, 'a']] as const) {
+    for (const [weights, want] of [
+      [{ a: 0, b: 100 }, 'b'],
+      [{ a: 100, b: 0 }, 'a'],
+    ] as const) {
       await world.route('r', weights);
-      assert.deepEqual((await Promise.all(Array.from({ length: 20 }, () => world.ask()))).map(({ body }) => body.toString()), Array(20).fill(want));
+      assert.deepEqual(
+        (await Promise.all(Array.from({ length: 20 }, () => world.ask()))).map(({ body }) => body.toString()),
+        Array(20).fill(want),
+      );
     }
   });
 
@@ -139,14 +209,29 @@ describe('the local gateway', () => {
     await world.route('asleep', { asleep: 1 }, { hostnames: ['asleep.example.com'] });
     await world.route('weightless', { asleep: 0 }, { hostnames: ['weightless.example.com'] });
     const status = async (host: string): Promise<number> => (await world.ask('/', { host })).status;
-    assert.deepEqual([await status('none.example.com'), await status('asleep.example.com:80'), await status('weightless.example.com'), await status('other.example.com')], [500, 503, 500, 404]);
-    assert.equal(statusOf(world.routeNow('none')?.status?.parents?.[0]?.conditions, 'ResolvedRefs'), 'False BackendNotFound 1');
+    assert.deepEqual(
+      [
+        await status('none.example.com'),
+        await status('asleep.example.com:80'),
+        await status('weightless.example.com'),
+        await status('other.example.com'),
+      ],
+      [500, 503, 500, 404],
+    );
+    assert.equal(
+      statusOf(world.routeNow('none')?.status?.parents?.[0]?.conditions, 'ResolvedRefs'),
+      'False BackendNotFound 1',
+    );
   });
 
   it('resolves a backend as soon as its Service is there', async () => {
     await world.route('r', { late: 1 });
     await world.serve('late', says('here'));
-    await eventually('the backend resolved', () => statusOf(world.routeNow('r')?.status?.parents?.[0]?.conditions, 'ResolvedRefs') === 'True ResolvedRefs 1', 5_000);
+    await eventually(
+      'the backend resolved',
+      () => statusOf(world.routeNow('r')?.status?.parents?.[0]?.conditions, 'ResolvedRefs') === 'True ResolvedRefs 1',
+      5_000,
+    );
     assert.equal((await world.ask()).body.toString(), 'here');
   });
 
@@ -161,7 +246,10 @@ describe('the local gateway', () => {
     const body = Buffer.alloc(8 * 2 ** 20, 'tensor');
     const answer = await world.ask('/v2', { body, host: 'models.example.com' });
     assert.ok(answer.body.equals(body));
-    assert.deepEqual([answer.headers['x-answer'], seen.host, seen['x-forwarded-for'], seen.connection], ['yes', 'models.example.com', '127.0.0.1', 'close']);
+    assert.deepEqual(
+      [answer.headers['x-answer'], seen.host, seen['x-forwarded-for'], seen.connection],
+      ['yes', 'models.example.com', '127.0.0.1', 'close'],
+    );
   });
 
   it('passes an answer on as it comes', async () => {
@@ -180,7 +268,7 @@ describe('the local gateway', () => {
     assert.equal(last.toString(), 'data: last\n\n');
   });
 
-  it('ends the pod\'s side when the client goes, and the client\'s when the pod dies in the middle', async () => {
+  it("ends the pod's side when the client goes, and the client's when the pod dies in the middle", async () => {
     const gone = Promise.withResolvers<string>();
     await world.serve('slow', (incoming, response) => {
       if (incoming.url === '/die') {
@@ -202,26 +290,64 @@ describe('the local gateway', () => {
 
   it('says when a port cannot be listened on, and takes it once it is free', async () => {
     const spec = { clusterIP: '127.96.77.7', ports: [{ name: `http-${port}`, port }] };
-    world.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'busy-gateway', namespace: 'default', labels: { 'gateway.networking.k8s.io/gateway-name': 'busy' } }, spec });
+    world.objects.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        name: 'busy-gateway',
+        namespace: 'default',
+        labels: { 'gateway.networking.k8s.io/gateway-name': 'busy' },
+      },
+      spec,
+    });
     const squatter = createServer(says('mine'));
     squatter.listen(port, '127.96.77.7');
     await once(squatter, 'listening');
-    world.objects.create(gateways, { apiVersion, kind: 'Gateway', metadata: { name: 'busy', namespace: 'default' }, spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] } });
+    world.objects.create(gateways, {
+      apiVersion,
+      kind: 'Gateway',
+      metadata: { name: 'busy', namespace: 'default' },
+      spec: { gatewayClassName: 'local', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
+    });
     const programmed = (): string => statusOf(world.gatewayNow('busy')?.status?.conditions, 'Programmed');
     await eventually('the trouble told', () => programmed() === 'False AddressNotUsable 1', 5_000);
     squatter.close();
     await eventually('the port taken', () => programmed() === 'True Programmed 1', 10_000);
   });
 
-  it('leaves other people\'s Gateways alone', async () => {
-    world.objects.create(gatewayClasses, { apiVersion, kind: 'GatewayClass', metadata: { name: 'theirs' }, spec: { controllerName: 'example.com/gateways' } });
-    world.objects.create(gateways, { apiVersion, kind: 'Gateway', metadata: { name: 'theirs', namespace: 'default' }, spec: { gatewayClassName: 'theirs', listeners: [{ name: 'http', port, protocol: 'HTTP' }] } });
+  it("leaves other people's Gateways alone", async () => {
+    world.objects.create(gatewayClasses, {
+      apiVersion,
+      kind: 'GatewayClass',
+      metadata: { name: 'theirs' },
+      spec: { controllerName: 'example.com/gateways' },
+    });
+    world.objects.create(gateways, {
+      apiVersion,
+      kind: 'Gateway',
+      metadata: { name: 'theirs', namespace: 'default' },
+      spec: { gatewayClassName: 'theirs', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
+    });
     await world.route('r', { gone: 1 });
-    assert.deepEqual([world.gatewayNow('theirs')?.status, world.objects.get({ ...services, namespace: 'default', name: 'theirs-gateway' })], [undefined, undefined]);
+    assert.deepEqual(
+      [
+        world.gatewayNow('theirs')?.status,
+        world.objects.get({ ...services, namespace: 'default', name: 'theirs-gateway' }),
+      ],
+      [undefined, undefined],
+    );
   });
 
   it('closes its port with its Gateway', async () => {
     world.objects.delete({ ...gateways, namespace: 'default', name: 'public' });
-    await eventually('the port closed', async () => world.ask().then(() => false, () => true), 5_000);
+    await eventually(
+      'the port closed',
+      async () =>
+        world.ask().then(
+          () => false,
+          () => true,
+        ),
+      5_000,
+    );
   });
 });

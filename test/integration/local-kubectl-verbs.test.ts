@@ -18,18 +18,39 @@ import { Kubectl } from '../support/kubectl.ts';
 
 const definition = readFileSync(new URL('../../crds/onnxmodels.yaml', import.meta.url), 'utf8');
 
-const container = (env: object, image = 'x:1'): object => ({ name: 'main', image, env: Object.entries(env).map(([name, value]) => ({ name, value: String(value) })) });
+const container = (env: object, image = 'x:1'): object => ({
+  name: 'main',
+  image,
+  env: Object.entries(env).map(([name, value]) => ({ name, value: String(value) })),
+});
 const deployment = (containers: readonly object[], replicas = 0): string =>
-  JSON.stringify({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { replicas, selector: { matchLabels: { app: 'web' } }, template: { metadata: { labels: { app: 'web' } }, spec: { containers } } } });
+  JSON.stringify({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web' },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: 'web' } },
+      template: { metadata: { labels: { app: 'web' } }, spec: { containers } },
+    },
+  });
 const model = (name: string, spec: object = {}): string =>
-  JSON.stringify({ apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec: { model: { uri: 'https://models.invalid/a.onnx', digest: `sha256:${'a'.repeat(64)}` }, replicas: 1, ...spec } });
+  JSON.stringify({
+    apiVersion: 'onnx-operator.dev/v1alpha1',
+    kind: 'OnnxModel',
+    metadata: { name },
+    spec: { model: { uri: 'https://models.invalid/a.onnx', digest: `sha256:${'a'.repeat(64)}` }, replicas: 1, ...spec },
+  });
 
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl; readonly version: KubeVersion };
 
 async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger });
   const folder = mkdtempSync(join(tmpdir(), 'local-verbs-'));
-  ends.push(() => server.close(), () => rmSync(folder, { recursive: true, force: true }));
+  ends.push(
+    () => server.close(),
+    () => rmSync(folder, { recursive: true, force: true }),
+  );
   writeFileSync(join(folder, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 });
   const kubectl = new Kubectl(version, folder);
   await kubectl.ok(['create', 'namespace', 'work']);
@@ -56,12 +77,25 @@ describe('the verbs that people type', function () {
   const { each, targets, ends } = onBothKubectls(prepare);
 
   each('apply goes from the client to the server and back', async ({ kubectl }) => {
-    const env = (): Promise<string> => kubectl.ok(['get', 'deploy', 'web', '-o', 'jsonpath={range .spec.template.spec.containers[*]}{.name}:{.env[*].value};{end}']);
+    const env = (): Promise<string> =>
+      kubectl.ok([
+        'get',
+        'deploy',
+        'web',
+        '-o',
+        'jsonpath={range .spec.template.spec.containers[*]}{.name}:{.env[*].value};{end}',
+      ]);
     const side = { name: 'side', image: 'y:1' };
     await kubectl.ok(['apply', '-f', '-'], deployment([container({ a: 1, b: 2 }), side]));
-    assert.equal(await kubectl.ok(['apply', '--server-side', '-f', '-'], deployment([container({ a: 1, b: 3 }), side])), 'deployment.apps/web serverside-applied\n');
+    assert.equal(
+      await kubectl.ok(['apply', '--server-side', '-f', '-'], deployment([container({ a: 1, b: 3 }), side])),
+      'deployment.apps/web serverside-applied\n',
+    );
     assert.equal(await env(), 'main:1 3;side:;');
-    assert.equal(await kubectl.ok(['apply', '-f', '-'], deployment([container({ b: 4 })])), 'deployment.apps/web configured\n');
+    assert.equal(
+      await kubectl.ok(['apply', '-f', '-'], deployment([container({ b: 4 })])),
+      'deployment.apps/web configured\n',
+    );
     assert.equal(await env(), 'main:4;');
     assert.match(await kubectl.ok(['apply', 'view-last-applied', 'deploy/web']), /value: "4"/);
   });
@@ -74,29 +108,106 @@ describe('the verbs that people type', function () {
   });
 
   each('create makes objects from flags, and exposes them', async ({ kubectl }) => {
-    assert.equal(await kubectl.ok(['create', 'deployment', 'made', '--image=a:1', '--replicas=0', '--port=8080', '--', 'run', 'it']), 'deployment.apps/made created\n');
-    assert.equal(await kubectl.ok(['get', 'deploy', 'made', '-o', 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].command}']), '0 ["run","it"]');
-    assert.equal(await kubectl.ok(['create', 'service', 'clusterip', 'made', '--tcp=80:http']), 'service/made created\n');
-    assert.equal(await kubectl.ok(['expose', 'deployment/made', '--name=exposed', '--port=80']), 'service/exposed exposed\n');
-    assert.match(await kubectl.ok(['get', 'svc', '-o', 'wide']), /^exposed +ClusterIP +127\.\S+ +<none> +80\/TCP +\d+s +app=made\nmade +ClusterIP/m);
+    assert.equal(
+      await kubectl.ok([
+        'create',
+        'deployment',
+        'made',
+        '--image=a:1',
+        '--replicas=0',
+        '--port=8080',
+        '--',
+        'run',
+        'it',
+      ]),
+      'deployment.apps/made created\n',
+    );
+    assert.equal(
+      await kubectl.ok([
+        'get',
+        'deploy',
+        'made',
+        '-o',
+        'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].command}',
+      ]),
+      '0 ["run","it"]',
+    );
+    assert.equal(
+      await kubectl.ok(['create', 'service', 'clusterip', 'made', '--tcp=80:http']),
+      'service/made created\n',
+    );
+    assert.equal(
+      await kubectl.ok(['expose', 'deployment/made', '--name=exposed', '--port=80']),
+      'service/exposed exposed\n',
+    );
+    assert.match(
+      await kubectl.ok(['get', 'svc', '-o', 'wide']),
+      /^exposed +ClusterIP +127\.\S+ +<none> +80\/TCP +\d+s +app=made\nmade +ClusterIP/m,
+    );
     assert.equal(await kubectl.ok(['run', 'once', '--image=a:1', '--restart=Never', '--', 'x']), 'pod/once created\n');
-    assert.match((await kubectl.run(['create', 'deployment', 'made', '--image=a:1'])).err, /deployments\.apps "made" already exists/);
-    assert.match((await kubectl.run(['create', 'job', 'made', '--image=a:1'])).err, /local mode serves no jobs of batch\/v1/);
+    assert.match(
+      (await kubectl.run(['create', 'deployment', 'made', '--image=a:1'])).err,
+      /deployments\.apps "made" already exists/,
+    );
+    assert.match(
+      (await kubectl.run(['create', 'job', 'made', '--image=a:1'])).err,
+      /local mode serves no jobs of batch\/v1/,
+    );
   });
 
   each('set, patch, annotate and replace change them', async ({ kubectl }) => {
     await kubectl.ok(['create', 'deployment', 'changed', '--image=a:1', '--replicas=0']);
-    assert.equal(await kubectl.ok(['set', 'image', 'deploy/changed', 'a=a:2']), 'deployment.apps/changed image updated\n');
+    assert.equal(
+      await kubectl.ok(['set', 'image', 'deploy/changed', 'a=a:2']),
+      'deployment.apps/changed image updated\n',
+    );
     assert.equal(await kubectl.ok(['set', 'env', 'deploy/changed', 'A=1']), 'deployment.apps/changed env updated\n');
-    await kubectl.ok(['patch', 'deploy', 'changed', '-p', '{"spec":{"template":{"spec":{"containers":[{"name":"a","env":[{"name":"B","value":"2"}]}]}}}}']);
-    await kubectl.ok(['patch', 'deploy', 'changed', '--type=json', '-p', '[{"op":"replace","path":"/spec/template/spec/containers/0/env/0/value","value":"3"}]']);
-    assert.equal(await kubectl.ok(['get', 'deploy', 'changed', '-o', 'jsonpath={.spec.template.spec.containers[0].image} {.spec.template.spec.containers[0].env[*].value}']), 'a:2 3 1');
+    await kubectl.ok([
+      'patch',
+      'deploy',
+      'changed',
+      '-p',
+      '{"spec":{"template":{"spec":{"containers":[{"name":"a","env":[{"name":"B","value":"2"}]}]}}}}',
+    ]);
+    await kubectl.ok([
+      'patch',
+      'deploy',
+      'changed',
+      '--type=json',
+      '-p',
+      '[{"op":"replace","path":"/spec/template/spec/containers/0/env/0/value","value":"3"}]',
+    ]);
+    assert.equal(
+      await kubectl.ok([
+        'get',
+        'deploy',
+        'changed',
+        '-o',
+        'jsonpath={.spec.template.spec.containers[0].image} {.spec.template.spec.containers[0].env[*].value}',
+      ]),
+      'a:2 3 1',
+    );
     await kubectl.ok(['apply', '-f', '-'], model('changed'));
-    assert.match((await kubectl.run(['patch', 'onnxmodel', 'changed', '-p', '{"spec":{"replicas":2}}'])).err, /application\/strategic-merge-patch\+json is not supported|UnsupportedMediaType/);
-    assert.equal(await kubectl.ok(['annotate', 'om/changed', 'note=hello']), 'onnxmodel.onnx-operator.dev/changed annotated\n');
-    assert.match((await kubectl.run(['annotate', 'om/changed', 'note=other'])).err, /--overwrite is false but found the following declared annotation\(s\)/);
-    assert.equal(await kubectl.ok(['replace', '-f', '-'], model('changed', { replicas: 3 })), 'onnxmodel.onnx-operator.dev/changed replaced\n');
-    assert.equal(await kubectl.ok(['get', 'om', 'changed', '-o', 'jsonpath={.spec.replicas}{.metadata.annotations}']), '3');
+    assert.match(
+      (await kubectl.run(['patch', 'onnxmodel', 'changed', '-p', '{"spec":{"replicas":2}}'])).err,
+      /application\/strategic-merge-patch\+json is not supported|UnsupportedMediaType/,
+    );
+    assert.equal(
+      await kubectl.ok(['annotate', 'om/changed', 'note=hello']),
+      'onnxmodel.onnx-operator.dev/changed annotated\n',
+    );
+    assert.match(
+      (await kubectl.run(['annotate', 'om/changed', 'note=other'])).err,
+      /--overwrite is false but found the following declared annotation\(s\)/,
+    );
+    assert.equal(
+      await kubectl.ok(['replace', '-f', '-'], model('changed', { replicas: 3 })),
+      'onnxmodel.onnx-operator.dev/changed replaced\n',
+    );
+    assert.equal(
+      await kubectl.ok(['get', 'om', 'changed', '-o', 'jsonpath={.spec.replicas}{.metadata.annotations}']),
+      '3',
+    );
   });
 
   each('edit saves what the editor leaves, and keeps what is refused', async ({ kubectl }) => {
@@ -125,11 +236,23 @@ describe('the verbs that people type', function () {
     assert.equal(await get('-l', 'kind=test', '-o', 'name'), 'configmap/one\nconfigmap/two\n');
     assert.equal(await get('-l', 'kind in (test),tier notin (back)', '-o', 'name'), 'configmap/one\n');
     assert.equal(await get('--field-selector', 'metadata.name=two', '-o', 'name'), 'configmap/two\n');
-    assert.match(await get('-l', 'kind', '-o', 'custom-columns=NAME:.metadata.name,A:.data.a', '--sort-by=.data.a'), /^NAME +A\none +1\ntwo +2\n$/);
-    assert.match(await get('-A', '-l', 'tier', '-L', 'tier'), /^NAMESPACE +NAME +DATA +AGE +TIER\nwork +two +1 +\d+s +back\n$/);
+    assert.match(
+      await get('-l', 'kind', '-o', 'custom-columns=NAME:.metadata.name,A:.data.a', '--sort-by=.data.a'),
+      /^NAME +A\none +1\ntwo +2\n$/,
+    );
+    assert.match(
+      await get('-A', '-l', 'tier', '-L', 'tier'),
+      /^NAMESPACE +NAME +DATA +AGE +TIER\nwork +two +1 +\d+s +back\n$/,
+    );
     assert.deepEqual((JSON.parse(await get('one', '-o', 'json')) as { data: unknown }).data, { a: '1' });
-    assert.match(await kubectl.ok(['get', 'om,cm', '-l', 'kind=test', '--show-labels']), /configmap\/two +1 +\d+s +kind=test,tier=back/);
-    assert.match((await kubectl.run(['get', 'cm', '--field-selector', 'data.a=1'])).err, /field label not supported: data\.a|is not a known field selector/);
+    assert.match(
+      await kubectl.ok(['get', 'om,cm', '-l', 'kind=test', '--show-labels']),
+      /configmap\/two +1 +\d+s +kind=test,tier=back/,
+    );
+    assert.match(
+      (await kubectl.run(['get', 'cm', '--field-selector', 'data.a=1'])).err,
+      /field label not supported: data\.a|is not a known field selector/,
+    );
   });
 
   each('wait looks at conditions and fields, and for what comes and goes', async ({ kubectl }) => {
@@ -138,8 +261,14 @@ describe('the verbs that people type', function () {
     const changes = kubectl.ok(['wait', '--for=jsonpath={.spec.replicas}=4', 'om/awaited', '--timeout=20s']);
     await kubectl.ok(['create', 'configmap', 'coming']);
     await kubectl.ok(['scale', 'om/awaited', '--replicas=4', '--current-replicas=1']);
-    assert.deepEqual(await Promise.all([comes, changes]), ['configmap/coming condition met\n', 'onnxmodel.onnx-operator.dev/awaited condition met\n']);
-    assert.match((await kubectl.run(['wait', '--for=condition=Ready', 'om/awaited', '--timeout=1s'])).err, /timed out waiting for the condition/);
+    assert.deepEqual(await Promise.all([comes, changes]), [
+      'configmap/coming condition met\n',
+      'onnxmodel.onnx-operator.dev/awaited condition met\n',
+    ]);
+    assert.match(
+      (await kubectl.run(['wait', '--for=condition=Ready', 'om/awaited', '--timeout=1s'])).err,
+      /timed out waiting for the condition/,
+    );
   });
 
   each('get --watch shows changes from now on and deletions', async ({ kubectl }) => {
@@ -154,8 +283,14 @@ describe('the verbs that people type', function () {
 
   each('explain knows fields by their paths, all of them and their values', async ({ kubectl }) => {
     assert.match(await kubectl.ok(['explain', 'om']), /DESCRIPTION:\n +An ONNX model that is served/);
-    assert.match(await kubectl.ok(['explain', 'onnxmodel.spec.rollout.strategy']), /FIELD: strategy <string>\nENUM:\n( +\w+\n)+\nDESCRIPTION:\n +\S/);
-    assert.match(await kubectl.ok(['explain', 'om', '--recursive']), /^ {2}spec\t<Object> -required-\n( {4}.*\n)* {4}model\t<Object> -required-/m);
+    assert.match(
+      await kubectl.ok(['explain', 'onnxmodel.spec.rollout.strategy']),
+      /FIELD: strategy <string>\nENUM:\n( +\w+\n)+\nDESCRIPTION:\n +\S/,
+    );
+    assert.match(
+      await kubectl.ok(['explain', 'om', '--recursive']),
+      /^ {2}spec\t<Object> -required-\n( {4}.*\n)* {4}model\t<Object> -required-/m,
+    );
     assert.match(await kubectl.ok(['explain', 'pod.spec.restartPolicy']), /ENUM:\n +Always\n +Never\n +OnFailure/);
     assert.match((await kubectl.run(['explain', 'om.spec.nothing'])).err, /field "nothing" does not exist/);
   });
@@ -164,7 +299,10 @@ describe('the verbs that people type', function () {
     await kubectl.ok(['apply', '-f', '-'], model('described'));
     assert.match(await kubectl.ok(['describe', 'om', 'described']), /^Kind: +OnnxModel\n[\s\S]*^ {2}Replicas: +1$/m);
     await kubectl.ok(['create', 'deployment', 'described', '--image=a:1', '--replicas=0']);
-    assert.match(await kubectl.ok(['describe', 'deploy', 'described']), /^Replicas: +0 desired \| 0 updated \| 0 total \| 0 available \| 0 unavailable$/m);
+    assert.match(
+      await kubectl.ok(['describe', 'deploy', 'described']),
+      /^Replicas: +0 desired \| 0 updated \| 0 total \| 0 available \| 0 unavailable$/m,
+    );
     await kubectl.ok(['expose', 'deploy/described', '--port=80']);
     assert.match(await kubectl.ok(['describe', 'svc', 'described']), /^Port: +<unset> {2}80\/TCP$/m);
     await kubectl.ok(['run', 'described', '--image=a:1']);
@@ -174,14 +312,26 @@ describe('the verbs that people type', function () {
   each('rollout pauses, resumes, restarts and tells of a Deployment', async ({ kubectl }) => {
     await kubectl.ok(['create', 'deployment', 'rolled', '--image=a:1', '--replicas=0']);
     const rollout = (verb: string): Promise<string> => kubectl.ok(['rollout', verb, 'deploy/rolled']);
-    assert.deepEqual([await rollout('pause'), await rollout('resume'), await rollout('restart')], ['paused', 'resumed', 'restarted'].map((word) => `deployment.apps/rolled ${word}\n`));
-    assert.match(await kubectl.ok(['rollout', 'status', 'deploy/rolled', '--watch=false']), /Waiting for deployment spec update to be observed/);
+    assert.deepEqual(
+      [await rollout('pause'), await rollout('resume'), await rollout('restart')],
+      ['paused', 'resumed', 'restarted'].map((word) => `deployment.apps/rolled ${word}\n`),
+    );
+    assert.match(
+      await kubectl.ok(['rollout', 'status', 'deploy/rolled', '--watch=false']),
+      /Waiting for deployment spec update to be observed/,
+    );
   });
 
   each('discovery says what there is', async ({ kubectl, version }) => {
-    assert.match(await kubectl.ok(['api-resources', '--api-group=onnx-operator.dev']), /^onnxmodels +om +onnx-operator\.dev\/v1alpha1 +true +OnnxModel$/m);
+    assert.match(
+      await kubectl.ok(['api-resources', '--api-group=onnx-operator.dev']),
+      /^onnxmodels +om +onnx-operator\.dev\/v1alpha1 +true +OnnxModel$/m,
+    );
     assert.match(await kubectl.ok(['api-versions']), /^apps\/v1$[\s\S]*^v1$/m);
-    assert.match(await kubectl.ok(['version']), new RegExp(`Client Version: v1\\.${version}\\.[\\s\\S]*Server Version: v1\\.35\\.\\d+\\+onnx-local`));
+    assert.match(
+      await kubectl.ok(['version']),
+      new RegExp(`Client Version: v1\\.${version}\\.[\\s\\S]*Server Version: v1\\.35\\.\\d+\\+onnx-local`),
+    );
     assert.match(await kubectl.ok(['cluster-info']), /is running at .*https:\/\/127\.0\.0\.1:/);
   });
 
@@ -196,19 +346,31 @@ describe('the verbs that people type', function () {
     const pod = server.objects.get(ref);
     assert.ok(pod !== undefined);
     server.objects.updateStatus(ref, { ...pod, status: { phase: 'Running', podIP: '127.0.0.1' } });
-    const forward = async (to: number): Promise<{ readonly url: string; readonly output: () => string; readonly end: () => Promise<void> }> => {
+    const forward = async (
+      to: number,
+    ): Promise<{ readonly url: string; readonly output: () => string; readonly end: () => Promise<void> }> => {
       const running = kubectl.follow(['port-forward', 'pod/forwarded', `:${to}`, '--address=127.0.0.1']);
-      const from = await eventually('the port', () => /Forwarding from 127\.0\.0\.1:(\d+)/.exec(running.output())?.[1], 20_000);
+      const from = await eventually(
+        'the port',
+        () => /Forwarding from 127\.0\.0\.1:(\d+)/.exec(running.output())?.[1],
+        20_000,
+      );
       return { ...running, url: `http://127.0.0.1:${from}/` };
     };
     const good = await forward(port);
     const body = Buffer.alloc(300_000, 'x');
-    const answers = await Promise.all([1, 2, 3].map(async () => (await fetch(good.url, { method: 'POST', body })).arrayBuffer()));
+    const answers = await Promise.all(
+      [1, 2, 3].map(async () => (await fetch(good.url, { method: 'POST', body })).arrayBuffer()),
+    );
     for (const answer of answers) assert.ok(body.equals(Buffer.from(answer)));
     await good.end();
     const bad = await forward(await freePort());
     await assert.rejects(fetch(bad.url));
-    await eventually('what went wrong', () => /error forwarding port \d+ to 127\.0\.0\.1: connect ECONNREFUSED/.test(bad.output()), 20_000);
+    await eventually(
+      'what went wrong',
+      () => /error forwarding port \d+ to 127\.0\.0\.1: connect ECONNREFUSED/.test(bad.output()),
+      20_000,
+    );
     await bad.end();
     assert.match((await kubectl.run(['exec', 'forwarded', '--', 'ls'])).err, /exec is not served by local mode/);
   });
@@ -225,7 +387,10 @@ describe('the verbs that people type', function () {
     assert.match(await kubectl.ok(['delete', 'cm', '-l', 'going=yes']), /^configmap "gone" deleted/);
     assert.equal(await kubectl.ok(['delete', 'cm/gone', '--ignore-not-found']), '');
     await kubectl.ok(['apply', '-f', '-'], model('gone'));
-    assert.match(await kubectl.ok(['delete', '--cascade=foreground', '--timeout=20s', '-f', '-'], model('gone')), /^onnxmodel\.onnx-operator\.dev "gone" deleted/);
+    assert.match(
+      await kubectl.ok(['delete', '--cascade=foreground', '--timeout=20s', '-f', '-'], model('gone')),
+      /^onnxmodel\.onnx-operator\.dev "gone" deleted/,
+    );
   });
 
   it('Helm installs, upgrades, rolls back and uninstalls a chart with a model in it', async () => {
@@ -234,16 +399,26 @@ describe('the verbs that people type', function () {
     const chart = join(target.kubectl.folder, 'chart');
     mkdirSync(join(chart, 'templates'), { recursive: true });
     writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: demo\nversion: 0.1.0\n');
-    writeFileSync(join(chart, 'templates', 'config.json'), JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: '{{ .Release.Name }}' }, data: { size: '{{ .Values.size }}' } }));
+    writeFileSync(
+      join(chart, 'templates', 'config.json'),
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: '{{ .Release.Name }}' },
+        data: { size: '{{ .Values.size }}' },
+      }),
+    );
     writeFileSync(join(chart, 'templates', 'model.json'), model('{{ .Release.Name }}'));
     const home = join(target.kubectl.folder, 'home');
     const helm = async (...args: string[]): Promise<string> => {
       const env = { PATH: process.env['PATH'], HOME: home, KUBECONFIG: join(target.kubectl.folder, 'kubeconfig') };
-      return (await promisify(execFile)(kubeTool('helm'), [...args, '--namespace', 'charts'], { env, timeout: 30_000 })).stdout;
+      return (await promisify(execFile)(kubeTool('helm'), [...args, '--namespace', 'charts'], { env, timeout: 30_000 }))
+        .stdout;
     };
     assert.match(await helm('install', 'demo', chart, '--create-namespace', '--set', 'size=1'), /^STATUS: deployed$/m);
     assert.match(await helm('upgrade', 'demo', chart, '--set', 'size=2'), /^REVISION: 2$/m);
-    const size = (): Promise<string> => target.kubectl.ok(['get', 'cm', 'demo', '--namespace', 'charts', '-o', 'jsonpath={.data.size}']);
+    const size = (): Promise<string> =>
+      target.kubectl.ok(['get', 'cm', 'demo', '--namespace', 'charts', '-o', 'jsonpath={.data.size}']);
     assert.equal(await size(), '2');
     await helm('rollback', 'demo', '1');
     assert.equal(await size(), '1');

@@ -29,14 +29,21 @@ class Local {
 
   constructor(flags: readonly string[], { uid, operator = false }: Options) {
     const user = uid === undefined ? {} : { uid, gid: uid, env: { ...process.env, HOME: '/nonexistent' } };
-    this.child = spawn(process.execPath, ['local/main.ts', ...(operator ? [] : ['--no-operator']), ...flags], { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'], ...user });
+    this.child = spawn(process.execPath, ['local/main.ts', ...(operator ? [] : ['--no-operator']), ...flags], {
+      cwd: repository,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...user,
+    });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.#ended = once(this.child, 'exit');
   }
 
   async ready(): Promise<Client> {
-    await until(() => this.stdout.includes('\n') || this.child.exitCode !== null, () => `the line; stderr: ${this.stderr}`);
+    await until(
+      () => this.stdout.includes('\n') || this.child.exitCode !== null,
+      () => `the line; stderr: ${this.stderr}`,
+    );
     const [, file = ''] = /^local mode is ready: export KUBECONFIG=(\S+)\n$/.exec(this.stdout) ?? [];
     assert.notEqual(file, '', `said ${this.stdout} ${this.stderr}`);
     return new Client(file);
@@ -61,11 +68,17 @@ class Client {
 
   constructor(file: string) {
     this.file = file;
-    const { clusters, users } = parse(readFileSync(file, 'utf8')) as { clusters: [{ cluster: { server: string; 'certificate-authority-data': string } }]; users: [{ user: { token: string } }] };
+    const { clusters, users } = parse(readFileSync(file, 'utf8')) as {
+      clusters: [{ cluster: { server: string; 'certificate-authority-data': string } }];
+      users: [{ user: { token: string } }];
+    };
     this.#server = clusters[0].cluster.server;
     this.#token = users[0].user.token;
     // No connection is kept, so that none outlives the server.
-    this.#dispatcher = new Agent({ pipelining: 0, connect: { ca: Buffer.from(clusters[0].cluster['certificate-authority-data'], 'base64').toString() } });
+    this.#dispatcher = new Agent({
+      pipelining: 0,
+      connect: { ca: Buffer.from(clusters[0].cluster['certificate-authority-data'], 'base64').toString() },
+    });
   }
 
   async call(path: string, body?: object): Promise<Record<string, unknown>> {
@@ -81,29 +94,45 @@ class Client {
   /** A pod whose one container writes its own process id and stays. */
   async createPod(name: string): Promise<void> {
     // A doubled dollar is one to the shell: Kubernetes replaces $(NAME) in commands.
-    const container = { name: 'main', image: `onnx-operator/runtime:${packageJson.version}`, command: ['/bin/sh', '-c', 'echo pid $$$$; exec sleep 1000'] };
-    const made = await this.call('/api/v1/namespaces/default/pods', { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [container] } });
+    const container = {
+      name: 'main',
+      image: `onnx-operator/runtime:${packageJson.version}`,
+      command: ['/bin/sh', '-c', 'echo pid $$$$; exec sleep 1000'],
+    };
+    const made = await this.call('/api/v1/namespaces/default/pods', {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { containers: [container] },
+    });
     assert.equal(made['kind'], 'Pod', JSON.stringify(made));
   }
 
-  pod = async (name: string): Promise<Pod> => (await this.call(`/api/v1/namespaces/default/pods/${name}`)) as unknown as Pod;
+  pod = async (name: string): Promise<Pod> =>
+    (await this.call(`/api/v1/namespaces/default/pods/${name}`)) as unknown as Pod;
 
   async running(name: string, restarts = 0): Promise<Pod> {
     let pod = await this.pod(name);
-    await until(async () => {
-      pod = await this.pod(name);
-      const [status] = pod.status?.containerStatuses ?? [];
-      return status !== undefined && 'running' in status.state && status.restartCount === restarts;
-    }, () => `${name} to run: ${JSON.stringify(pod.status)}`);
+    await until(
+      async () => {
+        pod = await this.pod(name);
+        const [status] = pod.status?.containerStatuses ?? [];
+        return status !== undefined && 'running' in status.state && status.restartCount === restarts;
+      },
+      () => `${name} to run: ${JSON.stringify(pod.status)}`,
+    );
     return pod;
   }
 
   async pidOf(name: string): Promise<number> {
     let log = '';
-    await until(async () => {
-      log = await this.text(`/api/v1/namespaces/default/pods/${name}/log`);
-      return log.startsWith('pid ');
-    }, () => `the log of ${name}: ${log}`);
+    await until(
+      async () => {
+        log = await this.text(`/api/v1/namespaces/default/pods/${name}/log`);
+        return log.startsWith('pid ');
+      },
+      () => `the log of ${name}: ${log}`,
+    );
     const pid = Number(log.slice(4));
     assert.ok(pid > 1, `said ${log}`);
     return pid;
@@ -118,7 +147,8 @@ async function until(check: () => boolean | Promise<boolean>, what: () => string
   assert.fail(`waited forty seconds for ${what()}`);
 }
 
-const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+const isAlive = (pid: number): boolean =>
+  existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
 describe('npm run local', function () {
   // Each starts a Node or two; on a busy machine that alone takes seconds.
@@ -134,7 +164,8 @@ describe('npm run local', function () {
     dir = mkdtempSync(join(tmpdir(), 'onnx-local-main-'));
   });
   afterEach(async () => {
-    for (const one of started.splice(0)) if (one.child.exitCode === null && one.child.signalCode === null) await one.end('SIGKILL');
+    for (const one of started.splice(0))
+      if (one.child.exitCode === null && one.child.signalCode === null) await one.end('SIGKILL');
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -165,7 +196,10 @@ describe('npm run local', function () {
     await client.running('web');
     const pid = await client.pidOf('web');
     await one.end('SIGKILL');
-    await until(() => !isAlive(pid), () => `process ${pid} to end`);
+    await until(
+      () => !isAlive(pid),
+      () => `process ${pid} to end`,
+    );
   });
 
   it('goes on where it was when it is started again on its folder, and makes its pods run again', async () => {
@@ -187,7 +221,9 @@ describe('npm run local', function () {
     chownSync(dir, nobody, nobody);
     const one = local(['--data', join(dir, 'data')], { uid: nobody });
     const client = await one.ready();
-    const node = (await client.call('/api/v1/nodes/local')) as { status?: { conditions?: { type: string; reason: string }[] } };
+    const node = (await client.call('/api/v1/nodes/local')) as {
+      status?: { conditions?: { type: string; reason: string }[] };
+    };
     assert.equal(node.status?.conditions?.find((condition) => condition.type === 'LimitsEnforced')?.reason, 'Polling');
     await client.createPod('web');
     await client.running('web');
@@ -198,17 +234,27 @@ describe('npm run local', function () {
     const one = local(['--data', join(dir, 'data')], { operator: true });
     const client = await one.ready();
     let leases: Record<string, unknown> = {};
-    await until(async () => {
-      leases = await client.call('/apis/coordination.k8s.io/v1/leases');
-      return (leases['items'] as { spec: { holderIdentity: string } }[]).some((lease) => lease.spec.holderIdentity !== '');
-    }, () => `the operator to lead: ${JSON.stringify(leases)} ${one.stderr}`);
+    await until(
+      async () => {
+        leases = await client.call('/apis/coordination.k8s.io/v1/leases');
+        return (leases['items'] as { spec: { holderIdentity: string } }[]).some(
+          (lease) => lease.spec.holderIdentity !== '',
+        );
+      },
+      () => `the operator to lead: ${JSON.stringify(leases)} ${one.stderr}`,
+    );
     assert.equal(await one.end(), 0);
     assert.deepEqual(readdirSync(join(dir, 'data', 'processes')), []);
   });
 
   const mistakes: readonly (readonly [string, () => readonly string[], number, RegExp])[] = [
     ['a wrong flag', () => ['--what'], 2, /^error: command line: .*--what/],
-    ['a folder that cannot be made', () => ['--data', join(repository, 'package.json', 'data')], 2, /^error: the folder .*data cannot be used: .*ENOTDIR/],
+    [
+      'a folder that cannot be made',
+      () => ['--data', join(repository, 'package.json', 'data')],
+      2,
+      /^error: the folder .*data cannot be used: .*ENOTDIR/,
+    ],
   ];
   for (const [name, flags, code, sentence] of mistakes) {
     it(`says what is wrong with ${name}, in one sentence`, async () => {

@@ -38,38 +38,82 @@ describe('kubelet', () => {
     rmSync(shared, { recursive: true, force: true });
   });
 
-  const http = async (pod: Pod, path: string): Promise<string> => (await fetch(`http://${pod.status?.podIP}:8080${path}`)).text();
+  const http = async (pod: Pod, path: string): Promise<string> =>
+    (await fetch(`http://${pod.status?.podIP}:8080${path}`)).text();
   const remove = async (name: string, graceSeconds?: number): Promise<void> => {
     world.objects.delete({ ...pods, namespace: 'default', name }, graceSeconds === undefined ? {} : { graceSeconds });
     await world.gone(name);
   };
-  const told = (pod: string): readonly string[] => world.objects.list(events).filter((event) => (event['involvedObject'] as { name: string }).name === pod).map((event) => String(event['reason']));
+  const told = (pod: string): readonly string[] =>
+    world.objects
+      .list(events)
+      .filter((event) => (event['involvedObject'] as { name: string }).name === pod)
+      .map((event) => String(event['reason']));
 
   it('finds its programs whatever a pod mounts over their folder', async () => {
-    world.createPod('covered', [{ args: ['stay'], volumeMounts: [{ name: 'cover', mountPath: dirname(process.execPath) }] }], { volumes: [{ name: 'cover', emptyDir: {} }] });
+    world.createPod(
+      'covered',
+      [{ args: ['stay'], volumeMounts: [{ name: 'cover', mountPath: dirname(process.execPath) }] }],
+      { volumes: [{ name: 'cover', emptyDir: {} }] },
+    );
     await world.podUntil('covered', isReady, 'covered to be ready');
     await remove('covered');
   });
 
   it('starts init containers in order and the others after them', async () => {
-    const init = (name: string, word: string): object => ({ name, image: 'test/program', args: ['write', `/shared/${name}`, word], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] });
-    world.createPod('inits', [{ args: ['read', '/shared/one', 'read', '/shared/two', 'stay'], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] }], {
-      initContainers: [init('one', 'first'), { ...init('two', 'second'), args: ['read', '/shared/one', 'write', '/shared/two', 'second'] }],
-      volumes: [{ name: 'shared', emptyDir: {} }],
+    const init = (name: string, word: string): object => ({
+      name,
+      image: 'test/program',
+      args: ['write', `/shared/${name}`, word],
+      volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
     });
+    world.createPod(
+      'inits',
+      [
+        {
+          args: ['read', '/shared/one', 'read', '/shared/two', 'stay'],
+          volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
+        },
+      ],
+      {
+        initContainers: [
+          init('one', 'first'),
+          { ...init('two', 'second'), args: ['read', '/shared/one', 'write', '/shared/two', 'second'] },
+        ],
+        volumes: [{ name: 'shared', emptyDir: {} }],
+      },
+    );
     const pod = await world.podUntil('inits', isReady, 'inits to be ready');
-    assert.deepEqual(pod.status?.initContainerStatuses?.map(({ name, ready, state }) => [name, ready, 'terminated' in state && state.terminated.reason]), [['one', true, 'Completed'], ['two', true, 'Completed']]);
+    assert.deepEqual(
+      pod.status?.initContainerStatuses?.map(({ name, ready, state }) => [
+        name,
+        ready,
+        'terminated' in state && state.terminated.reason,
+      ]),
+      [
+        ['one', true, 'Completed'],
+        ['two', true, 'Completed'],
+      ],
+    );
     assert.equal(condition(pod, 'Initialized')?.status, 'True');
     assert.equal(await world.logUntil('inits', 'second'), 'first\nsecond\n');
     await remove('inits');
   });
 
   it('keeps a pod in its initialisation while an init container fails, with backoff', async () => {
-    world.createPod('bad-init', [{ args: ['stay'] }], { initContainers: [{ name: 'prepare', image: 'test/program', args: ['write', '/dev/termination-log', 'no model', 'exit', '2'] }] });
-    const pod = await world.podUntil('bad-init', ({ status }) => {
-      const state = status?.initContainerStatuses?.[0]?.state;
-      return state !== undefined && 'waiting' in state && state.waiting.reason === 'CrashLoopBackOff';
-    }, 'the init container to back off');
+    world.createPod('bad-init', [{ args: ['stay'] }], {
+      initContainers: [
+        { name: 'prepare', image: 'test/program', args: ['write', '/dev/termination-log', 'no model', 'exit', '2'] },
+      ],
+    });
+    const pod = await world.podUntil(
+      'bad-init',
+      ({ status }) => {
+        const state = status?.initContainerStatuses?.[0]?.state;
+        return state !== undefined && 'waiting' in state && state.waiting.reason === 'CrashLoopBackOff';
+      },
+      'the init container to back off',
+    );
     const init = pod.status?.initContainerStatuses?.[0];
     assert.equal(pod.status?.phase, 'Pending');
     assert.ok(init !== undefined && 'terminated' in init.lastState && init.lastState.terminated !== undefined);
@@ -80,8 +124,14 @@ describe('kubelet', () => {
   });
 
   it('restarts a container that ended, first at once, then with backoff, and keeps its last words and log', async () => {
-    world.createPod('crash', [{ args: ['say', 'my run', 'write', '/dev/termination-log', 'out of luck', 'exit', '7'] }]);
-    const pod = await world.podUntil('crash', (one) => waiting(one) === 'CrashLoopBackOff', 'the container to back off');
+    world.createPod('crash', [
+      { args: ['say', 'my run', 'write', '/dev/termination-log', 'out of luck', 'exit', '7'] },
+    ]);
+    const pod = await world.podUntil(
+      'crash',
+      (one) => waiting(one) === 'CrashLoopBackOff',
+      'the container to back off',
+    );
     const end = lastEnd(pod);
     assert.deepEqual([end?.exitCode, end?.reason, end?.message], [7, 'Error', 'out of luck']);
     assert.ok((main(pod)?.restartCount ?? 0) >= 1);
@@ -100,7 +150,11 @@ describe('kubelet', () => {
   });
 
   it('shows the log as the last words of a container that has no others and asks for it', async () => {
-    world.createPod('fallback', [{ args: ['complain', 'it broke', 'exit', '1'], terminationMessagePolicy: 'FallbackToLogsOnError' }], { restartPolicy: 'Never' });
+    world.createPod(
+      'fallback',
+      [{ args: ['complain', 'it broke', 'exit', '1'], terminationMessagePolicy: 'FallbackToLogsOnError' }],
+      { restartPolicy: 'Never' },
+    );
     const pod = await world.podUntil('fallback', ({ status }) => status?.phase === 'Failed', 'the pod to fail');
     assert.equal(terminated(pod)?.message, 'it broke\n');
     await remove('fallback');
@@ -112,7 +166,10 @@ describe('kubelet', () => {
     assert.equal(first.status?.phase, 'Pending');
     const second = await world.podUntil('nowhere', (pod) => waiting(pod) === 'ImagePullBackOff', 'ImagePullBackOff');
     const state = main(second)?.state;
-    assert.match(state !== undefined && 'waiting' in state ? (state.waiting.message ?? '') : '', /^Back-off pulling image "nowhere.example\/none:1"/);
+    assert.match(
+      state !== undefined && 'waiting' in state ? (state.waiting.message ?? '') : '',
+      /^Back-off pulling image "nowhere.example\/none:1"/,
+    );
     await remove('nowhere');
   });
 
@@ -124,7 +181,11 @@ describe('kubelet', () => {
   });
 
   it('runs a shell when the pod asks for one', async () => {
-    world.createPod('shell', [{ command: ['/bin/sh', '-c', 'echo $GREETING'], env: [{ name: 'GREETING', value: 'hello' }] }], { restartPolicy: 'Never' });
+    world.createPod(
+      'shell',
+      [{ command: ['/bin/sh', '-c', 'echo $GREETING'], env: [{ name: 'GREETING', value: 'hello' }] }],
+      { restartPolicy: 'Never' },
+    );
     await world.podUntil('shell', ({ status }) => status?.phase === 'Succeeded', 'the pod to succeed');
     assert.equal(await world.log('shell'), 'hello\n');
     await remove('shell');
@@ -133,33 +194,75 @@ describe('kubelet', () => {
   it('gives the downward API, variables in args, and what the machine has', async () => {
     const field = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } });
     const names = ['NAME', 'SPACE', 'TEAM', 'MEMORY', 'FROM_MACHINE'];
-    world.createPod('downward', [{
-      args: [...names.flatMap((name) => ['env', name]), 'say', 'I am $(NAME), not $$(NAME)'],
-      env: [field('NAME', 'metadata.name'), field('SPACE', 'metadata.namespace'), field('TEAM', "metadata.labels['team']"), { name: 'MEMORY', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } }],
-      resources: { limits: { memory: '256Mi' } },
-    }], { restartPolicy: 'Never' }, { team: 'ranking' });
+    world.createPod(
+      'downward',
+      [
+        {
+          args: [...names.flatMap((name) => ['env', name]), 'say', 'I am $(NAME), not $$(NAME)'],
+          env: [
+            field('NAME', 'metadata.name'),
+            field('SPACE', 'metadata.namespace'),
+            field('TEAM', "metadata.labels['team']"),
+            { name: 'MEMORY', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } },
+          ],
+          resources: { limits: { memory: '256Mi' } },
+        },
+      ],
+      { restartPolicy: 'Never' },
+      { team: 'ranking' },
+    );
     await world.podUntil('downward', ({ status }) => status?.phase === 'Succeeded', 'the pod to succeed');
-    assert.equal(await world.log('downward'), 'NAME=downward\nSPACE=default\nTEAM=ranking\nMEMORY=256\nFROM_MACHINE=yes\nI am downward, not $(NAME)\n');
+    assert.equal(
+      await world.log('downward'),
+      'NAME=downward\nSPACE=default\nTEAM=ranking\nMEMORY=256\nFROM_MACHINE=yes\nI am downward, not $(NAME)\n',
+    );
     await remove('downward');
   });
 
   it('gives each pod an address of its own, so that all may use one port', async () => {
-    for (const name of ['left', 'right']) world.createPod(name, [{ args: ['serve', '8080'], env: [podIp, { name: 'POD_NAME', value: name }], ports: [{ name: 'http', containerPort: 8080 }], readinessProbe: { tcpSocket: { port: 'http' }, periodSeconds: 1 } }]);
-    for (const name of ['left', 'right']) assert.equal(await http(await world.podUntil(name, isReady, `${name} to be ready`), '/'), name);
+    for (const name of ['left', 'right'])
+      world.createPod(name, [
+        {
+          args: ['serve', '8080'],
+          env: [podIp, { name: 'POD_NAME', value: name }],
+          ports: [{ name: 'http', containerPort: 8080 }],
+          readinessProbe: { tcpSocket: { port: 'http' }, periodSeconds: 1 },
+        },
+      ]);
+    for (const name of ['left', 'right'])
+      assert.equal(await http(await world.podUntil(name, isReady, `${name} to be ready`), '/'), name);
     await Promise.all([remove('left'), remove('right')]);
   });
 
   it('mounts a ConfigMap and shows its changes to the running container at once', async () => {
     const put = (text: string): void => {
       const stored = world.objects.get({ ...configMaps, namespace: 'default', name: 'settings' });
-      if (stored === undefined) world.objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings', namespace: 'default' }, data: { 'runtime.json': text } });
+      if (stored === undefined)
+        world.objects.create(configMaps, {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: 'settings', namespace: 'default' },
+          data: { 'runtime.json': text },
+        });
       else world.objects.update(configMaps, { ...stored, data: { 'runtime.json': text } });
     };
-    world.createPod('config', [{
-      args: ['serve', '8080', 'env', 'CONFIG'], env: [podIp, { name: 'CONFIG', value: '/etc/settings/runtime.json' }],
-      volumeMounts: [{ name: 'config', mountPath: '/etc/settings' }], startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
-    }], { volumes: [{ name: 'config', configMap: { name: 'settings' } }] });
-    await world.until(events, () => (told('config').includes('FailedMount') ? true : undefined), 'the missing ConfigMap to be told');
+    world.createPod(
+      'config',
+      [
+        {
+          args: ['serve', '8080', 'env', 'CONFIG'],
+          env: [podIp, { name: 'CONFIG', value: '/etc/settings/runtime.json' }],
+          volumeMounts: [{ name: 'config', mountPath: '/etc/settings' }],
+          startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
+        },
+      ],
+      { volumes: [{ name: 'config', configMap: { name: 'settings' } }] },
+    );
+    await world.until(
+      events,
+      () => (told('config').includes('FailedMount') ? true : undefined),
+      'the missing ConfigMap to be told',
+    );
     put('one');
     const pod = await world.podUntil('config', isReady, 'config to be ready');
     const path = (await world.log('config')).split('CONFIG=')[1]?.split('\n')[0] ?? '';
@@ -172,30 +275,62 @@ describe('kubelet', () => {
 
   it('stands a given folder in for a claim, and waits for a claim that is not there', async () => {
     writeFileSync(join(shared, 'weights'), '42');
-    const spec = (claimName: string): object => ({ restartPolicy: 'Never', volumes: [{ name: 'source', persistentVolumeClaim: { claimName } }] });
-    const mount = { volumeMounts: [{ name: 'source', mountPath: '/mnt/source' }], args: ['read', '/mnt/source/weights'] };
+    const spec = (claimName: string): object => ({
+      restartPolicy: 'Never',
+      volumes: [{ name: 'source', persistentVolumeClaim: { claimName } }],
+    });
+    const mount = {
+      volumeMounts: [{ name: 'source', mountPath: '/mnt/source' }],
+      args: ['read', '/mnt/source/weights'],
+    };
     world.createPod('claimed', [mount], { ...spec('models') });
     await world.podUntil('claimed', ({ status }) => status?.phase === 'Succeeded', 'the pod to read its claim');
     assert.equal(await world.log('claimed'), '42\n');
 
     world.createPod('unclaimed', [mount], { ...spec('later') });
-    const pod = await world.podUntil('unclaimed', (one) => condition(one, 'PodScheduled')?.status === 'False', 'the pod to be refused');
+    const pod = await world.podUntil(
+      'unclaimed',
+      (one) => condition(one, 'PodScheduled')?.status === 'False',
+      'the pod to be refused',
+    );
     assert.equal(condition(pod, 'PodScheduled')?.reason, 'Unschedulable');
-    assert.match(condition(pod, 'PodScheduled')?.message ?? '', /^0\/1 nodes are available: persistentvolumeclaim "later" not found\./);
-    world.objects.create(claims, { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'later', namespace: 'default' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } });
-    await world.podUntil('unclaimed', ({ status }) => status?.phase === 'Failed', 'the pod to run once its claim is there');
+    assert.match(
+      condition(pod, 'PodScheduled')?.message ?? '',
+      /^0\/1 nodes are available: persistentvolumeclaim "later" not found\./,
+    );
+    world.objects.create(claims, {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'later', namespace: 'default' },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    });
+    await world.podUntil(
+      'unclaimed',
+      ({ status }) => status?.phase === 'Failed',
+      'the pod to run once its claim is there',
+    );
     await Promise.all([remove('claimed'), remove('unclaimed')]);
   });
 
   it('refuses a pod that asks for more than the node has', async () => {
     world.createPod('huge', [{ resources: { requests: { cpu: '4000' } } }]);
-    const pod = await world.podUntil('huge', (one) => condition(one, 'PodScheduled') !== undefined, 'the pod to be refused');
+    const pod = await world.podUntil(
+      'huge',
+      (one) => condition(one, 'PodScheduled') !== undefined,
+      'the pod to be refused',
+    );
     assert.match(condition(pod, 'PodScheduled')?.message ?? '', /^0\/1 nodes are available: 1 Insufficient cpu\./);
     await remove('huge');
   });
 
   it('follows the readiness probe both ways without a restart', async () => {
-    world.createPod('probed', [{ args: ['serve', '8080'], env: [podIp, { name: 'STARTS_READY', value: 'no' }], readinessProbe: { httpGet: { port: 8080, path: '/ready' }, periodSeconds: 1, failureThreshold: 1 } }]);
+    world.createPod('probed', [
+      {
+        args: ['serve', '8080'],
+        env: [podIp, { name: 'STARTS_READY', value: 'no' }],
+        readinessProbe: { httpGet: { port: 8080, path: '/ready' }, periodSeconds: 1, failureThreshold: 1 },
+      },
+    ]);
     await world.logUntil('probed', 'serving');
     const pod = await world.podUntil('probed', (one) => main(one)?.started === true, 'probed to run');
     assert.equal(isReady(pod), false);
@@ -208,7 +343,12 @@ describe('kubelet', () => {
   });
 
   it('restarts a container whose liveness probe fails', async () => {
-    world.createPod('sick', [{ args: ['stay'], livenessProbe: { exec: { command: ['/bin/sh', '-c', 'exit 1'] }, periodSeconds: 1, failureThreshold: 1 } }]);
+    world.createPod('sick', [
+      {
+        args: ['stay'],
+        livenessProbe: { exec: { command: ['/bin/sh', '-c', 'exit 1'] }, periodSeconds: 1, failureThreshold: 1 },
+      },
+    ]);
     const pod = await world.podUntil('sick', (one) => (main(one)?.restartCount ?? 0) > 0, 'a restart');
     assert.equal(lastEnd(pod)?.exitCode, 143);
     assert.ok(told('sick').includes('Killing'));
@@ -216,7 +356,9 @@ describe('kubelet', () => {
   });
 
   it('ends a pod gently, and gives its address up only then', async () => {
-    world.createPod('gentle', [{ args: ['serve', '8080'], env: [podIp], startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 } }]);
+    world.createPod('gentle', [
+      { args: ['serve', '8080'], env: [podIp], startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 } },
+    ]);
     const pod = await world.podUntil('gentle', isReady, 'gentle to be ready');
     const slow = http(pod, '/slow');
     await http(pod, '/');
@@ -241,7 +383,11 @@ describe('kubelet', () => {
     const before = await world.podUntil('survivor', isReady, 'survivor to run');
     await world.stop();
     world.start();
-    const after = await world.podUntil('survivor', (pod) => isReady(pod) && (main(pod)?.restartCount ?? 0) === 1, 'survivor to run again');
+    const after = await world.podUntil(
+      'survivor',
+      (pod) => isReady(pod) && (main(pod)?.restartCount ?? 0) === 1,
+      'survivor to run again',
+    );
     assert.equal(after.metadata.uid, before.metadata.uid);
     assert.equal(lastEnd(after)?.exitCode, 255);
     await remove('survivor');
@@ -251,7 +397,9 @@ describe('kubelet', () => {
     it(`says OOMKilled of a container over its memory limit (${limits === 'auto' ? 'the way this machine allows' : 'by watching'})`, async () => {
       const small = new LocalWorld({ limits });
       try {
-        small.createPod('fat', [{ args: ['grow', '400'], resources: { limits: { memory: '120Mi' } } }], { restartPolicy: 'Never' });
+        small.createPod('fat', [{ args: ['grow', '400'], resources: { limits: { memory: '120Mi' } } }], {
+          restartPolicy: 'Never',
+        });
         const pod = await small.podUntil('fat', ({ status }) => status?.phase === 'Failed', 'the pod to be killed');
         assert.deepEqual([terminated(pod)?.exitCode, terminated(pod)?.reason], [137, 'OOMKilled']);
       } finally {

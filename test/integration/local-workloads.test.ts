@@ -6,11 +6,29 @@ import { connect } from 'node:net';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { isReady, type Pod } from '../../local/kubelet/pod.ts';
-import { deployments, endpointSlices, events, pods, replicaSets, services, type Deployment, type EndpointSlice, type Service } from '../../local/workloads/resources.ts';
+import {
+  deployments,
+  endpointSlices,
+  events,
+  pods,
+  replicaSets,
+  services,
+  type Deployment,
+  type EndpointSlice,
+  type Service,
+} from '../../local/workloads/resources.ts';
 import { container, LocalWorld } from '../support/local-world.ts';
 
-const env = [{ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }, { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }];
-const serving = container({ args: ['serve', '8080'], env, ports: [{ name: 'http', containerPort: 8080 }], readinessProbe: { httpGet: { port: 'http', path: '/ready' }, periodSeconds: 1, failureThreshold: 1 } });
+const env = [
+  { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+  { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+];
+const serving = container({
+  args: ['serve', '8080'],
+  env,
+  ports: [{ name: 'http', containerPort: 8080 }],
+  readinessProbe: { httpGet: { port: 'http', path: '/ready' }, periodSeconds: 1, failureThreshold: 1 },
+});
 
 describe('local workloads', () => {
   let world: LocalWorld;
@@ -22,11 +40,19 @@ describe('local workloads', () => {
   const deploy = (name: string, spec: Record<string, unknown> = {}, template: object = serving): void => {
     const labels = { app: name };
     world.objects.create(deployments, {
-      apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace: 'default' },
-      spec: { replicas: 2, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [template], terminationGracePeriodSeconds: 3 } }, ...spec },
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name, namespace: 'default' },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [template], terminationGracePeriodSeconds: 3 } },
+        ...spec,
+      },
     });
   };
-  const deployment = (name: string): Deployment => world.objects.get({ ...deployments, namespace: 'default', name }) as Deployment;
+  const deployment = (name: string): Deployment =>
+    world.objects.get({ ...deployments, namespace: 'default', name }) as Deployment;
   const change = (name: string, spec: object): void => {
     const stored = deployment(name);
     world.objects.update(deployments, { ...stored, spec: { ...stored.spec, ...spec } } as Deployment);
@@ -34,22 +60,40 @@ describe('local workloads', () => {
   const until = (name: string, wanted: (deployment: Deployment) => boolean, what: string): Promise<Deployment> =>
     world.until(deployments, () => (wanted(deployment(name)) ? deployment(name) : undefined), what);
   const available = (name: string, count: number): Promise<Deployment> =>
-    until(name, ({ status, metadata }) => status?.observedGeneration === metadata.generation && status?.availableReplicas === count && status.updatedReplicas === count && status.replicas === count, `${name} to have ${count}`);
-  const podsOf = (name: string): readonly Pod[] => world.objects.list(pods, { namespace: 'default', labels: { app: name } }) as readonly Pod[];
-  const conditions = (one: Deployment): Record<string, string> => Object.fromEntries((one.status?.conditions ?? []).map(({ type, status, reason }) => [type, `${status} ${reason}`]));
+    until(
+      name,
+      ({ status, metadata }) =>
+        status?.observedGeneration === metadata.generation &&
+        status?.availableReplicas === count &&
+        status.updatedReplicas === count &&
+        status.replicas === count,
+      `${name} to have ${count}`,
+    );
+  const podsOf = (name: string): readonly Pod[] =>
+    world.objects.list(pods, { namespace: 'default', labels: { app: name } }) as readonly Pod[];
+  const conditions = (one: Deployment): Record<string, string> =>
+    Object.fromEntries((one.status?.conditions ?? []).map(({ type, status, reason }) => [type, `${status} ${reason}`]));
 
   /** One request on a connection of its own. */
-  const ask = (service: Service, path = '/'): Promise<string> => new Promise((resolve, reject) => {
-    const sent = request({ host: service.spec.clusterIP, port: 8080, path, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve(text)).on('error', reject);
+  const ask = (service: Service, path = '/'): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const sent = request({ host: service.spec.clusterIP, port: 8080, path, agent: false }, (response) => {
+        let text = '';
+        response
+          .setEncoding('utf8')
+          .on('data', (part: string) => (text += part))
+          .on('end', () => resolve(text))
+          .on('error', reject);
+      });
+      sent.on('error', reject).end();
     });
-    sent.on('error', reject).end();
-  });
 
   it('brings a Deployment up, scales it and says so in its conditions', async () => {
     deploy('scaled');
-    assert.deepEqual(conditions(await available('scaled', 2)), { Available: 'True MinimumReplicasAvailable', Progressing: 'True NewReplicaSetAvailable' });
+    assert.deepEqual(conditions(await available('scaled', 2)), {
+      Available: 'True MinimumReplicasAvailable',
+      Progressing: 'True NewReplicaSetAvailable',
+    });
     change('scaled', { replicas: 3 });
     await available('scaled', 3);
     change('scaled', { replicas: 1 });
@@ -57,7 +101,11 @@ describe('local workloads', () => {
     change('scaled', { replicas: 0 });
     await available('scaled', 0);
     world.objects.delete({ ...deployments, namespace: 'default', name: 'scaled' }, { propagation: 'Background' });
-    await world.until(replicaSets, () => (world.objects.list(replicaSets, { labels: { app: 'scaled' } }).length === 0 ? true : undefined), 'the ReplicaSets to be collected');
+    await world.until(
+      replicaSets,
+      () => (world.objects.list(replicaSets, { labels: { app: 'scaled' } }).length === 0 ? true : undefined),
+      'the ReplicaSets to be collected',
+    );
   });
 
   it('rolls a Deployment over behind its Service without a failed request', async () => {
@@ -71,20 +119,30 @@ describe('local workloads', () => {
       while (rolling.on) {
         await ask(service);
         answered += 1;
-        fewest = Math.min(fewest, podsOf('rolled').filter((pod) => isReady(pod) && pod.metadata.deletionTimestamp === undefined).length);
+        fewest = Math.min(
+          fewest,
+          podsOf('rolled').filter((pod) => isReady(pod) && pod.metadata.deletionTimestamp === undefined).length,
+        );
       }
     })();
     const { template } = deployment('rolled').spec;
     change('rolled', { template: { ...template, metadata: { ...template.metadata, annotations: { version: '2' } } } });
     const after = await available('rolled', 2);
-    await world.until(pods, () => (podsOf('rolled').some((pod) => first.has(pod.metadata.name)) ? undefined : true), 'the old pods to be gone');
+    await world.until(
+      pods,
+      () => (podsOf('rolled').some((pod) => first.has(pod.metadata.name)) ? undefined : true),
+      'the old pods to be gone',
+    );
     rolling.on = false;
     await client;
     assert.ok(answered > 0);
     assert.equal(fewest, 2, 'fewer pods than wanted were ready on the way');
     assert.equal(after.metadata.annotations?.['deployment.kubernetes.io/revision'], '2');
     const sets = world.objects.list(replicaSets, { labels: { app: 'rolled' } });
-    assert.deepEqual(sets.map((set) => (set['spec'] as { replicas: number }).replicas).sort((a, b) => a - b), [0, 2]);
+    assert.deepEqual(
+      sets.map((set) => (set['spec'] as { replicas: number }).replicas).sort((a, b) => a - b),
+      [0, 2],
+    );
   });
 
   it('ends all old pods before the first new one with Recreate', async () => {
@@ -94,23 +152,51 @@ describe('local workloads', () => {
     const stop = world.objects.watch(pods, () => (most = Math.max(most, podsOf('recreated').length)));
     const { template } = deployment('recreated').spec;
     const before = podsOf('recreated')[0]?.metadata.name;
-    change('recreated', { template: { ...template, metadata: { ...template.metadata, annotations: { version: '2' } } } });
-    await world.until(pods, () => (podsOf('recreated').some((pod) => isReady(pod) && pod.metadata.name !== before) ? true : undefined), 'the new pod');
+    change('recreated', {
+      template: { ...template, metadata: { ...template.metadata, annotations: { version: '2' } } },
+    });
+    await world.until(
+      pods,
+      () => (podsOf('recreated').some((pod) => isReady(pod) && pod.metadata.name !== before) ? true : undefined),
+      'the new pod',
+    );
     stop();
     assert.equal(most, 1);
   });
 
   it('says when a Deployment makes no progress for too long', async () => {
-    deploy('stuck', { replicas: 1, progressDeadlineSeconds: 1, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } } }, container({ image: 'nowhere.example/none:1' }));
-    const late = await until('stuck', (one) => conditions(one)['Progressing']?.startsWith('False') === true, 'the deadline');
-    assert.deepEqual(conditions(late), { Available: 'False MinimumReplicasUnavailable', Progressing: 'False ProgressDeadlineExceeded' });
+    deploy(
+      'stuck',
+      {
+        replicas: 1,
+        progressDeadlineSeconds: 1,
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      },
+      container({ image: 'nowhere.example/none:1' }),
+    );
+    const late = await until(
+      'stuck',
+      (one) => conditions(one)['Progressing']?.startsWith('False') === true,
+      'the deadline',
+    );
+    assert.deepEqual(conditions(late), {
+      Available: 'False MinimumReplicasUnavailable',
+      Progressing: 'False ProgressDeadlineExceeded',
+    });
   });
 
   it('replaces a pod that is deleted', async () => {
     const [victim] = podsOf('rolled');
     assert.ok(victim !== undefined);
     world.objects.delete({ ...pods, namespace: 'default', name: victim.metadata.name });
-    await world.until(pods, () => (podsOf('rolled').filter((pod) => pod.metadata.name !== victim.metadata.name && isReady(pod)).length === 2 ? true : undefined), 'a new pod');
+    await world.until(
+      pods,
+      () =>
+        podsOf('rolled').filter((pod) => pod.metadata.name !== victim.metadata.name && isReady(pod)).length === 2
+          ? true
+          : undefined,
+      'a new pod',
+    );
   });
 
   it('sends new connections to ready pods only and spreads them', async () => {
@@ -124,11 +210,16 @@ describe('local workloads', () => {
     assert.ok(one?.status?.podIP !== undefined && other !== undefined);
     await fetch(`http://${one.status.podIP}:8080/be-unready`);
     await world.podUntil(one.metadata.name, (pod) => !isReady(pod), 'the pod to be unready');
-    await world.until(endpointSlices, () => (slice('spread').endpoints.filter((end) => end.conditions.ready === true).length === 1 ? true : undefined), 'the slice to say so');
+    await world.until(
+      endpointSlices,
+      () => (slice('spread').endpoints.filter((end) => end.conditions.ready === true).length === 1 ? true : undefined),
+      'the slice to say so',
+    );
     for (let tries = 0; tries < 20; tries += 1) assert.equal(await ask(service), other.metadata.name);
   });
 
-  const slice = (service: string): EndpointSlice => world.objects.list(endpointSlices, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
+  const slice = (service: string): EndpointSlice =>
+    world.objects.list(endpointSlices, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
 
   it('tries another pod when one refuses the connection', async () => {
     // Nobody listens behind the second pod, and no probe tells.
@@ -137,13 +228,21 @@ describe('local workloads', () => {
     const service = world.createService('half', { app: 'half' });
     await available('half', 1);
     await world.podUntil('half-dead', isReady, 'the silent pod');
-    await world.until(endpointSlices, () => (slice('half')?.endpoints.length === 2 ? true : undefined), 'two endpoints');
+    await world.until(
+      endpointSlices,
+      () => (slice('half')?.endpoints.length === 2 ? true : undefined),
+      'two endpoints',
+    );
     for (let tries = 0; tries < 20; tries += 1) assert.match(await ask(service), /^half-/);
   });
 
   it('resets a connection for which there is no pod', async () => {
     const service = world.createService('empty', { app: 'nobody' });
-    const refused = async (): Promise<string> => ask(service).then(() => 'answered', (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown');
+    const refused = async (): Promise<string> =>
+      ask(service).then(
+        () => 'answered',
+        (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown',
+      );
     // Until the router listens, the address refuses.
     let outcome = await refused();
     for (let tries = 0; tries < 100 && outcome === 'ECONNREFUSED'; tries += 1) outcome = await refused();
@@ -156,7 +255,8 @@ describe('local workloads', () => {
     await available('leaving', 1);
     const slow = ask(service, '/slow');
     await new Promise((resolve) => setTimeout(resolve, 50));
-    for (const pod of podsOf('leaving')) world.objects.delete({ ...pods, namespace: 'default', name: pod.metadata.name });
+    for (const pod of podsOf('leaving'))
+      world.objects.delete({ ...pods, namespace: 'default', name: pod.metadata.name });
     assert.equal(await slow, 'slow');
   });
 
@@ -164,16 +264,31 @@ describe('local workloads', () => {
     const echo = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
     const { port } = echo.address() as { port: number };
-    const service = world.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'echo', namespace: 'default' }, spec: { ports: [{ port: 7000 }] } }) as Service;
+    const service = world.objects.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'echo', namespace: 'default' },
+      spec: { ports: [{ port: 7000 }] },
+    }) as Service;
     world.objects.create(endpointSlices, {
-      apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: 'echo', namespace: 'default', labels: { 'kubernetes.io/service-name': 'echo' } },
-      addressType: 'IPv4', endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }], ports: [{ port, protocol: 'TCP' }],
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 'echo', namespace: 'default', labels: { 'kubernetes.io/service-name': 'echo' } },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+      ports: [{ port, protocol: 'TCP' }],
     });
     await new Promise((resolve) => setTimeout(resolve, 50));
     const heard = await new Promise<string>((resolve, reject) => {
       let text = '';
-      const socket = connect({ host: service.spec.clusterIP ?? '', port: 7000, allowHalfOpen: true }, () => socket.end('all of it'));
-      socket.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve(text)).on('error', reject);
+      const socket = connect({ host: service.spec.clusterIP ?? '', port: 7000, allowHalfOpen: true }, () =>
+        socket.end('all of it'),
+      );
+      socket
+        .setEncoding('utf8')
+        .on('data', (part: string) => (text += part))
+        .on('end', () => resolve(text))
+        .on('error', reject);
     });
     assert.equal(heard, 'all of it');
     await new Promise((resolve) => echo.close(resolve));
@@ -184,8 +299,17 @@ describe('local workloads', () => {
     const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, address, resolve));
-    world.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'squatted', namespace: 'default' }, spec: { clusterIP: address, selector: { app: 'nobody' }, ports: [{ port: 8080 }] } });
-    await world.until(events, () => world.objects.list(events).find((event) => event['reason'] === 'FailedToBindPort'), 'the event');
+    world.objects.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'squatted', namespace: 'default' },
+      spec: { clusterIP: address, selector: { app: 'nobody' }, ports: [{ port: 8080 }] },
+    });
+    await world.until(
+      events,
+      () => world.objects.list(events).find((event) => event['reason'] === 'FailedToBindPort'),
+      'the event',
+    );
     await new Promise((resolve) => squatter.close(resolve));
   });
 });

@@ -14,25 +14,37 @@ import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
 
 describe('loadAccess', () => {
   let folder = '';
-  before(async () => { folder = await mkdtemp(join(tmpdir(), 'kube-access-')); });
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'kube-access-'));
+  });
   after(() => rm(folder, { recursive: true, force: true }));
   afterEach(endWorlds);
 
   const kubeconfig = async (server: string, user: Record<string, unknown>): Promise<string> => {
     const path = join(folder, 'config');
     const text = {
-      apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u', namespace: 'ml' } }],
-      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }], users: [{ name: 'u', user }],
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'k', user: 'u', namespace: 'ml' } }],
+      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }],
+      users: [{ name: 'u', user }],
     };
     await writeFile(path, JSON.stringify(text));
     return path;
   };
 
   it('sends the token of a kubeconfig, and knows its namespace', async () => {
-    const { api, client } = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { token: 'secret-1' }) }, systemClock) });
+    const { api, client } = await hostileWorld({
+      access: async (server) =>
+        loadAccess({ kubeconfig: await kubeconfig(server, { token: 'secret-1' }) }, systemClock),
+    });
     await client.list(things, {});
     assert.equal(api.lastAuthorization, 'Bearer secret-1');
-    assert.equal((await loadAccess({ kubeconfig: await kubeconfig('http://127.0.0.1:1', {}) }, systemClock)).namespace, 'ml');
+    assert.equal(
+      (await loadAccess({ kubeconfig: await kubeconfig('http://127.0.0.1:1', {}) }, systemClock)).namespace,
+      'ml',
+    );
   });
 
   it('reads the credentials anew when the server no longer takes them, and tries once more', async () => {
@@ -55,33 +67,63 @@ describe('loadAccess', () => {
   });
 
   it('runs an exec plugin for a token', async () => {
-    const credential = JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'from-plugin' } });
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: ['-e', `console.log(${JSON.stringify(credential)})`], interactiveMode: 'Never' };
-    const { api, client } = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock) });
+    const credential = JSON.stringify({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: 'from-plugin' },
+    });
+    const exec = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      command: process.execPath,
+      args: ['-e', `console.log(${JSON.stringify(credential)})`],
+      interactiveMode: 'Never',
+    };
+    const { api, client } = await hostileWorld({
+      access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock),
+    });
     await client.list(things, {});
     assert.equal(api.lastAuthorization, 'Bearer from-plugin');
   });
 
   it('says what is wrong with an exec plugin that fails, and does not hang on one that never ends', async () => {
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: ['-e', 'console.error("no ticket"); process.exit(1)'] };
-    const failing = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock) });
+    const exec = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      command: process.execPath,
+      args: ['-e', 'console.error("no ticket"); process.exit(1)'],
+    };
+    const failing = await hostileWorld({
+      access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec }) }, systemClock),
+    });
     await assert.rejects(failing.client.list(things, {}), { code: 'BAD_CONFIG', message: /no ticket/ });
     const hanging = { ...exec, args: ['-e', 'setTimeout(() => {}, 2000)'] };
-    const slow = await hostileWorld({ access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec: hanging }) }, systemClock), deadlineMs: 200 });
+    const slow = await hostileWorld({
+      access: async (server) => loadAccess({ kubeconfig: await kubeconfig(server, { exec: hanging }) }, systemClock),
+      deadlineMs: 200,
+    });
     await assert.rejects(slow.client.list(things, {}, { deadlineMs: 200 }), { code: 'KUBE_UNREACHABLE' });
   });
 
   it('refuses a file that is not there, and a context that names nothing', async () => {
-    await assert.rejects(loadAccess({ kubeconfig: join(folder, 'nope') }, systemClock), { code: 'BAD_CONFIG', message: /nope.*no such file/ });
+    await assert.rejects(loadAccess({ kubeconfig: join(folder, 'nope') }, systemClock), {
+      code: 'BAD_CONFIG',
+      message: /nope.*no such file/,
+    });
     const path = await kubeconfig('http://127.0.0.1:1', {});
-    await assert.rejects(loadAccess({ kubeconfig: path, context: 'other' }, systemClock), { code: 'BAD_CONFIG', message: /context 'other'/ });
+    await assert.rejects(loadAccess({ kubeconfig: path, context: 'other' }, systemClock), {
+      code: 'BAD_CONFIG',
+      message: /context 'other'/,
+    });
   });
 });
 
 describe('healthApp', () => {
   it('is ready once the caches are, alive while they hear something, and exposes metrics', async () => {
     const pods = { synced: false, silentMs: 0 };
-    const app = healthApp({ registry: createRegistry(), live: { watches: cachesHeard({ pods }) }, ready: { caches: cachesSynced({ pods }) } });
+    const app = healthApp({
+      registry: createRegistry(),
+      live: { watches: cachesHeard({ pods }) },
+      ready: { caches: cachesSynced({ pods }) },
+    });
     const server = await serveHttp(app, '127.0.0.1', 0);
     const get = async (path: string): Promise<[number, string]> => {
       const response = await fetch(`http://127.0.0.1:${server.port}${path}`);

@@ -10,7 +10,8 @@ describe('HttpKubeClient', () => {
   afterEach(endWorlds);
 
   const thing: Thing = { apiVersion: 'test.dev/v1', kind: 'Thing', metadata: { name: 'x', namespace: 'default' } };
-  const ok: Misdeed = (_, response) => void response.end(JSON.stringify({ ...thing, metadata: { ...thing.metadata, uid: 'u', resourceVersion: '1' } }));
+  const ok: Misdeed = (_, response) =>
+    void response.end(JSON.stringify({ ...thing, metadata: { ...thing.metadata, uid: 'u', resourceVersion: '1' } }));
 
   it('waits as Retry-After says and sends a write again', async () => {
     const { api, client } = await hostileWorld();
@@ -22,7 +23,10 @@ describe('HttpKubeClient', () => {
   it('leaves a long pause to its caller', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.status(429, 'TooManyRequests', { headers: { 'retry-after': '60' } }));
-    await assert.rejects(client.apply(things, thing, { fieldManager: 'x', force: true }), (error) => statusOf(error)?.afterMs === 60_000);
+    await assert.rejects(
+      client.apply(things, thing, { fieldManager: 'x', force: true }),
+      (error) => statusOf(error)?.afterMs === 60_000,
+    );
     assert.equal(api.seen.others, 1);
   });
 
@@ -38,7 +42,10 @@ describe('HttpKubeClient', () => {
   it('gives up on a request that is not answered in time, and says what it was', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 100 });
     api.nextOthers.push(misdeeds.noAnswer());
-    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_UNREACHABLE', message: /no answer to GET \/apis\/test\.dev\/v1\/namespaces\/default\/things\/x in time/ });
+    await assert.rejects(client.get(things, thing.metadata), {
+      code: 'KUBE_UNREACHABLE',
+      message: /no answer to GET \/apis\/test\.dev\/v1\/namespaces\/default\/things\/x in time/,
+    });
     await eventually('the connection to be given up', () => api.openConnections === 0);
   });
 
@@ -56,7 +63,9 @@ describe('HttpKubeClient', () => {
 
   it('gives up on an answer that never ends in time', async () => {
     const { api, client } = await hostileWorld({ deadlineMs: 100 });
-    api.nextOthers.push((_, response) => { response.write('{"a":'); });
+    api.nextOthers.push((_, response) => {
+      response.write('{"a":');
+    });
     await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_UNREACHABLE' });
   });
 
@@ -73,47 +82,97 @@ describe('HttpKubeClient', () => {
   it('reads no more of an answer than an object may have', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push(misdeeds.flood(64 * 2 ** 20));
-    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_ANSWER_UNUSABLE', message: /longer than 8388608 bytes/ });
+    await assert.rejects(client.get(things, thing.metadata), {
+      code: 'KUBE_ANSWER_UNUSABLE',
+      message: /longer than 8388608 bytes/,
+    });
   });
 
   it('explains an error page that is no Status', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.writeHead(502).end('<html>Bad gateway</html>'));
-    await assert.rejects(client.get(things, thing.metadata), (error) => statusOf(error)?.status === 502 && /Bad gateway/.test(String(error)));
+    await assert.rejects(
+      client.get(things, thing.metadata),
+      (error) => statusOf(error)?.status === 502 && /Bad gateway/.test(String(error)),
+    );
   });
 
   it('refuses an answer that is no object', async () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.end('[]'));
-    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_ANSWER_UNUSABLE', message: /it is not of kind Thing/ });
+    await assert.rejects(client.get(things, thing.metadata), {
+      code: 'KUBE_ANSWER_UNUSABLE',
+      message: /it is not of kind Thing/,
+    });
   });
 
   it('says that nobody listens, and where', async () => {
     const { api, client, server } = await hostileWorld();
     await api.stop();
-    await assert.rejects(client.get(things, thing.metadata), { code: 'KUBE_UNREACHABLE', message: new RegExp(`${server}.*ECONNREFUSED`) });
+    await assert.rejects(client.get(things, thing.metadata), {
+      code: 'KUBE_UNREACHABLE',
+      message: new RegExp(`${server}.*ECONNREFUSED`),
+    });
   });
 
-  type Row = { name: string; call: (client: HttpKubeClient) => Promise<unknown>; want: string; body?: unknown; type?: string };
+  type Row = {
+    name: string;
+    call: (client: HttpKubeClient) => Promise<unknown>;
+    want: string;
+    body?: unknown;
+    type?: string;
+  };
   const rows: Row[] = [
     {
-      name: 'applies as JSON under the content type of server-side apply', call: (c) => c.apply(things, thing, { fieldManager: 'me', force: true }),
-      want: 'PATCH /apis/test.dev/v1/namespaces/default/things/x?fieldManager=me&force=true&fieldValidation=Strict', body: thing, type: 'application/apply-patch+yaml',
+      name: 'applies as JSON under the content type of server-side apply',
+      call: (c) => c.apply(things, thing, { fieldManager: 'me', force: true }),
+      want: 'PATCH /apis/test.dev/v1/namespaces/default/things/x?fieldManager=me&force=true&fieldValidation=Strict',
+      body: thing,
+      type: 'application/apply-patch+yaml',
     },
     {
-      name: 'writes status with the version it saw and nothing else', call: (c) => c.replaceStatus(things, { metadata: { ...thing.metadata, uid: 'u', resourceVersion: '7', labels: { a: 'b' } } }, { phase: 'Ready' }),
+      name: 'writes status with the version it saw and nothing else',
+      call: (c) =>
+        c.replaceStatus(
+          things,
+          { metadata: { ...thing.metadata, uid: 'u', resourceVersion: '7', labels: { a: 'b' } } },
+          { phase: 'Ready' },
+        ),
       want: 'PUT /apis/test.dev/v1/namespaces/default/things/x/status?fieldManager=test&fieldValidation=Strict',
-      body: { apiVersion: 'test.dev/v1', kind: 'Thing', metadata: { name: 'x', namespace: 'default', uid: 'u', resourceVersion: '7' }, status: { phase: 'Ready' } }, type: 'application/json',
+      body: {
+        apiVersion: 'test.dev/v1',
+        kind: 'Thing',
+        metadata: { name: 'x', namespace: 'default', uid: 'u', resourceVersion: '7' },
+        status: { phase: 'Ready' },
+      },
+      type: 'application/json',
     },
     {
-      name: 'removes a finalizer only from the version it saw', call: (c) => c.patchMetadata(things, { name: 'x', namespace: 'default', resourceVersion: '7' }, { finalizers: [], annotations: { gone: null } }),
-      want: 'PATCH /apis/test.dev/v1/namespaces/default/things/x?fieldManager=test', body: { metadata: { resourceVersion: '7', finalizers: [], annotations: { gone: null } } }, type: 'application/merge-patch+json',
+      name: 'removes a finalizer only from the version it saw',
+      call: (c) =>
+        c.patchMetadata(
+          things,
+          { name: 'x', namespace: 'default', resourceVersion: '7' },
+          { finalizers: [], annotations: { gone: null } },
+        ),
+      want: 'PATCH /apis/test.dev/v1/namespaces/default/things/x?fieldManager=test',
+      body: { metadata: { resourceVersion: '7', finalizers: [], annotations: { gone: null } } },
+      type: 'application/merge-patch+json',
     },
     {
-      name: 'deletes the very object it means', call: (c) => c.delete(things, thing.metadata, { uid: 'u', propagation: 'Foreground' }),
-      want: 'DELETE /apis/test.dev/v1/namespaces/default/things/x', body: { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Foreground', preconditions: { uid: 'u' } }, type: 'application/json',
+      name: 'deletes the very object it means',
+      call: (c) => c.delete(things, thing.metadata, { uid: 'u', propagation: 'Foreground' }),
+      want: 'DELETE /apis/test.dev/v1/namespaces/default/things/x',
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Foreground', preconditions: { uid: 'u' } },
+      type: 'application/json',
     },
-    { name: 'creates in the namespace of the object', call: (c) => c.create(things, thing), want: 'POST /apis/test.dev/v1/namespaces/default/things?fieldManager=test', body: thing, type: 'application/json' },
+    {
+      name: 'creates in the namespace of the object',
+      call: (c) => c.create(things, thing),
+      want: 'POST /apis/test.dev/v1/namespaces/default/things?fieldManager=test',
+      body: thing,
+      type: 'application/json',
+    },
   ];
   for (const row of rows) {
     it(row.name, async () => {
@@ -121,9 +180,15 @@ describe('HttpKubeClient', () => {
       const sent: { line: string; type: string | undefined; body: unknown }[] = [];
       api.nextOthers.push((request, response) => {
         let text = '';
-        request.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+        request.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+        });
         request.on('end', () => {
-          sent.push({ line: `${request.method} ${request.url}`, type: request.headers['content-type'], body: JSON.parse(text) });
+          sent.push({
+            line: `${request.method} ${request.url}`,
+            type: request.headers['content-type'],
+            body: JSON.parse(text),
+          });
           ok(request, response);
         });
       });
@@ -136,7 +201,12 @@ describe('HttpKubeClient', () => {
     const { api, client } = await hostileWorld();
     api.nextOthers.push((_, response) => void response.end(JSON.stringify({ kind: 'Status', status: 'Success' })));
     assert.equal(await client.delete(things, thing.metadata), true);
-    api.nextOthers.push((_, response) => void response.end(JSON.stringify({ ...thing, metadata: { ...thing.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } })));
+    api.nextOthers.push(
+      (_, response) =>
+        void response.end(
+          JSON.stringify({ ...thing, metadata: { ...thing.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+        ),
+    );
     assert.equal(await client.delete(things, thing.metadata), false);
     await assert.rejects(client.delete(things, thing.metadata), isNotFound);
     api.nextOthers.push(misdeeds.status(409, 'Conflict'));

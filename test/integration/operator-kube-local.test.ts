@@ -11,5 +11,11 @@ describeKubeParts("local mode's API server", async () => {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger });
   const access = openAccess(server.url, { authorization: `Bearer ${server.token}` }, { ca: server.certificate });
   const client = new HttpKubeClient({ access, clock: systemClock, registry: createRegistry(), name: 'kube-test' });
-  return { client, close: async () => { await client.close(); await server.close(); } };
+  return {
+    client,
+    close: async () => {
+      await client.close();
+      await server.close();
+    },
+  };
 });

@@ -8,7 +8,8 @@ import { eventually } from '../support/eventually.ts';
 import { misdeeds, things, type Misdeed } from '../support/hostile-api.ts';
 import { endWorlds, follow, hostileWorld, type Watching } from '../support/hostile-world.ts';
 
-const isTold = (watching: Watching, what: string): Promise<true> => eventually(what, () => watching.told.includes(what));
+const isTold = (watching: Watching, what: string): Promise<true> =>
+  eventually(what, () => watching.told.includes(what));
 
 describe('the reflector against a server that misbehaves', () => {
   afterEach(endWorlds);
@@ -28,8 +29,18 @@ describe('the reflector against a server that misbehaves', () => {
     { name: 'a page of HTML where events should be', watch: [misdeeds.garbage()], lists: 1 },
     { name: 'an event cut in half', watch: [misdeeds.halfEvent()], lists: 1 },
     { name: 'an event without an end', watch: [misdeeds.flood(Number.POSITIVE_INFINITY)], lists: 1 },
-    { name: 'a list that fails after a 410', watch: [misdeeds.status(410, 'Expired')], list: times(2, misdeeds.status(500, 'InternalError')), lists: 4 },
-    { name: 'a list of HTML after a 410', watch: [misdeeds.status(410, 'Expired')], list: [misdeeds.garbage()], lists: 3 },
+    {
+      name: 'a list that fails after a 410',
+      watch: [misdeeds.status(410, 'Expired')],
+      list: times(2, misdeeds.status(500, 'InternalError')),
+      lists: 4,
+    },
+    {
+      name: 'a list of HTML after a 410',
+      watch: [misdeeds.status(410, 'Expired')],
+      list: [misdeeds.garbage()],
+      lists: 3,
+    },
   ];
   for (const row of rows) {
     it(`misses nothing after ${row.name}`, async () => {
@@ -55,7 +66,11 @@ describe('the reflector against a server that misbehaves', () => {
   it('closes its connection when its reader leaves in the middle', async () => {
     const w = await hostileWorld();
     w.api.put('a');
-    for await (const event of w.client.watch(things, { resourceVersion: '0', timeoutSeconds: 60 }, new AbortController().signal)) {
+    for await (const event of w.client.watch(
+      things,
+      { resourceVersion: '0', timeoutSeconds: 60 },
+      new AbortController().signal,
+    )) {
       assert.equal(event.type, 'ADDED');
       break;
     }
@@ -117,7 +132,12 @@ describe('the reflector against a server that misbehaves', () => {
   it('starts while the server is not there yet, page by page once it is', async () => {
     const w = await hostileWorld();
     for (let i = 0; i < 25; i += 1) w.api.put(`t${i}`);
-    w.api.nextLists.push(misdeeds.reset(), misdeeds.reset(), misdeeds.status(503, 'ServiceUnavailable'), misdeeds.garbage());
+    w.api.nextLists.push(
+      misdeeds.reset(),
+      misdeeds.reset(),
+      misdeeds.status(503, 'ServiceUnavailable'),
+      misdeeds.garbage(),
+    );
     const { reflector } = await follow(w);
     assert.equal(reflector.cache.size, 25);
     assert.equal(reflector.cache.get('default/t7')?.kind, 'Thing');
@@ -130,9 +150,15 @@ describe('the reflector against a server that misbehaves', () => {
     await eventually('the watch', () => w.api.openWatches === 1);
     const before = w.api.seen.connections;
     for (let i = 0; i < 200; i += 1) await w.client.list(things, {});
-    assert.ok(w.api.seen.connections - before <= 1, `${w.api.seen.connections - before} connections for 200 requests one by one`);
+    assert.ok(
+      w.api.seen.connections - before <= 1,
+      `${w.api.seen.connections - before} connections for 200 requests one by one`,
+    );
     await Promise.all(Array.from({ length: 200 }, () => w.client.list(things, {})));
-    assert.ok(w.api.seen.connections - before <= 16, `${w.api.seen.connections - before} connections for 200 requests at once`);
+    assert.ok(
+      w.api.seen.connections - before <= 16,
+      `${w.api.seen.connections - before} connections for 200 requests at once`,
+    );
     assert.equal(w.api.openWatches, 1);
   });
 });

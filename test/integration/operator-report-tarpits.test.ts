@@ -12,7 +12,12 @@ import { eventually } from '../support/eventually.ts';
 import { fullReport } from '../support/reports.ts';
 
 const count = 40;
-const pods = (prefix: string, subnet: string, number: number): WatchedPod[] => Array.from({ length: number }, (_v, i) => ({ uid: `${prefix}${i}`, name: `${prefix}${i}`, ip: `${subnet}.${i + 1}` }));
+const pods = (prefix: string, subnet: string, number: number): WatchedPod[] =>
+  Array.from({ length: number }, (_v, i) => ({
+    uid: `${prefix}${i}`,
+    name: `${prefix}${i}`,
+    ip: `${subnet}.${i + 1}`,
+  }));
 
 /** A server on the loopback addresses SUBNET.1 to SUBNET.NUMBER, all on one port. */
 class Addresses {
@@ -38,12 +43,16 @@ class Addresses {
 }
 
 /** Every way of not answering: `nobody` refuses connections, the others accept them. */
+// prettier-ignore
 const misbehaviour: readonly { readonly name: string; readonly server?: () => Server | net.Server }[] = [
   { name: 'accept and say nothing', server: () => net.createServer() },
   { name: 'reset every connection', server: () => net.createServer((socket) => socket.resetAndDestroy()) },
   { name: 'send their answer byte by byte', server: () => createServer(trickle) },
-  { name: 'send headers without end', server: () => net.createServer((socket) => { socket.write('HTTP/1.1 200 OK\r\n'); endlessly(socket, 'x-more: y\r\n'.repeat(500)); }) },
-  { name: 'send a body without end', server: () => createServer((_request, response) => endlessly(response, Buffer.alloc(1 << 16, '[').toString())) },
+  { name: 'send headers without end', server:
+      () => net.createServer((socket) => { socket.write('HTTP/1.1 200 OK\r\n');
+      endlessly(socket, 'x-more: y\r\n'.repeat(500)); }) },
+  { name: 'send a body without end', server:
+      () => createServer((_request, response) => endlessly(response, Buffer.alloc(1 << 16, '[').toString())) },
   { name: 'are not there' },
 ];
 
@@ -54,7 +63,9 @@ const trickle: RequestListener = (_request, response) => {
 };
 
 function endlessly(to: NodeJS.WritableStream, text: string): void {
-  const more = (): void => { while (to.writable && to.write(text)); };
+  const more = (): void => {
+    while (to.writable && to.write(text));
+  };
   to.on('drain', more).on('error', () => {});
   more();
 }
@@ -63,9 +74,19 @@ describe('report pulling beside pods of somebody else', () => {
   for (const { name, server } of misbehaviour) {
     it(`hears every pod that answers within a deadline, while ${count} pods ${name}`, async () => {
       const addresses = new Addresses();
-      const port = await addresses.listen(0, '127.2.0.1', createServer((_request, response) => response.end(JSON.stringify(fullReport))));
-      for (let i = 2; i <= 5; i += 1) await addresses.listen(port, `127.2.0.${i}`, createServer((_request, response) => response.end(JSON.stringify(fullReport))));
-      for (let i = 1; i <= count && server !== undefined; i += 1) await addresses.listen(port, `127.1.0.${i}`, server());
+      const port = await addresses.listen(
+        0,
+        '127.2.0.1',
+        createServer((_request, response) => response.end(JSON.stringify(fullReport))),
+      );
+      for (let i = 2; i <= 5; i += 1)
+        await addresses.listen(
+          port,
+          `127.2.0.${i}`,
+          createServer((_request, response) => response.end(JSON.stringify(fullReport))),
+        );
+      for (let i = 1; i <= count && server !== undefined; i += 1)
+        await addresses.listen(port, `127.1.0.${i}`, server());
       const client = createReportClient(port);
       const registry = createRegistry();
       const puller = new ReportPuller({ fetch: client.fetch, clock: systemClock, logger: silentLogger, registry });
@@ -73,7 +94,9 @@ describe('report pulling beside pods of somebody else', () => {
         const [hostile, honest] = [pods('e', '127.1.0', count), pods('v', '127.2.0', 5)];
         puller.watch('evil/a', hostile, 'rollout');
         puller.watch('victim/m', honest, 'rollout');
-        await eventually('a report of every pod that answers', () => honest.every(({ uid }) => puller.latest(uid) !== undefined));
+        await eventually('a report of every pod that answers', () =>
+          honest.every(({ uid }) => puller.latest(uid) !== undefined),
+        );
         // The honest ones did not wait for a deadline of the others: most of those were not even asked yet.
         assert.ok(hostile.filter(({ uid }) => puller.silence(uid) === 'no answer within 2000 ms').length <= 4);
         assert.ok(hostile.every(({ uid }) => puller.latest(uid) === undefined));

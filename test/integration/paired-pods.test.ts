@@ -12,7 +12,12 @@ import { ask, inputOf } from '../support/infer-client.ts';
 import { slow } from '../support/onnx-models.ts';
 import { WholePods, type WholePod } from '../support/whole-pods.ts';
 
-const golden: GoldenConfig = { id: 'sha256:made-up', metric: 'Cosine', min: 0, source: { kind: 'Generated', seed: 20, cases: 4 } };
+const golden: GoldenConfig = {
+  id: 'sha256:made-up',
+  metric: 'Cosine',
+  min: 0,
+  source: { kind: 'Generated', seed: 20, cases: 4 },
+};
 const width = 256;
 
 describe('paired service times', () => {
@@ -25,7 +30,8 @@ describe('paired service times', () => {
     this.timeout(60_000);
     pods = await WholePods.begin(87);
     [stable, candidate] = [await pods.start(slow(20, width), golden), await pods.start(slow(80, width), golden)];
-    for (const pod of [stable, candidate]) await eventually('a ready pod', async () => (await reportOf(pod)) !== undefined, 30_000);
+    for (const pod of [stable, candidate])
+      await eventually('a ready pod', async () => (await reportOf(pod)) !== undefined, 30_000);
   });
   after(async () => {
     client.close();
@@ -37,7 +43,8 @@ describe('paired service times', () => {
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 
-  const ofCandidate = (what: ReportAsk): Promise<Report | undefined> => reportOf(candidate, { ...what, peers: [stable.address], peersToken: givenToken });
+  const ofCandidate = (what: ReportAsk): Promise<Report | undefined> =>
+    reportOf(candidate, { ...what, peers: [stable.address], peersToken: givenToken });
 
   function pairsIn({ blocks }: Report, source: PairSource): readonly Histogram[] {
     return (blocks?.counts ?? []).flatMap(({ traffic }) => traffic.flatMap(({ paired }) => paired?.[source] ?? []));
@@ -45,32 +52,48 @@ describe('paired service times', () => {
 
   it('come from probes, which are in no count and take a twentieth of a pod at most', async () => {
     const began = Date.now();
-    const report = await eventually('six probes', async () => {
-      const now = await ofCandidate({ probes: { perMinute: 60, pods: 1 } });
-      return (now?.pairs?.paired.Probe ?? 0) >= 6 ? now : undefined;
-    }, 30_000);
+    const report = await eventually(
+      'six probes',
+      async () => {
+        const now = await ofCandidate({ probes: { perMinute: 60, pods: 1 } });
+        return (now?.pairs?.paired.Probe ?? 0) >= 6 ? now : undefined;
+      },
+      30_000,
+    );
     const { pairs, traffic } = report;
     assert.ok(Date.now() - began > 4_500, 'a second apart');
     assert.ok((pairs?.probeLoad ?? 1) > 0 && (pairs?.probeLoad ?? 1) <= 0.05, `load ${pairs?.probeLoad}`);
     assert.deepEqual([traffic, (await reportOf(stable))?.traffic], [[], []]);
     const counted = pairsIn(report, 'Probe').flatMap(({ counts }) => Object.entries(counts));
-    assert.equal(counted.reduce((sum, [, n]) => sum + n, 0), pairs?.paired.Probe);
+    assert.equal(
+      counted.reduce((sum, [, n]) => sum + n, 0),
+      pairs?.paired.Probe,
+    );
     // Four times the layers: most of the ratios are well above one, whose bucket is 198.
-    assert.ok(counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4, JSON.stringify(counted));
+    assert.ok(
+      counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4,
+      JSON.stringify(counted),
+    );
   }).timeout(60_000);
 
   it('come from replays of what stable answered, where sampling is on', async () => {
-    const body = JSON.stringify({ inputs: [{ ...inputOf(Array.from({ length: width }, (_, i) => i / width)), shape: [1, width] }] });
+    const body = JSON.stringify({
+      inputs: [{ ...inputOf(Array.from({ length: width }, (_, i) => i / width)), shape: [1, width] }],
+    });
     await eventually('stable to keep samples', async () => {
       await reportOf(stable, { sample: 1 });
       return (await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body })).status === 200;
     });
-    const report = await eventually('two replays', async () => {
-      await reportOf(stable, { sample: 1 });
-      await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body });
-      const now = await ofCandidate({ pairs: 'Shadow' });
-      return (now?.pairs?.paired.Shadow ?? 0) >= 2 ? now : undefined;
-    }, 30_000);
+    const report = await eventually(
+      'two replays',
+      async () => {
+        await reportOf(stable, { sample: 1 });
+        await ask(`http://${stable.address}:8080`, '/v2/models/m/infer', { body });
+        const now = await ofCandidate({ pairs: 'Shadow' });
+        return (now?.pairs?.paired.Shadow ?? 0) >= 2 ? now : undefined;
+      },
+      30_000,
+    );
     assert.equal(pairsIn(report, 'Shadow').length > 0, true);
     assert.deepEqual([report.traffic, report.agreement], [[], undefined]);
   }).timeout(60_000);

@@ -9,21 +9,39 @@ const outputOf = async (running: RunningServer, values: readonly number[]): Prom
   return (jsonOf(seen) as { readonly outputs: readonly { readonly data: readonly number[] }[] }).outputs[0]?.data ?? [];
 };
 const batchingOf = async (running: RunningServer): Promise<unknown> => {
-  const { batching, notes } = jsonOf(await ask(running.debugUrl, '/config')) as { readonly batching: { readonly maxBatchSize: number; readonly because?: string }; readonly notes: readonly string[] };
-  return { maxBatchSize: batching.maxBatchSize, because: batching.because, notes: notes.filter((note) => note.includes('batch')) };
+  const { batching, notes } = jsonOf(await ask(running.debugUrl, '/config')) as {
+    readonly batching: { readonly maxBatchSize: number; readonly because?: string };
+    readonly notes: readonly string[];
+  };
+  return {
+    maxBatchSize: batching.maxBatchSize,
+    because: batching.because,
+    notes: notes.filter((note) => note.includes('batch')),
+  };
 };
 
 describe('answers beside those of others', () => {
   afterEach(endServers);
 
   it('are those of the request alone, for a model whose rows depend on each other for large values only', async () => {
-    const running = await startServer({ model: autoScale(), config: { batching: { maxBatchSize: 8, maxQueueDelayMs: 5, maxQueueDepth: 256 } } });
+    const running = await startServer({
+      model: autoScale(),
+      config: { batching: { maxBatchSize: 8, maxQueueDelayMs: 5, maxQueueDepth: 256 } },
+    });
     const small = [0.25, 0.5, 0.75, 1];
-    const all = await Promise.all(Array.from({ length: 64 }, (_, at) => outputOf(running, at % 2 === 0 ? small : [255, 128, 64, 0])));
-    assert.deepEqual(all.filter((_, at) => at % 2 === 0), Array.from({ length: 32 }, () => small));
+    const all = await Promise.all(
+      Array.from({ length: 64 }, (_, at) => outputOf(running, at % 2 === 0 ? small : [255, 128, 64, 0])),
+    );
+    assert.deepEqual(
+      all.filter((_, at) => at % 2 === 0),
+      Array.from({ length: 32 }, () => small),
+    );
     assert.deepEqual(await batchingOf(running), {
-      maxBatchSize: 1, because: "ReduceMax 'largest' takes one value of all rows",
-      notes: ["requests are not batched although batching.maxBatchSize is 8: ReduceMax 'largest' takes one value of all rows"],
+      maxBatchSize: 1,
+      because: "ReduceMax 'largest' takes one value of all rows",
+      notes: [
+        "requests are not batched although batching.maxBatchSize is 8: ReduceMax 'largest' takes one value of all rows",
+      ],
     });
   });
 

@@ -12,18 +12,28 @@ import type { RunningServer } from '../support/model-server.ts';
 async function errorsOf(running: RunningServer): Promise<Readonly<Record<string, number>>> {
   const { traffic } = jsonOf(await ask(running.debugUrl, '/counters')) as { readonly traffic: readonly Traffic[] };
   const sums = new Map<string, number>();
-  for (const { errors } of traffic) for (const [kind, count] of Object.entries(errors)) sums.set(kind, (sums.get(kind) ?? 0) + count);
+  for (const { errors } of traffic)
+    for (const [kind, count] of Object.entries(errors)) sums.set(kind, (sums.get(kind) ?? 0) + count);
   return Object.fromEntries(sums);
 }
 
-const rows: readonly { readonly name: string; readonly request: Ask; readonly status: number; readonly kind: string }[] = [
-  { name: 'a deadline of a microsecond', request: { body, headers: { 'x-request-timeout-ms': '0.001' } }, status: 504, kind: 'clientDeadline' },
-  { name: 'a deadline of 20 ms', request: { body, headers: { 'x-request-timeout-ms': '20' } }, status: 504, kind: 'clientDeadline' },
-  { name: 'a deadline in the body', request: { body: JSON.stringify({ ...(JSON.parse(body) as object), parameters: { timeout: 1 } }) }, status: 504, kind: 'clientDeadline' },
-  { name: 'an unknown Content-Encoding', request: { body, headers: { 'content-encoding': '__proto__' } }, status: 400, kind: 'invalid' },
+// prettier-ignore
+const rows: readonly { readonly name: string; readonly request: Ask;
+  readonly status: number; readonly kind: string }[] = [
+  { name: 'a deadline of a microsecond', request: { body,
+      headers: { 'x-request-timeout-ms': '0.001' } }, status: 504, kind: 'clientDeadline' },
+  { name: 'a deadline of 20 ms', request: { body,
+      headers: { 'x-request-timeout-ms': '20' } }, status: 504, kind: 'clientDeadline' },
+  { name: 'a deadline in the body', request: {
+      body: JSON.stringify({ ...(JSON.parse(body) as object),
+      parameters: { timeout: 1 } }) }, status: 504, kind: 'clientDeadline' },
+  { name: 'an unknown Content-Encoding', request: { body,
+      headers: { 'content-encoding': '__proto__' } }, status: 400, kind: 'invalid' },
   { name: 'a body that is not JSON', request: { body: '{"inputs":' }, status: 400, kind: 'invalid' },
-  { name: 'a body that is not gzip', request: { body, headers: { 'content-encoding': 'gzip' } }, status: 400, kind: 'invalid' },
-  { name: 'a deadline that is none', request: { body, headers: { 'x-request-timeout-ms': '-1' } }, status: 400, kind: 'invalid' },
+  { name: 'a body that is not gzip', request: { body,
+      headers: { 'content-encoding': 'gzip' } }, status: 400, kind: 'invalid' },
+  { name: 'a deadline that is none', request: { body,
+      headers: { 'x-request-timeout-ms': '-1' } }, status: 400, kind: 'invalid' },
 ];
 
 describe('failures that a client chooses', () => {
@@ -56,7 +66,9 @@ describe('failures that a client chooses', () => {
     for (const rest of ['', 'Transfer-Encoding: chunked\r\n']) {
       const socket = connect(running.server.port, '127.0.0.1');
       await new Promise((resolve) => socket.on('connect', resolve));
-      socket.write(`POST ${infer} HTTP/1.1\r\nHost: m\r\n${rest === '' ? 'Content-Length: 100\r\n' : rest}\r\n${rest === '' ? '{"in' : '4\r\n{"in\r\nzz\r\n'}`);
+      socket.write(
+        `POST ${infer} HTTP/1.1\r\nHost: m\r\n${rest === '' ? 'Content-Length: 100\r\n' : rest}\r\n${rest === '' ? '{"in' : '4\r\n{"in\r\nzz\r\n'}`,
+      );
       await until(() => running.server.port > 0 && socket.bytesWritten > 0);
       socket.destroy();
     }

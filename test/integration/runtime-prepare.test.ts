@@ -39,33 +39,70 @@ describe('prepare', () => {
   const model = (made: Model, name = 'model.onnx') => writeModel(join(folder, 'source'), made, name);
   const folderUri = () => `${pathToFileURL(join(folder, 'source')).href}/`;
   const run = (config: RuntimeConfig, given: Partial<PrepareOptions> = {}): Promise<Prepared> =>
-    prepare(config, { cacheDir: join(folder, 'cache'), allowFile: true, logger, clock: hastyClock(), signal: new AbortController().signal, random: () => 0, optimiseFromBytes: 1000, ...given });
-  const refusal = (want: ErrorCode, message: RegExp) => (error: unknown): boolean => {
-    assert.ok(error instanceof AppError, String(error));
-    assert.deepEqual([error.code, message.test(error.message)], [want, true], error.message);
-    return true;
-  };
+    prepare(config, {
+      cacheDir: join(folder, 'cache'),
+      allowFile: true,
+      logger,
+      clock: hastyClock(),
+      signal: new AbortController().signal,
+      random: () => 0,
+      optimiseFromBytes: 1000,
+      ...given,
+    });
+  const refusal =
+    (want: ErrorCode, message: RegExp) =>
+    (error: unknown): boolean => {
+      assert.ok(error instanceof AppError, String(error));
+      assert.deepEqual([error.code, message.test(error.message)], [want, true], error.message);
+      return true;
+    };
 
   it('leaves a manifest that says what the model is and how it ran', async () => {
     const path = await model(matmul());
     const prepared = await run(runtimeConfig(folderUri()));
     assert.deepEqual(await readPrepared(join(folder, 'cache'), '0123456789'), prepared);
     assert.deepEqual(
-      { graph: prepared.graphPath, optimised: prepared.optimised, chain: prepared.providerChain, used: prepared.providers, notes: prepared.notes, inputs: prepared.info.inputs },
-      { graph: path, optimised: false, chain: ['CPU'], used: [{ provider: 'CPU', nodes: 1, time: 1 }], notes: [], inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }] },
+      {
+        graph: prepared.graphPath,
+        optimised: prepared.optimised,
+        chain: prepared.providerChain,
+        used: prepared.providers,
+        notes: prepared.notes,
+        inputs: prepared.info.inputs,
+      },
+      {
+        graph: path,
+        optimised: false,
+        chain: ['CPU'],
+        used: [{ provider: 'CPU', nodes: 1, time: 1 }],
+        notes: [],
+        inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }],
+      },
     );
     const { digest, served, signature, memoryEstimateBytes, ...rest } = prepared.resolved;
     assert.match(digest, /^sha256:[0-9a-f]{64}$/);
     assert.equal(served, prepared.files[0]?.digest);
     assert.match(signature, /^[0-9a-f]{64}$/);
     assert.ok(memoryEstimateBytes > 2 ** 20);
-    assert.deepEqual(rest, { bytes: modelBytes(matmul()).length, opset: 17, precision: 'Source', provider: 'CPU', io: { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } } });
+    assert.deepEqual(rest, {
+      bytes: modelBytes(matmul()).length,
+      opset: 17,
+      precision: 'Source',
+      provider: 'CPU',
+      io: { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[?,2]' } },
+    });
   });
 
   it('says which outputs are left out of answers', async () => {
     await model(tensorAndSequence());
     const { notes, resolved } = await run(runtimeConfig(folderUri()));
-    assert.deepEqual([notes[0], resolved.leftOut], ["left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step (for scikit-learn: zipmap=False) to have them", "'parts' (sequence)"]);
+    assert.deepEqual(
+      [notes[0], resolved.leftOut],
+      [
+        "left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step (for scikit-learn: zipmap=False) to have them",
+        "'parts' (sequence)",
+      ],
+    );
   });
 
   it('serves the only graph of a folder, whatever its name', async () => {
@@ -75,7 +112,10 @@ describe('prepare', () => {
 
   describe('of a golden set', () => {
     const line = '{"request":{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}}\n';
-    const golden = (uri: string, digest: string): RuntimeConfig => ({ ...runtimeConfig(folderUri()), golden: { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'Uri', uri, digest } } });
+    const golden = (uri: string, digest: string): RuntimeConfig => ({
+      ...runtimeConfig(folderUri()),
+      golden: { id: 'sha256:1', metric: 'Cosine', min: 0.9, source: { kind: 'Uri', uri, digest } },
+    });
 
     it('fetches it by its digest and leaves word of it for the sidecar', async () => {
       await model(matmul());
@@ -83,25 +123,37 @@ describe('prepare', () => {
       await run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line)));
       const path = await goldenPathIn(join(folder, 'cache'), sha256(line));
       assert.equal(await readFile(path, 'utf8'), line);
-      await assert.rejects(goldenPathIn(join(folder, 'cache'), sha256('another')), refusal('FILE_UNREADABLE', /it is not of the golden set sha256:/));
+      await assert.rejects(
+        goldenPathIn(join(folder, 'cache'), sha256('another')),
+        refusal('FILE_UNREADABLE', /it is not of the golden set sha256:/),
+      );
     });
 
     it('refuses another file than the spec names', async () => {
       await model(matmul());
       await writeFile(join(folder, 'golden.jsonl'), `${line}${line}`);
-      await assert.rejects(run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line))), refusal('DIGEST_MISMATCH', /golden\.jsonl/));
+      await assert.rejects(
+        run(golden(pathToFileURL(join(folder, 'golden.jsonl')).href, sha256(line))),
+        refusal('DIGEST_MISMATCH', /golden\.jsonl/),
+      );
     });
 
     it('refuses a folder', async () => {
       await model(matmul());
-      await assert.rejects(run(golden(folderUri(), (await run(runtimeConfig(folderUri()))).resolved.digest)), refusal('SOURCE_INVALID', /a golden set is one file/));
+      await assert.rejects(
+        run(golden(folderUri(), (await run(runtimeConfig(folderUri()))).resolved.digest)),
+        refusal('SOURCE_INVALID', /a golden set is one file/),
+      );
     });
   });
 
   it('makes an optimised form that sessions share, once', async () => {
     await model(heavy(1));
     const first = await run(runtimeConfig(folderUri()));
-    assert.ok(first.optimised && first.graphPath.startsWith(join(folder, 'cache', 'optimised')), JSON.stringify(first.notes));
+    assert.ok(
+      first.optimised && first.graphPath.startsWith(join(folder, 'cache', 'optimised')),
+      JSON.stringify(first.notes),
+    );
     const made = await stat(first.graphPath);
     const second = await run(runtimeConfig(folderUri()));
     assert.deepEqual(second, first);
@@ -126,8 +178,10 @@ describe('prepare', () => {
     await model({
       opset: 17,
       graph: {
-        name: 'odd', nodes: [gather('A', 'a'), gather('B', 'b'), { op: 'Add', inputs: ['a', 'b'], outputs: ['y'] }],
-        inputs: [{ name: 'x', type: 'int64', shape: ['batch'] }], outputs: [{ name: 'y', type: 'float32', shape: ['batch', 129] }],
+        name: 'odd',
+        nodes: [gather('A', 'a'), gather('B', 'b'), { op: 'Add', inputs: ['a', 'b'], outputs: ['y'] }],
+        inputs: [{ name: 'x', type: 'int64', shape: ['batch'] }],
+        outputs: [{ name: 'y', type: 'float32', shape: ['batch', 129] }],
         weights: [made('A', 1), made('B', 2)],
       },
     });
@@ -139,8 +193,16 @@ describe('prepare', () => {
   it('serves the variant of the precision that is asked for', async () => {
     await model(matmul());
     await model(matmul(2), 'model.int8.onnx');
-    const prepared = await run(runtimeConfig(folderUri(), { source: { variants: [{ precision: 'INT8', path: 'model.int8.onnx' }] }, execution: { precision: 'INT8' } }));
-    assert.deepEqual([prepared.graphPath, prepared.resolved.precision], [join(folder, 'source', 'model.int8.onnx'), 'INT8']);
+    const prepared = await run(
+      runtimeConfig(folderUri(), {
+        source: { variants: [{ precision: 'INT8', path: 'model.int8.onnx' }] },
+        execution: { precision: 'INT8' },
+      }),
+    );
+    assert.deepEqual(
+      [prepared.graphPath, prepared.resolved.precision],
+      [join(folder, 'source', 'model.int8.onnx'), 'INT8'],
+    );
     // Of two files in one folder each has a digest of its own; the folder has one.
     const other = await run(runtimeConfig(folderUri()));
     assert.equal(other.resolved.digest, prepared.resolved.digest);
@@ -152,34 +214,64 @@ describe('prepare', () => {
     const { resolved } = await run(runtimeConfig(folderUri()));
     await run(runtimeConfig(folderUri()), { resolved });
     await model(matmul(3));
-    await assert.rejects(run(runtimeConfig(folderUri()), { resolved }), refusal('DIGEST_MISMATCH', /first pod got other bytes/));
+    await assert.rejects(
+      run(runtimeConfig(folderUri()), { resolved }),
+      refusal('DIGEST_MISMATCH', /first pod got other bytes/),
+    );
   });
 
   it('counts external data as part of the model', async () => {
     await mkdir(join(folder, 'source'));
     await writeFile(join(folder, 'source', 'w.bin'), new Uint8Array(noise(8, 1).buffer));
-    const external: Model = { ...matmul(), graph: { ...matmul().graph, weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', offset: 0, length: 32 } }] } };
+    const external: Model = {
+      ...matmul(),
+      graph: {
+        ...matmul().graph,
+        weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', offset: 0, length: 32 } }],
+      },
+    };
     await model(external);
     const { files } = await run(runtimeConfig(folderUri()));
-    assert.deepEqual(files.map(({ path }) => path), ['model.onnx', 'w.bin']);
+    assert.deepEqual(
+      files.map(({ path }) => path),
+      ['model.onnx', 'w.bin'],
+    );
     const single = `${folderUri()}model.onnx`;
-    await assert.rejects(run(runtimeConfig(single)), refusal('MODEL_INVALID', /weights in 'w\.bin' are not part of the source/));
+    await assert.rejects(
+      run(runtimeConfig(single)),
+      refusal('MODEL_INVALID', /weights in 'w\.bin' are not part of the source/),
+    );
   });
 
   it('finds the tokenizer, or says that it is missing', async () => {
     await model(matmul());
-    await assert.rejects(run(runtimeConfig(folderUri(), { embedding: {} })), refusal('SOURCE_MISSING', /tokenizer\.json: the tokenizer is not part/));
+    await assert.rejects(
+      run(runtimeConfig(folderUri(), { embedding: {} })),
+      refusal('SOURCE_MISSING', /tokenizer\.json: the tokenizer is not part/),
+    );
     await writeFile(join(folder, 'source', 'tokenizer.json'), '{}');
-    assert.equal((await run(runtimeConfig(folderUri(), { embedding: {} }))).tokenizerPath, join(folder, 'source', 'tokenizer.json'));
+    assert.equal(
+      (await run(runtimeConfig(folderUri(), { embedding: {} }))).tokenizerPath,
+      join(folder, 'source', 'tokenizer.json'),
+    );
   });
 
-  const broken: { name: string; made?: Model; bytes?: Uint8Array; change?: Change; want: ErrorCode; message: RegExp }[] = [
-    { name: 'an int4 output', made: int4Output(), want: 'MODEL_INVALID', message: /model\.onnx is not a model this runtime can serve: .*int4/ },
-    { name: 'random bytes', bytes: new Uint8Array(noise(1000, 1).buffer), want: 'MODEL_INVALID', message: /model\.onnx is not a model/ },
-    { name: 'a model with an operator that nobody knows', made: unknownOperator(), want: 'ENGINE_LOAD_FAILED', message: /could not load model\.onnx: .*Nonsense/ },
-    { name: 'weights over the memory limit', made: heavy(1), change: { memory: { limitBytes: 96 * 2 ** 20 } }, want: 'MODEL_TOO_LARGE', message: /model\.onnx needs about 218Mi of memory, the limit is 96Mi/ },
-    { name: 'a provider that is not here', made: matmul(), change: { execution: { providers: [{ name: 'CUDA', options: {} }] } }, want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used here: / },
-    { name: 'a precision that the spec has no file for', made: matmul(), change: { execution: { precision: 'FP16' } }, want: 'PRECISION_MISSING', message: /FP16/ },
+  // prettier-ignore
+  const broken: { name: string; made?: Model; bytes?: Uint8Array;
+    change?: Change; want: ErrorCode; message: RegExp }[] = [
+    { name: 'an int4 output', made: int4Output(), want: 'MODEL_INVALID',
+      message: /model\.onnx is not a model this runtime can serve: .*int4/ },
+    { name: 'random bytes', bytes: new Uint8Array(noise(1000, 1).buffer),
+      want: 'MODEL_INVALID', message: /model\.onnx is not a model/ },
+    { name: 'a model with an operator that nobody knows', made: unknownOperator(),
+      want: 'ENGINE_LOAD_FAILED', message: /could not load model\.onnx: .*Nonsense/ },
+    { name: 'weights over the memory limit', made: heavy(1), change: { memory: { limitBytes: 96 * 2 ** 20 } },
+      want: 'MODEL_TOO_LARGE', message: /model\.onnx needs about 218Mi of memory, the limit is 96Mi/ },
+    { name: 'a provider that is not here', made: matmul(),
+      change: { execution: { providers: [{ name: 'CUDA', options: {} }] } },
+      want: 'PROVIDER_UNAVAILABLE', message: /provider CUDA cannot be used here: / },
+    { name: 'a precision that the spec has no file for', made: matmul(),
+      change: { execution: { precision: 'FP16' } }, want: 'PRECISION_MISSING', message: /FP16/ },
   ];
   for (const { name, made, bytes, change, want, message } of broken) {
     it(`refuses ${name}`, async () => {
@@ -196,13 +288,30 @@ describe('prepare', () => {
 
   it('falls back with a note where that is allowed', async () => {
     await model(matmul());
-    const prepared = await run(runtimeConfig(folderUri(), { execution: { fallbackPolicy: 'Warn', providers: [{ name: 'CUDA', options: {} }, { name: 'CPU', options: {} }] } }));
+    const prepared = await run(
+      runtimeConfig(folderUri(), {
+        execution: {
+          fallbackPolicy: 'Warn',
+          providers: [
+            { name: 'CUDA', options: {} },
+            { name: 'CPU', options: {} },
+          ],
+        },
+      }),
+    );
     assert.deepEqual([prepared.providerChain, prepared.resolved.provider], [['CPU'], 'CPU']);
     assert.match(prepared.notes[0] ?? '', /CUDA cannot be used here/);
   });
 
   it('says that a model could not be run on made-up inputs, and serves it', async () => {
-    const picky: Model = { ...matmul(), graph: { ...matmul().graph, nodes: [{ op: 'Reshape', inputs: ['x', 'shape'], outputs: ['y'] }], weights: [{ name: 'shape', type: 'int64', dims: [2], data: new Uint8Array(BigInt64Array.of(7n, 4n).buffer) }] } };
+    const picky: Model = {
+      ...matmul(),
+      graph: {
+        ...matmul().graph,
+        nodes: [{ op: 'Reshape', inputs: ['x', 'shape'], outputs: ['y'] }],
+        weights: [{ name: 'shape', type: 'int64', dims: [2], data: new Uint8Array(BigInt64Array.of(7n, 4n).buffer) }],
+      },
+    };
     await model(picky);
     const prepared = await run(runtimeConfig(folderUri()));
     assert.match(prepared.notes[0] ?? '', /no made-up input could be run/);
@@ -218,14 +327,19 @@ describe('prepare', () => {
     let full = true;
     const openFull: OpenPart = async (path, keep) => {
       const part = await openPart(path, keep);
-      return { ...part, async write(piece) {
-        // As a real disk: room comes with what is removed.
-        full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
-        if (full) throw new AppError('DISK_FULL', { path });
-        await part.write(piece);
-      } };
+      return {
+        ...part,
+        async write(piece) {
+          // As a real disk: room comes with what is removed.
+          full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
+          if (full) throw new AppError('DISK_FULL', { path });
+          await part.write(piece);
+        },
+      };
     };
-    const prepared = await run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } }), { openPart: openFull });
+    const prepared = await run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } }), {
+      openPart: openFull,
+    });
     assert.deepEqual(await readFile(prepared.graphPath), Buffer.from(bytes));
     assert.ok(logger.lines.some(({ message }) => message === 'disk was full, trying again after emptying the cache'));
   });
@@ -239,7 +353,10 @@ describe('prepare', () => {
       writeFileSync(join(folder, 'cache', 'lock'), 'another');
       return false;
     };
-    await assert.rejects(run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } })), refusal('SOURCE_UNAVAILABLE', /another prepare took over/));
+    await assert.rejects(
+      run(runtimeConfig(`${server.origin}/m.onnx`, { source: { digest: sha256(bytes) } })),
+      refusal('SOURCE_UNAVAILABLE', /another prepare took over/),
+    );
     assert.ok(!(await readdir(join(folder, 'cache'))).includes('prepared.json'));
   });
 

@@ -11,8 +11,15 @@ type Line = { readonly seed: number; readonly same?: boolean };
 function tryGraphs(from: number, to: number): readonly Line[] {
   const lines: Line[] = [];
   for (let next = from; next < to; next = (lines.at(-1)?.seed ?? to) + 1) {
-    const { stdout, status } = spawnSync(process.execPath, [program, String(next), String(to)], { encoding: 'utf8', maxBuffer: 64 * 2 ** 20 });
-    const said = stdout.trim().split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+    const { stdout, status } = spawnSync(process.execPath, [program, String(next), String(to)], {
+      encoding: 'utf8',
+      maxBuffer: 64 * 2 ** 20,
+    });
+    const said = stdout
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Line);
     lines.push(...said);
     if (status === 0 || said.length === 0) break;
   }
@@ -24,7 +31,9 @@ describe('rows that are said to be independent', function () {
 
   it('give the same answers in company as alone, whatever the graph', () => {
     const tried = tryGraphs(1, 3000).filter(({ same }) => same !== undefined);
-    const wrong = tried.filter(({ same }) => same === false).map(({ seed }) => `${seed}: ${JSON.stringify(randomGraph(seed).graph.nodes)}`);
+    const wrong = tried
+      .filter(({ same }) => same === false)
+      .map(({ seed }) => `${seed}: ${JSON.stringify(randomGraph(seed).graph.nodes)}`);
     assert.deepEqual(wrong, []);
     assert.ok(tried.length > 200, `only ${tried.length} graphs were tried`);
   });

@@ -24,19 +24,25 @@ async function sampleOf(running: RunningServer, path: string, request: Ask): Pro
 
 /** As a candidate's sidecar asks: at the other port, beside users. */
 function replay(running: RunningServer, { path, request }: Sample) {
-  const form: Record<string, string> = request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };
+  const form: Record<string, string> =
+    request.jsonBytes === undefined ? {} : { 'inference-header-content-length': String(request.jsonBytes) };
   return ask(running.debugUrl, path, { body: request.body, headers: { ...withToken, [besideHeader]: '1', ...form } });
 }
 
 async function counted(running: RunningServer): Promise<number> {
-  const { traffic } = jsonOf(await ask(running.debugUrl, '/counters')) as { traffic: { ok: number; errors: Record<string, number> }[] };
+  const { traffic } = jsonOf(await ask(running.debugUrl, '/counters')) as {
+    traffic: { ok: number; errors: Record<string, number> }[];
+  };
   return traffic.reduce((sum, { ok, errors }) => sum + ok + Object.values(errors).reduce((all, n) => all + n, 0), 0);
 }
 
 describe('samples of a server', () => {
   afterEach(endAll);
 
-  const head = { inputs: [{ name: 'x', shape: [1, 4], datatype: 'FP32', parameters: { binary_data_size: 16 } }], parameters: { binary_data_output: true } };
+  const head = {
+    inputs: [{ name: 'x', shape: [1, 4], datatype: 'FP32', parameters: { binary_data_size: 16 } }],
+    parameters: { binary_data_output: true },
+  };
   const forms: readonly (readonly [string, Ask])[] = [
     ['JSON', { body: JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] }) }],
     ['JSON and binary data', binaryBody(head, four)],
@@ -55,11 +61,23 @@ describe('samples of a server', () => {
   }
 
   it('are kept of embeddings, too', async () => {
-    const embedding = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: true, maxTokens: 16, onTooLong: 'Refuse' } as const;
-    const running = await makeServer({ model: tinyEncoder(), config: { name: 'tiny', task: 'Embedding', embedding }, options: { door: doorFor() } });
+    const embedding = {
+      tokenizer: 'tokenizer.json',
+      pooling: 'None',
+      normalize: true,
+      maxTokens: 16,
+      onTooLong: 'Refuse',
+    } as const;
+    const running = await makeServer({
+      model: tinyEncoder(),
+      config: { name: 'tiny', task: 'Embedding', embedding },
+      options: { door: doorFor() },
+    });
     await writeTinyEncoder(running.folder);
     await running.server.load();
-    const sample = await sampleOf(running, '/v1/embeddings', { body: JSON.stringify({ model: 'tiny', input: 'hello world' }) });
+    const sample = await sampleOf(running, '/v1/embeddings', {
+      body: JSON.stringify({ model: 'tiny', input: 'hello world' }),
+    });
     assert.equal(sample.path, '/v1/embeddings');
     assert.deepEqual((await replay(running, sample)).body, Buffer.from(sample.answer.body));
     assert.equal(await counted(running), 1);
@@ -80,11 +98,24 @@ describe('samples of a server', () => {
 describe('without the token of the revision', () => {
   afterEach(endAll);
   const wrong = { authorization: `Bearer ${'b'.repeat(43)}` };
-  const taken = async (running: RunningServer) => readTaken(new Uint8Array((await ask(running.debugUrl, '/samples?max=5', { body: '', headers: withToken })).body))?.samples.length;
+  const taken = async (running: RunningServer) =>
+    readTaken(new Uint8Array((await ask(running.debugUrl, '/samples?max=5', { body: '', headers: withToken })).body))
+      ?.samples.length;
 
-  for (const [name, headers] of [['no token', {}], ['another token', wrong], ['half of the token', { authorization: withToken.authorization.slice(0, -1) }],
-    ['the token in another header', { [peersTokenHeader]: givenToken, 'proxy-authorization': withToken.authorization, cookie: `authorization=${withToken.authorization}` }],
-    ['the token in another form', { authorization: `Basic ${Buffer.from(`:${givenToken}`).toString('base64')}` }]] as const) {
+  for (const [name, headers] of [
+    ['no token', {}],
+    ['another token', wrong],
+    ['half of the token', { authorization: withToken.authorization.slice(0, -1) }],
+    [
+      'the token in another header',
+      {
+        [peersTokenHeader]: givenToken,
+        'proxy-authorization': withToken.authorization,
+        cookie: `authorization=${withToken.authorization}`,
+      },
+    ],
+    ['the token in another form', { authorization: `Basic ${Buffer.from(`:${givenToken}`).toString('base64')}` }],
+  ] as const) {
     it(`nobody turns sampling on (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
       const counters = await ask(running.debugUrl, '/counters?sample=1', { headers });
@@ -105,7 +136,10 @@ describe('without the token of the revision', () => {
 
     it(`a request at the port for sidecars is a user's, and is counted (${name})`, async () => {
       const running = await startServer({ model: matmul(), options: { door: doorFor() } });
-      assert.equal((await ask(running.debugUrl, infer, { body, headers: { ...headers, [besideHeader]: '1' } })).status, 200);
+      assert.equal(
+        (await ask(running.debugUrl, infer, { body, headers: { ...headers, [besideHeader]: '1' } })).status,
+        200,
+      );
       assert.equal(await counted(running), 1);
     });
   }
@@ -126,14 +160,15 @@ describe('without the token of the revision', () => {
 
   it('the token is in no answer', async () => {
     const running = await startServer({ model: matmul(), options: { door: doorFor() } });
-    for (const path of ['/config', '/counters', '/metrics']) assert.ok(!(await ask(running.debugUrl, path)).body.toString().includes(withToken.authorization.slice(7)), path);
+    for (const path of ['/config', '/counters', '/metrics'])
+      assert.ok(!(await ask(running.debugUrl, path)).body.toString().includes(withToken.authorization.slice(7)), path);
   });
 });
 
 describe('a request of a sidecar', () => {
   afterEach(endAll);
 
-  it('is refused while a user\'s runs, and answered when there is room again', async () => {
+  it("is refused while a user's runs, and answered when there is room again", async () => {
     const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();
@@ -142,11 +177,14 @@ describe('a request of a sidecar', () => {
     assert.deepEqual([refused.status, refused.headers['x-error-code']], [429, 'NOT_IDLE']);
     gate.letGo();
     assert.equal((await user).status, 200);
-    assert.equal((await ask(running.debugUrl, infer, { body, headers: { ...withToken, [besideHeader]: '1' } })).status, 200);
+    assert.equal(
+      (await ask(running.debugUrl, infer, { body, headers: { ...withToken, [besideHeader]: '1' } })).status,
+      200,
+    );
     assert.equal(await counted(running), 1);
   });
 
-  it('waits its turn like a user\'s when it does not say that it comes beside them', async () => {
+  it("waits its turn like a user's when it does not say that it comes beside them", async () => {
     const { gate, running, call } = await gated({}, { door: doorFor() });
     const arrived = gate.arrival();
     const user = call();

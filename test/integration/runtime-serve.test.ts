@@ -16,7 +16,11 @@ const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
 
 let folder = '';
 
-const isReady = (url: string): Promise<boolean> => ask(url, '/v2/health/ready').then(({ status }) => status === 200, () => false);
+const isReady = (url: string): Promise<boolean> =>
+  ask(url, '/v2/health/ready').then(
+    ({ status }) => status === 200,
+    () => false,
+  );
 
 /** Closed loops of requests until `stop`; every status that is not 200 is kept, 0 for no answer. */
 function clients(url: string, count: number) {
@@ -24,21 +28,28 @@ function clients(url: string, count: number) {
   const bad: number[] = [];
   let done = 0;
   let stopping = false;
-  const once = (): Promise<void> => new Promise((resolve) => {
-    const request = send(new URL('/v2/models/m/infer', url), { method: 'POST', agent, headers: { 'content-length': body.length } }, (response) => {
-      response.resume().on('end', () => {
-        done += 1;
-        if (response.statusCode !== 200) bad.push(response.statusCode ?? 0);
+  const once = (): Promise<void> =>
+    new Promise((resolve) => {
+      const request = send(
+        new URL('/v2/models/m/infer', url),
+        { method: 'POST', agent, headers: { 'content-length': body.length } },
+        (response) => {
+          response.resume().on('end', () => {
+            done += 1;
+            if (response.statusCode !== 200) bad.push(response.statusCode ?? 0);
+            resolve();
+          });
+        },
+      );
+      request.on('error', () => {
+        bad.push(0);
         resolve();
       });
+      request.end(body);
     });
-    request.on('error', () => {
-      bad.push(0);
-      resolve();
-    });
-    request.end(body);
+  const loops = Array.from({ length: count }, async () => {
+    while (!stopping) await once();
   });
-  const loops = Array.from({ length: count }, async () => { while (!stopping) await once(); });
   const stop = async (): Promise<readonly number[]> => {
     stopping = true;
     await Promise.all(loops);
@@ -60,7 +71,10 @@ describe('runtime/main.ts', function () {
   });
 
   it('serves a folder, says how to ask, and drains without losing a request', async () => {
-    const program = start(['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')], { ONNX_DRAIN_DELAY: '500ms' });
+    const program = start(
+      ['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')],
+      { ONNX_DRAIN_DELAY: '500ms' },
+    );
     await until(() => program.out().includes('\n') || program.child.exitCode !== null);
     const [, url = '', example = ''] = /serving m at (http:\S+) .*-d '(.*)'\n$/.exec(program.out()) ?? [];
     assert.equal((await ask(url, '/v2/models/m/infer', { body: example })).status, 200, program.out() + program.err());
@@ -77,17 +91,27 @@ describe('runtime/main.ts', function () {
   });
 
   it('ends at once on Ctrl-C, which npm doubles, with nobody asking', async () => {
-    const program = start(['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')], { ONNX_DRAIN_DELAY: '10m' });
+    const program = start(
+      ['serve', join(folder, 'matmul'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')],
+      { ONNX_DRAIN_DELAY: '10m' },
+    );
     await until(() => program.out().includes('\n') || program.child.exitCode !== null);
     program.child.kill('SIGINT');
     program.child.kill('SIGINT');
     assert.equal(await program.ended, 0, program.err());
   });
 
+  // prettier-ignore
   const mistakes: readonly { readonly name: string; readonly args: () => string[]; readonly says: RegExp }[] = [
-    { name: 'a config with a misspelt field', args: () => ['serve', join(folder, 'matmul'), '--config', join(folder, 'bad.yaml')], says: /^error: .*bad\.yaml: batching\.maxBatchSizes: no such field/ },
-    { name: 'a cache folder that cannot be made', args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')], says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },
-    { name: 'a file that is no model', args: () => ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')], says: /^error: notes\.txt is not a model this runtime can serve: / },
+    { name: 'a config with a misspelt field',
+      args: () => ['serve', join(folder, 'matmul'), '--config', join(folder, 'bad.yaml')],
+      says: /^error: .*bad\.yaml: batching\.maxBatchSizes: no such field/ },
+    { name: 'a cache folder that cannot be made',
+      args: () => ['serve', join(folder, 'matmul'), '--cache', join(folder, 'bad.yaml', 'cache')],
+      says: /^error: --cache: models cannot be kept in .*bad\.yaml\/cache \(.*\): give another folder/ },
+    { name: 'a file that is no model', args: () =>
+        ['serve', join(folder, 'matmul', 'notes.txt'), '--cache', join(folder, 'cache')],
+      says: /^error: notes\.txt is not a model this runtime can serve: / },
   ];
   for (const { name, args, says } of mistakes) {
     it(`tells of ${name} in one sentence`, async () => {
@@ -109,14 +133,19 @@ describe('runtime/main.ts', function () {
     const url = `http://${podIp}:8080`;
     await until(async () => program.child.exitCode !== null || (await isReady(url)));
     assert.equal((await ask(url, '/v2/models/m/versions/6c9f01ab2d/infer', { body })).status, 200, program.err());
-    assert.equal((jsonOf(await ask(`http://${podIp}:8082`, '/counters')) as { revision: string }).revision, '6c9f01ab2d');
+    assert.equal(
+      (jsonOf(await ask(`http://${podIp}:8082`, '/counters')) as { revision: string }).revision,
+      '6c9f01ab2d',
+    );
     assert.equal(await readFile(pod.log, 'utf8'), '');
     program.child.kill('SIGTERM');
     assert.equal(await program.ended, 0, program.err());
   });
 
   it('says last why a prepared model cannot be loaded', async () => {
-    const pod = await givenPod(folder, 'good', { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } });
+    const pod = await givenPod(folder, 'good', {
+      execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } },
+    });
     const program = start(['run'], pod.environment);
     assert.equal(await program.ended, 2, program.err());
     const words = parseLastWords(await readFile(pod.log, 'utf8'));
@@ -128,6 +157,9 @@ describe('runtime/main.ts', function () {
     const pod = await givenPod(folder, 'unprepared', {});
     assert.equal(await start(['run'], pod.environment).ended, 2);
     const words = parseLastWords(await readFile(pod.log, 'utf8'));
-    assert.ok(words?.kind === 'failed' && words.code === 'FILE_UNREADABLE' && /has prepare run/.test(words.message), JSON.stringify(words));
+    assert.ok(
+      words?.kind === 'failed' && words.code === 'FILE_UNREADABLE' && /has prepare run/.test(words.message),
+      JSON.stringify(words),
+    );
   });
 });

@@ -18,12 +18,15 @@ function open(port: number, text = ''): { readonly socket: Socket; readonly hear
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   sockets.push(socket);
   let heard = '';
-  socket.on('data', (chunk: Buffer) => { heard += chunk.toString(); });
+  socket.on('data', (chunk: Buffer) => {
+    heard += chunk.toString();
+  });
   socket.write(text);
   return { socket, heard: () => heard };
 }
 
-const heldBytes = async (debugUrl: string): Promise<number> => Number(/^onnx_runtime_transfer_bytes\{.*\} (\d+)$/m.exec((await ask(debugUrl, '/metrics')).body.toString())?.[1]);
+const heldBytes = async (debugUrl: string): Promise<number> =>
+  Number(/^onnx_runtime_transfer_bytes\{.*\} (\d+)$/m.exec((await ask(debugUrl, '/metrics')).body.toString())?.[1]);
 const portOf = (url: string): number => Number(new URL(url).port);
 const announced = `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${64 * mib}\r\n\r\n`;
 
@@ -40,14 +43,20 @@ describe('model server among clients that stall', () => {
     await until(() => running.server.connections >= 200);
     assert.equal((await call({ body: small })).status, 200);
     assert.equal((await ask(running.url, '/v2/health/ready')).status, 200);
-    assert.equal(stalled.every(({ heard }) => heard() === ''), true);
+    assert.equal(
+      stalled.every(({ heard }) => heard() === ''),
+      true,
+    );
     for (const { socket } of stalled) socket.destroy();
     await running.end();
   });
 
   it('makes room for others where stalled bodies fill the budget', async () => {
     const clock = new HandClock();
-    const { gate, running, call } = await gated({}, { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') });
+    const { gate, running, call } = await gated(
+      {},
+      { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') },
+    );
     gate.open = true;
     // Large bodies may have three quarters of 25.8 MiB.
     const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
@@ -66,7 +75,10 @@ describe('model server among clients that stall', () => {
     const clock = new HandClock();
     const { running } = await gated({}, { clock });
     const stalled = open(portOf(running.url), `${announced}{`);
-    const chunked = open(portOf(running.url), `POST ${infer} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n`);
+    const chunked = open(
+      portOf(running.url),
+      `POST ${infer} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n`,
+    );
     await until(() => clock.pending > 1);
     await until(async () => {
       await clock.advance(1000);
@@ -78,7 +90,9 @@ describe('model server among clients that stall', () => {
 
   it('lets those who only hold a connection make room', async () => {
     const running = await makeServer({ model: matmul(), options: { maxConnections: 8 } });
-    const held = Array.from({ length: 30 }, (_, index) => open(portOf(running.url), index % 2 === 0 ? '' : 'GET /v2 HTTP/1.1\r\nhost'));
+    const held = Array.from({ length: 30 }, (_, index) =>
+      open(portOf(running.url), index % 2 === 0 ? '' : 'GET /v2 HTTP/1.1\r\nhost'),
+    );
     await until(() => held.filter(({ socket }) => socket.closed).length >= 20);
     for (let count = 0; count < 20; count += 1) assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
     assert.equal((await ask(running.debugUrl, '/metrics')).status, 200);
@@ -88,7 +102,10 @@ describe('model server among clients that stall', () => {
 
   it('refuses a connection that piles up requests', async () => {
     const { gate, running } = await gated();
-    const text = askRaw(portOf(running.url), `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${Buffer.byteLength(small)}\r\n\r\n${small}`.repeat(30));
+    const text = askRaw(
+      portOf(running.url),
+      `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${Buffer.byteLength(small)}\r\n\r\n${small}`.repeat(30),
+    );
     // One runs, the others wait.
     await until(async () => (await depthOf(running)) === 15);
     gate.letGo();
@@ -103,12 +120,20 @@ describe('sendBody', () => {
     const clock = new HandClock();
     const transfers = new Transfers({ limitBytes: () => 64 * mib, clock });
     const ended = Promise.withResolvers<boolean>();
-    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8 }, async (_request, response) => {
-      response.on('close', () => ended.resolve(response.writableFinished));
-      const answer: Answer = { status: 200, contentType: 'text/plain', chunks: ['begin', new Uint8Array(bytes)], bytes: bytes + 5 };
-      response.writeHead(200, { 'content-length': answer.bytes });
-      sendBody(response, answer, transfers);
-    });
+    const servers = await HttpServers.listen(
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8 },
+      async (_request, response) => {
+        response.on('close', () => ended.resolve(response.writableFinished));
+        const answer: Answer = {
+          status: 200,
+          contentType: 'text/plain',
+          chunks: ['begin', new Uint8Array(bytes)],
+          bytes: bytes + 5,
+        };
+        response.writeHead(200, { 'content-length': answer.bytes });
+        sendBody(response, answer, transfers);
+      },
+    );
     return { clock, transfers, servers, ended: ended.promise };
   }
 
@@ -119,7 +144,9 @@ describe('sendBody', () => {
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
     await until(() => transfers.heldBytes === 32 * mib + 5);
     let finished: boolean | undefined;
-    void ended.then((value) => { finished = value; });
+    void ended.then((value) => {
+      finished = value;
+    });
     await until(async () => {
       await clock.advance(1000);
       return finished !== undefined;

@@ -20,13 +20,17 @@ describe('model server at its end', () => {
     const client = async (): Promise<void> => {
       while (!stop) {
         await new Promise<void>((resolve) => {
-          const request = send(new URL(infer, running.url), { method: 'POST', agent, headers: { 'content-length': body.length } }, (response) => {
-            response.resume().on('end', () => {
-              statuses.push(response.statusCode ?? 0);
-              closing.push(response.headers.connection ?? '');
-              resolve();
-            });
-          });
+          const request = send(
+            new URL(infer, running.url),
+            { method: 'POST', agent, headers: { 'content-length': body.length } },
+            (response) => {
+              response.resume().on('end', () => {
+                statuses.push(response.statusCode ?? 0);
+                closing.push(response.headers.connection ?? '');
+                resolve();
+              });
+            },
+          );
           request.on('error', () => {
             statuses.push(0);
             resolve();
@@ -47,7 +51,10 @@ describe('model server at its end', () => {
     learned.abort();
     await draining;
     agent.destroy();
-    assert.deepEqual(statuses.filter((status) => status !== 200), []);
+    assert.deepEqual(
+      statuses.filter((status) => status !== 200),
+      [],
+    );
     assert.ok(closing.includes('close'), 'clients are told to close');
     await assert.rejects(ask(running.url, '/v2/health/live'), /ECONNREFUSED/);
     await running.end();
@@ -58,7 +65,9 @@ describe('model server at its end', () => {
     gate.open = true;
     const beganAt = performance.now();
     let ended = false;
-    const draining = running.server.drain().then(() => { ended = true; });
+    const draining = running.server.drain().then(() => {
+      ended = true;
+    });
     const statuses: number[] = [];
     let askedAt = beganAt;
     // Each on a connection of its own, for longer than the quiet time.
@@ -84,14 +93,19 @@ describe('model server at its end', () => {
   });
 
   it('answers what waits in its queue before it ends', async () => {
-    const { gate, running, call } = await gated({ batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 8 } });
+    const { gate, running, call } = await gated({
+      batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 8 },
+    });
     const all = [call()];
     await gate.arrival();
     all.push(call(), call());
     await until(async () => (await depthOf(running)) === 2);
     const drained = running.server.drain();
     gate.letGo();
-    assert.deepEqual((await Promise.all(all)).map(({ status }) => status), [200, 200, 200]);
+    assert.deepEqual(
+      (await Promise.all(all)).map(({ status }) => status),
+      [200, 200, 200],
+    );
     await drained;
     await running.end();
   });

@@ -15,10 +15,20 @@ describe('model server before it is ready', () => {
 
   it('lives, is not ready, and asks clients to come back', async () => {
     const running = await makeServer({ model: matmul() });
-    const seen = await Promise.all(['/v2/health/live', '/v2/health/ready', '/startup', '/v2/models/m/ready', '/v2/models/m'].map((path) => ask(running.url, path)));
-    assert.deepEqual(seen.map(({ status }) => status), [200, 503, 503, 503, 503]);
+    const seen = await Promise.all(
+      ['/v2/health/live', '/v2/health/ready', '/startup', '/v2/models/m/ready', '/v2/models/m'].map((path) =>
+        ask(running.url, path),
+      ),
+    );
+    assert.deepEqual(
+      seen.map(({ status }) => status),
+      [200, 503, 503, 503, 503],
+    );
     const refused = await ask(running.url, infer, { body });
-    assert.deepEqual([refused.status, refused.headers['retry-after'], jsonOf(refused)], [503, '1', { error: 'the model is not ready: loading the model' }]);
+    assert.deepEqual(
+      [refused.status, refused.headers['retry-after'], jsonOf(refused)],
+      [503, '1', { error: 'the model is not ready: loading the model' }],
+    );
     await running.server.load();
     assert.equal((await ask(running.url, '/v2/health/ready')).status, 200);
     assert.equal((await ask(running.url, infer, { body })).status, 200);
@@ -26,7 +36,10 @@ describe('model server before it is ready', () => {
   });
 
   it('says why a model cannot be loaded', async () => {
-    const running = await makeServer({ model: matmul(), config: { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } } });
+    const running = await makeServer({
+      model: matmul(),
+      config: { execution: { ...givenConfig().execution, sessionConfig: { 'session.load_model_format': 'ORT' } } },
+    });
     await assert.rejects(running.server.load(), /ENGINE_LOAD_FAILED|could not load/);
     assert.equal((await ask(running.url, '/v2/health/ready')).status, 503);
     await running.end();
@@ -46,11 +59,26 @@ describe('model server without room', () => {
   it('starts fewer workers than there are CPUs where memory holds fewer, and says so', async () => {
     const limit = 1000 * 2 ** 20;
     // Not what the test's own process holds, which grows with the tests before.
-    const prepared = (each: Prepared): Prepared => ({ ...each, resolved: { ...each.resolved, memoryEstimateBytes: Math.floor(limit / 3) } });
+    const prepared = (each: Prepared): Prepared => ({
+      ...each,
+      resolved: { ...each.resolved, memoryEstimateBytes: Math.floor(limit / 3) },
+    });
     const { workers: _, ...execution } = givenConfig().execution;
-    const running = await makeServer({ model: matmul(), config: { execution }, prepared, options: { memoryLimitBytes: limit, machine: { cpus: 4 }, readMemory: () => Promise.resolve('RssAnon: 65536 kB') } });
+    const running = await makeServer({
+      model: matmul(),
+      config: { execution },
+      prepared,
+      options: {
+        memoryLimitBytes: limit,
+        machine: { cpus: 4 },
+        readMemory: () => Promise.resolve('RssAnon: 65536 kB'),
+      },
+    });
     await running.server.load();
-    const config = jsonOf(await ask(running.debugUrl, '/config')) as { execution: { workers: number }; notes: string[] };
+    const config = jsonOf(await ask(running.debugUrl, '/config')) as {
+      execution: { workers: number };
+      notes: string[];
+    };
     assert.equal(config.execution.workers, 2);
     assert.match(config.notes.join(), /4 workers of about \d+ bytes each do not fit into 1048576000: there are 2/);
     await running.end();
@@ -61,7 +89,15 @@ describe('model server short of memory', () => {
   afterEach(endAll);
   const limit = 128 * 2 ** 20;
   const memory = { mib: 8 };
-  const given = () => gated({}, { memoryLimitBytes: limit, bodyLimitBytes: limit / 4, readMemory: () => Promise.resolve(`RssAnon: ${memory.mib * 1024} kB`) });
+  const given = () =>
+    gated(
+      {},
+      {
+        memoryLimitBytes: limit,
+        bodyLimitBytes: limit / 4,
+        readMemory: () => Promise.resolve(`RssAnon: ${memory.mib * 1024} kB`),
+      },
+    );
 
   it('recycles a worker and refuses work, and takes it again', async () => {
     memory.mib = 8;
@@ -80,14 +116,27 @@ describe('model server short of memory', () => {
     memory.mib = 8;
     const gate = new Gate();
     const looks: (() => void)[] = [];
-    const running = await makeServer({ model: matmul(), options: { loadEngine: () => Promise.resolve(gate.engine), memoryLimitBytes: limit, readMemory: async () => { looks.splice(0).forEach((looked) => looked()); return `RssAnon: ${memory.mib * 1024} kB`; } } });
+    const running = await makeServer({
+      model: matmul(),
+      options: {
+        loadEngine: () => Promise.resolve(gate.engine),
+        memoryLimitBytes: limit,
+        readMemory: async () => {
+          looks.splice(0).forEach((looked) => looked());
+          return `RssAnon: ${memory.mib * 1024} kB`;
+        },
+      },
+    });
     const arrived = gate.arrival();
     gate.open = false;
     const loaded = running.server.load();
     await arrived;
     memory.mib = 112;
     // The second look comes once what followed from the first is done.
-    for (const _ of [1, 2]) await new Promise<void>((resolve) => { looks.push(resolve); });
+    for (const _ of [1, 2])
+      await new Promise<void>((resolve) => {
+        looks.push(resolve);
+      });
     memory.mib = 8;
     gate.letGo();
     await loaded;
@@ -99,7 +148,8 @@ describe('model server short of memory', () => {
     memory.mib = 8;
     const { call } = await given();
     const statuses = [];
-    for (let count = 0; count < 4; count += 1) statuses.push((await call({ body: ' '.repeat(12 * 2 ** 20) })).headers['x-error-code']);
+    for (let count = 0; count < 4; count += 1)
+      statuses.push((await call({ body: ' '.repeat(12 * 2 ** 20) })).headers['x-error-code']);
     assert.deepEqual(statuses, Array(4).fill('REQUEST_TOO_LARGE'));
   });
 });
@@ -108,7 +158,9 @@ describe('model server under load', () => {
   afterEach(endAll);
 
   it('answers 429 with a time to come back when its queue is full', async () => {
-    const { gate, running, call } = await gated({ batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 1 } });
+    const { gate, running, call } = await gated({
+      batching: { maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueDepth: 1 },
+    });
     const first = call();
     await gate.arrival();
     const second = call();
@@ -116,7 +168,10 @@ describe('model server under load', () => {
     const third = await call();
     assert.equal(third.status, 429);
     assert.match(String(third.headers['retry-after']), /^[1-9]\d*$/);
-    assert.deepEqual([third.headers['x-error-code'], jsonOf(third)], ['QUEUE_FULL', { error: 'the queue holds its limit of 1 requests' }]);
+    assert.deepEqual(
+      [third.headers['x-error-code'], jsonOf(third)],
+      ['QUEUE_FULL', { error: 'the queue holds its limit of 1 requests' }],
+    );
     gate.letGo();
     assert.deepEqual([(await first).status, (await second).status], [200, 200]);
     await running.end();
@@ -129,13 +184,22 @@ describe('model server under load', () => {
     const others = [call(), call(), call()];
     await until(async () => (await depthOf(running)) === 3);
     gate.letGo();
-    assert.deepEqual((await Promise.all([first, ...others])).map(({ status }) => status), [200, 200, 200, 200]);
-    assert.deepEqual(gate.engine.batches.slice(-2).map(({ parts }: EngineBatch) => parts.length), [1, 3]);
+    assert.deepEqual(
+      (await Promise.all([first, ...others])).map(({ status }) => status),
+      [200, 200, 200, 200],
+    );
+    assert.deepEqual(
+      gate.engine.batches.slice(-2).map(({ parts }: EngineBatch) => parts.length),
+      [1, 3],
+    );
     await running.end();
   });
 
   const deadlines: readonly { readonly name: string; readonly request: Ask }[] = [
-    { name: 'the timeout parameter, in microseconds', request: { body: JSON.stringify({ ...(JSON.parse(body) as object), parameters: { timeout: 20_000 } }) } },
+    {
+      name: 'the timeout parameter, in microseconds',
+      request: { body: JSON.stringify({ ...(JSON.parse(body) as object), parameters: { timeout: 20_000 } }) },
+    },
     { name: 'the x-request-timeout-ms header', request: { body, headers: { 'x-request-timeout-ms': '20' } } },
   ];
   for (const { name, request } of deadlines) {
@@ -166,7 +230,11 @@ describe('model server under load', () => {
     gate.letGo();
     await first;
     assert.equal(gate.engine.batches.filter(({ parts }) => parts.length > 0).length, 1 + warmed);
-    assert.ok((await ask(running.debugUrl, '/metrics')).body.toString().includes('onnx_runtime_refused_total{reason="CLIENT_GONE"'));
+    assert.ok(
+      (await ask(running.debugUrl, '/metrics')).body
+        .toString()
+        .includes('onnx_runtime_refused_total{reason="CLIENT_GONE"'),
+    );
     await running.end();
   });
 
@@ -174,9 +242,16 @@ describe('model server under load', () => {
     const { gate, running, call } = await gated();
     const socket = connect(running.server.port, '127.0.0.1');
     socket.write(`POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"inputs": [`);
-    await until(async () => (await ask(running.debugUrl, '/metrics')).body.toString().match(/onnx_runtime_connections\{.*\} 1\n/) !== null);
+    await until(
+      async () =>
+        (await ask(running.debugUrl, '/metrics')).body.toString().match(/onnx_runtime_connections\{.*\} 1\n/) !== null,
+    );
     socket.destroy();
-    await until(async () => (await ask(running.debugUrl, '/metrics')).body.toString().includes('onnx_runtime_refused_total{reason="CLIENT_GONE"'));
+    await until(async () =>
+      (await ask(running.debugUrl, '/metrics')).body
+        .toString()
+        .includes('onnx_runtime_refused_total{reason="CLIENT_GONE"'),
+    );
     gate.letGo();
     assert.equal((await call()).status, 200);
     await running.end();
@@ -202,5 +277,4 @@ describe('model server under load', () => {
     await first;
     await running.end();
   });
-
 });

@@ -14,10 +14,16 @@ import { givenPod, killPrograms, podIp, start, until } from '../support/runtime-
 const forEver = '9223372036854775807';
 const runtime = `http://${podIp}:8080`;
 const metrics = `http://${podIp}:8082`;
-const bodyOf = (trips: string): string => JSON.stringify({ inputs: [{ name: 'n', datatype: 'INT64', shape: [], data: [trips] }, inputOf([1, 1, 1, 1])] });
-const call = (trips: string, headers: Readonly<Record<string, string>> = {}): Promise<Seen> => ask(runtime, '/v2/models/m/infer', { body: bodyOf(trips), headers });
+const bodyOf = (trips: string): string =>
+  JSON.stringify({ inputs: [{ name: 'n', datatype: 'INT64', shape: [], data: [trips] }, inputOf([1, 1, 1, 1])] });
+const call = (trips: string, headers: Readonly<Record<string, string>> = {}): Promise<Seen> =>
+  ask(runtime, '/v2/models/m/infer', { body: bodyOf(trips), headers });
 const metricsOf = (line: string): string => /\(metrics at (http:[^;)\s]+)/.exec(line)?.[1] ?? '';
-const statusOf = (path: string): Promise<number> => ask(runtime, path).then(({ status }) => status, () => 0);
+const statusOf = (path: string): Promise<number> =>
+  ask(runtime, path).then(
+    ({ status }) => status,
+    () => 0,
+  );
 
 describe('a run that does not end', function () {
   this.timeout(60_000);
@@ -43,7 +49,10 @@ describe('a run that does not end', function () {
     const early = await call(forEver, { 'x-request-timeout-ms': '200' });
     assert.deepEqual([early.status, early.headers['x-error-code']], [504, 'REQUEST_EXPIRED']);
     await until(async () => (await statusOf('/v2/health/ready')) === 503);
-    assert.match((jsonOf(await ask(runtime, '/v2/health/ready')) as { reason: string }).reason, /every worker has been in one run for/);
+    assert.match(
+      (jsonOf(await ask(runtime, '/v2/health/ready')) as { reason: string }).reason,
+      /every worker has been in one run for/,
+    );
     assert.equal((await call('3')).status, 503);
     assert.match((await ask(metrics, '/metrics')).body.toString(), /onnx_runtime_run_oldest_seconds\{[^}]*\} [1-9]/);
     await until(async () => (await statusOf('/v2/health/live')) === 503);
@@ -59,11 +68,24 @@ describe('a run that does not end', function () {
   });
 
   it('does not hold up Ctrl-C for longer than ten seconds, and its client has an answer', async () => {
-    const program = start(['serve', join(folder, 'trip'), '--name', 'm', '--port', '0', '--cache', join(folder, 'cache')]);
+    const program = start([
+      'serve',
+      join(folder, 'trip'),
+      '--name',
+      'm',
+      '--port',
+      '0',
+      '--cache',
+      join(folder, 'cache'),
+    ]);
     await until(() => program.out().includes('\n') || program.child.exitCode !== null);
     const [, url = ''] = /serving m at (http:\S+) /.exec(program.out()) ?? [];
     const stuck = ask(url, '/v2/models/m/infer', { body: bodyOf(forEver) });
-    await until(async () => /onnx_runtime_run_oldest_seconds\{[^}]*\} (?:0\.0*[1-9]|[1-9])/.test((await ask(metricsOf(program.out()), '/metrics')).body.toString()));
+    await until(async () =>
+      /onnx_runtime_run_oldest_seconds\{[^}]*\} (?:0\.0*[1-9]|[1-9])/.test(
+        (await ask(metricsOf(program.out()), '/metrics')).body.toString(),
+      ),
+    );
     const sentAt = performance.now();
     program.child.kill('SIGINT');
     assert.equal((await stuck).status, 504);
@@ -72,21 +94,50 @@ describe('a run that does not end', function () {
   });
 
   it('is given up in a trial and in the warm-up, with words that say so', async () => {
-    const { environment, log } = await givenPod(folder, 'endless-pod', { warmup: { requests: 1, timeoutMs: 1000 } }, 'endless');
+    const { environment, log } = await givenPod(
+      folder,
+      'endless-pod',
+      { warmup: { requests: 1, timeoutMs: 1000 } },
+      'endless',
+    );
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], environment);
     await program.ended;
     // Whoever started it in a terminal sees no last words.
-    assert.match(program.err(), /warm-up did not finish within 1000 ms.*the process kills itself: a run of the model does not end/);
+    assert.match(
+      program.err(),
+      /warm-up did not finish within 1000 ms.*the process kills itself: a run of the model does not end/,
+    );
     const words = parseLastWords(await readFile(log, 'utf8'));
-    assert.ok(words?.kind === 'failed' && words.code === 'WARMUP_TIMEOUT' && /whether a run of the model ends/.test(words.message), JSON.stringify(words));
+    assert.ok(
+      words?.kind === 'failed' &&
+        words.code === 'WARMUP_TIMEOUT' &&
+        /whether a run of the model ends/.test(words.message),
+      JSON.stringify(words),
+    );
   });
 
   it('ends with the process on SIGTERM while it warms', async () => {
-    const { environment } = await givenPod(folder, 'warming-pod', { warmup: { requests: 1, timeoutMs: 600_000 } }, 'endless');
+    const { environment } = await givenPod(
+      folder,
+      'warming-pod',
+      { warmup: { requests: 1, timeoutMs: 600_000 } },
+      'endless',
+    );
     const prepared = await givenPod(folder, 'endless-pod', { warmup: { requests: 1, timeoutMs: 600_000 } }, 'endless');
-    const program = start(['run'], { ...environment, ONNX_CACHE_DIR: prepared.environment['ONNX_CACHE_DIR'] ?? '', ONNX_GRACE_PERIOD: '2s' });
-    await until(async () => /warming up/.test(await ask(runtime, '/startup').then(({ body }) => body.toString(), () => '')));
+    const program = start(['run'], {
+      ...environment,
+      ONNX_CACHE_DIR: prepared.environment['ONNX_CACHE_DIR'] ?? '',
+      ONNX_GRACE_PERIOD: '2s',
+    });
+    await until(async () =>
+      /warming up/.test(
+        await ask(runtime, '/startup').then(
+          ({ body }) => body.toString(),
+          () => '',
+        ),
+      ),
+    );
     program.child.kill('SIGTERM');
     assert.equal(await program.ended, null);
     assert.equal(program.child.signalCode, 'SIGKILL');

@@ -28,7 +28,12 @@ const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
 const path = '/v2/models/m/versions/6c9f01ab2d/infer';
 let lastAddress = 0;
 
-type Pod = { readonly address: string; readonly token: string; readonly serve: (requests: number, port?: number) => Promise<void>; readonly report: (asked?: ReportAsk) => Promise<Report> };
+type Pod = {
+  readonly address: string;
+  readonly token: string;
+  readonly serve: (requests: number, port?: number) => Promise<void>;
+  readonly report: (asked?: ReportAsk) => Promise<Report>;
+};
 
 describe('a pod', () => {
   const sidecars: ChildProcess[] = [];
@@ -42,8 +47,20 @@ describe('a pod', () => {
     folders.push(configDir);
     const token = revision[0]!.repeat(43);
     await writeAccess(configDir, token, 1);
-    await startServer({ model, config: { revision }, options: { addresses: [address], port: ports.runtime, metricsPort: ports.metrics, door: new AccessFile(configDir, systemClock) } });
-    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: configDir }, stdio: 'ignore' });
+    await startServer({
+      model,
+      config: { revision },
+      options: {
+        addresses: [address],
+        port: ports.runtime,
+        metricsPort: ports.metrics,
+        door: new AccessFile(configDir, systemClock),
+      },
+    });
+    const child = spawn(process.execPath, [program], {
+      env: { POD_IP: address, ONNX_CONFIG_DIR: configDir },
+      stdio: 'ignore',
+    });
     sidecars.push(child);
     const report = async (asked: ReportAsk = {}): Promise<Report> => {
       const pulled = await client.fetch(address, AbortSignal.timeout(5_000), asked);
@@ -51,9 +68,15 @@ describe('a pod', () => {
     };
     await eventually(`a ready pod at ${address}`, async () => (await report()).ready === true);
     return {
-      address, report, token,
+      address,
+      report,
+      token,
       serve: async (requests, port = ports.runtime) => {
-        for (let i = 0; i < requests; i += 1) assert.equal((await ask(`http://${address}:${port}`, path, { body, headers: { [tokenHeader]: bearer(token) } })).status, 200);
+        for (let i = 0; i < requests; i += 1)
+          assert.equal(
+            (await ask(`http://${address}:${port}`, path, { body, headers: { [tokenHeader]: bearer(token) } })).status,
+            200,
+          );
       },
     };
   }
@@ -78,28 +101,63 @@ describe('a pod', () => {
     let ledger: Ledger = emptyLedger;
     const cells = await eventually('all of them', async () => {
       const { bootId, revision, blocks } = await pod.report();
-      if (blocks !== undefined) ledger = fold(ledger, { pod: 'p', bootId, revision, since: blocks.since, until: blocks.until, blocks: blocks.counts });
+      if (blocks !== undefined)
+        ledger = fold(ledger, {
+          pod: 'p',
+          bootId,
+          revision,
+          since: blocks.since,
+          until: blocks.until,
+          blocks: blocks.counts,
+        });
       const now = cellsOf(ledger, revision);
-      return now.reduce((sum, cell) => sum + cell.requests, 0) >= 7 && cellsIn(await pod.report()).some(({ errors }) => errors['invalid'] === 1) ? now : undefined;
+      return now.reduce((sum, cell) => sum + cell.requests, 0) >= 7 &&
+        cellsIn(await pod.report()).some(({ errors }) => errors['invalid'] === 1)
+        ? now
+        : undefined;
     });
-    assert.equal(cells.reduce((sum, cell) => sum + cell.requests, 0), 7);
-    assert.equal(cells.reduce((sum, cell) => sum + cell.latency.total, 0), 7);
+    assert.equal(
+      cells.reduce((sum, cell) => sum + cell.requests, 0),
+      7,
+    );
+    assert.equal(
+      cells.reduce((sum, cell) => sum + cell.latency.total, 0),
+      7,
+    );
     assert.ok(cells.every(({ sizeClass, requests }) => sizeClass === 4 || requests === 0));
   });
 
   for (const [name, candidateModel, wanted] of [
     ['agrees with stable when it computes the same', matmul(2), { compared: 2, disagreed: 0 }],
-    ['disagrees with stable when it does not, and is found out without a user of its own', matmul(-1), { compared: 2, disagreed: 2 }],
+    [
+      'disagrees with stable when it does not, and is found out without a user of its own',
+      matmul(-1),
+      { compared: 2, disagreed: 2 },
+    ],
   ] as const) {
     it(name, async () => {
       const [stable, candidate] = await Promise.all([startPod(matmul()), startPod(candidateModel, 'bbbbbbbbbb')]);
-      const asked = { stable: { sample: 1, token: stable.token }, candidate: { peers: [stable.address], agreement: 'Cosine:0.98', token: candidate.token, peersToken: stable.token } };
-      const report = await eventually('two comparisons', async () => {
-        await stable.report(asked.stable);
-        await stable.serve(1);
-        const now = await candidate.report(asked.candidate);
-        return (now.agreement?.compared ?? 0) >= wanted.compared && comparedIn(now).compared >= wanted.compared ? now : undefined;
-      }, 30_000);
+      const asked = {
+        stable: { sample: 1, token: stable.token },
+        candidate: {
+          peers: [stable.address],
+          agreement: 'Cosine:0.98',
+          token: candidate.token,
+          peersToken: stable.token,
+        },
+      };
+      const report = await eventually(
+        'two comparisons',
+        async () => {
+          await stable.report(asked.stable);
+          await stable.serve(1);
+          const now = await candidate.report(asked.candidate);
+          return (now.agreement?.compared ?? 0) >= wanted.compared && comparedIn(now).compared >= wanted.compared
+            ? now
+            : undefined;
+        },
+        30_000,
+      );
       const { compared, disagreed } = comparedIn(report);
       assert.deepEqual([disagreed > 0, disagreed === 0 || disagreed === compared], [wanted.disagreed > 0, true]);
       assert.equal(report.agreement?.disagreed, wanted.disagreed === 0 ? 0 : report.agreement?.compared);
@@ -112,7 +170,10 @@ describe('a pod', () => {
   it('keeps no samples when nobody asks for them', async () => {
     const pod = await startPod(matmul());
     await pod.serve(3);
-    const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '', headers: { [tokenHeader]: bearer(pod.token) } });
+    const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', {
+      body: '',
+      headers: { [tokenHeader]: bearer(pod.token) },
+    });
     assert.equal(taken.status, 200);
     assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
   });
@@ -126,7 +187,10 @@ describe('a pod', () => {
       await pod.report({ sample: 0, peers: ['127.0.0.1'], token: 'x'.repeat(43) });
       const refused = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '' });
       assert.equal(refused.status, 401);
-      const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', { body: '', headers: { [tokenHeader]: bearer(pod.token) } });
+      const taken = await ask(`http://${pod.address}:${ports.sidecar}`, '/samples?max=9', {
+        body: '',
+        headers: { [tokenHeader]: bearer(pod.token) },
+      });
       return taken.body.includes('"samples":[{');
     });
   });
@@ -138,5 +202,8 @@ function cellsIn(report: Report): readonly BlockTraffic[] {
 
 function comparedIn(report: Report): { readonly compared: number; readonly disagreed: number } {
   const cells = cellsIn(report);
-  return { compared: cells.reduce((sum, cell) => sum + (cell.compared ?? 0), 0), disagreed: cells.reduce((sum, cell) => sum + (cell.disagreed ?? 0), 0) };
+  return {
+    compared: cells.reduce((sum, cell) => sum + (cell.compared ?? 0), 0),
+    disagreed: cells.reduce((sum, cell) => sum + (cell.disagreed ?? 0), 0),
+  };
 }

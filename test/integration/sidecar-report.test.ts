@@ -18,7 +18,10 @@ describe('a report', () => {
   for (const [name, report] of [
     ['of a pod that serves', fullReport],
     ['of a runtime that has not come up', firstReport('6c9f01ab2d').report],
-    ['that is worth compressing', { ...fullReport, node: { cores: 2, cpuFeatures: Array.from({ length: 300 }, (_v, i) => `feature-${i}`) } }],
+    [
+      'that is worth compressing',
+      { ...fullReport, node: { cores: 2, cpuFeatures: Array.from({ length: 300 }, (_v, i) => `feature-${i}`) } },
+    ],
   ] as const satisfies readonly (readonly [string, Report])[]) {
     it(`${name} reaches the operator whole`, async () => {
       const server = createServer(sidecarApp({ report: () => report, alive: () => true, door: closedDoor }));

@@ -17,7 +17,15 @@ import { fullReport } from '../support/reports.ts';
 const program = fileURLToPath(new URL('../support/sidecar-process.ts', import.meta.url));
 const { seq: _, ...counters } = fullReport;
 /** Large enough that it is worth compressing. */
-const manyBuckets = { ...counters, traffic: [{ ...counters.traffic![0]!, latency: { base: 1e-4, growth: 1.02, counts: Object.fromEntries(Array.from({ length: 400 }, (_v, i) => [i, i])) } }] };
+const manyBuckets = {
+  ...counters,
+  traffic: [
+    {
+      ...counters.traffic![0]!,
+      latency: { base: 1e-4, growth: 1.02, counts: Object.fromEntries(Array.from({ length: 400 }, (_v, i) => [i, i])) },
+    },
+  ],
+};
 
 let lastAddress = 0;
 
@@ -40,14 +48,19 @@ describe('sidecar', () => {
   const servers: Server[] = [];
 
   async function startSidecar(address: string): Promise<ChildProcess> {
-    const child = spawn(process.execPath, [program], { env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' }, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [program], {
+      env: { POD_IP: address, ONNX_CONFIG_DIR: '/nonexistent' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     started.push(child);
     await eventually('the sidecar', async () => (await ask(address, '/healthz')).status === 200);
     return child;
   }
 
   async function startRuntime(address: string, body: () => string, delayMs = 0): Promise<Server> {
-    const server = createServer((_request, response) => setTimeout(() => response.setHeader('content-type', 'application/json').end(body()), delayMs));
+    const server = createServer((_request, response) =>
+      setTimeout(() => response.setHeader('content-type', 'application/json').end(body()), delayMs),
+    );
     servers.push(server);
     server.listen(ports.metrics, address);
     await once(server, 'listening');
@@ -100,7 +113,7 @@ describe('sidecar', () => {
     assert.ok(packed.body.length < plain.body.length / 2);
   });
 
-  it('goes on when the runtime is replaced, with the new one\'s boot', async () => {
+  it("goes on when the runtime is replaced, with the new one's boot", async () => {
     const address = ownAddress();
     const first = await startRuntime(address, () => JSON.stringify(counters));
     await startSidecar(address);
@@ -162,7 +175,10 @@ describe('sidecar', () => {
     await startSidecar(address);
     const answer = await ask(address, '/report?sample=lots');
     assert.equal(answer.status, 400);
-    assert.match((JSON.parse(answer.body.toString()) as { error: { message: string } }).error.message, /sample is 'lots'/);
+    assert.match(
+      (JSON.parse(answer.body.toString()) as { error: { message: string } }).error.message,
+      /sample is 'lots'/,
+    );
   });
 
   it('answers what it does not know with 404 in JSON', async () => {

@@ -11,7 +11,10 @@ import { CanaryWorld } from '../support/canary-world.ts';
 import { assertGolden, assertQuoted } from '../support/golden.ts';
 
 const spec = (file: string): OnnxModelSpec => ({
-  model: { uri: `https://models.example/${file}` }, replicas: 2, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'gateway' }] }, rollout: { strategy: 'Canary' },
+  model: { uri: `https://models.example/${file}` },
+  replicas: 2,
+  traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'gateway' }] },
+  rollout: { strategy: 'Canary' },
 });
 const halfAnHourS = 1800;
 const tellAgainS = 180;
@@ -19,10 +22,14 @@ const tellAgainS = 180;
 const widest = 140;
 
 type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
+// prettier-ignore
 const changes: readonly Change[] = [
-  { name: 'that is as good as stable is promoted', golden: 'a-change-that-is-as-good', file: 'ok-second-errors0.2', outcome: 'Promoted' },
-  { name: 'that is slower by half is taken back', golden: 'a-change-that-is-slow', file: 'ok-x1.5-errors0.2', outcome: 'RolledBack' },
-  { name: 'whose answers are others gets no traffic', golden: 'a-change-that-is-wrong', file: 'odd', outcome: 'Failed' },
+  { name: 'that is as good as stable is promoted', golden: 'a-change-that-is-as-good',
+    file: 'ok-second-errors0.2', outcome: 'Promoted' },
+  { name: 'that is slower by half is taken back', golden: 'a-change-that-is-slow',
+    file: 'ok-x1.5-errors0.2', outcome: 'RolledBack' },
+  { name: 'whose answers are others gets no traffic',
+    golden: 'a-change-that-is-wrong', file: 'odd', outcome: 'Failed' },
 ];
 
 class Teller {
@@ -64,7 +71,10 @@ class Teller {
   /** What is kept of it. */
   sayHistory(): void {
     const latest = this.world.cluster.status.history?.[0];
-    this.#say(`${(latest?.outcome ?? '').padEnd(9)}  ${' '.repeat(13)}`, `in the history: ${latest?.message ?? latest?.reason}`);
+    this.#say(
+      `${(latest?.outcome ?? '').padEnd(9)}  ${' '.repeat(13)}`,
+      `in the history: ${latest?.message ?? latest?.reason}`,
+    );
   }
 
   #say(where: string, message: string): void {
@@ -73,15 +83,23 @@ class Teller {
 
   #shares(): string {
     const route = this.world.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
-    return (route?.spec?.rules?.[0]?.backendRefs ?? []).filter(({ weight }) => weight !== 0).map(({ name, weight }) => this.#named(`${name.slice('ranker-'.length)} ${weight}%`)).join(' ');
+    return (route?.spec?.rules?.[0]?.backendRefs ?? [])
+      .filter(({ weight }) => weight !== 0)
+      .map(({ name, weight }) => this.#named(`${name.slice('ranker-'.length)} ${weight}%`))
+      .join(' ');
   }
 
   /** v1 is what served, v2 the change. */
   #named(text: string): string {
     const { stable, candidate, history = [] } = this.world.cluster.status;
     const first = history.at(-1)?.revision ?? stable?.revision;
-    const second = [candidate?.revision, stable?.revision].find((revision) => revision !== undefined && revision !== first);
-    return [[first, 'v1'], [second, 'v2']].reduce((line, [revision, name]) => (revision === undefined ? line : line.replaceAll(revision, name ?? '')), text);
+    const second = [candidate?.revision, stable?.revision].find(
+      (revision) => revision !== undefined && revision !== first,
+    );
+    return [
+      [first, 'v1'],
+      [second, 'v2'],
+    ].reduce((line, [revision, name]) => (revision === undefined ? line : line.replaceAll(revision, name ?? '')), text);
   }
 }
 
@@ -110,7 +128,10 @@ describe('A change', () => {
       teller.put('ok-first-errors0.2');
       await teller.live(halfAnHourS);
       teller.put(file);
-      await teller.live(7200, () => cluster.status.history?.length === 2 && ['Failed', 'Settling'].includes(cluster.status.phase ?? ''));
+      await teller.live(
+        7200,
+        () => cluster.status.history?.length === 2 && ['Failed', 'Settling'].includes(cluster.status.phase ?? ''),
+      );
       await teller.live(10);
       if (outcome === 'Promoted') teller.sayHistory();
       const path = `story/${golden}.golden`;

@@ -5,12 +5,34 @@ import type { ConfigMap } from '../../operator/kube-objects.ts';
 import { CanaryWorld } from '../support/canary-world.ts';
 import { assertGolden } from '../support/golden.ts';
 
-const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({ model: { uri: `https://models.example/${uri}` }, replicas: 2, revisionHistoryLimit: 5, rollout: { strategy: 'Canary' }, ...more });
+const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({
+  model: { uri: `https://models.example/${uri}` },
+  replicas: 2,
+  revisionHistoryLimit: 5,
+  rollout: { strategy: 'Canary' },
+  ...more,
+});
 
-type Told = { readonly world: CanaryWorld; readonly lines: string[]; readonly names: Map<string, string>; seconds: number; last: string };
+type Told = {
+  readonly world: CanaryWorld;
+  readonly lines: string[];
+  readonly names: Map<string, string>;
+  seconds: number;
+  last: string;
+};
 
-const begin = async (perMinute: number, seed: number, { first = spec('ok-first'), ringBlocks = 90, settleS = 300 } = {}): Promise<Told> => {
-  const told = { world: new CanaryWorld({ perMinute, seed, ringBlocks }), lines: [], names: new Map<string, string>(), seconds: 0, last: '' };
+const begin = async (
+  perMinute: number,
+  seed: number,
+  { first = spec('ok-first'), ringBlocks = 90, settleS = 300 } = {},
+): Promise<Told> => {
+  const told = {
+    world: new CanaryWorld({ perMinute, seed, ringBlocks }),
+    lines: [],
+    names: new Map<string, string>(),
+    seconds: 0,
+    last: '',
+  };
   told.world.cluster.put(first);
   await live(told, settleS);
   told.lines.length = 0;
@@ -38,8 +60,14 @@ function note(told: Told): void {
 }
 
 /** v1, v2: in order of their first appearance. */
-function nameRevisions({ world: { cluster: { status } }, names }: Told): void {
-  for (const revision of [status.stable?.revision, status.candidate?.revision]) if (revision !== undefined && !names.has(revision)) names.set(revision, `v${names.size + 1}`);
+function nameRevisions({
+  world: {
+    cluster: { status },
+  },
+  names,
+}: Told): void {
+  for (const revision of [status.stable?.revision, status.candidate?.revision])
+    if (revision !== undefined && !names.has(revision)) names.set(revision, `v${names.size + 1}`);
 }
 
 function asked(weight: number | undefined): string {
@@ -48,7 +76,10 @@ function asked(weight: number | undefined): string {
 
 function gateLines({ world }: Told): string[] {
   const [latest] = world.cluster.status.history ?? [];
-  return [`history: ${latest?.outcome} ${latest?.reason} at ${latest?.weight}%: ${latest?.message}`, ...(latest?.gates ?? []).map((gate) => `  ${JSON.stringify(gate)}`)];
+  return [
+    `history: ${latest?.outcome} ${latest?.reason} at ${latest?.weight}%: ${latest?.message}`,
+    ...(latest?.gates ?? []).map((gate) => `  ${JSON.stringify(gate)}`),
+  ];
 }
 
 /** Shown numbers are up to half a minute old, and do not have the last five seconds' requests. */
@@ -58,18 +89,33 @@ function assertCounted(world: CanaryWorld): void {
   const [p95] = gates;
   assert.ok(p95 !== undefined);
   const missing = (((world.cluster.clock.now() - Date.parse(judgedAt)) / 1000 + 10) * perMinute) / 60;
-  for (const [count = NaN, revision] of [[p95.candidateRequests, candidate], [p95.stableRequests, stable]] as const) {
+  for (const [count = NaN, revision] of [
+    [p95.candidateRequests, candidate],
+    [p95.stableRequests, stable],
+  ] as const) {
     const served = world.requestsSince(revision, window);
-    assert.ok(count <= served && count >= served - missing, `${count} of ${served} requests of ${revision} were counted`);
+    assert.ok(
+      count <= served && count >= served - missing,
+      `${count} of ${served} requests of ${revision} were counted`,
+    );
   }
 }
 
-function comparedIn({ cluster: { status } }: CanaryWorld): { readonly window: number; readonly stable: string; readonly candidate: string } {
-  return { window: status.rollout?.window ?? NaN, stable: status.stable?.revision ?? '', candidate: status.candidate?.revision ?? '' };
+function comparedIn({ cluster: { status } }: CanaryWorld): {
+  readonly window: number;
+  readonly stable: string;
+  readonly candidate: string;
+} {
+  return {
+    window: status.rollout?.window ?? NaN,
+    stable: status.stable?.revision ?? '',
+    candidate: status.candidate?.revision ?? '',
+  };
 }
 const perMinute = 400;
 
-const kept = (world: CanaryWorld): ConfigMap | undefined => world.cluster.objects.get('ConfigMap/ranker-gates') as ConfigMap | undefined;
+const kept = (world: CanaryWorld): ConfigMap | undefined =>
+  world.cluster.objects.get('ConfigMap/ranker-gates') as ConfigMap | undefined;
 
 describe('Canaries under traffic', () => {
   it('promote a revision that serves as stable does', async () => {
@@ -90,7 +136,7 @@ describe('Canaries under traffic', () => {
     assert.equal(kept(told.world), undefined);
   }).timeout(60_000);
 
-  it('wait while a revision\'s sidecars are silent, and go on when they are heard again', async () => {
+  it("wait while a revision's sidecars are silent, and go on when they are heard again", async () => {
     const told = await begin(3000, 7);
     told.world.cluster.put(spec('ok-second'));
     await live(told, 100, () => told.world.cluster.status.phase === 'Analyzing');
@@ -101,7 +147,14 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-wait-for-silent-sidecars.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
-  const inShadow = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '1h' } }, { pause: {} }], gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '25%' }] } } });
+  const inShadow = (uri: string): OnnxModelSpec =>
+    spec(uri, {
+      rollout: {
+        strategy: 'Canary',
+        steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '1h' } }, { pause: {} }],
+        gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '25%' }] },
+      },
+    });
   const leaveShadow = async (uri: string, phase: string): Promise<{ readonly told: Told; readonly said: string }> => {
     const told = await begin(20, 13, { first: inShadow('ok-first'), settleS: 60 });
     const { cluster } = told.world;
@@ -109,7 +162,11 @@ describe('Canaries under traffic', () => {
     await live(told, 3600, () => cluster.status.phase === phase);
     assert.equal(cluster.status.phase, phase, told.lines.join('\n'));
     assert.ok(told.lines.every((line) => !line.includes('Analyzing') || line.includes('0% got')));
-    const { probes = 0, shadowed = 0, message = '' } = cluster.status.rollout?.gates?.find(({ name }) => name === 'p95')?.paired ?? {};
+    const {
+      probes = 0,
+      shadowed = 0,
+      message = '',
+    } = cluster.status.rollout?.gates?.find(({ name }) => name === 'p95')?.paired ?? {};
     assert.ok(probes > 50 && shadowed > 5, `${probes} probes, ${shadowed} shadowed`);
     return { told, said: message };
   };
@@ -127,7 +184,13 @@ describe('Canaries under traffic', () => {
     assertGolden('story/gates-take-back-a-slow-candidate-in-the-shadow.golden', `${told.lines.join('\n')}\n`);
   }).timeout(60_000);
 
-  const blueGreen = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'BlueGreen', gates: { errors: { max: '2%' }, latency: [{ name: 'slo', quantile: '0.95', max: '100ms' }] } } });
+  const blueGreen = (uri: string): OnnxModelSpec =>
+    spec(uri, {
+      rollout: {
+        strategy: 'BlueGreen',
+        gates: { errors: { max: '2%' }, latency: [{ name: 'slo', quantile: '0.95', max: '100ms' }] },
+      },
+    });
   const ends: readonly (readonly [string, string, string, string])[] = [
     ['that keeps its limits', 'ok-second', 'Promoted', 'Promoted'],
     ['that fails requests', 'ok-errors8', 'RolledBack', 'ErrorsGateFailed'],
@@ -140,13 +203,27 @@ describe('Canaries under traffic', () => {
       cluster.put(blueGreen(uri));
       await live(told, 900, () => cluster.status.history?.length === 2);
       const [latest] = cluster.status.history ?? [];
-      assert.deepEqual([latest?.outcome, latest?.reason, latest?.weight], [outcome, reason, 100], told.lines.join('\n'));
+      assert.deepEqual(
+        [latest?.outcome, latest?.reason, latest?.weight],
+        [outcome, reason, 100],
+        told.lines.join('\n'),
+      );
       assert.ok(latest?.gates?.some((gate) => gate.name === 'errors-max' && gate.stableRequests === undefined));
     }).timeout(60_000);
   }
 
-  const compared = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }], gates: { latency: [], errors: {}, quality: { sampleRate: '10%', metric: 'Cosine', min: '0.95' } } } });
-  const agreements: readonly (readonly [string, string, string])[] = [['promote a revision whose answers agree with stable\'s', 'ok-differs1', 'Promoted'], ['take back a revision whose answers do not agree with stable\'s', 'ok-differs20', 'QualityGateFailed']];
+  const compared = (uri: string): OnnxModelSpec =>
+    spec(uri, {
+      rollout: {
+        strategy: 'Canary',
+        steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }],
+        gates: { latency: [], errors: {}, quality: { sampleRate: '10%', metric: 'Cosine', min: '0.95' } },
+      },
+    });
+  const agreements: readonly (readonly [string, string, string])[] = [
+    ["promote a revision whose answers agree with stable's", 'ok-differs1', 'Promoted'],
+    ["take back a revision whose answers do not agree with stable's", 'ok-differs20', 'QualityGateFailed'],
+  ];
   for (const [what, uri, reason] of agreements) {
     it(what, async () => {
       const told = await begin(1500, 12, { first: compared('ok-first'), settleS: 60 });
@@ -155,14 +232,29 @@ describe('Canaries under traffic', () => {
       await live(told, 1800, () => cluster.status.history?.length === 2);
       const [latest] = cluster.status.history ?? [];
       assert.equal(latest?.reason, reason, told.lines.join('\n'));
-      assert.deepEqual(latest?.gates?.map(({ name, limit }) => [name, limit]), [['quality', '5%']]);
+      assert.deepEqual(
+        latest?.gates?.map(({ name, limit }) => [name, limit]),
+        [['quality', '5%']],
+      );
     }).timeout(60_000);
   }
 
-  const limited = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '2h' } }], gates: { errors: { max: '2%' } } } });
+  const limited = (uri: string): OnnxModelSpec =>
+    spec(uri, {
+      rollout: {
+        strategy: 'Canary',
+        steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '2h' } }],
+        gates: { errors: { max: '2%' } },
+      },
+    });
   const mends: readonly (readonly [string, string, string, string])[] = [
     ['let a mend ship at once while stable breaks a limit', 'ok-second', 'Promoted', 'StableLost'],
-    ['take back a revision that breaks the limit that stable breaks', 'ok-second-errors9', 'RolledBack', 'ErrorsGateFailed'],
+    [
+      'take back a revision that breaks the limit that stable breaks',
+      'ok-second-errors9',
+      'RolledBack',
+      'ErrorsGateFailed',
+    ],
   ];
   for (const [what, uri, outcome, reason] of mends) {
     it(what, async () => {
@@ -177,7 +269,10 @@ describe('Canaries under traffic', () => {
     }).timeout(60_000);
   }
 
-  const long = (uri: string): OnnxModelSpec => spec(uri, { rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] } });
+  const long = (uri: string): OnnxModelSpec =>
+    spec(uri, {
+      rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5h' } }] },
+    });
 
   it('lose nothing of a long window, whatever pods go away and however often the operator begins anew', async () => {
     // Six minutes in the rings: more than passes between two writes, less than the window lasts.
@@ -193,7 +288,11 @@ describe('Canaries under traffic', () => {
       world.restart();
     }
     await live(told, 60);
-    assert.equal(world.cluster.status.phase, 'Analyzing', told.lines.join('\n') + JSON.stringify(world.cluster.status.history?.[0]));
+    assert.equal(
+      world.cluster.status.phase,
+      'Analyzing',
+      told.lines.join('\n') + JSON.stringify(world.cluster.status.history?.[0]),
+    );
     assert.equal(kept(world)?.data?.['window'], String(window));
     assertCounted(world);
   }).timeout(60_000);
@@ -206,14 +305,22 @@ describe('Canaries under traffic', () => {
     await live(told, 600);
     const writes = told.world.cluster.writes.slice(before);
     const count = (what: string): number => writes.filter((write) => write === what).length;
-    assert.ok(count('apply ConfigMap/ranker-gates') <= 3, `${count('apply ConfigMap/ranker-gates')} writes of what is kept`);
+    assert.ok(
+      count('apply ConfigMap/ranker-gates') <= 3,
+      `${count('apply ConfigMap/ranker-gates')} writes of what is kept`,
+    );
     // One every half a minute, and one for every verdict.
     assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
-    assert.deepEqual(writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'), []);
+    assert.deepEqual(
+      writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'),
+      [],
+    );
   }).timeout(60_000);
 
   it('come to the same end when the operator dies in the place of any write', async () => {
-    const endOf = async (crashAt: number): Promise<{ readonly writes: readonly string[]; readonly outcome: string | undefined }> => {
+    const endOf = async (
+      crashAt: number,
+    ): Promise<{ readonly writes: readonly string[]; readonly outcome: string | undefined }> => {
       const told = await begin(1500, 6, { settleS: 60 });
       const { cluster } = told.world;
       const before = cluster.writes.length;
@@ -229,8 +336,17 @@ describe('Canaries under traffic', () => {
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
     // Every write of what is kept, the writes around them, and every tenth of the others.
-    const places = whole.writes.flatMap((what, i) => (what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0 ? [i + 1] : []));
+    const places = whole.writes.flatMap((what, i) =>
+      what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
+        ? [i + 1]
+        : [],
+    );
     assert.ok(places.length > 5);
-    for (const place of places) assert.equal((await endOf(place)).outcome, 'LatencyGateFailed', `after a crash before ${whole.writes[place - 1]}, write ${place}`);
+    for (const place of places)
+      assert.equal(
+        (await endOf(place)).outcome,
+        'LatencyGateFailed',
+        `after a crash before ${whole.writes[place - 1]}, write ${place}`,
+      );
   }).timeout(120_000);
 });

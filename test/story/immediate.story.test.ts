@@ -9,19 +9,34 @@ import { FakeCluster } from '../support/fake-cluster.ts';
 import { assertGolden } from '../support/golden.ts';
 import { HandClock } from '../support/hand-clock.ts';
 
-const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({ model: { uri: `https://models.example/${uri}` }, replicas: 2, revisionHistoryLimit: 5, ...more });
+const spec = (uri: string, more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({
+  model: { uri: `https://models.example/${uri}` },
+  replicas: 2,
+  revisionHistoryLimit: 5,
+  ...more,
+});
 
 type Step = { readonly atS: number; readonly say: string; readonly apply: OnnxModelSpec };
 
 function reconcilerOf(cluster: FakeCluster): Reconciler {
   return new Reconciler({
-    client: cluster.client, caches: cluster.caches, reports: (uid) => cluster.reportOf(uid), clock: cluster.clock, logger: silentLogger,
-    settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: () => {},
+    client: cluster.client,
+    caches: cluster.caches,
+    reports: (uid) => cluster.reportOf(uid),
+    clock: cluster.clock,
+    logger: silentLogger,
+    settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
+    announce: () => {},
+    follow: () => {},
   });
 }
 
 /** Runs for `seconds` in steps of five; each line is a change of what one would see. */
-async function tell(seconds: number, steps: readonly Step[], crash?: (cluster: FakeCluster) => void): Promise<{ story: string; cluster: FakeCluster }> {
+async function tell(
+  seconds: number,
+  steps: readonly Step[],
+  crash?: (cluster: FakeCluster) => void,
+): Promise<{ story: string; cluster: FakeCluster }> {
   const cluster = new FakeCluster(new HandClock());
   crash?.(cluster);
   let reconciler = reconcilerOf(cluster);
@@ -36,7 +51,9 @@ async function tell(seconds: number, steps: readonly Step[], crash?: (cluster: F
     cluster.tick();
     // A pass for each change, as the watches would ask for; a crash is followed by a new process.
     for (let pass = 0; pass < 4; pass += 1) {
-      await reconciler.reconcile('ml/ranker').catch(() => { reconciler = reconcilerOf(cluster); });
+      await reconciler.reconcile('ml/ranker').catch(() => {
+        reconciler = reconcilerOf(cluster);
+      });
       assertInvariants(cluster);
     }
     const line = describeNow(cluster, names);
@@ -50,10 +67,14 @@ async function tell(seconds: number, steps: readonly Step[], crash?: (cluster: F
 function assertInvariants(cluster: FakeCluster): void {
   const { routed } = cluster;
   if (routed === undefined) return;
-  const others = cluster.of<Pod>('Pod').map((pod) => pod.metadata.labels?.[labels.revision]).filter((revision) => revision !== routed);
+  const others = cluster
+    .of<Pod>('Pod')
+    .map((pod) => pod.metadata.labels?.[labels.revision])
+    .filter((revision) => revision !== routed);
   const stable = cluster.status?.stable?.revision;
   if (cluster.readyPods(routed) === 0 && stable !== undefined) {
-    for (const other of others) assert.equal(cluster.readyPods(other), 0, `traffic goes to ${routed} without ready pods while ${other} has some`);
+    for (const other of others)
+      assert.equal(cluster.readyPods(other), 0, `traffic goes to ${routed} without ready pods while ${other} has some`);
   }
 }
 
@@ -67,20 +88,39 @@ function describeNow(cluster: FakeCluster, names: Map<string, string>): string {
   const route = nameOf(cluster.routed);
   nameOf(status.candidate?.revision);
   const revisions = [...new Set(cluster.of<Pod>('Pod').map((pod) => pod.metadata.labels?.[labels.revision]))];
-  const pods = revisions.map((r) => `${nameOf(r)} ${cluster.readyPods(r)}/${cluster.of<Pod>('Pod').filter((p) => p.metadata.labels?.[labels.revision] === r).length}`).join(' ');
-  const conditions = (status.conditions ?? []).filter((c) => ['Ready', 'Reconciling', 'Stalled', 'Available'].includes(c.type) && c.status === 'True').map((c) => c.type).join(',');
+  const pods = revisions
+    .map(
+      (r) =>
+        `${nameOf(r)} ${cluster.readyPods(r)}/${cluster.of<Pod>('Pod').filter((p) => p.metadata.labels?.[labels.revision] === r).length}`,
+    )
+    .join(' ');
+  const conditions = (status.conditions ?? [])
+    .filter((c) => ['Ready', 'Reconciling', 'Stalled', 'Available'].includes(c.type) && c.status === 'True')
+    .map((c) => c.type)
+    .join(',');
   let text = `${(status.phase ?? '').padEnd(10)} route ${route}  pods ${pods.padEnd(14)} ${`[${conditions}]`.padEnd(22)} ${status.rollout?.reason}: ${status.message}`;
   for (const [revision, name] of names) text = text.replaceAll(revision, name);
   return text;
 }
 
+// prettier-ignore
 const stories: readonly { name: string; seconds: number; steps: readonly Step[] }[] = [
   { name: 'a first revision comes up', seconds: 60, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }] },
-  { name: 'a changed spec takes over', seconds: 140, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the batch size', apply: spec('ok', { batching: { maxBatchSize: 16 } }) }] },
-  { name: 'a revision with the wrong bytes leaves stable alone', seconds: 150, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('wrong-digest') }, { atS: 120, say: 'put the old spec back', apply: spec('ok') }] },
-  { name: 'a revision that needs more memory than it may leaves stable alone', seconds: 120, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('oom') }] },
-  { name: 'an image that cannot be pulled is waited for until the deadline', seconds: 160, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('no-image', { rollout: { progressDeadline: '1m' } }) }] },
-  { name: 'a third spec replaces the second on its way', seconds: 170, steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'apply a slow one', apply: spec('slow') }, { atS: 75, say: 'apply a third', apply: spec('ok-3') }] },
+  { name: 'a changed spec takes over', seconds: 140,
+    steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
+      { atS: 60, say: 'change the batch size', apply: spec('ok', { batching: { maxBatchSize: 16 } }) }] },
+  { name: 'a revision with the wrong bytes leaves stable alone',
+    seconds: 150, steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
+      { atS: 60, say: 'change the model', apply: spec('wrong-digest') },
+      { atS: 120, say: 'put the old spec back', apply: spec('ok') }] },
+  { name: 'a revision that needs more memory than it may leaves stable alone', seconds: 120,
+    steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'change the model', apply: spec('oom') }] },
+  { name: 'an image that cannot be pulled is waited for until the deadline', seconds: 160,
+    steps: [{ atS: 0, say: 'apply', apply: spec('ok') },
+      { atS: 60, say: 'change the model', apply: spec('no-image', { rollout: { progressDeadline: '1m' } }) }] },
+  { name: 'a third spec replaces the second on its way', seconds: 170,
+    steps: [{ atS: 0, say: 'apply', apply: spec('ok') }, { atS: 60, say: 'apply a slow one', apply: spec('slow') },
+      { atS: 75, say: 'apply a third', apply: spec('ok-3') }] },
 ];
 
 describe('Immediate rollouts', () => {
@@ -114,7 +154,12 @@ describe('Immediate rollouts', () => {
 
   it('does not touch a Service of its name that is not its own', async () => {
     const cluster = new FakeCluster(new HandClock());
-    const foreign = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs' }, spec: { selector: { app: 'shop' } } };
+    const foreign = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs' },
+      spec: { selector: { app: 'shop' } },
+    };
     cluster.objects.set('Service/ranker', foreign);
     cluster.put(spec('ok'));
     const reconciler = reconcilerOf(cluster);
@@ -123,15 +168,25 @@ describe('Immediate rollouts', () => {
     assert.equal(cluster.objects.get('Service/ranker'), foreign);
     const ready = cluster.status.conditions?.find((condition) => condition.type === 'Ready');
     assert.deepEqual([ready?.status, ready?.reason], ['False', 'ApplyFailed']);
-    assert.match(ready?.message ?? '', /Service named ranker exists and has no owner and not the operator's labels: delete it or give the model another name/);
+    assert.match(
+      ready?.message ?? '',
+      /Service named ranker exists and has no owner and not the operator's labels: delete it or give the model another name/,
+    );
   });
 
   it('keeps as many old revisions as revisionHistoryLimit says', async () => {
-    const steps = [1, 2, 3, 4, 5].map((n) => ({ atS: (n - 1) * 60, say: `v${n}`, apply: spec(`ok-${n}`, { revisionHistoryLimit: 2 }) }));
+    const steps = [1, 2, 3, 4, 5].map((n) => ({
+      atS: (n - 1) * 60,
+      say: `v${n}`,
+      apply: spec(`ok-${n}`, { revisionHistoryLimit: 2 }),
+    }));
     const { cluster } = await tell(320, steps);
     assert.equal(cluster.of('ControllerRevision').length, 3);
     assert.equal(cluster.of('Deployment').length, 1);
-    assert.deepEqual(cluster.status.history?.map((entry) => entry.outcome), ['Promoted', 'Promoted', 'Promoted', 'Promoted', 'Promoted']);
+    assert.deepEqual(
+      cluster.status.history?.map((entry) => entry.outcome),
+      ['Promoted', 'Promoted', 'Promoted', 'Promoted', 'Promoted'],
+    );
   });
 });
 

@@ -5,7 +5,11 @@ import { Stage } from '../support/stage.ts';
 import { stories, type Story } from './rollouts.ts';
 
 /** @param before is called at the beginning of each step, with its seconds */
-async function tell({ seconds, events }: Story, before: (stage: Stage, atS: number) => void = () => {}, stage = new Stage()): Promise<Stage> {
+async function tell(
+  { seconds, events }: Story,
+  before: (stage: Stage, atS: number) => void = () => {},
+  stage = new Stage(),
+): Promise<Stage> {
   for (let atS = 0; atS <= seconds; atS += 5) {
     for (const event of events.filter((one) => one.atS === atS)) {
       stage.say(event.say);
@@ -29,8 +33,18 @@ describe('the story in which', () => {
 /** Where a story ends, whatever its pods are called. */
 function endOf({ status, cluster }: Stage): unknown {
   const { phase, stable, candidate, rollout, history } = status;
-  const deployments = cluster.of('Deployment').map(({ metadata }) => metadata.name).toSorted();
-  return { phase, stable: stable?.revision, candidate: candidate?.revision, reason: rollout?.reason, deployments, history: history?.map(({ revision, outcome, reason }) => [revision, outcome, reason]) };
+  const deployments = cluster
+    .of('Deployment')
+    .map(({ metadata }) => metadata.name)
+    .toSorted();
+  return {
+    phase,
+    stable: stable?.revision,
+    candidate: candidate?.revision,
+    reason: rollout?.reason,
+    deployments,
+    history: history?.map(({ revision, outcome, reason }) => [revision, outcome, reason]),
+  };
 }
 
 /** Between them they go through most transitions; each is told anew for many of its writes. */
@@ -65,10 +79,19 @@ describe('the story in which', () => {
       if (endsOtherwise.some((name) => story.name.startsWith(name))) continue;
       const long = { ...story, seconds: story.seconds + longer };
       const random = seeded(seed);
-      const restart = (stage: Stage, atS: number): void => { if (atS % 10 === 0) stage.restart(); };
-      const [{ status: shown }, { status: wanted }] = [await tell(long, restart, new Stage(() => random() < 0.3)), await tell(long)];
+      const restart = (stage: Stage, atS: number): void => {
+        if (atS % 10 === 0) stage.restart();
+      };
+      const [{ status: shown }, { status: wanted }] = [
+        await tell(long, restart, new Stage(() => random() < 0.3)),
+        await tell(long),
+      ];
       // Later than otherwise, and so perhaps for another reason.
-      assert.deepEqual([shown.phase, shown.stable?.revision, shown.candidate?.revision], [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision], story.name);
+      assert.deepEqual(
+        [shown.phase, shown.stable?.revision, shown.candidate?.revision],
+        [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision],
+        story.name,
+      );
     }
   });
 });

@@ -11,7 +11,8 @@ const relativeTolerance = 1e-9;
 /** @throws AssertionError naming the first place where both differ */
 export function assertAlmostEqual(actual: unknown, expected: unknown, place = 'value'): void {
   if (typeof actual === 'number' && typeof expected === 'number') {
-    const isClose = Object.is(actual, expected) || Math.abs(actual - expected) <= relativeTolerance * Math.max(1, Math.abs(expected));
+    const isClose =
+      Object.is(actual, expected) || Math.abs(actual - expected) <= relativeTolerance * Math.max(1, Math.abs(expected));
     assert.ok(isClose, `${place}: ${actual} is not ${expected}`);
     return;
   }

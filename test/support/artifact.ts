@@ -29,8 +29,19 @@ export type Line = { readonly level: string; readonly message: string; readonly 
 /** Keeps what was logged. */
 export function keepingLogger(): Logger & { readonly lines: Line[] } {
   const lines: Line[] = [];
-  const at = (level: string) => (message: string, fields: Fields = {}): void => { lines.push({ level, message, fields }); };
-  const logger: Logger & { readonly lines: Line[] } = { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => logger };
+  const at =
+    (level: string) =>
+    (message: string, fields: Fields = {}): void => {
+      lines.push({ level, message, fields });
+    };
+  const logger: Logger & { readonly lines: Line[] } = {
+    lines,
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: () => logger,
+  };
   return logger;
 }
 
@@ -48,9 +59,26 @@ export function runtimeConfig(uri: string, change: Change = {}): RuntimeConfig {
     revision: '0123456789',
     task: 'Tensor',
     source: { uri, variants: [], ...change.source },
-    ...(change.embedding === undefined ? {} : { embedding: { tokenizer: 'tokenizer.json', pooling: 'Mean', normalize: true, maxTokens: 128, onTooLong: 'Truncate', ...change.embedding } }),
+    ...(change.embedding === undefined
+      ? {}
+      : {
+          embedding: {
+            tokenizer: 'tokenizer.json',
+            pooling: 'Mean',
+            normalize: true,
+            maxTokens: 128,
+            onTooLong: 'Truncate',
+            ...change.embedding,
+          },
+        }),
     execution: {
-      providers: [{ name: 'CPU', options: {} }], fallbackPolicy: 'Forbid', precision: 'Source', graphOptimization: 'All', profile: 'Throughput', sessionConfig: {}, ...change.execution,
+      providers: [{ name: 'CPU', options: {} }],
+      fallbackPolicy: 'Forbid',
+      precision: 'Source',
+      graphOptimization: 'All',
+      profile: 'Throughput',
+      sessionConfig: {},
+      ...change.execution,
     },
     batching: { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueDepth: 64 },
     memory: { arena: 'Auto', ...change.memory },
@@ -58,7 +86,12 @@ export function runtimeConfig(uri: string, change: Change = {}): RuntimeConfig {
   };
 }
 
-export type TarFile = { readonly path: string; readonly bytes?: Uint8Array; readonly type?: string; readonly link?: string };
+export type TarFile = {
+  readonly path: string;
+  readonly bytes?: Uint8Array;
+  readonly type?: string;
+  readonly link?: string;
+};
 
 /** A tar archive; paths over 100 characters get a pax header. */
 export function tar(files: readonly TarFile[]): Buffer {
@@ -69,7 +102,11 @@ export function tar(files: readonly TarFile[]): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
-export function tarEntry(path: string, bytes: Uint8Array, { type = '0', link = '', sizeBytes = bytes.length } = {}): Buffer[] {
+export function tarEntry(
+  path: string,
+  bytes: Uint8Array,
+  { type = '0', link = '', sizeBytes = bytes.length } = {},
+): Buffer[] {
   const header = Buffer.alloc(512);
   header.write(path, 0, 100);
   header.write('0000644\0', 100);
@@ -78,7 +115,13 @@ export function tarEntry(path: string, bytes: Uint8Array, { type = '0', link = '
   header.write(type, 156);
   header.write(link, 157, 100);
   header.write('ustar\x0000', 257);
-  header.write(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, '0')}\0 `, 148);
+  header.write(
+    `${header
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+  );
   return [header, Buffer.from(bytes), Buffer.alloc((512 - (bytes.length % 512)) % 512)];
 }
 
@@ -90,14 +133,32 @@ export function paxRecord(key: string, value: string): Buffer {
 }
 
 /** An npm package version: its archive, and the registry's answer that names it. */
-export function npmPackage(name: string, version: string, given: { readonly files: readonly TarFile[]; readonly origin: string; readonly archive?: Buffer }): { tarball: Buffer; path: string; packument: string } {
+export function npmPackage(
+  name: string,
+  version: string,
+  given: { readonly files: readonly TarFile[]; readonly origin: string; readonly archive?: Buffer },
+): { tarball: Buffer; path: string; packument: string } {
   const tarball = given.archive ?? gzipSync(tar(given.files));
   const path = `/${name}/-/${name.replace(/^@[^/]*\//, '')}-${version}.tgz`;
   const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`;
-  return { tarball, path, packument: JSON.stringify({ name, 'dist-tags': { latest: version }, versions: { [version]: { dist: { tarball: `${given.origin}${path}`, integrity } } } }) };
+  return {
+    tarball,
+    path,
+    packument: JSON.stringify({
+      name,
+      'dist-tags': { latest: version },
+      versions: { [version]: { dist: { tarball: `${given.origin}${path}`, integrity } } },
+    }),
+  };
 }
 
 /** A machine whose npm is set to this registry and to nothing else. */
 export function npmWith(registry: string, environment: Readonly<Record<string, string>> = {}): NpmMachine {
-  return { environment: { npm_config_registry: registry, ...environment }, cwd: '/nonexistent', home: '/nonexistent', globalFiles: [], ask: async () => undefined };
+  return {
+    environment: { npm_config_registry: registry, ...environment },
+    cwd: '/nonexistent',
+    home: '/nonexistent',
+    globalFiles: [],
+    ask: async () => undefined,
+  };
 }

@@ -5,7 +5,15 @@
  */
 
 /** Of a latency gate with a tolerance of 15 %. */
-export const askedOfLatency = { passAlpha: 0.05, toShow: 0.15, early: 0.5, isTooEarlyToFail: false, warmBlocks: 20, nodes: 'Shared', podDeviations: { Fail: 2, Pass: 2 } } as const;
+export const askedOfLatency = {
+  passAlpha: 0.05,
+  toShow: 0.15,
+  early: 0.5,
+  isTooEarlyToFail: false,
+  warmBlocks: 20,
+  nodes: 'Shared',
+  podDeviations: { Fail: 2, Pass: 2 },
+} as const;
 
 /** Of a rate gate. @param limit as a share of requests: what a Pass has to show */
 export function askedOfRate(limit: number) {

@@ -7,7 +7,15 @@
  */
 import { labels, paths } from '../../api/names.ts';
 import { present } from '../../api/present.ts';
-import { blockSeconds, ratioBucketOf, ratioBuckets, type BlockCount, type BlockTraffic, type PairSource, type Report } from '../../api/report.ts';
+import {
+  blockSeconds,
+  ratioBucketOf,
+  ratioBuckets,
+  type BlockCount,
+  type BlockTraffic,
+  type PairSource,
+  type Report,
+} from '../../api/report.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { Random } from '../../bench/canary/random.ts';
 import { Gatekeeper } from '../../operator/gates/gatekeeper.ts';
@@ -23,7 +31,13 @@ import { HandClock } from './hand-clock.ts';
 
 const key = 'ml/ranker';
 
-type Sidecar = { readonly revision: string; readonly blocks: Map<number, BlockCount>; readonly since: number; seq: number; ask: ReportAsk };
+type Sidecar = {
+  readonly revision: string;
+  readonly blocks: Map<number, BlockCount>;
+  readonly since: number;
+  seq: number;
+  ask: ReportAsk;
+};
 type Operator = { readonly reconciler: Reconciler; readonly puller: ReportPuller };
 
 export class CanaryWorld {
@@ -41,7 +55,17 @@ export class CanaryWorld {
   #operator: Operator;
 
   /** @param options.ringBlocks how much a sidecar remembers */
-  constructor({ perMinute, seed, ringBlocks = 90, more = {} }: { readonly perMinute: number; readonly seed: number; readonly ringBlocks?: number; readonly more?: Partial<World> }) {
+  constructor({
+    perMinute,
+    seed,
+    ringBlocks = 90,
+    more = {},
+  }: {
+    readonly perMinute: number;
+    readonly seed: number;
+    readonly ringBlocks?: number;
+    readonly more?: Partial<World>;
+  }) {
     this.#ringBlocks = ringBlocks;
     this.#random = new Random(seed);
     this.#chance = new Random(seed, 92);
@@ -70,7 +94,11 @@ export class CanaryWorld {
     return [...this.#sidecars.values()]
       .filter((sidecar) => sidecar.revision === revision)
       .flatMap((sidecar) => [...sidecar.blocks.values()])
-      .reduce((sum, { index, traffic }) => sum + (index < block ? 0 : traffic.reduce((total, row) => total + row.ok + (row.errors['bug'] ?? 0), 0)), 0);
+      .reduce(
+        (sum, { index, traffic }) =>
+          sum + (index < block ? 0 : traffic.reduce((total, row) => total + row.ok + (row.errors['bug'] ?? 0), 0)),
+        0,
+      );
   }
 
   /** A pod goes away, and its sidecar with it; its Deployment makes another. */
@@ -82,11 +110,22 @@ export class CanaryWorld {
   #start(): Operator {
     const { cluster } = this;
     const puller = new ReportPuller({ fetch: this.#fetch, clock: cluster.clock, logger: silentLogger });
-    const gates = new Gatekeeper({ heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) }, silentLogger);
+    const gates = new Gatekeeper(
+      { heardAtMs: (uid) => puller.heardAtMs(uid), hearAnew: (model) => puller.hearAnew(model) },
+      silentLogger,
+    );
     puller.onReport((model, pod, report) => gates.hear(model, pod, report));
     const reconciler = new Reconciler({
-      client: cluster.client, caches: cluster.caches, reports: (uid) => puller.latest(uid)?.report, clock: cluster.clock, logger: silentLogger, gates,
-      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: followWith(puller), ...this.more,
+      client: cluster.client,
+      caches: cluster.caches,
+      reports: (uid) => puller.latest(uid)?.report,
+      clock: cluster.clock,
+      logger: silentLogger,
+      gates,
+      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
+      announce: () => {},
+      follow: followWith(puller),
+      ...this.more,
     });
     return { reconciler, puller };
   }
@@ -95,7 +134,8 @@ export class CanaryWorld {
     const { blocksFrom = 0 } = ask;
     const pod = this.cluster.of<Pod>('Pod').find((one) => one.status?.podIP === ip);
     const sidecar = pod === undefined ? undefined : this.#sidecars.get(pod.metadata.name);
-    if (pod === undefined || sidecar === undefined || this.mute.some((name) => pod.metadata.name.startsWith(name))) return Promise.resolve({ kind: 'nothing', reason: 'no answer' });
+    if (pod === undefined || sidecar === undefined || this.mute.some((name) => pod.metadata.name.startsWith(name)))
+      return Promise.resolve({ kind: 'nothing', reason: 'no answer' });
     sidecar.ask = ask;
     const until = this.#blockNow();
     const since = Math.max(sidecar.since, blocksFrom, until - this.#ringBlocks + 1);
@@ -105,7 +145,15 @@ export class CanaryWorld {
 
   #reportOf(pod: Pod, blocks: NonNullable<Report['blocks']>, seq: number): Report {
     const revision = revisionOf(pod);
-    return { schema: 1, bootId: `boot-${pod.metadata.name}`, seq, revision, ready: isReady(pod), blocks, ...present({ golden: this.cluster.goldenOf(revision) }) };
+    return {
+      schema: 1,
+      bootId: `boot-${pod.metadata.name}`,
+      seq,
+      revision,
+      ready: isReady(pod),
+      blocks,
+      ...present({ golden: this.cluster.goldenOf(revision) }),
+    };
   }
 
   #blockNow(): number {
@@ -114,8 +162,17 @@ export class CanaryWorld {
 
   #serve(): void {
     const pods = this.cluster.of<Pod>('Pod').filter(isReady);
-    for (const pod of pods) if (!this.#sidecars.has(pod.metadata.name)) this.#sidecars.set(pod.metadata.name, { revision: revisionOf(pod), blocks: new Map(), since: this.#blockNow(), seq: 0, ask: {} });
-    for (const [pod, share] of this.#sharesOf(pods)) this.#count(pod, this.#random.poisson(this.#perSecond * 5 * share));
+    for (const pod of pods)
+      if (!this.#sidecars.has(pod.metadata.name))
+        this.#sidecars.set(pod.metadata.name, {
+          revision: revisionOf(pod),
+          blocks: new Map(),
+          since: this.#blockNow(),
+          seq: 0,
+          ask: {},
+        });
+    for (const [pod, share] of this.#sharesOf(pods))
+      this.#count(pod, this.#random.poisson(this.#perSecond * 5 * share));
     for (const pod of pods) this.#pair(pod);
   }
 
@@ -123,8 +180,12 @@ export class CanaryWorld {
   #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
     if (route === undefined) {
-      const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: '' };
-      const serving = pods.filter((pod) => Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value));
+      const selector = (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? {
+        none: '',
+      };
+      const serving = pods.filter((pod) =>
+        Object.entries(selector).every(([name, value]) => pod.metadata.labels?.[name] === value),
+      );
       return serving.map((pod) => [pod, 1 / serving.length]);
     }
     const backends = route.spec?.rules?.[0]?.backendRefs ?? [];
@@ -151,13 +212,22 @@ export class CanaryWorld {
     const [peer] = stable;
     if (sidecar === undefined || peer === undefined) return;
     const slower = this.#slownessOf(pod) / this.#slownessOf(peer);
-    if (probes !== undefined) this.#addPairs(sidecar, 'Probe', { times: this.#chance.poisson((probes.perMinute * 5) / 60 / probes.pods), slower });
+    if (probes !== undefined)
+      this.#addPairs(sidecar, 'Probe', {
+        times: this.#chance.poisson((probes.perMinute * 5) / 60 / probes.pods),
+        slower,
+      });
     if (pairs === undefined) return;
-    const kept = stable.reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0) / stable.length;
+    const kept =
+      stable.reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0) / stable.length;
     this.#addPairs(sidecar, pairs, { times: this.#chance.poisson(kept * this.#perSecond * 5), slower });
   }
 
-  #addPairs(sidecar: Sidecar, source: PairSource, { times, slower }: { readonly times: number; readonly slower: number }): void {
+  #addPairs(
+    sidecar: Sidecar,
+    source: PairSource,
+    { times, slower }: { readonly times: number; readonly slower: number },
+  ): void {
     if (times === 0) return;
     const index = this.#blockNow();
     const [live = nothing, { paired = {} } = nothing] = sidecar.blocks.get(index)?.traffic ?? [];
@@ -168,7 +238,11 @@ export class CanaryWorld {
     }
     sidecar.seq += 1;
     const ratios = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts };
-    sidecar.blocks.set(index, { index, seq: sidecar.seq, traffic: [live, { ...nothing, sizeClass: 0, paired: { ...paired, [source]: ratios } }] });
+    sidecar.blocks.set(index, {
+      index,
+      seq: sidecar.seq,
+      traffic: [live, { ...nothing, sizeClass: 0, paired: { ...paired, [source]: ratios } }],
+    });
   }
 
   #slownessOf(pod: Pod): number {
@@ -180,28 +254,55 @@ export class CanaryWorld {
     const failed = Math.min(requests, this.#random.poisson((requests * numberAfter('errors', uri, 0)) / 100));
     const counts: Record<string, number> = { ...before.latency.counts };
     for (let i = failed; i < requests; i += 1) {
-      const bucket = Math.ceil(Math.log((20 * numberAfter('x', uri, 1) * Math.exp(0.5 * this.#random.normal())) / 0.1) / Math.log(1.02));
+      const bucket = Math.ceil(
+        Math.log((20 * numberAfter('x', uri, 1) * Math.exp(0.5 * this.#random.normal())) / 0.1) / Math.log(1.02),
+      );
       counts[bucket] = (counts[bucket] ?? 0) + 1;
     }
-    return { ...before, latency: { ...before.latency, counts }, ok: before.ok + requests - failed, errors: { bug: (before.errors['bug'] ?? 0) + failed }, ...this.#compared(pod, before) };
+    return {
+      ...before,
+      latency: { ...before.latency, counts },
+      ok: before.ok + requests - failed,
+      errors: { bug: (before.errors['bug'] ?? 0) + failed },
+      ...this.#compared(pod, before),
+    };
   }
 
   /** Answers that a candidate's sidecar compared with those that stable's kept for it: what both were asked to do. */
   #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
     const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};
-    const kept = this.cluster.of<Pod>('Pod').filter((one) => peers.includes(one.status?.podIP ?? '')).reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0);
+    const kept = this.cluster
+      .of<Pod>('Pod')
+      .filter((one) => peers.includes(one.status?.podIP ?? ''))
+      .reduce((sum, one) => sum + (this.#sidecars.get(one.metadata.name)?.ask.sample ?? 0), 0);
     if (agreement === undefined || kept === 0) return {};
     const more = this.#random.poisson(kept * this.#perSecond);
-    return { compared: compared + more, disagreed: disagreed + Math.min(more, this.#random.poisson((more * numberAfter('differs', this.#configOf(pod).source?.uri ?? '', 0)) / 100)) };
+    return {
+      compared: compared + more,
+      disagreed:
+        disagreed +
+        Math.min(
+          more,
+          this.#random.poisson((more * numberAfter('differs', this.#configOf(pod).source?.uri ?? '', 0)) / 100),
+        ),
+    };
   }
 
   #configOf(pod: Pod): Config {
-    const config = this.cluster.of<ConfigMap>('ConfigMap').find((one) => revisionOf(one) === revisionOf(pod) && revisionOf(pod) !== '');
+    const config = this.cluster
+      .of<ConfigMap>('ConfigMap')
+      .find((one) => revisionOf(one) === revisionOf(pod) && revisionOf(pod) !== '');
     return JSON.parse(config?.data?.[paths.configFile] ?? '{}') as Config;
   }
 }
 
-const nothing: BlockTraffic = { tier: 'interactive', sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {} };
+const nothing: BlockTraffic = {
+  tier: 'interactive',
+  sizeClass: 1,
+  latency: { base: 1e-4, growth: 1.02, counts: {} },
+  ok: 0,
+  errors: {},
+};
 
 type Config = { readonly source?: { readonly uri?: string } };
 

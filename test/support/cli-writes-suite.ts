@@ -23,15 +23,31 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
     let api: Api | undefined;
     let madeDefinition = false;
     const kubectl = async (args: readonly string[], stdin?: object): Promise<string> => {
-      const running = promisify(execFile)(kubeTool('kubectl'), ['--kubeconfig', api?.kubeconfig ?? '', ...args], { timeout: 30_000 });
+      const running = promisify(execFile)(kubeTool('kubectl'), ['--kubeconfig', api?.kubeconfig ?? '', ...args], {
+        timeout: 30_000,
+      });
       running.child.stdin?.end(stdin === undefined ? '' : JSON.stringify(stdin));
       return (await running).stdout;
     };
-    const model = async (): Promise<OnnxModel> => JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', 'ranker', '-o', 'json', '--show-managed-fields'])) as OnnxModel;
-    const run = (main: ReturnType<typeof intend>, ...argv: readonly string[]): Promise<number> => main([...argv, '-n', namespace, '--kubeconfig', api?.kubeconfig ?? ''], () => {}, new AbortController().signal);
+    const model = async (): Promise<OnnxModel> =>
+      JSON.parse(
+        await kubectl(['-n', namespace, 'get', 'onnxmodel', 'ranker', '-o', 'json', '--show-managed-fields']),
+      ) as OnnxModel;
+    const run = (main: ReturnType<typeof intend>, ...argv: readonly string[]): Promise<number> =>
+      main([...argv, '-n', namespace, '--kubeconfig', api?.kubeconfig ?? ''], () => {}, new AbortController().signal);
     const say = async (status: object): Promise<void> => {
       const { generation } = (await model()).metadata;
-      await kubectl(['-n', namespace, 'patch', 'onnxmodel', 'ranker', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status: { observedGeneration: generation, ...status } })]);
+      await kubectl([
+        '-n',
+        namespace,
+        'patch',
+        'onnxmodel',
+        'ranker',
+        '--subresource=status',
+        '--type=merge',
+        '-p',
+        JSON.stringify({ status: { observedGeneration: generation, ...status } }),
+      ]);
     };
 
     before(async function () {
@@ -44,8 +60,19 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       if (madeDefinition) await kubectl(['create', '-f', '-'], definition);
       await kubectl(['wait', '--for=condition=Established', `crd/${definition.metadata.name}`, '--timeout=30s']);
       await kubectl(['create', 'namespace', namespace]);
-      await kubectl(['-n', namespace, 'apply', '-f', '-'], { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'ranker' }, spec: { model: { uri: 'https://models.example/b.onnx' }, execution: { workers: 2 }, replicas: 3 } });
-      await kubectl(['-n', namespace, 'create', '-f', '-'], { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: `ranker-${A}`, labels: { [labels.model]: 'ranker', [labels.revision]: A } }, revision: 1, data: { schema: 1, written: { model: { uri: 'https://models.example/a.onnx' } } } });
+      await kubectl(['-n', namespace, 'apply', '-f', '-'], {
+        apiVersion: 'onnx-operator.dev/v1alpha1',
+        kind: 'OnnxModel',
+        metadata: { name: 'ranker' },
+        spec: { model: { uri: 'https://models.example/b.onnx' }, execution: { workers: 2 }, replicas: 3 },
+      });
+      await kubectl(['-n', namespace, 'create', '-f', '-'], {
+        apiVersion: 'apps/v1',
+        kind: 'ControllerRevision',
+        metadata: { name: `ranker-${A}`, labels: { [labels.model]: 'ranker', [labels.revision]: A } },
+        revision: 1,
+        data: { schema: 1, written: { model: { uri: 'https://models.example/a.onnx' } } },
+      });
     });
     after(async () => {
       if (api === undefined) return;
@@ -61,61 +88,145 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       assert.equal(await run(intend('abort'), 'ranker'), 0);
       const { spec, metadata } = await model();
       assert.deepEqual(spec.rollout, { abortRevision: B });
-      assert.ok((metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.some(({ manager }) => manager === cliManager));
+      assert.ok(
+        (metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.some(
+          ({ manager }) => manager === cliManager,
+        ),
+      );
     });
 
     it('puts an older spec back to the field, and touches nothing else', async () => {
       assert.equal(await run(undo, 'ranker', '--to', A), 0);
       const { spec } = await model();
-      assert.deepEqual(spec, { model: { uri: 'https://models.example/a.onnx' }, replicas: 3, revisionHistoryLimit: 5, rollout: { abortRevision: B } });
+      assert.deepEqual(spec, {
+        model: { uri: 'https://models.example/a.onnx' },
+        replicas: 3,
+        revisionHistoryLimit: 5,
+        rollout: { abortRevision: B },
+      });
     });
 
     describe('after undo, the next apply of the manifest', () => {
-      const old = { model: { uri: 'https://models.example/a.onnx' }, execution: { workers: 2, graphOptimization: 'Basic' }, batching: { maxBatchSize: 4 } };
-      const manifest = (name: string, uri: string): object => ({ apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name, labels: { team: 'search' } }, spec: { model: { uri }, memory: { limit: '1Gi' }, replicas: 2 } });
+      const old = {
+        model: { uri: 'https://models.example/a.onnx' },
+        execution: { workers: 2, graphOptimization: 'Basic' },
+        batching: { maxBatchSize: 4 },
+      };
+      const manifest = (name: string, uri: string): object => ({
+        apiVersion: 'onnx-operator.dev/v1alpha1',
+        kind: 'OnnxModel',
+        metadata: { name, labels: { team: 'search' } },
+        spec: { model: { uri }, memory: { limit: '1Gi' }, replicas: 2 },
+      });
+      // prettier-ignore
       const appliers: readonly (readonly [sentence: string, name: string, apply: readonly string[]])[] = [
-        ['by server-side apply has no conflict, and removes what the old spec had', 'by-pipeline', ['apply', '--server-side', '--field-manager=pipeline', '-f', '-']],
+        ['by server-side apply has no conflict, and removes what the old spec had',
+          'by-pipeline', ['apply', '--server-side', '--field-manager=pipeline', '-f', '-']],
         ['by client-side apply removes what the old spec had', 'by-hand', ['apply', '-f', '-']],
-        ['by Flux, which applies beside a person who edits, has no conflict', 'by-flux', ['apply', '--server-side', '--field-manager=kustomize-controller', '-f', '-']],
+        ['by Flux, which applies beside a person who edits, has no conflict', 'by-flux',
+          ['apply', '--server-side', '--field-manager=kustomize-controller', '-f', '-']],
       ];
       for (const [sentence, name, apply] of appliers) {
         it(sentence, async () => {
-          const read = async (): Promise<OnnxModel> => JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json', '--show-managed-fields'])) as OnnxModel;
-          const owners = async (): Promise<readonly string[]> => ((await read()).metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.map(({ manager }) => manager);
-          await kubectl(['-n', namespace, 'create', '-f', '-'], { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: `${name}-${A}`, labels: { [labels.model]: name, [labels.revision]: A } }, revision: 1, data: { schema: 1, written: old } });
+          const read = async (): Promise<OnnxModel> =>
+            JSON.parse(
+              await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json', '--show-managed-fields']),
+            ) as OnnxModel;
+          const owners = async (): Promise<readonly string[]> =>
+            (
+              (await read()).metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }
+            ).managedFields.map(({ manager }) => manager);
+          await kubectl(['-n', namespace, 'create', '-f', '-'], {
+            apiVersion: 'apps/v1',
+            kind: 'ControllerRevision',
+            metadata: { name: `${name}-${A}`, labels: { [labels.model]: name, [labels.revision]: A } },
+            revision: 1,
+            data: { schema: 1, written: old },
+          });
           await kubectl(['-n', namespace, ...apply], manifest(name, 'https://models.example/b.onnx'));
-          if (name === 'by-flux') await kubectl(['-n', namespace, 'patch', 'onnxmodel', name, '--type=merge', '--field-manager=kubectl-edit', '-p', '{"spec":{"warmup":{"requests":3}}}']);
-          const { spec: { replicas } } = await read();
+          if (name === 'by-flux')
+            await kubectl([
+              '-n',
+              namespace,
+              'patch',
+              'onnxmodel',
+              name,
+              '--type=merge',
+              '--field-manager=kubectl-edit',
+              '-p',
+              '{"spec":{"warmup":{"requests":3}}}',
+            ]);
+          const {
+            spec: { replicas },
+          } = await read();
           assert.equal(await run(undo, name, '--to', A), 0);
           const { spec } = await read();
-          assert.deepEqual({ ...spec, revisionHistoryLimit: undefined }, { ...old, replicas, revisionHistoryLimit: undefined });
+          assert.deepEqual(
+            { ...spec, revisionHistoryLimit: undefined },
+            { ...old, replicas, revisionHistoryLimit: undefined },
+          );
           assert.equal((await owners()).includes(cliManager), false);
           await kubectl(['-n', namespace, ...apply], manifest(name, 'https://models.example/c.onnx'));
           const after = (await read()).spec;
-          assert.deepEqual({ ...after, revisionHistoryLimit: undefined }, { model: { uri: 'https://models.example/c.onnx' }, memory: { limit: '1Gi' }, replicas, revisionHistoryLimit: undefined });
+          assert.deepEqual(
+            { ...after, revisionHistoryLimit: undefined },
+            {
+              model: { uri: 'https://models.example/c.onnx' },
+              memory: { limit: '1Gi' },
+              replicas,
+              revisionHistoryLimit: undefined,
+            },
+          );
         });
       }
 
       it('leaves an intent alone that Git does not have', async () => {
         const name = 'by-pipeline';
-        await kubectl(['-n', namespace, 'patch', 'onnxmodel', name, '--type=merge', `--field-manager=${cliManager}`, '-p', JSON.stringify({ spec: { rollout: { paused: true, promoteRevision: B } } })]);
+        await kubectl([
+          '-n',
+          namespace,
+          'patch',
+          'onnxmodel',
+          name,
+          '--type=merge',
+          `--field-manager=${cliManager}`,
+          '-p',
+          JSON.stringify({ spec: { rollout: { paused: true, promoteRevision: B } } }),
+        ]);
         assert.equal(await run(undo, name, '--to', A), 0);
-        await kubectl(['-n', namespace, 'apply', '--server-side', '--field-manager=pipeline', '-f', '-'], manifest(name, 'https://models.example/c.onnx'));
-        const { spec } = JSON.parse(await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json'])) as OnnxModel;
+        await kubectl(
+          ['-n', namespace, 'apply', '--server-side', '--field-manager=pipeline', '-f', '-'],
+          manifest(name, 'https://models.example/c.onnx'),
+        );
+        const { spec } = JSON.parse(
+          await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json']),
+        ) as OnnxModel;
         assert.deepEqual(spec.rollout, { paused: true });
         assert.equal(spec.execution, undefined);
       });
     });
 
     const stale: readonly Pick<Patch, 'type' | 'body'>[] = [
-      { type: 'application/merge-patch+json', body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } } },
-      { type: 'application/json-patch+json', body: [{ op: 'replace', path: '/metadata/resourceVersion', value: '1' }, { op: 'replace', path: '/spec/replicas', value: 4 }] },
+      {
+        type: 'application/merge-patch+json',
+        body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
+      },
+      {
+        type: 'application/json-patch+json',
+        body: [
+          { op: 'replace', path: '/metadata/resourceVersion', value: '1' },
+          { op: 'replace', path: '/spec/replicas', value: 4 },
+        ],
+      },
     ];
     for (const patch of stale) {
       it(`meets a conflict when it decided on an older version (${patch.type})`, async () => {
         const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
         const path = `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels/ranker`;
-        await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), { code: 'KUBE_STATUS', kind: 'conflict' });
+        await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), {
+          code: 'KUBE_STATUS',
+          kind: 'conflict',
+        });
       });
     }
   });

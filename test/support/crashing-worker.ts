@@ -13,7 +13,10 @@ port?.on('message', (message: ToWorker) => {
   if (message.say === 'release') return port.close();
   const parts = message.batch.parts.map((part) => {
     if (part['x']?.data[0] === -1) throw new Error('the worker broke');
-    return { is: 'Done' as const, outputs: { y: { type: 'float32' as const, dims: [1, 1], data: new Float32Array(1) } } };
+    return {
+      is: 'Done' as const,
+      outputs: { y: { type: 'float32' as const, dims: [1, 1], data: new Float32Array(1) } },
+    };
   });
   return say({ say: 'ran', result: { parts, inferMs: 0, together: true } });
 });

@@ -15,5 +15,8 @@ export function doorFor(token: string = givenToken, sampleRate = 1): Door {
 
 /** What the operator mounts beside the config. */
 export async function writeAccess(configDir: string, token: string = givenToken, sampleRate?: number): Promise<void> {
-  await writeFile(join(configDir, paths.accessFile), printAccess({ schema: 1, token, ...(sampleRate === undefined ? {} : { sampleRate }) }));
+  await writeFile(
+    join(configDir, paths.accessFile),
+    printAccess({ schema: 1, token, ...(sampleRate === undefined ? {} : { sampleRate }) }),
+  );
 }

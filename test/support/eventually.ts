@@ -2,7 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Resolves with the first value that is neither undefined nor false; what `look` throws counts as not yet. */
-export async function eventually<T>(what: string, look: () => T | Promise<T>, withinMs = 10_000): Promise<Exclude<T, undefined | false>> {
+export async function eventually<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  withinMs = 10_000,
+): Promise<Exclude<T, undefined | false>> {
   const until = performance.now() + withinMs;
   let last: unknown;
   for (;;) {
@@ -12,7 +16,8 @@ export async function eventually<T>(what: string, look: () => T | Promise<T>, wi
     } catch (error) {
       last = error;
     }
-    if (performance.now() > until) throw new Error(`${what}: not within ${withinMs} ms`, last === undefined ? {} : { cause: last });
+    if (performance.now() > until)
+      throw new Error(`${what}: not within ${withinMs} ms`, last === undefined ? {} : { cause: last });
     await sleep(10);
   }
 }

@@ -11,7 +11,15 @@ import type { OnnxModel, OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmo
 import { present } from '../../api/present.ts';
 import type { GoldenResult, Report } from '../../api/report.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
-import type { ConfigMap, ControllerRevision, ContainerStatus, Deployment, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
+import type {
+  ConfigMap,
+  ControllerRevision,
+  ContainerStatus,
+  Deployment,
+  HttpRoute,
+  Pod,
+  Service,
+} from '../../operator/kube-objects.ts';
 import type { KubeClient } from '../../operator/kube/kube-client.ts';
 import { statusError } from '../../operator/kube/kube-error.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
@@ -19,7 +27,15 @@ import type { Caches } from '../../operator/observe.ts';
 import type { HandClock } from './hand-clock.ts';
 
 type Stored = KubeObject & { readonly [field: string]: unknown };
-const resolved = (digest: string): Resolved => ({ digest, bytes: 1, signature: 's', opset: 17, precision: 'Source', provider: 'CPU', memoryEstimateBytes: 2 ** 26 });
+const resolved = (digest: string): Resolved => ({
+  digest,
+  bytes: 1,
+  signature: 's',
+  opset: 17,
+  precision: 'Source',
+  provider: 'CPU',
+  memoryEstimateBytes: 2 ** 26,
+});
 
 export class FakeCluster {
   readonly clock: HandClock;
@@ -43,7 +59,8 @@ export class FakeCluster {
     apply: async (_type: unknown, object: KubeObject) => this.#write('apply', object),
     replaceStatus: async (_type: unknown, target: KubeObject, status: unknown) => {
       const stored = this.#need('OnnxModel', target.metadata.name);
-      if (stored.metadata.resourceVersion !== target.metadata.resourceVersion) throw statusError({ status: 409, reason: 'Conflict', message: 'the object has been modified' });
+      if (stored.metadata.resourceVersion !== target.metadata.resourceVersion)
+        throw statusError({ status: 409, reason: 'Conflict', message: 'the object has been modified' });
       return this.#write('status', { ...stored, status } as Stored);
     },
     delete: async (type: { kind: string }, name: { name: string }) => {
@@ -74,8 +91,21 @@ export class FakeCluster {
   put(spec: OnnxModelSpec, name = 'ranker'): void {
     const before = this.objects.get(`OnnxModel/${name}`);
     const generation = (before?.metadata.generation ?? 0) + 1;
-    const metadata = { name, namespace: 'ml', uid: `uid-${name}`, generation, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: this.#next() };
-    this.objects.set(`OnnxModel/${name}`, { ...before, apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata, spec });
+    const metadata = {
+      name,
+      namespace: 'ml',
+      uid: `uid-${name}`,
+      generation,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      resourceVersion: this.#next(),
+    };
+    this.objects.set(`OnnxModel/${name}`, {
+      ...before,
+      apiVersion: 'onnx-operator.dev/v1alpha1',
+      kind: 'OnnxModel',
+      metadata,
+      spec,
+    });
   }
 
   get status(): OnnxModelStatus {
@@ -87,21 +117,30 @@ export class FakeCluster {
   }
 
   readyPods(revision: string | undefined): number {
-    return this.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.revision] === revision && pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')).length;
+    return this.of<Pod>('Pod').filter(
+      (pod) =>
+        pod.metadata.labels?.[labels.revision] === revision &&
+        pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+    ).length;
   }
 
   /** What a ready pod's sidecar tells: all is well, and its golden set was run to the end. */
   reportOf(uid: string): Report | undefined {
-    const pod = this.of<Pod>('Pod').find((one) => one.metadata.uid === uid && one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'));
+    const pod = this.of<Pod>('Pod').find(
+      (one) =>
+        one.metadata.uid === uid && one.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+    );
     const revision = pod?.metadata.labels?.[labels.revision];
-    return revision === undefined ? undefined : { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...present({ golden: this.goldenOf(revision) }) };
+    return revision === undefined
+      ? undefined
+      : { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...present({ golden: this.goldenOf(revision) }) };
   }
 
   /** The result of the golden set that a revision's ConfigMap names: a good one, or by its model's URI `odd` one far off. */
   goldenOf(revision: string): GoldenResult | undefined {
     const { golden, source } = this.#configOf(revision);
     if (golden === undefined) return undefined;
-    const score = source?.uri?.includes('odd') === true ? 0.31 : golden.max ?? 1;
+    const score = source?.uri?.includes('odd') === true ? 0.31 : (golden.max ?? 1);
     return { id: golden.id, state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score, worst: score };
   }
 
@@ -123,7 +162,12 @@ export class FakeCluster {
 
   #take(route: HttpRoute): void {
     const observedGeneration = route.metadata.generation ?? 0;
-    const conditions = ['Accepted', 'ResolvedRefs'].map((type) => ({ type, status: 'True', reason: type, observedGeneration }));
+    const conditions = ['Accepted', 'ResolvedRefs'].map((type) => ({
+      type,
+      status: 'True',
+      reason: type,
+      observedGeneration,
+    }));
     const parents = (route.spec?.parentRefs ?? []).map((parentRef) => ({ parentRef, conditions }));
     this.objects.set(`HTTPRoute/${route.metadata.name}`, { ...route, status: { parents } } as Stored);
   }
@@ -139,7 +183,13 @@ export class FakeCluster {
   #createPod(deployment: Deployment, revision: string): void {
     this.#pods += 1;
     const name = `${deployment.metadata.name}-${this.#pods}`;
-    const metadata = { name, namespace: 'ml', uid: `uid-${name}`, labels: { [labels.model]: 'ranker', [labels.revision]: revision }, creationTimestamp: new Date(this.clock.now()).toISOString() };
+    const metadata = {
+      name,
+      namespace: 'ml',
+      uid: `uid-${name}`,
+      labels: { [labels.model]: 'ranker', [labels.revision]: revision },
+      creationTimestamp: new Date(this.clock.now()).toISOString(),
+    };
     this.objects.set(`Pod/${name}`, { apiVersion: 'v1', kind: 'Pod', metadata, bornAt: this.clock.now() });
   }
 
@@ -152,7 +202,14 @@ export class FakeCluster {
     }
     const config = this.#configOf(revision);
     const ageMs = this.clock.now() - (pod as unknown as { bornAt: number }).bornAt;
-    this.objects.set(`Pod/${pod.metadata.name}`, { ...pod, status: podStatus(this.#isSick(config.source?.uri ?? '') ? 'sick' : (config.source?.uri ?? ''), ageMs, `10.0.0.${pod.metadata.name.split('-').at(-1)}`) } as Stored);
+    this.objects.set(`Pod/${pod.metadata.name}`, {
+      ...pod,
+      status: podStatus(
+        this.#isSick(config.source?.uri ?? '') ? 'sick' : (config.source?.uri ?? ''),
+        ageMs,
+        `10.0.0.${pod.metadata.name.split('-').at(-1)}`,
+      ),
+    } as Stored);
   }
 
   async #write(verb: string, object: KubeObject): Promise<never> {
@@ -170,14 +227,21 @@ export class FakeCluster {
     const before = this.objects.get(`HTTPRoute/${object.metadata.name}`);
     const isSame = JSON.stringify(before?.['spec']) === JSON.stringify(object['spec']);
     const generation = (before?.metadata.generation ?? 0) + (isSame ? 0 : 1);
-    return { ...object, metadata: { ...metadata, generation }, ...(before?.['status'] === undefined ? {} : { status: before['status'] }) };
+    return {
+      ...object,
+      metadata: { ...metadata, generation },
+      ...(before?.['status'] === undefined ? {} : { status: before['status'] }),
+    };
   }
 
   /** Of a pod the operator owns its mark alone. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
-    const stored = { ...pod, metadata: { ...pod.metadata, resourceVersion: this.#next(), labels: { ...others, ...config.metadata.labels } } };
+    const stored = {
+      ...pod,
+      metadata: { ...pod.metadata, resourceVersion: this.#next(), labels: { ...others, ...config.metadata.labels } },
+    };
     this.objects.set(`Pod/${pod.metadata.name}`, stored);
     return stored;
   }
@@ -189,7 +253,8 @@ export class FakeCluster {
 
   #need(kind: string, name: string): Stored {
     const found = this.objects.get(`${kind}/${name}`);
-    if (found === undefined) throw statusError({ status: 404, reason: 'NotFound', message: `${kind} ${name} not found` });
+    if (found === undefined)
+      throw statusError({ status: 404, reason: 'NotFound', message: `${kind} ${name} not found` });
     return found;
   }
 
@@ -203,26 +268,65 @@ export class FakeCluster {
 function podStatus(uri: string, ageMs: number, podIP: string): Pod['status'] {
   const readyAfterMs = uri.includes('slow') ? 60_000 : 20_000;
   const prepared: ContainerStatus = {
-    name: containers.prepare, ready: true, restartCount: 0,
-    state: { terminated: { exitCode: 0, message: printLastWords({ kind: 'resolved', resolved: resolved(`sha256:${uri.length.toString(16).padStart(64, '0')}`) }) } },
+    name: containers.prepare,
+    ready: true,
+    restartCount: 0,
+    state: {
+      terminated: {
+        exitCode: 0,
+        message: printLastWords({
+          kind: 'resolved',
+          resolved: resolved(`sha256:${uri.length.toString(16).padStart(64, '0')}`),
+        }),
+      },
+    },
   };
   const pending: ContainerStatus = { name: containers.prepare, ready: false, restartCount: 0, state: { running: {} } };
   if (ageMs < 10_000) return { phase: 'Pending', initContainerStatuses: [pending] };
-  if (uri.includes('no-image')) return { phase: 'Pending', initContainerStatuses: [{ ...pending, state: { waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "nowhere/none:1"' } } }] };
+  if (uri.includes('no-image'))
+    return {
+      phase: 'Pending',
+      initContainerStatuses: [
+        {
+          ...pending,
+          state: { waiting: { reason: 'ImagePullBackOff', message: 'Back-off pulling image "nowhere/none:1"' } },
+        },
+      ],
+    };
   if (uri.includes('wrong-digest')) {
-    const words = printLastWords({ kind: 'failed', code: 'DIGEST_MISMATCH', message: 'the digest of model.onnx is sha256:11, expected sha256:22' });
-    return { phase: 'Pending', initContainerStatuses: [{ ...pending, restartCount: 1, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 2, message: words } } }] };
+    const words = printLastWords({
+      kind: 'failed',
+      code: 'DIGEST_MISMATCH',
+      message: 'the digest of model.onnx is sha256:11, expected sha256:22',
+    });
+    return {
+      phase: 'Pending',
+      initContainerStatuses: [
+        {
+          ...pending,
+          restartCount: 1,
+          state: { waiting: { reason: 'CrashLoopBackOff' } },
+          lastState: { terminated: { exitCode: 2, message: words } },
+        },
+      ],
+    };
   }
   if (uri.includes('oom')) {
     const kills = Math.floor(ageMs / 10_000);
-    const runtime: ContainerStatus = { name: containers.runtime, ready: false, restartCount: kills - 1, state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } };
+    const runtime: ContainerStatus = {
+      name: containers.runtime,
+      ready: false,
+      restartCount: kills - 1,
+      state: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
+    };
     return { phase: 'Running', initContainerStatuses: [prepared], containerStatuses: [runtime] };
   }
   const ready = ageMs >= readyAfterMs && uri !== 'sick';
   return {
-    phase: 'Running', podIP, initContainerStatuses: [prepared],
+    phase: 'Running',
+    podIP,
+    initContainerStatuses: [prepared],
     conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
     containerStatuses: [{ name: containers.runtime, ready, restartCount: 0, state: { running: {} } }],
   };
 }
-

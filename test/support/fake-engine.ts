@@ -70,11 +70,19 @@ export class FakeEngine implements Engine {
 
   async close(): Promise<void> {
     this.#closing = true;
-    while (this.#running > 0) await new Promise<void>((resolve) => { this.#wakeCloser = resolve; });
+    while (this.#running > 0)
+      await new Promise<void>((resolve) => {
+        this.#wakeCloser = resolve;
+      });
   }
 
   async #compute(batch: EngineBatch): Promise<EngineResult> {
     await (this.#options.gate?.(batch) ?? Promise.resolve());
-    return runParts(batch.parts, batch.outputs, (inputs, outputs) => Promise.resolve(this.#options.model(inputs, outputs)), () => performance.now());
+    return runParts(
+      batch.parts,
+      batch.outputs,
+      (inputs, outputs) => Promise.resolve(this.#options.model(inputs, outputs)),
+      () => performance.now(),
+    );
   }
 }

@@ -18,7 +18,11 @@ import { hastyClock, keepingLogger, npmWith } from './artifact.ts';
 import { FileServer } from './file-server.ts';
 import { noise } from './onnx-models.ts';
 
-export type Given = Partial<AcquireOptions> & { readonly limits?: Partial<Limits>; readonly openPart?: OpenPart; readonly signal?: AbortSignal };
+export type Given = Partial<AcquireOptions> & {
+  readonly limits?: Partial<Limits>;
+  readonly openPart?: OpenPart;
+  readonly signal?: AbortSignal;
+};
 
 /** A hundred kilobytes that do not compress: what stands for a model where nobody looks into it. */
 export const content = Buffer.from(noise(25_000, 1).buffer);
@@ -53,13 +57,27 @@ export class FetchWorld {
     const clock = hastyClock();
     const { logger } = this;
     const cache = await Cache.open(join(this.folder, 'cache'), { maxBytes: 1e9, clock, logger });
-    return await acquire({ uri: `${this.server.origin}/m.onnx`, variants: [], ...source }, {
-      cache, sourceDir: undefined, allowFile: true, resolvedDigest: undefined, npm: npmWith(this.server.origin), http: {}, ...given,
-      fetch: {
-        openPart: given.openPart ?? openPart, limits: { ...defaultLimits, ...given.limits }, clock, logger, random: () => 0.5,
-        progress: new Progress('reading model', logger, clock), signal: given.signal ?? new AbortController().signal,
+    return await acquire(
+      { uri: `${this.server.origin}/m.onnx`, variants: [], ...source },
+      {
+        cache,
+        sourceDir: undefined,
+        allowFile: true,
+        resolvedDigest: undefined,
+        npm: npmWith(this.server.origin),
+        http: {},
+        ...given,
+        fetch: {
+          openPart: given.openPart ?? openPart,
+          limits: { ...defaultLimits, ...given.limits },
+          clock,
+          logger,
+          random: () => 0.5,
+          progress: new Progress('reading model', logger, clock),
+          signal: given.signal ?? new AbortController().signal,
+        },
       },
-    });
+    );
   }
 }
 

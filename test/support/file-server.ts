@@ -7,7 +7,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export type Asked = { readonly path: string; readonly range: string | undefined; readonly headers: IncomingMessage['headers'] };
+export type Asked = {
+  readonly path: string;
+  readonly range: string | undefined;
+  readonly headers: IncomingMessage['headers'];
+};
 
 /** Returns true when it has answered (or cut the connection) itself. */
 export type Fault = (request: IncomingMessage, response: ServerResponse, nth: number) => boolean;
@@ -26,7 +30,9 @@ export class FileServer {
 
   static async start(): Promise<FileServer> {
     const server = new FileServer();
-    await new Promise<void>((resolve) => { server.#server.listen(0, '127.0.0.1', resolve); });
+    await new Promise<void>((resolve) => {
+      server.#server.listen(0, '127.0.0.1', resolve);
+    });
     return server;
   }
 
@@ -36,7 +42,9 @@ export class FileServer {
 
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
-    await new Promise((resolve) => { this.#server.close(resolve); });
+    await new Promise((resolve) => {
+      this.#server.close(resolve);
+    });
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -55,18 +63,35 @@ export class FileServer {
   }
 }
 
-function sendFile(request: IncomingMessage, response: ServerResponse, file: { readonly bytes: Uint8Array; readonly etag: string | null }): void {
+function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  file: { readonly bytes: Uint8Array; readonly etag: string | null },
+): void {
   const { bytes, etag } = file;
   const headers = etag === null ? {} : { etag };
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? NaN);
   const fresh = request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
-  if (Number.isNaN(from) || !fresh) response.writeHead(200, { ...headers, 'content-length': bytes.length, 'accept-ranges': 'bytes' }).end(bytes);
+  if (Number.isNaN(from) || !fresh)
+    response.writeHead(200, { ...headers, 'content-length': bytes.length, 'accept-ranges': 'bytes' }).end(bytes);
   else if (from >= bytes.length) response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
-  else response.writeHead(206, { ...headers, 'content-length': bytes.length - from, 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }).end(bytes.subarray(from));
+  else
+    response
+      .writeHead(206, {
+        ...headers,
+        'content-length': bytes.length - from,
+        'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}`,
+      })
+      .end(bytes.subarray(from));
 }
 
 /** Sends the head of a good answer and a part of the body, then cuts the connection. */
-export function cutAfter(response: ServerResponse, bytes: Uint8Array, count: number, headers: Readonly<Record<string, string>> = {}): true {
+export function cutAfter(
+  response: ServerResponse,
+  bytes: Uint8Array,
+  count: number,
+  headers: Readonly<Record<string, string>> = {},
+): true {
   response.writeHead(200, { 'content-length': bytes.length, ...headers });
   response.write(bytes.subarray(0, count), () => setImmediate(() => response.destroy()));
   return true;

@@ -20,7 +20,9 @@ export class Gate {
   readonly #waiting: (() => void)[] = [];
   #arrived: () => void = () => {};
   readonly engine = new FakeEngine({
-    model: ({ x }: NamedTensors) => ({ y: { type: 'float32', dims: [x?.dims[0] ?? 0, 2], data: new Float32Array(2 * (x?.dims[0] ?? 0)) } }),
+    model: ({ x }: NamedTensors) => ({
+      y: { type: 'float32', dims: [x?.dims[0] ?? 0, 2], data: new Float32Array(2 * (x?.dims[0] ?? 0)) },
+    }),
     gate: () => {
       this.#arrived();
       return this.open ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
@@ -29,7 +31,9 @@ export class Gate {
 
   /** Resolves when the next batch has come to the gate. */
   arrival(): Promise<void> {
-    return new Promise((resolve) => { this.#arrived = resolve; });
+    return new Promise((resolve) => {
+      this.#arrived = resolve;
+    });
   }
 
   letGo(): void {
@@ -46,10 +50,17 @@ export async function endAll(): Promise<void> {
   await endServers();
 }
 
-export async function gated(config: Partial<RuntimeConfig> = {}, options: Given['options'] = {}): Promise<{ gate: Gate; running: RunningServer; call: (request?: Ask) => Promise<Seen> }> {
+export async function gated(
+  config: Partial<RuntimeConfig> = {},
+  options: Given['options'] = {},
+): Promise<{ gate: Gate; running: RunningServer; call: (request?: Ask) => Promise<Seen> }> {
   const gate = new Gate();
   gates.push(gate);
-  const running = await startServer({ model: matmul(), config: { ...noWarmup, ...config }, options: { loadEngine: () => Promise.resolve(gate.engine), ...options } });
+  const running = await startServer({
+    model: matmul(),
+    config: { ...noWarmup, ...config },
+    options: { loadEngine: () => Promise.resolve(gate.engine), ...options },
+  });
   gate.open = false;
   return { gate, running, call: (request = { body }) => ask(running.url, infer, request) };
 }
@@ -63,4 +74,5 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
   }
 }
 
-export const depthOf = async (running: RunningServer): Promise<number> => (jsonOf(await ask(running.debugUrl, '/counters')) as { queue: { depth: number } }).queue.depth;
+export const depthOf = async (running: RunningServer): Promise<number> =>
+  (jsonOf(await ask(running.debugUrl, '/counters')) as { queue: { depth: number } }).queue.depth;

@@ -5,12 +5,23 @@ import type { RevisionRecord } from '../../operator/resources/objects.ts';
 import { revisionOf, revisionSpecOf } from '../../operator/revision.ts';
 
 export const given = {
-  spec: (more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({ model: { uri: 'https://models.example/ranker.onnx' }, replicas: 2, ...more }),
+  spec: (more: Partial<OnnxModelSpec> = {}): OnnxModelSpec => ({
+    model: { uri: 'https://models.example/ranker.onnx' },
+    replicas: 2,
+    ...more,
+  }),
 
   model: (spec: Partial<OnnxModelSpec> = {}, more: Partial<OnnxModel> = {}): OnnxModel => ({
     apiVersion: 'onnx-operator.dev/v1alpha1',
     kind: 'OnnxModel',
-    metadata: { name: 'ranker', namespace: 'ml', uid: '11111111-2222-3333-4444-555555555555', resourceVersion: '7', generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    metadata: {
+      name: 'ranker',
+      namespace: 'ml',
+      uid: '11111111-2222-3333-4444-555555555555',
+      resourceVersion: '7',
+      generation: 3,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    },
     spec: given.spec(spec),
     ...more,
   }),

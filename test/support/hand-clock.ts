@@ -33,7 +33,14 @@ export class HandClock implements Clock {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();
       const off = this.after(ms, resolve);
-      signal?.addEventListener('abort', () => { off(); resolve(); }, { once: true });
+      signal?.addEventListener(
+        'abort',
+        () => {
+          off();
+          resolve();
+        },
+        { once: true },
+      );
     });
   }
 

@@ -10,22 +10,49 @@ import type { KubeObject } from '../../operator/kube/object.ts';
 import type { ResourceType } from '../../operator/kube/resource-type.ts';
 
 export type Thing = KubeObject & { readonly data?: string };
-export const things: ResourceType<Thing> = { group: 'test.dev', version: 'v1', plural: 'things', kind: 'Thing', namespaced: true };
+export const things: ResourceType<Thing> = {
+  group: 'test.dev',
+  version: 'v1',
+  plural: 'things',
+  kind: 'Thing',
+  namespaced: true,
+};
 
 export type Misdeed = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Ways to fail that a test can ask for. */
 export const misdeeds = {
   /** @param retryAfterSeconds in the Status, where a fraction is possible; the header knows whole seconds only */
-  status: (code: number, reason: string, more: { headers?: Record<string, string>; retryAfterSeconds?: number } = {}): Misdeed => (_, response) => {
-    response.writeHead(code, { 'content-type': 'application/json', ...more.headers });
-    const details = more.retryAfterSeconds === undefined ? {} : { details: { retryAfterSeconds: more.retryAfterSeconds } };
-    response.end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: `${reason} on demand`, ...details }));
-  },
-  errorEvent: (code: number, reason: string): Misdeed => (_, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(`${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code, reason, message: `${reason} on demand` } })}\n`);
-  },
+  status:
+    (
+      code: number,
+      reason: string,
+      more: { headers?: Record<string, string>; retryAfterSeconds?: number } = {},
+    ): Misdeed =>
+    (_, response) => {
+      response.writeHead(code, { 'content-type': 'application/json', ...more.headers });
+      const details =
+        more.retryAfterSeconds === undefined ? {} : { details: { retryAfterSeconds: more.retryAfterSeconds } };
+      response.end(
+        JSON.stringify({
+          kind: 'Status',
+          apiVersion: 'v1',
+          status: 'Failure',
+          code,
+          reason,
+          message: `${reason} on demand`,
+          ...details,
+        }),
+      );
+    },
+  errorEvent:
+    (code: number, reason: string): Misdeed =>
+    (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code, reason, message: `${reason} on demand` } })}\n`,
+      );
+    },
   cleanClose: (): Misdeed => (_, response) => void response.writeHead(200).end(),
   reset: (): Misdeed => (request) => void request.socket.resetAndDestroy(),
   /** Headers, then nothing for ever: a half-open connection. */
@@ -33,20 +60,23 @@ export const misdeeds = {
   /** Not even headers. */
   noAnswer: (): Misdeed => () => {},
   garbage: (): Misdeed => (_, response) => void response.writeHead(200).end('<html>proxy error</html>\n'),
-  halfEvent: (): Misdeed => (_, response) => void response.writeHead(200).end('{"type":"ADDED","object":{"metadata":{"na'),
-  flood: (bytes: number): Misdeed => (_, response) => {
-    response.writeHead(200);
-    const chunk = Buffer.alloc(64 * 1024, 0x20);
-    let left = bytes;
-    const more = (): void => {
-      while (left > 0 && !response.destroyed) {
-        left -= chunk.length;
-        if (!response.write(chunk)) return void response.once('drain', more);
-      }
-      response.end();
-    };
-    more();
-  },
+  halfEvent: (): Misdeed => (_, response) =>
+    void response.writeHead(200).end('{"type":"ADDED","object":{"metadata":{"na'),
+  flood:
+    (bytes: number): Misdeed =>
+    (_, response) => {
+      response.writeHead(200);
+      const chunk = Buffer.alloc(64 * 1024, 0x20);
+      let left = bytes;
+      const more = (): void => {
+        while (left > 0 && !response.destroyed) {
+          left -= chunk.length;
+          if (!response.write(chunk)) return void response.once('drain', more);
+        }
+        response.end();
+      };
+      more();
+    },
 };
 
 export class HostileApi {
@@ -105,7 +135,12 @@ export class HostileApi {
   put(name: string, data = ''): void {
     const before = this.#objects.get(name);
     this.#version += 1;
-    const metadata = { name, namespace: 'default', uid: before?.metadata.uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version) };
+    const metadata = {
+      name,
+      namespace: 'default',
+      uid: before?.metadata.uid ?? `uid-${this.#version}`,
+      resourceVersion: String(this.#version),
+    };
     const object: Thing = { apiVersion: 'test.dev/v1', kind: 'Thing', metadata, data };
     this.#objects.set(name, object);
     this.#tell(before === undefined ? 'ADDED' : 'MODIFIED', object);
@@ -152,7 +187,13 @@ export class HostileApi {
     response.writeHead(200, { 'content-type': 'application/json' });
     // Items without apiVersion and kind, as the lists of built-in types are.
     const items = all.slice(from, to).map(({ metadata, data }) => ({ metadata, data }));
-    response.end(JSON.stringify({ kind: 'ThingList', metadata: { resourceVersion: String(this.#version), ...(to < all.length ? { continue: String(to) } : {}) }, items }));
+    response.end(
+      JSON.stringify({
+        kind: 'ThingList',
+        metadata: { resourceVersion: String(this.#version), ...(to < all.length ? { continue: String(to) } : {}) },
+        items,
+      }),
+    );
   }
 
   #watch(url: URL, response: ServerResponse): void {

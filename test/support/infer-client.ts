@@ -16,16 +16,33 @@ export type Ask = {
 };
 
 /** @param url of the server, without a path */
-export function ask(url: string, path: string, { method, headers = {}, body, chunked = false, signal }: Ask = {}): Promise<Seen> {
+export function ask(
+  url: string,
+  path: string,
+  { method, headers = {}, body, chunked = false, signal }: Ask = {},
+): Promise<Seen> {
   return new Promise((resolve, reject) => {
     // Node would find out the length by itself.
-    const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(Buffer.byteLength(body ?? '')) };
-    const request = send(new URL(path, url), { method: method ?? (body === undefined ? 'GET' : 'POST'), headers: { ...length, ...headers }, agent: false, ...(signal === undefined ? {} : { signal }) }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
-      response.on('error', reject);
-    });
+    const length = chunked
+      ? { 'transfer-encoding': 'chunked' }
+      : { 'content-length': String(Buffer.byteLength(body ?? '')) };
+    const request = send(
+      new URL(path, url),
+      {
+        method: method ?? (body === undefined ? 'GET' : 'POST'),
+        headers: { ...length, ...headers },
+        agent: false,
+        ...(signal === undefined ? {} : { signal }),
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
+        );
+        response.on('error', reject);
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -36,7 +53,9 @@ export function askRaw(port: number, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
     let text = '';
-    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
     socket.on('close', () => resolve(text));
     socket.on('error', reject);
   });
@@ -54,7 +73,10 @@ export function inputOf(values: readonly unknown[], overrides: object = {}): obj
 /** JSON and binary data in one body, with the header that tells them apart. */
 export function binaryBody(json: unknown, ...blobs: readonly Uint8Array[]): Required<Pick<Ask, 'headers' | 'body'>> {
   const head = Buffer.from(JSON.stringify(json));
-  return { headers: { 'inference-header-content-length': String(head.length), 'content-type': 'application/octet-stream' }, body: Buffer.concat([head, ...blobs]) };
+  return {
+    headers: { 'inference-header-content-length': String(head.length), 'content-type': 'application/octet-stream' },
+    body: Buffer.concat([head, ...blobs]),
+  };
 }
 
 /** Splits an answer at its own header. */

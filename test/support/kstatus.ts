@@ -7,13 +7,18 @@ import { isRecord } from '../../api/record.ts';
 
 export type KStatus = 'Terminating' | 'InProgress' | 'Failed' | 'Current';
 
-export type Readable = { readonly metadata: { readonly generation: number; readonly deletionTimestamp?: string }; readonly status?: unknown };
+export type Readable = {
+  readonly metadata: { readonly generation: number; readonly deletionTimestamp?: string };
+  readonly status?: unknown;
+};
 
 /** @throws TypeError where kstatus itself would break off: an observedGeneration that is no whole number */
 export function kstatusOf({ metadata, status }: Readable): KStatus {
   if (metadata.deletionTimestamp !== undefined) return 'Terminating';
   if (!isRecord(status)) return 'Current';
-  return isOutdated(status['observedGeneration'], metadata.generation) ? 'InProgress' : byConditions(status['conditions']);
+  return isOutdated(status['observedGeneration'], metadata.generation)
+    ? 'InProgress'
+    : byConditions(status['conditions']);
 }
 
 function isOutdated(observed: unknown, generation: number): boolean {

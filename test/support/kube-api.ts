@@ -12,7 +12,13 @@ export async function openApi(kubeconfig: string): Promise<{ readonly api: Api; 
   const transport = new Transport({ access, clock: systemClock, registry: createRegistry(), userAgent: 'conformance' });
   const api: Api = async (method, pathAndQuery, body, contentType) => {
     const [path = '', query = ''] = pathAndQuery.split('?');
-    const call = { method, path, query: Object.fromEntries(new URLSearchParams(query)), ...(body === undefined ? {} : { body }), ...(contentType === undefined ? {} : { contentType }) } as Call;
+    const call = {
+      method,
+      path,
+      query: Object.fromEntries(new URLSearchParams(query)),
+      ...(body === undefined ? {} : { body }),
+      ...(contentType === undefined ? {} : { contentType }),
+    } as Call;
     try {
       return { status: method === 'POST' ? 201 : 200, body: (await transport.request(call)) as never };
     } catch (error) {

@@ -12,7 +12,18 @@ import type { HttpKubeClient } from '../../operator/kube/http-client.ts';
 import { isAlreadyExists, isConflict, isInvalid, isNotFound, statusOf } from '../../operator/kube/kube-error.ts';
 import { LeaderElector, leases, type Term } from '../../operator/kube/leader.ts';
 import { eventually } from './eventually.ts';
-import { definition, definitions, follow, furnish, group, namespace, namespaces, probe, probes, type Probe } from './probes.ts';
+import {
+  definition,
+  definitions,
+  follow,
+  furnish,
+  group,
+  namespace,
+  namespaces,
+  probe,
+  probes,
+  type Probe,
+} from './probes.ts';
 
 export type SuiteServer = { readonly client: HttpKubeClient; readonly close: () => Promise<void> };
 
@@ -63,9 +74,15 @@ function partsOf(clientNow: () => HttpKubeClient): void {
 
   it('names the field that the schema refuses, and the one it does not know', async () => {
     const client = clientNow();
-    await assert.rejects(client.apply(probes, probe('a', 0), { fieldManager: 'kube-test', force: true }), (error) => isInvalid(error) && /spec\.size/.test(String(error)));
+    await assert.rejects(
+      client.apply(probes, probe('a', 0), { fieldManager: 'kube-test', force: true }),
+      (error) => isInvalid(error) && /spec\.size/.test(String(error)),
+    );
     const odd = { ...probe('a'), spec: { size: 1, sise: 2 } };
-    await assert.rejects(client.apply(probes, odd as Probe, { fieldManager: 'kube-test', force: true }), (error) => statusOf(error) !== undefined && /sise/.test(String(error)));
+    await assert.rejects(
+      client.apply(probes, odd as Probe, { fieldManager: 'kube-test', force: true }),
+      (error) => statusOf(error) !== undefined && /sise/.test(String(error)),
+    );
   });
 
   it('takes a field over only when told to', async () => {
@@ -79,14 +96,20 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     const client = clientNow();
     const seen = await client.create(probes, probe('a'));
     const written = await client.replaceStatus(probes, seen, { phase: 'Ready', seen: ['x'] });
-    assert.deepEqual([written.status, written.spec, written.metadata.generation], [{ phase: 'Ready', seen: ['x'] }, { size: 1 }, 1]);
+    assert.deepEqual(
+      [written.status, written.spec, written.metadata.generation],
+      [{ phase: 'Ready', seen: ['x'] }, { size: 1 }, 1],
+    );
     await assert.rejects(client.replaceStatus(probes, seen, { phase: 'Old' }), isConflict);
     const next = await client.replaceStatus(probes, written, { phase: 'Done' });
     assert.deepEqual(next.status, { phase: 'Done' });
     // The same status again: no new version, no event.
     const same = await client.replaceStatus(probes, next, { phase: 'Done' });
     assert.equal(same.metadata.resourceVersion, next.metadata.resourceVersion);
-    await assert.rejects(client.replaceStatus(probes, { metadata: { ...next.metadata, uid: randomUUID() } }, { phase: 'Other' }), isConflict);
+    await assert.rejects(
+      client.replaceStatus(probes, { metadata: { ...next.metadata, uid: randomUUID() } }, { phase: 'Other' }),
+      isConflict,
+    );
   });
 
   it('does not write status on a spec that has changed since', async () => {
@@ -98,10 +121,16 @@ function partsOf(clientNow: () => HttpKubeClient): void {
 
   it('holds a deleted object by its finalizer, and lets it go', async () => {
     const client = clientNow();
-    const made = await client.create(probes, { ...probe('a'), metadata: { name: 'a', namespace, finalizers: [`${group}/held`] } });
+    const made = await client.create(probes, {
+      ...probe('a'),
+      metadata: { name: 'a', namespace, finalizers: [`${group}/held`] },
+    });
     assert.equal(await client.delete(probes, made.metadata, { uid: made.metadata.uid ?? '' }), false);
     const marked = await client.get(probes, made.metadata);
-    await assert.rejects(client.patchMetadata(probes, made.metadata as { name: string }, { finalizers: [] }), isConflict);
+    await assert.rejects(
+      client.patchMetadata(probes, made.metadata as { name: string }, { finalizers: [] }),
+      isConflict,
+    );
     await client.patchMetadata(probes, marked.metadata as { name: string }, { finalizers: [] });
     await assert.rejects(client.get(probes, made.metadata), isNotFound);
   });
@@ -121,7 +150,10 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     assert.equal(watching.reflector.cache.size, 25);
     await client.apply(probes, probe('p3', 9), { fieldManager: 'kube-test', force: true });
     await client.delete(probes, probe('p4').metadata);
-    await eventually('both changes', () => watching.told.includes('updated p3') && watching.told.includes('deleted p4'));
+    await eventually(
+      'both changes',
+      () => watching.told.includes('updated p3') && watching.told.includes('deleted p4'),
+    );
     assert.equal(watching.reflector.cache.get(`${namespace}/p3`)?.metadata.managedFields, undefined);
     await watching.stop();
   });
@@ -129,9 +161,19 @@ function partsOf(clientNow: () => HttpKubeClient): void {
   it('writes Events that the API takes, and counts up a series', async () => {
     const client = clientNow();
     const about = await client.create(probes, probe('a'));
-    const recorder = new EventRecorder({ client, clock: systemClock, registry: createRegistry(), logger: silentLogger, controller: `${group}/test`, instance: 'pod-1' });
+    const recorder = new EventRecorder({
+      client,
+      clock: systemClock,
+      registry: createRegistry(),
+      logger: silentLogger,
+      controller: `${group}/test`,
+      instance: 'pod-1',
+    });
     recorder.say({ about, type: 'Warning', reason: 'OOMKilled', action: 'Starting', note: 'out of memory' });
-    const find = async (): Promise<number | undefined> => (await client.list(events, { namespace, fieldSelector: `reason=OOMKilled` })).items.map((event) => event.series?.count ?? 1)[0];
+    const find = async (): Promise<number | undefined> =>
+      (await client.list(events, { namespace, fieldSelector: `reason=OOMKilled` })).items.map(
+        (event) => event.series?.count ?? 1,
+      )[0];
     await eventually('the event', async () => (await find()) === 1);
     recorder.say({ about, type: 'Warning', reason: 'OOMKilled', action: 'Starting', note: 'out of memory' });
     await recorder.close(5000);
@@ -141,18 +183,36 @@ function partsOf(clientNow: () => HttpKubeClient): void {
   it('has one leader of three, and another at once after a release', async () => {
     const client = clientNow();
     const lease = { namespace, name: 'election' };
-    const elector = (identity: string): LeaderElector => new LeaderElector({
-      client, clock: systemClock, registry: createRegistry(), logger: silentLogger, lease, identity, leaseMs: 4000, renewDeadlineMs: 3000, retryMs: 300,
-    });
+    const elector = (identity: string): LeaderElector =>
+      new LeaderElector({
+        client,
+        clock: systemClock,
+        registry: createRegistry(),
+        logger: silentLogger,
+        lease,
+        identity,
+        leaseMs: 4000,
+        renewDeadlineMs: 3000,
+        retryMs: 300,
+      });
     const stop = new AbortController();
     const terms: Term[] = [];
-    const campaigns = ['a', 'b', 'c'].map((identity) => elector(identity).campaign(stop.signal).then((term) => { if (term !== undefined) terms.push(term); }));
+    const campaigns = ['a', 'b', 'c'].map((identity) =>
+      elector(identity)
+        .campaign(stop.signal)
+        .then((term) => {
+          if (term !== undefined) terms.push(term);
+        }),
+    );
     await eventually('a leader', () => terms.length > 0);
     await systemClock.sleep(1500);
     assert.equal(terms.length, 1);
     await terms[0]?.release();
     await eventually('its successor', () => terms.length === 2, 3000);
-    assert.deepEqual(terms.map((term) => term.isCurrent()), [false, true]);
+    assert.deepEqual(
+      terms.map((term) => term.isCurrent()),
+      [false, true],
+    );
     stop.abort();
     await Promise.all(campaigns);
     await terms[1]?.release();

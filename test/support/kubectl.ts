@@ -19,15 +19,27 @@ export class Kubectl {
   constructor(version: KubeVersion, folder: string) {
     this.#program = kubeTool('kubectl', version);
     this.folder = folder;
-    this.#flags = ['--kubeconfig', join(folder, 'kubeconfig'), '--cache-dir', join(folder, 'cache'), '--namespace', 'work'];
+    this.#flags = [
+      '--kubeconfig',
+      join(folder, 'kubeconfig'),
+      '--cache-dir',
+      join(folder, 'cache'),
+      '--namespace',
+      'work',
+    ];
   }
 
   /** @param stdin what it reads for `-f -`. @param editor what `kubectl edit` runs */
   run(args: readonly string[], stdin?: string, editor = 'true'): Promise<Result> {
     return new Promise((resolve) => {
-      const child = execFile(this.#program, [...this.#flags, ...args], { timeout: 30_000, env: { ...process.env, KUBE_EDITOR: editor } }, (error, out, err) => {
-        resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err });
-      });
+      const child = execFile(
+        this.#program,
+        [...this.#flags, ...args],
+        { timeout: 30_000, env: { ...process.env, KUBE_EDITOR: editor } },
+        (error, out, err) => {
+          resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err });
+        },
+      );
       child.stdin?.end(stdin ?? '');
     });
   }
@@ -42,7 +54,8 @@ export class Kubectl {
   follow(args: readonly string[]): { readonly output: () => string; readonly end: () => Promise<void> } {
     const child = spawn(this.#program, [...this.#flags, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void (text += chunk.toString('utf8')));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => void (text += chunk.toString('utf8')));
     return {
       output: () => text,
       async end() {

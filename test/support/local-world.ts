@@ -40,7 +40,15 @@ export class LocalWorld {
 
   /** Begins, or begins again on the same folder and objects. */
   start(): void {
-    this.#plane = startControlPlane({ clock: systemClock, logger: silentLogger, dataDir: this.dir, images: programs, backoff: { baseMs: 300, maxMs: 2000 }, ...this.#options, objects: this.objects });
+    this.#plane = startControlPlane({
+      clock: systemClock,
+      logger: silentLogger,
+      dataDir: this.dir,
+      images: programs,
+      backoff: { baseMs: 300, maxMs: 2000 },
+      ...this.#options,
+      objects: this.objects,
+    });
   }
 
   async stop(): Promise<void> {
@@ -58,24 +66,40 @@ export class LocalWorld {
   }
 
   /** @param spec beside the containers */
-  createPod(name: string, containers: readonly Partial<Container>[], spec: Record<string, unknown> = {}, labels: Record<string, string> = {}): void {
+  createPod(
+    name: string,
+    containers: readonly Partial<Container>[],
+    spec: Record<string, unknown> = {},
+    labels: Record<string, string> = {},
+  ): void {
     this.objects.create(pods, {
-      apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels },
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default', labels },
       spec: { containers: containers.map(container), terminationGracePeriodSeconds: 5, ...spec },
     });
   }
 
   createService(name: string, selector: Record<string, string>, targetPort: number | string = 8080): Service {
     const spec = { selector, ports: [{ port: 8080, targetPort }] };
-    return this.objects.create(services, { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec }) as Service;
+    return this.objects.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'default' },
+      spec,
+    }) as Service;
   }
 
   /** The pod once it is as wanted. */
   podUntil(name: string, wanted: (pod: Pod) => boolean, what: string): Promise<Pod> {
-    return this.until(pods, () => {
-      const pod = this.pod(name);
-      return pod !== undefined && wanted(pod) ? pod : undefined;
-    }, what);
+    return this.until(
+      pods,
+      () => {
+        const pod = this.pod(name);
+        return pod !== undefined && wanted(pod) ? pod : undefined;
+      },
+      what,
+    );
   }
 
   gone(name: string): Promise<true> {
@@ -93,7 +117,9 @@ export class LocalWorld {
       };
       const timer = setTimeout(() => {
         settle();
-        reject(new Error(`waited 15 s for ${what}; last: ${JSON.stringify(this.objects.list(type).map(brief), null, 1)}`));
+        reject(
+          new Error(`waited 15 s for ${what}; last: ${JSON.stringify(this.objects.list(type).map(brief), null, 1)}`),
+        );
       }, 15_000);
       const stop = this.objects.watch(type, () => {
         const found = check();
@@ -114,11 +140,22 @@ export class LocalWorld {
     throw new Error(`the log of ${name} never said ${text}`);
   }
 
-  async log(name: string, options: { container?: string; previous?: boolean; tailLines?: number; timestamps?: boolean } = {}): Promise<string> {
+  async log(
+    name: string,
+    options: { container?: string; previous?: boolean; tailLines?: number; timestamps?: boolean } = {},
+  ): Promise<string> {
     const { container: from = 'main', previous = false, timestamps = false } = options;
-    const source = this.plane.kubelet.read({ namespace: 'default', name }, {
-      container: from, follow: false, previous, timestamps, signal: new AbortController().signal, ...(options.tailLines === undefined ? {} : { tailLines: options.tailLines }),
-    });
+    const source = this.plane.kubelet.read(
+      { namespace: 'default', name },
+      {
+        container: from,
+        follow: false,
+        previous,
+        timestamps,
+        signal: new AbortController().signal,
+        ...(options.tailLines === undefined ? {} : { tailLines: options.tailLines }),
+      },
+    );
     if (source === undefined) return '';
     let text = '';
     for await (const bytes of source) text += Buffer.from(bytes).toString();

@@ -7,12 +7,32 @@
  */
 import { statusError } from '../../operator/kube/kube-error.ts';
 import type {
-  ApplyOptions, CallOptions, DeleteOptions, KubeClient, ListQuery, MetadataChange, MetadataTarget, Page, Versioned, WatchEvent, WatchQuery,
+  ApplyOptions,
+  CallOptions,
+  DeleteOptions,
+  KubeClient,
+  ListQuery,
+  MetadataChange,
+  MetadataTarget,
+  Page,
+  Versioned,
+  WatchEvent,
+  WatchQuery,
 } from '../../operator/kube/kube-client.ts';
 import { keyOf, type KubeObject, type ObjectMeta, type ObjectName } from '../../operator/kube/object.ts';
 import type { ResourceType } from '../../operator/kube/resource-type.ts';
 
-type Verb = 'get' | 'list' | 'watch' | 'create' | 'replace' | 'apply' | 'replaceStatus' | 'patchMetadata' | 'mergePatch' | 'delete';
+type Verb =
+  | 'get'
+  | 'list'
+  | 'watch'
+  | 'create'
+  | 'replace'
+  | 'apply'
+  | 'replaceStatus'
+  | 'patchMetadata'
+  | 'mergePatch'
+  | 'delete';
 type Entry = { readonly version: number; readonly event: WatchEvent<KubeObject> };
 type Stored = KubeObject & { readonly status?: unknown };
 
@@ -20,7 +40,18 @@ export class MemoryKube implements KubeClient {
   /** Every write that reached the server, as `verb plural key`, also those refused. */
   readonly writes: string[] = [];
   /** Calls of each verb, also those that failed. */
-  readonly calls: Record<Verb, number> = { get: 0, list: 0, watch: 0, create: 0, replace: 0, apply: 0, replaceStatus: 0, patchMetadata: 0, mergePatch: 0, delete: 0 };
+  readonly calls: Record<Verb, number> = {
+    get: 0,
+    list: 0,
+    watch: 0,
+    create: 0,
+    replace: 0,
+    apply: 0,
+    replaceStatus: 0,
+    patchMetadata: 0,
+    mergePatch: 0,
+    delete: 0,
+  };
   readonly #objects = new Map<string, Map<string, Stored>>();
   readonly #history = new Map<string, Entry[]>();
   readonly #faults: { verb: Verb; times: number; act: () => unknown }[] = [];
@@ -31,7 +62,16 @@ export class MemoryKube implements KubeClient {
 
   /** The next calls of this verb fail with this error, or with what the function throws or resolves to. */
   fail(verb: Verb, error: unknown, times = 1): void {
-    this.#faults.push({ verb, times, act: typeof error === 'function' ? (error as () => unknown) : () => { throw error; } });
+    this.#faults.push({
+      verb,
+      times,
+      act:
+        typeof error === 'function'
+          ? (error as () => unknown)
+          : () => {
+              throw error;
+            },
+    });
   }
 
   /** Forgets history: positions before now are gone. */
@@ -60,7 +100,11 @@ export class MemoryKube implements KubeClient {
     return this.#find(type, name) as T;
   }
 
-  async list<T extends KubeObject>(type: ResourceType<T>, query: ListQuery, options: CallOptions = {}): Promise<Page<T>> {
+  async list<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: ListQuery,
+    options: CallOptions = {},
+  ): Promise<Page<T>> {
     await this.#enter('list', options);
     const all = [...this.#of(type).values()].filter((object) => selects(query, object));
     const from = Number(query.continue ?? 0);
@@ -69,7 +113,11 @@ export class MemoryKube implements KubeClient {
     return { items, resourceVersion: String(this.#version), ...(to < all.length ? { continue: String(to) } : {}) };
   }
 
-  async *watch<T extends KubeObject>(type: ResourceType<T>, query: WatchQuery, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
+  async *watch<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: WatchQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEvent<T>> {
     await this.#enter('watch', { signal });
     const place = { at: Number(query.resourceVersion) };
     if (place.at < this.#oldest) throw gone();
@@ -89,7 +137,8 @@ export class MemoryKube implements KubeClient {
 
   async create<T extends KubeObject>(type: ResourceType<T>, object: T, options: CallOptions = {}): Promise<T> {
     await this.#enter('create', options, `${type.plural} ${keyOf(object.metadata)}`);
-    if (this.#of(type).has(keyOf(object.metadata))) throw refusal(409, 'AlreadyExists', `${keyOf(object.metadata)} already exists`);
+    if (this.#of(type).has(keyOf(object.metadata)))
+      throw refusal(409, 'AlreadyExists', `${keyOf(object.metadata)} already exists`);
     return this.#store(type, object, 'ADDED') as T;
   }
 
@@ -106,28 +155,45 @@ export class MemoryKube implements KubeClient {
     return this.#store(type, after, before === undefined ? 'ADDED' : 'MODIFIED') as T;
   }
 
-  async replaceStatus<T extends KubeObject>(type: ResourceType<T>, target: Versioned, status: unknown, options: CallOptions = {}): Promise<T> {
+  async replaceStatus<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: Versioned,
+    status: unknown,
+    options: CallOptions = {},
+  ): Promise<T> {
     await this.#enter('replaceStatus', options, `${type.plural} ${keyOf(target.metadata)}`);
     const before = this.#find(type, target.metadata);
     this.#check(before, target.metadata);
     return this.#store(type, { ...before, status } as Stored, 'MODIFIED') as unknown as T;
   }
 
-  async patchMetadata<T extends KubeObject>(type: ResourceType<T>, target: MetadataTarget, change: MetadataChange, options: CallOptions = {}): Promise<T> {
+  async patchMetadata<T extends KubeObject>(
+    type: ResourceType<T>,
+    target: MetadataTarget,
+    change: MetadataChange,
+    options: CallOptions = {},
+  ): Promise<T> {
     await this.#enter('patchMetadata', options, `${type.plural} ${keyOf(target)}`);
     const before = this.#find(type, target);
     this.#check(before, target);
     const metadata = {
       ...before.metadata,
       ...(change.labels === undefined ? {} : { labels: merged(before.metadata.labels, change.labels) }),
-      ...(change.annotations === undefined ? {} : { annotations: merged(before.metadata.annotations, change.annotations) }),
+      ...(change.annotations === undefined
+        ? {}
+        : { annotations: merged(before.metadata.annotations, change.annotations) }),
       ...(change.finalizers === undefined ? {} : { finalizers: change.finalizers }),
     };
     const ends = metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0;
     return this.#store(type, { ...before, metadata }, ends ? 'DELETED' : 'MODIFIED') as unknown as T;
   }
 
-  async mergePatch<T extends KubeObject>(type: ResourceType<T>, name: ObjectName, patch: Readonly<Record<string, unknown>>, options: CallOptions = {}): Promise<T> {
+  async mergePatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    name: ObjectName,
+    patch: Readonly<Record<string, unknown>>,
+    options: CallOptions = {},
+  ): Promise<T> {
     await this.#enter('mergePatch', options, `${type.plural} ${keyOf(name)}`);
     const before = this.#find(type, name);
     this.#check(before, (patch['metadata'] ?? {}) as Partial<ObjectMeta>);
@@ -164,7 +230,12 @@ export class MemoryKube implements KubeClient {
   #check(before: Stored, want: { readonly uid?: string; readonly resourceVersion?: string }): void {
     const { uid, resourceVersion } = before.metadata;
     const moved = want.resourceVersion !== undefined && want.resourceVersion !== resourceVersion;
-    if (moved || (want.uid !== undefined && want.uid !== uid)) throw refusal(409, 'Conflict', 'the object has been modified; please apply your changes to the latest version and try again');
+    if (moved || (want.uid !== undefined && want.uid !== uid))
+      throw refusal(
+        409,
+        'Conflict',
+        'the object has been modified; please apply your changes to the latest version and try again',
+      );
   }
 
   #store(type: ResourceType, object: KubeObject, event: 'ADDED' | 'MODIFIED' | 'DELETED'): KubeObject {
@@ -172,7 +243,10 @@ export class MemoryKube implements KubeClient {
     const before = this.#of(type).get(key);
     this.#version += 1;
     const uid = before?.metadata.uid ?? object.metadata.uid ?? `uid-${this.#version}`;
-    const stored = structuredClone({ ...object, metadata: { ...object.metadata, uid, resourceVersion: String(this.#version) } });
+    const stored = structuredClone({
+      ...object,
+      metadata: { ...object.metadata, uid, resourceVersion: String(this.#version) },
+    });
     if (event === 'DELETED') this.#of(type).delete(key);
     else this.#of(type).set(key, stored);
     this.#record(type, { type: event, object: stored });
@@ -187,10 +261,15 @@ export class MemoryKube implements KubeClient {
     this.#wake = Promise.withResolvers();
   }
 
-  *#eventsFrom<T extends KubeObject>(type: ResourceType<T>, query: WatchQuery, place: { at: number }): Generator<WatchEvent<T>> {
+  *#eventsFrom<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: WatchQuery,
+    place: { at: number },
+  ): Generator<WatchEvent<T>> {
     for (let next = this.#after(type, place.at); next !== undefined; next = this.#after(type, place.at)) {
       place.at = next.version;
-      if (next.event.type === 'BOOKMARK' || selects(query, next.event.object)) yield structuredClone(next.event) as WatchEvent<T>;
+      if (next.event.type === 'BOOKMARK' || selects(query, next.event.object))
+        yield structuredClone(next.event) as WatchEvent<T>;
     }
   }
 
@@ -220,7 +299,8 @@ export class MemoryKube implements KubeClient {
 /** RFC 7386. */
 function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const out: Record<string, unknown> = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  const out: Record<string, unknown> =
+    typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) delete out[name];
     else out[name] = applyMergePatch(out[name], value);
@@ -236,14 +316,25 @@ export function gone(): Error {
   return refusal(410, 'Expired', 'too old resource version');
 }
 
-function selects(query: { readonly namespace?: string; readonly labelSelector?: string }, { metadata }: KubeObject): boolean {
+function selects(
+  query: { readonly namespace?: string; readonly labelSelector?: string },
+  { metadata }: KubeObject,
+): boolean {
   if (query.namespace !== undefined && query.namespace !== metadata.namespace) return false;
-  return (query.labelSelector ?? '').split(',').filter(Boolean).every((term) => {
-    const [key = '', value] = term.split('=');
-    return metadata.labels?.[key] === value;
-  });
+  return (query.labelSelector ?? '')
+    .split(',')
+    .filter(Boolean)
+    .every((term) => {
+      const [key = '', value] = term.split('=');
+      return metadata.labels?.[key] === value;
+    });
 }
 
-function merged(before: Readonly<Record<string, string>> = {}, change: Readonly<Record<string, string | null>>): Record<string, string> {
-  return Object.fromEntries(Object.entries({ ...before, ...change }).filter((entry): entry is [string, string] => entry[1] !== null));
+function merged(
+  before: Readonly<Record<string, string>> = {},
+  change: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries({ ...before, ...change }).filter((entry): entry is [string, string] => entry[1] !== null),
+  );
 }

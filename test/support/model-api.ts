@@ -22,8 +22,14 @@ export class ModelApi {
   /** @param stage `whole`: with the fields that are planned */
   static async start(namespace: string, stage: Stage = 'published'): Promise<ModelApi> {
     const api = new ModelApi(await startApiServer({ clock: systemClock, logger: silentLogger, bookmarkMs: 50 }));
-    api.server.objects.create({ apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' }, customResourceDefinition(stage) as unknown as NewObject);
-    api.server.objects.create({ apiVersion: 'v1', plural: 'namespaces' }, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    api.server.objects.create(
+      { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' },
+      customResourceDefinition(stage) as unknown as NewObject,
+    );
+    api.server.objects.create(
+      { apiVersion: 'v1', plural: 'namespaces' },
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+    );
     await eventually('the kind is served', () => api.server.objects.list(models) !== undefined);
     return api;
   }
@@ -36,7 +42,12 @@ export class ModelApi {
   }
 
   create(namespace: string, name: string): KubeObject {
-    return this.server.objects.create(models, { apiVersion: models.apiVersion, kind: 'OnnxModel', metadata: { name, namespace }, spec: { model: { uri: 'https://models.example/m.onnx' }, replicas: 2 } });
+    return this.server.objects.create(models, {
+      apiVersion: models.apiVersion,
+      kind: 'OnnxModel',
+      metadata: { name, namespace },
+      spec: { model: { uri: 'https://models.example/m.onnx' }, replicas: 2 },
+    });
   }
 
   get(namespace: string, name: string): KubeObject {
@@ -51,7 +62,15 @@ export class ModelApi {
   }
 
   /** What the operator would write at the generation that the model has, or at another one. */
-  say(namespace: string, name: string, { claims, generation, ...more }: Partial<OnnxModelStatus> & { readonly claims: readonly Claim[]; readonly generation?: number }): void {
+  say(
+    namespace: string,
+    name: string,
+    {
+      claims,
+      generation,
+      ...more
+    }: Partial<OnnxModelStatus> & { readonly claims: readonly Claim[]; readonly generation?: number },
+  ): void {
     const model = this.get(namespace, name);
     const at = { now: Date.parse('2026-01-01T00:00:00Z'), generation: generation ?? model.metadata.generation ?? 0 };
     const status = { observedGeneration: at.generation, ...more, conditions: claimConditions([], claims, at) };

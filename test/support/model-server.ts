@@ -38,9 +38,22 @@ export type RunningServer = {
 
 export function givenConfig(overrides: Partial<RuntimeConfig> = {}): RuntimeConfig {
   return {
-    schema: 1, name: 'm', namespace: 'default', revision: '6c9f01ab2d', task: 'Tensor',
+    schema: 1,
+    name: 'm',
+    namespace: 'default',
+    revision: '6c9f01ab2d',
+    task: 'Tensor',
     source: { uri: 'file:///model.onnx', variants: [] },
-    execution: { providers: [{ name: 'CPU', options: {} }], fallbackPolicy: 'Forbid', precision: 'Source', graphOptimization: 'All', profile: 'Throughput', workers: 1, threadsPerWorker: 1, sessionConfig: {} },
+    execution: {
+      providers: [{ name: 'CPU', options: {} }],
+      fallbackPolicy: 'Forbid',
+      precision: 'Source',
+      graphOptimization: 'All',
+      profile: 'Throughput',
+      workers: 1,
+      threadsPerWorker: 1,
+      sessionConfig: {},
+    },
     batching: { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueDepth: 64 },
     memory: { arena: 'Auto' },
     warmup: { requests: 1, timeoutMs: 30_000 },
@@ -52,31 +65,76 @@ export function givenConfig(overrides: Partial<RuntimeConfig> = {}): RuntimeConf
 export async function givenPrepared(path: string, revision: string): Promise<Prepared> {
   const info = await inspectModel(path);
   return {
-    schema: 1, revision, info, graphPath: path, optimised: false, providerChain: ['CPU'], providers: [{ provider: 'CPU', nodes: 1, time: 1 }],
-    root: join(path, '..'), files: [], notes: [],
-    resolved: { digest: `sha256:${'0'.repeat(64)}`, bytes: (await stat(path)).size, signature: '0'.repeat(64), opset: info.opset, precision: 'FP32', provider: 'CPU', memoryEstimateBytes: 0 },
+    schema: 1,
+    revision,
+    info,
+    graphPath: path,
+    optimised: false,
+    providerChain: ['CPU'],
+    providers: [{ provider: 'CPU', nodes: 1, time: 1 }],
+    root: join(path, '..'),
+    files: [],
+    notes: [],
+    resolved: {
+      digest: `sha256:${'0'.repeat(64)}`,
+      bytes: (await stat(path)).size,
+      signature: '0'.repeat(64),
+      opset: info.opset,
+      precision: 'FP32',
+      provider: 'CPU',
+      memoryEstimateBytes: 0,
+    },
   };
 }
 
 /** The real engine. */
 export function loadWorkers({ model, graphPath, workers, options, nice }: EngineRequest): Promise<Engine> {
-  return WorkerPool.start({ model, workers, task: { graphPath, options, nice }, clock: systemClock, logger: silentLogger });
+  return WorkerPool.start({
+    model,
+    workers,
+    task: { graphPath, options, nice },
+    clock: systemClock,
+    logger: silentLogger,
+  });
 }
 
-export async function makeServer({ model, config, options, prepared = (usual) => usual }: Given): Promise<RunningServer> {
+export async function makeServer({
+  model,
+  config,
+  options,
+  prepared = (usual) => usual,
+}: Given): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'model-server-'));
   const path = await writeModel(folder, model);
   const full = givenConfig(config);
   const server = new ModelServer({
-    config: full, prepared: prepared(await givenPrepared(path, full.revision)),
-    addresses: ['127.0.0.1'], port: 0, metricsPort: 0, maxConnections: 256, bodyLimitBytes: 64 * 2 ** 20, drainMs: 0, drainMostMs: 600_000, stuckAfterMs: 30_000,
-    machine: { cpus: 2 }, memoryLimitBytes: undefined, serverVersion: '0.0.0', cpuFeatures: [], throttledSeconds: () => undefined,
-    loadEngine: loadWorkers, sourceFile: (file) => join(folder, file), clock: systemClock, logger: silentLogger,
+    config: full,
+    prepared: prepared(await givenPrepared(path, full.revision)),
+    addresses: ['127.0.0.1'],
+    port: 0,
+    metricsPort: 0,
+    maxConnections: 256,
+    bodyLimitBytes: 64 * 2 ** 20,
+    drainMs: 0,
+    drainMostMs: 600_000,
+    stuckAfterMs: 30_000,
+    machine: { cpus: 2 },
+    memoryLimitBytes: undefined,
+    serverVersion: '0.0.0',
+    cpuFeatures: [],
+    throttledSeconds: () => undefined,
+    loadEngine: loadWorkers,
+    sourceFile: (file) => join(folder, file),
+    clock: systemClock,
+    logger: silentLogger,
     ...options,
   });
   await server.listen();
   const made: RunningServer = {
-    server, folder, url: `http://127.0.0.1:${server.port}`, debugUrl: `http://127.0.0.1:${server.metricsPort}`,
+    server,
+    folder,
+    url: `http://127.0.0.1:${server.port}`,
+    debugUrl: `http://127.0.0.1:${server.metricsPort}`,
     end: async () => {
       if (!running.delete(made)) return;
       await server.close();

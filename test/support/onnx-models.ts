@@ -40,7 +40,10 @@ export function add(): Model {
     graph: {
       name: 'add',
       nodes: [{ op: 'Add', name: 'the-add', inputs: ['a', 'b'], outputs: ['sum'] }],
-      inputs: [{ name: 'a', type: 'float32', shape }, { name: 'b', type: 'float32', shape }],
+      inputs: [
+        { name: 'a', type: 'float32', shape },
+        { name: 'b', type: 'float32', shape },
+      ],
       outputs: [{ name: 'sum', type: 'float32', shape }],
     },
   };
@@ -72,7 +75,11 @@ export function slow(layers = 1000, width = 1024): Model {
     opset: 17,
     graph: {
       name: 'slow',
-      nodes: Array.from({ length: layers }, (_, index) => ({ op: 'MatMul', inputs: [name(index), 'W'], outputs: [name(index + 1)] })),
+      nodes: Array.from({ length: layers }, (_, index) => ({
+        op: 'MatMul',
+        inputs: [name(index), 'W'],
+        outputs: [name(index + 1)],
+      })),
       inputs: [{ name: 'x', type: 'float32', shape: ['batch', width] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', width] }],
       weights: [weight('W', 'float32', [width, width], noise(width * width, Math.sqrt(3 / width)))],
@@ -97,7 +104,15 @@ export function residual(factor = 1): Model {
       ],
       inputs: [{ name: 'x', type: 'float32', shape: ['batch', 8] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', 8] }],
-      weights: [weight('A', 'float32', [8, 8], noise(64, 0.5).map((value) => value * factor)), weight('B', 'float32', [8, 8], noise(64, 1).toReversed())],
+      weights: [
+        weight(
+          'A',
+          'float32',
+          [8, 8],
+          noise(64, 0.5).map((value) => value * factor),
+        ),
+        weight('B', 'float32', [8, 8], noise(64, 1).toReversed()),
+      ],
     },
   };
 }
@@ -145,7 +160,13 @@ export function zipMapOutput(): Model {
   };
 }
 
-const zipMapNode = { op: 'ZipMap', domain: 'ai.onnx.ml', inputs: ['x'], outputs: ['scores'], attributes: { classlabels_int64s: { ints: [0, 1] } } } as const;
+const zipMapNode = {
+  op: 'ZipMap',
+  domain: 'ai.onnx.ml',
+  inputs: ['x'],
+  outputs: ['scores'],
+  attributes: { classlabels_int64s: { ints: [0, 1] } },
+} as const;
 
 /** x[batch, 2] → doubled[batch, 2] (a tensor) and parts (a sequence): servable, with the tensor alone. */
 export function tensorAndSequence(): Model {
@@ -158,7 +179,10 @@ export function tensorAndSequence(): Model {
         { op: 'SequenceConstruct', inputs: ['x', 'doubled'], outputs: ['parts'] },
       ],
       inputs: [{ name: 'x', type: 'float32', shape: ['batch', 2] }],
-      outputs: [{ name: 'doubled', type: 'float32', shape: ['batch', 2] }, { name: 'parts', sequenceOf: 'float32' }],
+      outputs: [
+        { name: 'doubled', type: 'float32', shape: ['batch', 2] },
+        { name: 'parts', sequenceOf: 'float32' },
+      ],
     },
   };
 }
@@ -180,18 +204,23 @@ export function noise(count: number, scale: number): Float32Array {
  * does not end. With n = `trips` given, the number is a weight, and any run is like that.
  */
 export function loop(trips?: bigint): Model {
+  // prettier-ignore
   const body = {
     name: 'body',
-    nodes: [{ op: 'Identity', inputs: ['go'], outputs: ['goOn'] }, { op: 'Mul', inputs: ['v', 'v'], outputs: ['squared'] }],
-    inputs: [{ name: 'i', type: 'int64', shape: [] }, { name: 'go', type: 'bool', shape: [] }, { name: 'v', type: 'float32' }],
+    nodes: [{ op: 'Identity', inputs: ['go'], outputs: ['goOn'] },
+      { op: 'Mul', inputs: ['v', 'v'], outputs: ['squared'] }],
+    inputs: [{ name: 'i', type: 'int64', shape: [] },
+      { name: 'go', type: 'bool', shape: [] }, { name: 'v', type: 'float32' }],
     outputs: [{ name: 'goOn', type: 'bool', shape: [] }, { name: 'squared', type: 'float32' }],
   } as const;
   return {
     opset: 17,
+    // prettier-ignore
     graph: {
       name: 'loop',
       nodes: [{ op: 'Loop', inputs: ['n', '', 'x'], outputs: ['y'], attributes: { body: { graph: body } } }],
-      inputs: [...(trips === undefined ? [{ name: 'n', type: 'int64', shape: [] } as const] : []), { name: 'x', type: 'float32', shape: ['batch', 4] }],
+      inputs: [...(trips === undefined ? [{ name: 'n', type: 'int64', shape: [] } as const]
+          : []), { name: 'x', type: 'float32', shape: ['batch', 4] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
       ...(trips === undefined ? {} : { weights: [weight('n', 'int64', [], BigInt64Array.of(trips))] }),
     },
@@ -200,15 +229,25 @@ export function loop(trips?: bigint): Model {
 
 /** x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows of usual size do not show it. */
 export function autoScale(): Model {
-  const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({ graph: { name, nodes: [{ op, inputs, outputs: [`${name}Out`] }], inputs: [], outputs: [{ name: `${name}Out`, type: 'float32' }] } });
+  const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({
+    graph: {
+      name,
+      nodes: [{ op, inputs, outputs: [`${name}Out`] }],
+      inputs: [],
+      outputs: [{ name: `${name}Out`, type: 'float32' }],
+    },
+  });
   return {
     opset: 17,
     graph: {
       name: 'auto-scale',
+      // prettier-ignore
       nodes: [
         { op: 'ReduceMax', name: 'largest', inputs: ['x'], outputs: ['max'], attributes: { keepdims: { int: 0 } } },
         { op: 'Greater', inputs: ['max', 'one'], outputs: ['isLarge'] },
-        { op: 'If', inputs: ['isLarge'], outputs: ['y'], attributes: { then_branch: branch('scaled', 'Div', ['x', 'range']), else_branch: branch('same', 'Identity', ['x']) } },
+        { op: 'If', inputs: ['isLarge'], outputs: ['y'],
+          attributes: { then_branch: branch('scaled', 'Div', ['x', 'range']),
+            else_branch: branch('same', 'Identity', ['x']) } },
       ],
       inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],

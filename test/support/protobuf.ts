@@ -14,7 +14,9 @@ export function text(field: number, value: string | readonly ProtobufField[]): B
 }
 
 function message(fields: readonly ProtobufField[]): Buffer {
-  return Buffer.concat(fields.map((field) => (Buffer.isBuffer(field) ? field : Buffer.concat([varint(field[0] * 8), varint(field[1])]))));
+  return Buffer.concat(
+    fields.map((field) => (Buffer.isBuffer(field) ? field : Buffer.concat([varint(field[0] * 8), varint(field[1])]))),
+  );
 }
 
 function varint(value: number): Buffer {

@@ -40,7 +40,15 @@ export class RealApiServer {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     await writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
     await writeFile(join(folder, 'tokens.csv'), `${token},admin,admin,"system:masters"\n`);
-    await writeFile(join(folder, 'audit-policy.json'), JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived', 'ResponseStarted'], rules: [{ level: 'Metadata' }] }));
+    await writeFile(
+      join(folder, 'audit-policy.json'),
+      JSON.stringify({
+        apiVersion: 'audit.k8s.io/v1',
+        kind: 'Policy',
+        omitStages: ['RequestReceived', 'ResponseStarted'],
+        rules: [{ level: 'Metadata' }],
+      }),
+    );
     await writeFile(server.kubeconfig, server.kubeconfigFor(`https://127.0.0.1:${server.port}`));
     await server.revive('etcd');
     await server.revive('kube-apiserver');
@@ -62,8 +70,12 @@ export class RealApiServer {
 
   kubeconfigFor(server: string): string {
     return JSON.stringify({
-      apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
-      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }], users: [{ name: 'u', user: { token } }],
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+      clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }],
+      users: [{ name: 'u', user: { token } }],
     });
   }
 
@@ -83,27 +95,63 @@ export class RealApiServer {
     const files = (name: string): string => join(this.#folder, name);
     const args = {
       etcd: [
-        '--data-dir', files('etcd'), '--listen-client-urls', `http://127.0.0.1:${etcd}`, '--advertise-client-urls', `http://127.0.0.1:${etcd}`,
-        '--listen-peer-urls', `http://127.0.0.1:${peer}`, '--initial-advertise-peer-urls', `http://127.0.0.1:${peer}`, '--initial-cluster', `default=http://127.0.0.1:${peer}`, '--unsafe-no-fsync',
+        '--data-dir',
+        files('etcd'),
+        '--listen-client-urls',
+        `http://127.0.0.1:${etcd}`,
+        '--advertise-client-urls',
+        `http://127.0.0.1:${etcd}`,
+        '--listen-peer-urls',
+        `http://127.0.0.1:${peer}`,
+        '--initial-advertise-peer-urls',
+        `http://127.0.0.1:${peer}`,
+        '--initial-cluster',
+        `default=http://127.0.0.1:${peer}`,
+        '--unsafe-no-fsync',
       ],
       'kube-apiserver': [
-        '--etcd-servers', `http://127.0.0.1:${etcd}`, '--bind-address', '127.0.0.1', '--secure-port', String(api), '--cert-dir', files('certs'), '--token-auth-file', files('tokens.csv'),
-        '--service-account-issuer', 'https://kubernetes.default.svc', '--service-account-key-file', files('sa.key'), '--service-account-signing-key-file', files('sa.key'),
-        '--service-cluster-ip-range', '10.99.0.0/24', '--authorization-mode', 'RBAC', '--audit-policy-file', files('audit-policy.json'), '--audit-log-path', files('audit.log'),
+        '--etcd-servers',
+        `http://127.0.0.1:${etcd}`,
+        '--bind-address',
+        '127.0.0.1',
+        '--secure-port',
+        String(api),
+        '--cert-dir',
+        files('certs'),
+        '--token-auth-file',
+        files('tokens.csv'),
+        '--service-account-issuer',
+        'https://kubernetes.default.svc',
+        '--service-account-key-file',
+        files('sa.key'),
+        '--service-account-signing-key-file',
+        files('sa.key'),
+        '--service-cluster-ip-range',
+        '10.99.0.0/24',
+        '--authorization-mode',
+        'RBAC',
+        '--audit-policy-file',
+        files('audit-policy.json'),
+        '--audit-log-path',
+        files('audit.log'),
       ],
     }[component];
     const log = openSync(files(`${component}.log`), 'a');
     this.#processes.set(component, spawn(join(this.#assets, component), args, { stdio: ['ignore', log, log] }));
-    const serves = component === 'etcd'
-      ? async () => (await request(`http://127.0.0.1:${etcd}/health`)).statusCode === 200
-      : async () => (await this.#call('/readyz')).statusCode === 200;
+    const serves =
+      component === 'etcd'
+        ? async () => (await request(`http://127.0.0.1:${etcd}/health`)).statusCode === 200
+        : async () => (await this.#call('/readyz')).statusCode === 200;
     await eventually(`${component} to serve`, serves, 60_000);
   }
 
   /** Compacts etcd's history up to its present revision, as the API server does every five minutes. */
   async compact(): Promise<void> {
-    const post = (path: string, body: unknown): Promise<Dispatcher.ResponseData> => request(`http://127.0.0.1:${this.#ports.etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
-    const answer = (await (await post('/v3/kv/range', { key: Buffer.from('/').toString('base64') })).body.json()) as { header: { revision: string } };
+    const post = (path: string, body: unknown): Promise<Dispatcher.ResponseData> =>
+      request(`http://127.0.0.1:${this.#ports.etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const answer = (await (await post('/v3/kv/range', { key: Buffer.from('/').toString('base64') })).body.json()) as {
+      header: { revision: string };
+    };
     const { statusCode, body } = await post('/v3/kv/compaction', { revision: answer.header.revision, physical: true });
     await body.dump();
     if (statusCode !== 200) throw new Error(`etcd answered ${statusCode} to the compaction`);
@@ -117,7 +165,10 @@ export class RealApiServer {
   }
 
   async #call(path: string): Promise<Dispatcher.ResponseData> {
-    const answer = await request(`https://127.0.0.1:${this.port}${path}`, { dispatcher: this.#agent, headers: { authorization: `Bearer ${token}` } });
+    const answer = await request(`https://127.0.0.1:${this.port}${path}`, {
+      dispatcher: this.#agent,
+      headers: { authorization: `Bearer ${token}` },
+    });
     await answer.body.dump();
     return answer;
   }

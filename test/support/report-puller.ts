@@ -8,7 +8,14 @@ import { fullReport } from './reports.ts';
 export const model = 'ranking/ranker';
 export const pod = { uid: 'uid-1', ip: '10.0.0.1', name: 'ranker-1' };
 
-export type World = { clock: HandClock; puller: ReportPuller; asked: string[]; asks: ReportAsk[]; answer: (next: Pulled | FetchReport) => void; changes: string[] };
+export type World = {
+  clock: HandClock;
+  puller: ReportPuller;
+  asked: string[];
+  asks: ReportAsk[];
+  answer: (next: Pulled | FetchReport) => void;
+  changes: string[];
+};
 
 export function pullerWorld(): World {
   const clock = new HandClock();
@@ -23,9 +30,20 @@ export function pullerWorld(): World {
   };
   const puller = new ReportPuller({ fetch, clock, logger: silentLogger });
   puller.onChange((key) => changes.push(key));
-  return { clock, puller, asked, asks, answer: (next) => { answer = next; }, changes };
+  return {
+    clock,
+    puller,
+    asked,
+    asks,
+    answer: (next) => {
+      answer = next;
+    },
+    changes,
+  };
 }
 
 /** Never answers; gives up when the asking is called off. */
 export const never: FetchReport = (_ip, signal) =>
-  new Promise((resolve) => signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })));
+  new Promise((resolve) =>
+    signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })),
+  );

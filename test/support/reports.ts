@@ -11,7 +11,16 @@ export const fullReport: Report = {
   ready: true,
   state: 'ready',
   warmup: { done: 20, wanted: 20 },
-  traffic: [{ tier: 'interactive', sizeClass: 64, latency: { base: 1e-4, growth: 1.02, counts: { 250: 12, 251: 3 } }, ok: 15, errors: { invalid: 1 }, shed: 0 }],
+  traffic: [
+    {
+      tier: 'interactive',
+      sizeClass: 64,
+      latency: { base: 1e-4, growth: 1.02, counts: { 250: 12, 251: 3 } },
+      ok: 15,
+      errors: { invalid: 1 },
+      shed: 0,
+    },
+  ],
   memory: { limitBytes: 512 << 20, anonymousBytes: 150 << 20, peakBytes: 190 << 20, estimateBytes: 140 << 20 },
   queue: { depth: 0, oldestMs: 0 },
   eventLoopLagMs: { p50: 0.1, p99: 1.5, max: 4 },

@@ -9,13 +9,25 @@ import { livePlan, spentIn } from '../../operator/rollout/intents.ts';
 import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { decide } from '../../operator/rollout/decide.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
-import { candidateOf, stableOf, type Decision, type GateReading, type Observation, type Revision, type RevisionPods, type RolloutPlan, type RolloutState, type TrafficSeen } from '../../operator/rollout/state.ts';
+import {
+  candidateOf,
+  stableOf,
+  type Decision,
+  type GateReading,
+  type Observation,
+  type Revision,
+  type RevisionPods,
+  type RolloutPlan,
+  type RolloutState,
+  type TrafficSeen,
+} from '../../operator/rollout/state.ts';
 
 export const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
 export const settleMs = 10_000;
 
 export type Health = 'up' | 'half' | 'down' | 'fatal';
-export type GateWord = 'Done' | 'Fail' | 'Waiting' | 'Sick' | 'SickAndPass' | 'SickAndFail' | 'Silent' | 'Pending' | 'None';
+export type GateWord =
+  'Done' | 'Fail' | 'Waiting' | 'Sick' | 'SickAndPass' | 'SickAndFail' | 'Silent' | 'Pending' | 'None';
 type Share = Pick<Decision, 'serve' | 'canary'>;
 type Pods = { present: number; ready: number; resolved: boolean };
 
@@ -65,9 +77,12 @@ export class RolloutWorld {
   shareOf(revision: Revision): number {
     const { serve, canary } = this.taken;
     if (canary === undefined) return serve === revision ? 100 : 0;
-    if (this.plan.router === 'HTTPRoute') return revision === canary.revision ? canary.weight : serve === revision ? 100 - canary.weight : 0;
+    if (this.plan.router === 'HTTPRoute')
+      return revision === canary.revision ? canary.weight : serve === revision ? 100 - canary.weight : 0;
     const total = this.podsOf(serve).ready + this.podsOf(canary.revision).ready;
-    return total === 0 || (revision !== serve && revision !== canary.revision) ? 0 : (100 * this.podsOf(revision).ready) / total;
+    return total === 0 || (revision !== serve && revision !== canary.revision)
+      ? 0
+      : (100 * this.podsOf(revision).ready) / total;
   }
 
   observe(): Observation {
@@ -75,9 +90,13 @@ export class RolloutWorld {
     const reading = this.#reading();
     const shared = this.plan.router === 'Service' && this.taken.canary !== undefined;
     return {
-      target: this.target, ...lastWordsOf(this.status), spent: spentIn(this.status, rolloutPlanOf(this.spec, settleMs)), routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
+      target: this.target,
+      ...lastWordsOf(this.status),
+      spent: spentIn(this.status, rolloutPlanOf(this.spec, settleMs)),
+      routed: shared ? null : this.plan.router === 'HTTPRoute' ? this.asked.serve : this.taken.serve,
       ...(this.marked === undefined ? {} : { marked: this.marked }),
-      ...(traffic === undefined ? {} : { traffic }), ...(reading === undefined ? {} : { gates: reading }),
+      ...(traffic === undefined ? {} : { traffic }),
+      ...(reading === undefined ? {} : { gates: reading }),
       pods: Object.fromEntries([...this.pods].map(([revision, pods]) => [revision, this.#facts(revision, pods)])),
     };
   }
@@ -95,8 +114,11 @@ export class RolloutWorld {
     const [stable, candidate] = [stableOf(decision.next), candidateOf(decision.next)];
     const history = historyAfter(state, decision, { before: this.status, now: this.now });
     this.status = {
-      observedGeneration: 1, rollout: writeState(decision), ...(history.length === 0 ? {} : { history }),
-      ...(stable === null ? {} : { stable: { revision: stable, ...(this.#provenanceOf(stable, decision)) } }), ...(candidate === null ? {} : { candidate: { revision: candidate } }),
+      observedGeneration: 1,
+      rollout: writeState(decision),
+      ...(history.length === 0 ? {} : { history }),
+      ...(stable === null ? {} : { stable: { revision: stable, ...this.#provenanceOf(stable, decision) } }),
+      ...(candidate === null ? {} : { candidate: { revision: candidate } }),
     };
   }
 
@@ -110,7 +132,8 @@ export class RolloutWorld {
     this.asked = { serve, ...(canary === undefined ? {} : { canary }) };
     const stable = stableOf(next);
     this.marked = stable !== null && (canary !== undefined || stable !== serve) ? stable : undefined;
-    for (const revision of this.wanted.keys()) if (!this.pods.has(revision)) this.pods.set(revision, { present: 0, ready: 0, resolved: false });
+    for (const revision of this.wanted.keys())
+      if (!this.pods.has(revision)) this.pods.set(revision, { present: 0, ready: 0, resolved: false });
     // Deployments that are not wanted any more are deleted, and their pods with them.
     for (const revision of this.pods.keys()) if (!this.wanted.has(revision)) this.pods.delete(revision);
   }
@@ -130,8 +153,13 @@ export class RolloutWorld {
   #facts(revision: Revision, { present, ready, resolved }: Pods): RevisionPods {
     const isCandidate = candidateOf(this.state) === revision;
     return {
-      present, ready, resolved, deployed: true,
-      ...(this.health[revision] === 'fatal' ? { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const } : {}),
+      present,
+      ready,
+      resolved,
+      deployed: true,
+      ...(this.health[revision] === 'fatal'
+        ? { trouble: { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const }
+        : {}),
       ...(isCandidate && this.checks !== undefined ? { checks: this.checks } : {}),
     };
   }
@@ -139,14 +167,22 @@ export class RolloutWorld {
   #traffic(): TrafficSeen | undefined {
     if (this.taken.serve === null) return undefined;
     const isMoving = JSON.stringify(this.taken) !== JSON.stringify(this.asked);
-    if (this.plan.router === 'HTTPRoute' && isMoving) return { shares: undefined, problem: 'not accepted yet', reason: 'RouteNotAccepted', reverts: this.reverts };
-    const shares = Object.fromEntries([a, b, c].map((revision) => [revision, this.shareOf(revision)] as const).filter(([, share]) => share > 0));
+    if (this.plan.router === 'HTTPRoute' && isMoving)
+      return { shares: undefined, problem: 'not accepted yet', reason: 'RouteNotAccepted', reverts: this.reverts };
+    const shares = Object.fromEntries(
+      [a, b, c].map((revision) => [revision, this.shareOf(revision)] as const).filter(([, share]) => share > 0),
+    );
     return { shares: Object.keys(shares).length === 0 ? undefined : shares, reverts: this.reverts };
   }
 
   #reading(): GateReading | undefined {
     const state = this.state;
     if (this.gate === 'None' || !('window' in state) || state.window === 0) return undefined;
-    return { window: state.window, message: this.gate, silent: this.gate === 'Silent' ? [state.candidate] : [], ...readings[this.gate] };
+    return {
+      window: state.window,
+      message: this.gate,
+      silent: this.gate === 'Silent' ? [state.candidate] : [],
+      ...readings[this.gate],
+    };
   }
 }

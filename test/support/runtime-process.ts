@@ -15,22 +15,36 @@ const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 /** Of this run's own: pods of other tests have other addresses, and all use the same ports. */
 export const podIp = `127.${10 + Math.floor(process.pid / 60_000)}.${Math.floor(process.pid / 250) % 250}.${1 + (process.pid % 250)}`;
 
-export type Program = { readonly child: ChildProcess; readonly out: () => string; readonly err: () => string; /** Its exit code; null after a signal. */ readonly ended: Promise<number | null> };
+export type Program = {
+  readonly child: ChildProcess;
+  readonly out: () => string;
+  readonly err: () => string;
+  /** Its exit code; null after a signal. */ readonly ended: Promise<number | null>;
+};
 
 const children = new Set<ChildProcess>();
 
 export function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in nativeEnvironment)));
-  const child = spawn(process.execPath, [main, ...args], { env: { ...inherited, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...inherited, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   children.add(child);
   let out = '';
   let err = '';
-  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
-  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
-  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => {
-    children.delete(child);
-    resolve(code);
-  }));
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const ended = new Promise<number | null>((resolve) =>
+    child.on('close', (code) => {
+      children.delete(child);
+      resolve(code);
+    }),
+  );
   return { child, out: () => out, err: () => err, ended };
 }
 
@@ -48,13 +62,25 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 }
 
 /** A pod's folders and environment. @param source below `folder`, the model's folder */
-export async function givenPod(folder: string, name: string, overrides: Partial<RuntimeConfig>, source = 'matmul'): Promise<{ readonly environment: Record<string, string>; readonly log: string }> {
+export async function givenPod(
+  folder: string,
+  name: string,
+  overrides: Partial<RuntimeConfig>,
+  source = 'matmul',
+): Promise<{ readonly environment: Record<string, string>; readonly log: string }> {
   const home = join(folder, name);
   const config = givenConfig({ source: { uri: `file://${join(folder, source)}/`, variants: [] }, ...overrides });
   const paths = { config: join(home, 'config'), cache: join(home, 'cache'), log: join(home, 'log') };
   await mkdir(paths.config, { recursive: true });
   await writeFile(join(paths.config, 'runtime.json'), JSON.stringify(config));
   await writeFile(paths.log, '');
-  const environment = { POD_IP: podIp, ONNX_CONFIG_DIR: paths.config, ONNX_CACHE_DIR: paths.cache, ONNX_TERMINATION_LOG: paths.log, ONNX_ALLOW_FILE: 'true', ONNX_DRAIN_DELAY: '50ms' };
+  const environment = {
+    POD_IP: podIp,
+    ONNX_CONFIG_DIR: paths.config,
+    ONNX_CACHE_DIR: paths.cache,
+    ONNX_TERMINATION_LOG: paths.log,
+    ONNX_ALLOW_FILE: 'true',
+    ONNX_DRAIN_DELAY: '50ms',
+  };
   return { environment, log: paths.log };
 }

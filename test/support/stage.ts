@@ -7,7 +7,14 @@ import { labels } from '../../api/names.ts';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Gates } from '../../operator/gates/gatekeeper.ts';
-import type { ConfigMap, ControllerRevision, Deployment, HttpRoute, Pod, Service } from '../../operator/kube-objects.ts';
+import type {
+  ConfigMap,
+  ControllerRevision,
+  Deployment,
+  HttpRoute,
+  Pod,
+  Service,
+} from '../../operator/kube-objects.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
 import type { Caches } from '../../operator/observe.ts';
 import { Reconciler } from '../../operator/reconcile.ts';
@@ -49,9 +56,12 @@ export class Stage {
   }
 
   apply(spec: OnnxModelSpec): void {
-    const held = (this.cluster.objects.get('OnnxModel/ranker') as { spec?: OnnxModelSpec } | undefined)?.spec?.rollout ?? {};
+    const held =
+      (this.cluster.objects.get('OnnxModel/ranker') as { spec?: OnnxModelSpec } | undefined)?.spec?.rollout ?? {};
     const { paused, abortRevision, promoteRevision, pinRevision, retryToken, resumeStep } = held;
-    const intents = JSON.parse(JSON.stringify({ paused, abortRevision, promoteRevision, pinRevision, retryToken, resumeStep })) as Intents;
+    const intents = JSON.parse(
+      JSON.stringify({ paused, abortRevision, promoteRevision, pinRevision, retryToken, resumeStep }),
+    ) as Intents;
     const rollout = { ...spec.rollout, ...intents };
     this.cluster.put(Object.keys(rollout).length === 0 ? spec : { ...spec, rollout });
     this.#last = '';
@@ -60,7 +70,11 @@ export class Stage {
   /** What the command line would write. */
   intend(intents: (status: OnnxModelStatus) => Intents, without: readonly (keyof Intents)[] = []): void {
     const { spec } = this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
-    const rollout = Object.fromEntries(Object.entries({ ...spec.rollout, ...intents(this.status) }).filter(([field]) => !without.includes(field as keyof Intents)));
+    const rollout = Object.fromEntries(
+      Object.entries({ ...spec.rollout, ...intents(this.status) }).filter(
+        ([field]) => !without.includes(field as keyof Intents),
+      ),
+    );
     this.cluster.put({ ...spec, rollout });
   }
 
@@ -89,16 +103,33 @@ export class Stage {
     const { client, clock } = this.cluster;
     const caches = this.#caches();
     const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    return new Reconciler({ client, caches, reports: (uid) => this.cluster.reportOf(uid), clock, logger: silentLogger, settings, announce: () => {}, follow: () => {}, gates: this.#gates() });
+    return new Reconciler({
+      client,
+      caches,
+      reports: (uid) => this.cluster.reportOf(uid),
+      clock,
+      logger: silentLogger,
+      settings,
+      announce: () => {},
+      follow: () => {},
+      gates: this.#gates(),
+    });
   }
 
   #caches(): Caches {
     const { caches } = this.cluster;
-    const of = <T extends KubeObject>(kind: string): readonly T[] => [...(this.#isBehind?.() === true ? this.#before : this.cluster.objects).values()].filter((object) => object.kind === kind) as unknown as readonly T[];
+    const of = <T extends KubeObject>(kind: string): readonly T[] =>
+      [...(this.#isBehind?.() === true ? this.#before : this.cluster.objects).values()].filter(
+        (object) => object.kind === kind,
+      ) as unknown as readonly T[];
     return {
       ...caches,
-      pods: () => of<Pod>('Pod'), deployments: () => of<Deployment>('Deployment'), services: () => of<Service>('Service'), httpRoutes: () => of<HttpRoute>('HTTPRoute'),
-      configMaps: () => of<ConfigMap>('ConfigMap'), controllerRevisions: () => of<ControllerRevision>('ControllerRevision'),
+      pods: () => of<Pod>('Pod'),
+      deployments: () => of<Deployment>('Deployment'),
+      services: () => of<Service>('Service'),
+      httpRoutes: () => of<HttpRoute>('HTTPRoute'),
+      configMaps: () => of<ConfigMap>('ConfigMap'),
+      controllerRevisions: () => of<ControllerRevision>('ControllerRevision'),
     };
   }
 
@@ -106,7 +137,16 @@ export class Stage {
     return {
       judge: (_key, { memory }) => {
         if (this.gates === undefined || !('window' in memory) || memory.window === 0) return undefined;
-        return { reading: { window: memory.window, step: 'Waiting', absolute: 'None', message: '', ...this.gates, silent: this.isSilent ? [memory.candidate] : [] } };
+        return {
+          reading: {
+            window: memory.window,
+            step: 'Waiting',
+            absolute: 'None',
+            message: '',
+            ...this.gates,
+            silent: this.isSilent ? [memory.candidate] : [],
+          },
+        };
       },
       children: () => [],
       forget: () => {},
@@ -116,7 +156,13 @@ export class Stage {
   /** Who gets which part of the traffic, by what the cluster says. */
   shares(): ReadonlyMap<string, number> {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
-    return route === undefined ? this.#sharesByPods() : new Map((route.spec?.rules?.[0]?.backendRefs ?? []).flatMap(({ name, weight = 1 }) => (weight > 0 ? [[name.slice('ranker-'.length), weight] as const] : [])));
+    return route === undefined
+      ? this.#sharesByPods()
+      : new Map(
+          (route.spec?.rules?.[0]?.backendRefs ?? []).flatMap(({ name, weight = 1 }) =>
+            weight > 0 ? [[name.slice('ranker-'.length), weight] as const] : [],
+          ),
+        );
   }
 
   #sharesByPods(): ReadonlyMap<string, number> {
@@ -124,23 +170,40 @@ export class Stage {
     const chosen = selector[labels.revision];
     if (chosen !== undefined) return new Map([[chosen, 100]]);
     if (selector[labels.serving] === undefined) return new Map();
-    const marked = this.cluster.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.serving] !== undefined && isReady(pod)).map(revisionOf);
-    return new Map([...new Set(marked)].map((revision) => [revision, Math.round((100 * marked.filter((one) => one === revision).length) / marked.length)]));
+    const marked = this.cluster
+      .of<Pod>('Pod')
+      .filter((pod) => pod.metadata.labels?.[labels.serving] !== undefined && isReady(pod))
+      .map(revisionOf);
+    return new Map(
+      [...new Set(marked)].map((revision) => [
+        revision,
+        Math.round((100 * marked.filter((one) => one === revision).length) / marked.length),
+      ]),
+    );
   }
 
   /** Nobody without ready pods gets traffic while another one that serves has some; and conditions are what kstatus reads. */
   #assertInvariants(): void {
     const { status } = this.cluster;
     if (status?.conditions === undefined) return;
-    const truths = status.conditions.filter((condition) => condition.status === 'True').map((condition) => condition.type);
-    assert.ok(['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1, `conditions ${truths.join(', ')}`);
+    const truths = status.conditions
+      .filter((condition) => condition.status === 'True')
+      .map((condition) => condition.type);
+    assert.ok(
+      ['Ready', 'Reconciling', 'Stalled'].filter((type) => truths.includes(type)).length === 1,
+      `conditions ${truths.join(', ')}`,
+    );
     // What was not seen cannot be minded.
     if (this.#isBehind !== undefined) return;
     const shares = [...this.shares()];
     const dead = shares.filter(([revision]) => this.cluster.readyPods(revision) === 0);
     const living = shares.filter(([revision]) => this.cluster.readyPods(revision) > 0);
     const { phase } = status.rollout ?? {};
-    if (phase === 'Analyzing' || phase === 'Paused') assert.ok(dead.length === 0 || living.length === 0, `${dead.map(([revision]) => revision).join(', ')} gets traffic without ready pods`);
+    if (phase === 'Analyzing' || phase === 'Paused')
+      assert.ok(
+        dead.length === 0 || living.length === 0,
+        `${dead.map(([revision]) => revision).join(', ')} gets traffic without ready pods`,
+      );
   }
 
   #describe(): string {
@@ -148,8 +211,18 @@ export class Stage {
     for (const revision of [status.stable?.revision, status.candidate?.revision]) this.#nameOf(revision);
     const traffic = [...this.shares()].map(([revision, share]) => `${this.#nameOf(revision)} ${share}%`).join(' ');
     const revisions = [...new Set(this.cluster.of<Pod>('Pod').map(revisionOf))];
-    const pods = revisions.map((revision) => `${this.#nameOf(revision)} ${this.cluster.readyPods(revision)}/${this.cluster.of<Pod>('Pod').filter((pod) => revisionOf(pod) === revision).length}`).join(' ');
-    const truths = (status.conditions ?? []).filter(({ type, status: truth }) => ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused'].includes(type) && truth === 'True').map(({ type }) => type);
+    const pods = revisions
+      .map(
+        (revision) =>
+          `${this.#nameOf(revision)} ${this.cluster.readyPods(revision)}/${this.cluster.of<Pod>('Pod').filter((pod) => revisionOf(pod) === revision).length}`,
+      )
+      .join(' ');
+    const truths = (status.conditions ?? [])
+      .filter(
+        ({ type, status: truth }) =>
+          ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused'].includes(type) && truth === 'True',
+      )
+      .map(({ type }) => type);
     const text = `${(status.phase ?? '').padEnd(9)} ${(traffic || 'nobody').padEnd(13)} pods ${pods.padEnd(13)} [${truths.join(',')}] ${status.rollout?.reason}: ${status.message}`;
     return [...this.#names].reduce((line, [revision, name]) => line.replaceAll(revision, name), text);
   }
@@ -163,7 +236,9 @@ export class Stage {
 }
 
 function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+  return (
+    pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false
+  );
 }
 
 function revisionOf(pod: Pod): string {

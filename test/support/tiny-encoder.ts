@@ -12,8 +12,30 @@ import { writeModel } from './onnx-models.ts';
 
 /** The place of a word is its id. Words of MiniLM's golden text among them. */
 export const tinyVocabulary = [
-  '[PAD]', '[UNK]', '[CLS]', '[SEP]', 'hello', 'world', ',', 'token', '##izing', 'naive', 'cafe', '!',
-  'a', 'the', 'quick', 'brown', 'fox', 'jump', '##s', 'over', 'lazy', 'dog', '.', 'and',
+  '[PAD]',
+  '[UNK]',
+  '[CLS]',
+  '[SEP]',
+  'hello',
+  'world',
+  ',',
+  'token',
+  '##izing',
+  'naive',
+  'cafe',
+  '!',
+  'a',
+  'the',
+  'quick',
+  'brown',
+  'fox',
+  'jump',
+  '##s',
+  'over',
+  'lazy',
+  'dog',
+  '.',
+  'and',
 ] as const;
 
 const hidden = 16;
@@ -24,7 +46,10 @@ export async function writeTinyEncoder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeModel(folder, tinyEncoder());
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tinyTokenizer()));
-  await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', do_lower_case: true }));
+  await writeFile(
+    join(folder, 'tokenizer_config.json'),
+    JSON.stringify({ tokenizer_class: 'BertTokenizer', pad_token: '[PAD]', do_lower_case: true }),
+  );
 }
 
 export function tinyEncoder(): Model {
@@ -33,24 +58,57 @@ export function tinyEncoder(): Model {
 
 /** In the form of the tokenizers library, with truncation and padding that a server must not follow. */
 export function tinyTokenizer(): unknown {
-  const special = (content: string) => ({ id: tinyVocabulary.indexOf(content as '[PAD]'), content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+  const special = (content: string) => ({
+    id: tinyVocabulary.indexOf(content as '[PAD]'),
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  });
   const token = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
   const inTemplate = (id: string) => ({ id, ids: [tinyVocabulary.indexOf(id as '[CLS]')], tokens: [id] });
   return {
     version: '1.0',
     truncation: { direction: 'Right', max_length: 4, strategy: 'LongestFirst', stride: 0 },
-    padding: { strategy: { Fixed: 16 }, direction: 'Right', pad_to_multiple_of: null, pad_id: 0, pad_type_id: 0, pad_token: '[PAD]' },
+    padding: {
+      strategy: { Fixed: 16 },
+      direction: 'Right',
+      pad_to_multiple_of: null,
+      pad_id: 0,
+      pad_type_id: 0,
+      pad_token: '[PAD]',
+    },
     added_tokens: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map(special),
-    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {
       type: 'TemplateProcessing',
       single: [token('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, token('[SEP]')],
-      pair: [token('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, token('[SEP]'), { Sequence: { id: 'B', type_id: 1 } }, token('[SEP]')],
+      pair: [
+        token('[CLS]'),
+        { Sequence: { id: 'A', type_id: 0 } },
+        token('[SEP]'),
+        { Sequence: { id: 'B', type_id: 1 } },
+        token('[SEP]'),
+      ],
       special_tokens: { '[CLS]': inTemplate('[CLS]'), '[SEP]': inTemplate('[SEP]') },
     },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab: Object.fromEntries(tinyVocabulary.map((word, id) => [word, id])) },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: Object.fromEntries(tinyVocabulary.map((word, id) => [word, id])),
+    },
   };
 }
 
@@ -59,18 +117,38 @@ class SeededWeights implements Weights {
   #state = 7;
 
   linear(draft: GraphDraft, path: string, x: string): string {
-    const [from, to] = path.endsWith('intermediate') ? [hidden, 4 * hidden] : /layer\.\d+\.output$/.test(path) ? [4 * hidden, hidden] : [hidden, hidden];
-    const product = draft.op(`${path}.matmul`, 'MatMul', [x, draft.floats(`${path}.weight`, [from, to], this.#noise(from * to, 2 / Math.sqrt(from)))]);
+    const [from, to] = path.endsWith('intermediate')
+      ? [hidden, 4 * hidden]
+      : /layer\.\d+\.output$/.test(path)
+        ? [4 * hidden, hidden]
+        : [hidden, hidden];
+    const product = draft.op(`${path}.matmul`, 'MatMul', [
+      x,
+      draft.floats(`${path}.weight`, [from, to], this.#noise(from * to, 2 / Math.sqrt(from))),
+    ]);
     return draft.op(path, 'Add', [product, draft.floats(`${path}.bias`, [to], this.#noise(to, 0.1))]);
   }
 
   rows(draft: GraphDraft, path: string, indices: string): string {
-    const count = { 'embeddings.word': tinyVocabulary.length, 'embeddings.position': positions, 'embeddings.type': 2 }[path] ?? 1;
-    return draft.op(path, 'Gather', [draft.floats(`${path}.weight`, [count, hidden], this.#noise(count * hidden, 1)), indices], { axis: { int: 0 } });
+    const count =
+      { 'embeddings.word': tinyVocabulary.length, 'embeddings.position': positions, 'embeddings.type': 2 }[path] ?? 1;
+    return draft.op(
+      path,
+      'Gather',
+      [draft.floats(`${path}.weight`, [count, hidden], this.#noise(count * hidden, 1)), indices],
+      { axis: { int: 0 } },
+    );
   }
 
   norm(draft: GraphDraft, path: string): readonly [string, string] {
-    return [draft.floats(`${path}.scale`, [hidden], Float32Array.from({ length: hidden }, () => 1)), draft.floats(`${path}.bias`, [hidden], this.#noise(hidden, 0.1))];
+    return [
+      draft.floats(
+        `${path}.scale`,
+        [hidden],
+        Float32Array.from({ length: hidden }, () => 1),
+      ),
+      draft.floats(`${path}.bias`, [hidden], this.#noise(hidden, 0.1)),
+    ];
   }
 
   /** Uniform in ±width, by a linear congruential generator (Numerical Recipes' constants). */

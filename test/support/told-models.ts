@@ -5,7 +5,16 @@ import { present } from '../../api/present.ts';
 import { claimsOf } from '../../operator/claims.ts';
 import { writeState } from '../../operator/memory.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
-import { candidateOf, stableOf, type Decision, type Phase, type Reason, type RolloutState, type StateIn, type Trouble } from '../../operator/rollout/state.ts';
+import {
+  candidateOf,
+  stableOf,
+  type Decision,
+  type Phase,
+  type Reason,
+  type RolloutState,
+  type StateIn,
+  type Trouble,
+} from '../../operator/rollout/state.ts';
 import { given } from './given.ts';
 
 export const [stableRevision, candidateRevision] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
@@ -13,7 +22,14 @@ export const [stableRevision, candidateRevision] = ['aaaaaaaaaa', 'bbbbbbbbbb'] 
 const since = Date.parse('2026-01-01T00:00:00Z');
 const course = { stable: stableRevision, candidate: candidateRevision, attempt: 1, floor: 2, since };
 const place = { ...course, step: 1, weight: 5 };
-const ended = { stable: stableRevision, rejected: candidateRevision, cause: 'LatencyGateFailed', detail: 'too slow', attempt: 1, since } as const;
+const ended = {
+  stable: stableRevision,
+  rejected: candidateRevision,
+  cause: 'LatencyGateFailed',
+  detail: 'too slow',
+  attempt: 1,
+  since,
+} as const;
 
 /** One state of each phase. */
 export const states: { readonly [P in Phase]: StateIn<P> } = {
@@ -44,13 +60,37 @@ const bothReady = { [stableRevision]: 2, [candidateRevision]: 2 };
 export function told(next: RolloutState, telling: Telling = {}): OnnxModel {
   const { reason = 'Analyzing', rollout, ready = bothReady, failure } = telling;
   const model = given.model(present({ rollout }));
-  const decision: Decision = { next, serve: stableOf(next), run: [], reason: 'cause' in next ? next.cause : reason, message: `${next.phase} it is` };
-  const pods = Object.fromEntries(Object.entries(ready).map(([revision, count]) => [revision, { ready: count, present: 2, deployed: true, resolved: true }]));
+  const decision: Decision = {
+    next,
+    serve: stableOf(next),
+    run: [],
+    reason: 'cause' in next ? next.cause : reason,
+    message: `${next.phase} it is`,
+  };
+  const pods = Object.fromEntries(
+    Object.entries(ready).map(([revision, count]) => [
+      revision,
+      { ready: count, present: 2, deployed: true, resolved: true },
+    ]),
+  );
   const stable = stableOf(next);
   const traffic = stable === null ? {} : { traffic: { shares: { [stable]: 100 }, reverts: 0 } };
   const seen = { target: targetOf(next, telling), routed: stable, pods, ...traffic };
-  const claims = claimsOf({ decision, seen, plan: rolloutPlanOf(model.spec, 10_000), record: undefined, reports: [], ...present({ failure }) });
-  return { ...model, status: { ...statusOf(model, decision), conditions: claimConditions([], claims, { now: since, generation: model.metadata.generation }) } };
+  const claims = claimsOf({
+    decision,
+    seen,
+    plan: rolloutPlanOf(model.spec, 10_000),
+    record: undefined,
+    reports: [],
+    ...present({ failure }),
+  });
+  return {
+    ...model,
+    status: {
+      ...statusOf(model, decision),
+      conditions: claimConditions([], claims, { now: since, generation: model.metadata.generation }),
+    },
+  };
 }
 
 function targetOf(next: RolloutState, { target }: Telling): string {
@@ -61,7 +101,11 @@ function statusOf({ metadata }: OnnxModel, decision: Decision): OnnxModelStatus 
   const { next, message } = decision;
   const [stable, candidate] = [stableOf(next), candidateOf(next)];
   return {
-    observedGeneration: metadata.generation, phase: next.phase, message, rollout: writeState(decision),
-    ...(stable === null ? {} : { stable: { revision: stable } }), ...(candidate === null ? {} : { candidate: { revision: candidate } }),
+    observedGeneration: metadata.generation,
+    phase: next.phase,
+    message,
+    rollout: writeState(decision),
+    ...(stable === null ? {} : { stable: { revision: stable } }),
+    ...(candidate === null ? {} : { candidate: { revision: candidate } }),
   };
 }

@@ -60,7 +60,14 @@ export class WholePods {
     await writeFile(join(at('config'), paths.configFile), JSON.stringify(config));
     await writeAccess(at('config'), givenToken, 1);
     for (const [name, text] of Object.entries(files)) await writeFile(join(at('config'), name), text);
-    const environment = { ...nativeEnvironment, [env.podIp]: address, [env.configDir]: at('config'), [env.cacheDir]: at('cache'), [env.terminationLog]: at('words'), [env.allowFile]: 'true' };
+    const environment = {
+      ...nativeEnvironment,
+      [env.podIp]: address,
+      [env.configDir]: at('config'),
+      [env.cacheDir]: at('cache'),
+      [env.terminationLog]: at('words'),
+      [env.allowFile]: 'true',
+    };
     const [code] = (await once(this.#run('prepare', environment), 'exit')) as [number];
     assert.equal(code, 0, await readFile(at('words'), 'utf8'));
     const words = parseLastWords(await readFile(at('words'), 'utf8'));

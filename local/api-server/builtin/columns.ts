@@ -11,7 +11,13 @@ import { ageOf } from '../times.ts';
 type Cell = Column['cell'];
 
 function column(name: string, cell: Cell, options: { type?: string; wide?: boolean; format?: string } = {}): Column {
-  return { name, type: options.type ?? 'string', priority: options.wide === true ? 1 : 0, cell, ...(options.format === undefined ? {} : { format: options.format }) };
+  return {
+    name,
+    type: options.type ?? 'string',
+    priority: options.wide === true ? 1 : 0,
+    cell,
+    ...(options.format === undefined ? {} : { format: options.format }),
+  };
 }
 
 export const nameColumn = column('Name', (object) => object.metadata.name, { format: 'name' });
@@ -21,9 +27,15 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
   '/Namespace': [nameColumn, column('Status', (object) => stringAt(object, 'status', 'phase')), ageColumn],
   '/Pod': [
     nameColumn,
-    column('Ready', (pod) => `${containerStatuses(pod).filter((one) => one['ready'] === true).length}/${listOf(at(pod, 'spec', 'containers')).length}`),
+    column(
+      'Ready',
+      (pod) =>
+        `${containerStatuses(pod).filter((one) => one['ready'] === true).length}/${listOf(at(pod, 'spec', 'containers')).length}`,
+    ),
     column('Status', podStatus),
-    column('Restarts', (pod) => String(containerStatuses(pod).reduce((sum, one) => sum + (numberAt(one, 'restartCount') ?? 0), 0))),
+    column('Restarts', (pod) =>
+      String(containerStatuses(pod).reduce((sum, one) => sum + (numberAt(one, 'restartCount') ?? 0), 0)),
+    ),
     ageColumn,
     column('IP', (pod) => stringAt(pod, 'status', 'podIP') ?? '<none>', { wide: true }),
     column('Node', (pod) => stringAt(pod, 'spec', 'nodeName') ?? '<none>', { wide: true }),
@@ -35,30 +47,57 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     column('Type', (object) => stringAt(object, 'spec', 'type')),
     column('Cluster-IP', (object) => stringAt(object, 'spec', 'clusterIP') ?? '<none>'),
     column('External-IP', externalAddress),
-    column('Port(s)', (object) => recordsOf(at(object, 'spec', 'ports')).map(portText).join(',') || '<none>'),
+    column(
+      'Port(s)',
+      (object) =>
+        recordsOf(at(object, 'spec', 'ports'))
+          .map(portText)
+          .join(',') || '<none>',
+    ),
     ageColumn,
     column('Selector', (object) => pairs(at(object, 'spec', 'selector')), { wide: true }),
   ],
   '/ConfigMap': [nameColumn, column('Data', (object) => countOf(object, ['data', 'binaryData'])), ageColumn],
-  '/Secret': [nameColumn, column('Type', (object) => stringAt(object, 'type')), column('Data', (object) => countOf(object, ['data']), { type: 'integer' }), ageColumn],
+  '/Secret': [
+    nameColumn,
+    column('Type', (object) => stringAt(object, 'type')),
+    column('Data', (object) => countOf(object, ['data']), { type: 'integer' }),
+    ageColumn,
+  ],
   '/Event': [
     column('Last Seen', (object, nowMs) => ageOf(lastSeen(object), nowMs)),
     column('Type', (object) => stringAt(object, 'type')),
     column('Reason', (object) => stringAt(object, 'reason')),
-    column('Object', (object) => `${(stringAt(object, 'involvedObject', 'kind') ?? '').toLowerCase()}/${stringAt(object, 'involvedObject', 'name') ?? ''}`),
+    column(
+      'Object',
+      (object) =>
+        `${(stringAt(object, 'involvedObject', 'kind') ?? '').toLowerCase()}/${stringAt(object, 'involvedObject', 'name') ?? ''}`,
+    ),
     column('Subobject', (object) => stringAt(object, 'involvedObject', 'fieldPath') ?? '', { wide: true }),
-    column('Source', (object) => stringAt(object, 'source', 'component') ?? stringAt(object, 'reportingComponent'), { wide: true }),
+    column('Source', (object) => stringAt(object, 'source', 'component') ?? stringAt(object, 'reportingComponent'), {
+      wide: true,
+    }),
     column('Message', (object) => (stringAt(object, 'message') ?? '').trim()),
-    column('First Seen', (object, nowMs) => ageOf(stringAt(object, 'firstTimestamp') ?? stringAt(object, 'eventTime'), nowMs), { wide: true }),
+    column(
+      'First Seen',
+      (object, nowMs) => ageOf(stringAt(object, 'firstTimestamp') ?? stringAt(object, 'eventTime'), nowMs),
+      { wide: true },
+    ),
     column('Count', (object) => numberAt(object, 'count') ?? numberAt(object, 'series', 'count') ?? 1, { wide: true }),
     column('Name', (object) => object.metadata.name, { wide: true, format: 'name' }),
   ],
   '/PersistentVolumeClaim': [
     nameColumn,
-    column('Status', (object) => (object.metadata.deletionTimestamp === undefined ? stringAt(object, 'status', 'phase') : 'Terminating')),
+    column('Status', (object) =>
+      object.metadata.deletionTimestamp === undefined ? stringAt(object, 'status', 'phase') : 'Terminating',
+    ),
     column('Volume', (object) => stringAt(object, 'spec', 'volumeName') ?? ''),
     column('Capacity', (object) => stringAt(object, 'status', 'capacity', 'storage') ?? ''),
-    column('Access Modes', (object) => listOf(at(object, 'spec', 'accessModes')).map((mode) => String(mode).replace(/[a-z]/g, '')).join(',')),
+    column('Access Modes', (object) =>
+      listOf(at(object, 'spec', 'accessModes'))
+        .map((mode) => String(mode).replace(/[a-z]/g, ''))
+        .join(','),
+    ),
     column('StorageClass', (object) => stringAt(object, 'spec', 'storageClassName') ?? ''),
     column('VolumeAttributesClass', () => '<unset>'),
     ageColumn,
@@ -79,7 +118,10 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
   '/Endpoints': [nameColumn, column('Endpoints', endpointsText), ageColumn],
   'apps/Deployment': [
     nameColumn,
-    column('Ready', (object) => `${numberAt(object, 'status', 'readyReplicas') ?? 0}/${numberAt(object, 'spec', 'replicas') ?? 0}`),
+    column(
+      'Ready',
+      (object) => `${numberAt(object, 'status', 'readyReplicas') ?? 0}/${numberAt(object, 'spec', 'replicas') ?? 0}`,
+    ),
     column('Up-to-date', (object) => numberAt(object, 'status', 'updatedReplicas') ?? 0, { type: 'integer' }),
     column('Available', (object) => numberAt(object, 'status', 'availableReplicas') ?? 0, { type: 'integer' }),
     ageColumn,
@@ -93,16 +135,41 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     ageColumn,
     ...templateColumns(),
   ],
-  'apps/ControllerRevision': [nameColumn, column('Controller', controllerOf), column('Revision', (object) => numberAt(object, 'revision') ?? 0, { type: 'integer' }), ageColumn],
+  'apps/ControllerRevision': [
+    nameColumn,
+    column('Controller', controllerOf),
+    column('Revision', (object) => numberAt(object, 'revision') ?? 0, { type: 'integer' }),
+    ageColumn,
+  ],
   'discovery.k8s.io/EndpointSlice': [
     nameColumn,
     column('AddressType', (object) => stringAt(object, 'addressType')),
-    column('Ports', (object) => recordsOf(object['ports']).map((port) => String(port['port'])).join(',') || '<unset>'),
-    column('Endpoints', (object) => recordsOf(object['endpoints']).flatMap((one) => listOf(one['addresses'])).map(String).join(',') || '<unset>'),
+    column(
+      'Ports',
+      (object) =>
+        recordsOf(object['ports'])
+          .map((port) => String(port['port']))
+          .join(',') || '<unset>',
+    ),
+    column(
+      'Endpoints',
+      (object) =>
+        recordsOf(object['endpoints'])
+          .flatMap((one) => listOf(one['addresses']))
+          .map(String)
+          .join(',') || '<unset>',
+    ),
     ageColumn,
   ],
-  'coordination.k8s.io/Lease': [nameColumn, column('Holder', (object) => stringAt(object, 'spec', 'holderIdentity') ?? ''), ageColumn],
-  'apiextensions.k8s.io/CustomResourceDefinition': [nameColumn, column('Created At', (object) => object.metadata.creationTimestamp, { type: 'date' })],
+  'coordination.k8s.io/Lease': [
+    nameColumn,
+    column('Holder', (object) => stringAt(object, 'spec', 'holderIdentity') ?? ''),
+    ageColumn,
+  ],
+  'apiextensions.k8s.io/CustomResourceDefinition': [
+    nameColumn,
+    column('Created At', (object) => object.metadata.creationTimestamp, { type: 'date' }),
+  ],
 };
 
 /** Of the scale subresource of anything. */
@@ -120,14 +187,33 @@ export function columnsOf(group: string, kind: string): readonly Column[] {
 
 function templateColumns(): readonly Column[] {
   return [
-    column('Containers', (object) => recordsOf(at(object, 'spec', 'template', 'spec', 'containers')).map((one) => String(one['name'])).join(','), { wide: true }),
-    column('Images', (object) => recordsOf(at(object, 'spec', 'template', 'spec', 'containers')).map((one) => String(one['image'])).join(','), { wide: true }),
+    column(
+      'Containers',
+      (object) =>
+        recordsOf(at(object, 'spec', 'template', 'spec', 'containers'))
+          .map((one) => String(one['name']))
+          .join(','),
+      { wide: true },
+    ),
+    column(
+      'Images',
+      (object) =>
+        recordsOf(at(object, 'spec', 'template', 'spec', 'containers'))
+          .map((one) => String(one['image']))
+          .join(','),
+      { wide: true },
+    ),
     column('Selector', (object) => pairs(at(object, 'spec', 'selector', 'matchLabels')), { wide: true }),
   ];
 }
 
 function pairs(labels: unknown): string {
-  return Object.entries(recordOf(labels)).map(([key, value]) => `${key}=${String(value)}`).sort().join(',') || '<none>';
+  return (
+    Object.entries(recordOf(labels))
+      .map(([key, value]) => `${key}=${String(value)}`)
+      .sort()
+      .join(',') || '<none>'
+  );
 }
 
 function countOf(object: KubeObject, fields: readonly string[]): number {
@@ -167,7 +253,12 @@ function nodeStatus(node: KubeObject): string {
 }
 
 function nodeAddress(node: KubeObject, type: string): string {
-  return stringAt(recordsOf(at(node, 'status', 'addresses')).find((one) => one['type'] === type), 'address') ?? '<none>';
+  return (
+    stringAt(
+      recordsOf(at(node, 'status', 'addresses')).find((one) => one['type'] === type),
+      'address',
+    ) ?? '<none>'
+  );
 }
 
 function nodeInfo(node: KubeObject, field: string): string {
@@ -178,7 +269,9 @@ function nodeInfo(node: KubeObject, field: string): string {
 function externalAddress(service: KubeObject): string {
   const type = stringAt(service, 'spec', 'type');
   if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';
-  const given = listOf(at(service, 'spec', 'externalIPs')).map(String).join(',');
+  const given = listOf(at(service, 'spec', 'externalIPs'))
+    .map(String)
+    .join(',');
   return given !== '' ? given : type === 'LoadBalancer' ? '<pending>' : '<none>';
 }
 
@@ -188,7 +281,11 @@ function portText(port: JsonRecord): string {
 }
 
 function endpointsText(object: KubeObject): string {
-  const texts = recordsOf(object['subsets']).flatMap((subset) => recordsOf(subset['addresses']).flatMap((address) => recordsOf(subset['ports']).map((port) => `${String(address['ip'])}:${String(port['port'])}`)));
+  const texts = recordsOf(object['subsets']).flatMap((subset) =>
+    recordsOf(subset['addresses']).flatMap((address) =>
+      recordsOf(subset['ports']).map((port) => `${String(address['ip'])}:${String(port['port'])}`),
+    ),
+  );
   return texts.join(',') || '<none>';
 }
 
@@ -200,5 +297,10 @@ function controllerOf(object: KubeObject): string {
 }
 
 function lastSeen(event: KubeObject): string | undefined {
-  return stringAt(event, 'series', 'lastObservedTime') ?? stringAt(event, 'lastTimestamp') ?? stringAt(event, 'eventTime') ?? stringAt(event, 'firstTimestamp');
+  return (
+    stringAt(event, 'series', 'lastObservedTime') ??
+    stringAt(event, 'lastTimestamp') ??
+    stringAt(event, 'eventTime') ??
+    stringAt(event, 'firstTimestamp')
+  );
 }

@@ -18,7 +18,11 @@ type Place = { readonly owner: string; readonly path: string };
 /** @returns a new object. @throws StatusError 400 naming the field that has another type */
 export function conformObject(object: JsonRecord, schema: Schema): JsonRecord {
   try {
-    return conformRecord(object, { ...schema, properties: { ...schema.properties, metadata: metaSchema } }, { owner: '', path: '' });
+    return conformRecord(
+      object,
+      { ...schema, properties: { ...schema.properties, metadata: metaSchema } },
+      { owner: '', path: '' },
+    );
   } catch (error) {
     throw refused(object, error);
   }
@@ -51,7 +55,10 @@ function conform(value: unknown, schema: Schema, place: Place): unknown {
   if (schema['x-kubernetes-int-or-string'] === true) return intOrString(value);
   if (schema.title === 'MicroTime') return timeValue(value, microTime, '2006-01-02T15:04:05.000000Z07:00', '.000000');
   if (schema.title === 'Time') return timeValue(value, time, '2006-01-02T15:04:05Z07:00', '2006');
-  if (!hasType(value, schema)) throw new Mismatch(`json: cannot unmarshal ${jsonType(value)} into Go struct field ${place.owner}.${place.path} of type ${goType(schema)}`);
+  if (!hasType(value, schema))
+    throw new Mismatch(
+      `json: cannot unmarshal ${jsonType(value)} into Go struct field ${place.owner}.${place.path} of type ${goType(schema)}`,
+    );
   if (Array.isArray(value)) return value.map((item) => conform(item, schemaOfItems(schema), place));
   return isRecord(value) ? conformRecord(value, schema, place) : value;
 }
@@ -78,7 +85,19 @@ function placeBelow(schema: Schema, field: string, place: Place): Place {
 }
 
 /** Plain fields that Go's encoder leaves out when they are false or 0. Of others (pointers) both have a meaning. */
-const omittedWhenZero: ReadonlySet<string> = new Set(['hostNetwork', 'hostPID', 'hostIPC', 'tty', 'stdin', 'stdinOnce', 'readOnly', 'paused', 'minReadySeconds', 'initialDelaySeconds', 'publishNotReadyAddresses']);
+const omittedWhenZero: ReadonlySet<string> = new Set([
+  'hostNetwork',
+  'hostPID',
+  'hostIPC',
+  'tty',
+  'stdin',
+  'stdinOnce',
+  'readOnly',
+  'paused',
+  'minReadySeconds',
+  'initialDelaySeconds',
+  'publishNotReadyAddresses',
+]);
 
 function isOmitted(field: string, value: unknown): boolean {
   return (value === false || value === 0) && omittedWhenZero.has(field);
@@ -125,7 +144,9 @@ function goType(schema: Schema): string {
     case 'array':
       return `[]${goType(schemaOfItems(schema))}`;
     case 'object':
-      return isRecord(schema.additionalProperties) ? `map[string]${goType(schema.additionalProperties as Schema)}` : `v1.${schema.title ?? 'object'}`;
+      return isRecord(schema.additionalProperties)
+        ? `map[string]${goType(schema.additionalProperties as Schema)}`
+        : `v1.${schema.title ?? 'object'}`;
     default:
       return schema.type ?? 'interface {}';
   }
@@ -143,10 +164,14 @@ function intOrString(value: unknown): unknown {
 }
 
 function timeValue(value: unknown, pattern: RegExp, layout: string, missing: string): unknown {
-  if (typeof value !== 'string') throw new Mismatch(`json: cannot unmarshal ${jsonType(value)} into Go value of type string`);
-  if (pattern.test(value) && !Number.isNaN(Date.parse(value))) return layout.includes('.000000') ? value : toWholeSeconds(value);
+  if (typeof value !== 'string')
+    throw new Mismatch(`json: cannot unmarshal ${jsonType(value)} into Go value of type string`);
+  if (pattern.test(value) && !Number.isNaN(Date.parse(value)))
+    return layout.includes('.000000') ? value : toWholeSeconds(value);
   const rest = missing === '.000000' ? value.slice(19) : value;
-  throw new Mismatch(`parsing time ${JSON.stringify(value)} as ${JSON.stringify(layout)}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(missing)}`);
+  throw new Mismatch(
+    `parsing time ${JSON.stringify(value)} as ${JSON.stringify(layout)}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(missing)}`,
+  );
 }
 
 function toWholeSeconds(value: string): string {

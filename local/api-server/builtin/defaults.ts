@@ -11,7 +11,8 @@ import type { Draft } from '../resource.ts';
 export function podDefaults(draft: Draft): void {
   const spec = recordIn(draft, 'spec');
   // Only of a pod itself: a template keeps its limits without requests.
-  for (const field of ['containers', 'initContainers']) for (const container of recordsOf(spec[field])) requestsFromLimits(container);
+  for (const field of ['containers', 'initContainers'])
+    for (const container of recordsOf(spec[field])) requestsFromLimits(container);
   podSpecDefaults(spec);
   setDefault(spec, 'enableServiceLinks', true);
 }
@@ -25,7 +26,8 @@ export function podSpecDefaults(spec: JsonRecord): void {
   // The old name of the field follows the new one, as clients may read either.
   const account = stringAt(spec, 'serviceAccountName') ?? stringAt(spec, 'serviceAccount');
   if (account !== undefined) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });
-  for (const field of ['containers', 'initContainers']) for (const container of recordsOf(spec[field])) containerDefaults(container);
+  for (const field of ['containers', 'initContainers'])
+    for (const container of recordsOf(spec[field])) containerDefaults(container);
   for (const volume of recordsOf(spec['volumes'])) volumeDefaults(volume);
 }
 
@@ -132,7 +134,8 @@ export function serviceDefaults(draft: Draft): void {
   setDefault(spec, 'internalTrafficPolicy', 'Cluster');
   for (const port of recordsOf(spec['ports'])) {
     setDefault(port, 'protocol', 'TCP');
-    if (port['targetPort'] === undefined || port['targetPort'] === 0 || port['targetPort'] === '') port['targetPort'] = port['port'];
+    if (port['targetPort'] === undefined || port['targetPort'] === 0 || port['targetPort'] === '')
+      port['targetPort'] = port['port'];
   }
 }
 

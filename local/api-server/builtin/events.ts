@@ -26,7 +26,14 @@ export const eventConversion: NonNullable<Resource['conversion']> = {
     const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
     return Object.fromEntries(entries) as unknown as KubeObject;
   },
-  stored: (draft) => ({ ...rename(draft, renamed.map(([old, now]) => [now, old] as const)), apiVersion: 'v1' }) as unknown as Draft,
+  stored: (draft) =>
+    ({
+      ...rename(
+        draft,
+        renamed.map(([old, now]) => [now, old] as const),
+      ),
+      apiVersion: 'v1',
+    }) as unknown as Draft,
 };
 
 function rename(object: JsonRecord | KubeObject, names: readonly (readonly [string, string])[]): JsonRecord {
@@ -44,15 +51,25 @@ export const eventRules: Rules = {
   // The Go type has no way to leave these out.
   setDefaults(draft) {
     for (const field of ['source', 'involvedObject']) setDefault(draft, field, {});
-    for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime']) if (draft[field] === undefined) draft[field] = null;
+    for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime'])
+      if (draft[field] === undefined) draft[field] = null;
     for (const field of ['reportingComponent', 'reportingInstance']) setDefault(draft, field, '');
   },
   validate: validateEvent,
   selectable: (event) => {
     const involved = recordOf(event['involvedObject']);
-    const named = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((field) => [`involvedObject.${field}`, stringAt(involved, field) ?? '']);
+    const named = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((field) => [
+      `involvedObject.${field}`,
+      stringAt(involved, field) ?? '',
+    ]);
     const source = stringAt(event, 'source', 'component') ?? stringAt(event, 'reportingComponent') ?? '';
-    return { ...Object.fromEntries(named), reason: stringAt(event, 'reason') ?? '', type: stringAt(event, 'type') ?? '', reportingComponent: stringAt(event, 'reportingComponent') ?? '', source };
+    return {
+      ...Object.fromEntries(named),
+      reason: stringAt(event, 'reason') ?? '',
+      type: stringAt(event, 'type') ?? '',
+      reportingComponent: stringAt(event, 'reportingComponent') ?? '',
+      source,
+    };
   },
 };
 
@@ -62,7 +79,12 @@ export const newEventRules: Rules = {
   validate(draft, old) {
     if (old !== undefined) return validateEvent(draft);
     const type = stringAt(draft, 'type') ?? '';
-    const missing = stringAt(draft, 'eventTime') === undefined ? ['eventTime'] : ['reportingComponent', 'reportingInstance', 'action', 'reason'].filter((field) => (stringAt(draft, field) ?? '') === '');
+    const missing =
+      stringAt(draft, 'eventTime') === undefined
+        ? ['eventTime']
+        : ['reportingComponent', 'reportingInstance', 'action', 'reason'].filter(
+            (field) => (stringAt(draft, field) ?? '') === '',
+          );
     return [
       ...missing.map((field) => requiredValue(field === 'reportingComponent' ? 'reportingController' : field)),
       ...(['Normal', 'Warning'].includes(type) ? [] : [invalidValue('type', type, `has invalid value: ${type}`)]),

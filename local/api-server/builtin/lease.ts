@@ -10,8 +10,10 @@ import { invalidValue, type Cause } from '../../../lib/schema/cause.ts';
 export function validateLease(draft: Draft): readonly Cause[] {
   const causes: Cause[] = [];
   const seconds = numberAt(draft, 'spec', 'leaseDurationSeconds');
-  if (seconds !== undefined && seconds <= 0) causes.push(invalidValue('spec.leaseDurationSeconds', seconds, 'must be greater than 0'));
+  if (seconds !== undefined && seconds <= 0)
+    causes.push(invalidValue('spec.leaseDurationSeconds', seconds, 'must be greater than 0'));
   const transitions = numberAt(draft, 'spec', 'leaseTransitions');
-  if (transitions !== undefined && transitions < 0) causes.push(invalidValue('spec.leaseTransitions', transitions, 'must be greater than or equal to 0'));
+  if (transitions !== undefined && transitions < 0)
+    causes.push(invalidValue('spec.leaseTransitions', transitions, 'must be greater than or equal to 0'));
   return causes;
 }

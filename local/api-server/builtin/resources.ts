@@ -9,7 +9,22 @@ import { definitionRules } from '../crd/definition-rules.ts';
 import { allVerbs, type Resource, type Rules, type ScalePaths } from '../resource.ts';
 import { columnsOf } from './columns.ts';
 import { eventConversion, eventRules, newEventRules } from './events.ts';
-import { claimRules, configMapRules, controllerRevisionRules, deploymentRules, endpointSliceRules, endpointsRules, leaseRules, namespaceRules, nodeRules, plainRules, podRules, replicaSetRules, secretRules, serviceRules } from './rules.ts';
+import {
+  claimRules,
+  configMapRules,
+  controllerRevisionRules,
+  deploymentRules,
+  endpointSliceRules,
+  endpointsRules,
+  leaseRules,
+  namespaceRules,
+  nodeRules,
+  plainRules,
+  podRules,
+  replicaSetRules,
+  secretRules,
+  serviceRules,
+} from './rules.ts';
 import { builtinSchema } from './schemas.ts';
 
 type Row = {
@@ -30,31 +45,54 @@ type Row = {
   readonly verbs?: readonly string[];
 };
 
-const replicaScale: ScalePaths = { spec: ['spec', 'replicas'], status: ['status', 'replicas'], selector: ['spec', 'selector'] };
+const replicaScale: ScalePaths = {
+  spec: ['spec', 'replicas'],
+  status: ['status', 'replicas'],
+  selector: ['spec', 'selector'],
+};
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
 /** @param parts how Services get their addresses, and the time of a definition's conditions */
-export function builtinResources(parts: { readonly serviceRange: string; readonly takenAddresses: () => ReadonlySet<string>; readonly clock: Clock }): readonly Resource[] {
+export function builtinResources(parts: {
+  readonly serviceRange: string;
+  readonly takenAddresses: () => ReadonlySet<string>;
+  readonly clock: Clock;
+}): readonly Resource[] {
+  // prettier-ignore
   const rows: readonly Row[] = [
-    { definition: core, group: '', kind: 'Namespace', plural: 'namespaces', short: ['ns'], cluster: true, status: true, rules: namespaceRules },
-    { definition: core, group: '', kind: 'Pod', plural: 'pods', short: ['po'], all: true, status: true, rules: podRules },
-    { definition: core, group: '', kind: 'Service', plural: 'services', short: ['svc'], all: true, status: true, rules: serviceRules(parts.serviceRange, parts.takenAddresses) },
+    { definition: core, group: '', kind: 'Namespace', plural: 'namespaces',
+      short: ['ns'], cluster: true, status: true, rules: namespaceRules },
+    { definition: core, group: '', kind: 'Pod', plural: 'pods',
+      short: ['po'], all: true, status: true, rules: podRules },
+    { definition: core, group: '', kind: 'Service', plural: 'services', short: ['svc'],
+      all: true, status: true, rules: serviceRules(parts.serviceRange, parts.takenAddresses) },
     { definition: core, group: '', kind: 'ConfigMap', plural: 'configmaps', short: ['cm'], rules: configMapRules },
     { definition: core, group: '', kind: 'Secret', plural: 'secrets', rules: secretRules },
     { definition: core, group: '', kind: 'ServiceAccount', plural: 'serviceaccounts', short: ['sa'] },
     { definition: core, group: '', kind: 'Event', plural: 'events', short: ['ev'], rules: eventRules, table: 'events' },
-    { definition: core, group: '', kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims', short: ['pvc'], status: true, rules: claimRules },
-    { definition: core, group: '', kind: 'Node', plural: 'nodes', short: ['no'], cluster: true, status: true, rules: nodeRules },
-    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'], rules: endpointsRules, deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice' },
-    { definition: apps, group: 'apps', kind: 'Deployment', plural: 'deployments', short: ['deploy'], all: true, status: true, rules: deploymentRules, scale: replicaScale },
-    { definition: apps, group: 'apps', kind: 'ReplicaSet', plural: 'replicasets', short: ['rs'], all: true, status: true, rules: replicaSetRules, scale: replicaScale },
-    { definition: apps, group: 'apps', kind: 'ControllerRevision', plural: 'controllerrevisions', rules: controllerRevisionRules },
-    { definition: 'io.k8s.api.discovery.v1', group: 'discovery.k8s.io', kind: 'EndpointSlice', plural: 'endpointslices', rules: endpointSliceRules },
-    { definition: 'io.k8s.api.coordination.v1', group: 'coordination.k8s.io', kind: 'Lease', plural: 'leases', rules: leaseRules },
-    { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events', short: ['ev'], rules: newEventRules, table: 'events', conversion: eventConversion },
-    { definition: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', group: 'apiextensions.k8s.io', kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', short: ['crd', 'crds'], cluster: true, status: true, rules: definitionRules(parts.clock) },
+    { definition: core, group: '', kind: 'PersistentVolumeClaim',
+      plural: 'persistentvolumeclaims', short: ['pvc'], status: true, rules: claimRules },
+    { definition: core, group: '', kind: 'Node', plural: 'nodes',
+      short: ['no'], cluster: true, status: true, rules: nodeRules },
+    { definition: core, group: '', kind: 'Endpoints', plural: 'endpoints', short: ['ep'], rules: endpointsRules,
+      deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice' },
+    { definition: apps, group: 'apps', kind: 'Deployment', plural: 'deployments',
+      short: ['deploy'], all: true, status: true, rules: deploymentRules, scale: replicaScale },
+    { definition: apps, group: 'apps', kind: 'ReplicaSet', plural: 'replicasets',
+      short: ['rs'], all: true, status: true, rules: replicaSetRules, scale: replicaScale },
+    { definition: apps, group: 'apps', kind: 'ControllerRevision',
+      plural: 'controllerrevisions', rules: controllerRevisionRules },
+    { definition: 'io.k8s.api.discovery.v1', group: 'discovery.k8s.io',
+      kind: 'EndpointSlice', plural: 'endpointslices', rules: endpointSliceRules },
+    { definition: 'io.k8s.api.coordination.v1', group: 'coordination.k8s.io',
+      kind: 'Lease', plural: 'leases', rules: leaseRules },
+    { definition: 'io.k8s.api.events.v1', group: 'events.k8s.io', kind: 'Event', plural: 'events',
+      short: ['ev'], rules: newEventRules, table: 'events', conversion: eventConversion },
+    { definition: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', group: 'apiextensions.k8s.io',
+      kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', short: ['crd', 'crds'],
+      cluster: true, status: true, rules: definitionRules(parts.clock) },
   ];
   return rows.map(resourceOf);
 }

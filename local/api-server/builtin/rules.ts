@@ -3,11 +3,29 @@
  *
  * Owns: first statuses, generations, and the few immutability rules that the operator relies on.
  */
-import { at, copyOf, isSame, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import {
+  at,
+  copyOf,
+  isSame,
+  recordIn,
+  recordOf,
+  recordsOf,
+  setDefault,
+  stringAt,
+  type JsonRecord,
+} from '../../../lib/json.ts';
 import type { KubeObject } from '../../objects.ts';
 import type { Draft, Rules } from '../resource.ts';
 import { forbiddenValue, invalidValue, requiredValue, type Cause } from '../../../lib/schema/cause.ts';
-import { claimDefaults, deploymentDefaults, endpointSliceDefaults, podDefaults, replicaSetDefaults, secretDefaults, serviceDefaults } from './defaults.ts';
+import {
+  claimDefaults,
+  deploymentDefaults,
+  endpointSliceDefaults,
+  podDefaults,
+  replicaSetDefaults,
+  secretDefaults,
+  serviceDefaults,
+} from './defaults.ts';
 import { serviceAddresses } from './service-addresses.ts';
 import { validateLease } from './lease.ts';
 import { validateDeployment, validatePod, validatePodChange, validateReplicaSet } from './workload-rules.ts';
@@ -19,10 +37,12 @@ export const podRules: Rules = {
   setDefaults: podDefaults,
   beforeCreate(draft) {
     const spec = recordIn(draft, 'spec');
-    if (spec['serviceAccountName'] === undefined) Object.assign(spec, { serviceAccountName: 'default', serviceAccount: 'default' });
+    if (spec['serviceAccountName'] === undefined)
+      Object.assign(spec, { serviceAccountName: 'default', serviceAccount: 'default' });
     draft['status'] = { phase: 'Pending', qosClass: qosClassOf(spec) };
   },
-  validate: (draft, old) => (old === undefined ? validatePod(draft) : [...validatePod(draft), ...validatePodChange(draft, old)]),
+  validate: (draft, old) =>
+    old === undefined ? validatePod(draft) : [...validatePod(draft), ...validatePodChange(draft, old)],
   selectable: (pod) => ({
     'spec.nodeName': stringAt(pod, 'spec', 'nodeName') ?? '',
     'spec.restartPolicy': stringAt(pod, 'spec', 'restartPolicy') ?? '',
@@ -37,13 +57,28 @@ export const podRules: Rules = {
 function qosClassOf(spec: JsonRecord): string {
   const containers = [...recordsOf(spec['containers']), ...recordsOf(spec['initContainers'])];
   const amounts = (container: JsonRecord, which: string): JsonRecord => recordOf(at(container, 'resources', which));
-  const asks = containers.some((one) => ['requests', 'limits'].some((which) => amounts(one, which)['cpu'] !== undefined || amounts(one, which)['memory'] !== undefined));
+  const asks = containers.some((one) =>
+    ['requests', 'limits'].some(
+      (which) => amounts(one, which)['cpu'] !== undefined || amounts(one, which)['memory'] !== undefined,
+    ),
+  );
   if (!asks) return 'BestEffort';
-  const fixed = containers.every((one) => ['cpu', 'memory'].every((name) => amounts(one, 'limits')[name] !== undefined && isSame(amounts(one, 'limits')[name], amounts(one, 'requests')[name])));
+  const fixed = containers.every((one) =>
+    ['cpu', 'memory'].every(
+      (name) =>
+        amounts(one, 'limits')[name] !== undefined &&
+        isSame(amounts(one, 'limits')[name], amounts(one, 'requests')[name]),
+    ),
+  );
   return fixed ? 'Guaranteed' : 'Burstable';
 }
 
-export const deploymentRules: Rules = { hasGeneration: true, countsAnnotations: true, setDefaults: deploymentDefaults, validate: validateDeployment };
+export const deploymentRules: Rules = {
+  hasGeneration: true,
+  countsAnnotations: true,
+  setDefaults: deploymentDefaults,
+  validate: validateDeployment,
+};
 
 export const replicaSetRules: Rules = {
   hasGeneration: true,
@@ -57,9 +92,11 @@ export const controllerRevisionRules: Rules = {
   validate(draft, old) {
     const causes: Cause[] = [];
     if (draft['data'] === undefined || draft['data'] === null) causes.push(requiredValue('data', 'data is mandatory'));
-    if (typeof draft['revision'] === 'number' && draft['revision'] < 0) causes.push(invalidValue('revision', draft['revision'], 'must be greater than or equal to 0'));
+    if (typeof draft['revision'] === 'number' && draft['revision'] < 0)
+      causes.push(invalidValue('revision', draft['revision'], 'must be greater than or equal to 0'));
     // The real server compares what was written, the order of fields included.
-    if (old !== undefined && JSON.stringify(draft['data']) !== JSON.stringify(old['data'])) causes.push(invalidValue('data', draft['data'], 'field is immutable'));
+    if (old !== undefined && JSON.stringify(draft['data']) !== JSON.stringify(old['data']))
+      causes.push(invalidValue('data', draft['data'], 'field is immutable'));
     return causes;
   },
   setDefaults: (draft) => void (draft['revision'] ??= 0),
@@ -100,17 +137,33 @@ export const namespaceRules: Rules = {
 export const secretRules: Rules = {
   hasGeneration: false,
   setDefaults: secretDefaults,
-  validate: (draft, old) => [...immutableData(draft, old), ...(old !== undefined && draft['type'] !== old['type'] ? [invalidValue('type', draft['type'], 'field is immutable')] : [])],
+  validate: (draft, old) => [
+    ...immutableData(draft, old),
+    ...(old !== undefined && draft['type'] !== old['type']
+      ? [invalidValue('type', draft['type'], 'field is immutable')]
+      : []),
+  ],
   selectable: (secret) => ({ type: stringAt(secret, 'type') ?? '' }),
 };
 
-export const configMapRules: Rules = { hasGeneration: false, validate: (draft, old) => [...validKeys(draft), ...immutableData(draft, old)] };
+export const configMapRules: Rules = {
+  hasGeneration: false,
+  validate: (draft, old) => [...validKeys(draft), ...immutableData(draft, old)],
+};
 
 function validKeys(draft: Draft): readonly Cause[] {
-  const keys = ['data', 'binaryData'].flatMap((field) => Object.keys(recordOf(draft[field])).map((key) => ({ field: `${field}[${key}]`, key })));
+  const keys = ['data', 'binaryData'].flatMap((field) =>
+    Object.keys(recordOf(draft[field])).map((key) => ({ field: `${field}[${key}]`, key })),
+  );
   return keys
     .filter(({ key }) => !/^[-._a-zA-Z0-9]+$/.test(key))
-    .map(({ field, key }) => invalidValue(field, key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"));
+    .map(({ field, key }) =>
+      invalidValue(
+        field,
+        key,
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+      ),
+    );
 }
 
 function immutableData(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
@@ -131,7 +184,8 @@ export const claimRules: Rules = {
 export const endpointsRules: Rules = {
   hasGeneration: false,
   setDefaults(draft) {
-    for (const subset of recordsOf(draft['subsets'])) for (const port of recordsOf(subset['ports'])) setDefault(port, 'protocol', 'TCP');
+    for (const subset of recordsOf(draft['subsets']))
+      for (const port of recordsOf(subset['ports'])) setDefault(port, 'protocol', 'TCP');
   },
 };
 

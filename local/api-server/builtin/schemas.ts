@@ -8,7 +8,9 @@ import { isRecord, type JsonRecord } from '../../../lib/json.ts';
 import type { Schema } from '../../../lib/schema/schema.ts';
 
 /** As the file has them, references unresolved: what /openapi/v3 shows. */
-export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<Record<string, JsonRecord>>;
+export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<
+  Record<string, JsonRecord>
+>;
 
 const resolvedByName = new Map<string, Schema>();
 
@@ -34,16 +36,28 @@ function resolve(node: JsonRecord): JsonRecord {
   if (typeof reference === 'string' && Object.keys(own).length === 0) return builtinSchema(reference) as JsonRecord;
   if (typeof reference === 'string') return { ...(builtinSchema(reference) as JsonRecord), ...own };
   const out: JsonRecord = { ...own };
-  if (isRecord(own['properties'])) out['properties'] = Object.fromEntries(Object.entries(own['properties']).map(([field, inner]) => [field, resolve(inner as JsonRecord)]));
+  if (isRecord(own['properties']))
+    out['properties'] = Object.fromEntries(
+      Object.entries(own['properties']).map(([field, inner]) => [field, resolve(inner as JsonRecord)]),
+    );
   for (const below of ['items', 'additionalProperties']) if (isRecord(own[below])) out[below] = resolve(own[below]);
   if (isIntOrString(own)) return { 'x-kubernetes-int-or-string': true };
-  if (isOpen(out)) Object.assign(out, { 'x-kubernetes-preserve-unknown-fields': true, ...(out['type'] === 'object' ? { 'x-kubernetes-map-type': 'atomic' } : {}) });
+  if (isOpen(out))
+    Object.assign(out, {
+      'x-kubernetes-preserve-unknown-fields': true,
+      ...(out['type'] === 'object' ? { 'x-kubernetes-map-type': 'atomic' } : {}),
+    });
   return out;
 }
 
 function isOpen(node: JsonRecord): boolean {
   const holdsFields = node['type'] === 'object' || node['type'] === undefined;
-  return holdsFields && node['properties'] === undefined && node['additionalProperties'] === undefined && node['items'] === undefined;
+  return (
+    holdsFields &&
+    node['properties'] === undefined &&
+    node['additionalProperties'] === undefined &&
+    node['items'] === undefined
+  );
 }
 
 /** IntOrString and Quantity. */

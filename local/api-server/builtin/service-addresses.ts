@@ -50,17 +50,26 @@ function validatePorts(draft: Draft): readonly Cause[] {
   const ports = recordsOf(spec['ports']);
   const mayHaveNone = spec['clusterIP'] === 'None' || spec['type'] === 'ExternalName';
   if (ports.length === 0 && !mayHaveNone) return [requiredValue('spec.ports')];
-  return ports.flatMap((port, index) => validatePort(port, `spec.ports[${index}]`, { before: ports.slice(0, index), mustBeNamed: ports.length > 1 }));
+  return ports.flatMap((port, index) =>
+    validatePort(port, `spec.ports[${index}]`, { before: ports.slice(0, index), mustBeNamed: ports.length > 1 }),
+  );
 }
 
-function validatePort(port: JsonRecord, path: string, among: { before: readonly JsonRecord[]; mustBeNamed: boolean }): Cause[] {
+function validatePort(
+  port: JsonRecord,
+  path: string,
+  among: { before: readonly JsonRecord[]; mustBeNamed: boolean },
+): Cause[] {
   const { port: number, protocol } = port;
   const causes: Cause[] = [];
-  if (typeof number !== 'number' || number < 1 || number > 65_535) causes.push(invalidValue(`${path}.port`, number, 'must be between 1 and 65535, inclusive'));
+  if (typeof number !== 'number' || number < 1 || number > 65_535)
+    causes.push(invalidValue(`${path}.port`, number, 'must be between 1 and 65535, inclusive'));
   if (among.mustBeNamed && stringAt(port, 'name') === undefined) causes.push(requiredValue(`${path}.name`));
   const name = stringAt(port, 'name');
-  if (name !== undefined && among.before.some((other) => other['name'] === name)) causes.push(duplicateValue(`${path}.name`, name));
-  if (among.before.some((other) => other['port'] === number && other['protocol'] === protocol)) causes.push(duplicateValue(path, { port: number, protocol }));
+  if (name !== undefined && among.before.some((other) => other['name'] === name))
+    causes.push(duplicateValue(`${path}.name`, name));
+  if (among.before.some((other) => other['port'] === number && other['protocol'] === protocol))
+    causes.push(duplicateValue(path, { port: number, protocol }));
   return causes;
 }
 
@@ -68,7 +77,13 @@ function parseRange(range: string): { first: number; size: number } {
   const [address = '', bits = ''] = range.split('/');
   const octets = address.split('.').map(Number);
   const prefix = Number(bits);
-  if (octets.length !== 4 || octets.some((octet) => !Number.isInteger(octet) || octet < 0 || octet > 255) || !Number.isInteger(prefix) || prefix < 8 || prefix > 30) {
+  if (
+    octets.length !== 4 ||
+    octets.some((octet) => !Number.isInteger(octet) || octet < 0 || octet > 255) ||
+    !Number.isInteger(prefix) ||
+    prefix < 8 ||
+    prefix > 30
+  ) {
     throw new Error(`${range} is not a usable IPv4 range`);
   }
   const size = 2 ** (32 - prefix);

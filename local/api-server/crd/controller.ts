@@ -15,12 +15,19 @@ import { resourcesOf, tableOf } from './resource.ts';
 
 export const definitionsTable = 'customresourcedefinitions.apiextensions.k8s.io';
 
-type Parts = { readonly store: Store; readonly catalog: Catalog; readonly writes: Writes; readonly deletes: Deletes; readonly definitions: Resource };
+type Parts = {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly definitions: Resource;
+};
 
 /** Serves what is defined already, then follows. */
 export function serveDefinitions(parts: Parts): void {
   const { store, catalog } = parts;
-  for (const definition of store.list(definitionsTable)) catalog.setCustom(tableOf(definition), resourcesOf(definition));
+  for (const definition of store.list(definitionsTable))
+    catalog.setCustom(tableOf(definition), resourcesOf(definition));
   // At once, not as an event: the answer to the POST may be followed by a request for the new resource.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(parts, change);
@@ -30,13 +37,15 @@ export function serveDefinitions(parts: Parts): void {
     const definition = store.get(definitionsTable, keyOf(undefined, table));
     if (definition?.metadata.deletionTimestamp !== undefined) empty(parts, definition);
   });
-  for (const definition of store.list(definitionsTable)) if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
+  for (const definition of store.list(definitionsTable))
+    if (definition.metadata.deletionTimestamp !== undefined) empty(parts, definition);
 }
 
 function follow({ catalog, store }: Parts, change: Change): void {
   if (change.type === 'ADDED') store.begin(tableOf(change.object));
   if (change.type === 'DELETED') catalog.setCustom(tableOf(change.object), []);
-  else if (change.previous === undefined || change.previous['spec'] !== change.object['spec']) catalog.setCustom(tableOf(change.object), resourcesOf(change.object));
+  else if (change.previous === undefined || change.previous['spec'] !== change.object['spec'])
+    catalog.setCustom(tableOf(change.object), resourcesOf(change.object));
 }
 
 function empty(parts: Parts, definition: KubeObject): void {
@@ -44,7 +53,8 @@ function empty(parts: Parts, definition: KubeObject): void {
   const table = tableOf(definition);
   const [resource] = resourcesOf(definition);
   for (const object of store.list(table)) {
-    if (resource !== undefined && object.metadata.deletionTimestamp === undefined) deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name });
+    if (resource !== undefined && object.metadata.deletionTimestamp === undefined)
+      deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name });
   }
   if (store.list(table).length > 0 || definition.metadata.finalizers?.includes(cleanupFinalizer) !== true) return;
   const compute = (old: KubeObject): Draft => {
@@ -52,5 +62,8 @@ function empty(parts: Parts, definition: KubeObject): void {
     draft.metadata['finalizers'] = (old.metadata.finalizers ?? []).filter((name) => name !== cleanupFinalizer);
     return draft;
   };
-  writes.update(definitions, { namespace: undefined, name: definition.metadata.name }, compute, { manager: 'kube-apiserver', strictVersion: false });
+  writes.update(definitions, { namespace: undefined, name: definition.metadata.name }, compute, {
+    manager: 'kube-apiserver',
+    strictVersion: false,
+  });
 }

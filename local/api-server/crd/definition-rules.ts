@@ -5,7 +5,18 @@
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { KubeObject } from '../../objects.ts';
-import { at, copyOf, isSame, listOf, recordIn, recordOf, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
+import {
+  at,
+  copyOf,
+  isSame,
+  listOf,
+  recordIn,
+  recordOf,
+  recordsOf,
+  setDefault,
+  stringAt,
+  type JsonRecord,
+} from '../../../lib/json.ts';
 import type { Draft, Rules } from '../resource.ts';
 import { ruleProblems } from '../../../lib/schema/cel.ts';
 import type { Schema } from '../../../lib/schema/schema.ts';
@@ -42,7 +53,11 @@ export function definitionRules(clock: Clock): Rules {
     beforeUpdate(draft, old) {
       const before = listOf(at(old, 'status', 'storedVersions')).map(String);
       const version = storageVersion(draft);
-      draft['status'] = { ...copyOf(recordOf(draft['status'])), acceptedNames: copyOf(at(draft, 'spec', 'names')), storedVersions: before.includes(version) ? before : [...before, version] };
+      draft['status'] = {
+        ...copyOf(recordOf(draft['status'])),
+        acceptedNames: copyOf(at(draft, 'spec', 'names')),
+        storedVersions: before.includes(version) ? before : [...before, version],
+      };
     },
     validate: validateDefinition,
   };
@@ -53,11 +68,20 @@ function condition(type: string, reason: string, message: string, clock: Clock):
 }
 
 function storageVersion(draft: Draft): string {
-  return stringAt(recordsOf(at(draft, 'spec', 'versions')).find((version) => version['storage'] === true), 'name') ?? '';
+  return (
+    stringAt(
+      recordsOf(at(draft, 'spec', 'versions')).find((version) => version['storage'] === true),
+      'name',
+    ) ?? ''
+  );
 }
 
 function validateDefinition(draft: Draft, old: KubeObject | undefined): readonly Cause[] {
-  return [...validateNames(draft), ...validateVersions(draft), ...(old === undefined ? [] : validateChange(draft, old))];
+  return [
+    ...validateNames(draft),
+    ...validateVersions(draft),
+    ...(old === undefined ? [] : validateChange(draft, old)),
+  ];
 }
 
 const scopes = ['Cluster', 'Namespaced'];
@@ -69,7 +93,9 @@ function validateNames(draft: Draft): Cause[] {
   const missing = ['plural', 'kind'].filter((field) => (stringAt(draft, 'spec', 'names', field) ?? '') === '');
   const scope = stringAt(draft, 'spec', 'scope') ?? '';
   return [
-    ...(name === `${plural}.${group}` ? [] : [invalidValue('metadata.name', name, 'must be spec.names.plural+"."+spec.group')]),
+    ...(name === `${plural}.${group}`
+      ? []
+      : [invalidValue('metadata.name', name, 'must be spec.names.plural+"."+spec.group')]),
     ...missing.map((field) => requiredValue(`spec.names.${field}`)),
     ...(scopes.includes(scope) ? [] : [unsupportedValue('spec.scope', scope, scopes)]),
   ];
@@ -79,7 +105,14 @@ function validateVersions(draft: Draft): Cause[] {
   const versions = recordsOf(at(draft, 'spec', 'versions'));
   const stored = versions.filter((version) => version['storage'] === true);
   const causes = versions.flatMap((version, index) => validateVersion(version, index, versions));
-  if (stored.length !== 1) causes.push(invalidValue('spec.versions', versions.map((version) => version['name']), 'must have exactly one version marked as storage version'));
+  if (stored.length !== 1)
+    causes.push(
+      invalidValue(
+        'spec.versions',
+        versions.map((version) => version['name']),
+        'must have exactly one version marked as storage version',
+      ),
+    );
   return causes;
 }
 

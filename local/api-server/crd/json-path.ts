@@ -7,7 +7,8 @@ import { at, isRecord } from '../../../lib/json.ts';
 
 type Step = (value: unknown) => readonly unknown[];
 
-const token = /^(?:\.((?:\\.|[^.[\]\\])+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+|\*)\]|\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])/;
+const token =
+  /^(?:\.((?:\\.|[^.[\]\\])+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+|\*)\]|\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])/;
 
 /** @returns a function giving every value the path leads to; undefined when the path is not understood */
 export function parseJsonPath(path: string): ((value: unknown) => readonly unknown[]) | undefined {
@@ -27,7 +28,9 @@ function stepOf(found: RegExpExecArray): Step {
   const field = dotted?.replaceAll(/\\(.)/g, '$1') ?? single ?? double;
   if (field !== undefined) return (value) => (isRecord(value) && value[field] !== undefined ? [value[field]] : []);
   if (index === '*') return (value) => (Array.isArray(value) ? value : isRecord(value) ? Object.values(value) : []);
-  if (index !== undefined) return (value) => (Array.isArray(value) && value[Number(index)] !== undefined ? [value[Number(index)] as unknown] : []);
+  if (index !== undefined)
+    return (value) =>
+      Array.isArray(value) && value[Number(index)] !== undefined ? [value[Number(index)] as unknown] : [];
   const path = (filterField ?? '').split('.');
   return (value) => (Array.isArray(value) ? value.filter((item) => String(at(item, ...path)) === filterValue) : []);
 }

@@ -59,7 +59,11 @@ function scaleOf(scale: unknown): ScalePaths | undefined {
   if (!isRecord(scale)) return undefined;
   const path = (field: string): string[] => (stringAt(scale, field) ?? '').split('.').filter((name) => name !== '');
   const selector = path('labelSelectorPath');
-  return { spec: path('specReplicasPath'), status: path('statusReplicasPath'), ...(selector.length === 0 ? {} : { selector }) };
+  return {
+    spec: path('specReplicasPath'),
+    status: path('statusReplicasPath'),
+    ...(selector.length === 0 ? {} : { selector }),
+  };
 }
 
 function rulesOf(schema: Schema, version: JsonRecord): Rules {
@@ -67,7 +71,10 @@ function rulesOf(schema: Schema, version: JsonRecord): Rules {
   return {
     hasGeneration: true,
     setDefaults: (draft) => applyDefaults(draft, schema),
-    selectable: (object) => Object.fromEntries(paths.map((path) => [path.replace(/^\./, ''), scalarText(at(object, ...path.split('.').slice(1)))])),
+    selectable: (object) =>
+      Object.fromEntries(
+        paths.map((path) => [path.replace(/^\./, ''), scalarText(at(object, ...path.split('.').slice(1)))]),
+      ),
   };
 }
 
@@ -88,7 +95,8 @@ function columnOf(column: JsonRecord): Column {
     name: stringAt(column, 'name') ?? '',
     type,
     format: stringAt(column, 'format') ?? '',
-    description: stringAt(column, 'description') ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
+    description:
+      stringAt(column, 'description') ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
     priority: numberAt(column, 'priority') ?? 0,
     cell: (object, nowMs) => cellOf(read(object), type, nowMs),
   };

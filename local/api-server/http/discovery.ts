@@ -25,7 +25,12 @@ export function groupsOf(resources: readonly Resource[]): ReadonlyMap<string, re
     const versions = versionsOf(group);
     if (!versions.has('v1')) versions.set('v1', []);
   }
-  return new Map([...groups].map(([group, versions]) => [group, [...versions].map(([version, list]) => ({ version, resources: list }))]));
+  return new Map(
+    [...groups].map(([group, versions]) => [
+      group,
+      [...versions].map(([version, list]) => ({ version, resources: list })),
+    ]),
+  );
 }
 
 export function isAggregated(accept: string): 'v2' | 'v2beta1' | undefined {
@@ -43,7 +48,11 @@ export function aggregated(resources: readonly Resource[], version: string, isCo
   const groups = [...groupsOf(resources)].filter(([group]) => (group === '') === isCore);
   const items = groups.map(([group, versions]) => ({
     metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
-    versions: versions.map((one) => ({ version: one.version, resources: [...one.resources.map(discovered), ...reviewsOf(group).map(discoveredReview)], freshness: 'Current' })),
+    versions: versions.map((one) => ({
+      version: one.version,
+      resources: [...one.resources.map(discovered), ...reviewsOf(group).map(discoveredReview)],
+      freshness: 'Current',
+    })),
   }));
   return { kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
 }
@@ -84,7 +93,11 @@ function subresourcesOf(resource: Resource): readonly Subresource[] {
 }
 
 function withSubresources(resource: Resource): JsonRecord {
-  const all = subresourcesOf(resource).map(({ name, kind, verbs }) => ({ subresource: name, responseKind: kind, verbs }));
+  const all = subresourcesOf(resource).map(({ name, kind, verbs }) => ({
+    subresource: name,
+    responseKind: kind,
+    verbs,
+  }));
   return all.length === 0 ? {} : { subresources: all };
 }
 
@@ -93,7 +106,13 @@ function reviewsOf(group: string): readonly (typeof reviews)[number][] {
 }
 
 function discoveredReview(review: (typeof reviews)[number]): JsonRecord {
-  return { resource: review.plural, responseKind: { group: review.group, version: 'v1', kind: review.kind }, scope: 'Cluster', singularResource: review.kind.toLowerCase(), verbs: ['create'] };
+  return {
+    resource: review.plural,
+    responseKind: { group: review.group, version: 'v1', kind: review.kind },
+    scope: 'Cluster',
+    singularResource: review.kind.toLowerCase(),
+    verbs: ['create'],
+  };
 }
 
 // ── the plain form ──
@@ -103,13 +122,17 @@ export function apiVersions(): JsonRecord {
 }
 
 export function groupList(resources: readonly Resource[]): JsonRecord {
-  const groups = [...groupsOf(resources)].filter(([group]) => group !== '').map(([group, versions]) => groupOf(group, versions));
+  const groups = [...groupsOf(resources)]
+    .filter(([group]) => group !== '')
+    .map(([group, versions]) => groupOf(group, versions));
   return { kind: 'APIGroupList', apiVersion: 'v1', groups };
 }
 
 export function group(resources: readonly Resource[], name: string): JsonRecord | undefined {
   const versions = groupsOf(resources).get(name);
-  return versions === undefined || name === '' ? undefined : { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(name, versions) };
+  return versions === undefined || name === ''
+    ? undefined
+    : { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(name, versions) };
 }
 
 function groupOf(name: string, versions: readonly Version[]): JsonRecord {
@@ -122,8 +145,19 @@ export function resourceList(resources: readonly Resource[], apiVersion: string)
   const found = resources.filter((resource) => apiVersionOf(resource) === apiVersion);
   const answered = reviews.filter((review) => `${review.group}/v1` === apiVersion);
   if (found.length === 0 && answered.length === 0) return undefined;
-  const reviewed = answered.map((review) => ({ name: review.plural, singularName: review.kind.toLowerCase(), namespaced: false, kind: review.kind, verbs: ['create'] }));
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersion, resources: [...found.flatMap(plainResources), ...reviewed] };
+  const reviewed = answered.map((review) => ({
+    name: review.plural,
+    singularName: review.kind.toLowerCase(),
+    namespaced: false,
+    kind: review.kind,
+    verbs: ['create'],
+  }));
+  return {
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion: apiVersion,
+    resources: [...found.flatMap(plainResources), ...reviewed],
+  };
 }
 
 function plainResources(resource: Resource): JsonRecord[] {
@@ -137,6 +171,12 @@ function plainResources(resource: Resource): JsonRecord[] {
     ...(resource.shortNames.length === 0 ? {} : { shortNames: resource.shortNames }),
     ...(resource.categories.length === 0 ? {} : { categories: resource.categories }),
   };
-  const below = subresourcesOf(resource).map((one) => ({ name: `${plural}/${one.name}`, singularName: '', namespaced, ...(one.name === 'scale' ? scaleKind : { kind: one.kind['kind'] ?? kind }), verbs: one.verbs }));
+  const below = subresourcesOf(resource).map((one) => ({
+    name: `${plural}/${one.name}`,
+    singularName: '',
+    namespaced,
+    ...(one.name === 'scale' ? scaleKind : { kind: one.kind['kind'] ?? kind }),
+    verbs: one.verbs,
+  }));
   return [own, ...below];
 }

@@ -61,7 +61,8 @@ export class Exchange {
     // The connection stays, so that a client that sent too much is told so.
     for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > maxBodyBytes) throw new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`);
+      if (size > maxBodyBytes)
+        throw new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${maxBodyBytes}`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks);
@@ -81,12 +82,17 @@ export class Exchange {
   setCommonHeaders(contentType: string): void {
     this.response.setHeader('Content-Type', contentType);
     this.response.setHeader('Cache-Control', 'no-cache, private');
-    if (this.#warnings.length > 0) this.response.setHeader('Warning', this.#warnings.map((message) => `299 - ${JSON.stringify(message)}`));
+    if (this.#warnings.length > 0)
+      this.response.setHeader(
+        'Warning',
+        this.#warnings.map((message) => `299 - ${JSON.stringify(message)}`),
+      );
   }
 
   sendError(error: StatusError): void {
     const { body } = error;
-    if (body.details?.retryAfterSeconds !== undefined) this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
+    if (body.details?.retryAfterSeconds !== undefined)
+      this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
     // The rest of a body that was not read must not be taken for the next request.
     if (!this.request.complete) {
       this.response.setHeader('Connection', 'close');
@@ -109,13 +115,28 @@ export type WriteQuery = { readonly dryRun: boolean; readonly validation: FieldV
 export function writeQuery(exchange: Exchange, kind: string): WriteQuery {
   const causes: Cause[] = [];
   const dryRun = exchange.query.getAll('dryRun').filter((value) => value !== '');
-  if (dryRun.some((value) => value !== 'All')) causes.push({ reason: 'FieldValueNotSupported', message: `Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`, field: 'dryRun' });
+  if (dryRun.some((value) => value !== 'All'))
+    causes.push({
+      reason: 'FieldValueNotSupported',
+      message: `Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`,
+      field: 'dryRun',
+    });
   const validation = exchange.query.get('fieldValidation') ?? '';
-  if (!['', 'Ignore', 'Strict', 'Warn'].includes(validation)) causes.push(unsupportedValue('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn']));
+  if (!['', 'Ignore', 'Strict', 'Warn'].includes(validation))
+    causes.push(unsupportedValue('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn']));
   const manager = exchange.query.get('fieldManager') ?? '';
-  if (manager.length > 128) causes.push({ reason: 'FieldValueTooLong', message: 'Too long: may not be more than 128 bytes', field: 'fieldManager' });
+  if (manager.length > 128)
+    causes.push({
+      reason: 'FieldValueTooLong',
+      message: 'Too long: may not be more than 128 bytes',
+      field: 'fieldManager',
+    });
   if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', plural: '', kind }, '', causes);
-  return { dryRun: dryRun.length > 0, validation: validation === '' ? 'Warn' : (validation as FieldValidation), manager: exchange.manager };
+  return {
+    dryRun: dryRun.length > 0,
+    validation: validation === '' ? 'Warn' : (validation as FieldValidation),
+    manager: exchange.manager,
+  };
 }
 
 export function asSubresource(name: string): Subresource {

@@ -13,7 +13,13 @@ export type FaultEffect =
   /** Answers after this long. */
   | { readonly effect: 'delay'; readonly ms: number }
   /** Answers with this status instead of doing what was asked. */
-  | { readonly effect: 'refuse'; readonly code: number; readonly reason: string; readonly message?: string; readonly retryAfterSeconds?: number }
+  | {
+      readonly effect: 'refuse';
+      readonly code: number;
+      readonly reason: string;
+      readonly message?: string;
+      readonly retryAfterSeconds?: number;
+    }
   /** Breaks the connection without an answer. */
   | { readonly effect: 'reset' }
   /** Never answers, and keeps the connection open. */
@@ -21,7 +27,11 @@ export type FaultEffect =
 
 export type Fault = FaultEffect & {
   /** Which requests it hits; absent: all. */
-  readonly matches?: (request: { readonly method: string; readonly path: string; readonly query: URLSearchParams }) => boolean;
+  readonly matches?: (request: {
+    readonly method: string;
+    readonly path: string;
+    readonly query: URLSearchParams;
+  }) => boolean;
   /** How many it hits before it is over; absent: until it is taken away. */
   readonly times?: number;
 };
@@ -86,7 +96,12 @@ export class Faults {
         await this.#clock.sleep(fault.ms);
         return true;
       case 'refuse':
-        throw new StatusError(fault.code, fault.reason, fault.message ?? 'refused by a fault that a test set', fault.retryAfterSeconds === undefined ? undefined : { retryAfterSeconds: fault.retryAfterSeconds });
+        throw new StatusError(
+          fault.code,
+          fault.reason,
+          fault.message ?? 'refused by a fault that a test set',
+          fault.retryAfterSeconds === undefined ? undefined : { retryAfterSeconds: fault.retryAfterSeconds },
+        );
       case 'reset':
         exchange.response.destroy();
         return false;

@@ -13,7 +13,8 @@ const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
 
 /** What there is to read about built-in types: local mode holds their structure, not their prose. */
-const builtinPart = 'A type of Kubernetes itself. What its fields mean is said at https://kubernetes.io/docs/reference/kubernetes-api/';
+const builtinPart =
+  'A type of Kubernetes itself. What its fields mean is said at https://kubernetes.io/docs/reference/kubernetes-api/';
 
 type Document = { readonly text: string; readonly hash: string };
 
@@ -27,7 +28,10 @@ export class OpenApi {
   }
 
   index(): JsonRecord {
-    const entries = [...this.#current()].map(([path, document]) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${document.hash}` }]);
+    const entries = [...this.#current()].map(([path, document]) => [
+      path,
+      { serverRelativeURL: `/openapi/v3/${path}?hash=${document.hash}` },
+    ]);
     return { paths: Object.fromEntries(entries) };
   }
 
@@ -38,7 +42,10 @@ export class OpenApi {
 
   #current(): ReadonlyMap<string, Document> {
     if (this.#generation === this.#catalog.generation) return this.#documents;
-    const byPath = Map.groupBy(this.#catalog.all(), (resource) => `${resource.group === '' ? 'api' : 'apis'}/${apiVersionOf(resource)}`);
+    const byPath = Map.groupBy(
+      this.#catalog.all(),
+      (resource) => `${resource.group === '' ? 'api' : 'apis'}/${apiVersionOf(resource)}`,
+    );
     this.#documents = new Map([...byPath].map(([path, resources]) => [path, documentOf(path, resources)]));
     this.#generation = this.#catalog.generation;
     return this.#documents;
@@ -49,7 +56,12 @@ function documentOf(path: string, resources: readonly Resource[]): Document {
   const schemas: JsonRecord = {};
   addDefinition(schemas, objectMeta);
   for (const resource of resources) schemas[definitionOf(resource)] = schemaOf(schemas, resource);
-  const text = JSON.stringify({ openapi: '3.0.0', info: { title: 'Kubernetes', version: 'v1.35.0' }, paths: Object.assign({}, ...resources.map((resource) => pathsOf(path, resource))), components: { schemas } });
+  const text = JSON.stringify({
+    openapi: '3.0.0',
+    info: { title: 'Kubernetes', version: 'v1.35.0' },
+    paths: Object.assign({}, ...resources.map((resource) => pathsOf(path, resource))),
+    components: { schemas },
+  });
   return { text, hash: createHash('sha256').update(text).digest('hex').toUpperCase() };
 }
 
@@ -59,7 +71,9 @@ function definitionOf(resource: Resource): string {
 }
 
 function schemaOf(schemas: JsonRecord, resource: Resource): JsonRecord {
-  const named = { 'x-kubernetes-group-version-kind': [{ group: resource.group, version: resource.version, kind: resource.kind }] };
+  const named = {
+    'x-kubernetes-group-version-kind': [{ group: resource.group, version: resource.version, kind: resource.kind }],
+  };
   if (resource.definition !== undefined) {
     addDefinition(schemas, resource.definition);
     return { ...(schemas[resource.definition] as JsonRecord), ...named };
@@ -69,7 +83,12 @@ function schemaOf(schemas: JsonRecord, resource: Resource): JsonRecord {
     kind: { type: 'string', description: 'The type of this object.' },
     metadata: { allOf: [{ $ref: `${prefix}${objectMeta}` }], description: "Standard object's metadata." },
   };
-  return { type: 'object', ...resource.schema, properties: { ...described, ...withoutKeys(resource.schema.properties ?? {}, Object.keys(described)) }, ...named };
+  return {
+    type: 'object',
+    ...resource.schema,
+    properties: { ...described, ...withoutKeys(resource.schema.properties ?? {}, Object.keys(described)) },
+    ...named,
+  };
 }
 
 function withoutKeys(record: Readonly<Record<string, unknown>>, keys: readonly string[]): JsonRecord {
@@ -81,7 +100,9 @@ function addDefinition(schemas: JsonRecord, name: string): void {
   if (schemas[name] !== undefined || definition === undefined) return;
   schemas[name] = {};
   const linkedDefinition = linked(schemas, definition) as JsonRecord;
-  schemas[name] = isRecord(definition['properties']) ? { description: builtinPart, ...linkedDefinition } : linkedDefinition;
+  schemas[name] = isRecord(definition['properties'])
+    ? { description: builtinPart, ...linkedDefinition }
+    : linkedDefinition;
 }
 
 /** References as OpenAPI writes them; what they lead to is added. */
@@ -96,7 +117,11 @@ function linked(schemas: JsonRecord, node: unknown): unknown {
   return Object.keys(out).length === 0 ? link : { allOf: [link], ...out };
 }
 
-const writeParameters = ['dryRun', 'fieldManager', 'fieldValidation'].map((name) => ({ name, in: 'query', schema: { type: 'string', uniqueItems: true } }));
+const writeParameters = ['dryRun', 'fieldManager', 'fieldValidation'].map((name) => ({
+  name,
+  in: 'query',
+  schema: { type: 'string', uniqueItems: true },
+}));
 
 function pathsOf(path: string, resource: Resource): JsonRecord {
   const scope = resource.namespaced ? '/namespaces/{namespace}' : '';
@@ -109,11 +134,18 @@ function pathsOf(path: string, resource: Resource): JsonRecord {
     responses: { 200: { description: 'OK' } },
   });
   return {
-    [collection]: { get: operation('list'), post: operation('post', writeParameters), delete: operation('deletecollection') },
+    [collection]: {
+      get: operation('list'),
+      post: operation('post', writeParameters),
+      delete: operation('deletecollection'),
+    },
     [`${collection}/{name}`]: {
       get: operation('get'),
       put: operation('put', writeParameters),
-      patch: operation('patch', [...writeParameters, { name: 'force', in: 'query', schema: { type: 'boolean', uniqueItems: true } }]),
+      patch: operation('patch', [
+        ...writeParameters,
+        { name: 'force', in: 'query', schema: { type: 'boolean', uniqueItems: true } },
+      ]),
       delete: operation('delete'),
     },
   };

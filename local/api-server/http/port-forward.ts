@@ -29,7 +29,8 @@ export function wantsPortForward(request: IncomingMessage): boolean {
 type PodTarget = { readonly namespace: string; readonly name: string };
 
 function targetOf(request: IncomingMessage): PodTarget | undefined {
-  const [, namespace, name] = /^\/api\/v1\/namespaces\/([a-z0-9-]+)\/pods\/([a-z0-9.-]+)\/portforward(?:\?|$)/.exec(request.url ?? '') ?? [];
+  const [, namespace, name] =
+    /^\/api\/v1\/namespaces\/([a-z0-9-]+)\/pods\/([a-z0-9.-]+)\/portforward(?:\?|$)/.exec(request.url ?? '') ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
@@ -38,19 +39,30 @@ export class PortForwards {
   readonly #open = new Set<Duplex>();
 
   /** Answers an upgrade. @param head what came after the request already. @param check throws for whoever may not */
-  start(core: Core, upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer }, check: () => void): void {
+  start(
+    core: Core,
+    upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
+    check: () => void,
+  ): void {
     const { request, socket, head } = upgrade;
     socket.on('error', () => socket.destroy());
     try {
       check();
       const host = hostOf(core, request);
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`);
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
+      );
       socket.unshift(head);
       this.#open.add(socket);
       socket.once('close', () => this.#open.delete(socket));
       void new Forwarding(socket, host).run();
     } catch (error) {
-      refuse(socket, error instanceof StatusError ? error : new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`));
+      refuse(
+        socket,
+        error instanceof StatusError
+          ? error
+          : new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`),
+      );
     }
   }
 
@@ -61,18 +73,26 @@ export class PortForwards {
 
 function refuse(socket: Duplex, { body }: StatusError): void {
   const text = JSON.stringify(body);
-  socket.end(`HTTP/1.1 ${body.code ?? 500} ${body.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
+  socket.end(
+    `HTTP/1.1 ${body.code ?? 500} ${body.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
 }
 
 /** @returns the pod's address. @throws StatusError 404, 400 for a pod that does not run or a client that speaks otherwise */
 function hostOf(core: Core, request: IncomingMessage): string {
   const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
-  const offered = String(request.headers['x-stream-protocol-version'] ?? '').split(',').map((one) => one.trim());
-  if (!offered.includes(protocol)) throw badRequest(`unable to negotiate protocol: client supports [${offered.join(' ')}], server supports [${protocol}]`);
+  const offered = String(request.headers['x-stream-protocol-version'] ?? '')
+    .split(',')
+    .map((one) => one.trim());
+  if (!offered.includes(protocol))
+    throw badRequest(
+      `unable to negotiate protocol: client supports [${offered.join(' ')}], server supports [${protocol}]`,
+    );
   const pod = core.store.get('pods', keyOf(namespace, name));
   if (pod === undefined) throw notFound({ group: '', plural: 'pods', kind: 'Pod' }, name);
   const host = stringAt(pod, 'status', 'podIP');
-  if (host === undefined || stringAt(pod, 'status', 'phase') !== 'Running') throw badRequest(`pod ${JSON.stringify(name)} is not running`);
+  if (host === undefined || stringAt(pod, 'status', 'phase') !== 'Running')
+    throw badRequest(`pod ${JSON.stringify(name)} is not running`);
   return host;
 }
 
@@ -99,7 +119,8 @@ class Forwarding {
   async run(): Promise<void> {
     const frames = new FrameReader();
     try {
-      for await (const chunk of this.#client as AsyncIterable<Buffer>) for (const frame of frames.push(chunk)) await this.#take(frame);
+      for await (const chunk of this.#client as AsyncIterable<Buffer>)
+        for (const frame of frames.push(chunk)) await this.#take(frame);
     } catch {
       // There is nobody to tell: kubectl says that it lost its connection.
     }
@@ -139,8 +160,10 @@ class Forwarding {
     const errors = this.#waiting.get(id);
     const port = Number(headers.get('port'));
     this.#waiting.delete(id);
-    if (errors === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) throw new Error('a stream names no port or has none for errors');
-    if (this.#connections.size >= maxConnections) this.#finish({ data: stream, errors }, `more than ${maxConnections} connections at a time`);
+    if (errors === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
+      throw new Error('a stream names no port or has none for errors');
+    if (this.#connections.size >= maxConnections)
+      this.#finish({ data: stream, errors }, `more than ${maxConnections} connections at a time`);
     else this.#connect({ data: stream, errors, port });
   }
 
@@ -153,7 +176,10 @@ class Forwarding {
       socket.pause();
       this.#client.once('drain', () => socket.resume());
     });
-    socket.on('error', (error) => void (problem = `error forwarding port ${port} to ${this.#host}: ${messageOf(error)}`));
+    socket.on(
+      'error',
+      (error) => void (problem = `error forwarding port ${port} to ${this.#host}: ${messageOf(error)}`),
+    );
     socket.once('end', () => this.#client.write(dataFrame(data, Buffer.alloc(0), true)));
     socket.once('close', () => {
       this.#connections.delete(data);
@@ -171,7 +197,8 @@ class Forwarding {
   async #carry(stream: number, bytes: Buffer, isLast: boolean): Promise<void> {
     const socket = this.#connections.get(stream)?.socket;
     if (socket === undefined || socket.destroyed) return;
-    if (bytes.length > 0 && !socket.write(bytes)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
+    if (bytes.length > 0 && !socket.write(bytes))
+      await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
     if (isLast) socket.end();
   }
 }

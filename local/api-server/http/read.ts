@@ -24,7 +24,11 @@ export function getObject(core: Core, exchange: Exchange, target: Target): void 
 }
 
 /** Answers with one object in the form that was asked for. */
-export function sendObject(core: Core, exchange: Exchange, answer: { readonly resource: Resource; readonly stored: KubeObject; readonly code: number }): void {
+export function sendObject(
+  core: Core,
+  exchange: Exchange,
+  answer: { readonly resource: Resource; readonly stored: KubeObject; readonly code: number },
+): void {
   const { resource, stored, code } = answer;
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   exchange.sendJson(code, presented(core, form, resource, stored));
@@ -38,7 +42,11 @@ function presented(core: Core, form: Form, resource: Resource, stored: KubeObjec
     case 'metadata':
       return metadataOf(object);
     case 'table':
-      return tableOf([{ stored, shown: object }], { resourceVersion: stored.metadata.resourceVersion }, { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true });
+      return tableOf(
+        [{ stored, shown: object }],
+        { resourceVersion: stored.metadata.resourceVersion },
+        { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true },
+      );
   }
 }
 
@@ -47,19 +55,42 @@ export function listObjects(core: Core, exchange: Exchange, target: Target): voi
   const options = listQuery(exchange, resource);
   const page = pageOf(core.store, target, options);
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
-  const metadata = { resourceVersion: String(page.revision), ...(page.next === undefined ? {} : { continue: page.next }), ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }) };
+  const metadata = {
+    resourceVersion: String(page.revision),
+    ...(page.next === undefined ? {} : { continue: page.next }),
+    ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
+  };
   exchange.sendJson(200, presentedList(core, form, resource, { items: page.items, metadata }));
 }
 
-function presentedList(core: Core, form: Form, resource: Resource, page: { readonly items: readonly KubeObject[]; readonly metadata: JsonRecord }): JsonRecord {
+function presentedList(
+  core: Core,
+  form: Form,
+  resource: Resource,
+  page: { readonly items: readonly KubeObject[]; readonly metadata: JsonRecord },
+): JsonRecord {
   const objects = page.items.map((stored) => ({ stored, shown: shown(resource, stored) }));
   switch (form.as) {
     case 'object':
-      return listOfObjects(resource, objects.map((one) => one.shown), page.metadata);
+      return listOfObjects(
+        resource,
+        objects.map((one) => one.shown),
+        page.metadata,
+      );
     case 'metadata':
-      return { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata: page.metadata, items: objects.map((one) => metadataOf(one.shown)) };
+      return {
+        kind: 'PartialObjectMetadataList',
+        apiVersion: 'meta.k8s.io/v1',
+        metadata: page.metadata,
+        items: objects.map((one) => metadataOf(one.shown)),
+      };
     case 'table':
-      return tableOf(objects, page.metadata, { columns: resource.columns, nowMs: core.clock.now(), include: form.include, withColumns: true });
+      return tableOf(objects, page.metadata, {
+        columns: resource.columns,
+        nowMs: core.clock.now(),
+        include: form.include,
+        withColumns: true,
+      });
   }
 }
 
@@ -77,7 +108,10 @@ export function listQuery(exchange: Exchange, resource: Resource): ListQuery {
   const text = (name: string): string => exchange.query.get(name) ?? '';
   const labels = text('labelSelector');
   const fields = text('fieldSelector');
-  const matchers = [labels === '' ? matchAll : parseLabelSelector(labels), fields === '' ? matchAll : parseFieldSelector(fields, resource)];
+  const matchers = [
+    labels === '' ? matchAll : parseLabelSelector(labels),
+    fields === '' ? matchAll : parseFieldSelector(fields, resource),
+  ];
   checkMatch(text('resourceVersion'), text('resourceVersionMatch'), text('continue'));
   return {
     matches: (object) => matchers.every((matches) => matches(object)),
@@ -92,33 +126,56 @@ export function listQuery(exchange: Exchange, resource: Resource): ListQuery {
 function checkMatch(version: string, match: string, next: string): void {
   if (match === '') return;
   const causes: Cause[] = [];
-  if (version === '') causes.push(forbiddenValue('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
-  if (next !== '') causes.push(forbiddenValue('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
-  if (match !== 'Exact' && match !== 'NotOlderThan') causes.push(unsupportedValue('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']));
-  if (match === 'Exact' && version === '0') causes.push(forbiddenValue('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
+  if (version === '')
+    causes.push(
+      forbiddenValue('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'),
+    );
+  if (next !== '')
+    causes.push(forbiddenValue('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
+  if (match !== 'Exact' && match !== 'NotOlderThan')
+    causes.push(unsupportedValue('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']));
+  if (match === 'Exact' && version === '0')
+    causes.push(
+      forbiddenValue('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+    );
   if (causes.length > 0) throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', causes);
 }
 
 export function integerOf(text: string): number | undefined {
   if (text === '') return undefined;
-  if (!/^[+-]?\d{1,15}$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  if (!/^[+-]?\d{1,15}$/.test(text))
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   return Number(text);
 }
 
 function revisionOf(text: string): number | undefined {
   if (text === '') return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+  if (!/^\d{1,15}$/.test(text))
+    throw badRequest(
+      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
+    );
   return Number(text);
 }
 
-type Page = { readonly items: readonly KubeObject[]; readonly revision: number; readonly next?: string; readonly remaining?: number };
+type Page = {
+  readonly items: readonly KubeObject[];
+  readonly revision: number;
+  readonly next?: string;
+  readonly remaining?: number;
+};
 
 function pageOf(store: Store, target: Target, query: ListQuery): Page {
   const { resource, namespace } = target;
   const token = query.continueFrom === '' ? undefined : readToken(query.continueFrom);
   const revision = token?.revision ?? wantedRevision(store, query);
   const all = stateAt(store, resource.table, revision, token);
-  const rest = all.filter((object) => (namespace === undefined || object.metadata.namespace === namespace) && (token === undefined || keyOfObject(object) > token.after)).filter(query.matches);
+  const rest = all
+    .filter(
+      (object) =>
+        (namespace === undefined || object.metadata.namespace === namespace) &&
+        (token === undefined || keyOfObject(object) > token.after),
+    )
+    .filter(query.matches);
   const items = query.limit > 0 ? rest.slice(0, query.limit) : rest;
   const last = items.at(-1);
   if (last === undefined || items.length === rest.length) return { items, revision };
@@ -137,13 +194,18 @@ function wantedRevision(store: Store, query: ListQuery): number {
 }
 
 export function tooLarge(asked: number, current: number): StatusError {
-  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, { causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }], retryAfterSeconds: 1 });
+  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
 }
 
 type Token = { readonly revision: number; readonly after: string };
 
 function writeToken(token: Token): string {
-  return Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: token.revision, start: token.after })).toString('base64url');
+  return Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: token.revision, start: token.after })).toString(
+    'base64url',
+  );
 }
 
 function readToken(text: string): Token {
@@ -155,7 +217,9 @@ function readToken(text: string): Token {
   } catch {
     // Told below.
   }
-  throw badRequest("invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value");
+  throw badRequest(
+    "invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value",
+  );
 }
 
 const tokenTooOld =
@@ -164,7 +228,8 @@ const tokenTooOld =
 /** All objects of a table as they were at a revision. @throws StatusError 410 when that is too long ago */
 function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly KubeObject[] {
   if (revision === store.revision) return store.list(table);
-  if (!store.remembers(table, revision)) throw expired(token === undefined ? `The resourceVersion for the provided list is too old.` : tokenTooOld);
+  if (!store.remembers(table, revision))
+    throw expired(token === undefined ? `The resourceVersion for the provided list is too old.` : tokenTooOld);
   const state = new Map(store.list(table).map((object) => [keyOfObject(object), object]));
   for (const change of store.changesSince(table, revision).toReversed()) {
     if (change.previous === undefined) state.delete(keyOfObject(change.object));

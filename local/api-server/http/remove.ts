@@ -21,7 +21,8 @@ const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'Persiste
 export async function deleteObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
   const { resource, namespace, name = '' } = target;
   const deletion = core.deletes.delete(resource, { namespace, name }, await deleteOptions(exchange));
-  if (deletion.outcome === 'pending' || answersWithObject.has(resource.kind)) sendObject(core, exchange, { resource, stored: deletion.object, code: 200 });
+  if (deletion.outcome === 'pending' || answersWithObject.has(resource.kind))
+    sendObject(core, exchange, { resource, stored: deletion.object, code: 200 });
   else exchange.sendJson(200, goneStatus(resource, deletion));
 }
 
@@ -36,8 +37,16 @@ export async function deleteCollection(core: Core, exchange: Exchange, target: T
   const options = await deleteOptions(exchange);
   const { matches } = listQuery(exchange, resource);
   const doomed = core.store.list(resource.table, namespace).filter(matches);
-  for (const object of doomed) core.deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name }, options);
-  exchange.sendJson(200, listOfObjects(resource, doomed.map((object) => shown(resource, object)), { resourceVersion: String(core.store.revision) }));
+  for (const object of doomed)
+    core.deletes.delete(resource, { namespace: object.metadata.namespace, name: object.metadata.name }, options);
+  exchange.sendJson(
+    200,
+    listOfObjects(
+      resource,
+      doomed.map((object) => shown(resource, object)),
+      { resourceVersion: String(core.store.revision) },
+    ),
+  );
 }
 
 /** The body's options; the query fills in what it leaves out. */
@@ -45,7 +54,8 @@ async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
   if (!isRecord(body)) throw badRequest('the body of a DELETE is DeleteOptions');
-  const propagation = stringAt(body, 'propagationPolicy') ?? exchange.query.get('propagationPolicy') ?? orphanWish(body, exchange);
+  const propagation =
+    stringAt(body, 'propagationPolicy') ?? exchange.query.get('propagationPolicy') ?? orphanWish(body, exchange);
   return {
     propagation: propagation === undefined ? undefined : asPropagation(propagation),
     graceSeconds: numberAt(body, 'gracePeriodSeconds') ?? integerOf(exchange.query.get('gracePeriodSeconds') ?? ''),
@@ -64,5 +74,7 @@ function orphanWish(body: JsonRecord, exchange: Exchange): string | undefined {
 
 function asPropagation(text: string): Propagation {
   if (text === 'Background' || text === 'Foreground' || text === 'Orphan') return text;
-  throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }, '', [unsupportedValue('propagationPolicy', text, ['Foreground', 'Background', 'Orphan', 'nil'])]);
+  throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'DeleteOptions' }, '', [
+    unsupportedValue('propagationPolicy', text, ['Foreground', 'Background', 'Orphan', 'nil']),
+  ]);
 }

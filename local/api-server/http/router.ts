@@ -26,11 +26,24 @@ export type Services = {
   readonly logs: () => LogSource | undefined;
 };
 
-const version = { major: '1', minor: '35', gitVersion: 'v1.35.0+onnx-local', gitCommit: '', gitTreeState: 'clean', buildDate: '1970-01-01T00:00:00Z', goVersion: '', compiler: '', platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}` };
+const version = {
+  major: '1',
+  minor: '35',
+  gitVersion: 'v1.35.0+onnx-local',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: '',
+  compiler: '',
+  platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+};
 
 export async function route(services: Services, exchange: Exchange): Promise<void> {
   refuseImpersonation(exchange);
-  const segments = exchange.path.split('/').filter((segment) => segment !== '').map(decode);
+  const segments = exchange.path
+    .split('/')
+    .filter((segment) => segment !== '')
+    .map(decode);
   const [first, ...rest] = segments;
   switch (first) {
     case 'version':
@@ -57,7 +70,11 @@ export async function route(services: Services, exchange: Exchange): Promise<voi
 function refuseImpersonation(exchange: Exchange): void {
   const user = exchange.request.headers['impersonate-user'];
   if (user === undefined) return;
-  throw forbidden({ group: '', plural: 'users', kind: 'User' }, String(user), 'local mode has one user, who may do everything: nobody can be impersonated');
+  throw forbidden(
+    { group: '', plural: 'users', kind: 'User' },
+    String(user),
+    'local mode has one user, who may do everything: nobody can be impersonated',
+  );
 }
 
 function serveHealth(exchange: Exchange, name: string, checks: readonly string[]): void {
@@ -87,7 +104,12 @@ function serveOpenApi(services: Services, exchange: Exchange, rest: readonly str
 }
 
 /** `/api`, `/apis`, a group, a version, or something within a version. */
-async function routeApi(services: Services, exchange: Exchange, root: 'api' | 'apis', rest: readonly string[]): Promise<void> {
+async function routeApi(
+  services: Services,
+  exchange: Exchange,
+  root: 'api' | 'apis',
+  rest: readonly string[],
+): Promise<void> {
   const isCore = root === 'api';
   const inGroup = isCore ? rest : rest.slice(1);
   const [name] = rest;
@@ -111,7 +133,12 @@ function found<T>(value: T | undefined): T {
   return value;
 }
 
-async function routeVersion(services: Services, exchange: Exchange, apiVersion: string, rest: readonly string[]): Promise<void> {
+async function routeVersion(
+  services: Services,
+  exchange: Exchange,
+  apiVersion: string,
+  rest: readonly string[],
+): Promise<void> {
   if (rest.length === 0) {
     const list = resourceList(services.core.catalog.all(), apiVersion);
     if (list === undefined) throw notServed(apiVersion);
@@ -163,9 +190,15 @@ async function serveTarget(services: Services, exchange: Exchange, target: Targe
 
 async function servePodSubresource(services: Services, exchange: Exchange, target: Target): Promise<void> {
   if (target.resource.table !== 'pods') throw notServed(`${target.resource.plural}/${target.subresource}`);
-  if (target.subresource === 'log' && exchange.method === 'GET') await streamLog(services.core, exchange, target, services.logs());
+  if (target.subresource === 'log' && exchange.method === 'GET')
+    await streamLog(services.core, exchange, target, services.logs());
   else if (target.subresource === 'portforward') throw badRequest('ports are forwarded over SPDY/3.1 only');
-  else if (['exec', 'attach'].includes(target.subresource)) throw new StatusError(501, 'NotImplemented', `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`);
+  else if (['exec', 'attach'].includes(target.subresource))
+    throw new StatusError(
+      501,
+      'NotImplemented',
+      `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`,
+    );
   else throw notServed(`pods/${target.subresource}`);
 }
 
@@ -204,8 +237,8 @@ const ofObjects: Readonly<Record<string, Handler>> = { PUT: replaceObject, PATCH
 
 function read(services: Services, exchange: Exchange, target: Target): void {
   const wanted = exchange.query.get('watch');
-  if (wanted === 'true' || wanted === '1') services.watches.start(services.core, exchange, target, services.watchOptions);
+  if (wanted === 'true' || wanted === '1')
+    services.watches.start(services.core, exchange, target, services.watchOptions);
   else if (target.name === undefined) listObjects(services.core, exchange, target);
   else getObject(services.core, exchange, target);
 }
-

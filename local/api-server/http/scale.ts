@@ -36,7 +36,15 @@ function sendScale(core: Core, exchange: Exchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const object = scale as KubeObject;
   if (form.as !== 'table') exchange.sendJson(200, scale);
-  else exchange.sendJson(200, tableOf([{ stored: object, shown: object }], { resourceVersion: object.metadata.resourceVersion }, { columns: scaleColumns, nowMs: core.clock.now(), include: form.include, withColumns: true }));
+  else
+    exchange.sendJson(
+      200,
+      tableOf(
+        [{ stored: object, shown: object }],
+        { resourceVersion: object.metadata.resourceVersion },
+        { columns: scaleColumns, nowMs: core.clock.now(), include: form.include, withColumns: true },
+      ),
+    );
 }
 
 function storedObject(core: Core, target: Target): KubeObject {
@@ -52,13 +60,20 @@ async function writeScale(core: Core, exchange: Exchange, target: Target): Promi
   const compute = (old: KubeObject): Draft => {
     const wanted = wantedScale(exchange, bytes, scaleOf(resource, old));
     const replicas = numberAt(wanted, 'spec', 'replicas') ?? 0;
-    if (replicas < 0 && !resource.custom) throw invalid({ group: 'autoscaling', plural: '', kind: 'Scale' }, name, [invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0')]);
+    if (replicas < 0 && !resource.custom)
+      throw invalid({ group: 'autoscaling', plural: '', kind: 'Scale' }, name, [
+        invalidValue('spec.replicas', replicas, 'must be greater than or equal to 0'),
+      ]);
     const draft = copyOf(old) as unknown as Draft;
     draft.metadata['resourceVersion'] = stringAt(wanted, 'metadata', 'resourceVersion') ?? '';
     setAt(draft, resource.scale?.spec ?? [], replicas);
     return draft;
   };
-  const stored = core.writes.update(resource, { namespace, name }, compute, { ...query, subresource: 'scale', strictVersion: false });
+  const stored = core.writes.update(resource, { namespace, name }, compute, {
+    ...query,
+    subresource: 'scale',
+    strictVersion: false,
+  });
   sendScale(core, exchange, scaleOf(resource, stored));
 }
 
@@ -68,9 +83,14 @@ function wantedScale(exchange: Exchange, bytes: Uint8Array, live: JsonRecord): J
   const { value } = parseBody(bytes, isPut ? media : 'application/json', 'Scale');
   if (isPut && isRecord(value)) return value;
   if (media === 'application/json-patch+json') return recordOf(applyJsonPatch(live, value));
-  if (media === 'application/merge-patch+json' || media === 'application/strategic-merge-patch+json') return recordOf(applyMergePatch(live, value));
+  if (media === 'application/merge-patch+json' || media === 'application/strategic-merge-patch+json')
+    return recordOf(applyMergePatch(live, value));
   if (isPut) throw badRequest('the body of a PUT of /scale is a Scale');
-  throw unsupportedMediaType(['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json']);
+  throw unsupportedMediaType([
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    'application/strategic-merge-patch+json',
+  ]);
 }
 
 function setAt(draft: JsonRecord, path: readonly string[], value: unknown): void {
@@ -98,5 +118,7 @@ function selectorText(selector: unknown): string | undefined {
   if (typeof selector === 'string') return selector;
   const labels = at(selector, 'matchLabels');
   if (!isRecord(labels)) return undefined;
-  return Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`).join(',');
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(',');
 }

@@ -15,7 +15,10 @@ export type Form =
 /** The first form of the Accept header that this server can give. */
 export function formOf(accept: string, includeObject: string | null): Form {
   for (const range of accept.split(',').map((one) => one.trim())) {
-    const form = formOfRange(range.split(';').map((part) => part.trim()), includeObject);
+    const form = formOfRange(
+      range.split(';').map((part) => part.trim()),
+      includeObject,
+    );
     if (form !== undefined) return form;
   }
   return { as: 'object' };
@@ -35,15 +38,32 @@ function asInclude(text: string | null): 'None' | 'Metadata' | 'Object' {
   return text === 'None' || text === 'Object' ? text : 'Metadata';
 }
 
-export type TableOptions = { readonly columns: readonly Column[]; readonly nowMs: number; readonly include: 'None' | 'Metadata' | 'Object'; readonly withColumns: boolean };
+export type TableOptions = {
+  readonly columns: readonly Column[];
+  readonly nowMs: number;
+  readonly include: 'None' | 'Metadata' | 'Object';
+  readonly withColumns: boolean;
+};
 
-export function tableOf(objects: readonly { readonly stored: KubeObject; readonly shown: KubeObject }[], metadata: JsonRecord, options: TableOptions): JsonRecord {
+export function tableOf(
+  objects: readonly { readonly stored: KubeObject; readonly shown: KubeObject }[],
+  metadata: JsonRecord,
+  options: TableOptions,
+): JsonRecord {
   const { columns, nowMs } = options;
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
     metadata,
-    columnDefinitions: options.withColumns ? columns.map(({ name, type, format = '', description = '', priority }) => ({ name, type, format, description, priority })) : null,
+    columnDefinitions: options.withColumns
+      ? columns.map(({ name, type, format = '', description = '', priority }) => ({
+          name,
+          type,
+          format,
+          description,
+          priority,
+        }))
+      : null,
     rows: objects.map(({ stored, shown }) => ({
       cells: columns.map((column) => column.cell(stored, nowMs) ?? null),
       ...included(shown, options.include),
@@ -69,5 +89,10 @@ export function metadataOf(object: KubeObject): JsonRecord {
 /** A list. Items of built-in types do not name their type again, those of custom ones do. */
 export function listOfObjects(resource: Resource, items: readonly KubeObject[], metadata: JsonRecord): JsonRecord {
   const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
-  return { kind: resource.listKind, apiVersion: apiVersionOf(resource), metadata: resource.custom ? { continue: '', ...metadata } : metadata, items: shown };
+  return {
+    kind: resource.listKind,
+    apiVersion: apiVersionOf(resource),
+    metadata: resource.custom ? { continue: '', ...metadata } : metadata,
+    items: shown,
+  };
 }

@@ -125,7 +125,8 @@ class Watch {
 
   #sendState(): void {
     const { store } = this.#core;
-    for (const object of store.list(this.#target.resource.table, this.#target.namespace)) if (this.#query.matches(object)) this.#send('ADDED', object);
+    for (const object of store.list(this.#target.resource.table, this.#target.namespace))
+      if (this.#query.matches(object)) this.#send('ADDED', object);
     if (this.#sendsInitial && this.#bookmarks) this.#sendBookmark({ 'k8s.io/initial-events-end': 'true' });
   }
 
@@ -137,7 +138,8 @@ class Watch {
     const after = this.#selected(change.type === 'DELETED' ? undefined : change.object);
     if (after !== undefined) this.#send(before === undefined ? 'ADDED' : 'MODIFIED', after);
     // What leaves the selector is shown as it was while it belonged.
-    else if (before !== undefined) this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
+    else if (before !== undefined)
+      this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
   }
 
   #selected(object: KubeObject | undefined): KubeObject | undefined {
@@ -154,7 +156,11 @@ class Watch {
 
   #sendBookmark(annotations?: Readonly<Record<string, string>>): void {
     const { resource } = this.#target;
-    const metadata = { resourceVersion: String(this.#core.store.revision), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
+    const metadata = {
+      resourceVersion: String(this.#core.store.revision),
+      creationTimestamp: null,
+      ...(annotations === undefined ? {} : { annotations }),
+    };
     const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
     this.#write({ type: 'BOOKMARK', object: this.#form.as === 'table' ? this.#table([], metadata) : object });
   }
@@ -177,7 +183,12 @@ class Watch {
 
   #table(objects: readonly { stored: KubeObject; shown: KubeObject }[], metadata: Record<string, unknown>): unknown {
     const include = this.#form.as === 'table' ? this.#form.include : 'None';
-    const table = tableOf(objects, metadata, { columns: this.#target.resource.columns, nowMs: this.#core.clock.now(), include, withColumns: !this.#columnsSent });
+    const table = tableOf(objects, metadata, {
+      columns: this.#target.resource.columns,
+      nowMs: this.#core.clock.now(),
+      include,
+      withColumns: !this.#columnsSent,
+    });
     this.#columnsSent = true;
     return table;
   }
@@ -203,7 +214,9 @@ function checkInitial(exchange: Exchange): boolean {
   const asked = exchange.query.get('sendInitialEvents');
   if (asked === null) return false;
   if (exchange.query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', [forbiddenValue('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')]);
+    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'ListOptions' }, '', [
+      forbiddenValue('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+    ]);
   }
   return asked === 'true';
 }
@@ -212,7 +225,12 @@ function watchQuery(exchange: Exchange, target: Target): ListQuery {
   // The match of an initial state means nothing more here, and a version is not needed for it.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';
-  if (version !== '' && !/^\d{1,15}$/.test(version)) throw new StatusError(500, '', `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
+  if (version !== '' && !/^\d{1,15}$/.test(version))
+    throw new StatusError(
+      500,
+      '',
+      `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`,
+    );
   const query = listQuery(exchange, target.resource);
   if (target.name === undefined) return query;
   return { ...query, matches: (object) => object.metadata.name === target.name && query.matches(object) };

@@ -44,20 +44,34 @@ export async function replaceObject(core: Core, exchange: Exchange, target: Targ
   const query = writeQuery(exchange, 'UpdateOptions');
   const draft = await readDraft(exchange, target, query);
   const named = stringAt(draft.metadata, 'name') ?? '';
-  if (named !== name) throw badRequest(named === '' ? 'name must be provided' : `the name of the object (${named}) does not match the name on the URL (${name})`);
+  if (named !== name)
+    throw badRequest(
+      named === ''
+        ? 'name must be provided'
+        : `the name of the object (${named}) does not match the name on the URL (${name})`,
+    );
   const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
   if (isNew && createdByPut.has(resource.kind) && target.subresource === '') {
-    sendObject(core, exchange, { resource, stored: core.writes.create(resource, toStored(resource, draft), query), code: 201 });
+    sendObject(core, exchange, {
+      resource,
+      stored: core.writes.create(resource, toStored(resource, draft), query),
+      code: 201,
+    });
     return;
   }
-  const stored = core.writes.update(resource, { namespace, name }, () => toStored(resource, draft), { ...query, subresource: asSubresource(target.subresource) });
+  const stored = core.writes.update(resource, { namespace, name }, () => toStored(resource, draft), {
+    ...query,
+    subresource: asSubresource(target.subresource),
+  });
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
 async function readDraft(exchange: Exchange, target: Target, query: WriteQuery): Promise<Draft> {
   const { resource } = target;
   const parsed = parseBody(await exchange.readBody(), exchange.mediaType, resource.kind);
-  const draft = worded(() => decodeObject(resource, parsed, { validation: query.validation, warn: (message) => exchange.warn(message) }));
+  const draft = worded(() =>
+    decodeObject(resource, parsed, { validation: query.validation, warn: (message) => exchange.warn(message) }),
+  );
   placeInNamespace(target, draft);
   return draft;
 }
@@ -65,7 +79,8 @@ async function readDraft(exchange: Exchange, target: Target, query: WriteQuery):
 /** The path names the namespace; the object may repeat it. */
 function placeInNamespace(target: Target, draft: Draft): void {
   const own = stringAt(draft.metadata, 'namespace') ?? '';
-  if (own !== '' && own !== (target.namespace ?? '')) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  if (own !== '' && own !== (target.namespace ?? ''))
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   if (target.namespace !== undefined) draft.metadata['namespace'] = target.namespace;
 }
 
@@ -84,18 +99,31 @@ function worded<T>(step: () => T, patched?: JsonRecord): T {
 export async function patchObject(core: Core, exchange: Exchange, target: Target): Promise<void> {
   const { resource } = target;
   const { mediaType } = exchange;
-  const accepted = [patchTypes.json, patchTypes.merge, ...(resource.custom ? [] : [patchTypes.strategic]), patchTypes.apply];
+  const accepted = [
+    patchTypes.json,
+    patchTypes.merge,
+    ...(resource.custom ? [] : [patchTypes.strategic]),
+    patchTypes.apply,
+  ];
   if (!(accepted as string[]).includes(mediaType)) throw unsupportedMediaType(accepted);
   const query = writeQuery(exchange, 'PatchOptions');
   if (mediaType === patchTypes.apply) {
     await applyObject(core, exchange, target, query);
     return;
   }
-  if (exchange.query.get('force') !== null) throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [{ reason: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch', field: 'force' }]);
+  if (exchange.query.get('force') !== null)
+    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
+      { reason: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch', field: 'force' },
+    ]);
   const patch = parsePatch(Buffer.from(await exchange.readBody()).toString('utf8'));
-  const compute = (old: KubeObject): Draft => patchedDraft(exchange, target, query, patched(resource, old, patch, mediaType));
+  const compute = (old: KubeObject): Draft =>
+    patchedDraft(exchange, target, query, patched(resource, old, patch, mediaType));
   const key = { namespace: target.namespace, name: target.name ?? '' };
-  const stored = core.writes.update(resource, key, compute, { ...query, subresource: asSubresource(target.subresource), strictVersion: false });
+  const stored = core.writes.update(resource, key, compute, {
+    ...query,
+    subresource: asSubresource(target.subresource),
+    strictVersion: false,
+  });
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
@@ -130,42 +158,87 @@ function patchedDraft(exchange: Exchange, target: Target, query: WriteQuery, who
   const made = copyOf(whole);
   if (!isRecord(whole) || !isRecord(made)) throw badRequest('the patched object is not an object');
   checkType(resource, made);
-  const draft = worded(() => shapeObject(resource, made, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), whole);
+  const draft = worded(
+    () =>
+      shapeObject(resource, made, {
+        validation: query.validation,
+        warn: (message) => exchange.warn(message),
+        duplicates: [],
+      }),
+    whole,
+  );
   checkNames(target, draft, name);
   return toStored(resource, draft);
 }
 
 function checkNames(target: Target, draft: Draft, name: string): void {
   const named = stringAt(draft.metadata, 'name') ?? '';
-  if (named !== name) throw badRequest(`the name of the object (${named}) does not match the name on the URL (${name})`);
+  if (named !== name)
+    throw badRequest(`the name of the object (${named}) does not match the name on the URL (${name})`);
   placeInNamespace(target, draft);
 }
 
 async function applyObject(core: Core, exchange: Exchange, target: Target, query: WriteQuery): Promise<void> {
   const { resource, namespace, name = '' } = target;
-  if ((exchange.query.get('fieldManager') ?? '') === '') throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [requiredValue('fieldManager', 'is required for apply patch')]);
+  if ((exchange.query.get('fieldManager') ?? '') === '')
+    throw invalid({ group: 'meta.k8s.io', plural: '', kind: 'PatchOptions' }, '', [
+      requiredValue('fieldManager', 'is required for apply patch'),
+    ]);
   const subresource = asSubresource(target.subresource);
   const config = readConfig(target, Buffer.from(await exchange.readBody()).toString('utf8'));
   const applied = (old: KubeObject | undefined): Draft => {
     const live = old === undefined ? undefined : shown(resource, old);
     const force = exchange.query.get('force') === 'true';
-    const wanted = applyConfig({ resource, live, config, manager: query.manager, force, subresource, time: toTime(core.clock.now()) });
+    const wanted = applyConfig({
+      resource,
+      live,
+      config,
+      manager: query.manager,
+      force,
+      subresource,
+      time: toTime(core.clock.now()),
+    });
     placeInNamespace(target, wanted);
     const shaped = goOrder(resource, wanted);
-    return toStored(resource, worded(() => shapeObject(resource, shaped, { validation: query.validation, warn: (message) => exchange.warn(message), duplicates: [] }), shaped));
+    return toStored(
+      resource,
+      worded(
+        () =>
+          shapeObject(resource, shaped, {
+            validation: query.validation,
+            warn: (message) => exchange.warn(message),
+            duplicates: [],
+          }),
+        shaped,
+      ),
+    );
   };
   const isNew = core.store.get(resource.table, keyOf(namespace, name)) === undefined;
   if (isNew && subresource === '') {
-    sendObject(core, exchange, { resource, stored: core.writes.create(resource, newDraft(resource, applied(undefined), name), { ...query, applied: true }), code: 201 });
+    sendObject(core, exchange, {
+      resource,
+      stored: core.writes.create(resource, newDraft(resource, applied(undefined), name), { ...query, applied: true }),
+      code: 201,
+    });
     return;
   }
-  const stored = core.writes.update(resource, { namespace, name }, applied, { ...query, subresource, applied: true, strictVersion: false });
+  const stored = core.writes.update(resource, { namespace, name }, applied, {
+    ...query,
+    subresource,
+    applied: true,
+    strictVersion: false,
+  });
   sendObject(core, exchange, { resource, stored, code: 200 });
 }
 
 function newDraft(resource: Resource, draft: Draft, name: string): Draft {
   const uid = stringAt(draft.metadata, 'uid') ?? '';
-  if (uid !== '') throw conflict(resource, name, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
+  if (uid !== '')
+    throw conflict(
+      resource,
+      name,
+      `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+    );
   delete draft.metadata['resourceVersion'];
   return draft;
 }
@@ -175,7 +248,8 @@ function readConfig(target: Target, text: string): Draft {
   const value = text.trimStart().startsWith('{') ? parseConfigJson(text) : parseYamlText(text);
   if (!isRecord(value)) throw badRequest('error decoding YAML: the configuration is not an object');
   const { metadata = {} } = value;
-  if (stringAt(value, 'kind') === undefined || stringAt(value, 'apiVersion') === undefined) throw badRequest('invalid object type: /, Kind=');
+  if (stringAt(value, 'kind') === undefined || stringAt(value, 'apiVersion') === undefined)
+    throw badRequest('invalid object type: /, Kind=');
   checkType(resource, value);
   if (!isRecord(metadata)) throw badRequest('metadata is not an object');
   if (metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil');

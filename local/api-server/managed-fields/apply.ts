@@ -61,7 +61,16 @@ function knownEntries(application: Application): readonly Entry[] {
   const known = readEntries(recordOf(live.metadata)['managedFields']);
   if (known.length > 0) return known;
   const fields = differenceOf({}, live, resource.schema).added.without(notTracked(resource, ''));
-  return [{ manager: 'before-first-apply', operation: 'Update', apiVersion: apiVersionOf(resource), subresource: '', time: application.time, fields }];
+  return [
+    {
+      manager: 'before-first-apply',
+      operation: 'Update',
+      apiVersion: apiVersionOf(resource),
+      subresource: '',
+      time: application.time,
+      fields,
+    },
+  ];
 }
 
 function checkConfig(resource: Resource, config: Draft): void {
@@ -70,7 +79,11 @@ function checkConfig(resource: Resource, config: Draft): void {
   if (problems.length === 0) return;
   const name = `${stringAt(config.metadata, 'namespace') ?? ''}/${stringAt(config.metadata, 'name') ?? ''}`;
   const list = problems.length === 1 ? problems[0] : `errors:\n${problems.map((problem) => `  ${problem}`).join('\n')}`;
-  throw new StatusError(500, '', `failed to create typed patch object (${name}; ${apiVersionOf(resource)}, Kind=${resource.kind}): ${list}`);
+  throw new StatusError(
+    500,
+    '',
+    `failed to create typed patch object (${name}; ${apiVersionOf(resource)}, Kind=${resource.kind}): ${list}`,
+  );
 }
 
 /** An excuse counts for all conflicts or for none; those that have none are told. */
@@ -81,13 +94,22 @@ function refuseConflicts(others: readonly Entry[], changed: FieldSet, excused: F
   });
   const count = conflicts.reduce((sum, { paths }) => sum + paths.length, 0);
   if (count === 0) return;
-  const causes: Cause[] = conflicts.flatMap(({ who, paths }) => paths.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })));
-  throw new StatusError(409, 'Conflict', `Apply failed with ${count} conflict${count === 1 ? '' : 's'}: ${conflictText(conflicts, count)}`, { causes });
+  const causes: Cause[] = conflicts.flatMap(({ who, paths }) =>
+    paths.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })),
+  );
+  throw new StatusError(
+    409,
+    'Conflict',
+    `Apply failed with ${count} conflict${count === 1 ? '' : 's'}: ${conflictText(conflicts, count)}`,
+    { causes },
+  );
 }
 
 function conflictText(conflicts: readonly { who: string; paths: readonly string[] }[], count: number): string {
   if (count === 1) return conflicts.map(({ who, paths }) => `conflict with ${who}: ${paths.join('')}`).join('');
-  return conflicts.map(({ who, paths }) => `conflicts with ${who}:\n${paths.map((path) => `- ${path}`).join('\n')}`).join('\n');
+  return conflicts
+    .map(({ who, paths }) => `conflicts with ${who}:\n${paths.map((path) => `- ${path}`).join('\n')}`)
+    .join('\n');
 }
 
 function ownerText(entry: Entry): string {

@@ -4,7 +4,14 @@
  * Pure: unknown fields, wrong types and items that cannot be told apart, in the words of structured-merge-diff.
  */
 import { isRecord } from '../../../lib/json.ts';
-import { keepsUnknown, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
+import {
+  keepsUnknown,
+  listTypeOf,
+  schemaOfField,
+  schemaOfItems,
+  stepOfItem,
+  type Schema,
+} from '../../../lib/schema/schema.ts';
 import { pathText } from './field-set.ts';
 import { ownValue } from '../../../api/record.ts';
 
@@ -29,8 +36,16 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string): 
   const problems: string[] = [];
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
-    const hasKey = type !== 'map' || keys.some((key) => (isRecord(item) && item[key] !== undefined) || schemaOfItems(schema).properties?.[key]?.default !== undefined);
-    if (!hasKey) problems.push(`${path}: element ${index}: associative list with keys has an element that omits all key fields [${keys.map((key) => JSON.stringify(key)).join(' ')}] (and doesn't have default values for any key fields)`);
+    const hasKey =
+      type !== 'map' ||
+      keys.some(
+        (key) =>
+          (isRecord(item) && item[key] !== undefined) || schemaOfItems(schema).properties?.[key]?.default !== undefined,
+      );
+    if (!hasKey)
+      problems.push(
+        `${path}: element ${index}: associative list with keys has an element that omits all key fields [${keys.map((key) => JSON.stringify(key)).join(' ')}] (and doesn't have default values for any key fields)`,
+      );
     const step = type === 'atomic' ? `i:${index}` : stepOfItem(item, schema);
     if (seen.has(step)) problems.push(`${path}: duplicate entries for key ${pathText([step])}`);
     seen.add(step);
@@ -41,12 +56,18 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string): 
 
 function typeProblem(value: unknown, schema: Schema): string | undefined {
   const expected = ownValue(expectations, schema.type ?? '');
-  return expected === undefined || expected.fits(value) ? undefined : `expected ${expected.name}, got ${expected.isScalar ? kindOf(value) : `&{${JSON.stringify(value).replace(/^"|"$/g, '')}}`}`;
+  return expected === undefined || expected.fits(value)
+    ? undefined
+    : `expected ${expected.name}, got ${expected.isScalar ? kindOf(value) : `&{${JSON.stringify(value).replace(/^"|"$/g, '')}}`}`;
 }
 
 type Expectation = { readonly name: string; readonly isScalar: boolean; readonly fits: (value: unknown) => boolean };
 
-const numeric: Expectation = { name: 'numeric (int or float)', isScalar: true, fits: (value) => typeof value === 'number' };
+const numeric: Expectation = {
+  name: 'numeric (int or float)',
+  isScalar: true,
+  fits: (value) => typeof value === 'number',
+};
 
 const expectations: Readonly<Record<string, Expectation>> = {
   array: { name: 'list', isScalar: false, fits: Array.isArray },

@@ -25,7 +25,19 @@ export const unowned: readonly (readonly string[])[] = [
   ['f:apiVersion'],
   ['f:kind'],
   ['f:metadata', '.'],
-  ...['name', 'namespace', 'creationTimestamp', 'selfLink', 'uid', 'clusterName', 'generation', 'managedFields', 'resourceVersion', 'deletionTimestamp', 'deletionGracePeriodSeconds'].map((field) => ['f:metadata', `f:${field}`]),
+  ...[
+    'name',
+    'namespace',
+    'creationTimestamp',
+    'selfLink',
+    'uid',
+    'clusterName',
+    'generation',
+    'managedFields',
+    'resourceVersion',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+  ].map((field) => ['f:metadata', `f:${field}`]),
 ];
 
 export function readEntries(managedFields: unknown): Entry[] {
@@ -52,8 +64,12 @@ export function writeEntries(entries: readonly Entry[]): JsonRecord[] {
   }));
 }
 
-export function isSameManager(entry: Entry, other: Pick<Entry, 'manager' | 'operation' | 'apiVersion' | 'subresource'>): boolean {
-  if (entry.manager !== other.manager || entry.operation !== other.operation || entry.subresource !== other.subresource) return false;
+export function isSameManager(
+  entry: Entry,
+  other: Pick<Entry, 'manager' | 'operation' | 'apiVersion' | 'subresource'>,
+): boolean {
+  if (entry.manager !== other.manager || entry.operation !== other.operation || entry.subresource !== other.subresource)
+    return false;
   return entry.operation === 'Apply' || entry.apiVersion === other.apiVersion;
 }
 
@@ -67,7 +83,13 @@ export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly 
 }
 
 function inOrder(a: Entry, b: Entry): number {
-  const keys = (entry: Entry): readonly string[] => [entry.operation, entry.time, entry.manager, entry.apiVersion, entry.subresource];
+  const keys = (entry: Entry): readonly string[] => [
+    entry.operation,
+    entry.time,
+    entry.manager,
+    entry.apiVersion,
+    entry.subresource,
+  ];
   const [left, right] = [keys(a), keys(b)];
   for (const [index, key] of left.entries()) {
     const other = right[index] ?? '';
@@ -84,7 +106,12 @@ function capped(entries: readonly Entry[]): Entry[] {
   const merged = new Map<string, Entry>();
   for (const entry of old) {
     const soFar = merged.get(entry.apiVersion);
-    merged.set(entry.apiVersion, { ...entry, manager: ancient, subresource: '', fields: soFar === undefined ? entry.fields : soFar.fields.union(entry.fields) });
+    merged.set(entry.apiVersion, {
+      ...entry,
+      manager: ancient,
+      subresource: '',
+      fields: soFar === undefined ? entry.fields : soFar.fields.union(entry.fields),
+    });
   }
   return [...entries.filter((entry) => !old.has(entry)), ...merged.values()];
 }

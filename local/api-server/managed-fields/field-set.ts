@@ -35,7 +35,8 @@ export class FieldSet {
   toJson(): JsonRecord {
     const json: JsonRecord = {};
     if (this.isMember && this.children.size > 0) json['.'] = {};
-    for (const [step, child] of [...this.children].sort(([a], [b]) => (a < b ? -1 : 1))) if (!child.isEmpty()) json[step] = child.toJson();
+    for (const [step, child] of [...this.children].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if (!child.isEmpty()) json[step] = child.toJson();
     return json;
   }
 

@@ -47,6 +47,9 @@ function parse(text: string): JsonRecord | undefined {
 
 /** As Go's encoder writes it: fields in order, nothing that HTML would take for its own, a line's end. */
 function goJson(value: unknown): string {
-  const escaped = JSON.stringify(sorted(value)).replace(/[<>&\u2028\u2029]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const escaped = JSON.stringify(sorted(value)).replace(
+    /[<>&\u2028\u2029]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
   return `${escaped}\n`;
 }

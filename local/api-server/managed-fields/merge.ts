@@ -4,7 +4,16 @@
  * Pure: the two steps of server-side apply that change the object. Who may is decided in apply.ts.
  */
 import { copyOf, isRecord, put, type JsonRecord } from '../../../lib/json.ts';
-import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
+import {
+  anything,
+  isAtomicMap,
+  isDescribed,
+  listTypeOf,
+  schemaOfField,
+  schemaOfItems,
+  stepOfItem,
+  type Schema,
+} from '../../../lib/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
 /** @returns a copy: what the configuration says, and the live object where it says nothing */
@@ -17,7 +26,8 @@ export function mergeValue(live: unknown, config: unknown, schema: Schema): unkn
     }
     return out;
   }
-  if (Array.isArray(live) && Array.isArray(config) && listTypeOf(schema) !== 'atomic') return mergeLists(live, config, schema);
+  if (Array.isArray(live) && Array.isArray(config) && listTypeOf(schema) !== 'atomic')
+    return mergeLists(live, config, schema);
   return copyOf(config);
 }
 
@@ -54,16 +64,32 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
 export function removeGivenUp(value: unknown, schema: Schema, last: FieldSet, owned: FieldSet | undefined): unknown {
   if (isRecord(value) && !isAtomicMap(schema)) {
     const entries = Object.entries(value).flatMap(([field, item]) => {
-      const kept = keep(item, { schema: schemaOfField(schema, field) ?? anything, step: `f:${field}`, last, owned, isWhole: isDescribed(schema, field) });
+      const kept = keep(item, {
+        schema: schemaOfField(schema, field) ?? anything,
+        step: `f:${field}`,
+        last,
+        owned,
+        isWhole: isDescribed(schema, field),
+      });
       return kept === undefined ? [] : [[field, kept.value] as const];
     });
     return Object.fromEntries(entries);
   }
   if (!Array.isArray(value) || listTypeOf(schema) === 'atomic') return value;
-  return value.flatMap((item) => keep(item, { schema: schemaOfItems(schema), step: stepOfItem(item, schema), last, owned, isWhole: false })?.value ?? []);
+  return value.flatMap(
+    (item) =>
+      keep(item, { schema: schemaOfItems(schema), step: stepOfItem(item, schema), last, owned, isWhole: false })
+        ?.value ?? [],
+  );
 }
 
-type Part = { readonly schema: Schema; readonly step: string; readonly last: FieldSet; readonly owned: FieldSet | undefined; readonly isWhole: boolean };
+type Part = {
+  readonly schema: Schema;
+  readonly step: string;
+  readonly last: FieldSet;
+  readonly owned: FieldSet | undefined;
+  readonly isWhole: boolean;
+};
 
 /** A described field goes with all below it, a map's key or a list's item only when it was claimed itself. */
 function keep(value: unknown, part: Part): { readonly value: unknown } | undefined {

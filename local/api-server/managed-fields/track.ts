@@ -36,7 +36,11 @@ export function recordWrite(write: Write): void {
   const changed = added.union(modified).without(notTracked(resource, subresource));
   const who = { manager, operation: 'Update', apiVersion: apiVersionOf(resource), subresource } as const;
   const own = known.find((entry) => isSameManager(entry, who)) ?? { ...who, fields: new FieldSet(), time: write.time };
-  const entry: Entry = { ...own, fields: own.fields.difference(removed).union(changed), time: changed.isEmpty() ? own.time : write.time };
+  const entry: Entry = {
+    ...own,
+    fields: own.fields.difference(removed).union(changed),
+    time: changed.isEmpty() ? own.time : write.time,
+  };
   const others = known.filter((other) => other !== own).map((other) => lessened(other, changed, removed));
   setEntries(after, [...others, entry]);
 }

@@ -5,7 +5,16 @@
  *       not its code). A list without a word is one value, a map is owned key by key.
  */
 import { isRecord, isSame } from '../../../lib/json.ts';
-import { anything, isAtomicMap, isDescribed, listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from '../../../lib/schema/schema.ts';
+import {
+  anything,
+  isAtomicMap,
+  isDescribed,
+  listTypeOf,
+  schemaOfField,
+  schemaOfItems,
+  stepOfItem,
+  type Schema,
+} from '../../../lib/schema/schema.ts';
 import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: Schema };
@@ -14,7 +23,12 @@ export type Child = { readonly value: unknown; readonly schema: Schema };
 export function childrenOf(value: unknown, schema: Schema): Map<string, Child> | undefined {
   if (isRecord(value)) {
     if (isAtomicMap(schema)) return undefined;
-    return new Map(Object.entries(value).map(([field, inner]) => [`f:${field}`, { value: inner, schema: schemaOfField(schema, field) ?? anything }]));
+    return new Map(
+      Object.entries(value).map(([field, inner]) => [
+        `f:${field}`,
+        { value: inner, schema: schemaOfField(schema, field) ?? anything },
+      ]),
+    );
   }
   if (!Array.isArray(value) || listTypeOf(schema) === 'atomic') return undefined;
   const items = schemaOfItems(schema);
@@ -75,7 +89,8 @@ const none: ReadonlyMap<string, Child> = new Map();
 
 function* pairsOf(was: ReadonlyMap<string, Child>, is: ReadonlyMap<string, Child>): Generator<readonly [string, Pair]> {
   for (const [step, now] of is) yield [step, { before: was.get(step)?.value, after: now.value, schema: now.schema }];
-  for (const [step, old] of was) if (!is.has(step)) yield [step, { before: old.value, after: undefined, schema: old.schema }];
+  for (const [step, old] of was)
+    if (!is.has(step)) yield [step, { before: old.value, after: undefined, schema: old.schema }];
 }
 
 function compareLeaf(out: Difference, path: readonly string[], before: unknown, after: unknown): void {

@@ -16,8 +16,16 @@ function impossible(): StatusError {
 
 /** @returns the patched copy. @throws StatusError 400 for no patch at all, 422 for one that cannot be done */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch) || !patch.every(isRecord)) throw badRequest(`error decoding patch: json: cannot unmarshal ${isRecord(patch) ? 'object' : typeof patch} into Go value of type []handlers.jsonPatchOp`);
-  if (patch.length > maxOperations) throw new StatusError(413, 'RequestEntityTooLarge', `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`);
+  if (!Array.isArray(patch) || !patch.every(isRecord))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${isRecord(patch) ? 'object' : typeof patch} into Go value of type []handlers.jsonPatchOp`,
+    );
+  if (patch.length > maxOperations)
+    throw new StatusError(
+      413,
+      'RequestEntityTooLarge',
+      `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
+    );
   const root = { document: copyOf(target) };
   for (const operation of patch) root.document = apply(root.document, operation);
   return root.document;
@@ -49,7 +57,10 @@ function apply(document: unknown, operation: JsonRecord): unknown {
 
 function steps(pointer: unknown): string[] {
   if (typeof pointer !== 'string' || (pointer !== '' && !pointer.startsWith('/'))) throw impossible();
-  return pointer.split('/').slice(1).map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
 function valueAt(document: unknown, path: readonly string[]): unknown {

@@ -8,7 +8,10 @@ import { badRequest } from '../status.ts';
 
 /** @returns the patched copy. @throws StatusError 400 when the patch is no object */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
-  if (!isRecord(patch)) throw badRequest(`error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`);
+  if (!isRecord(patch))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`,
+    );
   return merge(target, patch);
 }
 

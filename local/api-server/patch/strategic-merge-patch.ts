@@ -13,7 +13,10 @@ const deletePrefix = '$deleteFromPrimitiveList/';
 
 /** @returns the patched copy. @throws StatusError 400 when the patch is no object or breaks the rules of its directives */
 export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: Schema): unknown {
-  if (!isRecord(patch)) throw badRequest(`error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`);
+  if (!isRecord(patch))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`,
+    );
   return mergeObject(isRecord(target) ? target : {}, patch, schema);
 }
 
@@ -21,22 +24,38 @@ function mergeObject(target: JsonRecord, patch: JsonRecord, schema: Schema): Jso
   if (patch['$patch'] === 'replace') return plain(patch);
   if (patch['$patch'] === 'delete') return {};
   const retained = patch['$retainKeys'];
-  const out: JsonRecord = Array.isArray(retained) ? Object.fromEntries(Object.entries(target).filter(([field]) => retained.includes(field))) : { ...target };
+  const out: JsonRecord = Array.isArray(retained)
+    ? Object.fromEntries(Object.entries(target).filter(([field]) => retained.includes(field)))
+    : { ...target };
   for (const [field, value] of Object.entries(patch)) {
     if (field.startsWith('$')) continue;
     if (value === null) delete out[field];
-    else out[field] = mergeField(out[field], value, { schema: schemaOfField(schema, field) ?? anything, order: patch[`${orderPrefix}${field}`], removed: patch[`${deletePrefix}${field}`] });
+    else
+      out[field] = mergeField(out[field], value, {
+        schema: schemaOfField(schema, field) ?? anything,
+        order: patch[`${orderPrefix}${field}`],
+        removed: patch[`${deletePrefix}${field}`],
+      });
   }
   for (const [field, value] of Object.entries(patch)) mergeDirectiveOnly(out, field, value, { patch, schema });
   return out;
 }
 
 /** A list may be reordered or lose items by a directive alone. */
-function mergeDirectiveOnly(out: JsonRecord, directive: string, value: unknown, of: { patch: JsonRecord; schema: Schema }): void {
+function mergeDirectiveOnly(
+  out: JsonRecord,
+  directive: string,
+  value: unknown,
+  of: { patch: JsonRecord; schema: Schema },
+): void {
   const prefix = [orderPrefix, deletePrefix].find((one) => directive.startsWith(one));
   const field = prefix === undefined ? '' : directive.slice(prefix.length);
   if (prefix === undefined || of.patch[field] !== undefined || !Array.isArray(out[field])) return;
-  const how: How = { schema: schemaOfField(of.schema, field) ?? anything, order: prefix === orderPrefix ? value : undefined, removed: prefix === deletePrefix ? value : undefined };
+  const how: How = {
+    schema: schemaOfField(of.schema, field) ?? anything,
+    order: prefix === orderPrefix ? value : undefined,
+    removed: prefix === deletePrefix ? value : undefined,
+  };
   out[field] = mergeField(out[field], [], how);
 }
 
@@ -48,7 +67,9 @@ function mergeField(target: unknown, value: unknown, how: How): unknown {
   const strategy = how.schema['x-kubernetes-patch-strategy'] ?? '';
   if (!strategy.split(',').includes('merge')) return copyOf(value);
   const key = how.schema['x-kubernetes-patch-merge-key'];
-  return key === undefined ? mergeScalars(listOf(target), value, how) : mergeItems(listOf(target), value, { ...how, key });
+  return key === undefined
+    ? mergeScalars(listOf(target), value, how)
+    : mergeItems(listOf(target), value, { ...how, key });
 }
 
 function mergeScalars(target: readonly unknown[], patch: readonly unknown[], how: How): unknown[] {
@@ -58,12 +79,18 @@ function mergeScalars(target: readonly unknown[], patch: readonly unknown[], how
   return ordered(all, { order: orderOf(how, patch), isSameItem: (a, b) => a === b, before: target });
 }
 
-function mergeItems(target: readonly unknown[], patch: readonly unknown[], how: How & { readonly key: string }): unknown[] {
-  if (patch.some((item) => isRecord(item) && item['$patch'] === 'replace')) return patch.filter((item) => isRecord(item) && item['$patch'] === undefined).map(copyOf);
+function mergeItems(
+  target: readonly unknown[],
+  patch: readonly unknown[],
+  how: How & { readonly key: string },
+): unknown[] {
+  if (patch.some((item) => isRecord(item) && item['$patch'] === 'replace'))
+    return patch.filter((item) => isRecord(item) && item['$patch'] === undefined).map(copyOf);
   const isSameItem = (a: unknown, b: unknown): boolean => isRecord(a) && isRecord(b) && isSame(a[how.key], b[how.key]);
   let items = [...target];
   for (const change of patch) {
-    if (!isRecord(change) || change[how.key] === undefined) throw badRequest(`map: ${JSON.stringify(change)} does not contain declared merge key: ${how.key}`);
+    if (!isRecord(change) || change[how.key] === undefined)
+      throw badRequest(`map: ${JSON.stringify(change)} does not contain declared merge key: ${how.key}`);
     const at = items.findIndex((item) => isSameItem(item, change));
     const merged = mergeObject(at < 0 ? {} : (items[at] as JsonRecord), change, schemaOfItems(how.schema));
     if (change['$patch'] === 'delete') items = items.filter((item) => !isSameItem(item, change));
@@ -79,7 +106,11 @@ function orderOf(how: How, patch: readonly unknown[]): readonly unknown[] {
   return asked.length > 0 ? asked : patch;
 }
 
-type Ordering = { readonly order: readonly unknown[]; readonly isSameItem: (a: unknown, b: unknown) => boolean; readonly before: readonly unknown[] };
+type Ordering = {
+  readonly order: readonly unknown[];
+  readonly isSameItem: (a: unknown, b: unknown) => boolean;
+  readonly before: readonly unknown[];
+};
 
 /**
  * Items that the order names come in that order. One that it does not name stays in front of a named one that it

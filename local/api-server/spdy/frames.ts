@@ -32,7 +32,11 @@ export class FrameReader {
       const size = this.#rest.readUInt32BE(4) & 0xffffff;
       if (size > maxFrameBytes) throw new Error('a SPDY frame is too large');
       if (this.#rest.length < headBytes + size) return;
-      const frame = frameOf(this.#rest.readUInt32BE(0), this.#rest.readUInt8(4), this.#rest.subarray(headBytes, headBytes + size));
+      const frame = frameOf(
+        this.#rest.readUInt32BE(0),
+        this.#rest.readUInt8(4),
+        this.#rest.subarray(headBytes, headBytes + size),
+      );
       this.#rest = this.#rest.subarray(headBytes + size);
       yield frame;
     }

@@ -9,10 +9,18 @@ import { constants, createDeflate, createInflate, type Deflate, type Inflate } f
 const maxBytes = 64 * 1024;
 
 const words = [
-  ...'options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow authorization'.split(' '),
-  ...'cache-control connection content-base content-encoding content-language content-length content-location content-md5 content-range'.split(' '),
-  ...'content-type date etag expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since'.split(' '),
-  ...'last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after server te trailer'.split(' '),
+  ...'options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow authorization'.split(
+    ' ',
+  ),
+  ...'cache-control connection content-base content-encoding content-language content-length content-location content-md5 content-range'.split(
+    ' ',
+  ),
+  ...'content-type date etag expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since'.split(
+    ' ',
+  ),
+  ...'last-modified location max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after server te trailer'.split(
+    ' ',
+  ),
   ...'transfer-encoding upgrade user-agent vary via warning www-authenticate method get status'.split(' '),
   '200 OK',
   ...'version HTTP/1.1 url public set-cookie keep-alive origin'.split(' '),
@@ -43,7 +51,11 @@ export class HeaderReader {
     const chunks: Buffer[] = [];
     let size = 0;
     const take = (): void => {
-      for (let chunk = this.#inflate.read() as Buffer | null; chunk !== null; chunk = this.#inflate.read() as Buffer | null) {
+      for (
+        let chunk = this.#inflate.read() as Buffer | null;
+        chunk !== null;
+        chunk = this.#inflate.read() as Buffer | null
+      ) {
         chunks.push(chunk);
         size += chunk.length;
       }
@@ -100,7 +112,12 @@ export class HeaderWriter {
       this.#deflate.flush(constants.Z_SYNC_FLUSH, resolve);
     });
     const chunks: Buffer[] = [];
-    for (let chunk = this.#deflate.read() as Buffer | null; chunk !== null; chunk = this.#deflate.read() as Buffer | null) chunks.push(chunk);
+    for (
+      let chunk = this.#deflate.read() as Buffer | null;
+      chunk !== null;
+      chunk = this.#deflate.read() as Buffer | null
+    )
+      chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 

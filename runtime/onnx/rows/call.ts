@@ -50,7 +50,9 @@ export function rowsOf(call: Call, input: number): RowsValue | undefined {
 
 /** Whether all other inputs are the same for all rows. */
 export function othersArePlain(call: Call, input: number): boolean {
-  return call.inputs.every((value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows));
+  return call.inputs.every(
+    (value, at) => at === input || value === undefined || (value.is === 'Plain' && !value.countsRows),
+  );
 }
 
 /**
@@ -61,7 +63,10 @@ export function othersArePlain(call: Call, input: number): boolean {
 export function countsElsewhere(call: Call, input: number, at?: number): boolean {
   const value = call.inputs[input];
   if (value?.is !== 'Plain' || !value.countsRows) return false;
-  return value.values === undefined || value.values.some((size, index) => index !== at && (size === undefined || hasRows(size)));
+  return (
+    value.values === undefined ||
+    value.values.some((size, index) => index !== at && (size === undefined || hasRows(size)))
+  );
 }
 
 /** An axis that may be counted from the end. */
@@ -101,7 +106,8 @@ export function broadcast(call: Call, inputs: readonly (Value | undefined)[] = c
   if (first === undefined) return unsure(call);
   const axis = first.axis + rank - first.dims.length;
   for (const value of given) {
-    const wrong = value.is === 'Mixed' ? 'it is mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
+    const wrong =
+      value.is === 'Mixed' ? 'it is mixed' : misfit(value, { axis, rank, rowsSize: first.dims[first.axis] });
     if (wrong !== undefined) return unsure(call, wrong);
   }
   const dims = Array.from({ length: rank }, (_, at) => widest(given, at - rank) ?? call.fresh());
@@ -113,13 +119,18 @@ type Place = { readonly axis: number; readonly rank: number; readonly rowsSize: 
 function misfit(value: Exclude<Value, { is: 'Mixed' }>, { axis, rank, rowsSize }: Place): string | undefined {
   if (value.dims === undefined) return 'the rank of an input is not known';
   const own = axis - (rank - value.dims.length);
-  if (value.is === 'Rows') return value.axis === own && isSameSize(value.dims[own], rowsSize) ? undefined : 'its inputs have the rows in different places';
+  if (value.is === 'Rows')
+    return value.axis === own && isSameSize(value.dims[own], rowsSize)
+      ? undefined
+      : 'its inputs have the rows in different places';
   if (value.countsRows) return 'an input depends on the number of rows';
   return own < 0 || isOne(value.dims[own]) ? undefined : 'an input has entries of its own for every row';
 }
 
 /** The size at a place counted from the end: the one that is not 1, of inputs with rows first. */
 function widest(values: readonly Value[], fromEnd: number): Size | undefined {
-  const sizes = values.toSorted((a, b) => Number(b.is === 'Rows') - Number(a.is === 'Rows')).map((value) => (value.is === 'Mixed' ? undefined : value.dims?.at(fromEnd)));
+  const sizes = values
+    .toSorted((a, b) => Number(b.is === 'Rows') - Number(a.is === 'Rows'))
+    .map((value) => (value.is === 'Mixed' ? undefined : value.dims?.at(fromEnd)));
   return sizes.find((size) => size !== undefined && !isOne(size)) ?? sizes.find((size) => size !== undefined);
 }

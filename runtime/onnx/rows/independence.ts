@@ -12,7 +12,17 @@ import type { RowsVerdict, TensorInfo } from '../model-info.ts';
 import { nameOf, unsure, type Call } from './call.ts';
 import { plainResult, sizeOf } from './sizes.ts';
 import { rules } from './table.ts';
-import { freeSize, isRowCount, mixed, numberSize, plain, rows, type PlainValue, type Size, type Value } from './value.ts';
+import {
+  freeSize,
+  isRowCount,
+  mixed,
+  numberSize,
+  plain,
+  rows,
+  type PlainValue,
+  type Size,
+  type Value,
+} from './value.ts';
 
 type Walk = { readonly file: GraphFile; readonly fresh: () => Size; readonly depth: number };
 type Scope = Map<string, Value>;
@@ -20,7 +30,10 @@ type Scope = Map<string, Value>;
 const maxDepth = 16;
 
 /** @param signature inputs and outputs that requests have; an input's first dimension is taken for the rows */
-export function rowsVerdict(file: GraphFile, signature: { readonly inputs: readonly TensorInfo[]; readonly outputs: readonly TensorInfo[] }): RowsVerdict {
+export function rowsVerdict(
+  file: GraphFile,
+  signature: { readonly inputs: readonly TensorInfo[]; readonly outputs: readonly TensorInfo[] },
+): RowsVerdict {
   let last = 0;
   const walk: Walk = { file, depth: 0, fresh: () => freeSize(`\0${(last += 1)}`) };
   const scope: Scope = new Map(signature.inputs.map((input) => [input.name, inputValue(input, walk)]));
@@ -36,7 +49,9 @@ function problemOf(value: Value | undefined, name: string): string | undefined {
   if (value === undefined) return `the output '${name}' is not made by any node`;
   if (value.is === 'Mixed') return value.because;
   if (value.is === 'Plain') return `the output '${name}' has no rows`;
-  return value.axis === 0 && isRowCount(value.dims[0]) ? undefined : `the output '${name}' does not have the rows first`;
+  return value.axis === 0 && isRowCount(value.dims[0])
+    ? undefined
+    : `the output '${name}' does not have the rows first`;
 }
 
 function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
@@ -44,8 +59,15 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   if (typeof dims[0] !== 'string') return mixed(`the first dimension of the input '${name}' is not free`);
   const [first] = dims;
   // A dimension of the same name is as long as the rows are many.
-  if (first !== '' && dims.indexOf(first, 1) > 0) return mixed(`the input '${name}' has the dimension '${first}' twice`);
-  return { is: 'Rows', axis: 0, dims: dims.map((dim, axis) => (axis === 0 ? freeSize(rows) : typeof dim === 'number' ? numberSize(dim) : dim === '' ? fresh() : freeSize(dim))) };
+  if (first !== '' && dims.indexOf(first, 1) > 0)
+    return mixed(`the input '${name}' has the dimension '${first}' twice`);
+  return {
+    is: 'Rows',
+    axis: 0,
+    dims: dims.map((dim, axis) =>
+      axis === 0 ? freeSize(rows) : typeof dim === 'number' ? numberSize(dim) : dim === '' ? fresh() : freeSize(dim),
+    ),
+  };
 }
 
 /** Adds what every node gives to the scope. */
@@ -56,26 +78,39 @@ function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   }
   for (const node of body.nodes) {
     const results = resultsOf(node, scope, walk).map((value) => sound(value, node));
-    node.outputs.forEach((name, at) => { if (name !== '') scope.set(name, results[at] ?? mixed(`${nameOf({ node })}: its output ${at} is not known`)); });
+    node.outputs.forEach((name, at) => {
+      if (name !== '') scope.set(name, results[at] ?? mixed(`${nameOf({ node })}: its output ${at} is not known`));
+    });
   }
 }
 
 /** Rows lie along one axis, each as long as the others; no other size may depend on how many there are. */
 function sound(value: Value, node: GraphNode): Value {
   if (value.is !== 'Rows') return value;
-  const fits = value.dims.every((dim, axis) => dim.free.filter((name) => name === rows).length === (axis === value.axis ? 1 : 0));
-  return fits ? value : mixed(`${nameOf({ node })} gives a tensor whose shape depends on the number of rows in more than one place`);
+  const fits = value.dims.every(
+    (dim, axis) => dim.free.filter((name) => name === rows).length === (axis === value.axis ? 1 : 0),
+  );
+  return fits
+    ? value
+    : mixed(`${nameOf({ node })} gives a tensor whose shape depends on the number of rows in more than one place`);
 }
 
 function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] {
-  const inputs = node.inputs.map((name) => (name === '' ? undefined : (scope.get(name) ?? mixed(`'${name.slice(0, 100)}' is made by no node`))));
+  const inputs = node.inputs.map((name) =>
+    name === '' ? undefined : (scope.get(name) ?? mixed(`'${name.slice(0, 100)}' is made by no node`)),
+  );
   const call: Call = { node, inputs, opset: walk.file.opset, fresh: walk.fresh };
-  const captured = [...node.attributes.values()].flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph))).map((name) => scope.get(name));
+  const captured = [...node.attributes.values()]
+    .flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph)))
+    .map((name) => scope.get(name));
   const all = [...inputs, ...captured].filter((value) => value !== undefined);
   const bad = all.find((value) => value.is === 'Mixed');
   if (bad !== undefined) return node.outputs.map(() => bad);
-  if (node.op.startsWith('Random') || node.op === 'Multinomial' || node.op === 'Bernoulli') return node.outputs.map(() => mixed(`${nameOf(call)} draws random numbers`));
-  const inner = walk.file.functions.get(`${node.domain === '' ? 'ai.onnx' : node.domain}.${node.op}`) ?? walk.file.functions.get(`${node.domain}.${node.op}`);
+  if (node.op.startsWith('Random') || node.op === 'Multinomial' || node.op === 'Bernoulli')
+    return node.outputs.map(() => mixed(`${nameOf(call)} draws random numbers`));
+  const inner =
+    walk.file.functions.get(`${node.domain === '' ? 'ai.onnx' : node.domain}.${node.op}`) ??
+    walk.file.functions.get(`${node.domain}.${node.op}`);
   if (inner !== undefined) return ofFunction(call, inner, walk);
   if (!all.some((value) => value.is === 'Rows')) return plainOutputs(call, all as readonly PlainValue[]);
   return ofOperator(call, scope, walk);
@@ -85,11 +120,20 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
 function plainOutputs(call: Call, all: readonly PlainValue[]): readonly Value[] {
   const result = plainResult(call, call.inputs as readonly (PlainValue | undefined)[]);
   if (call.node.outputs.length === 1) return [result];
-  return call.node.outputs.map(() => plain(undefined, undefined, all.some((value) => value.countsRows)));
+  return call.node.outputs.map(() =>
+    plain(
+      undefined,
+      undefined,
+      all.some((value) => value.countsRows),
+    ),
+  );
 }
 
 function ofOperator(call: Call, scope: Scope, walk: Walk): readonly Value[] {
-  const { node, inputs: [first] } = call;
+  const {
+    node,
+    inputs: [first],
+  } = call;
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   if (key === 'If') return ofBranches(call, scope, walk);
   if (['Shape', 'Size'].includes(key) && first?.is === 'Rows') return [sizeOf(call, first)];
@@ -102,10 +146,18 @@ function ofBranches(call: Call, scope: Scope, walk: Walk): readonly Value[] {
   const [condition] = call.inputs;
   const bodies = ['then_branch', 'else_branch'].map((name) => call.node.attributes.get(name)?.graph);
   const [one, other] = bodies;
-  if (one === undefined || other === undefined || walk.depth >= maxDepth) return call.node.outputs.map(() => unsure(call));
-  if (condition?.is !== 'Plain' || condition.countsRows) return call.node.outputs.map(() => mixed(`${nameOf(call)} chooses for all rows at once`));
-  const [left = [], right = []] = [one, other].map((body) => inScope(body, new Map(scope), { ...walk, depth: walk.depth + 1 }));
-  return call.node.outputs.map((_, at) => (isAlike(left[at], right[at]) ? (left[at] ?? unsure(call)) : unsure(call, 'its branches have the rows in different places')));
+  if (one === undefined || other === undefined || walk.depth >= maxDepth)
+    return call.node.outputs.map(() => unsure(call));
+  if (condition?.is !== 'Plain' || condition.countsRows)
+    return call.node.outputs.map(() => mixed(`${nameOf(call)} chooses for all rows at once`));
+  const [left = [], right = []] = [one, other].map((body) =>
+    inScope(body, new Map(scope), { ...walk, depth: walk.depth + 1 }),
+  );
+  return call.node.outputs.map((_, at) =>
+    isAlike(left[at], right[at])
+      ? (left[at] ?? unsure(call))
+      : unsure(call, 'its branches have the rows in different places'),
+  );
 }
 
 function isAlike(a: Value | undefined, b: Value | undefined): boolean {
@@ -126,19 +178,28 @@ function ofFunction(call: Call, body: GraphBody, walk: Walk): readonly Value[] {
     if (value !== undefined) scope.set(name, value);
   });
   const bound = body.nodes.map((node) => bind(node, call.node));
-  if (bound.includes(undefined)) return call.node.outputs.map(() => unsure(call, 'an attribute of the function has a default'));
+  if (bound.includes(undefined))
+    return call.node.outputs.map(() => unsure(call, 'an attribute of the function has a default'));
   return inScope({ ...body, nodes: bound as readonly GraphNode[] }, scope, { ...walk, depth: walk.depth + 1 });
 }
 
 /** @returns undefined when the caller does not give an attribute that the function asks for */
 function bind(node: GraphNode, caller: GraphNode): GraphNode | undefined {
-  const attributes = [...node.attributes].map(([name, attribute]) => [name, attribute.refersTo === undefined ? attribute : caller.attributes.get(attribute.refersTo)] as const);
+  const attributes = [...node.attributes].map(
+    ([name, attribute]) =>
+      [name, attribute.refersTo === undefined ? attribute : caller.attributes.get(attribute.refersTo)] as const,
+  );
   if (attributes.some(([, attribute]) => attribute === undefined)) return undefined;
-  return { ...node, attributes: new Map(attributes as readonly (readonly [string, NonNullable<(typeof attributes)[number][1]>])[]) };
+  return {
+    ...node,
+    attributes: new Map(attributes as readonly (readonly [string, NonNullable<(typeof attributes)[number][1]>])[]),
+  };
 }
 
 /** Every name that a subgraph asks for, its own ones included. */
 function namesIn(body: GraphBody): readonly string[] {
-  const below = body.nodes.flatMap((node) => [...node.attributes.values()].flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph))));
+  const below = body.nodes.flatMap((node) =>
+    [...node.attributes.values()].flatMap(({ graph }) => (graph === undefined ? [] : namesIn(graph))),
+  );
   return [...body.nodes.flatMap(({ inputs }) => inputs), ...body.outputs, ...below];
 }

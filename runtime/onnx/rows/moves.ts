@@ -3,8 +3,36 @@
  *
  * Pure.
  */
-import { attributeOf, axisOf, broadcast, countsElsewhere, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
-import { hasRows, isOne, isSameSize, numberOf, numberSize, one, over, product, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
+import {
+  attributeOf,
+  axisOf,
+  broadcast,
+  countsElsewhere,
+  intOf,
+  joins,
+  numbersOf,
+  othersArePlain,
+  rowsOf,
+  sameRows,
+  sizesOf,
+  unsure,
+  type Call,
+  type Rule,
+} from './call.ts';
+import {
+  hasRows,
+  isOne,
+  isSameSize,
+  numberOf,
+  numberSize,
+  one,
+  over,
+  product,
+  type PlainValue,
+  type RowsValue,
+  type Size,
+  type Value,
+} from './value.ts';
 
 export const transpose: Rule = (call) => {
   const value = rowsOf(call, 0);
@@ -37,7 +65,11 @@ export const squeeze: Rule = (call) => {
   // Without axes it would drop the rows when there is one of them.
   if (value === undefined || axes === undefined) return unsure(call, 'it drops whatever axis has one entry');
   if (axes.includes(value.axis)) return joins(call, 'drops the axis of the rows');
-  return { is: 'Rows', axis: value.axis - axes.filter((axis) => axis < value.axis).length, dims: value.dims.filter((_, axis) => !axes.includes(axis)) };
+  return {
+    is: 'Rows',
+    axis: value.axis - axes.filter((axis) => axis < value.axis).length,
+    dims: value.dims.filter((_, axis) => !axes.includes(axis)),
+  };
 };
 
 export const flatten: Rule = (call) => {
@@ -59,7 +91,11 @@ export const reshape: Rule = (call) => {
   if (gap === undefined) return reshaped(call, value, dims as readonly Size[]);
   if (open.length > 1) return unsure(call, 'the shape it gives is not known');
   const rest = over(product(value.dims), product(dims.filter((_, at) => at !== gap) as readonly Size[]));
-  return reshaped(call, value, dims.map((size, at) => (at === gap ? rest : size)));
+  return reshaped(
+    call,
+    value,
+    dims.map((size, at) => (at === gap ? rest : size)),
+  );
 };
 
 /**
@@ -87,11 +123,22 @@ export const concat: Rule = (call) => {
   if (first?.is !== 'Rows') return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 1), first.dims.length);
   if (axis === first.axis) return joins(call, 'puts something beside the rows');
-  const fits = given.every((value) => value.is === 'Rows' && value.axis === first.axis && value.dims.length === first.dims.length && isSameSize(value.dims[first.axis], first.dims[first.axis]));
+  const fits = given.every(
+    (value) =>
+      value.is === 'Rows' &&
+      value.axis === first.axis &&
+      value.dims.length === first.dims.length &&
+      isSameSize(value.dims[first.axis], first.dims[first.axis]),
+  );
   if (!fits) return unsure(call, 'its inputs have the rows in different places');
   const sizes = given.map((value) => numberOf(value.is === 'Rows' ? value.dims[axis] : undefined));
-  const sum = sizes.every((size) => size !== undefined) ? numberSize(sizes.reduce((total, size) => total + size, 0)) : call.fresh();
-  return sameRows(first, first.dims.map((dim, at) => (at === axis ? sum : dim)));
+  const sum = sizes.every((size) => size !== undefined)
+    ? numberSize(sizes.reduce((total, size) => total + size, 0))
+    : call.fresh();
+  return sameRows(
+    first,
+    first.dims.map((dim, at) => (at === axis ? sum : dim)),
+  );
 };
 
 export const split: Rule = (call) => {
@@ -105,7 +152,10 @@ export const split: Rule = (call) => {
   return call.node.outputs.map((_, at) => {
     const part = parts?.[at];
     const size = part === undefined ? (each ?? call.fresh()) : numberSize(part);
-    return sameRows(value, value.dims.map((dim, index) => (index === axis ? size : dim)));
+    return sameRows(
+      value,
+      value.dims.map((dim, index) => (index === axis ? size : dim)),
+    );
   });
 };
 
@@ -165,14 +215,18 @@ function othersArePlainSizes(call: Call): boolean {
 export const pad: Rule = (call) => {
   const value = rowsOf(call, 0);
   const pads = numbersOf(call, 1, attributeOf(call, 'paddings') === undefined ? 'pads' : 'paddings');
-  if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0)) return unsure(call);
+  if (value === undefined || pads === undefined || call.inputs[3] !== undefined || !othersArePlain(call, 0))
+    return unsure(call);
   const rank = value.dims.length;
   if (pads[value.axis] !== 0 || pads[value.axis + rank] !== 0) return joins(call, 'adds rows');
-  return sameRows(value, value.dims.map((dim, axis) => {
-    const size = numberOf(dim);
-    const more = (pads[axis] ?? 0) + (pads[axis + rank] ?? 0);
-    return more === 0 ? dim : size === undefined ? call.fresh() : numberSize(size + more);
-  }));
+  return sameRows(
+    value,
+    value.dims.map((dim, axis) => {
+      const size = numberOf(dim);
+      const more = (pads[axis] ?? 0) + (pads[axis + rank] ?? 0);
+      return more === 0 ? dim : size === undefined ? call.fresh() : numberSize(size + more);
+    }),
+  );
 };
 
 export const tile: Rule = (call) => {
@@ -180,7 +234,10 @@ export const tile: Rule = (call) => {
   const repeats = sizesOf(call, 1);
   if (value === undefined || !isOne(repeats?.[value.axis])) return unsure(call, 'it may repeat the rows');
   if (countsElsewhere(call, 1)) return unsure(call, countsRows);
-  return sameRows(value, value.dims.map((dim, axis) => (isOne(repeats?.[axis]) ? dim : call.fresh())));
+  return sameRows(
+    value,
+    value.dims.map((dim, axis) => (isOne(repeats?.[axis]) ? dim : call.fresh())),
+  );
 };
 
 export const expand: Rule = (call) => {
@@ -193,7 +250,11 @@ export const expand: Rule = (call) => {
   const wanted = axis < rank - target.length ? one : target[axis - (rank - target.length)];
   if (!isOne(wanted) && !isSameSize(wanted, value.dims[value.axis])) return unsure(call, 'it may repeat the rows');
   if (countsElsewhere(call, 1, axis - (rank - target.length))) return unsure(call, countsRows);
-  const dims = Array.from({ length: rank }, (_, at) => widened(value.dims[at - (rank - value.dims.length)], target[at - (rank - target.length)]) ?? call.fresh());
+  const dims = Array.from(
+    { length: rank },
+    (_, at) =>
+      widened(value.dims[at - (rank - value.dims.length)], target[at - (rank - target.length)]) ?? call.fresh(),
+  );
   return { is: 'Rows', axis, dims };
 };
 
@@ -211,7 +272,11 @@ export const gather: Rule = (call) => {
 function gatherByRows(call: Call, { dims, countsRows }: PlainValue, indices: RowsValue): Value {
   if (countsRows || dims === undefined) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', 0), dims.length);
-  return { is: 'Rows', axis: axis + indices.axis, dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)] };
+  return {
+    is: 'Rows',
+    axis: axis + indices.axis,
+    dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)],
+  };
 }
 
 function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | undefined): Value {
@@ -227,7 +292,10 @@ function gatherFromRows(call: Call, data: RowsValue, indices: readonly Size[] | 
 export const elementsAlong: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || axisOf(intOf(call, 'axis', 0), value.dims.length) === value.axis) return unsure(call);
-  const fits = call.inputs.every((input) => input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]));
+  const fits = call.inputs.every(
+    (input) =>
+      input?.is === 'Rows' && input.axis === value.axis && isSameSize(input.dims[input.axis], value.dims[value.axis]),
+  );
   // What is gathered has the indices' shape, what is scattered into keeps its own.
   const shape = call.node.op === 'GatherElements' ? rowsOf(call, 1) : value;
   return fits ? sameRows(value, (shape ?? value).dims) : unsure(call);
@@ -237,7 +305,11 @@ export const oneHot: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length + 1);
-  return { is: 'Rows', axis: value.axis >= axis ? value.axis + 1 : value.axis, dims: [...value.dims.slice(0, axis), call.fresh(), ...value.dims.slice(axis)] };
+  return {
+    is: 'Rows',
+    axis: value.axis >= axis ? value.axis + 1 : value.axis,
+    dims: [...value.dims.slice(0, axis), call.fresh(), ...value.dims.slice(axis)],
+  };
 };
 
 export const positionwise: Rule = (call) => broadcast(call);

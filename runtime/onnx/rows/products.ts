@@ -3,14 +3,44 @@
  *
  * Pure.
  */
-import { attributeOf, broadcast, countsElsewhere, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, sizesOf, unsure, type Call, type Rule } from './call.ts';
-import { isOne, isSameSize, numberOf, numberSize, one, type PlainValue, type RowsValue, type Size, type Value } from './value.ts';
+import {
+  attributeOf,
+  broadcast,
+  countsElsewhere,
+  intOf,
+  joins,
+  numbersOf,
+  othersArePlain,
+  rowsOf,
+  sameRows,
+  sizesOf,
+  unsure,
+  type Call,
+  type Rule,
+} from './call.ts';
+import {
+  isOne,
+  isSameSize,
+  numberOf,
+  numberSize,
+  one,
+  type PlainValue,
+  type RowsValue,
+  type Size,
+  type Value,
+} from './value.ts';
 
 /** @param at which inputs are multiplied; the others (scales, zero points) have to be the same for all rows */
 export function matMul(at: readonly [number, number] = [0, 1]): Rule {
   return (call) => {
-    if (!call.inputs.every((value, index) => at.includes(index) || value === undefined || (value.is === 'Plain' && !value.countsRows))) return unsure(call, 'its scales depend on the rows');
-    if (['transA', 'transB', 'transBatchA', 'transBatchB'].some((name) => intOf(call, name, 0) !== 0)) return unsure(call);
+    if (
+      !call.inputs.every(
+        (value, index) => at.includes(index) || value === undefined || (value.is === 'Plain' && !value.countsRows),
+      )
+    )
+      return unsure(call, 'its scales depend on the rows');
+    if (['transA', 'transB', 'transBatchA', 'transBatchB'].some((name) => intOf(call, name, 0) !== 0))
+      return unsure(call);
     return multiply(call, call.inputs[at[0]], call.inputs[at[1]]);
   };
 }
@@ -24,19 +54,31 @@ function isMatrix(value: Value | undefined): value is Known {
 function multiply(call: Call, a: Value | undefined, b: Value | undefined): Value {
   if (!isMatrix(a) || !isMatrix(b)) return unsure(call, 'the rank of an input is not known, or 1');
   const shape = [a.dims.at(-2) ?? one, b.dims.at(-1) ?? one];
-  if (a.is === 'Rows') return b.is === 'Rows' ? multiplyRows(call, [a, b], shape) : multiplyPlain(call, { own: a, other: b, summed: a.dims.length - 1, shape });
+  if (a.is === 'Rows')
+    return b.is === 'Rows'
+      ? multiplyRows(call, [a, b], shape)
+      : multiplyPlain(call, { own: a, other: b, summed: a.dims.length - 1, shape });
   return b.is === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
 /** Row by row: the rows are not among the last two axes, and at the same place of both. */
 function multiplyRows(call: Call, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
-  if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2) return joins(call, 'multiplies the rows with each other');
-  const outer = broadcast(call, [{ ...a, dims: a.dims.slice(0, -2) }, { ...b, dims: b.dims.slice(0, -2) }]);
+  if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
+    return joins(call, 'multiplies the rows with each other');
+  const outer = broadcast(call, [
+    { ...a, dims: a.dims.slice(0, -2) },
+    { ...b, dims: b.dims.slice(0, -2) },
+  ]);
   return outer.is === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
 }
 
 /** `summed`: the axis that the product adds up. */
-type Product = { readonly own: RowsValue; readonly other: PlainValue & { readonly dims: readonly Size[] }; readonly summed: number; readonly shape: readonly Size[] };
+type Product = {
+  readonly own: RowsValue;
+  readonly other: PlainValue & { readonly dims: readonly Size[] };
+  readonly summed: number;
+  readonly shape: readonly Size[];
+};
 
 function multiplyPlain(call: Call, { own, other, summed, shape }: Product): Value {
   if (own.axis === summed) return joins(call, 'adds the rows up');
@@ -44,8 +86,11 @@ function multiplyPlain(call: Call, { own, other, summed, shape }: Product): Valu
   const rank = Math.max(own.dims.length, other.dims.length);
   const axis = own.axis + rank - own.dims.length;
   const beside = other.dims[axis - (rank - other.dims.length)];
-  if (axis < rank - 2 && beside !== undefined && !isOne(beside)) return unsure(call, 'an input has entries of its own for every row');
-  const outer = Array.from({ length: rank - 2 }, (_, at) => larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]));
+  if (axis < rank - 2 && beside !== undefined && !isOne(beside))
+    return unsure(call, 'an input has entries of its own for every row');
+  const outer = Array.from({ length: rank - 2 }, (_, at) =>
+    larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]),
+  );
   return { is: 'Rows', axis, dims: [...outer, ...shape] };
 }
 
@@ -69,7 +114,11 @@ export const gemm: Rule = (call) => {
   if (a?.is !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
   const rowsAt = intOf(call, 'transA', 0) === 0 ? 0 : 1;
   if (a.axis !== rowsAt || a.dims.length !== 2) return joins(call, 'adds the rows up');
-  const out: Value = { is: 'Rows', axis: 0, dims: [a.dims[rowsAt], b.dims[intOf(call, 'transB', 0) === 0 ? 1 : 0]].map(known) };
+  const out: Value = {
+    is: 'Rows',
+    axis: 0,
+    dims: [a.dims[rowsAt], b.dims[intOf(call, 'transB', 0) === 0 ? 1 : 0]].map(known),
+  };
   return c === undefined ? out : broadcast(call, [out, c]);
 };
 
@@ -83,7 +132,8 @@ export const convolve: Rule = (call) => {
   if (value === undefined) return unsure(call);
   const weights = call.inputs[call.node.op === 'QLinearConv' ? 3 : 1];
   const [size = one, ...rest] = value.dims;
-  if (call.node.op === 'ConvTranspose' || !isMatrix(weights)) return sameRows(value, [size, ...rest.map(() => call.fresh())]);
+  if (call.node.op === 'ConvTranspose' || !isMatrix(weights))
+    return sameRows(value, [size, ...rest.map(() => call.fresh())]);
   const kernel = attributeOf(call, 'kernel_shape')?.ints ?? weights.dims.slice(2).map(numberOf);
   return sameRows(value, [size, weights.dims[0] ?? one, ...windows(call, value.dims.slice(2), kernel)]);
 };
@@ -105,7 +155,9 @@ function windows(call: Call, dims: readonly Size[], kernel: readonly (number | u
     const [size, width] = [numberOf(dim), kernel[at]];
     if (!told || size === undefined || width === undefined) return call.fresh();
     const reach = (width - 1) * entryOf(call, 'dilations', at) + 1;
-    return numberSize(Math.floor((size + (pads[at] ?? 0) + (pads[at + dims.length] ?? 0) - reach) / entryOf(call, 'strides', at)) + 1);
+    return numberSize(
+      Math.floor((size + (pads[at] ?? 0) + (pads[at + dims.length] ?? 0) - reach) / entryOf(call, 'strides', at)) + 1,
+    );
   });
 }
 
@@ -116,16 +168,28 @@ function entryOf(call: Call, attribute: string, at: number): number {
 /** Resize and Upsample: the rows first, and their axis as it is. */
 export const resize: Rule = (call) => {
   const value = rowsOf(call, 0);
-  const isFirst = value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
-  if (!isFirst || !resizesAsAsked(call) || [1, 2, 3].some((input) => countsElsewhere(call, input, input === 3 ? 0 : undefined))) return unsure(call);
+  const isFirst =
+    value?.axis === 0 && call.inputs.every((input, at) => at === 0 || input === undefined || input.is === 'Plain');
+  if (
+    !isFirst ||
+    !resizesAsAsked(call) ||
+    [1, 2, 3].some((input) => countsElsewhere(call, input, input === 3 ? 0 : undefined))
+  )
+    return unsure(call);
   const sizes = sizesOf(call, 3) ?? [];
   if (firstScale(call) !== 1 && !isSameSize(sizes[0], value.dims[0])) return unsure(call, 'it may resize the rows');
-  return sameRows(value, value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))));
+  return sameRows(
+    value,
+    value.dims.map((dim, at) => (at === 0 ? dim : (sizes[at] ?? call.fresh()))),
+  );
 };
 
 /** Every axis by itself and in order: not by what another one is given. */
 function resizesAsAsked(call: Call): boolean {
-  return (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' && attributeOf(call, 'axes') === undefined;
+  return (
+    (attributeOf(call, 'keep_aspect_ratio_policy')?.text ?? 'stretch') === 'stretch' &&
+    attributeOf(call, 'axes') === undefined
+  );
 }
 
 function firstScale(call: Call): number | undefined {
@@ -142,9 +206,16 @@ export const einsum: Rule = (call) => {
   const letter = letterOfRows(call, terms);
   if (letter === undefined) return joins(call);
   if (!right.includes(letter)) return joins(call, 'adds the rows up');
-  if (call.inputs.some((value, at) => value?.is === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true))) return unsure(call);
+  if (
+    call.inputs.some((value, at) => value?.is === 'Plain' && (value.countsRows || terms[at]?.includes(letter) === true))
+  )
+    return unsure(call);
   const sizes = new Map(call.inputs.flatMap((value, at) => namedSizes(value, terms[at] ?? '')));
-  return { is: 'Rows', axis: right.indexOf(letter), dims: right.split('').map((name) => sizes.get(name) ?? call.fresh()) };
+  return {
+    is: 'Rows',
+    axis: right.indexOf(letter),
+    dims: right.split('').map((name) => sizes.get(name) ?? call.fresh()),
+  };
 };
 
 /** @returns undefined when inputs name the rows differently */
@@ -163,12 +234,20 @@ export const recurrent: Rule = (call) => {
   const rowsFirst = intOf(call, 'layout', 0) === 1;
   const value = rowsOf(call, 0);
   if (value === undefined) return unsure(call);
-  if (value.axis !== (rowsFirst ? 0 : 1) || value.dims.length !== 3) return joins(call, 'takes the rows for steps of time');
+  if (value.axis !== (rowsFirst ? 0 : 1) || value.dims.length !== 3)
+    return joins(call, 'takes the rows for steps of time');
   if (!call.inputs.every((input, at) => at === 0 || fitsRecurrent(input, at, rowsFirst))) return unsure(call);
   const [directions, hidden] = [call.fresh(), call.fresh()];
   const [first = one, second = one] = value.dims;
-  if (rowsFirst) return statesOf({ is: 'Rows', axis: 0, dims: [first, second, directions, hidden] }, { is: 'Rows', axis: 0, dims: [first, directions, hidden] });
-  return statesOf({ is: 'Rows', axis: 2, dims: [first, directions, second, hidden] }, { is: 'Rows', axis: 1, dims: [directions, second, hidden] });
+  if (rowsFirst)
+    return statesOf(
+      { is: 'Rows', axis: 0, dims: [first, second, directions, hidden] },
+      { is: 'Rows', axis: 0, dims: [first, directions, hidden] },
+    );
+  return statesOf(
+    { is: 'Rows', axis: 2, dims: [first, directions, second, hidden] },
+    { is: 'Rows', axis: 1, dims: [directions, second, hidden] },
+  );
 };
 
 /** States of all steps, the last state, and of an LSTM its cell. */
@@ -197,7 +276,10 @@ export const embed: Rule = (call) => {
   const fits = call.inputs.every(isPlainOrRowsFirst);
   if (ids?.axis !== 0 || ids.dims.length !== 2 || !fits) return unsure(call);
   const [size = one, length = one] = ids.dims;
-  return [{ is: 'Rows', axis: 0, dims: [size, length, call.fresh()] }, { is: 'Rows', axis: 0, dims: [size] }];
+  return [
+    { is: 'Rows', axis: 0, dims: [size, length, call.fresh()] },
+    { is: 'Rows', axis: 0, dims: [size] },
+  ];
 };
 
 function isPlainOrRowsFirst(value: Value | undefined): boolean {
@@ -208,7 +290,12 @@ function isPlainOrRowsFirst(value: Value | undefined): boolean {
 export const skipNormalise: Rule = (call) => {
   const first = rowsOf(call, 0);
   const second = rowsOf(call, 1);
-  if (first === undefined || second === undefined || !call.inputs.slice(2).every((value) => value === undefined || isWeight(value))) return unsure(call);
+  if (
+    first === undefined ||
+    second === undefined ||
+    !call.inputs.slice(2).every((value) => value === undefined || isWeight(value))
+  )
+    return unsure(call);
   const sum = broadcast(call, [first, second]);
   if (sum.is !== 'Rows' || sum.axis === sum.dims.length - 1) return unsure(call);
   return [sum, unsure(call), unsure(call), sum];
@@ -225,5 +312,8 @@ export const packedMatMul: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
   if (value.axis === value.dims.length - 1) return joins(call, 'adds the rows up');
-  return sameRows(value, value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)));
+  return sameRows(
+    value,
+    value.dims.map((dim, axis) => (axis === value.dims.length - 1 ? call.fresh() : dim)),
+  );
 };

@@ -3,7 +3,19 @@
  *
  * Pure.
  */
-import { attributeOf, axisOf, intOf, joins, numbersOf, othersArePlain, rowsOf, sameRows, unsure, type Call, type Rule } from './call.ts';
+import {
+  attributeOf,
+  axisOf,
+  intOf,
+  joins,
+  numbersOf,
+  othersArePlain,
+  rowsOf,
+  sameRows,
+  unsure,
+  type Call,
+  type Rule,
+} from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
 /** ReduceSum and its kind: axes by attribute or by input; without any, all of them. */
@@ -27,13 +39,24 @@ export const argReduce: Rule = (call) => {
 export const poolAll: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value?.axis !== 0) return unsure(call);
-  return sameRows(value, value.dims.map((dim, axis) => (axis < 2 ? dim : one)));
+  return sameRows(
+    value,
+    value.dims.map((dim, axis) => (axis < 2 ? dim : one)),
+  );
 };
 
 function reduced(call: Call, value: RowsValue, axes: readonly number[]): Value {
   if (axes.includes(value.axis)) return joins(call, 'takes one value of all rows');
-  if (intOf(call, 'keepdims', 1) === 1) return sameRows(value, value.dims.map((dim, axis) => (axes.includes(axis) ? one : dim)));
-  return { is: 'Rows', axis: value.axis - axes.filter((axis) => axis < value.axis).length, dims: value.dims.filter((_, axis) => !axes.includes(axis)) };
+  if (intOf(call, 'keepdims', 1) === 1)
+    return sameRows(
+      value,
+      value.dims.map((dim, axis) => (axes.includes(axis) ? one : dim)),
+    );
+  return {
+    is: 'Rows',
+    axis: value.axis - axes.filter((axis) => axis < value.axis).length,
+    dims: value.dims.filter((_, axis) => !axes.includes(axis)),
+  };
 }
 
 /** Softmax: along one axis since version 13, before that over all from an axis on. */
@@ -49,7 +72,9 @@ export const softmax: Rule = (call) => {
 export const normalise: Rule = (call) => {
   const value = rowsOf(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);
-  return value.axis >= axisOf(intOf(call, 'axis', -1), value.dims.length) ? joins(call) : [sameRows(value), unsure(call), unsure(call)];
+  return value.axis >= axisOf(intOf(call, 'axis', -1), value.dims.length)
+    ? joins(call)
+    : [sameRows(value), unsure(call), unsure(call)];
 };
 
 /** Along one axis that an attribute names. */
@@ -75,7 +100,12 @@ export const topK: Rule = (call) => {
   const axis = axisOf(intOf(call, 'axis', -1), value.dims.length);
   if (value.axis === axis) return joins(call, 'chooses among the rows');
   const [wanted] = numbersOf(call, 1, 'k') ?? [];
-  const out = sameRows(value, value.dims.map((dim, at) => (at === axis ? (wanted === undefined ? call.fresh() : { factor: wanted, free: [] }) : dim)));
+  const out = sameRows(
+    value,
+    value.dims.map((dim, at) =>
+      at === axis ? (wanted === undefined ? call.fresh() : { factor: wanted, free: [] }) : dim,
+    ),
+  );
   return [out, out];
 };
 
@@ -83,9 +113,12 @@ export const topK: Rule = (call) => {
 export function byRow(rank?: number): Rule {
   return (call) => {
     const value = rowsOf(call, 0);
-    if (value?.axis !== 0 || !othersArePlain(call, 0) || (rank !== undefined && value.dims.length !== rank)) return unsure(call);
+    if (value?.axis !== 0 || !othersArePlain(call, 0) || (rank !== undefined && value.dims.length !== rank))
+      return unsure(call);
     const size = value.dims[0] ?? call.fresh();
-    return call.node.outputs.map(() => ({ is: 'Rows', axis: 0, dims: [size, ...value.dims.slice(1).map(() => call.fresh())] }) as const);
+    return call.node.outputs.map(
+      () => ({ is: 'Rows', axis: 0, dims: [size, ...value.dims.slice(1).map(() => call.fresh())] }) as const,
+    );
   };
 }
 

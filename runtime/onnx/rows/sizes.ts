@@ -6,10 +6,29 @@
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
-import { hasRows, isOne, isSameSize, numberOf, numberSize, one, over, plain, product, times, uniform, type PlainValue, type Size, type Value } from './value.ts';
+import {
+  hasRows,
+  isOne,
+  isSameSize,
+  numberOf,
+  numberSize,
+  one,
+  over,
+  plain,
+  product,
+  times,
+  uniform,
+  type PlainValue,
+  type Size,
+  type Value,
+} from './value.ts';
 
 type Numbers = readonly (Size | undefined)[];
-type Facts = { readonly dims: readonly Size[] | undefined; readonly values: Numbers | undefined; readonly countsRows: boolean };
+type Facts = {
+  readonly dims: readonly Size[] | undefined;
+  readonly values: Numbers | undefined;
+  readonly countsRows: boolean;
+};
 /** Facts of as many inputs as any rule asks for; those that are not there are of nothing. */
 type PlainRule = (call: Call, inputs: readonly Facts[]) => Value | undefined;
 
@@ -40,24 +59,37 @@ export function plainResult(call: Call, inputs: readonly (PlainValue | undefined
 export function sizeOf(call: Call, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);
-  const dims = all.slice(axisOf(intOf(call, 'start', 0), all.length), axisOf(intOf(call, 'end', all.length), all.length));
+  const dims = all.slice(
+    axisOf(intOf(call, 'start', 0), all.length),
+    axisOf(intOf(call, 'end', all.length), all.length),
+  );
   return plain([numberSize(dims.length)], dims);
 }
 
 const same: PlainRule = (_, [value = nothing]) => plain(value.dims, value.values, value.countsRows);
 
 /** Rounding changes no size. */
-const whole: PlainRule = (_, [value = nothing]) => listed(value.dims, value.values?.map((size) => (size === undefined || Number.isInteger(size.factor) ? size : undefined)), value.countsRows);
+const whole: PlainRule = (_, [value = nothing]) =>
+  listed(
+    value.dims,
+    value.values?.map((size) => (size === undefined || Number.isInteger(size.factor) ? size : undefined)),
+    value.countsRows,
+  );
 
 /** To types that hold every size; what another one makes of it is not followed. Codes of onnx.proto: float, int32, int64, double. */
 const wideTypes = [1, 6, 7, 11];
 
-const cast: PlainRule = (call, inputs) => (wideTypes.includes(intOf(call, 'to', 0)) ? whole(call, inputs) : narrowed(call, inputs));
+const cast: PlainRule = (call, inputs) =>
+  wideTypes.includes(intOf(call, 'to', 0)) ? whole(call, inputs) : narrowed(call, inputs);
 
 /** Truth is 0 or 1; of a size that is not known yet it is not known either. */
 const narrowed: PlainRule = (call, [{ dims, values, countsRows } = nothing]) => {
   if (intOf(call, 'to', 0) !== boolCode) return plain(dims, undefined, countsRows || values?.some(hasRows) === true);
-  return listed(dims, values?.map((size) => (numberOf(size) === undefined ? undefined : numberSize(numberOf(size) === 0 ? 0 : 1))), countsRows);
+  return listed(
+    dims,
+    values?.map((size) => (numberOf(size) === undefined ? undefined : numberSize(numberOf(size) === 0 ? 0 : 1))),
+    countsRows,
+  );
 };
 const boolCode = 9;
 
@@ -82,16 +114,32 @@ function constantNumber(call: Call): Value | undefined {
 function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   return (_, [a = nothing, b = nothing]) => {
     const dims = broadcastAll([a, b]);
-    return listed(dims, combined([a.values, b.values], dims, (sizes) => (sizes.includes(undefined) ? undefined : combine(sizes[0] ?? one, sizes[1] ?? one))), anyCounts([a, b]));
+    return listed(
+      dims,
+      combined([a.values, b.values], dims, (sizes) =>
+        sizes.includes(undefined) ? undefined : combine(sizes[0] ?? one, sizes[1] ?? one),
+      ),
+      anyCounts([a, b]),
+    );
   };
 }
 
 /** @returns undefined when the numbers of one list are not known, or do not stand side by side */
-function combined(lists: readonly (Numbers | undefined)[], dims: readonly Size[] | undefined, combine: (sizes: Numbers) => Size | undefined): Numbers | undefined {
+function combined(
+  lists: readonly (Numbers | undefined)[],
+  dims: readonly Size[] | undefined,
+  combine: (sizes: Numbers) => Size | undefined,
+): Numbers | undefined {
   const known = lists.filter((values) => values !== undefined);
   const length = Math.max(0, ...known.map((values) => values.length));
-  const beside = known.length === lists.length && dims !== undefined && numberOf(product(dims)) === length && known.every((values) => values.length === length || values.length === 1);
-  return beside ? Array.from({ length }, (_, at) => combine(known.map((values) => values[values.length === 1 ? 0 : at]))) : undefined;
+  const beside =
+    known.length === lists.length &&
+    dims !== undefined &&
+    numberOf(product(dims)) === length &&
+    known.every((values) => values.length === length || values.length === 1);
+  return beside
+    ? Array.from({ length }, (_, at) => combine(known.map((values) => values[values.length === 1 ? 0 : at])))
+    : undefined;
 }
 
 /** @returns undefined when the rank of an input is not known */
@@ -109,7 +157,8 @@ function broadcastDims(a: readonly Size[], b: readonly Size[]): readonly Size[] 
 }
 
 function sum(a: Size, b: Size, sign: 1 | -1): Size | undefined {
-  if (a.free.join('\n') === b.free.join('\n')) return { factor: a.factor + sign * b.factor, free: a.factor + sign * b.factor === 0 ? [] : a.free };
+  if (a.free.join('\n') === b.free.join('\n'))
+    return { factor: a.factor + sign * b.factor, free: a.factor + sign * b.factor === 0 ? [] : a.free };
   if (numberOf(b) === 0) return a;
   return numberOf(a) === 0 && sign === 1 ? b : undefined;
 }
@@ -118,18 +167,23 @@ const equal = each((a, b) => {
   if (isSameSize(a, b)) return one;
   // A size is never below 0; which of two others is larger is not known.
   const numbers = [numberOf(a), numberOf(b)];
-  return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0) ? numberSize(0) : undefined;
+  return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0)
+    ? numberSize(0)
+    : undefined;
 });
 
 const where: PlainRule = (_, [condition = nothing, a = nothing, b = nothing]) => {
   const dims = broadcastAll([condition, a, b]);
-  const values = combined([condition.values, a.values, b.values], dims, ([chosen, left, right]) => (numberOf(chosen) === undefined ? undefined : numberOf(chosen) === 0 ? right : left));
+  const values = combined([condition.values, a.values, b.values], dims, ([chosen, left, right]) =>
+    numberOf(chosen) === undefined ? undefined : numberOf(chosen) === 0 ? right : left,
+  );
   return listed(dims, values, anyCounts([condition, a, b]));
 };
 
 const concat: PlainRule = (call, inputs) => {
   const given = inputs.slice(0, call.inputs.length);
-  if (given.some(({ values, dims }) => values === undefined || dims?.length !== 1)) return plain(undefined, undefined, anyCounts(given));
+  if (given.some(({ values, dims }) => values === undefined || dims?.length !== 1))
+    return plain(undefined, undefined, anyCounts(given));
   const values = given.flatMap((fact) => fact.values ?? []);
   return plain([numberSize(values.length)], values);
 };
@@ -148,7 +202,10 @@ function gathered(data: Facts, at: readonly (number | undefined)[] | undefined):
 
 const slice: PlainRule = (call, [data = nothing, ...others]) => {
   const [start, end] = [onlyNumber(numbersOf(call, 1, 'starts')), onlyNumber(numbersOf(call, 2, 'ends'))];
-  const values = start === undefined || end === undefined || stepOf(call) !== 1 ? undefined : listIn(data)?.slice(start, end > 2 ** 30 ? undefined : end);
+  const values =
+    start === undefined || end === undefined || stepOf(call) !== 1
+      ? undefined
+      : listIn(data)?.slice(start, end > 2 ** 30 ? undefined : end);
   return values === undefined ? slicedTable(call, data, others) : plain([numberSize(values.length)], values);
 };
 
@@ -169,9 +226,18 @@ function onlyNumber(numbers: readonly number[] | undefined): number | undefined 
 function slicedTable(call: Call, { dims, countsRows }: Facts, others: readonly Facts[]): Value {
   const axis = onlyNumber(numbersOf(call, 3, 'axes'));
   const counts = countsRows || anyCounts(others);
-  if (dims === undefined || axis === undefined) return plain(dims?.map(() => call.fresh()), undefined, counts);
+  if (dims === undefined || axis === undefined)
+    return plain(
+      dims?.map(() => call.fresh()),
+      undefined,
+      counts,
+    );
   const size = beginning(call, others[1] ?? nothing);
-  return plain(dims.map((dim, at) => (at === axisOf(axis, dims.length) ? (size ?? call.fresh()) : dim)), undefined, counts);
+  return plain(
+    dims.map((dim, at) => (at === axisOf(axis, dims.length) ? (size ?? call.fresh()) : dim)),
+    undefined,
+    counts,
+  );
 }
 
 /** How long a slice from 0 on is whose end is not known yet. */
@@ -187,7 +253,11 @@ const reshape: PlainRule = (call, [data = nothing, shape = nothing]) => {
   const only = shape.values.filter(isGap).length === 1;
   const rest = only && data.dims !== undefined ? over(product(data.dims), known) : undefined;
   const dims = shape.values.map((size, at) => (isGap(size) ? rest : numberOf(size) === 0 ? data.dims?.[at] : size));
-  return plain(dims.map((size) => size ?? call.fresh()), data.values, data.countsRows);
+  return plain(
+    dims.map((size) => size ?? call.fresh()),
+    data.values,
+    data.countsRows,
+  );
 };
 
 const unsqueeze: PlainRule = (call, [data = nothing]) => {
@@ -196,19 +266,31 @@ const unsqueeze: PlainRule = (call, [data = nothing]) => {
   const rank = data.dims.length + axes.length;
   const added = new Set(axes.map((axis) => axisOf(axis, rank)));
   const kept = data.dims.values();
-  return plain(Array.from({ length: rank }, (_, at) => (added.has(at) ? one : (kept.next().value ?? one))), data.values, data.countsRows);
+  return plain(
+    Array.from({ length: rank }, (_, at) => (added.has(at) ? one : (kept.next().value ?? one))),
+    data.values,
+    data.countsRows,
+  );
 };
 
 const squeeze: PlainRule = (call, [data = nothing]) => {
   const rank = data.dims?.length ?? 0;
   const axes = numbersOf(call, 1, 'axes')?.map((axis) => axisOf(axis, rank));
-  return plain(data.dims?.filter((dim, at) => (axes === undefined ? !isOne(dim) : !axes.includes(at))), data.values, data.countsRows);
+  return plain(
+    data.dims?.filter((dim, at) => (axes === undefined ? !isOne(dim) : !axes.includes(at))),
+    data.values,
+    data.countsRows,
+  );
 };
 
 const transpose: PlainRule = (call, [{ dims, values, countsRows } = nothing]) => {
   if (dims === undefined) return plain(undefined, undefined, countsRows);
   const order = attributeOf(call, 'perm')?.ints ?? dims.map((_, axis) => axis).toReversed();
-  return plain(order.map((axis) => dims[axis] ?? one), dims.length === 1 ? values : undefined, countsRows);
+  return plain(
+    order.map((axis) => dims[axis] ?? one),
+    dims.length === 1 ? values : undefined,
+    countsRows,
+  );
 };
 
 /** A tensor of one number, of a shape that may have the rows in it: every piece is alike. */
@@ -217,7 +299,12 @@ const constantOfShape: PlainRule = (call, [{ values } = nothing]) => {
   if (dims === undefined) return undefined;
   const made = uniform(dims);
   const count = numberOf(product(dims)) ?? Infinity;
-  return made.is !== 'Plain' || count > 64 ? made : plain(dims, Array.from({ length: count }, () => numberSize(fillOf(call))));
+  return made.is !== 'Plain' || count > 64
+    ? made
+    : plain(
+        dims,
+        Array.from({ length: count }, () => numberSize(fillOf(call))),
+      );
 };
 
 function fillOf(call: Call): number {
@@ -246,16 +333,62 @@ const reduceProduct: PlainRule = (_, [{ values } = nothing]) => {
   return sizes === undefined ? undefined : plain([], [product(sizes)]);
 };
 
-const shaped: PlainRule = ({ inputs }, facts) => plain(broadcastAll(facts.filter((_, at) => inputs[at] !== undefined)), undefined, anyCounts(facts));
+const shaped: PlainRule = ({ inputs }, facts) =>
+  plain(broadcastAll(facts.filter((_, at) => inputs[at] !== undefined)), undefined, anyCounts(facts));
 
 /** Position by position, numbers aside. */
-const shapedOps = ['Sqrt', 'Exp', 'Log', 'Neg', 'Not', 'And', 'Or', 'Abs', 'Pow', 'Sin', 'Cos', 'Tanh', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Min', 'Max', 'Mod', 'Reciprocal', 'Clip', 'DequantizeLinear', 'Relu', 'Sigmoid', 'Erf'];
+const shapedOps = [
+  'Sqrt',
+  'Exp',
+  'Log',
+  'Neg',
+  'Not',
+  'And',
+  'Or',
+  'Abs',
+  'Pow',
+  'Sin',
+  'Cos',
+  'Tanh',
+  'Less',
+  'LessOrEqual',
+  'Greater',
+  'GreaterOrEqual',
+  'Min',
+  'Max',
+  'Mod',
+  'Reciprocal',
+  'Clip',
+  'DequantizeLinear',
+  'Relu',
+  'Sigmoid',
+  'Erf',
+];
 
 const plainRules: ReadonlyMap<string, PlainRule> = new Map<string, PlainRule>([
-  ['Constant', constant], ['Identity', same], ['Cast', cast], ['Shape', (call, [value = nothing]) => sizeOf(call, value)], ['Size', (call, [value = nothing]) => sizeOf(call, value)],
-  ['Floor', whole], ['Ceil', whole],
-  ['Add', each((a, b) => sum(a, b, 1))], ['Sub', each((a, b) => sum(a, b, -1))], ['Mul', each(times)], ['Div', each(over)],
-  ['Equal', equal], ['Where', where], ['Concat', concat], ['Gather', gather], ['Slice', slice], ['Reshape', reshape], ['Unsqueeze', unsqueeze], ['Squeeze', squeeze],
-  ['Transpose', transpose], ['ConstantOfShape', constantOfShape], ['Expand', expand], ['Range', range], ['ReduceProd', reduceProduct],
+  ['Constant', constant],
+  ['Identity', same],
+  ['Cast', cast],
+  ['Shape', (call, [value = nothing]) => sizeOf(call, value)],
+  ['Size', (call, [value = nothing]) => sizeOf(call, value)],
+  ['Floor', whole],
+  ['Ceil', whole],
+  ['Add', each((a, b) => sum(a, b, 1))],
+  ['Sub', each((a, b) => sum(a, b, -1))],
+  ['Mul', each(times)],
+  ['Div', each(over)],
+  ['Equal', equal],
+  ['Where', where],
+  ['Concat', concat],
+  ['Gather', gather],
+  ['Slice', slice],
+  ['Reshape', reshape],
+  ['Unsqueeze', unsqueeze],
+  ['Squeeze', squeeze],
+  ['Transpose', transpose],
+  ['ConstantOfShape', constantOfShape],
+  ['Expand', expand],
+  ['Range', range],
+  ['ReduceProd', reduceProduct],
   ...shapedOps.map((op) => [op, shaped] as const),
 ]);

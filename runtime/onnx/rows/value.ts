@@ -13,7 +13,12 @@ export const rows = '\0rows';
 
 export type Value =
   /** The same whatever the rows hold, and however many they are unless `countsRows`. */
-  | { readonly is: 'Plain'; /** Absent: the rank is not known. */ readonly dims?: readonly Size[]; /** Its numbers, when they are few and known; row-major. */ readonly values?: readonly (Size | undefined)[]; readonly countsRows: boolean }
+  | {
+      readonly is: 'Plain';
+      /** Absent: the rank is not known. */ readonly dims?: readonly Size[];
+      /** Its numbers, when they are few and known; row-major. */ readonly values?: readonly (Size | undefined)[];
+      readonly countsRows: boolean;
+    }
   /** Along `axis` lie the rows, each in a piece of its own and in order; a piece depends on its row alone. */
   | { readonly is: 'Rows'; readonly axis: number; readonly dims: readonly Size[] }
   /** A row may depend on others, or nobody knows. */
@@ -76,7 +81,12 @@ export function isRowCount(size: Size | undefined): boolean {
 /** A plain tensor; one of its sizes or numbers may be the number of rows. */
 export function plain(dims?: readonly Size[], values?: readonly (Size | undefined)[], countsRows = false): Value {
   const counts = countsRows || values?.some(hasRows) === true || dims?.some(hasRows) === true;
-  return { is: 'Plain', countsRows: counts, ...(dims === undefined ? {} : { dims }), ...(values === undefined || values.length > 64 ? {} : { values }) };
+  return {
+    is: 'Plain',
+    countsRows: counts,
+    ...(dims === undefined ? {} : { dims }),
+    ...(values === undefined || values.length > 64 ? {} : { values }),
+  };
 }
 
 /** A tensor whose content is the same everywhere along its axes: of one with the number of rows every piece is alike. */
@@ -84,7 +94,9 @@ export function uniform(dims: readonly Size[]): Value {
   const axes = dims.flatMap((dim, axis) => (hasRows(dim) ? [axis] : []));
   const [axis] = axes;
   if (axis === undefined) return plain(dims);
-  return axes.length === 1 ? { is: 'Rows', axis, dims } : { is: 'Mixed', because: 'a tensor has the number of rows twice in its shape' };
+  return axes.length === 1
+    ? { is: 'Rows', axis, dims }
+    : { is: 'Mixed', because: 'a tensor has the number of rows twice in its shape' };
 }
 
 export function mixed(because: string): Value {

@@ -8,8 +8,19 @@ import { AppError } from '../../../api/errors.ts';
 import { arrayOf, type ArrayOf, type TensorType, type TypedData } from '../../engine/tensor.ts';
 
 const tensorTypes = {
-  BOOL: 'bool', UINT8: 'uint8', UINT16: 'uint16', UINT32: 'uint32', UINT64: 'uint64', INT8: 'int8', INT16: 'int16', INT32: 'int32', INT64: 'int64',
-  FP16: 'float16', FP32: 'float32', FP64: 'float64', BYTES: 'string',
+  BOOL: 'bool',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'string',
 } as const satisfies Record<string, TensorType>;
 
 export type Datatype = keyof typeof tensorTypes;
@@ -40,9 +51,14 @@ export function arrayOfJson(type: TensorType, values: readonly unknown[], where:
 type Reader<T extends TensorType> = (values: readonly unknown[], where: string) => ArrayOf[T];
 
 const readers: { readonly [T in TensorType]: Reader<T> } = {
-  string: (values, where) => readEach(values, where, 'BYTES', (value, index) => (typeof value === 'string' ? checkText(value, where, index) : undefined)),
+  string: (values, where) =>
+    readEach(values, where, 'BYTES', (value, index) =>
+      typeof value === 'string' ? checkText(value, where, index) : undefined,
+    ),
   bool: (values, where) => Uint8Array.from(readEach(values, where, 'BOOL', readBool)),
-  float16: (_, where) => { throw invalid(`${where} is FP16, which has no JSON form: send it as binary data (binary_data_size)`); },
+  float16: (_, where) => {
+    throw invalid(`${where} is FP16, which has no JSON form: send it as binary data (binary_data_size)`);
+  },
   float32: (values, where) => readFloats(new Float32Array(values.length), values, where),
   float64: (values, where) => readFloats(new Float64Array(values.length), values, where),
   int8: (values, where) => readIntegers(new Int8Array(values.length), 'INT8', values, where),
@@ -55,7 +71,12 @@ const readers: { readonly [T in TensorType]: Reader<T> } = {
   uint64: (values, where) => readWide(new BigUint64Array(values.length), 'UINT64', values, where),
 };
 
-function readEach<T>(values: readonly unknown[], where: string, datatype: Datatype, read: (value: unknown, index: number) => T | undefined): T[] {
+function readEach<T>(
+  values: readonly unknown[],
+  where: string,
+  datatype: Datatype,
+  read: (value: unknown, index: number) => T | undefined,
+): T[] {
   return values.map((value, index) => {
     const got = read(value, index);
     if (got === undefined) throw wrongValue(where, index, value, datatype);
@@ -81,7 +102,12 @@ function readFloats<T extends Float32Array | Float64Array>(into: T, values: read
 }
 
 /** An integer array wraps what does not fit it, so a value that comes back as it went in was in range. */
-function readIntegers<T extends Exclude<TypedData, BigInt64Array | BigUint64Array>>(into: T, datatype: Datatype, values: readonly unknown[], where: string): T {
+function readIntegers<T extends Exclude<TypedData, BigInt64Array | BigUint64Array>>(
+  into: T,
+  datatype: Datatype,
+  values: readonly unknown[],
+  where: string,
+): T {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index];
     if (typeof value !== 'number') throw wrongValue(where, index, value, datatype);
@@ -91,7 +117,12 @@ function readIntegers<T extends Exclude<TypedData, BigInt64Array | BigUint64Arra
   return into;
 }
 
-function readWide<T extends BigInt64Array | BigUint64Array>(into: T, datatype: 'INT64' | 'UINT64', values: readonly unknown[], where: string): T {
+function readWide<T extends BigInt64Array | BigUint64Array>(
+  into: T,
+  datatype: 'INT64' | 'UINT64',
+  values: readonly unknown[],
+  where: string,
+): T {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index];
     const wide = typeof value === 'string' ? parseDigits(value) : exact(value, where, index);
@@ -105,7 +136,9 @@ function readWide<T extends BigInt64Array | BigUint64Array>(into: T, datatype: '
 function exact(value: unknown, where: string, index: number): bigint | undefined {
   if (typeof value !== 'number' || !Number.isInteger(value)) return undefined;
   if (!Number.isSafeInteger(value)) {
-    throw invalid(`${where}: element ${index} is beyond 2^53, where JSON numbers lose digits: send it as a string ("${BigInt(value)}") or as binary data`);
+    throw invalid(
+      `${where}: element ${index} is beyond 2^53, where JSON numbers lose digits: send it as a string ("${BigInt(value)}") or as binary data`,
+    );
   }
   return BigInt(value);
 }
@@ -119,7 +152,11 @@ function parseDigits(text: string): bigint | undefined {
  * The caller has checked that `bytes` holds whole elements.
  * @throws AppError REQUEST_INVALID for a BOOL that is neither 0 nor 1
  */
-export function arrayOfBytes(type: Exclude<TensorType, 'string'>, bytes: Uint8Array<ArrayBuffer>, where: string): TypedData {
+export function arrayOfBytes(
+  type: Exclude<TensorType, 'string'>,
+  bytes: Uint8Array<ArrayBuffer>,
+  where: string,
+): TypedData {
   const array = arrayOf[type];
   const width = array.BYTES_PER_ELEMENT;
   const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
@@ -144,12 +181,16 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
   let at = 0;
   while (at < bytes.length) {
     const sizeBytes = at + 4 <= bytes.length ? view.getUint32(at, true) : Infinity;
-    if (at + 4 + sizeBytes > bytes.length) throw invalid(`${where}: element ${strings.length} reaches past the end of its binary data`);
+    if (at + 4 + sizeBytes > bytes.length)
+      throw invalid(`${where}: element ${strings.length} reaches past the end of its binary data`);
     strings.push(textOf(bytes.subarray(at + 4, at + 4 + sizeBytes), where, strings.length));
     at += 4 + sizeBytes;
     if (strings.length > count) break;
   }
-  if (strings.length !== count) throw invalid(`${where}: its binary data holds ${strings.length > count ? 'more' : String(strings.length)} elements, its shape asks for ${count}`);
+  if (strings.length !== count)
+    throw invalid(
+      `${where}: its binary data holds ${strings.length > count ? 'more' : String(strings.length)} elements, its shape asks for ${count}`,
+    );
   return strings;
 }
 
@@ -171,7 +212,9 @@ function checkText(text: string, where: string, index: number): string {
   if (!text.isWellFormed()) throw notUtf8(where, index);
   const at = text.indexOf('\0');
   if (at < 0) return text;
-  throw invalid(`${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: remove it`);
+  throw invalid(
+    `${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: remove it`,
+  );
 }
 
 function notUtf8(where: string, index: number): AppError {
@@ -181,7 +224,9 @@ function notUtf8(where: string, index: number): AppError {
 function wrongValue(where: string, index: number, value: unknown, datatype: Datatype): AppError {
   // JSON would call infinity null.
   const shown = typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return invalid(`${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is not ${datatype}`);
+  return invalid(
+    `${where}: element ${index} is ${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}, which is not ${datatype}`,
+  );
 }
 
 export function invalid(problem: string): AppError {

@@ -7,7 +7,14 @@
  *         change the answer (shared memory, classification, sequences): those are refused.
  */
 import { AppError } from '../../../api/errors.ts';
-import { bytesPerElement, makeTensor, type ArrayOf, type NamedTensors, type Tensor, type TensorType } from '../../engine/tensor.ts';
+import {
+  bytesPerElement,
+  makeTensor,
+  type ArrayOf,
+  type NamedTensors,
+  type Tensor,
+  type TensorType,
+} from '../../engine/tensor.ts';
 import { parseJson } from '../json.ts';
 import { arrayOfBytes, arrayOfJson, datatypes, invalid, stringsOfBytes, tensorTypeOf } from './datatypes.ts';
 import { flatten } from './nested.ts';
@@ -23,7 +30,10 @@ export type DecodeLimits = {
 
 export const defaultDecodeLimits: DecodeLimits = { maxTensors: 256, maxRank: 16, maxElements: 2 ** 27 };
 
-export type OutputChoice = { readonly name: string; /** Absent: as the request's default says. */ readonly binary?: boolean };
+export type OutputChoice = {
+  readonly name: string;
+  /** Absent: as the request's default says. */ readonly binary?: boolean;
+};
 
 export type InferRequest = {
   readonly id?: string;
@@ -44,8 +54,13 @@ type Fields = Readonly<Record<string, unknown>>;
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE
  */
 export function decodeInfer(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): InferRequest {
-  if (jsonBytes > body.length) throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
-  const rules = { maxDepth: limits.maxRank + 8, memoryBytes: limits.jsonMemoryBytes ?? Infinity, advice: 'send fewer values, or tensors as binary data' };
+  if (jsonBytes > body.length)
+    throw invalid(`Inference-Header-Content-Length is ${jsonBytes}, the body has only ${body.length} bytes`);
+  const rules = {
+    maxDepth: limits.maxRank + 8,
+    memoryBytes: limits.jsonMemoryBytes ?? Infinity,
+    advice: 'send fewer values, or tensors as binary data',
+  };
   return inferRequestOf(parseJson(body.subarray(0, jsonBytes), rules, 'the request'), body.subarray(jsonBytes), limits);
 }
 
@@ -86,13 +101,21 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     const head = readHead(item, position, rules);
     if (tensors.has(head.name)) throw invalid(`${head.where} is given twice`);
     elements += head.count;
-    if (elements > rules.maxElements) throw new AppError('REQUEST_TOO_LARGE', { what: `the ${noun}s' ${elements} elements`, limit: rules.maxElements });
+    if (elements > rules.maxElements)
+      throw new AppError('REQUEST_TOO_LARGE', { what: `the ${noun}s' ${elements} elements`, limit: rules.maxElements });
     const size = head.binaryBytes ?? 0;
-    if (at + size > blob.length) throw invalid(`${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} bytes left`);
-    tensors.set(head.name, head.binaryBytes === undefined ? fromJson(head) : fromBytes(head, blob.subarray(at, at + size)));
+    if (at + size > blob.length)
+      throw invalid(
+        `${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} bytes left`,
+      );
+    tensors.set(
+      head.name,
+      head.binaryBytes === undefined ? fromJson(head) : fromBytes(head, blob.subarray(at, at + size)),
+    );
     at += size;
   }
-  if (at !== blob.length) throw invalid(`the body has ${blob.length} bytes of binary data, the ${noun}s' binary_data_size add up to ${at}`);
+  if (at !== blob.length)
+    throw invalid(`the body has ${blob.length} bytes of binary data, the ${noun}s' binary_data_size add up to ${at}`);
   return Object.fromEntries(tensors);
 }
 
@@ -116,22 +139,33 @@ function readHead(value: unknown, position: number, { noun, maxRank }: TensorRul
   const dims = shapeOf(tensor['shape'], where, maxRank);
   const count = dims.reduce((product, dim) => product * dim, 1);
   const parameters = parametersOf(tensor, where, refusedOfInputs);
-  return { name, where, type, dims, count, data: tensor['data'], binaryBytes: binarySizeOf(parameters, tensor['data'], where) };
+  return {
+    name,
+    where,
+    type,
+    dims,
+    count,
+    data: tensor['data'],
+    binaryBytes: binarySizeOf(parameters, tensor['data'], where),
+  };
 }
 
 /** @throws AppError REQUEST_INVALID for what is no shape */
 export function shapeOf(value: unknown, where: string, maxRank: number): readonly number[] {
   if (!Array.isArray(value)) throw invalid(`${where}: shape is missing, or no list of integers`);
-  if (value.length > maxRank) throw invalid(`${where}: shape has ${value.length} dimensions, at most ${maxRank} are taken`);
+  if (value.length > maxRank)
+    throw invalid(`${where}: shape has ${value.length} dimensions, at most ${maxRank} are taken`);
   const wrong = value.findIndex((dim) => !Number.isSafeInteger(dim) || (dim as number) < 0);
-  if (wrong >= 0) throw invalid(`${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`);
+  if (wrong >= 0)
+    throw invalid(`${where}: dimension ${wrong} of its shape is ${shown(value[wrong])}, not an integer of 0 or more`);
   return value as number[];
 }
 
 function binarySizeOf(parameters: Fields, data: unknown, where: string): number | undefined {
   const size = parameters['binary_data_size'];
   if (isAbsent(size)) return undefined;
-  if (!Number.isSafeInteger(size) || (size as number) < 0) throw invalid(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
+  if (!Number.isSafeInteger(size) || (size as number) < 0)
+    throw invalid(`${where}: binary_data_size is ${shown(size)}, not a number of bytes`);
   if (!isAbsent(data)) throw invalid(`${where} has both data and binary_data_size: send one of them`);
   return size as number;
 }
@@ -139,7 +173,8 @@ function binarySizeOf(parameters: Fields, data: unknown, where: string): number 
 function fromJson({ type, dims, count, data, where }: Head): Tensor {
   if (!Array.isArray(data)) throw invalid(`${where}: data is missing, or no list`);
   const values = flatten(data, dims, where);
-  if (values.length !== count) throw invalid(`${where}: data has ${values.length} elements, its shape [${dims.join(',')}] asks for ${count}`);
+  if (values.length !== count)
+    throw invalid(`${where}: data has ${values.length} elements, its shape [${dims.join(',')}] asks for ${count}`);
   return makeTensor(type, dims, arrayOfJson(type, values, where));
 }
 
@@ -148,10 +183,16 @@ function fromBytes({ type, dims, count, where }: Head, bytes: Uint8Array<ArrayBu
 }
 
 /** @throws AppError REQUEST_INVALID when the bytes are not `count` elements of that type */
-export function readBytes(type: TensorType, count: number, bytes: Uint8Array<ArrayBuffer>, where: string): ArrayOf[TensorType] {
+export function readBytes(
+  type: TensorType,
+  count: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  where: string,
+): ArrayOf[TensorType] {
   if (type === 'string') return stringsOfBytes(bytes, count, where);
   const want = count * (bytesPerElement(type) ?? 0);
-  if (bytes.length !== want) throw invalid(`${where} has ${bytes.length} bytes of binary data, its shape and datatype ask for ${want}`);
+  if (bytes.length !== want)
+    throw invalid(`${where} has ${bytes.length} bytes of binary data, its shape and datatype ask for ${want}`);
   return arrayOfBytes(type, bytes, where);
 }
 
@@ -164,14 +205,21 @@ function readOutputs(list: readonly unknown[]): readonly OutputChoice[] {
     const name = nameOf(output, `outputs[${position}]`);
     if (names.has(name)) throw invalid(`output '${name}' is asked for twice`);
     names.add(name);
-    const binary = flagOf(parametersOf(output, `output '${name}'`, refusedOfOutputs), 'binary_data', `output '${name}'`);
+    const binary = flagOf(
+      parametersOf(output, `output '${name}'`, refusedOfOutputs),
+      'binary_data',
+      `output '${name}'`,
+    );
     return binary === undefined ? { name } : { name, binary };
   });
 }
 
 const noSharedMemory = 'shared memory is not supported';
 const refusedOfInputs: Readonly<Record<string, string>> = { shared_memory_region: noSharedMemory };
-const refusedOfOutputs: Readonly<Record<string, string>> = { shared_memory_region: noSharedMemory, classification: 'the classification extension is not supported' };
+const refusedOfOutputs: Readonly<Record<string, string>> = {
+  shared_memory_region: noSharedMemory,
+  classification: 'the classification extension is not supported',
+};
 const refusedOfRequests: Readonly<Record<string, string>> = { sequence_id: 'stateful sequences are not supported' };
 
 function parametersOf(holder: Fields, where: string, refused: Readonly<Record<string, string>>): Fields {
@@ -187,14 +235,16 @@ function parametersOf(holder: Fields, where: string, refused: Readonly<Record<st
 
 function flagOf(parameters: Fields, name: string, where: string): boolean | undefined {
   const value = parameters[name] ?? undefined;
-  if (value !== undefined && typeof value !== 'boolean') throw invalid(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
+  if (value !== undefined && typeof value !== 'boolean')
+    throw invalid(`parameter ${name} of ${where} is ${shown(value)}, not true or false`);
   return value;
 }
 
 function timeoutOf(parameters: Fields): number | undefined {
   const micros = parameters['timeout'];
   if (isAbsent(micros) || micros === 0) return undefined;
-  if (!Number.isSafeInteger(micros) || (micros as number) < 0) throw invalid(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
+  if (!Number.isSafeInteger(micros) || (micros as number) < 0)
+    throw invalid(`parameter timeout is ${shown(micros)}, not a number of microseconds`);
   return (micros as number) / 1000;
 }
 
@@ -203,7 +253,8 @@ function isAbsent(value: unknown): value is undefined | null {
 }
 
 function fieldsOf(value: unknown, where: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(`${where} is not a JSON object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(`${where} is not a JSON object`);
   return value as Fields;
 }
 
@@ -215,7 +266,8 @@ function listOf(value: unknown, where: string, max: number): readonly unknown[] 
 
 function nameOf(holder: Fields, where: string): string {
   const name = holder['name'];
-  if (typeof name !== 'string' || name === '' || name.length > 512) throw invalid(`${where}: name is ${shown(name)}, not a text of 1 to 512 characters`);
+  if (typeof name !== 'string' || name === '' || name.length > 512)
+    throw invalid(`${where}: name is ${shown(name)}, not a text of 1 to 512 characters`);
   return name;
 }
 

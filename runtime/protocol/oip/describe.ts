@@ -16,16 +16,30 @@ export function serverMetadata(version: string) {
 }
 
 export function modelMetadata(model: ModelName, signature: Signature) {
-  return { name: model.name, versions: [model.version], platform: 'onnx_onnxv1', inputs: signature.inputs.map(tensorMetadata), outputs: signature.outputs.map(tensorMetadata) };
+  return {
+    name: model.name,
+    versions: [model.version],
+    platform: 'onnx_onnxv1',
+    inputs: signature.inputs.map(tensorMetadata),
+    outputs: signature.outputs.map(tensorMetadata),
+  };
 }
 
 /** -1 stands for a free dimension; of an unknown rank nothing more is known than that there is something. */
 function tensorMetadata({ name, type, dims }: TensorSpec) {
-  return { name, datatype: datatypeOf(type), shape: dims === undefined ? [-1] : dims.map((dim) => (typeof dim === 'number' ? dim : -1)) };
+  return {
+    name,
+    datatype: datatypeOf(type),
+    shape: dims === undefined ? [-1] : dims.map((dim) => (typeof dim === 'number' ? dim : -1)),
+  };
 }
 
 /** In the form of Triton's model configuration: where rows batch, the first dimension is left out of `dims`. */
-export function modelConfig(model: ModelName, signature: Signature, batching: { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number }) {
+export function modelConfig(
+  model: ModelName,
+  signature: Signature,
+  batching: { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number },
+) {
   const rows = isBatchable(signature) ? batching.maxRows : 0;
   const tensor = ({ name, type, dims }: TensorSpec) => ({
     name,
@@ -62,24 +76,33 @@ export type InferStats = {
 export function modelStatistics(model: ModelName, stats: InferStats) {
   const span = (count: number, ms: number) => ({ count, ns: Math.round(ms * 1e6) });
   return {
-    model_stats: [{
-      name: model.name,
-      version: model.version,
-      last_inference: Math.round(stats.lastInferenceMs),
-      inference_count: stats.rows,
-      execution_count: stats.runs,
-      inference_stats: {
-        success: span(stats.ok, stats.totalMs),
-        fail: span(stats.failed, 0),
-        queue: span(stats.ok, stats.queueMs),
-        compute_input: span(stats.ok, stats.decodeMs),
-        compute_infer: span(stats.ok, stats.inferMs),
-        compute_output: span(stats.ok, stats.encodeMs),
+    model_stats: [
+      {
+        name: model.name,
+        version: model.version,
+        last_inference: Math.round(stats.lastInferenceMs),
+        inference_count: stats.rows,
+        execution_count: stats.runs,
+        inference_stats: {
+          success: span(stats.ok, stats.totalMs),
+          fail: span(stats.failed, 0),
+          queue: span(stats.ok, stats.queueMs),
+          compute_input: span(stats.ok, stats.decodeMs),
+          compute_infer: span(stats.ok, stats.inferMs),
+          compute_output: span(stats.ok, stats.encodeMs),
+        },
       },
-    }],
+    ],
   };
 }
 
 export function repositoryIndex(model: ModelName, state: { readonly ready: boolean; readonly reason: string }) {
-  return [{ name: model.name, version: model.version, state: state.ready ? 'READY' : 'UNAVAILABLE', reason: state.ready ? '' : state.reason }];
+  return [
+    {
+      name: model.name,
+      version: model.version,
+      state: state.ready ? 'READY' : 'UNAVAILABLE',
+      reason: state.ready ? '' : state.reason,
+    },
+  ];
 }

@@ -38,23 +38,33 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
 /** Flat and row-major, as the protocol has it. Integers are written digit for digit, also beyond 2^53. */
 function jsonOf(tensor: Tensor, name: string): string {
   switch (tensor.type) {
-    case 'string': return JSON.stringify(tensor.data);
-    case 'bool': return `[${Array.from(tensor.data, (value) => (value === 0 ? 'false' : 'true')).join(',')}]`;
-    case 'float16': throw noJsonForm(name);
-    case 'float32': case 'float64': return jsonOfFloats(tensor.data, name);
-    default: return `[${tensor.data.join(',')}]`;
+    case 'string':
+      return JSON.stringify(tensor.data);
+    case 'bool':
+      return `[${Array.from(tensor.data, (value) => (value === 0 ? 'false' : 'true')).join(',')}]`;
+    case 'float16':
+      throw noJsonForm(name);
+    case 'float32':
+    case 'float64':
+      return jsonOfFloats(tensor.data, name);
+    default:
+      return `[${tensor.data.join(',')}]`;
   }
 }
 
 /** Refused before the model runs, where that is known; here for the rest. */
 export function noJsonForm(name: string): Error {
-  return invalid(`output '${name}' is FP16, which has no JSON form: ask for binary data (parameters: {"binary_data": true})`);
+  return invalid(
+    `output '${name}' is FP16, which has no JSON form: ask for binary data (parameters: {"binary_data": true})`,
+  );
 }
 
 function jsonOfFloats(values: Float32Array | Float64Array, name: string): string {
   const wrong = values.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) {
-    throw invalid(`output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary data (parameters: {"binary_data": true})`);
+    throw invalid(
+      `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary data (parameters: {"binary_data": true})`,
+    );
   }
   // Joining is the faster for few values, the native serialiser for many.
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
@@ -62,7 +72,8 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
 
 /** A tensor's binary data: a view of its memory, or a copy of text with lengths. */
 export function bytesOf(tensor: Tensor): Uint8Array {
-  if (tensor.type !== 'string') return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
+  if (tensor.type !== 'string')
+    return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
   const texts = tensor.data.map((text) => Buffer.from(text, 'utf8'));
   const bytes = Buffer.alloc(texts.reduce((sum, text) => sum + 4 + text.length, 0));
   let at = 0;

@@ -23,10 +23,14 @@ export function flatten(data: readonly unknown[], dims: readonly number[], where
 type Target = { readonly flat: unknown[]; readonly where: string };
 
 function collect(list: readonly unknown[], dims: readonly number[], axis: number, into: Target): void {
-  if (list.length !== dims[axis]) throw invalid(`${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape [${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`);
+  if (list.length !== dims[axis])
+    throw invalid(
+      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape [${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`,
+    );
   const last = axis === dims.length - 1;
   for (const value of list) {
-    if (Array.isArray(value) === last) throw invalid(`${into.where}: its data is not nested as its shape [${dims.join(',')}] says`);
+    if (Array.isArray(value) === last)
+      throw invalid(`${into.where}: its data is not nested as its shape [${dims.join(',')}] says`);
     if (last) into.flat.push(value);
     else collect(value as unknown[], dims, axis + 1, into);
   }

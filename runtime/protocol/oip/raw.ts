@@ -13,11 +13,17 @@ import { readBytes, type InferRequest } from './decode.ts';
  */
 export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): InferRequest {
   const [spec, ...others] = signature.inputs;
-  if (spec === undefined || others.length > 0) throw invalid(`a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ${signature.inputs.length}`);
+  if (spec === undefined || others.length > 0)
+    throw invalid(
+      `a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ${signature.inputs.length}`,
+    );
   const where = `input '${spec.name}'`;
   const width = bytesPerElement(spec.type);
   const elements = width === undefined ? 1 : body.length / width;
-  if (!Number.isInteger(elements)) throw invalid(`${where}: a raw body of ${body.length} bytes does not hold whole elements of ${datatypeOf(spec.type)}`);
+  if (!Number.isInteger(elements))
+    throw invalid(
+      `${where}: a raw body of ${body.length} bytes does not hold whole elements of ${datatypeOf(spec.type)}`,
+    );
   const dims = shapeFor(spec.dims, elements, where);
   const data = spec.type === 'string' ? [textOf(body, where, 0)] : readBytes(spec.type, elements, body, where);
   return { inputs: { [spec.name]: makeTensor(spec.type, dims, data) }, outputs: [], binaryOutput: true };
@@ -29,7 +35,9 @@ function shapeFor(dims: readonly (number | string)[] | undefined, elements: numb
   const fixed = dims.reduce<number>((product, dim) => (typeof dim === 'number' ? product * dim : product), 1);
   const rest = elements / fixed;
   if (free > 1 || !Number.isInteger(rest) || (free === 0 && rest !== 1)) {
-    throw invalid(`${where}: ${elements} elements do not tell a shape of ${printDims(dims)}: send a JSON header with the shape`);
+    throw invalid(
+      `${where}: ${elements} elements do not tell a shape of ${printDims(dims)}: send a JSON header with the shape`,
+    );
   }
   return dims.map((dim) => (typeof dim === 'number' ? dim : rest));
 }

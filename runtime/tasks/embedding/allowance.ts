@@ -15,7 +15,8 @@ export class Allowance {
    */
   async take(bytes: number, totalBytes: number): Promise<() => void> {
     const own = Math.min(bytes, totalBytes);
-    if (this.#waiting.length > 0 || !this.#fits(own, totalBytes)) await new Promise<void>((go) => this.#waiting.push({ bytes: own, totalBytes, go }));
+    if (this.#waiting.length > 0 || !this.#fits(own, totalBytes))
+      await new Promise<void>((go) => this.#waiting.push({ bytes: own, totalBytes, go }));
     else this.#heldBytes += own;
     let held = true;
     return () => {
@@ -30,7 +31,11 @@ export class Allowance {
 
   #giveBack(bytes: number): void {
     this.#heldBytes -= bytes;
-    for (let [next] = this.#waiting; next !== undefined && this.#fits(next.bytes, next.totalBytes); [next] = this.#waiting) {
+    for (
+      let [next] = this.#waiting;
+      next !== undefined && this.#fits(next.bytes, next.totalBytes);
+      [next] = this.#waiting
+    ) {
       this.#waiting.shift();
       this.#heldBytes += next.bytes;
       next.go();

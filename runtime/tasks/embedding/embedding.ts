@@ -47,16 +47,29 @@ const usualMaxTokens = 512;
 export async function createEmbedding(context: TaskContext): Promise<Task> {
   const { config, signature, clock, logger, sourceFile, parseBytes } = context;
   const embedding = config.embedding;
-  if (embedding === undefined) throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
+  if (embedding === undefined)
+    throw new AppError('BAD_CONFIG', { where: 'embedding', problem: 'the task Embedding needs it' });
   const { tokenizer, onTooLong } = embedding;
   const facts = await readModelFacts(tokenizer, sourceFile);
   const inputs = encoderInputs(signature);
   const output = chooseOutput(signature.outputs, embedding, facts.pooling);
   const maxTokens = maxTokensOf(embedding, facts, inputs, context);
   const rules = { model: config.name, maxTokens, onTooLong };
-  const task = { path: sourceFile(tokenizer), configPath: sourceFile(join(dirname(tokenizer), 'tokenizer_config.json')), rules };
+  const task = {
+    path: sourceFile(tokenizer),
+    configPath: sourceFile(join(dirname(tokenizer), 'tokenizer_config.json')),
+    rules,
+  };
   const reader = await RequestReader.start({ task, clock, logger, memoryBytes: parseBytes });
-  const setup: Setup = { context, config: embedding, reader, inputs, output, maxTokens, firstPosition: facts.firstPosition };
+  const setup: Setup = {
+    context,
+    config: embedding,
+    reader,
+    inputs,
+    output,
+    maxTokens,
+    firstPosition: facts.firstPosition,
+  };
   try {
     refuseMisfits(setup);
   } catch (error) {
@@ -71,22 +84,54 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
 }
 
 /** The spec's number; else the model's, by its files; never more than the model takes. */
-function maxTokensOf({ maxTokens: asked }: EmbeddingConfig, { maxTokens: said }: ModelFacts, { fixedLength = Infinity }: EncoderInputs, { logger }: TaskContext): number {
+function maxTokensOf(
+  { maxTokens: asked }: EmbeddingConfig,
+  { maxTokens: said }: ModelFacts,
+  { fixedLength = Infinity }: EncoderInputs,
+  { logger }: TaskContext,
+): number {
   if (asked === undefined) return Math.min(said?.count ?? usualMaxTokens, fixedLength);
-  if (asked > fixedLength) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.maxTokens', problem: `${asked} is more than the ${fixedLength} tokens that the model takes` });
-  if (said !== undefined && asked > said.count) logger.warn('maxTokens is more than the model says it can take: longer texts may be refused by it', { maxTokens: asked, says: said.count, file: said.file });
+  if (asked > fixedLength)
+    throw new AppError('BAD_CONFIG', {
+      where: 'spec.model.embedding.maxTokens',
+      problem: `${asked} is more than the ${fixedLength} tokens that the model takes`,
+    });
+  if (said !== undefined && asked > said.count)
+    logger.warn('maxTokens is more than the model says it can take: longer texts may be refused by it', {
+      maxTokens: asked,
+      says: said.count,
+      file: said.file,
+    });
   return asked;
 }
 
-function refuseMisfits({ maxTokens, inputs, reader: { vocabulary: { before, after, zeroTypes } } }: Setup): void {
+function refuseMisfits({
+  maxTokens,
+  inputs,
+  reader: {
+    vocabulary: { before, after, zeroTypes },
+  },
+}: Setup): void {
   const special = before.length + after.length;
-  if (maxTokens <= special) throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.maxTokens', problem: `${maxTokens} leaves no room beside the ${special} special tokens of this tokenizer` });
+  if (maxTokens <= special)
+    throw new AppError('BAD_CONFIG', {
+      where: 'spec.model.embedding.maxTokens',
+      problem: `${maxTokens} leaves no room beside the ${special} special tokens of this tokenizer`,
+    });
   if (zeroTypes || !inputs.specs.some(({ name }) => name === 'token_type_ids')) return;
-  throw new AppError('BAD_CONFIG', { where: 'spec.model.embedding.tokenizer', problem: 'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to token_type_ids' });
+  throw new AppError('BAD_CONFIG', {
+    where: 'spec.model.embedding.tokenizer',
+    problem:
+      'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to token_type_ids',
+  });
 }
 
 async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
-  const { context: { config, clock }, reader, output: { width } } = setup;
+  const {
+    context: { config, clock },
+    reader,
+    output: { width },
+  } = setup;
   const request = await reader.read(call.body, call.signal);
   refuseOtherDimensions(request, width);
   call.trace.decoded(request.ids.length);
@@ -104,12 +149,18 @@ async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
 /** Cutting a vector short keeps its meaning only for models that were trained for it, and no spec can say so yet. */
 function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | undefined): void {
   if (dimensions === undefined || width === undefined || dimensions === width) return;
-  throw new AppError('FIELD_INVALID', { field: 'dimensions', problem: `this model gives ${width} and cannot give ${dimensions}` });
+  throw new AppError('FIELD_INVALID', {
+    field: 'dimensions',
+    problem: `this model gives ${width} and cannot give ${dimensions}`,
+  });
 }
 
 /** @returns a vector for each row, in the request's order */
 async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promise<readonly Float32Array[]> {
-  const { context: { config, clock, inference }, inputs } = setup;
+  const {
+    context: { config, clock, inference },
+    inputs,
+  } = setup;
   const lengths = Array.from(request.ends, (end, row) => end - (row === 0 ? 0 : (request.ends[row - 1] ?? 0)));
   const onCpu = config.execution.providers[0]?.name === 'CPU';
   const maxTokens = onCpu ? maxPieceTokens.onCpu : maxPieceTokens.elsewhere;
@@ -140,17 +191,46 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
   return vectors;
 }
 
-type PieceRun = { readonly piece: Piece; readonly lengths: readonly number[]; readonly signal: AbortSignal; readonly deadlineMs: number | undefined };
+type PieceRun = {
+  readonly piece: Piece;
+  readonly lengths: readonly number[];
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number | undefined;
+};
 
-async function runPiece(setup: Setup, request: TokenRequest, { piece, lengths, signal, deadlineMs }: PieceRun): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
-  const { context: { inference }, config: { normalize }, inputs, output: { name, poolingOf }, reader, firstPosition } = setup;
-  const { outputs, queueMs, isShared = false } = await inference.submit({
+async function runPiece(
+  setup: Setup,
+  request: TokenRequest,
+  { piece, lengths, signal, deadlineMs }: PieceRun,
+): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
+  const {
+    context: { inference },
+    config: { normalize },
+    inputs,
+    output: { name, poolingOf },
+    reader,
+    firstPosition,
+  } = setup;
+  const {
+    outputs,
+    queueMs,
+    isShared = false,
+  } = await inference.submit({
     inputs: pieceInputs(inputs, request, piece, { padId: reader.vocabulary.padId, firstPosition }),
     outputs: [name],
     signal,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   const tensor = outputs[name];
-  if (tensor === undefined) throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${name}'` });
-  return { queueMs, isShared, vectors: vectorsOf(tensor, name, { pooling: poolingOf(tensor.dims.length), normalize, lengths: piece.rows.map((row) => lengths[row] ?? 0) }) };
+  if (tensor === undefined)
+    throw new AppError('ENGINE_FAILED', { model: setup.context.config.name, why: `it gave no output '${name}'` });
+  return {
+    queueMs,
+    isShared,
+    vectors: vectorsOf(tensor, name, {
+      pooling: poolingOf(tensor.dims.length),
+      normalize,
+      lengths: piece.rows.map((row) => lengths[row] ?? 0),
+    }),
+  };
 }

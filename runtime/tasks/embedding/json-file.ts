@@ -16,7 +16,8 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** @param field the field of the spec that names the file, for when it is not there */
 export async function readJsonObject(path: string, maxBytes: number, field: string): Promise<JsonObject> {
   const found = await readJsonObjectOrNone(path, maxBytes);
-  if (found === undefined) throw new AppError('BAD_CONFIG', { where: field, problem: `the source does not have the file ${path}` });
+  if (found === undefined)
+    throw new AppError('BAD_CONFIG', { where: field, problem: `the source does not have the file ${path}` });
   return found;
 }
 
@@ -28,7 +29,8 @@ export async function readJsonObjectIfThere(path: string, maxBytes: number): Pro
 async function readJsonObjectOrNone(path: string, maxBytes: number): Promise<JsonObject | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true) return undefined;
-  if (found.size > maxBytes) throw new AppError('BAD_CONFIG', { where: path, problem: `it has ${found.size} bytes, the limit is ${maxBytes}` });
+  if (found.size > maxBytes)
+    throw new AppError('BAD_CONFIG', { where: path, problem: `it has ${found.size} bytes, the limit is ${maxBytes}` });
   const value = parse(await readFile(path, 'utf8'), path);
   if (!isRecord(value)) throw new AppError('BAD_CONFIG', { where: path, problem: 'it is not a JSON object' });
   return value;

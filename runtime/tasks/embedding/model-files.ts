@@ -21,24 +21,47 @@ export type ModelFacts = {
 /** Beyond, a length stands for "no limit": transformers writes 1e30. */
 const mostTokens = 1_000_000;
 /** Their positions begin behind that of the padding token: transformers' create_position_ids_from_input_ids. */
-const offsetModels = new Set(['camembert', 'data2vec-text', 'esm', 'ibert', 'longformer', 'luke', 'mpnet', 'roberta', 'roberta-prelayernorm', 'xlm-roberta', 'xlm-roberta-xl', 'xmod']);
+const offsetModels = new Set([
+  'camembert',
+  'data2vec-text',
+  'esm',
+  'ibert',
+  'longformer',
+  'luke',
+  'mpnet',
+  'roberta',
+  'roberta-prelayernorm',
+  'xlm-roberta',
+  'xlm-roberta-xl',
+  'xmod',
+]);
 
 /** @param tokenizer path of tokenizer.json inside the source; the other files are looked for beside it */
 export async function readModelFacts(tokenizer: string, sourceFile: (path: string) => string): Promise<ModelFacts> {
-  const read = (name: string): Promise<JsonObject> => readJsonObjectIfThere(sourceFile(join(dirname(tokenizer), name)), maxConfigBytes);
-  const [tokenizerConfig, sentences, model, pooling] = await Promise.all([read('tokenizer_config.json'), read('sentence_bert_config.json'), read('config.json'), read('1_Pooling/config.json')]);
+  const read = (name: string): Promise<JsonObject> =>
+    readJsonObjectIfThere(sourceFile(join(dirname(tokenizer), name)), maxConfigBytes);
+  const [tokenizerConfig, sentences, model, pooling] = await Promise.all([
+    read('tokenizer_config.json'),
+    read('sentence_bert_config.json'),
+    read('config.json'),
+    read('1_Pooling/config.json'),
+  ]);
   const firstPosition = firstPositionOf(model);
   const positions = lengthOf(model['max_position_embeddings'], firstPosition);
   const said = [
     { count: lengthOf(sentences['max_seq_length']), file: 'sentence_bert_config.json' },
     { count: lengthOf(tokenizerConfig['model_max_length']), file: 'tokenizer_config.json' },
   ].find(({ count }) => count !== undefined);
-  const limits = [said, { count: positions, file: 'config.json' }].flatMap((one) => (one?.count === undefined ? [] : [{ count: one.count, file: one.file }]));
+  const limits = [said, { count: positions, file: 'config.json' }].flatMap((one) =>
+    one?.count === undefined ? [] : [{ count: one.count, file: one.file }],
+  );
   return { firstPosition, pooling: poolingOf(pooling), maxTokens: limits.toSorted((a, b) => a.count - b.count)[0] };
 }
 
 function lengthOf(value: unknown, less = 0): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > less && value <= mostTokens ? value - less : undefined;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > less && value <= mostTokens
+    ? value - less
+    : undefined;
 }
 
 function firstPositionOf(model: JsonObject): number {
@@ -47,7 +70,11 @@ function firstPositionOf(model: JsonObject): number {
   return (typeof padding === 'number' && Number.isSafeInteger(padding) && padding >= 0 ? padding : 1) + 1;
 }
 
-const modes: Readonly<Record<string, Pooling>> = { pooling_mode_cls_token: 'Cls', pooling_mode_mean_tokens: 'Mean', pooling_mode_lasttoken: 'Last' };
+const modes: Readonly<Record<string, Pooling>> = {
+  pooling_mode_cls_token: 'Cls',
+  pooling_mode_mean_tokens: 'Mean',
+  pooling_mode_lasttoken: 'Last',
+};
 
 /** As sentence-transformers writes it: one flag for each mode. */
 function poolingOf(config: JsonObject): ModelFacts['pooling'] {

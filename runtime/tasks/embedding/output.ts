@@ -21,30 +21,63 @@ export type ChosenOutput = {
 const floats: ReadonlySet<string> = new Set(['float32', 'float64', 'float16']);
 
 /** The output asked for, else the one that sentence encoders name so, else the first. */
-export function chooseOutput(outputs: readonly TensorSpec[], config: Pick<EmbeddingConfig, 'output' | 'pooling'>, said: ModelFacts['pooling']): ChosenOutput {
-  const wanted = config.output ?? (outputs.some(({ name }) => name === 'sentence_embedding') ? 'sentence_embedding' : outputs[0]?.name);
+export function chooseOutput(
+  outputs: readonly TensorSpec[],
+  config: Pick<EmbeddingConfig, 'output' | 'pooling'>,
+  said: ModelFacts['pooling'],
+): ChosenOutput {
+  const wanted =
+    config.output ??
+    (outputs.some(({ name }) => name === 'sentence_embedding') ? 'sentence_embedding' : outputs[0]?.name);
   const found = outputs.find(({ name }) => name === wanted);
-  if (found === undefined) throw wrong('output', `the model has no output '${wanted ?? ''}', it has ${outputs.map(({ name }) => name).join(', ')}`);
-  if (!floats.has(found.type)) throw wrong('output', `'${found.name}' is ${found.type}, an embedding is made of floats`);
+  if (found === undefined)
+    throw wrong(
+      'output',
+      `the model has no output '${wanted ?? ''}', it has ${outputs.map(({ name }) => name).join(', ')}`,
+    );
+  if (!floats.has(found.type))
+    throw wrong('output', `'${found.name}' is ${found.type}, an embedding is made of floats`);
   const poolingOf = (rank: number): Pooling => config.pooling ?? inferred(rank, said, found.name);
-  if (found.dims !== undefined) checkRank(found.dims, { name: found.name, pooling: poolingOf(found.dims.length), outputs });
+  if (found.dims !== undefined)
+    checkRank(found.dims, { name: found.name, pooling: poolingOf(found.dims.length), outputs });
   const width = found.dims?.at(-1);
   return { name: found.name, width: typeof width === 'number' ? width : undefined, poolingOf };
 }
 
 function inferred(rank: number, said: ModelFacts['pooling'], output: string): Pooling {
   if (rank === 2) return 'None';
-  if (said === 'mixed') throw wrong('pooling', `1_Pooling/config.json asks for a pooling of '${output}' that this runtime does not have: set one of None, Mean, Cls, Last`);
+  if (said === 'mixed')
+    throw wrong(
+      'pooling',
+      `1_Pooling/config.json asks for a pooling of '${output}' that this runtime does not have: set one of None, Mean, Cls, Last`,
+    );
   return said ?? 'Mean';
 }
 
-function checkRank(dims: NonNullable<TensorSpec['dims']>, { name, pooling, outputs }: { readonly name: string; readonly pooling: Pooling; readonly outputs: readonly TensorSpec[] }): void {
+function checkRank(
+  dims: NonNullable<TensorSpec['dims']>,
+  {
+    name,
+    pooling,
+    outputs,
+  }: { readonly name: string; readonly pooling: Pooling; readonly outputs: readonly TensorSpec[] },
+): void {
   const rank = pooling === 'None' ? 2 : 3;
   if (dims.length === rank) return;
-  const fitting = outputs.filter((output) => output.dims?.length === rank && floats.has(output.type)).map((output) => `'${output.name}'`);
-  const instead = dims.length === 2 ? 'leave pooling out, or set None' : dims.length === 3 ? 'leave pooling out, or set Mean, Cls or Last' : 'the vector is made of [batch, hidden] or [batch, sequence, hidden]';
+  const fitting = outputs
+    .filter((output) => output.dims?.length === rank && floats.has(output.type))
+    .map((output) => `'${output.name}'`);
+  const instead =
+    dims.length === 2
+      ? 'leave pooling out, or set None'
+      : dims.length === 3
+        ? 'leave pooling out, or set Mean, Cls or Last'
+        : 'the vector is made of [batch, hidden] or [batch, sequence, hidden]';
   const other = fitting.length === 0 ? '' : `, or name ${fitting.join(' or ')} as the output`;
-  throw wrong('pooling', `${pooling} needs an output of rank ${rank}, '${name}' has rank ${dims.length}, ${printDims(dims)}: ${instead}${other}`);
+  throw wrong(
+    'pooling',
+    `${pooling} needs an output of rank ${rank}, '${name}' has rank ${dims.length}, ${printDims(dims)}: ${instead}${other}`,
+  );
 }
 
 function wrong(field: string, problem: string): AppError {

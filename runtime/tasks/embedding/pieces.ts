@@ -45,7 +45,10 @@ export function planPieces(lengths: readonly number[], limits: PieceLimits): rea
 }
 
 /** Whether a piece may be like that. A row alone always may. */
-function fits(piece: { readonly rows: number; readonly tokens: number; readonly length: number }, limits: PieceLimits): boolean {
+function fits(
+  piece: { readonly rows: number; readonly tokens: number; readonly length: number },
+  limits: PieceLimits,
+): boolean {
   if (piece.rows === 1) return true;
   const padded = piece.rows * piece.length;
   if (piece.rows > limits.maxRows || padded > limits.maxTokens) return false;

@@ -27,18 +27,35 @@ export type ReadingRules = LengthRule & {
 
 const maxReadingMs = 15_000;
 
-export type ReadingPace = { readonly slice: Slice; readonly signal: AbortSignal; /** What parsing may take; absent: no bound. */ readonly memoryBytes?: number };
+export type ReadingPace = {
+  readonly slice: Slice;
+  readonly signal: AbortSignal;
+  /** What parsing may take; absent: no bound. */ readonly memoryBytes?: number;
+};
 
 /** @throws AppError for anything wrong with the request; the signal's reason when it is aborted */
-export async function readRequest(body: Uint8Array, tokenizer: TextTokenizer, rules: ReadingRules, pace: ReadingPace): Promise<TokenRequest> {
+export async function readRequest(
+  body: Uint8Array,
+  tokenizer: TextTokenizer,
+  rules: ReadingRules,
+  pace: ReadingPace,
+): Promise<TokenRequest> {
   const { model, inputs, fieldOf, encoding, dimensions } = parseEmbeddingsRequest(body, pace.memoryBytes);
   if (model !== rules.model) throw new AppError('MODEL_UNKNOWN', { asked: model.slice(0, 256), served: rules.model });
   const rows: (readonly number[])[] = [];
   for (const [index, input] of inputs.entries()) {
     if (pace.slice.isOver) await pace.slice.next();
     pace.signal.throwIfAborted();
-    if (pace.slice.spentMs > maxReadingMs) throw new AppError('REQUEST_TOO_LARGE', { what: 'the time that tokenising the input takes, in milliseconds,', limit: maxReadingMs });
-    rows.push(typeof input === 'string' ? tokenizer.encode(input, rules, fieldOf(index)) : tokenizer.accept(input, rules, fieldOf(index)));
+    if (pace.slice.spentMs > maxReadingMs)
+      throw new AppError('REQUEST_TOO_LARGE', {
+        what: 'the time that tokenising the input takes, in milliseconds,',
+        limit: maxReadingMs,
+      });
+    rows.push(
+      typeof input === 'string'
+        ? tokenizer.encode(input, rules, fieldOf(index))
+        : tokenizer.accept(input, rules, fieldOf(index)),
+    );
   }
   return { ...flatten(rows), encoding, ...(dimensions === undefined ? {} : { dimensions }) };
 }

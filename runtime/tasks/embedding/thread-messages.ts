@@ -11,7 +11,12 @@ import type { Vocabulary } from './tokenizer.ts';
 export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
 
 export type ToThread =
-  | { readonly say: 'read'; readonly job: number; readonly body: Uint8Array<ArrayBuffer>; /** What all jobs of the thread may take. */ readonly memoryBytes: number }
+  | {
+      readonly say: 'read';
+      readonly job: number;
+      readonly body: Uint8Array<ArrayBuffer>;
+      /** What all jobs of the thread may take. */ readonly memoryBytes: number;
+    }
   | { readonly say: 'cancel'; readonly job: number }
   /** Answered between two slices of work: a thread that does not is held by one text. */
   | { readonly say: 'ping' };

@@ -29,5 +29,7 @@ function wordCost(letters: number): number {
 
 /** Anything that no tokenizer divides words at for sure: letters, digits, and all beyond ASCII. */
 function isLetter(code: number): boolean {
-  return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code >= 0x80;
+  return (
+    (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code >= 0x80
+  );
 }

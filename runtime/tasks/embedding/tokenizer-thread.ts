@@ -34,7 +34,11 @@ const maxWaitingBytes = 64 << 20;
 const programHeapMb = 64;
 const heapPerFileByte = 16;
 
-type Job = { readonly bytes: number; readonly resolve: (request: TokenRequest) => void; readonly reject: (error: unknown) => void };
+type Job = {
+  readonly bytes: number;
+  readonly resolve: (request: TokenRequest) => void;
+  readonly reject: (error: unknown) => void;
+};
 
 export type ReaderOptions = {
   readonly task: ThreadTask;
@@ -56,7 +60,11 @@ export class RequestReader {
   #held: AppError | undefined;
   #callOffWatch: (() => void) | undefined;
 
-  private constructor(options: ReaderOptions, inline: TextTokenizer | undefined, started: { readonly worker: Worker; readonly vocabulary: Vocabulary }) {
+  private constructor(
+    options: ReaderOptions,
+    inline: TextTokenizer | undefined,
+    started: { readonly worker: Worker; readonly vocabulary: Vocabulary },
+  ) {
     this.#options = options;
     this.#inline = inline;
     this.vocabulary = started.vocabulary;
@@ -80,7 +88,8 @@ export class RequestReader {
     }
     signal.throwIfAborted();
     if (this.#closed) throw new AppError('DRAINING', undefined);
-    if (this.#jobs.size >= maxWaiting || this.#waitingBytes + body.length > maxWaitingBytes) throw new AppError('QUEUE_FULL', { limit: maxWaiting });
+    if (this.#jobs.size >= maxWaiting || this.#waitingBytes + body.length > maxWaitingBytes)
+      throw new AppError('QUEUE_FULL', { limit: maxWaiting });
     return this.#hand(body, signal);
   }
 
@@ -110,17 +119,30 @@ export class RequestReader {
     if (!this.#jobs.has(job)) return;
     // A view of a larger buffer is copied: transferring would take its neighbours away.
     const whole = body.byteLength === body.buffer.byteLength;
-    worker.postMessage({ say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread, whole ? [body.buffer] : []);
+    worker.postMessage(
+      { say: 'read', job, body, memoryBytes: this.#options.memoryBytes() } satisfies ToThread,
+      whole ? [body.buffer] : [],
+    );
     if (this.#callOffWatch === undefined) this.#watch(worker);
   }
 
   /** Asks the thread whether it is still there, and ends it when it does not answer in time. */
   #watch(worker: Worker): void {
-    const { clock, logger, task: { rules: { model } } } = this.#options;
+    const {
+      clock,
+      logger,
+      task: {
+        rules: { model },
+      },
+    } = this.#options;
     worker.postMessage({ say: 'ping' } satisfies ToThread);
     this.#callOffWatch = clock.after(heldAfterMs, () => {
       this.#callOffWatch = undefined;
-      this.#held = new AppError('RUN_STUCK', { model: `the tokenizer of ${model}`, ranMs: heldAfterMs, limitMs: heldAfterMs });
+      this.#held = new AppError('RUN_STUCK', {
+        model: `the tokenizer of ${model}`,
+        ranMs: heldAfterMs,
+        limitMs: heldAfterMs,
+      });
       logger.error('tokenizer thread is held by one text and is ended', { err: this.#held, requests: this.#jobs.size });
       void worker.terminate();
     });
@@ -186,17 +208,30 @@ async function hasPatterns(path: string): Promise<boolean> {
 
 /** By its bytes, each taken for a letter or not: beyond ASCII that errs on the side of the thread. */
 function isShort(body: Uint8Array): boolean {
-  return body.length <= inlineBodyBytes && tokenisingCost(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')) <= inlineCost;
+  return (
+    body.length <= inlineBodyBytes &&
+    tokenisingCost(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')) <= inlineCost
+  );
 }
 
 /** @throws AppError BAD_CONFIG in the words of the thread */
-async function startWorker({ task, memoryBytes }: ReaderOptions): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
-  const fileBytes = await stat(task.path).then(({ size }) => size, () => 0);
+async function startWorker({
+  task,
+  memoryBytes,
+}: ReaderOptions): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
+  const fileBytes = await stat(task.path).then(
+    ({ size }) => size,
+    () => 0,
+  );
   const maxHeapMb = programHeapMb + Math.ceil((memoryBytes() + heapPerFileByte * fileBytes) / 2 ** 20);
   return new Promise((resolve, reject) => {
     // Beside this file, whether that is TypeScript or what was made of it.
     const program = new URL(`./tokenizer-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-    const worker = new Worker(program, { workerData: task, name: 'tokenizer', resourceLimits: { maxOldGenerationSizeMb: maxHeapMb } });
+    const worker = new Worker(program, {
+      workerData: task,
+      name: 'tokenizer',
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+    });
     const lose = (): void => reject(new AppError('ENGINE_LOST', { model: task.rules.model }));
     worker.once('error', reject);
     worker.once('exit', lose);
@@ -204,7 +239,9 @@ async function startWorker({ task, memoryBytes }: ReaderOptions): Promise<{ read
       worker.off('error', reject).off('exit', lose);
       if (message.say === 'loaded') return resolve({ worker, vocabulary: message.vocabulary });
       void worker.terminate();
-      return reject(message.say === 'loadFailed' ? errorOf(message.failure) : new Error('the tokenizer thread spoke out of turn'));
+      return reject(
+        message.say === 'loadFailed' ? errorOf(message.failure) : new Error('the tokenizer thread spoke out of turn'),
+      );
     });
   });
 }

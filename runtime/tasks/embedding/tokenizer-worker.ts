@@ -49,7 +49,11 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' 
   const giveBack = await allowance.take(parsedBytes(countParts(body, Infinity)), memoryBytes);
   try {
     cancel.signal.throwIfAborted();
-    const request = await readRequest(body, by, rules, { slice: new Slice(systemClock, sliceMs), signal: cancel.signal, memoryBytes });
+    const request = await readRequest(body, by, rules, {
+      slice: new Slice(systemClock, sliceMs),
+      signal: cancel.signal,
+      memoryBytes,
+    });
     say({ say: 'read', job, request }, [request.ids.buffer, request.ends.buffer]);
   } catch (error) {
     // Nobody waits for the outcome of a job that was called off.
@@ -62,7 +66,9 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { say: 'read' 
 
 /** Errors lose their class between threads; a code and its parameters do not. */
 function failureOf(error: unknown): Failure {
-  return error instanceof AppError ? { code: error.code, params: error.params as AppError['params'] } : { message: messageOf(error) };
+  return error instanceof AppError
+    ? { code: error.code, params: error.params as AppError['params'] }
+    : { message: messageOf(error) };
 }
 
 function say(message: FromThread, transfer: ArrayBuffer[] = []): void {

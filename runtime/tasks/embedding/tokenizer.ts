@@ -50,10 +50,23 @@ export class TextTokenizer {
     try {
       const pipeline = new TokenPipeline(file);
       const { before, after, zeroTypes } = pipeline.around;
-      return new TextTokenizer(pipeline, { size: pipeline.size, padId: padIdOf(pipeline, file, config), before, after, zeroTypes });
+      return new TextTokenizer(pipeline, {
+        size: pipeline.size,
+        padId: padIdOf(pipeline, file, config),
+        before,
+        after,
+        zeroTypes,
+      });
     } catch (error) {
       if (!(error instanceof TokenizerUnsupported)) throw error;
-      throw new AppError('BAD_CONFIG', { where: path, problem: `not a tokenizer that this runtime can apply exactly: ${error.message} (docs/serving.md lists what is)` }, { cause: error });
+      throw new AppError(
+        'BAD_CONFIG',
+        {
+          where: path,
+          problem: `not a tokenizer that this runtime can apply exactly: ${error.message} (docs/serving.md lists what is)`,
+        },
+        { cause: error },
+      );
     }
   }
 
@@ -67,7 +80,8 @@ export class TextTokenizer {
     const length = before.length + content.length + after.length;
     if (length === 0) throw new AppError('FIELD_INVALID', { field, problem: 'has no tokens' });
     if (length <= rule.maxTokens) return [...before, ...content, ...after];
-    if (rule.onTooLong === 'Refuse') throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length, limit: rule.maxTokens });
+    if (rule.onTooLong === 'Refuse')
+      throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length, limit: rule.maxTokens });
     return [...before, ...content.slice(0, rule.maxTokens - before.length - after.length), ...after];
   }
 
@@ -78,11 +92,17 @@ export class TextTokenizer {
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {
     const { size } = this.vocabulary;
     const odd = ids.find((id) => id >= size);
-    if (odd !== undefined) throw new AppError('FIELD_INVALID', { field, problem: `holds the token id ${odd}, the vocabulary ends at ${size - 1}` });
-    if (ids.length > rule.maxTokens && rule.onTooLong === 'Refuse') throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length: ids.length, limit: rule.maxTokens });
+    if (odd !== undefined)
+      throw new AppError('FIELD_INVALID', {
+        field,
+        problem: `holds the token id ${odd}, the vocabulary ends at ${size - 1}`,
+      });
+    if (ids.length > rule.maxTokens && rule.onTooLong === 'Refuse')
+      throw new AppError('INPUT_TOO_LONG', { field, unit: 'tokens', length: ids.length, limit: rule.maxTokens });
     if (ids.length <= rule.maxTokens) return ids;
     const { after } = this.vocabulary;
-    const ends = after.length < rule.maxTokens && after.every((id, index) => ids[ids.length - after.length + index] === id);
+    const ends =
+      after.length < rule.maxTokens && after.every((id, index) => ids[ids.length - after.length + index] === id);
     return ends ? [...ids.slice(0, rule.maxTokens - after.length), ...after] : ids.slice(0, rule.maxTokens);
   }
 }
@@ -91,14 +111,19 @@ export class TextTokenizer {
 function clip(text: string, { maxTokens, onTooLong }: LengthRule, field: string): string {
   const limit = maxTokens * charactersPerToken;
   if (text.length <= limit) return text;
-  if (onTooLong === 'Refuse') throw new AppError('INPUT_TOO_LONG', { field, unit: 'characters', length: text.length, limit });
+  if (onTooLong === 'Refuse')
+    throw new AppError('INPUT_TOO_LONG', { field, unit: 'characters', length: text.length, limit });
   const cut = text.slice(0, limit);
   // Half a surrogate pair is no character.
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
 /** Any id would do where a mask says that it does not count; the model's own is the least surprising. */
-function padIdOf(pipeline: TokenPipeline, file: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>>): number {
+function padIdOf(
+  pipeline: TokenPipeline,
+  file: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+): number {
   const named = config['pad_token'];
   const token = isRecord(named) ? named['content'] : named;
   const known = typeof token === 'string' ? pipeline.idOf(token) : undefined;

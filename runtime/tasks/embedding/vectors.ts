@@ -9,18 +9,28 @@ import type { Tensor } from '../../engine/tensor.ts';
 import { printDims } from '../../engine/signature.ts';
 
 /** Tokens of each row of the output, in its order; positions behind them are padding. */
-export type PoolingPlan = { readonly pooling: Pooling; readonly normalize: boolean; readonly lengths: readonly number[] };
+export type PoolingPlan = {
+  readonly pooling: Pooling;
+  readonly normalize: boolean;
+  readonly lengths: readonly number[];
+};
 
 /**
  * @param output [rows, hidden] for None, else [rows, sequence, hidden]; floats of any width
  * @returns a vector for each of `lengths`
  * @throws Error when the output is not of that form (what the signature says was checked when the task was made), or not finite
  */
-export function vectorsOf(output: Tensor, name: string, { pooling, normalize, lengths }: PoolingPlan): readonly Float32Array[] {
+export function vectorsOf(
+  output: Tensor,
+  name: string,
+  { pooling, normalize, lengths }: PoolingPlan,
+): readonly Float32Array[] {
   const [rows = 0, ...rest] = output.dims;
   const [sequence, hidden = 0] = pooling === 'None' ? [1, rest[0]] : rest;
   if (output.dims.length !== (pooling === 'None' ? 2 : 3) || rows !== lengths.length || sequence === undefined) {
-    throw new Error(`output '${name}' has shape ${printDims(output.dims)}, pooling ${pooling} of ${lengths.length} rows needs ${pooling === 'None' ? '[rows, hidden]' : '[rows, sequence, hidden]'}`);
+    throw new Error(
+      `output '${name}' has shape ${printDims(output.dims)}, pooling ${pooling} of ${lengths.length} rows needs ${pooling === 'None' ? '[rows, hidden]' : '[rows, sequence, hidden]'}`,
+    );
   }
   const values = floatsOf(output, name);
   return lengths.map((length, row) => {
@@ -28,7 +38,8 @@ export function vectorsOf(output: Tensor, name: string, { pooling, normalize, le
     const vector = poolings[pooling](tokens, hidden, Math.min(length, sequence));
     const result = normalize ? scaleToOne(vector) : Float32Array.from(vector);
     // JSON would say null, and an index would take it for a vector.
-    if (!result.every(Number.isFinite)) throw new Error(`output '${name}' holds numbers that are not finite, which make no vector`);
+    if (!result.every(Number.isFinite))
+      throw new Error(`output '${name}' holds numbers that are not finite, which make no vector`);
     return result;
   });
 }
@@ -59,6 +70,7 @@ function scaleToOne(vector: Floats): Float32Array {
 
 function floatsOf(output: Tensor, name: string): Floats {
   if (output.type === 'float32' || output.type === 'float64') return output.data;
-  if (output.type === 'float16') return Float32Array.from(new Float16Array(output.data.buffer, output.data.byteOffset, output.data.length));
+  if (output.type === 'float16')
+    return Float32Array.from(new Float16Array(output.data.buffer, output.data.byteOffset, output.data.length));
   throw new Error(`output '${name}' is ${output.type}, an embedding is made of floats`);
 }

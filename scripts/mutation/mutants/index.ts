@@ -6,4 +6,10 @@ import { peopleMutants } from './people.ts';
 import { rolloutMutants } from './rollout.ts';
 import { runtimeMutants } from './runtime.ts';
 
-export const mutants: readonly Mutant[] = [...rolloutMutants, ...analysisMutants, ...operatorMutants, ...runtimeMutants, ...peopleMutants];
+export const mutants: readonly Mutant[] = [
+  ...rolloutMutants,
+  ...analysisMutants,
+  ...operatorMutants,
+  ...runtimeMutants,
+  ...peopleMutants,
+];

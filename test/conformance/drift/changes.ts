@@ -12,12 +12,23 @@ export type Change = { readonly name: string; readonly patch: readonly object[];
 
 /** Other values of fields that take only some. */
 const otherValues: Readonly<Record<string, readonly unknown[]>> = {
-  protocol: ['UDP'], sessionAffinity: ['ClientIP'], internalTrafficPolicy: ['Local'], imagePullPolicy: ['Always'], dnsPolicy: ['Default'], scheme: ['HTTPS'],
-  terminationMessagePolicy: ['File'], fsGroupChangePolicy: ['Always'], operator: ['Exists'], effect: ['NoExecute'], defaultMode: [0o400],
+  protocol: ['UDP'],
+  sessionAffinity: ['ClientIP'],
+  internalTrafficPolicy: ['Local'],
+  imagePullPolicy: ['Always'],
+  dnsPolicy: ['Default'],
+  scheme: ['HTTPS'],
+  terminationMessagePolicy: ['File'],
+  fsGroupChangePolicy: ['Always'],
+  operator: ['Exists'],
+  effect: ['NoExecute'],
+  defaultMode: [0o400],
 };
 
 /** Fields that are not there and may be added. A path ends in `/-` for an item of a list, and begins with `=` where one is replaced. */
-const additions: Readonly<Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>> = {
+const additions: Readonly<
+  Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>
+> = {
   Service: [
     { path: '/spec/selector/team', value: 'x', fate: 'ours' },
     { path: '/spec/publishNotReadyAddresses', value: true, fate: 'ours' },
@@ -49,7 +60,11 @@ const additions: Readonly<Record<string, readonly { readonly path: string; reado
     { path: '/spec/strategy', value: { type: 'Recreate' }, fate: 'ours' },
     ...podAdditions('/spec/template/spec'),
     { path: '/spec/template/metadata/labels/team', value: 'x', fate: 'theirs' },
-    { path: '/spec/template/metadata/annotations', value: { 'kubectl.kubernetes.io/restartedAt': 'x' }, fate: 'theirs' },
+    {
+      path: '/spec/template/metadata/annotations',
+      value: { 'kubectl.kubernetes.io/restartedAt': 'x' },
+      fate: 'theirs',
+    },
     { path: '/metadata/labels/team', value: 'x', fate: 'theirs' },
   ],
   HTTPRoute: [
@@ -61,72 +76,163 @@ const additions: Readonly<Record<string, readonly { readonly path: string; reado
 };
 
 /** The operator owns a route's spec whole: hosts, parents and rules decide which requests arrive, and by which weights. */
-function routeAdditions(): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
+function routeAdditions(): readonly {
+  readonly path: string;
+  readonly value: unknown;
+  readonly fate: Change['fate'];
+}[] {
   const rule = '/spec/rules/0';
   const backend = { name: 'another', port: 8080 };
   const mirror = { type: 'RequestMirror', requestMirror: { backendRef: backend } };
   const header = { type: 'RequestHeaderModifier', requestHeaderModifier: { add: [{ name: 'x-team', value: 'x' }] } };
   const ours: readonly [string, unknown][] = [
-    ['/spec/hostnames', ['other.example.com']], ['/spec/hostnames/-', '*.example.org'],
-    ['/spec/parentRefs/-', { name: 'another' }], ['=/spec/parentRefs/0', { name: 'another' }], ['/spec/parentRefs', []],
-    ['/spec/parentRefs/0/sectionName', 'http'], ['/spec/parentRefs/0/port', 80], ['/spec/parentRefs/0/namespace', 'another'],
-    ['/spec/rules', [{ backendRefs: [backend] }]], ['/spec/rules/-', { backendRefs: [{ ...backend, weight: 100 }] }],
-    ['/spec/rules/-', { matches: [{ path: { type: 'Exact', value: '/v2' } }] }], [`${rule}/name`, 'more'],
-    [`${rule}/matches`, [{ path: { type: 'PathPrefix', value: '/v2' } }]], [`${rule}/matches/-`, { headers: [{ name: 'x-team', value: 'x' }] }],
-    [`${rule}/matches/0/method`, 'POST'], [`${rule}/matches/0/headers`, [{ name: 'x-team', value: 'x' }]], [`${rule}/matches/0/queryParams`, [{ name: 'team', value: 'x' }]],
-    [`${rule}/filters`, [mirror]], [`${rule}/filters`, [header]],
+    ['/spec/hostnames', ['other.example.com']],
+    ['/spec/hostnames/-', '*.example.org'],
+    ['/spec/parentRefs/-', { name: 'another' }],
+    ['=/spec/parentRefs/0', { name: 'another' }],
+    ['/spec/parentRefs', []],
+    ['/spec/parentRefs/0/sectionName', 'http'],
+    ['/spec/parentRefs/0/port', 80],
+    ['/spec/parentRefs/0/namespace', 'another'],
+    ['/spec/rules', [{ backendRefs: [backend] }]],
+    ['/spec/rules/-', { backendRefs: [{ ...backend, weight: 100 }] }],
+    ['/spec/rules/-', { matches: [{ path: { type: 'Exact', value: '/v2' } }] }],
+    [`${rule}/name`, 'more'],
+    [`${rule}/matches`, [{ path: { type: 'PathPrefix', value: '/v2' } }]],
+    [`${rule}/matches/-`, { headers: [{ name: 'x-team', value: 'x' }] }],
+    [`${rule}/matches/0/method`, 'POST'],
+    [`${rule}/matches/0/headers`, [{ name: 'x-team', value: 'x' }]],
+    [`${rule}/matches/0/queryParams`, [{ name: 'team', value: 'x' }]],
+    [`${rule}/filters`, [mirror]],
+    [`${rule}/filters`, [header]],
     [`${rule}/filters`, [{ type: 'RequestRedirect', requestRedirect: { hostname: 'other.example.com' } }]],
-    [`${rule}/filters`, [{ type: 'URLRewrite', urlRewrite: { path: { type: 'ReplaceFullPath', replaceFullPath: '/x' } } }]],
-    [`${rule}/timeouts`, { request: '1s', backendRequest: '500ms' }], [`${rule}/retry`, { attempts: 3 }], [`${rule}/sessionPersistence`, { type: 'Cookie' }],
-    [`${rule}/backendRefs`, []], [`${rule}/backendRefs/-`, { ...backend, weight: 50 }], [`${rule}/backendRefs/-`, { ...backend, weight: 0 }],
-    [`=${rule}/backendRefs/0`, backend], [`${rule}/backendRefs/0/weight`, 0], [`${rule}/backendRefs/0/namespace`, 'another'],
-    [`${rule}/backendRefs/0/filters`, [header]], [`${rule}/backendRefs/0/filters`, [mirror]],
+    [
+      `${rule}/filters`,
+      [{ type: 'URLRewrite', urlRewrite: { path: { type: 'ReplaceFullPath', replaceFullPath: '/x' } } }],
+    ],
+    [`${rule}/timeouts`, { request: '1s', backendRequest: '500ms' }],
+    [`${rule}/retry`, { attempts: 3 }],
+    [`${rule}/sessionPersistence`, { type: 'Cookie' }],
+    [`${rule}/backendRefs`, []],
+    [`${rule}/backendRefs/-`, { ...backend, weight: 50 }],
+    [`${rule}/backendRefs/-`, { ...backend, weight: 0 }],
+    [`=${rule}/backendRefs/0`, backend],
+    [`${rule}/backendRefs/0/weight`, 0],
+    [`${rule}/backendRefs/0/namespace`, 'another'],
+    [`${rule}/backendRefs/0/filters`, [header]],
+    [`${rule}/backendRefs/0/filters`, [mirror]],
   ];
   return ours.map(([path, value]) => ({ path, value, fate: 'ours' as const }));
 }
 
-function podAdditions(at: string): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
+function podAdditions(
+  at: string,
+): readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[] {
   const ours: readonly [string, unknown][] = [
-    ['/hostNetwork', true], ['/hostPID', true], ['/hostIPC', true], ['/shareProcessNamespace', true], ['/nodeName', 'n1'], ['/activeDeadlineSeconds', 100], ['/dnsPolicy', 'Default'],
-    ['/dnsConfig', { nameservers: ['192.0.2.1'] }], ['/schedulerName', 'other'], ['/runtimeClassName', 'other'], ['/priorityClassName', 'other'], ['/serviceAccountName', 'other'],
-    ['/hostname', 'other'], ['/subdomain', 'other'], ['/setHostnameAsFQDN', true], ['/hostAliases', [{ ip: '192.0.2.1', hostnames: ['a'] }]], ['/readinessGates', [{ conditionType: 'example.com/x' }]],
-    ['/schedulingGates', [{ name: 'example.com/x' }]], ['/preemptionPolicy', 'Never'], ['/nodeSelector/team', 'x'], ['/tolerations/-', { operator: 'Exists' }], ['/tolerations/0/tolerationSeconds', 5],
-    ['/affinity/podAffinity', { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: { topologyKey: 'zone' } }] }],
-    ['/topologySpreadConstraints', [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }]], ['/securityContext/supplementalGroups', [7]], ['/securityContext/seccompProfile', { type: 'Localhost', localhostProfile: 'x' }],
-    ['=/volumes/0', { name: 'config', emptyDir: {} }], ['/volumes/1/emptyDir/medium', 'Memory'],
-    ['/containers/0/command', ['sh']], ['/containers/0/args/-', '--more'], ['/containers/0/workingDir', '/x'], ['/containers/0/tty', true], ['/containers/0/stdin', true],
-    ['/containers/0/lifecycle', { preStop: { exec: { command: ['sleep', '1'] } } }], ['/containers/0/envFrom', [{ configMapRef: { name: 'x' } }]],
-    ['/containers/0/resources/limits/example.com~1gpu', '1'], ['/containers/0/securityContext/privileged', false], ['/containers/0/securityContext/capabilities/add', ['NET_ADMIN']],
-    ['/containers/0/readinessProbe', { tcpSocket: { port: 8080 } }], ['/containers/0/readinessProbe/initialDelaySeconds', 30], ['/containers/0/livenessProbe/httpGet/host', 'other'],
-    ['/containers/0/livenessProbe/httpGet/httpHeaders', [{ name: 'a', value: 'b' }]], ['/containers/0/livenessProbe/terminationGracePeriodSeconds', 3],
-    ['=/containers/0/env/0', { name: 'POD_IP', value: '192.0.2.1' }], ['/containers/0/env/-', { name: 'POD_IP', value: '192.0.2.1' }], ['/containers/0/volumeMounts/0/subPath', 'x'], ['/containers/0/ports', [{ name: 'http', containerPort: 9090 }]], ['/containers/0/ports/0/hostPort', 9090],
+    ['/hostNetwork', true],
+    ['/hostPID', true],
+    ['/hostIPC', true],
+    ['/shareProcessNamespace', true],
+    ['/nodeName', 'n1'],
+    ['/activeDeadlineSeconds', 100],
+    ['/dnsPolicy', 'Default'],
+    ['/dnsConfig', { nameservers: ['192.0.2.1'] }],
+    ['/schedulerName', 'other'],
+    ['/runtimeClassName', 'other'],
+    ['/priorityClassName', 'other'],
+    ['/serviceAccountName', 'other'],
+    ['/hostname', 'other'],
+    ['/subdomain', 'other'],
+    ['/setHostnameAsFQDN', true],
+    ['/hostAliases', [{ ip: '192.0.2.1', hostnames: ['a'] }]],
+    ['/readinessGates', [{ conditionType: 'example.com/x' }]],
+    ['/schedulingGates', [{ name: 'example.com/x' }]],
+    ['/preemptionPolicy', 'Never'],
+    ['/nodeSelector/team', 'x'],
+    ['/tolerations/-', { operator: 'Exists' }],
+    ['/tolerations/0/tolerationSeconds', 5],
+    [
+      '/affinity/podAffinity',
+      { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: { topologyKey: 'zone' } }] },
+    ],
+    ['/topologySpreadConstraints', [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }]],
+    ['/securityContext/supplementalGroups', [7]],
+    ['/securityContext/seccompProfile', { type: 'Localhost', localhostProfile: 'x' }],
+    ['=/volumes/0', { name: 'config', emptyDir: {} }],
+    ['/volumes/1/emptyDir/medium', 'Memory'],
+    ['/containers/0/command', ['sh']],
+    ['/containers/0/args/-', '--more'],
+    ['/containers/0/workingDir', '/x'],
+    ['/containers/0/tty', true],
+    ['/containers/0/stdin', true],
+    ['/containers/0/lifecycle', { preStop: { exec: { command: ['sleep', '1'] } } }],
+    ['/containers/0/envFrom', [{ configMapRef: { name: 'x' } }]],
+    ['/containers/0/resources/limits/example.com~1gpu', '1'],
+    ['/containers/0/securityContext/privileged', false],
+    ['/containers/0/securityContext/capabilities/add', ['NET_ADMIN']],
+    ['/containers/0/readinessProbe', { tcpSocket: { port: 8080 } }],
+    ['/containers/0/readinessProbe/initialDelaySeconds', 30],
+    ['/containers/0/livenessProbe/httpGet/host', 'other'],
+    ['/containers/0/livenessProbe/httpGet/httpHeaders', [{ name: 'a', value: 'b' }]],
+    ['/containers/0/livenessProbe/terminationGracePeriodSeconds', 3],
+    ['=/containers/0/env/0', { name: 'POD_IP', value: '192.0.2.1' }],
+    ['/containers/0/env/-', { name: 'POD_IP', value: '192.0.2.1' }],
+    ['/containers/0/volumeMounts/0/subPath', 'x'],
+    ['/containers/0/ports', [{ name: 'http', containerPort: 9090 }]],
+    ['/containers/0/ports/0/hostPort', 9090],
   ];
   const theirs: readonly [string, unknown][] = [
-    ['/containers/-', { name: 'agent', image: 'agent:1' }], ['/initContainers/-', { name: 'setup', image: 'agent:1' }], ['/containers/0/env/-', { name: 'MORE', value: 'x' }],
-    ['/volumes/-', { name: 'more', emptyDir: {} }], ['/volumes', 'AND_MOUNT'], ['/containers/0/ports/-', { name: 'more', containerPort: 9090 }], ['/imagePullSecrets', [{ name: 'pull' }]],
+    ['/containers/-', { name: 'agent', image: 'agent:1' }],
+    ['/initContainers/-', { name: 'setup', image: 'agent:1' }],
+    ['/containers/0/env/-', { name: 'MORE', value: 'x' }],
+    ['/volumes/-', { name: 'more', emptyDir: {} }],
+    ['/volumes', 'AND_MOUNT'],
+    ['/containers/0/ports/-', { name: 'more', containerPort: 9090 }],
+    ['/imagePullSecrets', [{ name: 'pull' }]],
   ];
-  return [...ours.map(([path, value]) => ({ path: path.startsWith('=') ? `=${at}${path.slice(1)}` : at + path, value, fate: 'ours' as const })), ...theirs.map(([path, value]) => ({ path: at + path, value, fate: 'theirs' as const }))];
+  return [
+    ...ours.map(([path, value]) => ({
+      path: path.startsWith('=') ? `=${at}${path.slice(1)}` : at + path,
+      value,
+      fate: 'ours' as const,
+    })),
+    ...theirs.map(([path, value]) => ({ path: at + path, value, fate: 'theirs' as const })),
+  ];
 }
 
 export function additionsTo(live: Json): readonly Change[] {
   return (additions[live.kind] ?? []).map(({ path, value, fate }) => {
-    const patch = value === 'AND_MOUNT' ? mounting(path) : [path.startsWith('=') ? { op: 'replace', path: path.slice(1), value } : { op: 'add', path, value }];
+    const patch =
+      value === 'AND_MOUNT'
+        ? mounting(path)
+        : [path.startsWith('=') ? { op: 'replace', path: path.slice(1), value } : { op: 'add', path, value }];
     return { name: `${live.kind} with ${path} added`, patch, fate };
   });
 }
 
 function mounting(volumes: string): readonly object[] {
   const spec = volumes.slice(0, -'/volumes'.length);
-  return [{ op: 'add', path: `${volumes}/-`, value: { name: 'scratch', emptyDir: {} } }, { op: 'add', path: `${spec}/containers/0/volumeMounts/-`, value: { name: 'scratch', mountPath: '/scratch' } }];
+  return [
+    { op: 'add', path: `${volumes}/-`, value: { name: 'scratch', emptyDir: {} } },
+    { op: 'add', path: `${spec}/containers/0/volumeMounts/-`, value: { name: 'scratch', mountPath: '/scratch' } },
+  ];
 }
 
 /** Each field that the operator's manager owns, with another value and removed; in lists that are one value, each field of each item. */
 export function changesOf(live: Json): readonly Change[] {
-  const entry = live.metadata.managedFields.find((one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply');
-  return [...leaves(entry.fieldsV1, live, '')].flatMap((leaf) => [leaf, ...inside(leaf)]).flatMap(({ path, value }) => [
-    ...othersOf(path, value).map((other) => ({ name: `${live.kind} with ${path} changed`, patch: [{ op: 'replace', path, value: other }], fate: 'ours' as const })),
-    { name: `${live.kind} without ${path}`, patch: [{ op: 'remove', path }], fate: 'ours' as const },
-  ]);
+  const entry = live.metadata.managedFields.find(
+    (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',
+  );
+  return [...leaves(entry.fieldsV1, live, '')]
+    .flatMap((leaf) => [leaf, ...inside(leaf)])
+    .flatMap(({ path, value }) => [
+      ...othersOf(path, value).map((other) => ({
+        name: `${live.kind} with ${path} changed`,
+        patch: [{ op: 'replace', path, value: other }],
+        fate: 'ours' as const,
+      })),
+      { name: `${live.kind} without ${path}`, patch: [{ op: 'remove', path }], fate: 'ours' as const },
+    ]);
 }
 
 type Leaf = { readonly path: string; readonly value: unknown };
@@ -157,7 +263,8 @@ function* whole(leaf: Leaf): Generator<Leaf> {
 }
 
 function stepInto(step: string, live: Json): { readonly at: string | number; readonly value: Json } | undefined {
-  if (step.startsWith('f:')) return live?.[step.slice(2)] === undefined ? undefined : { at: step.slice(2), value: live[step.slice(2)] };
+  if (step.startsWith('f:'))
+    return live?.[step.slice(2)] === undefined ? undefined : { at: step.slice(2), value: live[step.slice(2)] };
   if (!step.startsWith('k:') || !Array.isArray(live)) return undefined;
   const key = JSON.parse(step.slice(2)) as Record<string, unknown>;
   const index = live.findIndex((item: Json) => Object.entries(key).every(([name, value]) => item[name] === value));
@@ -178,6 +285,7 @@ function otherThan(value: unknown): readonly unknown[] {
   if (typeof value === 'number') return [value + 1];
   if (typeof value === 'boolean') return [!value];
   if (typeof value === 'string') return /^\d+(\.\d+)?[a-zA-Z]*$/.test(value) ? ['7'] : [`${value}x`];
-  if (Array.isArray(value)) return value.every((item) => typeof item === 'string') ? [[...(value as string[]), 'x']] : [];
+  if (Array.isArray(value))
+    return value.every((item) => typeof item === 'string') ? [[...(value as string[]), 'x']] : [];
   return isRecord(value) ? [{ ...value, more: 'x' }] : [];
 }

@@ -26,16 +26,33 @@ export class GatewayPart {
 
   async open(): Promise<void> {
     const listeners = [{ name: 'http', protocol: 'HTTP', port: 80, allowedRoutes: { namespaces: { from: 'Same' } } }];
-    const gateway = { apiVersion, kind: 'Gateway', metadata: { name: this.#name }, spec: { gatewayClassName: 'drift', listeners } };
+    const gateway = {
+      apiVersion,
+      kind: 'Gateway',
+      metadata: { name: this.#name },
+      spec: { gatewayClassName: 'drift', listeners },
+    };
     const made = await this.#api.post(this.#path('gateways'), gateway);
     if (made.status !== 201) throw new Error(made.text);
     const conditions = conditionsOf(['Accepted', 'Programmed'], 1);
     const supportedKinds = [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute' }];
     const status = {
-      addresses: [{ type: 'IPAddress', value: '192.0.2.80' }], conditions,
-      listeners: [{ name: 'http', attachedRoutes: 0, supportedKinds, conditions: conditionsOf(['Accepted', 'Programmed', 'ResolvedRefs'], 1) }],
+      addresses: [{ type: 'IPAddress', value: '192.0.2.80' }],
+      conditions,
+      listeners: [
+        {
+          name: 'http',
+          attachedRoutes: 0,
+          supportedKinds,
+          conditions: conditionsOf(['Accepted', 'Programmed', 'ResolvedRefs'], 1),
+        },
+      ],
     };
-    const told = await this.#api.patch(`${this.#path('gateways')}/${this.#name}/status?fieldManager=gateways`, 'merge', { status });
+    const told = await this.#api.patch(
+      `${this.#path('gateways')}/${this.#name}/status?fieldManager=gateways`,
+      'merge',
+      { status },
+    );
     if (told.status !== 200) throw new Error(told.text);
     this.#watch = await this.#api.watch(`${this.#path('httproutes')}?watch=true`);
     this.#following = this.#follow(this.#watch);
@@ -61,10 +78,18 @@ export class GatewayPart {
 
   /** Of this Gateway; what the route says of others is theirs, and a stranger's refused status is none. */
   async #accept({ metadata: { name, generation }, spec, status }: Json): Promise<void> {
-    const parents = ((spec.parentRefs ?? []) as Json[]).filter((parent) => parent.name === this.#name && parent.kind === 'Gateway');
-    const wanted = parents.map((parentRef) => ({ parentRef, controllerName, conditions: conditionsOf(['Accepted', 'ResolvedRefs'], generation) }));
+    const parents = ((spec.parentRefs ?? []) as Json[]).filter(
+      (parent) => parent.name === this.#name && parent.kind === 'Gateway',
+    );
+    const wanted = parents.map((parentRef) => ({
+      parentRef,
+      controllerName,
+      conditions: conditionsOf(['Accepted', 'ResolvedRefs'], generation),
+    }));
     if (JSON.stringify(status?.parents?.map(meaningOf)) === JSON.stringify(wanted.map(meaningOf))) return;
-    await this.#api.patch(`${this.#path('httproutes')}/${name}/status?fieldManager=gateways`, 'merge', { status: { parents: wanted } });
+    await this.#api.patch(`${this.#path('httproutes')}/${name}/status?fieldManager=gateways`, 'merge', {
+      status: { parents: wanted },
+    });
   }
 
   #path(plural: string): string {
@@ -73,11 +98,26 @@ export class GatewayPart {
 }
 
 function conditionsOf(types: readonly string[], observedGeneration: number): readonly object[] {
-  return types.map((type) => ({ type, status: 'True', reason: type, message: '', observedGeneration, lastTransitionTime: '2026-01-01T00:00:00Z' }));
+  return types.map((type) => ({
+    type,
+    status: 'True',
+    reason: type,
+    message: '',
+    observedGeneration,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  }));
 }
 
 /** What of a parent's status tells whether it is up to date, in one order of fields. */
 function meaningOf({ parentRef, conditions }: Json): readonly unknown[] {
   const { group, kind, namespace, name, sectionName, port } = parentRef;
-  return [group, kind, namespace, name, sectionName, port, conditions.map((one: Json) => [one.type, one.observedGeneration])];
+  return [
+    group,
+    kind,
+    namespace,
+    name,
+    sectionName,
+    port,
+    conditions.map((one: Json) => [one.type, one.observedGeneration]),
+  ];
 }

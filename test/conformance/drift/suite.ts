@@ -23,19 +23,34 @@ const spec = {
     spec: {
       nodeSelector: { disk: 'ssd' },
       tolerations: [{ key: 'a', operator: 'Equal', value: 'b', effect: 'NoSchedule' }],
-      affinity: { nodeAffinity: null, podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { tier: 'gold' } } } }] } },
+      affinity: {
+        nodeAffinity: null,
+        podAntiAffinity: {
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            {
+              weight: 1,
+              podAffinityTerm: {
+                topologyKey: 'kubernetes.io/hostname',
+                labelSelector: { matchLabels: { tier: 'gold' } },
+              },
+            },
+          ],
+        },
+      },
     },
   },
 };
 
 /** A model behind a Gateway. */
 const routedSpec = {
-  model: spec.model, memory: spec.memory,
+  model: spec.model,
+  memory: spec.memory,
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
 /** One that is rolled out: its weights stay where they are until somebody lets it go on. No hostnames: somebody else's are to be seen. */
 const sharingSpec = {
-  model: spec.model, memory: spec.memory,
+  model: spec.model,
+  memory: spec.memory,
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] },
   rollout: { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }] },
 };
@@ -44,14 +59,24 @@ const sharingSpec = {
 const patienceMs = 20_000;
 
 /** A child that is walked. `name` of the object, from the revision of the model at rest. */
-type Child = { readonly title: string; readonly api: string; readonly plural: string; readonly name: (revision: string) => string };
+type Child = {
+  readonly title: string;
+  readonly api: string;
+  readonly plural: string;
+  readonly name: (revision: string) => string;
+};
 
 const children: readonly Child[] = [
   { title: 'the entry Service', api: 'v1', plural: 'services', name: () => 'walk' },
   { title: "a revision's Service", api: 'v1', plural: 'services', name: (revision) => `walk-${revision}` },
   { title: 'a Deployment', api: 'apps/v1', plural: 'deployments', name: (revision) => `walk-${revision}` },
   { title: 'a ConfigMap', api: 'v1', plural: 'configmaps', name: (revision) => `walk-${revision}` },
-  { title: 'a ControllerRevision', api: 'apps/v1', plural: 'controllerrevisions', name: (revision) => `walk-${revision}` },
+  {
+    title: 'a ControllerRevision',
+    api: 'apps/v1',
+    plural: 'controllerrevisions',
+    name: (revision) => `walk-${revision}`,
+  },
   { title: 'an HTTPRoute', api: 'gateway.networking.k8s.io/v1', plural: 'httproutes', name: () => 'routed' },
 ];
 
@@ -67,7 +92,11 @@ export type Walk = {
 };
 
 /** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
-export function driftSuite(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>, walk: Walk): void {
+export function driftSuite(
+  name: string,
+  open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>,
+  walk: Walk,
+): void {
   describe(`drift of children on ${name}`, function () {
     this.timeout(600_000);
     let world: DriftWorld;
@@ -108,7 +137,12 @@ export function driftSuite(name: string, open: () => Promise<{ readonly kubeconf
       const frozen = (await world.api.get(pathOf('a ControllerRevision'))).body.data.template;
       const path = world.path('apps/v1', 'deployments', 'older');
       const { hostNetwork: _, ...bare } = frozen.spec;
-      const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'older' }, spec: { replicas: 0, selector: live.spec.selector, template: { metadata: frozen.metadata, spec: bare } } };
+      const object = {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'older' },
+        spec: { replicas: 0, selector: live.spec.selector, template: { metadata: frozen.metadata, spec: bare } },
+      };
       const made = await world.api.patch(`${path}?fieldManager=older&force=true`, 'apply', object);
       assert.ok(made.status < 300, made.text);
       assert.equal(canonicalJson(made.body.spec.template), canonicalJson(live.spec.template));
@@ -122,12 +156,19 @@ export function driftSuite(name: string, open: () => Promise<{ readonly kubeconf
         const changes = [...additionsTo(live), ...changesOf(live).filter((_, i) => i % walk.every === 0)];
         const tried: Tried[] = [];
         for (const change of changes) tried.push(await tryOne(world, path, change));
-        assert.deepEqual(tried.flatMap(({ problems }) => problems), []);
+        assert.deepEqual(
+          tried.flatMap(({ problems }) => problems),
+          [],
+        );
         const made = tried.filter(({ isMade }) => isMade).length;
-        assert.ok(made > changes.length / 3, `only ${made} of ${changes.length} changes were taken by the server: the others prove nothing`);
+        assert.ok(
+          made > changes.length / 3,
+          `only ${made} of ${changes.length} changes were taken by the server: the others prove nothing`,
+        );
         walked += made;
         await world.quiet(500);
-        for (const model of ['walk', 'routed']) assert.equal((await world.condition(model, 'RouteReady')).status, 'True', model);
+        for (const model of ['walk', 'routed'])
+          assert.equal((await world.condition(model, 'RouteReady')).status, 'True', model);
       });
     }
 
@@ -140,18 +181,37 @@ export function driftSuite(name: string, open: () => Promise<{ readonly kubeconf
       await world.quiet();
       const path = world.path('gateway.networking.k8s.io/v1', 'httproutes', 'sharing');
       const { backendRefs } = (await world.api.get(path)).body.spec.rules[0];
-      assert.deepEqual(backendRefs.map((ref: Json) => [ref.name, ref.weight]), [[`sharing-${stable}`, 80], [`sharing-${candidate}`, 20]]);
+      assert.deepEqual(
+        backendRefs.map((ref: Json) => [ref.name, ref.weight]),
+        [
+          [`sharing-${stable}`, 80],
+          [`sharing-${candidate}`, 20],
+        ],
+      );
 
-      const swapped = backendRefs.map((ref: Json) => ({ op: 'replace', path: `/spec/rules/0/backendRefs/${backendRefs.indexOf(ref)}/weight`, value: 100 - ref.weight }));
+      const swapped = backendRefs.map((ref: Json) => ({
+        op: 'replace',
+        path: `/spec/rules/0/backendRefs/${backendRefs.indexOf(ref)}/weight`,
+        value: 100 - ref.weight,
+      }));
       const hosts = [{ op: 'add', path: '/spec/hostnames', value: ['other.example.com'] }];
       const nothingWrong = { isMade: true, problems: [] };
-      assert.deepEqual(await tryOne(world, path, { name: 'the weights swapped', patch: swapped, fate: 'ours' }), nothingWrong);
-      assert.deepEqual(await tryOne(world, path, { name: 'hostnames where there were none', patch: hosts, fate: 'ours' }), nothingWrong);
+      assert.deepEqual(
+        await tryOne(world, path, { name: 'the weights swapped', patch: swapped, fate: 'ours' }),
+        nothingWrong,
+      );
+      assert.deepEqual(
+        await tryOne(world, path, { name: 'hostnames where there were none', patch: hosts, fate: 'ours' }),
+        nothingWrong,
+      );
       assert.deepEqual([(await world.model('sharing')).status.phase, (await rollout()).actualWeight], ['Paused', 20]);
       assert.notEqual((await rollout()).reason, 'WeightConflict');
 
       const gone = [{ op: 'remove', path: '/spec/rules/0/backendRefs/1' }];
-      assert.deepEqual(await tryOne(world, path, { name: 'without the candidate', patch: gone, fate: 'ours' }), nothingWrong);
+      assert.deepEqual(
+        await tryOne(world, path, { name: 'without the candidate', patch: gone, fate: 'ours' }),
+        nothingWrong,
+      );
       await eventually('the pause', async () => (await rollout()).reason === 'WeightConflict', patienceMs);
       assert.equal((await rollout()).actualWeight, 20);
     });
@@ -186,11 +246,17 @@ async function tryOne(world: DriftWorld, path: string, change: Change): Promise<
   const wanted = change.fate === 'ours' ? before : changed.body;
   const problems: string[] = [];
   try {
-    await eventually('the child to be as it should', async () => essence((await world.api.get(path)).body) === essence(wanted), patienceMs);
+    await eventually(
+      'the child to be as it should',
+      async () => essence((await world.api.get(path)).body) === essence(wanted),
+      patienceMs,
+    );
     await world.quiet();
   } catch (error) {
     const now = (await world.api.get(path)).body;
-    problems.push(`${change.name}: ${String(error)}; ${firstDifference(JSON.parse(essence(wanted)), JSON.parse(essence(now)), '')}`);
+    problems.push(
+      `${change.name}: ${String(error)}; ${firstDifference(JSON.parse(essence(wanted)), JSON.parse(essence(now)), '')}`,
+    );
   }
   const most = change.fate === 'theirs' ? 1 : 4;
   if (writes().length > most) problems.push(`${change.name}: ${writes().length} writes: ${writes().join(', ')}`);
@@ -215,12 +281,18 @@ function essence(object: Json): string {
   if (object?.metadata === undefined) return '{}';
   const { labels, annotations = {}, ownerReferences, finalizers } = object.metadata;
   const { metadata: _m, status: _s, ...rest } = object;
-  const notes = Object.fromEntries(Object.entries(annotations as object).filter(([key]) => key !== 'deployment.kubernetes.io/revision'));
+  const notes = Object.fromEntries(
+    Object.entries(annotations as object).filter(([key]) => key !== 'deployment.kubernetes.io/revision'),
+  );
   return canonicalJson({ ...rest, metadata: { labels, annotations: notes, ownerReferences, finalizers } });
 }
 
 function firstDifference(want: Json, got: Json, path: string): string {
   if (canonicalJson(want ?? null) === canonicalJson(got ?? null)) return '';
-  if (typeof want !== 'object' || typeof got !== 'object' || want === null || got === null) return `${path}: want ${JSON.stringify(want)?.slice(0, 200)}, got ${JSON.stringify(got)?.slice(0, 200)}`;
-  return [...new Set([...Object.keys(want), ...Object.keys(got)])].map((key) => firstDifference(want[key], got[key], `${path}/${key}`)).filter((text) => text !== '').join(' | ');
+  if (typeof want !== 'object' || typeof got !== 'object' || want === null || got === null)
+    return `${path}: want ${JSON.stringify(want)?.slice(0, 200)}, got ${JSON.stringify(got)?.slice(0, 200)}`;
+  return [...new Set([...Object.keys(want), ...Object.keys(got)])]
+    .map((key) => firstDifference(want[key], got[key], `${path}/${key}`))
+    .filter((text) => text !== '')
+    .join(' | ');
 }

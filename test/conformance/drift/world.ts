@@ -58,9 +58,21 @@ export class DriftWorld {
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
     const applied = await this.api.patch(`${path}?fieldManager=test&force=true`, 'apply', crd);
     if (applied.status >= 300) throw new Error(applied.text);
-    await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } });
-    await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } });
-    await eventually('models to be served', async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200, 30_000);
+    await this.api.post('/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: this.namespace },
+    });
+    await this.api.post(this.path('v1', 'serviceaccounts'), {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default' },
+    });
+    await eventually(
+      'models to be served',
+      async () => (await this.api.get(this.path('onnx-operator.dev/v1alpha1', 'onnxmodels'))).status === 200,
+      30_000,
+    );
     const unseed = await seed?.();
     if (unseed !== undefined) this.#ends.push(unseed);
     await this.#startOperator();
@@ -80,8 +92,15 @@ export class DriftWorld {
   /** The user's apply, and a ready pod for every Deployment that comes of it, until the model is Ready. */
   async serve(name: string, spec: object): Promise<string> {
     await this.ask(name, spec);
-    const revision = await this.bringUp(name, (status) => (status?.candidate ?? status?.stable)?.revision as string | undefined);
-    await eventually(`${name} to be ready`, async () => (await this.condition(name, 'Ready'))?.status === 'True', 60_000);
+    const revision = await this.bringUp(
+      name,
+      (status) => (status?.candidate ?? status?.stable)?.revision as string | undefined,
+    );
+    await eventually(
+      `${name} to be ready`,
+      async () => (await this.condition(name, 'Ready'))?.status === 'True',
+      60_000,
+    );
     await this.quiet();
     return revision;
   }
@@ -90,7 +109,11 @@ export class DriftWorld {
   async ask(name: string, spec: object): Promise<void> {
     this.#models.add(name);
     const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec };
-    const answer = await this.api.patch(`${this.path('onnx-operator.dev/v1alpha1', 'onnxmodels', name)}?fieldManager=user`, 'apply', object);
+    const answer = await this.api.patch(
+      `${this.path('onnx-operator.dev/v1alpha1', 'onnxmodels', name)}?fieldManager=user`,
+      'apply',
+      object,
+    );
     if (answer.status >= 300) throw new Error(answer.text);
   }
 
@@ -114,7 +137,8 @@ export class DriftWorld {
     const until = performance.now() + withinMs;
     const from = performance.now();
     while (performance.now() - Math.max(this.#wroteAt, from) < forMs) {
-      if (performance.now() > until) throw new Error(`the operator goes on writing: ${this.writes.slice(-6).join(', ')}`);
+      if (performance.now() > until)
+        throw new Error(`the operator goes on writing: ${this.writes.slice(-6).join(', ')}`);
       await sleep(10);
     }
   }
@@ -130,12 +154,32 @@ export class DriftWorld {
     const client = new HttpKubeClient({ access, clock: systemClock, registry, name: 'onnx-operator' });
     const noted = this.#noting(client);
     const queue = new WorkQueue({ name: 'drift', clock: systemClock, registry });
-    const watches = new Watches({ client: noted, clock: systemClock, registry, logger: silentLogger, namespace: this.namespace, onChange: (key) => queue.add(key) });
+    const watches = new Watches({
+      client: noted,
+      clock: systemClock,
+      registry,
+      logger: silentLogger,
+      namespace: this.namespace,
+      onChange: (key) => queue.add(key),
+    });
     const reconciler = new Reconciler({
-      client: noted, caches: watches, reports: (uid) => this.#reportOf(watches, uid), clock: systemClock, logger: silentLogger, announce: () => {}, follow: () => {},
+      client: noted,
+      caches: watches,
+      reports: (uid) => this.#reportOf(watches, uid),
+      clock: systemClock,
+      logger: silentLogger,
+      announce: () => {},
+      follow: () => {},
       settings: { runtimeImage: this.#runtimeImage, settleMs: 100, serviceAddress: 'DNS' },
     });
-    const controller = new Controller({ name: 'drift', queue, reconcile: (key, signal) => reconciler.reconcile(key, signal), clock: systemClock, registry, logger: silentLogger });
+    const controller = new Controller({
+      name: 'drift',
+      queue,
+      reconcile: (key, signal) => reconciler.reconcile(key, signal),
+      clock: systemClock,
+      registry,
+      logger: silentLogger,
+    });
     const stop = new AbortController();
     const watching = watches.run(stop.signal);
     await watches.whenSynced();
@@ -152,43 +196,100 @@ export class DriftWorld {
     const keys = [...this.#models].map((model) => `${this.namespace}/${model}`);
     const pod = keys.flatMap((key) => watches.pods(key)).find(({ metadata }) => metadata.uid === uid);
     const { [labels.revision]: revision, [labels.model]: model = '' } = pod?.metadata.labels ?? {};
-    const map = watches.configMaps(`${this.namespace}/${model}`).find(({ metadata }) => metadata.name === `${model}-${revision ?? ''}`);
+    const map = watches
+      .configMaps(`${this.namespace}/${model}`)
+      .find(({ metadata }) => metadata.name === `${model}-${revision ?? ''}`);
     if (revision === undefined || map === undefined) return undefined;
     const golden = goldenIn(map.data?.[paths.configFile]);
     const passed = { state: 'Done', n: 16, done: 16, passed: 16, compared: 16, score: 1, worst: 1 } as const;
-    return { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...(golden === undefined ? {} : { golden: { id: golden.id, ...passed } }) };
+    return {
+      schema: 1,
+      bootId: uid,
+      seq: 1,
+      revision,
+      ready: true,
+      ...(golden === undefined ? {} : { golden: { id: golden.id, ...passed } }),
+    };
   }
 
   #noting(client: HttpKubeClient): KubeClient {
     const note = <T>(verb: string, name: string, write: Promise<T>): Promise<T> => {
       this.writes.push(`${verb} ${name}`);
       this.#wroteAt = performance.now();
-      return write.finally(() => { this.#wroteAt = performance.now(); });
+      return write.finally(() => {
+        this.#wroteAt = performance.now();
+      });
     };
     return {
       get: (type, name, options) => client.get(type, name, options),
       list: (type, query, options) => client.list(type, query, options),
       watch: (type, query, signal) => client.watch(type, query, signal),
-      create: (type, object, options) => note('create', `${type.kind}/${object.metadata.name}`, client.create(type, object, options)),
-      replace: (type, object, options) => note('replace', `${type.kind}/${object.metadata.name}`, client.replace(type, object, options)),
-      apply: (type, object, options) => note('apply', `${type.kind}/${object.metadata.name}`, client.apply(type, object, options)),
-      replaceStatus: (type, target, status, options) => note('status', `${type.kind}/${target.metadata.name}`, client.replaceStatus(type, target, status, options)),
-      patchMetadata: (type, target, change, options) => note('patch', `${type.kind}/${target.name}`, client.patchMetadata(type, target, change, options)),
-      mergePatch: (type, name, patch, options) => note('repair', `${type.kind}/${name.name}`, client.mergePatch(type, name, patch, options)),
+      create: (type, object, options) =>
+        note('create', `${type.kind}/${object.metadata.name}`, client.create(type, object, options)),
+      replace: (type, object, options) =>
+        note('replace', `${type.kind}/${object.metadata.name}`, client.replace(type, object, options)),
+      apply: (type, object, options) =>
+        note('apply', `${type.kind}/${object.metadata.name}`, client.apply(type, object, options)),
+      replaceStatus: (type, target, status, options) =>
+        note('status', `${type.kind}/${target.metadata.name}`, client.replaceStatus(type, target, status, options)),
+      patchMetadata: (type, target, change, options) =>
+        note('patch', `${type.kind}/${target.name}`, client.patchMetadata(type, target, change, options)),
+      mergePatch: (type, name, patch, options) =>
+        note('repair', `${type.kind}/${name.name}`, client.mergePatch(type, name, patch, options)),
       delete: (type, name, options) => note('delete', `${type.kind}/${name.name}`, client.delete(type, name, options)),
     };
   }
 
   /** As a Deployment's controller and a kubelet would. */
   async #makePod(model: string, revision: string): Promise<void> {
-    await eventually('the Deployment', async () => (await this.api.get(this.path('apps/v1', 'deployments', `${model}-${revision}`))).status === 200, 30_000);
+    await eventually(
+      'the Deployment',
+      async () => (await this.api.get(this.path('apps/v1', 'deployments', `${model}-${revision}`))).status === 200,
+      30_000,
+    );
     const name = `${model}-${revision}-0`;
     const marks = { [labels.model]: model, [labels.revision]: revision, [labels.managedBy]: 'onnx-operator' };
-    const made = await this.api.post(this.path('v1', 'pods'), { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: marks }, spec: { containers: [{ name: 'runtime', image: 'runtime:1' }] } });
+    const made = await this.api.post(this.path('v1', 'pods'), {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, labels: marks },
+      spec: { containers: [{ name: 'runtime', image: 'runtime:1' }] },
+    });
     if (made.status !== 201) throw new Error(made.text);
-    const words = printLastWords({ kind: 'resolved', resolved: { digest: `sha256:${'1'.repeat(64)}`, bytes: 1, signature: 's', opset: 17, precision: 'Source', provider: 'CPU', memoryEstimateBytes: 2 ** 26 } });
-    const state = { name: containers.prepare, image: 'runtime:1', imageID: 'x', ready: true, restartCount: 0, state: { terminated: { exitCode: 0, reason: 'Completed', message: words, containerID: 'x://1', startedAt: '2026-01-01T00:00:00Z', finishedAt: '2026-01-01T00:00:01Z' } } };
-    const status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }], initContainerStatuses: [state] };
+    const words = printLastWords({
+      kind: 'resolved',
+      resolved: {
+        digest: `sha256:${'1'.repeat(64)}`,
+        bytes: 1,
+        signature: 's',
+        opset: 17,
+        precision: 'Source',
+        provider: 'CPU',
+        memoryEstimateBytes: 2 ** 26,
+      },
+    });
+    const state = {
+      name: containers.prepare,
+      image: 'runtime:1',
+      imageID: 'x',
+      ready: true,
+      restartCount: 0,
+      state: {
+        terminated: {
+          exitCode: 0,
+          reason: 'Completed',
+          message: words,
+          containerID: 'x://1',
+          startedAt: '2026-01-01T00:00:00Z',
+          finishedAt: '2026-01-01T00:00:01Z',
+        },
+      },
+    };
+    const status = {
+      phase: 'Running',
+      conditions: [{ type: 'Ready', status: 'True' }],
+      initContainerStatuses: [state],
+    };
     const answer = await this.api.patch(this.path('v1', 'pods', `${name}/status`), 'merge', { status });
     if (answer.status !== 200) throw new Error(answer.text);
   }

@@ -28,7 +28,9 @@ function multiply({ x }: NamedTensors): NamedTensors {
   return { y: makeTensor('float32', [rows, 2], to) };
 }
 
-const given = (...values: number[]): NamedTensors => ({ x: makeTensor('float32', [values.length / 4, 4], Float32Array.from(values)) });
+const given = (...values: number[]): NamedTensors => ({
+  x: makeTensor('float32', [values.length / 4, 4], Float32Array.from(values)),
+});
 const wide: () => NamedTensors = () => ({ x: makeTensor('float32', [1, 5], new Float32Array(5)) });
 const outputs = ['y'];
 
@@ -42,8 +44,20 @@ const candidates: readonly Candidate[] = [
     start: async (slots) => {
       const graphPath = await writeModel(folder, matmul());
       const { execution, memory } = givenConfig();
-      const options = sessionOptions({ execution, memory, threads: { workers: slots, threadsPerWorker: 1, spin: 'Off' }, signature: { inputs: [], outputs: [] }, optimized: false });
-      return WorkerPool.start({ model: 'm', workers: slots, task: { graphPath, options, nice: 0 }, clock: systemClock, logger: silentLogger });
+      const options = sessionOptions({
+        execution,
+        memory,
+        threads: { workers: slots, threadsPerWorker: 1, spin: 'Off' },
+        signature: { inputs: [], outputs: [] },
+        optimized: false,
+      });
+      return WorkerPool.start({
+        model: 'm',
+        workers: slots,
+        task: { graphPath, options, nice: 0 },
+        clock: systemClock,
+        logger: silentLogger,
+      });
     },
   },
 ];
@@ -67,14 +81,26 @@ for (const { name, start } of candidates) {
     });
 
     it('gives each part of a batch its own rows', async () => {
-      const { parts } = await engine.run({ parts: [given(1, 0, 0, 0), given(0, 1, 0, 0, 0, 0, 0, 1), given(0, 0, 1, 0)], outputs });
-      const values = parts.map((part) => (part.is === 'Done' ? Array.from<unknown>(part.outputs['y']?.data ?? []) : part));
-      assert.deepEqual(values, [[1, 0], [0, 1, 2, -1], [1, 1]]);
+      const { parts } = await engine.run({
+        parts: [given(1, 0, 0, 0), given(0, 1, 0, 0, 0, 0, 0, 1), given(0, 0, 1, 0)],
+        outputs,
+      });
+      const values = parts.map((part) =>
+        part.is === 'Done' ? Array.from<unknown>(part.outputs['y']?.data ?? []) : part,
+      );
+      assert.deepEqual(values, [
+        [1, 0],
+        [0, 1, 2, -1],
+        [1, 1],
+      ]);
     });
 
     it('takes a batch without rows', async () => {
       const { parts } = await engine.run({ parts: [given()], outputs });
-      assert.deepEqual(parts.map((part) => (part.is === 'Done' ? part.outputs['y']?.dims : part)), [[0, 2]]);
+      assert.deepEqual(
+        parts.map((part) => (part.is === 'Done' ? part.outputs['y']?.dims : part)),
+        [[0, 2]],
+      );
     });
 
     it('says that the input is at fault when it is', async () => {
@@ -84,15 +110,24 @@ for (const { name, start } of candidates) {
 
     it('answers the others when a part does not go with them', async () => {
       const { parts, together } = await engine.run({ parts: [given(1, 2, 3, 4), wide(), given(0, 0, 1, 0)], outputs });
-      assert.deepEqual(parts.map(({ is }) => is), ['Done', 'Refused', 'Done']);
+      assert.deepEqual(
+        parts.map(({ is }) => is),
+        ['Done', 'Refused', 'Done'],
+      );
       assert.equal(together, false);
     });
 
     it('has as many slots as were asked for, and refuses one batch more', async () => {
       assert.equal(engine.freeSlots, 2);
-      const running = [engine.run({ parts: [given(1, 2, 3, 4)], outputs }), engine.run({ parts: [given(1, 2, 3, 4)], outputs })];
+      const running = [
+        engine.run({ parts: [given(1, 2, 3, 4)], outputs }),
+        engine.run({ parts: [given(1, 2, 3, 4)], outputs }),
+      ];
       assert.equal(engine.freeSlots, 0);
-      await assert.rejects(engine.run({ parts: [given(1, 2, 3, 4)], outputs }), (error: unknown) => error instanceof AppError && error.code === 'NOT_READY');
+      await assert.rejects(
+        engine.run({ parts: [given(1, 2, 3, 4)], outputs }),
+        (error: unknown) => error instanceof AppError && error.code === 'NOT_READY',
+      );
       await Promise.all(running);
       assert.equal(engine.freeSlots, 2);
     });
@@ -118,7 +153,10 @@ for (const { name, start } of candidates) {
       assert.equal((await running).parts[0]?.is, 'Done');
       await closed;
       assert.equal(closing.freeSlots, 0);
-      await assert.rejects(closing.run({ parts: [given(1, 2, 3, 4)], outputs }), (error: unknown) => error instanceof AppError && error.code === 'NOT_READY');
+      await assert.rejects(
+        closing.run({ parts: [given(1, 2, 3, 4)], outputs }),
+        (error: unknown) => error instanceof AppError && error.code === 'NOT_READY',
+      );
     });
   });
 }

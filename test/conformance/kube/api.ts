@@ -13,9 +13,19 @@ import { eventually } from '../../support/eventually.ts';
 
 export type Json = any; // eslint-disable-line typescript/no-explicit-any -- a test looks where it likes
 
-export type Answer = { readonly status: number; readonly headers: Readonly<Record<string, string | string[] | undefined>>; readonly body: Json; readonly text: string };
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Json;
+  readonly text: string;
+};
 
-export type CallOptions = { readonly body?: unknown; readonly type?: string; readonly accept?: string; readonly agent?: string };
+export type CallOptions = {
+  readonly body?: unknown;
+  readonly type?: string;
+  readonly accept?: string;
+  readonly agent?: string;
+};
 
 export const patchTypes = {
   json: 'application/json-patch+json',
@@ -51,7 +61,8 @@ export class Watch {
 
   async #read(body: AsyncIterable<Buffer>): Promise<void> {
     try {
-      for await (const line of createInterface({ input: Readable.from(body) })) this.events.push(JSON.parse(line) as WatchEvent);
+      for await (const line of createInterface({ input: Readable.from(body) }))
+        this.events.push(JSON.parse(line) as WatchEvent);
     } catch {
       // Closed by the test.
     }
@@ -74,12 +85,21 @@ export class KubeApi {
       if (record[`${name}-data`] !== undefined) return Buffer.from(record[`${name}-data`], 'base64');
       return record[name] === undefined ? undefined : readFileSync(record[name]);
     };
-    const [ca, cert, key] = [file(cluster, 'certificate-authority'), file(user, 'client-certificate'), file(user, 'client-key')];
+    const [ca, cert, key] = [
+      file(cluster, 'certificate-authority'),
+      file(user, 'client-certificate'),
+      file(user, 'client-key'),
+    ];
     this.#server = String(cluster.server).replace(/\/$/, '');
     this.#headers = user.token === undefined ? {} : { authorization: `Bearer ${user.token}` };
     this.#dispatcher = new Agent({
       allowH2: false,
-      connect: { rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true, ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) },
+      connect: {
+        rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
+        ...(ca === undefined ? {} : { ca }),
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+      },
     });
   }
 
@@ -88,7 +108,12 @@ export class KubeApi {
     const answer = await request(`${this.#server}${path}`, {
       method,
       dispatcher: this.#dispatcher,
-      headers: { ...this.#headers, accept, 'user-agent': agent, ...(body === undefined ? {} : { 'content-type': type }) },
+      headers: {
+        ...this.#headers,
+        accept,
+        'user-agent': agent,
+        ...(body === undefined ? {} : { 'content-type': type }),
+      },
       body: body === undefined ? null : typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
     });
     const text = await answer.body.text();
@@ -118,8 +143,14 @@ export class KubeApi {
   /** @param path with its query, `watch=true` included. @returns once the server has answered */
   async watch(path: string, accept = 'application/json'): Promise<Watch> {
     const abort = new AbortController();
-    const answer = await request(`${this.#server}${path}`, { dispatcher: this.#dispatcher, headers: { ...this.#headers, accept }, signal: abort.signal, bodyTimeout: 0 });
-    if (answer.statusCode !== 200) throw new Error(`the watch was answered ${answer.statusCode}: ${await answer.body.text()}`);
+    const answer = await request(`${this.#server}${path}`, {
+      dispatcher: this.#dispatcher,
+      headers: { ...this.#headers, accept },
+      signal: abort.signal,
+      bodyTimeout: 0,
+    });
+    if (answer.statusCode !== 200)
+      throw new Error(`the watch was answered ${answer.statusCode}: ${await answer.body.text()}`);
     return new Watch(answer.body, abort);
   }
 

@@ -17,7 +17,12 @@ export function builtinChapter(here: () => World): void {
   } as const;
   const post = (kind: keyof typeof kinds, name: string, body: Json): ReturnType<World['api']['post']> => {
     const [apiVersion, plural] = kinds[kind];
-    return here().api.post(here().path(apiVersion, plural), { apiVersion, kind: kind.replace('New', ''), metadata: { name }, ...body });
+    return here().api.post(here().path(apiVersion, plural), {
+      apiVersion,
+      kind: kind.replace('New', ''),
+      metadata: { name },
+      ...body,
+    });
   };
 
   describe('Leases', () => {
@@ -25,25 +30,45 @@ export function builtinChapter(here: () => World): void {
     const path = (name: string): string => here().path('coordination.k8s.io/v1', 'leases', name);
 
     it('keep their times to six digits', async () => {
-      const made = ok(await lease('times', { holderIdentity: 'a', renewTime: '2026-01-01T00:00:00.123456Z', leaseDurationSeconds: 15 }), 201);
+      const made = ok(
+        await lease('times', {
+          holderIdentity: 'a',
+          renewTime: '2026-01-01T00:00:00.123456Z',
+          leaseDurationSeconds: 15,
+        }),
+        201,
+      );
       assert.equal(made.spec.renewTime, '2026-01-01T00:00:00.123456Z');
     });
 
     it('take no other digits', async () => {
       const status = refused(await lease('digits', { renewTime: '2026-01-01T00:00:00.123Z' }), 400, 'BadRequest');
-      assert.match(status.message, /^Lease in version "v1" cannot be handled as a Lease: parsing time "2026-01-01T00:00:00\.123Z" as "2006-01-02T15:04:05\.000000Z07:00": cannot parse/);
+      assert.match(
+        status.message,
+        /^Lease in version "v1" cannot be handled as a Lease: parsing time "2026-01-01T00:00:00\.123Z" as "2006-01-02T15:04:05\.000000Z07:00": cannot parse/,
+      );
     });
 
     it('change hands for one of two only', async () => {
       const made = ok(await lease('hands', { holderIdentity: 'a' }), 201);
-      const take = (holderIdentity: string): ReturnType<World['api']['put']> => here().api.put(path('hands'), { ...made, spec: { holderIdentity } });
+      const take = (holderIdentity: string): ReturnType<World['api']['put']> =>
+        here().api.put(path('hands'), { ...made, spec: { holderIdentity } });
       const answers = await Promise.all([take('b'), take('c')]);
       assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200, 409]));
     });
 
     it('are not taken without their version', async () => {
       ok(await lease('version', { holderIdentity: 'a' }), 201);
-      refused(await here().api.put(path('version'), { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'version' }, spec: { holderIdentity: 'b' } }), 422, 'Invalid');
+      refused(
+        await here().api.put(path('version'), {
+          apiVersion: 'coordination.k8s.io/v1',
+          kind: 'Lease',
+          metadata: { name: 'version' },
+          spec: { holderIdentity: 'b' },
+        }),
+        422,
+        'Invalid',
+      );
     });
 
     it('last for some time at least', async () => {
@@ -53,23 +78,75 @@ export function builtinChapter(here: () => World): void {
   });
 
   describe('Events', () => {
-    const involved = (): Json => ({ apiVersion: here().apiVersion, kind: 'Widget', name: 'w', namespace: here().namespace, uid: 'u' });
+    const involved = (): Json => ({
+      apiVersion: here().apiVersion,
+      kind: 'Widget',
+      name: 'w',
+      namespace: here().namespace,
+      uid: 'u',
+    });
 
     it('of the core API show in the newer one', async () => {
-      ok(await post('Event', 'old-style', { involvedObject: involved(), reason: 'Tested', message: 'hello', type: 'Normal', count: 2, source: { component: 'c' }, firstTimestamp: '2026-01-01T00:00:00Z', lastTimestamp: '2026-01-01T00:00:01Z' }), 201);
+      ok(
+        await post('Event', 'old-style', {
+          involvedObject: involved(),
+          reason: 'Tested',
+          message: 'hello',
+          type: 'Normal',
+          count: 2,
+          source: { component: 'c' },
+          firstTimestamp: '2026-01-01T00:00:00Z',
+          lastTimestamp: '2026-01-01T00:00:01Z',
+        }),
+        201,
+      );
       const shown = ok(await here().api.get(here().path('events.k8s.io/v1', 'events', 'old-style')));
-      assert.deepEqual([shown.note, shown.regarding, shown.deprecatedCount, shown.deprecatedSource], ['hello', involved(), 2, { component: 'c' }]);
+      assert.deepEqual(
+        [shown.note, shown.regarding, shown.deprecatedCount, shown.deprecatedSource],
+        ['hello', involved(), 2, { component: 'c' }],
+      );
     });
 
     it('of the newer API show in the core one', async () => {
-      ok(await post('NewEvent', 'new-style', { regarding: involved(), reason: 'Tested', note: 'hello', type: 'Warning', action: 'Testing', eventTime: '2026-01-01T00:00:00.123456Z', reportingController: 'example.com/c', reportingInstance: 'i' }), 201);
+      ok(
+        await post('NewEvent', 'new-style', {
+          regarding: involved(),
+          reason: 'Tested',
+          note: 'hello',
+          type: 'Warning',
+          action: 'Testing',
+          eventTime: '2026-01-01T00:00:00.123456Z',
+          reportingController: 'example.com/c',
+          reportingInstance: 'i',
+        }),
+        201,
+      );
       const shown = ok(await here().api.get(here().path('v1', 'events', 'new-style')));
-      assert.deepEqual([shown.message, shown.involvedObject, shown.eventTime, shown.reportingComponent], ['hello', involved(), '2026-01-01T00:00:00.123456Z', 'example.com/c']);
+      assert.deepEqual(
+        [shown.message, shown.involvedObject, shown.eventTime, shown.reportingComponent],
+        ['hello', involved(), '2026-01-01T00:00:00.123456Z', 'example.com/c'],
+      );
     });
 
     it('count up in a series', async () => {
-      ok(await post('NewEvent', 'series', { regarding: involved(), reason: 'Tested', note: 'hello', type: 'Normal', action: 'Testing', eventTime: '2026-01-01T00:00:00.000000Z', reportingController: 'example.com/c', reportingInstance: 'i' }), 201);
-      const patched = ok(await here().api.patch(here().path('events.k8s.io/v1', 'events', 'series'), 'merge', { series: { count: 2, lastObservedTime: '2026-01-01T00:00:05.000000Z' } }));
+      ok(
+        await post('NewEvent', 'series', {
+          regarding: involved(),
+          reason: 'Tested',
+          note: 'hello',
+          type: 'Normal',
+          action: 'Testing',
+          eventTime: '2026-01-01T00:00:00.000000Z',
+          reportingController: 'example.com/c',
+          reportingInstance: 'i',
+        }),
+        201,
+      );
+      const patched = ok(
+        await here().api.patch(here().path('events.k8s.io/v1', 'events', 'series'), 'merge', {
+          series: { count: 2, lastObservedTime: '2026-01-01T00:00:05.000000Z' },
+        }),
+      );
       assert.deepEqual(patched.series, { count: 2, lastObservedTime: '2026-01-01T00:00:05.000000Z' });
     });
 
@@ -79,14 +156,30 @@ export function builtinChapter(here: () => World): void {
     });
 
     it('are found by what they are about', async () => {
-      const selector = encodeURIComponent(`involvedObject.name=w,involvedObject.kind=Widget,reason=Tested,type=Warning`);
+      const selector = encodeURIComponent(
+        `involvedObject.name=w,involvedObject.kind=Widget,reason=Tested,type=Warning`,
+      );
       const list = ok(await here().api.get(`${here().path('v1', 'events')}?fieldSelector=${selector}`));
-      assert.deepEqual(list.items.map((item: Json) => item.metadata.name), ['new-style']);
+      assert.deepEqual(
+        list.items.map((item: Json) => item.metadata.name),
+        ['new-style'],
+      );
     });
 
     it('stay in the namespace of what they are about', async () => {
-      const status = refused(await post('Event', 'astray', { involvedObject: { ...involved(), namespace: 'other' }, reason: 'R', message: 'm' }), 422, 'Invalid');
-      assert.match(status.message, /involvedObject\.namespace: Invalid value: "other": does not match event\.namespace/);
+      const status = refused(
+        await post('Event', 'astray', {
+          involvedObject: { ...involved(), namespace: 'other' },
+          reason: 'R',
+          message: 'm',
+        }),
+        422,
+        'Invalid',
+      );
+      assert.match(
+        status.message,
+        /involvedObject\.namespace: Invalid value: "other": does not match event\.namespace/,
+      );
     });
   });
 
@@ -97,12 +190,20 @@ export function builtinChapter(here: () => World): void {
       const made = ok(await post('ControllerRevision', 'rev', { revision: 1, data: { a: { b: [1] } } }), 201);
       assert.deepEqual(made.data, { a: { b: [1] } });
       const status = refused(await here().api.put(path(), { ...made, data: { a: 2 } }), 422, 'Invalid');
-      assert.equal(status.message, 'ControllerRevision.apps "rev" is invalid: data: Invalid value: {"a":2}: field is immutable');
+      assert.equal(
+        status.message,
+        'ControllerRevision.apps "rev" is invalid: data: Invalid value: {"a":2}: field is immutable',
+      );
     });
 
     it('change their revision and annotations', async () => {
-      const patched = ok(await here().api.patch(path(), 'merge', { revision: 2, metadata: { annotations: { a: 'b' } } }));
-      assert.deepEqual([patched.revision, patched.metadata.annotations, patched.data], [2, { a: 'b' }, { a: { b: [1] } }]);
+      const patched = ok(
+        await here().api.patch(path(), 'merge', { revision: 2, metadata: { annotations: { a: 'b' } } }),
+      );
+      assert.deepEqual(
+        [patched.revision, patched.metadata.annotations, patched.data],
+        [2, { a: 'b' }, { a: { b: [1] } }],
+      );
     });
 
     it('compare their data as it was written, which apply does in one order', async () => {
@@ -112,68 +213,161 @@ export function builtinChapter(here: () => World): void {
       ok(await here().api.patch(written, 'merge', { metadata: { annotations: { a: 'b' } } }));
       refused(await here().api.patch(written, 'strategic', { metadata: { annotations: { a: 'c' } } }), 422, 'Invalid');
       const applied = here().path('apps/v1', 'controllerrevisions', 'applied');
-      const apply = (annotations: Json): ReturnType<World['api']['patch']> => here().api.patch(`${applied}?fieldManager=op`, 'apply', { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'applied', annotations }, revision: 1, data });
+      const apply = (annotations: Json): ReturnType<World['api']['patch']> =>
+        here().api.patch(`${applied}?fieldManager=op`, 'apply', {
+          apiVersion: 'apps/v1',
+          kind: 'ControllerRevision',
+          metadata: { name: 'applied', annotations },
+          revision: 1,
+          data,
+        });
       const made = ok(await apply({ a: 'b' }), 201);
       assert.equal(JSON.stringify(made.data), '{"empty":{},"z":{"a":[2],"b":1}}');
       assert.deepEqual(ok(await apply({ a: 'c' })).metadata.annotations, { a: 'c' });
       ok(await here().api.patch(applied, 'merge', { metadata: { annotations: { b: 'd' } } }));
-      refused(await here().api.put(applied, { apiVersion: 'apps/v1', kind: 'ControllerRevision', metadata: { name: 'applied' }, revision: 1, data }), 422, 'Invalid');
+      refused(
+        await here().api.put(applied, {
+          apiVersion: 'apps/v1',
+          kind: 'ControllerRevision',
+          metadata: { name: 'applied' },
+          revision: 1,
+          data,
+        }),
+        422,
+        'Invalid',
+      );
     });
 
     it('have data', async () => {
-      assert.match(refused(await post('ControllerRevision', 'empty', { revision: 1 }), 422, 'Invalid').message, /data: Required value: data is mandatory/);
+      assert.match(
+        refused(await post('ControllerRevision', 'empty', { revision: 1 }), 422, 'Invalid').message,
+        /data: Required value: data is mandatory/,
+      );
     });
   });
 
   describe('workloads', () => {
-    const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'r/x:1', ports: [{ containerPort: 80 }], readinessProbe: { httpGet: { port: 80 } }, resources: { limits: { memory: '1024Mi', cpu: '1000m' } } }], volumes: [{ name: 'v', configMap: { name: 'm' } }] } };
-    const deployment = (name: string, spec: Json = {}): ReturnType<World['api']['post']> => post('Deployment', name, { spec: { replicas: 0, selector: { matchLabels: { a: 'b' } }, template, ...spec } });
+    const template = {
+      metadata: { labels: { a: 'b' } },
+      spec: {
+        containers: [
+          {
+            name: 'c',
+            image: 'r/x:1',
+            ports: [{ containerPort: 80 }],
+            readinessProbe: { httpGet: { port: 80 } },
+            resources: { limits: { memory: '1024Mi', cpu: '1000m' } },
+          },
+        ],
+        volumes: [{ name: 'v', configMap: { name: 'm' } }],
+      },
+    };
+    const deployment = (name: string, spec: Json = {}): ReturnType<World['api']['post']> =>
+      post('Deployment', name, { spec: { replicas: 0, selector: { matchLabels: { a: 'b' } }, template, ...spec } });
 
     it('are filled in', async () => {
       const { spec } = ok(await deployment('filled'), 201);
       const [container] = spec.template.spec.containers;
-      assert.deepEqual([spec.revisionHistoryLimit, spec.progressDeadlineSeconds, spec.strategy], [10, 600, { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }]);
-      assert.deepEqual([container.imagePullPolicy, container.terminationMessagePath, container.terminationMessagePolicy, container.ports], ['IfNotPresent', '/dev/termination-log', 'File', [{ containerPort: 80, protocol: 'TCP' }]]);
-      assert.deepEqual(container.readinessProbe, { httpGet: { path: '/', port: 80, scheme: 'HTTP' }, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 });
+      assert.deepEqual(
+        [spec.revisionHistoryLimit, spec.progressDeadlineSeconds, spec.strategy],
+        [10, 600, { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } }],
+      );
+      assert.deepEqual(
+        [
+          container.imagePullPolicy,
+          container.terminationMessagePath,
+          container.terminationMessagePolicy,
+          container.ports,
+        ],
+        ['IfNotPresent', '/dev/termination-log', 'File', [{ containerPort: 80, protocol: 'TCP' }]],
+      );
+      assert.deepEqual(container.readinessProbe, {
+        httpGet: { path: '/', port: 80, scheme: 'HTTP' },
+        timeoutSeconds: 1,
+        periodSeconds: 10,
+        successThreshold: 1,
+        failureThreshold: 3,
+      });
       assert.deepEqual(container.resources, { limits: { memory: '1Gi', cpu: '1' } });
       const { containers: _containers, volumes, ...pod } = spec.template.spec;
-      assert.deepEqual([volumes, pod], [[{ name: 'v', configMap: { name: 'm', defaultMode: 420 } }], { dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler', securityContext: {}, terminationGracePeriodSeconds: 30 }]);
+      assert.deepEqual(
+        [volumes, pod],
+        [
+          [{ name: 'v', configMap: { name: 'm', defaultMode: 420 } }],
+          {
+            dnsPolicy: 'ClusterFirst',
+            restartPolicy: 'Always',
+            schedulerName: 'default-scheduler',
+            securityContext: {},
+            terminationGracePeriodSeconds: 30,
+          },
+        ],
+      );
     });
 
     it('are a generation older for an annotation, and not for a label', async () => {
       ok(await deployment('aged'), 201);
       const path = here().path('apps/v1', 'deployments', 'aged');
-      const generation = async (metadata: Json): Promise<number> => ok(await here().api.patch(path, 'merge', { metadata })).metadata.generation;
-      assert.deepEqual([await generation({ labels: { l: '1' } }), await generation({ annotations: { a: '1' } }), await generation({ annotations: { a: '1' } })], [1, 2, 2]);
+      const generation = async (metadata: Json): Promise<number> =>
+        ok(await here().api.patch(path, 'merge', { metadata })).metadata.generation;
+      assert.deepEqual(
+        [
+          await generation({ labels: { l: '1' } }),
+          await generation({ annotations: { a: '1' } }),
+          await generation({ annotations: { a: '1' } }),
+        ],
+        [1, 2, 2],
+      );
     });
 
     it('keep their selector', async () => {
       ok(await deployment('selected'), 201);
-      const status = refused(await here().api.patch(here().path('apps/v1', 'deployments', 'selected'), 'merge', { spec: { selector: { matchLabels: { a: 'c' } }, template: { metadata: { labels: { a: 'c' } } } } }), 422, 'Invalid');
+      const status = refused(
+        await here().api.patch(here().path('apps/v1', 'deployments', 'selected'), 'merge', {
+          spec: { selector: { matchLabels: { a: 'c' } }, template: { metadata: { labels: { a: 'c' } } } },
+        }),
+        422,
+        'Invalid',
+      );
       assert.match(status.message, /spec\.selector: Invalid value: \{"matchLabels":\{"a":"c"\}\}: field is immutable/);
     });
 
     it('select the pods they make', async () => {
       const status = refused(await deployment('astray', { selector: { matchLabels: { a: 'z' } } }), 422, 'Invalid');
-      assert.match(status.message, /spec\.template\.metadata\.labels: Invalid value: \{"a":"b"\}: `selector` does not match template `labels`/);
+      assert.match(
+        status.message,
+        /spec\.template\.metadata\.labels: Invalid value: \{"a":"b"\}: `selector` does not match template `labels`/,
+      );
     });
 
-    it('are refused with another type, in the decoder\'s words', async () => {
+    it("are refused with another type, in the decoder's words", async () => {
       const status = refused(await deployment('typed', { replicas: 'x' }), 400, 'BadRequest');
-      assert.equal(status.message, 'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32');
+      assert.equal(
+        status.message,
+        'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32',
+      );
     });
 
     it('are refused with a quantity that is none', async () => {
       const broken = structuredClone(template);
       broken.spec.containers[0]!.resources.limits.memory = '1Zi';
-      assert.match(refused(await deployment('quantity', { template: broken }), 400, 'BadRequest').message, /quantities must match the regular expression/);
+      assert.match(
+        refused(await deployment('quantity', { template: broken }), 400, 'BadRequest').message,
+        /quantities must match the regular expression/,
+      );
     });
 
     it('scale by their scale', async () => {
-      ok(await deployment('scaled', { template: { ...template, spec: { ...template.spec, schedulerName: 'nobody' } } }), 201);
+      ok(
+        await deployment('scaled', { template: { ...template, spec: { ...template.spec, schedulerName: 'nobody' } } }),
+        201,
+      );
       const path = here().path('apps/v1', 'deployments', 'scaled');
       const before = ok(await here().api.get(`${path}/scale`));
-      assert.deepEqual([before.kind, before.apiVersion, before.spec, before.status.selector], ['Scale', 'autoscaling/v1', {}, 'a=b']);
+      assert.deepEqual(
+        [before.kind, before.apiVersion, before.spec, before.status.selector],
+        ['Scale', 'autoscaling/v1', {}, 'a=b'],
+      );
       const after = ok(await here().api.patch(`${path}/scale`, 'merge', { spec: { replicas: 1 } }));
       assert.deepEqual(after.spec, { replicas: 1 });
       const scaled = ok(await here().api.get(path));
@@ -182,8 +376,24 @@ export function builtinChapter(here: () => World): void {
     });
 
     it('of pods are filled in likewise', async () => {
-      const { spec, status } = ok(await post('Pod', 'filled', { spec: { schedulerName: 'nobody', containers: [{ name: 'c', image: 'x', resources: { limits: { memory: '1Gi' } } }] } }), 201);
-      assert.deepEqual([spec.containers[0].imagePullPolicy, spec.containers[0].resources, spec.enableServiceLinks, spec.serviceAccountName], ['Always', { limits: { memory: '1Gi' }, requests: { memory: '1Gi' } }, true, 'default']);
+      const { spec, status } = ok(
+        await post('Pod', 'filled', {
+          spec: {
+            schedulerName: 'nobody',
+            containers: [{ name: 'c', image: 'x', resources: { limits: { memory: '1Gi' } } }],
+          },
+        }),
+        201,
+      );
+      assert.deepEqual(
+        [
+          spec.containers[0].imagePullPolicy,
+          spec.containers[0].resources,
+          spec.enableServiceLinks,
+          spec.serviceAccountName,
+        ],
+        ['Always', { limits: { memory: '1Gi' }, requests: { memory: '1Gi' } }, true, 'default'],
+      );
       assert.deepEqual([status.phase, status.qosClass], ['Pending', 'Burstable']);
     });
   });
@@ -194,16 +404,43 @@ export function builtinChapter(here: () => World): void {
     it('get an address and are filled in', async () => {
       const { spec, status } = ok(await service('addressed', { selector: { a: 'b' }, ports: [{ port: 80 }] }), 201);
       assert.match(spec.clusterIP, /^\d+\.\d+\.\d+\.\d+$/);
-      assert.deepEqual([spec.clusterIPs, spec.type, spec.sessionAffinity, spec.internalTrafficPolicy, spec.ipFamilies, spec.ipFamilyPolicy], [[spec.clusterIP], 'ClusterIP', 'None', 'Cluster', ['IPv4'], 'SingleStack']);
+      assert.deepEqual(
+        [
+          spec.clusterIPs,
+          spec.type,
+          spec.sessionAffinity,
+          spec.internalTrafficPolicy,
+          spec.ipFamilies,
+          spec.ipFamilyPolicy,
+        ],
+        [[spec.clusterIP], 'ClusterIP', 'None', 'Cluster', ['IPv4'], 'SingleStack'],
+      );
       assert.deepEqual([spec.ports, status], [[{ port: 80, protocol: 'TCP', targetPort: 80 }], { loadBalancer: {} }]);
     });
 
     it('keep their address', async () => {
       const { spec } = ok(await service('kept', { ports: [{ port: 80 }] }), 201);
       const path = here().path('v1', 'services', 'kept');
-      assert.equal(ok(await here().api.put(path, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'kept' }, spec: { ports: [{ port: 81 }] } })).spec.clusterIP, spec.clusterIP);
+      assert.equal(
+        ok(
+          await here().api.put(path, {
+            apiVersion: 'v1',
+            kind: 'Service',
+            metadata: { name: 'kept' },
+            spec: { ports: [{ port: 81 }] },
+          }),
+        ).spec.clusterIP,
+        spec.clusterIP,
+      );
       const other = spec.clusterIP.replace(/\d+$/, (last: string) => String((Number(last) % 200) + 5));
-      assert.match(refused(await here().api.patch(path, 'merge', { spec: { clusterIP: other, clusterIPs: [other] } }), 422, 'Invalid').message, /spec\.clusterIPs\[0\]: Invalid value: .*: may not change once set/);
+      assert.match(
+        refused(
+          await here().api.patch(path, 'merge', { spec: { clusterIP: other, clusterIPs: [other] } }),
+          422,
+          'Invalid',
+        ).message,
+        /spec\.clusterIPs\[0\]: Invalid value: .*: may not change once set/,
+      );
     });
 
     it('may go without an address', async () => {
@@ -212,7 +449,10 @@ export function builtinChapter(here: () => World): void {
     });
 
     it('have a port', async () => {
-      assert.match(refused(await service('portless', { selector: { a: 'b' } }), 422, 'Invalid').message, /spec\.ports: Required value/);
+      assert.match(
+        refused(await service('portless', { selector: { a: 'b' } }), 422, 'Invalid').message,
+        /spec\.ports: Required value/,
+      );
     });
   });
 
@@ -224,8 +464,14 @@ export function builtinChapter(here: () => World): void {
 
     it('stay as they are once they are immutable', async () => {
       ok(await post('ConfigMap', 'fixed', { immutable: true, data: { a: 'b' } }), 201);
-      refused(await here().api.patch(here().path('v1', 'configmaps', 'fixed'), 'merge', { data: { a: 'c' } }), 422, 'Invalid');
-      ok(await here().api.patch(here().path('v1', 'configmaps', 'fixed'), 'merge', { metadata: { labels: { a: 'c' } } }));
+      refused(
+        await here().api.patch(here().path('v1', 'configmaps', 'fixed'), 'merge', { data: { a: 'c' } }),
+        422,
+        'Invalid',
+      );
+      ok(
+        await here().api.patch(here().path('v1', 'configmaps', 'fixed'), 'merge', { metadata: { labels: { a: 'c' } } }),
+      );
     });
   });
 
@@ -234,11 +480,25 @@ export function builtinChapter(here: () => World): void {
       const made = await here().createWidget('scale', { replicas: 2 });
       ok(await here().api.patch(here().widgets('scale/status'), 'merge', { status: { replicas: 1, selector: 'a=b' } }));
       const scale = ok(await here().api.get(here().widgets('scale/scale')));
-      assert.deepEqual([scale.spec, scale.status, scale.metadata.uid], [{ replicas: 2 }, { replicas: 1, selector: 'a=b' }, made.metadata.uid]);
-      assert.deepEqual(ok(await here().api.put(here().widgets('scale/scale'), { ...scale, spec: { replicas: 3 } })).spec, { replicas: 3 });
+      assert.deepEqual(
+        [scale.spec, scale.status, scale.metadata.uid],
+        [{ replicas: 2 }, { replicas: 1, selector: 'a=b' }, made.metadata.uid],
+      );
+      assert.deepEqual(
+        ok(await here().api.put(here().widgets('scale/scale'), { ...scale, spec: { replicas: 3 } })).spec,
+        { replicas: 3 },
+      );
       assert.equal(ok(await here().api.get(here().widgets('scale'))).spec.replicas, 3);
-      refused(await here().api.put(here().widgets('scale/scale'), { ...scale, spec: { replicas: 4 } }), 409, 'Conflict');
-      refused(await here().api.patch(here().widgets('scale/scale'), 'merge', { spec: { replicas: -1 } }), 422, 'Invalid');
+      refused(
+        await here().api.put(here().widgets('scale/scale'), { ...scale, spec: { replicas: 4 } }),
+        409,
+        'Conflict',
+      );
+      refused(
+        await here().api.patch(here().widgets('scale/scale'), 'merge', { spec: { replicas: -1 } }),
+        422,
+        'Invalid',
+      );
     });
   });
 }

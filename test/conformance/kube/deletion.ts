@@ -18,7 +18,10 @@ export function deletionChapter(here: () => World): void {
     it('answers with the uid of what is gone', async () => {
       const made = await here().createWidget('del');
       const status = ok(await here().api.delete(here().widgets('del')));
-      assert.deepEqual([status.kind, status.status, status.details], ['Status', 'Success', { name: 'del', group: here().group, kind: 'widgets', uid: made.metadata.uid }]);
+      assert.deepEqual(
+        [status.kind, status.status, status.details],
+        ['Status', 'Success', { name: 'del', group: here().group, kind: 'widgets', uid: made.metadata.uid }],
+      );
       refused(await here().api.delete(here().widgets('del')), 404, 'NotFound');
     });
 
@@ -28,7 +31,10 @@ export function deletionChapter(here: () => World): void {
       assert.equal(marked.kind, 'Widget');
       assert.match(marked.metadata.deletionTimestamp, /Z$/);
       assert.equal(marked.metadata.generation, 2);
-      assert.equal(ok(await here().api.delete(here().widgets('fin'))).metadata.resourceVersion, marked.metadata.resourceVersion);
+      assert.equal(
+        ok(await here().api.delete(here().widgets('fin'))).metadata.resourceVersion,
+        marked.metadata.resourceVersion,
+      );
       ok(await here().api.patch(here().widgets('fin'), 'merge', { metadata: { finalizers: null } }));
       refused(await here().api.get(here().widgets('fin')), 404);
     });
@@ -36,8 +42,17 @@ export function deletionChapter(here: () => World): void {
     it('takes no new finalizers once it has begun', async () => {
       await here().createWidget('fin-new', {}, { finalizers: ['example.com/a'] });
       ok(await here().api.delete(here().widgets('fin-new')));
-      const status = refused(await here().api.patch(here().widgets('fin-new'), 'merge', { metadata: { finalizers: ['example.com/a', 'example.com/b'] } }), 422, 'Invalid');
-      assert.match(status.message, /no new finalizers can be added if the object is being deleted, found new finalizers \[\]string\{"example\.com\/b"\}/);
+      const status = refused(
+        await here().api.patch(here().widgets('fin-new'), 'merge', {
+          metadata: { finalizers: ['example.com/a', 'example.com/b'] },
+        }),
+        422,
+        'Invalid',
+      );
+      assert.match(
+        status.message,
+        /no new finalizers can be added if the object is being deleted, found new finalizers \[\]string\{"example\.com\/b"\}/,
+      );
       ok(await here().api.patch(here().widgets('fin-new'), 'merge', { metadata: { finalizers: [] } }));
     });
 
@@ -50,10 +65,22 @@ export function deletionChapter(here: () => World): void {
 
     it('holds to preconditions', async () => {
       const made = await here().createWidget('pre');
-      const byUid = refused(await here().api.delete(here().widgets('pre'), { preconditions: { uid: 'another' } }), 409, 'Conflict');
+      const byUid = refused(
+        await here().api.delete(here().widgets('pre'), { preconditions: { uid: 'another' } }),
+        409,
+        'Conflict',
+      );
       assert.match(byUid.message, /the UID in the precondition \(another\) does not match the UID in record/);
-      refused(await here().api.delete(here().widgets('pre'), { preconditions: { resourceVersion: '1' } }), 409, 'Conflict');
-      ok(await here().api.delete(here().widgets('pre'), { preconditions: { uid: made.metadata.uid, resourceVersion: made.metadata.resourceVersion } }));
+      refused(
+        await here().api.delete(here().widgets('pre'), { preconditions: { resourceVersion: '1' } }),
+        409,
+        'Conflict',
+      );
+      ok(
+        await here().api.delete(here().widgets('pre'), {
+          preconditions: { uid: made.metadata.uid, resourceVersion: made.metadata.resourceVersion },
+        }),
+      );
     });
 
     it('is only tried by a dry run', async () => {
@@ -64,7 +91,11 @@ export function deletionChapter(here: () => World): void {
 
     it('knows three ways of propagation', async () => {
       await here().createWidget('prop');
-      const status = refused(await here().api.delete(here().widgets('prop'), { propagationPolicy: 'Sometimes' }), 422, 'Invalid');
+      const status = refused(
+        await here().api.delete(here().widgets('prop'), { propagationPolicy: 'Sometimes' }),
+        422,
+        'Invalid',
+      );
       assert.equal(status.details.causes[0].field, 'propagationPolicy');
     });
 
@@ -73,11 +104,19 @@ export function deletionChapter(here: () => World): void {
       await here().createConfigMap('col-2', { labels: { col: 'yes' } });
       await here().createConfigMap('col-3', { labels: { col: 'no' } });
       ok(await here().api.delete(`${maps()}?labelSelector=col%3Dyes`));
-      assert.deepEqual([await isGone(maps('col-1')), await isGone(maps('col-2')), await isGone(maps('col-3'))], [true, true, false]);
+      assert.deepEqual(
+        [await isGone(maps('col-1')), await isGone(maps('col-2')), await isGone(maps('col-3'))],
+        [true, true, false],
+      );
     });
 
     it('of a pod that no node has is done at once', async () => {
-      const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'unplaced' }, spec: { schedulerName: 'nobody', containers: [{ name: 'c', image: 'x' }] } };
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'unplaced' },
+        spec: { schedulerName: 'nobody', containers: [{ name: 'c', image: 'x' }] },
+      };
       ok(await here().api.post(here().path('v1', 'pods'), pod), 201);
       const gone = ok(await here().api.delete(here().path('v1', 'pods', 'unplaced')));
       assert.equal(gone.kind, 'Pod');
@@ -86,7 +125,18 @@ export function deletionChapter(here: () => World): void {
   });
 
   describe('owners', () => {
-    const owned = (owner: Json, more: Json = {}): Json => ({ ownerReferences: [{ apiVersion: here().apiVersion, kind: 'Widget', name: owner.metadata.name, uid: owner.metadata.uid, blockOwnerDeletion: true, ...more }] });
+    const owned = (owner: Json, more: Json = {}): Json => ({
+      ownerReferences: [
+        {
+          apiVersion: here().apiVersion,
+          kind: 'Widget',
+          name: owner.metadata.name,
+          uid: owner.metadata.uid,
+          blockOwnerDeletion: true,
+          ...more,
+        },
+      ],
+    });
 
     it('take along what only they own', async function () {
       needsControllers(this);
@@ -103,8 +153,14 @@ export function deletionChapter(here: () => World): void {
       const owner = await here().createWidget('owner-last');
       await here().createConfigMap('owned-first', { ...owned(owner), finalizers: ['example.com/a'] });
       ok(await here().api.delete(here().widgets('owner-last'), { propagationPolicy: 'Foreground' }));
-      await eventually('the owned object to be ending', async () => ok(await here().api.get(maps('owned-first'))).metadata.deletionTimestamp !== undefined, 30_000);
-      assert.ok(ok(await here().api.get(here().widgets('owner-last'))).metadata.finalizers.includes('foregroundDeletion'));
+      await eventually(
+        'the owned object to be ending',
+        async () => ok(await here().api.get(maps('owned-first'))).metadata.deletionTimestamp !== undefined,
+        30_000,
+      );
+      assert.ok(
+        ok(await here().api.get(here().widgets('owner-last'))).metadata.finalizers.includes('foregroundDeletion'),
+      );
       ok(await here().api.patch(maps('owned-first'), 'merge', { metadata: { finalizers: null } }));
       await eventually('the owner to be gone', () => isGone(here().widgets('owner-last')), 30_000);
     });
@@ -120,13 +176,23 @@ export function deletionChapter(here: () => World): void {
 
     it('that never were are missed', async function () {
       needsControllers(this);
-      await here().createConfigMap('of-nobody', owned({ metadata: { name: 'nobody', uid: '00000000-0000-0000-0000-000000000000' } }));
+      await here().createConfigMap(
+        'of-nobody',
+        owned({ metadata: { name: 'nobody', uid: '00000000-0000-0000-0000-000000000000' } }),
+      );
       await eventually('the object to be gone', () => isGone(maps('of-nobody')), 60_000);
     });
 
     it('are one controller at most', async () => {
       const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'a', uid: 'b', controller: true };
-      const status = refused(await here().api.post(maps(), here().configMap('two-controllers', { ownerReferences: [reference, { ...reference, name: 'c', uid: 'd' }] })), 422, 'Invalid');
+      const status = refused(
+        await here().api.post(
+          maps(),
+          here().configMap('two-controllers', { ownerReferences: [reference, { ...reference, name: 'c', uid: 'd' }] }),
+        ),
+        422,
+        'Invalid',
+      );
       assert.match(status.message, /Only one reference can have Controller set to true/);
     });
   });
@@ -135,24 +201,43 @@ export function deletionChapter(here: () => World): void {
     it('take everything along and nothing new in', async function () {
       needsControllers(this);
       const namespace = `${here().namespace}-end`;
-      ok(await here().api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }), 201);
+      ok(
+        await here().api.post('/api/v1/namespaces', {
+          apiVersion: 'v1',
+          kind: 'Namespace',
+          metadata: { name: namespace },
+        }),
+        201,
+      );
       const path = `/api/v1/namespaces/${namespace}/configmaps`;
       ok(await here().api.post(path, here().configMap('held', { finalizers: ['example.com/a'] })), 201);
       const ending = ok(await here().api.delete(`/api/v1/namespaces/${namespace}`));
       assert.equal(ending.status.phase, 'Terminating');
       const status = refused(await here().api.post(path, here().configMap('late')), 403, 'Forbidden');
       assert.match(status.message, /unable to create new content in namespace .* because it is being terminated/);
-      await eventually('the content to be ending', async () => ok(await here().api.get(`${path}/held`)).metadata.deletionTimestamp !== undefined, 30_000);
+      await eventually(
+        'the content to be ending',
+        async () => ok(await here().api.get(`${path}/held`)).metadata.deletionTimestamp !== undefined,
+        30_000,
+      );
       ok(await here().api.patch(`${path}/held`, 'merge', { metadata: { finalizers: null } }));
       await eventually('the namespace to be gone', () => isGone(`/api/v1/namespaces/${namespace}`), 60_000);
     });
 
     it('that the cluster needs stay', async () => {
-      assert.equal(refused(await here().api.delete('/api/v1/namespaces/default'), 403, 'Forbidden').message, 'namespaces "default" is forbidden: this namespace may not be deleted');
+      assert.equal(
+        refused(await here().api.delete('/api/v1/namespaces/default'), 403, 'Forbidden').message,
+        'namespaces "default" is forbidden: this namespace may not be deleted',
+      );
     });
 
     it('carry their name as a label', async () => {
-      assert.equal(ok(await here().api.get(`/api/v1/namespaces/${here().namespace}`)).metadata.labels['kubernetes.io/metadata.name'], here().namespace);
+      assert.equal(
+        ok(await here().api.get(`/api/v1/namespaces/${here().namespace}`)).metadata.labels[
+          'kubernetes.io/metadata.name'
+        ],
+        here().namespace,
+      );
     });
   });
 }

@@ -10,7 +10,10 @@ import { eventually } from '../../support/eventually.ts';
 import type { Json, KubeApi } from './api.ts';
 
 /** What gateway controllers install, and the part of it that local mode serves. */
-const folders = { whole: new URL('../../fixtures/gateway-api/', import.meta.url), local: new URL('../../../local/gateway/definitions/', import.meta.url) };
+const folders = {
+  whole: new URL('../../fixtures/gateway-api/', import.meta.url),
+  local: new URL('../../../local/gateway/definitions/', import.meta.url),
+};
 export type GatewayApi = keyof typeof folders;
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';

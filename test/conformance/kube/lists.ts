@@ -12,7 +12,11 @@ function names(list: Json): string[] {
 export function listChapter(here: () => World): void {
   describe('lists', () => {
     before(async () => {
-      for (const [name, labels] of [['l1', { kind: 'list', tier: 'a' }], ['l2', { kind: 'list', tier: 'b' }], ['l3', { kind: 'list' }]] as const) {
+      for (const [name, labels] of [
+        ['l1', { kind: 'list', tier: 'a' }],
+        ['l2', { kind: 'list', tier: 'b' }],
+        ['l3', { kind: 'list' }],
+      ] as const) {
         await here().createWidget(name, {}, { labels });
         await here().createConfigMap(name, { labels });
       }
@@ -29,28 +33,46 @@ export function listChapter(here: () => World): void {
     ];
     for (const [selector, wanted] of selections) {
       it(`select by ${selector}`, async () => {
-        for (const path of [here().widgets(), here().path('v1', 'configmaps')]) assert.deepEqual(names(ok(await here().api.get(`${path}?labelSelector=${encodeURIComponent(selector)}`))), wanted);
+        for (const path of [here().widgets(), here().path('v1', 'configmaps')])
+          assert.deepEqual(
+            names(ok(await here().api.get(`${path}?labelSelector=${encodeURIComponent(selector)}`))),
+            wanted,
+          );
       });
     }
 
     it('select by name', async () => {
       assert.deepEqual(names(ok(await here().api.get(`${here().widgets()}?fieldSelector=metadata.name%3Dl2`))), ['l2']);
-      assert.deepEqual(names(ok(await here().api.get(`${here().path('v1', 'configmaps')}?fieldSelector=metadata.name%3Dl2`))), ['l2']);
+      assert.deepEqual(
+        names(ok(await here().api.get(`${here().path('v1', 'configmaps')}?fieldSelector=metadata.name%3Dl2`))),
+        ['l2'],
+      );
     });
 
     it('refuse a selector that is none', async () => {
-      const status = refused(await here().api.get(`${here().widgets()}?labelSelector=${encodeURIComponent('a==b==c')}`), 400, 'BadRequest');
+      const status = refused(
+        await here().api.get(`${here().widgets()}?labelSelector=${encodeURIComponent('a==b==c')}`),
+        400,
+        'BadRequest',
+      );
       assert.match(status.message, /found '==', expected: ',' or 'end of string'/);
     });
 
     it('refuse to select by other fields', async () => {
-      const status = refused(await here().api.get(`${here().widgets()}?fieldSelector=spec.size%3Dsmall`), 400, 'BadRequest');
+      const status = refused(
+        await here().api.get(`${here().widgets()}?fieldSelector=spec.size%3Dsmall`),
+        400,
+        'BadRequest',
+      );
       assert.equal(status.message, 'field label not supported: spec.size');
     });
 
     it('name their kind, and that of custom items', async () => {
       const widgets = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`));
-      assert.deepEqual([widgets.kind, widgets.apiVersion, widgets.items[0].kind], ['WidgetList', here().apiVersion, 'Widget']);
+      assert.deepEqual(
+        [widgets.kind, widgets.apiVersion, widgets.items[0].kind],
+        ['WidgetList', here().apiVersion, 'Widget'],
+      );
       const maps = ok(await here().api.get(`${here().path('v1', 'configmaps')}?labelSelector=kind%3Dlist`));
       assert.deepEqual([maps.kind, maps.apiVersion, maps.items[0].kind], ['ConfigMapList', 'v1', undefined]);
     });
@@ -80,7 +102,11 @@ export function listChapter(here: () => World): void {
 
     it('are no older than asked', async () => {
       const made = await here().createConfigMap('newest', {});
-      for (const query of ['', '?resourceVersion=0', `?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=NotOlderThan`]) {
+      for (const query of [
+        '',
+        '?resourceVersion=0',
+        `?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=NotOlderThan`,
+      ]) {
         const list = ok(await here().api.get(`${here().path('v1', 'configmaps')}${query}`));
         // From its cache the real server may be a moment behind, but not when a version is named.
         if (query !== '?resourceVersion=0') assert.ok(names(list).includes('newest'), query);
@@ -91,13 +117,23 @@ export function listChapter(here: () => World): void {
     it('show an exact moment of the past', async () => {
       const made = await here().createConfigMap('exact', {});
       ok(await here().api.delete(here().path('v1', 'configmaps', 'exact')));
-      const list = ok(await here().api.get(`${here().path('v1', 'configmaps')}?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=Exact`));
+      const list = ok(
+        await here().api.get(
+          `${here().path('v1', 'configmaps')}?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=Exact`,
+        ),
+      );
       assert.ok(names(list).includes('exact'));
       assert.equal(list.metadata.resourceVersion, made.metadata.resourceVersion);
     });
 
     it('refuse a version from the future', async () => {
-      const status = refused(await here().api.get(`${here().path('v1', 'configmaps')}?resourceVersion=999999999&resourceVersionMatch=NotOlderThan`), 504, 'Timeout');
+      const status = refused(
+        await here().api.get(
+          `${here().path('v1', 'configmaps')}?resourceVersion=999999999&resourceVersionMatch=NotOlderThan`,
+        ),
+        504,
+        'Timeout',
+      );
       assert.match(status.message, /^Timeout: Too large resource version: 999999999, current: \d+$/);
       assert.equal(status.details.causes[0].reason, 'ResourceVersionTooLarge');
     });
@@ -105,16 +141,27 @@ export function listChapter(here: () => World): void {
     it('refuse a version that is none', async () => {
       refused(await here().api.get(`${here().widgets()}?resourceVersion=abc`), 400, 'BadRequest');
       const status = refused(await here().api.get(`${here().widgets()}?resourceVersionMatch=Exact`), 422, 'Invalid');
-      assert.equal(status.details.causes[0].message, 'Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
+      assert.equal(
+        status.details.causes[0].message,
+        'Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+      );
     });
 
     it('come as tables with the columns of the definition', async () => {
       await here().createWidget('tabled', { replicas: 3, note: 'note' }, { labels: { kind: 'table' } });
       const table = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dtable`, { accept: tableAccept }));
       assert.equal(table.kind, 'Table');
-      assert.deepEqual(table.columnDefinitions.map((column: Json) => [column.name, column.type, column.priority]), [
-        ['Name', 'string', 0], ['Size', 'string', 0], ['Replicas', 'integer', 0], ['Ready', 'string', 0], ['Note', 'string', 1], ['Age', 'date', 0],
-      ]);
+      assert.deepEqual(
+        table.columnDefinitions.map((column: Json) => [column.name, column.type, column.priority]),
+        [
+          ['Name', 'string', 0],
+          ['Size', 'string', 0],
+          ['Replicas', 'integer', 0],
+          ['Ready', 'string', 0],
+          ['Note', 'string', 1],
+          ['Age', 'date', 0],
+        ],
+      );
       const [row] = table.rows;
       assert.deepEqual(row.cells.slice(0, 5), ['tabled', 'small', 3, null, 'note']);
       assert.match(row.cells[5], /^\d+s$/);
@@ -122,12 +169,18 @@ export function listChapter(here: () => World): void {
     });
 
     it('come as tables of whole objects when asked', async () => {
-      const table = ok(await here().api.get(`${here().widgets('tabled')}?includeObject=Object`, { accept: tableAccept }));
+      const table = ok(
+        await here().api.get(`${here().widgets('tabled')}?includeObject=Object`, { accept: tableAccept }),
+      );
       assert.equal(table.rows[0].object.spec.replicas, 3);
     });
 
     it('come as metadata alone', async () => {
-      const list = ok(await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`, { accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io' }));
+      const list = ok(
+        await here().api.get(`${here().widgets()}?labelSelector=kind%3Dlist`, {
+          accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',
+        }),
+      );
       assert.equal(list.kind, 'PartialObjectMetadataList');
       assert.deepEqual(Object.keys(list.items[0]).sort(), ['apiVersion', 'kind', 'metadata']);
     });

@@ -19,7 +19,10 @@ import { watchChapter } from './watches.ts';
 import { World } from './world.ts';
 
 /** @param open starts or finds the server. @returns its kubeconfig's text, and how to end what was started */
-export function kubeConformance(name: string, open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>): void {
+export function kubeConformance(
+  name: string,
+  open: () => Promise<{ readonly kubeconfig: string; readonly close: () => Promise<void> }>,
+): void {
   describe(`the Kubernetes API of ${name}`, function () {
     this.timeout(60_000);
     let world: World | undefined;

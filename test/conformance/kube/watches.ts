@@ -21,7 +21,9 @@ export function watchChapter(here: () => World): void {
     }
 
     function stories(watching: Watch, prefix: string): string[] {
-      return watching.events.filter((event) => String(event.object.metadata?.name).startsWith(prefix)).map((event) => `${event.type} ${event.object.metadata.name}`);
+      return watching.events
+        .filter((event) => String(event.object.metadata?.name).startsWith(prefix))
+        .map((event) => `${event.type} ${event.object.metadata.name}`);
     }
 
     it('tell of every change after a version, in order', async () => {
@@ -29,9 +31,14 @@ export function watchChapter(here: () => World): void {
       const made = await here().createConfigMap('w-a', {});
       const changed = ok(await here().api.patch(here().path('v1', 'configmaps', 'w-a'), 'merge', { data: { k: 'v' } }));
       ok(await here().api.delete(here().path('v1', 'configmaps', 'w-a')));
-      const last = await watching.until('the deletion', (event) => event.type === 'DELETED' && event.object.metadata.name === 'w-a');
+      const last = await watching.until(
+        'the deletion',
+        (event) => event.type === 'DELETED' && event.object.metadata.name === 'w-a',
+      );
       assert.deepEqual(stories(watching, 'w-a'), ['ADDED w-a', 'MODIFIED w-a', 'DELETED w-a']);
-      const versions = watching.events.filter((event) => event.object.metadata.name === 'w-a').map((event) => event.object.metadata.resourceVersion);
+      const versions = watching.events
+        .filter((event) => event.object.metadata.name === 'w-a')
+        .map((event) => event.object.metadata.resourceVersion);
       assert.deepEqual(versions.slice(0, 2), [made.metadata.resourceVersion, changed.metadata.resourceVersion]);
       assert.ok(Number(versions[2]) > Number(versions[1]));
       assert.deepEqual([last.object.data, last.object.kind, last.object.apiVersion], [{ k: 'v' }, 'ConfigMap', 'v1']);
@@ -54,19 +61,32 @@ export function watchChapter(here: () => World): void {
 
     it('list and mark the end of the list when asked to', async () => {
       await here().createWidget('w-list', {}, { labels: { kind: 'watchlist' } });
-      const watching = await watch('sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&labelSelector=kind%3Dwatchlist', here().widgets());
+      const watching = await watch(
+        'sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&labelSelector=kind%3Dwatchlist',
+        here().widgets(),
+      );
       const mark = await watching.until('the bookmark', (event) => event.type === 'BOOKMARK');
       assert.equal(mark.object.metadata.annotations['k8s.io/initial-events-end'], 'true');
       assert.deepEqual([mark.object.kind, mark.object.apiVersion], ['Widget', here().apiVersion]);
       assert.match(mark.object.metadata.resourceVersion, /^\d+$/);
-      assert.deepEqual(watching.events.map((event) => event.type), ['ADDED', 'BOOKMARK']);
+      assert.deepEqual(
+        watching.events.map((event) => event.type),
+        ['ADDED', 'BOOKMARK'],
+      );
       await here().createWidget('w-list-2', {}, { labels: { kind: 'watchlist' } });
       await watching.until('the next', (event) => event.object.metadata.name === 'w-list-2');
     });
 
     it('list only when they say how new it has to be', async () => {
-      const status = refused(await here().api.get(`${here().widgets()}?watch=true&sendInitialEvents=true`), 422, 'Invalid');
-      assert.equal(status.details.causes[0].message, 'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
+      const status = refused(
+        await here().api.get(`${here().widgets()}?watch=true&sendInitialEvents=true`),
+        422,
+        'Invalid',
+      );
+      assert.equal(
+        status.details.causes[0].message,
+        'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+      );
     });
 
     it('end at their time', async () => {
@@ -85,14 +105,21 @@ export function watchChapter(here: () => World): void {
     it('show what enters and leaves their selector', async () => {
       const watching = await watch(`labelSelector=w%3Dyes&resourceVersion=${await now()}`);
       const path = here().path('v1', 'configmaps', 'w-sel');
-      const label = async (w: string): Promise<unknown> => ok(await here().api.patch(path, 'merge', { metadata: { labels: { w } } }));
+      const label = async (w: string): Promise<unknown> =>
+        ok(await here().api.patch(path, 'merge', { metadata: { labels: { w } } }));
       await here().createConfigMap('w-sel', { labels: { w: 'no' } });
       await label('yes');
       ok(await here().api.patch(path, 'merge', { data: { k: 'v' } }));
       const left = (await label('no')) as { metadata: { resourceVersion: string } };
       const event = await watching.until('the exit', (one) => one.type === 'DELETED');
-      assert.deepEqual(watching.events.map((one: WatchEvent) => one.type), ['ADDED', 'MODIFIED', 'DELETED']);
-      assert.deepEqual([event.object.metadata.labels, event.object.metadata.resourceVersion], [{ w: 'yes' }, left.metadata.resourceVersion]);
+      assert.deepEqual(
+        watching.events.map((one: WatchEvent) => one.type),
+        ['ADDED', 'MODIFIED', 'DELETED'],
+      );
+      assert.deepEqual(
+        [event.object.metadata.labels, event.object.metadata.resourceVersion],
+        [{ w: 'yes' }, left.metadata.resourceVersion],
+      );
     });
 
     it('follow one object by its name', async () => {
@@ -104,7 +131,10 @@ export function watchChapter(here: () => World): void {
     });
 
     it('come as tables, the columns once', async () => {
-      const watching = await here().api.watch(`${here().widgets()}?watch=true&fieldSelector=metadata.name%3Dw-table`, 'application/json;as=Table;v=v1;g=meta.k8s.io');
+      const watching = await here().api.watch(
+        `${here().widgets()}?watch=true&fieldSelector=metadata.name%3Dw-table`,
+        'application/json;as=Table;v=v1;g=meta.k8s.io',
+      );
       open.push(watching);
       await here().createWidget('w-table');
       ok(await here().api.patch(here().widgets('w-table'), 'merge', { spec: { replicas: 2 } }));

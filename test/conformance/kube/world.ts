@@ -22,17 +22,40 @@ export class World {
   }
 
   async open(): Promise<void> {
-    ok(await this.api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } }), 201);
+    ok(
+      await this.api.post('/api/v1/namespaces', {
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: this.namespace },
+      }),
+      201,
+    );
     ok(await this.api.post(definitions, widgetDefinition(this.group)), 201);
-    await eventually('the custom resource to be served', async () => (await this.api.get(this.widgets())).status === 200, 20_000);
+    await eventually(
+      'the custom resource to be served',
+      async () => (await this.api.get(this.widgets())).status === 200,
+      20_000,
+    );
     // A moment after it is served the real server may still answer from the time before.
-    await eventually('the custom resource to be written', async () => {
-      const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
-      return made.status === 201;
-    }, 20_000);
+    await eventually(
+      'the custom resource to be written',
+      async () => {
+        const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
+        return made.status === 201;
+      },
+      20_000,
+    );
     this.hasControllers = await this.#seesServiceAccount();
     // Without one the real server admits no pod.
-    if (!this.hasControllers) ok(await this.api.post(this.path('v1', 'serviceaccounts'), { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }), 201);
+    if (!this.hasControllers)
+      ok(
+        await this.api.post(this.path('v1', 'serviceaccounts'), {
+          apiVersion: 'v1',
+          kind: 'ServiceAccount',
+          metadata: { name: 'default' },
+        }),
+        201,
+      );
   }
 
   async close(): Promise<void> {
@@ -57,7 +80,12 @@ export class World {
   }
 
   widget(name: string, spec: Json = {}, metadata: Json = {}): Json {
-    return { apiVersion: this.apiVersion, kind: 'Widget', metadata: { name, ...metadata }, spec: { size: 'small', ...spec } };
+    return {
+      apiVersion: this.apiVersion,
+      kind: 'Widget',
+      metadata: { name, ...metadata },
+      spec: { size: 'small', ...spec },
+    };
   }
 
   configMap(name: string, metadata: Json = {}, data: Json = {}): Json {
@@ -73,14 +101,27 @@ export class World {
   }
 
   /** Server-side apply of a widget. @param spec exactly what the manager wants */
-  apply(name: string, manager: string, spec: Json, options: { readonly force?: boolean; readonly metadata?: Json } & CallOptions = {}): Promise<Answer> {
+  apply(
+    name: string,
+    manager: string,
+    spec: Json,
+    options: { readonly force?: boolean; readonly metadata?: Json } & CallOptions = {},
+  ): Promise<Answer> {
     const config = { apiVersion: this.apiVersion, kind: 'Widget', metadata: { name, ...options.metadata }, spec };
-    return this.api.patch(`${this.widgets(name)}?fieldManager=${manager}${options.force === true ? '&force=true' : ''}`, 'apply', config);
+    return this.api.patch(
+      `${this.widgets(name)}?fieldManager=${manager}${options.force === true ? '&force=true' : ''}`,
+      'apply',
+      config,
+    );
   }
 
   async #seesServiceAccount(): Promise<boolean> {
     try {
-      await eventually('a service account', async () => (await this.api.get(this.path('v1', 'serviceaccounts', 'default'))).status === 200, 3_000);
+      await eventually(
+        'a service account',
+        async () => (await this.api.get(this.path('v1', 'serviceaccounts', 'default'))).status === 200,
+        3_000,
+      );
       return true;
     } catch {
       return false;
@@ -108,5 +149,7 @@ export function refused(answer: Answer, status: number, reason?: string): Json {
 
 /** The fields that a manager owns, or undefined. */
 export function ownedBy(object: Json, manager: string, subresource = ''): Json {
-  return object.metadata.managedFields?.find((entry: Json) => entry.manager === manager && (entry.subresource ?? '') === subresource)?.fieldsV1;
+  return object.metadata.managedFields?.find(
+    (entry: Json) => entry.manager === manager && (entry.subresource ?? '') === subresource,
+  )?.fieldsV1;
 }

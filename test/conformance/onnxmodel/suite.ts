@@ -10,38 +10,71 @@ import { customResourceDefinition } from '../../../api/onnxmodel.ts';
 import type { Stage } from '../../../api/schema-builder.ts';
 
 /** One request to the server under test. @param path with its query */
-export type Api = (method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown, contentType?: string) => Promise<{ readonly status: number; readonly body: Answer }>;
-type Answer = { readonly message?: string; readonly spec?: Record<string, unknown>; readonly status?: Record<string, unknown>; readonly metadata?: Record<string, unknown> };
+export type Api = (
+  method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+  contentType?: string,
+) => Promise<{ readonly status: number; readonly body: Answer }>;
+type Answer = {
+  readonly message?: string;
+  readonly spec?: Record<string, unknown>;
+  readonly status?: Record<string, unknown>;
+  readonly metadata?: Record<string, unknown>;
+};
 
 const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const collection = (namespace: string): string => `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels`;
 const root = join(import.meta.dirname, '..', '..', '..');
 
-const base = (spec: object, name = 'ranker'): object => ({ apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec });
+const base = (spec: object, name = 'ranker'): object => ({
+  apiVersion: 'onnx-operator.dev/v1alpha1',
+  kind: 'OnnxModel',
+  metadata: { name },
+  spec,
+});
 const https = { uri: 'https://models.example/m.onnx' };
 const digest = `sha256:${'0'.repeat(64)}`;
 
+// prettier-ignore
 const good: readonly { name: string; spec: object }[] = [
   { name: 'the smallest spec', spec: { model: https } },
   { name: 'a file in an npm package', spec: { model: { uri: 'npm:@scope/pkg@1.2.3/assets/m.onnx', digest } } },
   { name: 'a folder in a claim', spec: { model: { uri: 'pvc://models/minilm/', task: 'Embedding' } } },
   { name: 'http with a digest', spec: { model: { uri: 'http://models.example/m.onnx', digest } } },
-  { name: 'a ready-made precision', spec: { model: { uri: 'pvc://m/x/', variants: [{ precision: 'INT8', path: 'i8.onnx' }] }, execution: { precision: 'INT8' } } },
-  { name: 'durations and limits of every form', spec: { model: https, memory: { limit: '1.5Gi' }, warmup: { timeout: '1m30s' }, rollout: { progressDeadline: '1.5h' } } },
+  { name: 'a ready-made precision', spec: {
+      model: { uri: 'pvc://m/x/', variants: [{ precision: 'INT8',
+      path: 'i8.onnx' }] }, execution: { precision: 'INT8' } } },
+  { name: 'durations and limits of every form',
+    spec: { model: https, memory: { limit: '1.5Gi' },
+      warmup: { timeout: '1m30s' }, rollout: { progressDeadline: '1.5h' } } },
   { name: 'any other signature', spec: { model: { ...https, schemaPolicy: 'Any' } } },
-  { name: 'a golden set in a ConfigMap', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', min: '0.99' }) },
-  { name: 'a golden set at a URI', spec: golden({ uri: 'https://x/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' }) },
-  { name: 'a golden set in the model\'s claim', spec: golden({ uri: 'pvc://models/golden.bin', digest, metric: 'WordErrorRate' }) },
+  { name: 'a golden set in a ConfigMap', spec: golden(
+      { configMapRef: { name: 'set' }, metric: 'Cosine', min: '0.99' }) },
+  { name: 'a golden set at a URI', spec: golden(
+      { uri: 'https://x/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' }) },
+  { name: 'a golden set in the model\'s claim',
+    spec: golden({ uri: 'pvc://models/golden.bin', digest, metric: 'WordErrorRate' }) },
   { name: 'a limit for made-up inputs', spec: golden({ metric: 'Cosine', min: '0.5' }) },
-  { name: 'traffic by a route', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }], hostnames: ['ranker.example.com', '*.example.org'] } } },
+  { name: 'traffic by a route', spec: { model: https,
+      traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }],
+      hostnames: ['ranker.example.com', '*.example.org'] } } },
   { name: 'traffic by pods, said or not', spec: { model: https, traffic: {} } },
   { name: 'CPU as a number', spec: { model: https, resources: { limits: { cpu: 2 } } } },
   { name: 'a memory limit as a number of bytes', spec: { model: https, memory: { limit: 1_073_741_824 } } },
-  ...['.5', '5.', '5e-1', '5E-1', '1e3', '1E9', '1e+3', '1E', '+1', '100u', '100n', '1k', '1Ki', '.5Gi', '9E', '0'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } } })),
-  ...['.5Gi', '1E9', '+1Gi', '1e9', '134217728k'].map((limit) => ({ name: `the memory limit ${limit}`, spec: { model: https, memory: { limit } } })),
-  { name: 'a request that is its limit in other words', spec: { model: https, resources: { requests: { cpu: '1', 'nvidia.com/gpu': 1 }, limits: { cpu: '1000m', 'nvidia.com/gpu': '1e0' } } } },
-  { name: 'gates of a model with little traffic', spec: gates({ confidence: 'Quick', latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100.5%', eachClass: true }], errors: { maxIncrease: '1%', minDetectable: '1%' } }) },
-  { name: 'resources of the sidecar', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: '100m' }, limits: { memory: '128Mi' } } } } } },
+  ...['.5', '5.', '5e-1', '5E-1', '1e3', '1E9', '1e+3', '1E', '+1', '100u', '100n', '1k', '1Ki', '.5Gi', '9E',
+      '0'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } } })),
+  ...['.5Gi', '1E9', '+1Gi', '1e9', '134217728k'].map(
+    (limit) => ({ name: `the memory limit ${limit}`, spec: { model: https, memory: { limit } } })),
+  { name: 'a request that is its limit in other words',
+    spec: { model: https, resources: { requests: { cpu: '1', 'nvidia.com/gpu': 1 },
+      limits: { cpu: '1000m', 'nvidia.com/gpu': '1e0' } } } },
+  { name: 'gates of a model with little traffic',
+    spec: gates({ confidence: 'Quick', latency: [
+      { name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100.5%',
+      eachClass: true }], errors: { maxIncrease: '1%', minDetectable: '1%' } }) },
+  { name: 'resources of the sidecar', spec: { model: https,
+      runtime: { sidecar: { resources: { requests: { cpu: '100m' }, limits: { memory: '128Mi' } } } } } },
 ];
 
 function gates(spec: object): object {
@@ -57,75 +90,155 @@ function golden(gate: object): object {
   return { model: https, rollout: { gates: { golden: gate } } };
 }
 
+// prettier-ignore
 const bad: readonly { name: string; spec: object; modelName?: string; says: RegExp }[] = [
   { name: 'no model', spec: {}, says: /spec\.model: Required value/ },
   { name: 'no uri', spec: { model: {} }, says: /spec\.model\.uri: Required value/ },
   { name: 'a scheme nobody knows', spec: { model: { uri: 'ftp://x/y' } }, says: /spec\.model\.uri/ },
-  { name: 'an npm version that is a range', spec: { model: { uri: 'npm:pkg@^1.0.0/m.onnx' } }, says: /spec\.model\.uri/ },
+  { name: 'an npm version that is a range',
+    spec: { model: { uri: 'npm:pkg@^1.0.0/m.onnx' } }, says: /spec\.model\.uri/ },
   { name: 'http without a digest', spec: { model: { uri: 'http://x/y' } }, says: /spec\.model\.digest.*digest/ },
-  { name: 'a digest that is too short', spec: { model: { ...https, digest: 'sha256:00' } }, says: /spec\.model\.digest/ },
-  { name: 'a way out of the folder', spec: { model: { uri: 'pvc://m/x/', graphs: [{ name: 'model', path: '../secret' }] } }, says: /spec\.model\.graphs\[0\]\.path/ },
-  { name: 'an https folder without a list', spec: { model: { uri: 'https://x/folder/' } }, says: /spec\.model\.files.*name its files/ },
-  { name: 'variants beside a file', spec: { model: { ...https, variants: [{ precision: 'INT8', path: 'a.onnx' }] } }, says: /spec\.model\.uri.*end the uri/ },
-  { name: 'an embedding section for tensors', spec: { model: { uri: 'pvc://m/x/', embedding: {} } }, says: /spec\.model\.embedding.*task Embedding/ },
-  { name: 'an embedding model that is one file', spec: { model: { ...https, task: 'Embedding' } }, says: /spec\.model\.uri.*tokenizer/ },
-  { name: 'a precision without a variant', spec: { model: https, execution: { precision: 'INT8' } }, says: /spec\.execution\.precision.*variant/ },
-  { name: 'a provider twice', spec: { model: https, execution: { providers: [{ name: 'CPU' }, { name: 'CPU' }] } }, says: /spec\.execution\.providers.*twice/ },
-  { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } }, says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
-  { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } }, says: /spec\.resources\.limits.*spec\.memory\.limit/ },
-  { name: 'a memory limit in thousandths of a byte', spec: { model: https, memory: { limit: '512m' } }, says: /spec\.memory\.limit.*not m/ },
-  { name: 'a route without a Gateway', spec: { model: https, traffic: { router: 'HTTPRoute' } }, says: /spec\.traffic\.parentRefs.*needs parentRefs/ },
-  { name: 'a Gateway without a route', spec: { model: https, traffic: { parentRefs: [{ name: 'public' }] } }, says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
-  { name: 'hostnames by pods', spec: { model: https, traffic: { router: 'Service', hostnames: ['a.example.com'] } }, says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
-  { name: 'no Gateway at all in the list', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [] } }, says: /spec\.traffic\.parentRefs.*at least 1 items/ },
-  { name: 'a hostname that is none', spec: { model: https, traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
-  { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } }, says: /spec\.warmup\.timeout.*time to warm up/ },
-  { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } }, says: /spec\.rollout\.progressDeadline.*time to come up/ },
-  { name: 'a request above its limit', spec: { model: https, resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } }, says: /spec\.resources\.requests.*the request of cpu, 2, is above its limit, 500m/ },
-  { name: 'ephemeral storage above its limit', spec: { model: https, resources: { requests: { 'ephemeral-storage': '1Gi' }, limits: { 'ephemeral-storage': '1G' } } }, says: /the request of ephemeral-storage, 1Gi, is above its limit, 1G/ },
-  { name: 'a device without a limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 } } }, says: /spec\.resources\.requests.*cannot be overcommitted/ },
-  { name: 'fewer devices than the limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 }, limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
-  { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } }, says: /spec\.resources\.limits.*whole numbers/ },
-  { name: 'a resource that no container has', spec: { model: https, resources: { limits: { cores: 2 } } }, says: /spec\.resources\.limits.*only cpu, memory/ },
-  { name: 'a sidecar that could not start', spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } }, says: /spec\.runtime\.sidecar\.resources\.limits.*96Mi at the least/ },
-  { name: 'a request of the sidecar above its limit', spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: 1 }, limits: { cpu: '.5' } } } } }, says: /the request of cpu, 1, is above its limit, \.5/ },
-  { name: 'half a core without quotes', spec: { model: https, resources: { limits: { cpu: 0.5 } } }, says: /spec\.resources\.limits\.cpu/ },
-  ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map((cpu) => ({ name: `the amount ${cpu}`, spec: { model: https, resources: { requests: { cpu } } }, says: /spec\.resources\.requests\.cpu/ })),
-  { name: 'fewer than no cores', spec: { model: https, resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
-  { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } }, says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
-  { name: 'a delay without a unit', spec: { model: https, batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
-  { name: 'text for a number', spec: { model: https, replicas: 'two' }, says: /spec\.replicas.*must be of type integer/ },
-  { name: 'a negative number of replicas', spec: { model: https, replicas: -1 }, says: /spec\.replicas.*greater than or equal to 0/ },
-  { name: 'a label of ours', spec: { model: https, template: { metadata: { labels: { 'onnx-operator.dev/revision': 'x' } } } }, says: /spec\.template\.metadata\.labels.*set by the operator/ },
-  { name: 'a golden set from two places', spec: golden({ configMapRef: { name: 'set' }, uri: 'https://x/y', digest, metric: 'Cosine' }), says: /gates\.golden\.uri.*not from both/ },
-  { name: 'a golden set at a URI without a digest', spec: golden({ uri: 'https://x/y', metric: 'Cosine' }), says: /gates\.golden\.digest.*go together/ },
-  { name: 'a digest of no golden set', spec: golden({ configMapRef: { name: 'set' }, digest, metric: 'Cosine' }), says: /gates\.golden\.digest.*go together/ },
-  { name: 'a golden set that is a folder', spec: golden({ uri: 'https://x/y/', digest, metric: 'Cosine' }), says: /gates\.golden\.uri/ },
-  { name: 'a golden set without a metric', spec: golden({ configMapRef: { name: 'set' } }), says: /gates\.golden\.metric: Required value/ },
-  { name: 'a min for an error', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError', min: '0.9', max: '1' }), says: /gates\.golden\.min.*an error has a max/ },
-  { name: 'a max for a share', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', max: '0.9' }), says: /gates\.golden\.max.*this metric has a min/ },
-  { name: 'an error without a max', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError' }), says: /gates\.golden\.max.*MaxAbsError needs a max/ },
-  { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }), says: /gates\.golden\.min.*Accuracy needs a min/ },
-  { name: 'made-up inputs with labels', spec: golden({ metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*give a set/ },
-  { name: 'a cosine above 1', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
-  { name: 'a confidence nobody knows', spec: gates({ confidence: 'High' }), says: /gates\.confidence: Unsupported value: "High"/ },
-  { name: 'a least for what is not compared', spec: p95({ max: '60ms', minDetectable: '50%' }), says: /latency\[0\]\.minDetectable.*goes with maxIncrease/ },
-  { name: 'a least below the limit', spec: p95({ maxIncrease: '15%', minDetectable: '9.5%' }), says: /latency\[0\]\.minDetectable.*at least maxIncrease/ },
-  { name: 'a least without a percent sign', spec: p95({ maxIncrease: '15%', minDetectable: '50' }), says: /latency\[0\]\.minDetectable/ },
-  { name: 'a least of errors for what is not compared', spec: gates({ errors: { max: '2%', minDetectable: '5%' } }), says: /errors\.minDetectable.*goes with maxIncrease/ },
-  { name: 'a least of errors below the limit', spec: gates({ errors: { maxIncrease: '1%', minDetectable: '0.5%' } }), says: /errors\.minDetectable.*at least maxIncrease/ },
-  { name: 'a latency gate by the name of another', spec: gates({ latency: [{ name: 'errors', quantile: '0.95', maxIncrease: '15%' }] }), says: /latency\[0\]\.name.*the names of other gates/ },
-  { name: 'classes for a limit in milliseconds', spec: p95({ max: '60ms', eachClass: true }), says: /latency\[0\]\.eachClass.*goes with maxIncrease/ },
-  { name: 'a field that does not exist', spec: { model: https, batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
-  { name: 'a field that is only planned', spec: { model: https, autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
-  { name: 'a shadow step after a weight', spec: { model: https, rollout: { strategy: 'Canary', steps: [{ weight: 5 }, { shadow: { require: 'Pass' } }] } }, says: /spec\.rollout\.steps.*shadow steps come before the first weight/ },
-  { name: 'a step of two kinds', spec: { model: https, rollout: { strategy: 'Canary', steps: [{ shadow: { require: 'Pass' }, pause: {} }] } }, says: /spec\.rollout\.steps\[0\].*one of weight, analyze, shadow and pause/ },
-  { name: 'a flood of probes', spec: { model: https, rollout: { probes: { perMinute: 61 } } }, says: /spec\.rollout\.probes\.perMinute.*less than or equal to 60/ },
-  { name: 'a mode of probing nobody knows', spec: { model: https, rollout: { probes: { mode: 'Never' } } }, says: /spec\.rollout\.probes\.mode: Unsupported value: "Never"/ },
-  { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } }, says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
-  { name: 'a name that is too long', spec: { model: https }, modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
-  { name: 'a name that another model\'s revision may have', spec: { model: https }, modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
-  { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b', says: /metadata\.name has at most 40 characters/ },
+  { name: 'a digest that is too short', spec: {
+      model: { ...https, digest: 'sha256:00' } }, says: /spec\.model\.digest/ },
+  { name: 'a way out of the folder', spec: {
+      model: { uri: 'pvc://m/x/', graphs: [{ name: 'model',
+      path: '../secret' }] } }, says: /spec\.model\.graphs\[0\]\.path/ },
+  { name: 'an https folder without a list', spec: { model: { uri: 'https://x/folder/' } },
+    says: /spec\.model\.files.*name its files/ },
+  { name: 'variants beside a file', spec: { model: { ...https, variants: [{ precision: 'INT8', path: 'a.onnx' }] } },
+    says: /spec\.model\.uri.*end the uri/ },
+  { name: 'an embedding section for tensors', spec: { model: { uri: 'pvc://m/x/', embedding: {} } },
+    says: /spec\.model\.embedding.*task Embedding/ },
+  { name: 'an embedding model that is one file',
+    spec: { model: { ...https, task: 'Embedding' } }, says: /spec\.model\.uri.*tokenizer/ },
+  { name: 'a precision without a variant', spec: { model: https,
+      execution: { precision: 'INT8' } }, says: /spec\.execution\.precision.*variant/ },
+  { name: 'a provider twice', spec: { model: https, execution: { providers: [{ name: 'CPU' }, { name: 'CPU' }] } },
+    says: /spec\.execution\.providers.*twice/ },
+  { name: 'a provider nobody knows', spec: { model: https, execution: { providers: [{ name: 'NPU' }] } },
+    says: /spec\.execution\.providers\[0\]\.name: Unsupported value: "NPU"/ },
+  { name: 'memory among the resources', spec: { model: https, resources: { limits: { memory: '1Gi' } } },
+    says: /spec\.resources\.limits.*spec\.memory\.limit/ },
+  { name: 'a memory limit in thousandths of a byte',
+    spec: { model: https, memory: { limit: '512m' } }, says: /spec\.memory\.limit.*not m/ },
+  { name: 'a route without a Gateway', spec: { model: https, traffic: { router: 'HTTPRoute' } },
+    says: /spec\.traffic\.parentRefs.*needs parentRefs/ },
+  { name: 'a Gateway without a route', spec: { model: https, traffic: { parentRefs: [{ name: 'public' }] } },
+    says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
+  { name: 'hostnames by pods', spec: { model: https, traffic: { router: 'Service', hostnames: ['a.example.com'] } },
+    says: /spec\.traffic\.router.*parentRefs and hostnames are for router HTTPRoute/ },
+  { name: 'no Gateway at all in the list', spec: { model: https,
+      traffic: { router: 'HTTPRoute', parentRefs: [] } }, says: /spec\.traffic\.parentRefs.*at least 1 items/ },
+  { name: 'a hostname that is none', spec: { model: https,
+      traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }],
+      hostnames: ['http://a'] } }, says: /spec\.traffic\.hostnames\[0\]/ },
+  { name: 'no time to warm up', spec: { model: https, warmup: { timeout: '0s' } },
+    says: /spec\.warmup\.timeout.*time to warm up/ },
+  { name: 'no time to come up', spec: { model: https, rollout: { progressDeadline: '0s' } },
+    says: /spec\.rollout\.progressDeadline.*time to come up/ },
+  { name: 'a request above its limit', spec: { model: https,
+      resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } },
+    says: /spec\.resources\.requests.*the request of cpu, 2, is above its limit, 500m/ },
+  { name: 'ephemeral storage above its limit',
+    spec: { model: https, resources: { requests: { 'ephemeral-storage': '1Gi' },
+      limits: { 'ephemeral-storage': '1G' } } },
+    says: /the request of ephemeral-storage, 1Gi, is above its limit, 1G/ },
+  { name: 'a device without a limit', spec: { model: https, resources: { requests: { 'nvidia.com/gpu': 1 } } },
+    says: /spec\.resources\.requests.*cannot be overcommitted/ },
+  { name: 'fewer devices than the limit', spec: { model: https,
+      resources: { requests: { 'nvidia.com/gpu': 1 },
+      limits: { 'nvidia.com/gpu': 2 } } }, says: /cannot be overcommitted/ },
+  { name: 'half a device', spec: { model: https, resources: { limits: { 'nvidia.com/gpu': '500m' } } },
+    says: /spec\.resources\.limits.*whole numbers/ },
+  { name: 'a resource that no container has', spec: { model: https, resources: { limits: { cores: 2 } } },
+    says: /spec\.resources\.limits.*only cpu, memory/ },
+  { name: 'a sidecar that could not start',
+    spec: { model: https, runtime: { sidecar: { resources: { limits: { memory: '64Mi' } } } } },
+    says: /spec\.runtime\.sidecar\.resources\.limits.*96Mi at the least/ },
+  { name: 'a request of the sidecar above its limit',
+    spec: { model: https, runtime: { sidecar: { resources: { requests: { cpu: 1 }, limits: { cpu: '.5' } } } } },
+    says: /the request of cpu, 1, is above its limit, \.5/ },
+  { name: 'half a core without quotes', spec: { model: https,
+      resources: { limits: { cpu: 0.5 } } }, says: /spec\.resources\.limits\.cpu/ },
+  ...['1K', '1GiB', '1e', '--1', '1 Gi', '-1', 'Gi', '1,5', '0x10'].map(
+    (cpu) => ({ name: `the amount ${cpu}`, spec: { model: https,
+      resources: { requests: { cpu } } }, says: /spec\.resources\.requests\.cpu/ })),
+  { name: 'fewer than no cores', spec: { model: https,
+      resources: { limits: { cpu: -1 } } }, says: /spec\.resources\.limits/ },
+  { name: 'a batch of nothing', spec: { model: https, batching: { maxBatchSize: 0 } },
+    says: /spec\.batching\.maxBatchSize.*greater than or equal to 1/ },
+  { name: 'a delay without a unit', spec: { model: https,
+      batching: { maxQueueDelay: '5' } }, says: /spec\.batching\.maxQueueDelay/ },
+  { name: 'text for a number', spec: { model: https, replicas: 'two' },
+    says: /spec\.replicas.*must be of type integer/ },
+  { name: 'a negative number of replicas', spec: { model: https,
+      replicas: -1 }, says: /spec\.replicas.*greater than or equal to 0/ },
+  { name: 'a label of ours', spec: { model: https,
+      template: { metadata: { labels: { 'onnx-operator.dev/revision': 'x' } } } },
+    says: /spec\.template\.metadata\.labels.*set by the operator/ },
+  { name: 'a golden set from two places', spec: golden(
+      { configMapRef: { name: 'set' }, uri: 'https://x/y', digest,
+      metric: 'Cosine' }), says: /gates\.golden\.uri.*not from both/ },
+  { name: 'a golden set at a URI without a digest', spec: golden({ uri: 'https://x/y', metric: 'Cosine' }),
+    says: /gates\.golden\.digest.*go together/ },
+  { name: 'a digest of no golden set', spec: golden({ configMapRef: { name: 'set' }, digest, metric: 'Cosine' }),
+    says: /gates\.golden\.digest.*go together/ },
+  { name: 'a golden set that is a folder', spec: golden(
+      { uri: 'https://x/y/', digest, metric: 'Cosine' }), says: /gates\.golden\.uri/ },
+  { name: 'a golden set without a metric', spec: golden({ configMapRef: { name: 'set' } }),
+    says: /gates\.golden\.metric: Required value/ },
+  { name: 'a min for an error', spec: golden(
+      { configMapRef: { name: 'set' }, metric: 'MaxAbsError', min: '0.9',
+      max: '1' }), says: /gates\.golden\.min.*an error has a max/ },
+  { name: 'a max for a share', spec: golden({ configMapRef: { name: 'set' }, metric: 'Cosine', max: '0.9' }),
+    says: /gates\.golden\.max.*this metric has a min/ },
+  { name: 'an error without a max', spec: golden({ configMapRef: { name: 'set' }, metric: 'MaxAbsError' }),
+    says: /gates\.golden\.max.*MaxAbsError needs a max/ },
+  { name: 'an accuracy without a min', spec: golden({ configMapRef: { name: 'set' }, metric: 'Accuracy' }),
+    says: /gates\.golden\.min.*Accuracy needs a min/ },
+  { name: 'made-up inputs with labels', spec: golden(
+      { metric: 'Accuracy', min: '0.9' }), says: /gates\.golden\.metric.*give a set/ },
+  { name: 'a cosine above 1', spec: golden(
+      { configMapRef: { name: 'set' }, metric: 'Cosine', min: '1.1' }), says: /gates\.golden\.min/ },
+  { name: 'a confidence nobody knows', spec: gates({ confidence: 'High' }),
+    says: /gates\.confidence: Unsupported value: "High"/ },
+  { name: 'a least for what is not compared', spec: p95({ max: '60ms', minDetectable: '50%' }),
+    says: /latency\[0\]\.minDetectable.*goes with maxIncrease/ },
+  { name: 'a least below the limit', spec: p95({ maxIncrease: '15%', minDetectable: '9.5%' }),
+    says: /latency\[0\]\.minDetectable.*at least maxIncrease/ },
+  { name: 'a least without a percent sign', spec: p95({ maxIncrease: '15%', minDetectable: '50' }),
+    says: /latency\[0\]\.minDetectable/ },
+  { name: 'a least of errors for what is not compared', spec: gates({ errors: { max: '2%', minDetectable: '5%' } }),
+    says: /errors\.minDetectable.*goes with maxIncrease/ },
+  { name: 'a least of errors below the limit', spec: gates({ errors: { maxIncrease: '1%', minDetectable: '0.5%' } }),
+    says: /errors\.minDetectable.*at least maxIncrease/ },
+  { name: 'a latency gate by the name of another',
+    spec: gates({ latency: [{ name: 'errors', quantile: '0.95',
+      maxIncrease: '15%' }] }), says: /latency\[0\]\.name.*the names of other gates/ },
+  { name: 'classes for a limit in milliseconds', spec: p95({ max: '60ms', eachClass: true }),
+    says: /latency\[0\]\.eachClass.*goes with maxIncrease/ },
+  { name: 'a field that does not exist', spec: { model: https,
+      batchSize: 3 }, says: /unknown field "spec\.batchSize"/ },
+  { name: 'a field that is only planned', spec: { model: https,
+      autoscaling: { maxReplicas: 2 } }, says: /unknown field "spec\.autoscaling"/ },
+  { name: 'a shadow step after a weight', spec: { model: https,
+      rollout: { strategy: 'Canary', steps: [{ weight: 5 }, { shadow: { require: 'Pass' } }] } },
+    says: /spec\.rollout\.steps.*shadow steps come before the first weight/ },
+  { name: 'a step of two kinds', spec: { model: https,
+      rollout: { strategy: 'Canary', steps: [{ shadow: { require: 'Pass' }, pause: {} }] } },
+    says: /spec\.rollout\.steps\[0\].*one of weight, analyze, shadow and pause/ },
+  { name: 'a flood of probes', spec: { model: https, rollout: { probes: { perMinute: 61 } } },
+    says: /spec\.rollout\.probes\.perMinute.*less than or equal to 60/ },
+  { name: 'a mode of probing nobody knows', spec: { model: https, rollout: { probes: { mode: 'Never' } } },
+    says: /spec\.rollout\.probes\.mode: Unsupported value: "Never"/ },
+  { name: 'a strategy nobody knows', spec: { model: https, rollout: { strategy: 'Shadow' } },
+    says: /spec\.rollout\.strategy: Unsupported value: "Shadow"/ },
+  { name: 'a name that is too long', spec: { model: https },
+    modelName: 'a'.repeat(41), says: /metadata\.name has at most 40 characters/ },
+  { name: 'a name that another model\'s revision may have', spec: { model: https },
+    modelName: 'ranker-0123456789', says: /metadata\.name may not end in "-" and ten hex digits/ },
+  { name: 'a name with a dot', spec: { model: https }, modelName: 'a.b',
+    says: /metadata\.name has at most 40 characters/ },
 ];
 
 export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly close: () => Promise<void> }>): void {
@@ -135,7 +248,12 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
 
   async function install(stage: Stage): Promise<void> {
     const crd = customResourceDefinition(stage);
-    const applied = await api('PATCH', `${crds}/${crd.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict`, crd, 'application/apply-patch+yaml');
+    const applied = await api(
+      'PATCH',
+      `${crds}/${crd.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict`,
+      crd,
+      'application/apply-patch+yaml',
+    );
     assert.ok(applied.status < 300, applied.body.message ?? '');
     await established(crd.metadata.name);
   }
@@ -152,11 +270,16 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
     assert.fail('the CRD was not established');
   }
 
-  const create = (object: object): ReturnType<Api> => api('POST', `${collection(namespace)}?fieldValidation=Strict&dryRun=All`, object);
+  const create = (object: object): ReturnType<Api> =>
+    api('POST', `${collection(namespace)}?fieldValidation=Strict&dryRun=All`, object);
 
   before(async () => {
     ({ api, close } = await open());
-    const made = await api('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    const made = await api('POST', '/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespace },
+    });
     assert.equal(made.status, 201, made.body.message ?? '');
   });
 
@@ -202,9 +325,18 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
     });
 
     it('scales by the scale subresource', async () => {
-      const made = await api('POST', `${collection(namespace)}?fieldValidation=Strict`, base({ model: https }, 'scaled'));
+      const made = await api(
+        'POST',
+        `${collection(namespace)}?fieldValidation=Strict`,
+        base({ model: https }, 'scaled'),
+      );
       assert.equal(made.status, 201, made.body.message ?? '');
-      const scaled = await api('PATCH', `${collection(namespace)}/scaled/scale`, { spec: { replicas: 4 } }, 'application/merge-patch+json');
+      const scaled = await api(
+        'PATCH',
+        `${collection(namespace)}/scaled/scale`,
+        { spec: { replicas: 4 } },
+        'application/merge-patch+json',
+      );
       assert.equal(scaled.status, 200, scaled.body.message ?? '');
       const { body } = await api('GET', `${collection(namespace)}/scaled`);
       assert.equal(body.spec?.['replicas'], 4);

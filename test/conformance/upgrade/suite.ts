@@ -14,24 +14,35 @@ import type { Answer, Json } from '../kube/api.ts';
 
 const folder = new URL('../../fixtures/upgrade/', import.meta.url);
 const plurals: Readonly<Record<string, string>> = {
-  ConfigMap: 'configmaps', ControllerRevision: 'controllerrevisions', Deployment: 'deployments', OnnxModel: 'onnxmodels',
-  Pod: 'pods', Service: 'services',
+  ConfigMap: 'configmaps',
+  ControllerRevision: 'controllerrevisions',
+  Deployment: 'deployments',
+  OnnxModel: 'onnxmodels',
+  Pod: 'pods',
+  Service: 'services',
 };
 
 type Opened = { readonly kubeconfig: string; readonly close: () => Promise<void> };
 /** A model and what belongs to it. */
-type Left = { readonly title: string; readonly model: Json; readonly children: readonly Json[]; readonly pods: readonly Json[] };
+type Left = {
+  readonly title: string;
+  readonly model: Json;
+  readonly children: readonly Json[];
+  readonly pods: readonly Json[];
+};
 
 function leftBehind(): readonly Left[] {
-  return readdirSync(folder).toSorted().map((file) => {
-    const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
-    const objects = lines.map((line) => JSON.parse(line) as Json);
-    const [model, ...others] = objects;
-    // The gates' evidence is the gatekeeper's, who is not there in this world.
-    const evidence = `${model.metadata.name}-gates`;
-    const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
-    return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
-  });
+  return readdirSync(folder)
+    .toSorted()
+    .map((file) => {
+      const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
+      const objects = lines.map((line) => JSON.parse(line) as Json);
+      const [model, ...others] = objects;
+      // The gates' evidence is the gatekeeper's, who is not there in this world.
+      const evidence = `${model.metadata.name}-gates`;
+      const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
+      return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
+    });
 }
 
 /** @param open finds or starts the server. @returns its kubeconfig's text, and how to end what was started */
@@ -76,7 +87,10 @@ export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
       const counts = [...Map.groupBy(world.writes, (what) => what)].map(([what, { length }]) => ({ what, length }));
       const often = counts.filter(({ what, length }) => length > (what.startsWith('status ') ? 2 : 1));
       assert.deepEqual(often, []);
-      assert.deepEqual(world.writes.filter((what) => what.startsWith('delete ')), []);
+      assert.deepEqual(
+        world.writes.filter((what) => what.startsWith('delete ')),
+        [],
+      );
       const from = world.writes.length;
       await world.quiet(1_500);
       assert.deepEqual(world.writes.slice(from), []);
@@ -105,7 +119,13 @@ class SeededWorld extends DriftWorld {
   }
 
   async #seedModel(model: Json): Promise<Json> {
-    const { apiVersion, kind, metadata: { name }, spec, status } = model;
+    const {
+      apiVersion,
+      kind,
+      metadata: { name },
+      spec,
+      status,
+    } = model;
     const path = this.#pathOf(model);
     const wanted = { apiVersion, kind, metadata: { name }, spec };
     const made = accepted(await this.api.patch(`${path}?fieldManager=user`, 'apply', wanted));
@@ -118,7 +138,10 @@ class SeededWorld extends DriftWorld {
     const path = this.#pathOf(child);
     const ownerReferences = child.metadata.ownerReferences.map((owner: Json) => ({ ...owner, uid }));
     const wanted = this.#here({ ...child, metadata: { ...child.metadata, ownerReferences } });
-    this.#stored.set(path, accepted(await this.api.patch(`${path}?fieldManager=onnx-operator&force=true`, 'apply', wanted)));
+    this.#stored.set(
+      path,
+      accepted(await this.api.patch(`${path}?fieldManager=onnx-operator&force=true`, 'apply', wanted)),
+    );
   }
 
   async #seedPod(pod: Json): Promise<void> {
@@ -141,19 +164,31 @@ class SeededWorld extends DriftWorld {
 /** What must not change of an object: what its pods are made from, and what they read. */
 function frozenIn({ kind, spec, data, revision }: Json): Json {
   switch (kind) {
-    case 'Deployment': return spec;
-    case 'ControllerRevision': return { data, revision };
-    case 'Service': return { selector: spec.selector, ports: spec.ports, clusterIP: spec.clusterIP };
-    case 'ConfigMap': return { runtime: data['runtime.json'], resolved: data['resolved.json'] };
-    default: return {};
+    case 'Deployment':
+      return spec;
+    case 'ControllerRevision':
+      return { data, revision };
+    case 'Service':
+      return { selector: spec.selector, ports: spec.ports, clusterIP: spec.clusterIP };
+    case 'ConfigMap':
+      return { runtime: data['runtime.json'], resolved: data['resolved.json'] };
+    default:
+      return {};
   }
 }
 
 /** Without the wording, and without what is new in this version. */
 function meaningOf({ phase, rollout, stable, candidate, history, conditions, replicas, readyReplicas }: Json): Json {
   return {
-    phase, reason: rollout.reason, step: rollout.step, weight: rollout.desiredWeight, replicas, readyReplicas,
-    stable: ofRevision(stable), candidate: ofRevision(candidate), history,
+    phase,
+    reason: rollout.reason,
+    step: rollout.step,
+    weight: rollout.desiredWeight,
+    replicas,
+    readyReplicas,
+    stable: ofRevision(stable),
+    candidate: ofRevision(candidate),
+    history,
     conditions: Object.fromEntries(conditions.map(({ type, status, reason }: Json) => [type, `${status} ${reason}`])),
   };
 }

@@ -8,6 +8,9 @@ const [folder = ''] = process.argv.slice(2);
 const journal = await openJournal(folder, silentLogger);
 const core = createCore({ clock: systemClock, loaded: journal.loaded, follow: (store) => journal.follow(store) });
 for (let index = 0; ; index += 1) {
-  core.objects.create({ apiVersion: 'v1', plural: 'configmaps' }, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `c${index}`, namespace: 'default' } });
+  core.objects.create(
+    { apiVersion: 'v1', plural: 'configmaps' },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `c${index}`, namespace: 'default' } },
+  );
   await new Promise<void>((resolve) => process.stdout.write(`c${index}\n`, () => resolve()));
 }

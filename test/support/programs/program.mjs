@@ -14,16 +14,26 @@ let ready = process.env['STARTS_READY'] !== 'no';
 const verbs = {
   say: () => console.log(next()),
   complain: () => console.error(next()),
-  env: () => { const name = next(); console.log(`${name}=${process.env[name]}`); },
+  env: () => {
+    const name = next();
+    console.log(`${name}=${process.env[name]}`);
+  },
   read: () => console.log(readFileSync(next(), 'utf8').trim()),
   write: () => writeFileSync(next(), next()),
   exit: () => process.exit(Number(next())),
   serve: () => serve(Number(next())),
   grow: () => grow(Number(next())),
   // A child of its own in the same process group, which ignores SIGTERM.
-  fork: () => { const child = spawn(process.execPath, ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'], { stdio: 'ignore' }); console.log(`child ${child.pid}`); },
+  fork: () => {
+    const child = spawn(process.execPath, ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'], {
+      stdio: 'ignore',
+    });
+    console.log(`child ${child.pid}`);
+  },
   deaf: () => process.on('SIGTERM', () => console.log('ignored SIGTERM')),
-  stay: () => { setInterval(() => {}, 1000); },
+  stay: () => {
+    setInterval(() => {}, 1000);
+  },
 };
 
 /** GET / says who answers; /ready follows /be-ready and /be-unready; /file?path reads again; /slow answers after 300 ms. */
@@ -46,7 +56,9 @@ function serve(port) {
 
 function grow(mebibytes) {
   const held = [];
-  setInterval(() => { if (held.length * 4 < mebibytes) held.push(Buffer.alloc(4 * 2 ** 20, 1)); }, 5);
+  setInterval(() => {
+    if (held.length * 4 < mebibytes) held.push(Buffer.alloc(4 * 2 ** 20, 1));
+  }, 5);
 }
 
 while (words.length > 0) {

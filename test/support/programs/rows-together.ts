@@ -19,12 +19,17 @@ const scales = [1, 30, 0.01, 0] as const;
 
 function rowsOf(seed: number): readonly Float32Array[] {
   const below = chance(seed);
-  return scales.slice(0, 2 + below(3)).map((scale) => Float32Array.from({ length: 12 }, () => (below(2000) / 1000 - 1) * scale));
+  return scales
+    .slice(0, 2 + below(3))
+    .map((scale) => Float32Array.from({ length: 12 }, () => (below(2000) / 1000 - 1) * scale));
 }
 
 function isSameRow(one: Float32Array, other: Float32Array): boolean {
   const largest = one.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1e-5);
-  return one.length === other.length && one.every((value, at) => Object.is(value, other[at]) || Math.abs(value - (other[at] ?? NaN)) <= 1e-3 * largest);
+  return (
+    one.length === other.length &&
+    one.every((value, at) => Object.is(value, other[at]) || Math.abs(value - (other[at] ?? NaN)) <= 1e-3 * largest)
+  );
 }
 
 /** @returns undefined where ONNX Runtime refuses the run */
@@ -42,12 +47,19 @@ async function isSame(run: Run, rows: readonly Float32Array[]): Promise<boolean 
 }
 
 async function tryGraph(model: Model, seed: number): Promise<boolean | undefined> {
-  const options = { logSeverityLevel: 4, intraOpNumThreads: 1, graphOptimizationLevel: 'disabled' } as unknown as InferenceSession.SessionOptions;
+  const options = {
+    logSeverityLevel: 4,
+    intraOpNumThreads: 1,
+    graphOptimizationLevel: 'disabled',
+  } as unknown as InferenceSession.SessionOptions;
   const session = await InferenceSession.create(modelBytes(model), options).catch(() => undefined);
   if (session === undefined) return undefined;
   const run: Run = async (rows) => {
     const data = Float32Array.from(rows.flatMap((row) => [...row]));
-    const { y } = await session.run({ x: { type: 'float32', dims: [rows.length, 3, 4], data, location: 'cpu' } } as never, ['y']);
+    const { y } = await session.run(
+      { x: { type: 'float32', dims: [rows.length, 3, 4], data, location: 'cpu' } } as never,
+      ['y'],
+    );
     return y as unknown as Tensor;
   };
   const same = await isSame(run, rowsOf(seed));

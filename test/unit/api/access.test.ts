@@ -4,15 +4,21 @@ import { isToken, parseAccess, printAccess } from '../../../api/access.ts';
 
 const token = 'Az09-_'.padEnd(43, 'x');
 
+// prettier-ignore
 const rows: readonly { readonly name: string; readonly text: string; readonly want: unknown }[] = [
   { name: 'takes what is printed', text: printAccess({ schema: 1, token }), want: { schema: 1, token } },
-  { name: 'takes what is printed with a rate', text: printAccess({ schema: 1, token, sampleRate: 0.05 }), want: { schema: 1, token, sampleRate: 0.05 } },
-  { name: 'samples nothing at a rate above 1', text: JSON.stringify({ schema: 1, token, sampleRate: 2 }), want: { schema: 1, token } },
-  { name: 'samples nothing at a rate that is not a number', text: JSON.stringify({ schema: 1, token, sampleRate: '1' }), want: { schema: 1, token } },
-  { name: 'lets be what it does not know', text: JSON.stringify({ schema: 1, token, more: true }), want: { schema: 1, token } },
+  { name: 'takes what is printed with a rate', text: printAccess({ schema: 1, token, sampleRate: 0.05 }),
+    want: { schema: 1, token, sampleRate: 0.05 } },
+  { name: 'samples nothing at a rate above 1',
+    text: JSON.stringify({ schema: 1, token, sampleRate: 2 }), want: { schema: 1, token } },
+  { name: 'samples nothing at a rate that is not a number',
+    text: JSON.stringify({ schema: 1, token, sampleRate: '1' }), want: { schema: 1, token } },
+  { name: 'lets be what it does not know', text: JSON.stringify(
+      { schema: 1, token, more: true }), want: { schema: 1, token } },
   { name: 'refuses another schema', text: JSON.stringify({ schema: 2, token }), want: undefined },
   { name: 'refuses a short token', text: JSON.stringify({ schema: 1, token: token.slice(1) }), want: undefined },
-  { name: 'refuses a token of other characters', text: JSON.stringify({ schema: 1, token: token.replace('-', '\n') }), want: undefined },
+  { name: 'refuses a token of other characters',
+    text: JSON.stringify({ schema: 1, token: token.replace('-', '\n') }), want: undefined },
   { name: 'refuses a missing token', text: '{"schema":1}', want: undefined },
   { name: 'refuses what is not an object', text: '[]', want: undefined },
   { name: 'refuses what is not JSON', text: '', want: undefined },
@@ -24,5 +30,6 @@ describe('parseAccess', () => {
 
 describe('isToken', () => {
   it('takes 256 bits in base64url', () => assert.ok(isToken(Buffer.alloc(32, 0xfb).toString('base64url'))));
-  it('refuses anything else', () => assert.deepEqual(['', 'x', undefined, 3, `${token}=`, [token]].map(isToken), Array(6).fill(false)));
+  it('refuses anything else', () =>
+    assert.deepEqual(['', 'x', undefined, 3, `${token}=`, [token]].map(isToken), Array(6).fill(false)));
 });

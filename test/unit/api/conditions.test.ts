@@ -21,11 +21,17 @@ describe('claimConditions', () => {
 
   it('drops a condition that nobody claims any more', () => {
     const first = claimConditions([], [ready, reconciling], at);
-    assert.deepEqual(claimConditions(first, [ready], at).map((c) => c.type), ['Ready']);
+    assert.deepEqual(
+      claimConditions(first, [ready], at).map((c) => c.type),
+      ['Ready'],
+    );
   });
 
   it('shows Ready first whatever the order of claims', () => {
-    assert.deepEqual(claimConditions([], [reconciling, ready], at).map((c) => c.type), ['Ready', 'Reconciling']);
+    assert.deepEqual(
+      claimConditions([], [reconciling, ready], at).map((c) => c.type),
+      ['Ready', 'Reconciling'],
+    );
   });
 
   it('cuts a message that the API server would refuse', () => {

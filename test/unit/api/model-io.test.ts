@@ -5,38 +5,72 @@ const stable: ModelIo = { inputs: { x: 'float32[?,4]' }, outputs: { y: 'float32[
 
 describe('what a model takes and gives', () => {
   it('is written shortly, without the names of free dimensions', () => {
-    const io = modelIo([{ name: 'x', type: 'float32', dims: ['batch', 4] }, { name: 's', type: 'int64', dims: [] }], [{ name: 'y', type: 'string' }]);
+    const io = modelIo(
+      [
+        { name: 'x', type: 'float32', dims: ['batch', 4] },
+        { name: 's', type: 'int64', dims: [] },
+      ],
+      [{ name: 'y', type: 'string' }],
+    );
     assert.deepEqual(io, { inputs: { x: 'float32[?,4]', s: 'int64[]' }, outputs: { y: 'string' } });
     assert.deepEqual(readModelIo(JSON.parse(JSON.stringify(io))), io);
   });
 
-  for (const value of [undefined, null, 7, [], {}, { inputs: {} }, { inputs: { x: 1 }, outputs: {} }, { inputs: { x: 'y'.repeat(300) }, outputs: {} }]) {
+  for (const value of [
+    undefined,
+    null,
+    7,
+    [],
+    {},
+    { inputs: {} },
+    { inputs: { x: 1 }, outputs: {} },
+    { inputs: { x: 'y'.repeat(300) }, outputs: {} },
+  ]) {
     it(`is not ${JSON.stringify(value)?.slice(0, 40)}`, () => assert.equal(readModelIo(value), undefined));
   }
 
-  type Row = { readonly name: string; readonly inputs?: Record<string, string>; readonly outputs?: Record<string, string>; readonly from?: ModelIo; readonly compatible?: RegExp; readonly exact?: RegExp };
+  type Row = {
+    readonly name: string;
+    readonly inputs?: Record<string, string>;
+    readonly outputs?: Record<string, string>;
+    readonly from?: ModelIo;
+    readonly compatible?: RegExp;
+    readonly exact?: RegExp;
+  };
+  // prettier-ignore
   const rows: readonly Row[] = [
     { name: 'nothing' },
-    { name: 'an input of another type', inputs: { x: 'int64[?,4]' }, compatible: /^input 'x' is int64\[\?,4\], stable takes float32\[\?,4\]$/, exact: /int64/ },
-    { name: 'an input that takes less', inputs: { x: 'float32[1,4]' }, compatible: /input 'x' is float32\[1,4\]/, exact: /input 'x'/ },
+    { name: 'an input of another type', inputs: { x: 'int64[?,4]' },
+      compatible: /^input 'x' is int64\[\?,4\], stable takes float32\[\?,4\]$/, exact: /int64/ },
+    { name: 'an input that takes less', inputs: { x: 'float32[1,4]' },
+      compatible: /input 'x' is float32\[1,4\]/, exact: /input 'x'/ },
     { name: 'an input that takes more', inputs: { x: 'float32[?,?]' }, exact: /input 'x' is float32\[\?,\?\]/ },
     { name: 'an input of any rank', inputs: { x: 'float32' }, exact: /input 'x' is float32,/ },
     { name: 'an input of another rank', inputs: { x: 'float32[?,4,1]' }, compatible: /input 'x'/, exact: /input 'x'/ },
     { name: 'another size', inputs: { x: 'float32[?,5]' }, compatible: /input 'x'/, exact: /input 'x'/ },
-    { name: 'one input more', inputs: { x: 'float32[?,4]', z: 'float32[1]' }, compatible: /^input 'z' is new: stable takes 'x'$/, exact: /'z' is new/ },
+    { name: 'one input more', inputs: { x: 'float32[?,4]', z: 'float32[1]' },
+      compatible: /^input 'z' is new: stable takes 'x'$/, exact: /'z' is new/ },
     { name: 'one input less', inputs: {}, compatible: /input 'x' is gone/, exact: /input 'x' is gone/ },
-    { name: 'another name', inputs: { input: 'float32[?,4]' }, compatible: /input 'input' is new/, exact: /input 'input' is new/ },
+    { name: 'another name', inputs: { input: 'float32[?,4]' },
+      compatible: /input 'input' is new/, exact: /input 'input' is new/ },
     { name: 'one output more', outputs: { y: 'float32[?,2]', z: 'int64[?]' }, exact: /^output 'z' is new$/ },
     { name: 'one output less', outputs: {}, compatible: /^output 'y' is gone: it gives $/, exact: /'y' is gone/ },
-    { name: 'an output of another type', outputs: { y: 'float16[?,2]' }, compatible: /^output 'y' is float16\[\?,2\], stable gives float32\[\?,2\]$/, exact: /float16/ },
-    { name: 'an output of another size', outputs: { y: 'float32[?,3]' }, compatible: /output 'y'/, exact: /output 'y'/ },
-    { name: 'an output of a size that is free with stable', from: { ...stable, outputs: { y: 'float32[?,?]' } }, outputs: { y: 'float32[?,2]' }, exact: /output 'y'/ },
-    { name: 'an output whose size is free now', outputs: { y: 'float32[?,?]' }, compatible: /output 'y' is float32\[\?,\?\], stable gives float32\[\?,2\]/, exact: /output 'y'/ },
+    { name: 'an output of another type', outputs: { y: 'float16[?,2]' },
+      compatible: /^output 'y' is float16\[\?,2\], stable gives float32\[\?,2\]$/, exact: /float16/ },
+    { name: 'an output of another size', outputs: { y: 'float32[?,3]' },
+      compatible: /output 'y'/, exact: /output 'y'/ },
+    { name: 'an output of a size that is free with stable', from: { ...stable, outputs: { y: 'float32[?,?]' } },
+      outputs: { y: 'float32[?,2]' }, exact: /output 'y'/ },
+    { name: 'an output whose size is free now', outputs: { y: 'float32[?,?]' },
+      compatible: /output 'y' is float32\[\?,\?\], stable gives float32\[\?,2\]/, exact: /output 'y'/ },
   ];
   for (const { name, inputs = stable.inputs, outputs = stable.outputs, from = stable, compatible, exact } of rows) {
     it(`changes by ${name}: ${compatible === undefined ? 'compatible' : 'not compatible'}, ${exact === undefined ? 'the same' : 'not the same'}`, () => {
       const candidate = { inputs, outputs };
-      for (const [policy, says] of [['Compatible', compatible], ['Exact', exact]] as const) {
+      for (const [policy, says] of [
+        ['Compatible', compatible],
+        ['Exact', exact],
+      ] as const) {
         const change = ioChange(from, candidate, policy);
         if (says === undefined) assert.equal(change, undefined);
         else assert.match(change ?? 'no change', says);

@@ -6,11 +6,17 @@ import { countsAgainstRevision, faults, outcomeKindOf } from '../../../api/outco
 import { inheritedNames } from '../../support/inherited-names.ts';
 
 const ownDeadlineMs = 30_000;
-const rows: readonly { readonly name: string; readonly code: ErrorCode; readonly clientDeadlineMs?: number; readonly want: keyof typeof faults; readonly against: boolean }[] = [
-  { name: 'a microsecond of a deadline', code: 'REQUEST_EXPIRED', clientDeadlineMs: 0.001, want: 'clientDeadline', against: false },
-  { name: 'a deadline just shorter than the server\'s own', code: 'REQUEST_EXPIRED', clientDeadlineMs: 29_999, want: 'clientDeadline', against: false },
-  { name: 'a deadline as long as the server\'s own', code: 'REQUEST_EXPIRED', clientDeadlineMs: 30_000, want: 'deadline', against: true },
-  { name: 'the server\'s own limit, though the client gave a deadline', code: 'RUN_STUCK', clientDeadlineMs: 40_000, want: 'deadline', against: true },
+// prettier-ignore
+const rows: readonly { readonly name: string; readonly code: ErrorCode; readonly clientDeadlineMs?: number;
+  readonly want: keyof typeof faults; readonly against: boolean }[] = [
+  { name: 'a microsecond of a deadline', code: 'REQUEST_EXPIRED',
+    clientDeadlineMs: 0.001, want: 'clientDeadline', against: false },
+  { name: 'a deadline just shorter than the server\'s own', code: 'REQUEST_EXPIRED',
+    clientDeadlineMs: 29_999, want: 'clientDeadline', against: false },
+  { name: 'a deadline as long as the server\'s own', code: 'REQUEST_EXPIRED',
+    clientDeadlineMs: 30_000, want: 'deadline', against: true },
+  { name: 'the server\'s own limit, though the client gave a deadline',
+    code: 'RUN_STUCK', clientDeadlineMs: 40_000, want: 'deadline', against: true },
   { name: 'bodies that fill their budget', code: 'BODIES_FULL', want: 'clientBody', against: false },
   { name: 'a malformed body', code: 'REQUEST_INVALID', want: 'invalid', against: false },
   { name: 'a body over the limit', code: 'REQUEST_TOO_LARGE', want: 'oversize', against: false },
@@ -30,9 +36,14 @@ describe('the outcome of a request that got no result', () => {
     });
   }
 
-  it('has a fault for every kind of error', () => assert.deepEqual(Object.keys(kinds).filter((kind) => !(kind in faults)), []));
+  it('has a fault for every kind of error', () =>
+    assert.deepEqual(
+      Object.keys(kinds).filter((kind) => !(kind in faults)),
+      [],
+    ));
 
   it('of a kind that is not known counts neither for nor against the revision', () => {
-    for (const name of [...inheritedNames, 'a kind of tomorrow']) assert.equal(countsAgainstRevision(name), false, name);
+    for (const name of [...inheritedNames, 'a kind of tomorrow'])
+      assert.equal(countsAgainstRevision(name), false, name);
   });
 });

@@ -20,21 +20,35 @@ describe('a name that every object inherits', () => {
   });
 
   it('is found where the table has it itself', () => {
-    fc.assert(fc.property(fc.constantFrom(...inheritedNames), fc.integer(), (name, value) => {
-      assert.equal(ownValue(Object.fromEntries([[name, value]]), name), value);
-    }));
+    fc.assert(
+      fc.property(fc.constantFrom(...inheritedNames), fc.integer(), (name, value) => {
+        assert.equal(ownValue(Object.fromEntries([[name, value]]), name), value);
+      }),
+    );
   });
 
+  // prettier-ignore
   const uses: readonly { readonly where: string; readonly check: (name: string) => void }[] = [
-    { where: 'the scheme of a model URI', check: (name) => assert.throws(() => parseSourceUri(`${name}:x`, { allowFile: false, pinned: true }), { code: 'SOURCE_INVALID' }) },
-    { where: 'an input that a candidate lost', check: (name) => assert.match(ioChange(modelIo([{ name, type: 'float32' }], []), modelIo([], []), 'Compatible') ?? '', /is gone/) },
-    { where: 'an output that a candidate lost', check: (name) => assert.match(ioChange(modelIo([], [{ name, type: 'float32' }]), modelIo([], []), 'Compatible') ?? '', /is gone/) },
-    { where: 'the key of a binary golden set', check: (name) => assert.deepEqual(pickGoldenFile({ metadata: { name: 'g' }, binaryData: Object.fromEntries([[name, 'AAAA']]) }), { kind: 'file', file: { name: 'golden.bin', base64: 'AAAA' } }) },
+    { where: 'the scheme of a model URI', check:
+        (name) => assert.throws(() => parseSourceUri(`${name}:x`,
+        { allowFile: false, pinned: true }), { code: 'SOURCE_INVALID' }) },
+    { where: 'an input that a candidate lost',
+      check: (name) => assert.match(ioChange(modelIo([{ name, type: 'float32' }],
+        []), modelIo([], []), 'Compatible') ?? '', /is gone/) },
+    { where: 'an output that a candidate lost',
+      check: (name) => assert.match(ioChange(modelIo([], [{ name, type: 'float32' }]),
+        modelIo([], []), 'Compatible') ?? '', /is gone/) },
+    { where: 'the key of a binary golden set',
+      check: (name) => assert.deepEqual(pickGoldenFile(
+        { metadata: { name: 'g' }, binaryData: Object.fromEntries([[name, 'AAAA']]) }),
+        { kind: 'file', file: { name: 'golden.bin', base64: 'AAAA' } }) },
     { where: 'a string format', check: (name) => assert.equal(hasFormat('text', name), true) },
     { where: 'a field that is not there', check: (name) => assert.equal(at({}, name), undefined) },
   ];
   for (const { where, check } of uses) {
-    it(`means nothing as ${where}`, () => { for (const name of inheritedNames) check(name); });
+    it(`means nothing as ${where}`, () => {
+      for (const name of inheritedNames) check(name);
+    });
   }
 });
 
@@ -43,13 +57,26 @@ function plainLookups(path: string): readonly string[] {
   // A grammar has matched the unit before it is looked up.
   if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];
   const source = withoutComments(readFileSync(path, 'utf8'));
-  const tables = [...source.matchAll(/^(?:export )?const (\w+): Readonly<\s*Record<\s*string,(?:(?!\n\n)[^])*?>\s*=\s*\{/gm)].map(([, name = '']) => name);
-  return tables.filter((name) => new RegExp(`(?<![.\\w])${name}\\[[a-zA-Z]`).test(source) && !source.includes(`Object.hasOwn(${name}, `)).map((name) => `${path}: ${name}`);
+  const tables = [
+    ...source.matchAll(/^(?:export )?const (\w+): Readonly<\s*Record<\s*string,(?:(?!\n\n)[^])*?>\s*=\s*\{/gm),
+  ].map(([, name = '']) => name);
+  return tables
+    .filter(
+      (name) => new RegExp(`(?<![.\\w])${name}\\[[a-zA-Z]`).test(source) && !source.includes(`Object.hasOwn(${name}, `),
+    )
+    .map((name) => `${path}: ${name}`);
 }
 
 describe('tables of constants', () => {
   it('are asked by ownValue or Object.hasOwn, never by a plain lookup', () => {
-    const files = ['api', 'lib', 'operator', 'runtime', 'cli', 'local'].flatMap((home) => readdirSync(join(root, home), { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts')).map((path) => join(root, home, path)));
-    assert.deepEqual(files.flatMap(plainLookups).map((found) => found.slice(root.length + 1)), []);
+    const files = ['api', 'lib', 'operator', 'runtime', 'cli', 'local'].flatMap((home) =>
+      readdirSync(join(root, home), { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('.ts'))
+        .map((path) => join(root, home, path)),
+    );
+    assert.deepEqual(
+      files.flatMap(plainLookups).map((found) => found.slice(root.length + 1)),
+      [],
+    );
   });
 });

@@ -15,10 +15,15 @@ describe('parseDurationMs', () => {
     { text: '1 s', want: undefined },
     { text: '1s'.repeat(40), want: undefined },
   ];
-  for (const { text, want } of rows) it(`reads ${JSON.stringify(text.slice(0, 12))} as ${want}`, () => assert.equal(parseDurationMs(text), want));
+  for (const { text, want } of rows)
+    it(`reads ${JSON.stringify(text.slice(0, 12))} as ${want}`, () => assert.equal(parseDurationMs(text), want));
 
   it('reads back what formatDurationMs prints', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 10 ** 9 }), (ms) => assert.equal(parseDurationMs(formatDurationMs(ms)), ms)));
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10 ** 9 }), (ms) =>
+        assert.equal(parseDurationMs(formatDurationMs(ms)), ms),
+      ),
+    );
   });
 });
 

@@ -7,7 +7,10 @@ const cells = allCells();
 const never = new AbortController().signal;
 
 function cellOf(judge: JudgeName, scenario: string, rate: number): { cell: Cell; number: number } {
-  const number = cells.findIndex((cell) => cell.judge === judge && cell.scenario.name === scenario && cell.requestsPerMinute === rate && cell.share === 0.5);
+  const number = cells.findIndex(
+    (cell) =>
+      cell.judge === judge && cell.scenario.name === scenario && cell.requestsPerMinute === rate && cell.share === 0.5,
+  );
   const cell = cells[number];
   assert.ok(cell !== undefined, `no cell ${judge} ${scenario} ${rate}`);
   return { cell, number };
@@ -24,10 +27,16 @@ describe('the canary bench', () => {
   });
 
   it('covers every rate with identical revisions, noise and bursts', () => {
-    for (const scenario of ['independent', 'noise10', 'noise20', 'bursts']) for (const rate of [20, 100, 1000, 10000]) assert.equal(cellOf('ours', scenario, rate).cell.what, 'rollout');
+    for (const scenario of ['independent', 'noise10', 'noise20', 'bursts'])
+      for (const rate of [20, 100, 1000, 10000]) assert.equal(cellOf('ours', scenario, rate).cell.what, 'rollout');
   });
 
-  const found: readonly [scenario: string, rate: number][] = [['slower2', 1000], ['slower2-noise10', 1000], ['errors5%', 1000], ['disagree10%', 1000]];
+  const found: readonly [scenario: string, rate: number][] = [
+    ['slower2', 1000],
+    ['slower2-noise10', 1000],
+    ['errors5%', 1000],
+    ['disagree10%', 1000],
+  ];
   for (const [scenario, rate] of found) {
     it(`finds ${scenario} by our judge`, async () => {
       const row = await rowOf('ours', scenario, rate);
@@ -38,7 +47,8 @@ describe('the canary bench', () => {
   }
 
   it('does not take identical revisions back by our judge', async () => {
-    for (const scenario of ['independent', 'bursts']) assert.deepEqual((await rowOf('ours', scenario, 1000)).falseRollbackRate, 0);
+    for (const scenario of ['independent', 'bursts'])
+      assert.deepEqual((await rowOf('ours', scenario, 1000)).falseRollbackRate, 0);
   });
 
   it('shows what a rule on single minutes does with little traffic', async () => {
@@ -48,7 +58,19 @@ describe('the canary bench', () => {
   });
 
   it('says which scenarios have correlated noise', () => {
-    assert.deepEqual(cells.filter((cell) => cell.judge === 'ours' && cell.what === 'rollout' && cell.router === 'HTTPRoute' && cell.requestsPerMinute === 20 && !isCorrelated(cell.scenario)).map((cell) => cell.scenario.name), ['independent', 'heavyTail', 'pareto', 'twoModes', 'wholeMs', 'constant', 'timeouts', 'gaps']);
+    assert.deepEqual(
+      cells
+        .filter(
+          (cell) =>
+            cell.judge === 'ours' &&
+            cell.what === 'rollout' &&
+            cell.router === 'HTTPRoute' &&
+            cell.requestsPerMinute === 20 &&
+            !isCorrelated(cell.scenario),
+        )
+        .map((cell) => cell.scenario.name),
+      ['independent', 'heavyTail', 'pareto', 'twoModes', 'wholeMs', 'constant', 'timeouts', 'gaps'],
+    );
   });
 
   it('ends between two runs when it is told to', async () => {

@@ -11,11 +11,15 @@ describe('paired evidence, simulated', () => {
   it('shows +25 % in half an hour from probes that take a twentieth of a pod', () => {
     for (const name of ['same, 20 ms', 'same, 50 ms']) {
       const { failed, medianMinutesToShow } = rowOf(name);
-      assert.ok(failed === 0 && medianMinutesToShow !== null && medianMinutesToShow <= 30, `${name}: ${medianMinutesToShow} min`);
+      assert.ok(
+        failed === 0 && medianMinutesToShow !== null && medianMinutesToShow <= 30,
+        `${name}: ${medianMinutesToShow} min`,
+      );
     }
   });
 
   it('finds 1.5 times', () => assert.equal(rowOf('1.5 times').failed, 1));
 
-  it('does not pass what is slower than it shows', () => assert.equal(rowOf('1.25 times, what is to be shown').passed, 0));
+  it('does not pass what is slower than it shows', () =>
+    assert.equal(rowOf('1.25 times, what is to be shown').passed, 0));
 });

@@ -27,8 +27,18 @@ type Asked = Partial<Omit<RolloutSetting, 'scenario'>> & {
   readonly seed?: number;
 };
 
-function rolled({ scenario: given = {}, rate = 1000, seed = 1, ...setting }: Asked): { readonly outcome: Outcome; readonly world: Watched } {
-  const asked = { replicas: 2, router: 'HTTPRoute', historyMinutes: 10, everyReport: false, podsEach: false, ...setting } as const;
+function rolled({ scenario: given = {}, rate = 1000, seed = 1, ...setting }: Asked): {
+  readonly outcome: Outcome;
+  readonly world: Watched;
+} {
+  const asked = {
+    replicas: 2,
+    router: 'HTTPRoute',
+    historyMinutes: 10,
+    everyReport: false,
+    podsEach: false,
+    ...setting,
+  } as const;
   const scenario = { ...quiet, ...given, pods: asked.replicas };
   const world = new Watched({ scenario, requestsPerMinute: rate, sampleRate: 0 }, seed);
   return { outcome: rollOut(world, { ...asked, scenario }), world };
@@ -51,12 +61,17 @@ describe('a whole rollout in the bench', () => {
   it('has as many pods of each where that is asked', () => {
     const { world } = rolled({ podsEach: true, router: 'Service' });
     for (const { weight, pods } of world.asked) assert.equal(pods?.candidate, weight > 0 ? 2 : 0);
-    assert.ok(rolled({ router: 'Service' }).world.asked.some(({ weight, pods }) => weight > 0 && pods?.candidate === 1));
+    assert.ok(
+      rolled({ router: 'Service' }).world.asked.some(({ weight, pods }) => weight > 0 && pods?.candidate === 1),
+    );
   });
 
   it('has the asked history of stable alone', () => {
     const { world } = rolled({ historyMinutes: 7, scenario: { candidateErrors: 0.9 } });
-    assert.equal(world.asked.findIndex(({ weight }) => weight > 0), 7 * 12);
+    assert.equal(
+      world.asked.findIndex(({ weight }) => weight > 0),
+      7 * 12,
+    );
   });
 
   it('promotes what is the same, and says on which numbers', () => {
@@ -97,7 +112,10 @@ describe('a whole rollout in the bench', () => {
 
   it('ends no later where every report is looked at than where the first of each block is', () => {
     const twice = [false, true].map((everyReport) => rolled({ everyReport, scenario: { slower: 3 } }).outcome);
-    assert.deepEqual(twice.map(({ ending }) => ending), ['RolledBack', 'RolledBack']);
+    assert.deepEqual(
+      twice.map(({ ending }) => ending),
+      ['RolledBack', 'RolledBack'],
+    );
     assert.ok((twice[1]?.minutes ?? Infinity) <= (twice[0]?.minutes ?? 0));
   });
 });
@@ -107,7 +125,10 @@ describe('the truth', () => {
 
   it('is how much slower a candidate is, whatever the noise', () => {
     assert.equal(slowdownAt(0.95, { ...quiet, slower: 1.5, revisionNoise: 0.2 }), 0.5);
-    assert.equal(truthOf({ kind: 'errors-increase', name: 'errors', increase: 0.005 }, { ...quiet, candidateErrors: 0.05 }), 0.05 - 0.002);
+    assert.equal(
+      truthOf({ kind: 'errors-increase', name: 'errors', increase: 0.005 }, { ...quiet, candidateErrors: 0.05 }),
+      0.05 - 0.002,
+    );
   });
 
   it('is of the mix where one class differs, and below what p95 is held to where few requests do', () => {
@@ -127,7 +148,11 @@ describe('the truth', () => {
 describe('rollouts of the others', () => {
   const stable = { p95Ms: 20 * Math.exp(0.5 * 1.6449), errors: 0.002 };
   const minutesOf = (judge: Exclude<JudgeName, 'ours'>): readonly [string, number] => {
-    const { ending, minutes } = rollOutWith(judge, new World({ scenario: quiet, requestsPerMinute: 10_000, sampleRate: 0 }, 1), stable);
+    const { ending, minutes } = rollOutWith(
+      judge,
+      new World({ scenario: quiet, requestsPerMinute: 10_000, sampleRate: 0 }, 1),
+      stable,
+    );
     return [ending, minutes];
   };
 
@@ -138,7 +163,11 @@ describe('rollouts of the others', () => {
   });
 
   it('go back for twice the latency, Flagger after five failed checks and one more', () => {
-    for (const [judge, minutes] of [['argo-rollouts', 30], ['flagger', 6], ['kayenta', 60]] as const) {
+    for (const [judge, minutes] of [
+      ['argo-rollouts', 30],
+      ['flagger', 6],
+      ['kayenta', 60],
+    ] as const) {
       const world = new World({ scenario: { ...quiet, slower: 2 }, requestsPerMinute: 10_000, sampleRate: 0 }, 1);
       const run = rollOutWith(judge, world, stable);
       assert.deepEqual([run.ending, run.minutes], ['RolledBack', minutes], judge);
@@ -149,27 +178,67 @@ describe('rollouts of the others', () => {
 describe('a row of rollouts', () => {
   const cells = allCells();
   const cell = { ...(cells.find((one) => one.what === 'rollout') ?? assert.fail()), podsEach: false };
-  const run = (what: Partial<RolloutRun>): RolloutRun => ({ ending: 'Promoted', endingIfPromoted: 'Promoted', minutes: 10, candidateRequests: 100, reachedHalf: true, ...what });
+  const run = (what: Partial<RolloutRun>): RolloutRun => ({
+    ending: 'Promoted',
+    endingIfPromoted: 'Promoted',
+    minutes: 10,
+    candidateRequests: 100,
+    reachedHalf: true,
+    ...what,
+  });
 
   it('counts each ending, what onUndecided makes of the held, and what was found before half of the traffic', () => {
     const runs = [
-      run({}), run({ minutes: 20, isWronglyPromoted: true }),
-      run({ ending: 'Held', endingIfPromoted: 'RolledBack', minutes: 30 }), run({ ending: 'Held', minutes: 30 }),
+      run({}),
+      run({ minutes: 20, isWronglyPromoted: true }),
+      run({ ending: 'Held', endingIfPromoted: 'RolledBack', minutes: 30 }),
+      run({ ending: 'Held', minutes: 30 }),
       run({ ending: 'RolledBack', endingIfPromoted: 'RolledBack', minutes: 2, reachedHalf: false }),
     ];
     const row = rowOfRollouts(cell, runs, false);
     assert.equal(row.detectedRate, 0.2);
     assert.equal(row.medianMinutesToDetect, 2);
-    const { promotedRate, heldRate, rolledBackIfRollback, promotedIfPromote, medianMinutesToPromotion, foundBeforeHalfRate, wrongPromotionRate } = row.rollout ?? assert.fail();
+    const {
+      promotedRate,
+      heldRate,
+      rolledBackIfRollback,
+      promotedIfPromote,
+      medianMinutesToPromotion,
+      foundBeforeHalfRate,
+      wrongPromotionRate,
+    } = row.rollout ?? assert.fail();
     assert.deepEqual(
-      { promotedRate, heldRate, rolledBackIfRollback, promotedIfPromote, medianMinutesToPromotion, foundBeforeHalfRate, wrongPromotionRate },
-      { promotedRate: 0.4, heldRate: 0.4, rolledBackIfRollback: 0.6, promotedIfPromote: 0.6, medianMinutesToPromotion: 15, foundBeforeHalfRate: 0.2, wrongPromotionRate: 0.2 },
+      {
+        promotedRate,
+        heldRate,
+        rolledBackIfRollback,
+        promotedIfPromote,
+        medianMinutesToPromotion,
+        foundBeforeHalfRate,
+        wrongPromotionRate,
+      },
+      {
+        promotedRate: 0.4,
+        heldRate: 0.4,
+        rolledBackIfRollback: 0.6,
+        promotedIfPromote: 0.6,
+        medianMinutesToPromotion: 15,
+        foundBeforeHalfRate: 0.2,
+        wrongPromotionRate: 0.2,
+      },
     );
   });
 
   it('adds up the windows whose bounds missed, by gate', () => {
     const shown = { gate: 'p95', alpha: 0.01, isMissedAtEnd: false, isEverMissed: true };
-    const row = rowOfRollouts(cell, [run({ windows: [shown, { ...shown, isMissedAtEnd: true }] }), run({ windows: [{ ...shown, gate: 'errors', isEverMissed: false }] })], true);
+    const row = rowOfRollouts(
+      cell,
+      [
+        run({ windows: [shown, { ...shown, isMissedAtEnd: true }] }),
+        run({ windows: [{ ...shown, gate: 'errors', isEverMissed: false }] }),
+      ],
+      true,
+    );
     assert.deepEqual(row.rollout?.bounds, [
       { gate: 'p95', alpha: 0.01, windows: 2, missedAtEnd: 1, everMissed: 2 },
       { gate: 'errors', alpha: 0.01, windows: 1, missedAtEnd: 0, everMissed: 0 },
@@ -177,7 +246,9 @@ describe('a row of rollouts', () => {
   });
 
   it('is the same for the same seed', async () => {
-    const number = cells.findIndex((one) => one.what === 'rollout' && one.scenario.name === 'coldStep' && one.requestsPerMinute === 1000);
+    const number = cells.findIndex(
+      (one) => one.what === 'rollout' && one.scenario.name === 'coldStep' && one.requestsPerMinute === 1000,
+    );
     const row = (): Promise<Row> => runCell(cells[number] ?? assert.fail(), { runs: 1, seed: 5, number }, never);
     assert.deepEqual(await row(), await row());
   });

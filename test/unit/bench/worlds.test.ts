@@ -9,7 +9,10 @@ import { unseenSame, unseenSlower } from '../../../bench/canary/unseen.ts';
 import { World, type PodSlice, type Slice } from '../../../bench/canary/world.ts';
 import { reportScale } from '../../../operator/analysis/log-histogram.ts';
 
-function worldOf(scenario: Partial<Scenario>, { rate = 1000, seed = 1 }: { readonly rate?: number; readonly seed?: number } = {}): World {
+function worldOf(
+  scenario: Partial<Scenario>,
+  { rate = 1000, seed = 1 }: { readonly rate?: number; readonly seed?: number } = {},
+): World {
   return new World({ scenario: { ...quiet, ...scenario }, requestsPerMinute: rate, sampleRate: 0 }, seed);
 }
 
@@ -71,12 +74,16 @@ describe('noise that lasts', () => {
 });
 
 describe('cold starts', () => {
+  // prettier-ignore
   const shapes: readonly [name: string, cold: Cold, bySeconds: readonly (readonly [number, number])[]][] = [
-    ['an exponential one never quite ends', { shape: 'exponential', factor: 3, minutes: 1 }, [[0, 3], [60, 1 + 2 / Math.E], [600, 1.0001]]],
-    ['a decay has a twentieth left and then ends', { shape: 'decay', factor: 3, minutes: 5 }, [[0, 3], [299.9, 1.1], [300, 1]]],
+    ['an exponential one never quite ends', { shape: 'exponential', factor: 3,
+      minutes: 1 }, [[0, 3], [60, 1 + 2 / Math.E], [600, 1.0001]]],
+    ['a decay has a twentieth left and then ends',
+      { shape: 'decay', factor: 3, minutes: 5 }, [[0, 3], [299.9, 1.1], [300, 1]]],
     ['a linear one falls evenly', { shape: 'linear', factor: 3, minutes: 5 }, [[0, 3], [150, 2], [300, 1]]],
     ['a step ends at once', { shape: 'step', factor: 2, minutes: 2 }, [[0, 2], [119, 2], [120, 1]]],
-    ['a sawtooth jumps up each minute, lower each time', { shape: 'sawtooth', factor: 3, minutes: 5 }, [[0, 3], [59.9, 1], [60, 2.6], [300, 1]]],
+    ['a sawtooth jumps up each minute, lower each time',
+      { shape: 'sawtooth', factor: 3, minutes: 5 }, [[0, 3], [59.9, 1], [60, 2.6], [300, 1]]],
   ];
   for (const [name, cold, points] of shapes) {
     it(name, () => {
@@ -105,7 +112,9 @@ describe('pods as queues', () => {
   it('wait as Pollaczek and Khinchine say', () => {
     for (const utilisation of [0.5, 0.7]) {
       const world = worldOf({ queue: { utilisation, patience: 0, retries: 0 } });
-      const all = slices(world, 200, 0).flatMap(({ stable }) => lnLatencies(stable)).map(Math.exp);
+      const all = slices(world, 200, 0)
+        .flatMap(({ stable }) => lnLatencies(stable))
+        .map(Math.exp);
       const serviceMs = utilisation * 60;
       // Lognormal service times with σ = 0.5: squared coefficient of variation e^0.25 - 1.
       const waitMs = (utilisation * serviceMs * Math.exp(0.25)) / (2 * (1 - utilisation));
@@ -115,7 +124,8 @@ describe('pods as queues', () => {
 
   it('are as busy at every weight, and less where a pod has less to do', () => {
     const world = worldOf({ pods: 2, queue: { utilisation: 0.9, patience: 0, retries: 0 } });
-    const median = (pods: readonly PodSlice[]): number => lnLatencies(pods).toSorted((a, b) => a - b)[Math.floor(lnLatencies(pods).length / 2)] ?? 0;
+    const median = (pods: readonly PodSlice[]): number =>
+      lnLatencies(pods).toSorted((a, b) => a - b)[Math.floor(lnLatencies(pods).length / 2)] ?? 0;
     const last = slices(world, 60, 0.05);
     assert.ok(median(last.flatMap(({ stable }) => stable)) > median(last.flatMap(({ candidate }) => candidate)) + 0.5);
   });
@@ -125,7 +135,10 @@ describe('pods as queues', () => {
     const one = { sizeClass: 1, attempt: 0 };
     for (let i = 0; i < queueDepth; i++) assert.ok(queue.arrive(0, 1, one));
     assert.equal(queue.arrive(0, 1, one), false);
-    assert.deepEqual(queue.take(2.5).map(({ latencySeconds }) => latencySeconds), [1, 2]);
+    assert.deepEqual(
+      queue.take(2.5).map(({ latencySeconds }) => latencySeconds),
+      [1, 2],
+    );
     assert.ok(queue.arrive(2.5, 1, one));
     assert.equal(queue.take(1000).length, queueDepth - 1);
   });
@@ -134,7 +147,10 @@ describe('pods as queues', () => {
     const storm = { ...named('retryStorms'), pods: 2 };
     const told = (retries: number): { readonly requests: number; readonly failures: number } => {
       const queue = { ...(storm.queue ?? assert.fail()), retries };
-      const all = slices(worldOf({ ...storm, queue }), 120).flatMap(({ candidate, stable }) => [...candidate, ...stable]);
+      const all = slices(worldOf({ ...storm, queue }), 120).flatMap(({ candidate, stable }) => [
+        ...candidate,
+        ...stable,
+      ]);
       return { requests: requests(all), failures: all.reduce((sum, pod) => sum + pod.failures, 0) };
     };
     const [patient, storming] = [told(0), told(2)];
@@ -170,7 +186,8 @@ describe('uneven arrivals', () => {
 describe('requests that are not alike', () => {
   it('are told by size class, each with its own difference', () => {
     const all = slices(worldOf({ ...named('classes-rare3'), shape: 'constant' }), 60);
-    const of = (side: 'candidate' | 'stable', sizeClass: number) => all.flatMap((slice) => slice[side].filter((pod) => pod.sizeClass === sizeClass));
+    const of = (side: 'candidate' | 'stable', sizeClass: number) =>
+      all.flatMap((slice) => slice[side].filter((pod) => pod.sizeClass === sizeClass));
     near(requests(of('stable', 8)) / requests(all.flatMap(({ stable }) => stable)), 0.03, 0.004);
     near(mean(lnLatencies(of('candidate', 1))) - mean(lnLatencies(of('stable', 1))), 0, 0.01);
     near(mean(lnLatencies(of('candidate', 8))) - mean(lnLatencies(of('stable', 8))), Math.log(3), 0.02);
@@ -178,7 +195,8 @@ describe('requests that are not alike', () => {
 
   it('are slow in one of a hundred, of the candidate alone', () => {
     const all = slices(worldOf({ ...named('tenTimes1%'), shape: 'constant' }), 60);
-    const slow = (side: 'candidate' | 'stable'): number => mean(lnLatencies(all.flatMap((slice) => slice[side])).map((ln) => (ln > Math.log(100) ? 1 : 0)));
+    const slow = (side: 'candidate' | 'stable'): number =>
+      mean(lnLatencies(all.flatMap((slice) => slice[side])).map((ln) => (ln > Math.log(100) ? 1 : 0)));
     near(slow('candidate'), 0.01, 0.002);
     assert.equal(slow('stable'), 0);
   });

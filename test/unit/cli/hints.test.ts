@@ -12,22 +12,36 @@ function textFields(schema: Schema, path: Path): readonly Path[] {
   if (schema.type === 'string') return [path];
   if (schema.type === 'array') return textFields(schemaOfItems(schema), [...path, 0]);
   const fields = Object.keys(schema.properties ?? {});
-  if (fields.length === 0 && typeof schema.additionalProperties === 'object') return textFields(schema.additionalProperties, [...path, 'key']);
+  if (fields.length === 0 && typeof schema.additionalProperties === 'object')
+    return textFields(schema.additionalProperties, [...path, 'key']);
   return fields.flatMap((field) => textFields(schemaOfField(schema, field) ?? {}, [...path, field]));
 }
 
 function manifestWith(path: Path, value: unknown): Record<string, unknown> {
-  const manifest = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'm', namespace: 'ml' }, spec: { model: { uri: 'https://models.example/m.onnx' } } };
-  const parent = path.slice(0, -1).reduce<Json>((at, step, i) => {
-    at[step] ??= typeof path[i + 1] === 'number' ? [] : {};
-    return at[step] as Json;
-  }, manifest as unknown as Json);
+  const manifest = {
+    apiVersion: 'onnx-operator.dev/v1alpha1',
+    kind: 'OnnxModel',
+    metadata: { name: 'm', namespace: 'ml' },
+    spec: { model: { uri: 'https://models.example/m.onnx' } },
+  };
+  const parent = path.slice(0, -1).reduce<Json>(
+    (at, step, i) => {
+      at[step] ??= typeof path[i + 1] === 'number' ? [] : {};
+      return at[step] as Json;
+    },
+    manifest as unknown as Json,
+  );
   parent[path.at(-1) ?? ''] = value;
   return manifest;
 }
 
-const written = (path: Path): string => path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`), '');
-const at = (findings: readonly Finding[], path: Path): readonly Finding[] => findings.filter((finding) => finding.path === written(path) && finding.severity === 'error');
+const written = (path: Path): string =>
+  path.reduce<string>(
+    (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
+    '',
+  );
+const at = (findings: readonly Finding[], path: Path): readonly Finding[] =>
+  findings.filter((finding) => finding.path === written(path) && finding.severity === 'error');
 const spec = schemaOfField(openApiSchema('published') as Schema, 'spec') ?? {};
 const fields = textFields(spec, ['spec']);
 
@@ -39,7 +53,8 @@ describe('a hint to write a value in quotes', () => {
       for (const value of [0, 1, 15, 0.05, 0.95, 300, true, false]) {
         for (const { hint = '' } of at(checkManifest(manifestWith(path, value)), path)) {
           const [, text] = /in quotes[^"]*"([^"]*)"/.exec(hint) ?? [];
-          if (text !== undefined) assert.deepEqual(at(checkManifest(manifestWith(path, text)), path), [], `${value}: ${hint}`);
+          if (text !== undefined)
+            assert.deepEqual(at(checkManifest(manifestWith(path, text)), path), [], `${value}: ${hint}`);
         }
       }
     });

@@ -10,19 +10,35 @@ const root = join(import.meta.dirname, '..', '..', '..');
 const scripts: Readonly<Record<string, string>> = packageJson.scripts;
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
 // Decisions are not edited: they tell of commands as they were.
-const documents = globSync(['*.md', 'docs/*.md', 'docs/gitops/*', 'examples/**/*.{md,yaml}', '{api,bench,cli,examples,lib,local,operator,runtime,scripts}/**/*.ts'], { cwd: root });
+const documents = globSync(
+  [
+    '*.md',
+    'docs/*.md',
+    'docs/gitops/*',
+    'examples/**/*.{md,yaml}',
+    '{api,bench,cli,examples,lib,local,operator,runtime,scripts}/**/*.ts',
+  ],
+  { cwd: root },
+);
 const guarded = '-r ./scripts/node-guard.cjs';
 const typescriptScripts = Object.entries(scripts).filter(([, command]) => /\.ts\b/.test(command));
 
 describe('the commands that documents show', () => {
   it('are scripts of package.json where they begin with npm run', () => {
-    const asked = documents.flatMap((file) => [...text(file).matchAll(/npm run (?:-s )?([a-z][a-z0-9:-]*[a-z0-9])/g)].map(([, name = '']) => ({ file, name })));
+    const asked = documents.flatMap((file) =>
+      [...text(file).matchAll(/npm run (?:-s )?([a-z][a-z0-9:-]*[a-z0-9])/g)].map(([, name = '']) => ({ file, name })),
+    );
     assert.ok(asked.length > 40);
-    assert.deepEqual(asked.filter(({ name }) => !Object.hasOwn(scripts, name)), []);
+    assert.deepEqual(
+      asked.filter(({ name }) => !Object.hasOwn(scripts, name)),
+      [],
+    );
   });
 
   it('never start a .ts file by whatever Node there is: older ones end with a stack trace before the guard speaks', () => {
-    const found = documents.flatMap((file) => [...text(file).matchAll(/\bnode (?!-r)[\w./-]+\.ts\b.*/g)].map(([line]) => `${file}: ${line}`));
+    const found = documents.flatMap((file) =>
+      [...text(file).matchAll(/\bnode (?!-r)[\w./-]+\.ts\b.*/g)].map(([line]) => `${file}: ${line}`),
+    );
     assert.deepEqual(found, [], 'add a script to package.json and write "npm run NAME -- …"');
   });
 
@@ -30,12 +46,16 @@ describe('the commands that documents show', () => {
     it(`npm run ${name} meets the guard first, and its file exists`, () => {
       const [, entry = ''] = /([\w./-]+\.ts)\b/.exec(command) ?? [];
       assert.ok(existsSync(join(root, entry)), entry);
-      assert.ok(new RegExp(`^(exec )?node ${guarded} ${entry}`).test(command), `"${name}" must begin with "node ${guarded}", so that an old Node is refused in a sentence: ${command}`);
+      assert.ok(
+        new RegExp(`^(exec )?node ${guarded} ${entry}`).test(command),
+        `"${name}" must begin with "node ${guarded}", so that an old Node is refused in a sentence: ${command}`,
+      );
     });
   }
 
   describe('kubectl-onnx on the PATH', () => {
-    const ask = (path: string): SpawnSyncReturns<string> => spawnSync(path, ['--help'], { cwd: tmpdir(), encoding: 'utf8', env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
+    const ask = (path: string): SpawnSyncReturns<string> =>
+      spawnSync(path, ['--help'], { cwd: tmpdir(), encoding: 'utf8', env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
     it("runs by the project's Node from anywhere, as a link too", () => {
       const folder = mkdtempSync(join(tmpdir(), 'kubectl-onnx-'));
       try {
@@ -52,16 +72,24 @@ describe('the commands that documents show', () => {
   const sentence = /^onnx-operator needs Node >= 26, this is 20 \(.*\)\.\nIt comes with the project/;
 
   it('are refused by the guard in a sentence where Node is 20', () => {
-    const program = "Object.defineProperty(process.versions, 'node', { value: '20.1.0' }); require('./scripts/node-guard.cjs')";
-    const { status, stderr }: SpawnSyncReturns<string> = spawnSync(process.execPath, ['-e', program], { cwd: root, encoding: 'utf8' });
+    const program =
+      "Object.defineProperty(process.versions, 'node', { value: '20.1.0' }); require('./scripts/node-guard.cjs')";
+    const { status, stderr }: SpawnSyncReturns<string> = spawnSync(process.execPath, ['-e', program], {
+      cwd: root,
+      encoding: 'utf8',
+    });
     assert.equal(status, 2);
     assert.match(stderr, sentence);
   });
 
   it('are refused so by a real Node 20, when one is on the PATH', function () {
     this.timeout(60_000);
-    const folders: readonly string[] = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules') && existsSync(join(folder, 'node')));
-    const old: string | undefined = folders.map((folder) => join(folder, 'node')).find((node) => spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.startsWith('v20.'));
+    const folders: readonly string[] = (process.env['PATH'] ?? '')
+      .split(delimiter)
+      .filter((folder) => !folder.includes('node_modules') && existsSync(join(folder, 'node')));
+    const old: string | undefined = folders
+      .map((folder) => join(folder, 'node'))
+      .find((node) => spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.startsWith('v20.'));
     if (old === undefined) return this.skip();
     for (const [name, command] of typescriptScripts) {
       const args = command.replace(/^(exec )?node /, '').split(' ');

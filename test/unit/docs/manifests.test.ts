@@ -12,15 +12,27 @@ import { judge } from '../../../cli/validate.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
-const blocks = pages.flatMap((page) => [...text(page).matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, body = ''], i) => ({ page, number: i + 1, body })));
+const pages = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+const blocks = pages.flatMap((page) =>
+  [...text(page).matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, body = ''], i) => ({ page, number: i + 1, body })),
+);
 
 describe('YAML in the documents', () => {
   for (const { page, number, body } of blocks) {
     it(`${page}, block ${number}, is YAML, and its OnnxModels are right`, () => {
       for (const document of parseAllDocuments(body)) assert.deepEqual('errors' in document ? document.errors : [], []);
-      const wrong = documentsOf(page, body).flatMap(judge).filter(({ outcome }) => outcome === 'Invalid');
-      assert.deepEqual(wrong.flatMap(({ findings }) => findings.map(({ path, message, line }) => `${line}: ${path}: ${message}`)), []);
+      const wrong = documentsOf(page, body)
+        .flatMap(judge)
+        .filter(({ outcome }) => outcome === 'Invalid');
+      assert.deepEqual(
+        wrong.flatMap(({ findings }) => findings.map(({ path, message, line }) => `${line}: ${path}: ${message}`)),
+        [],
+      );
     });
   }
   it('is found at all', () => assert.ok(blocks.some(({ body }) => body.includes('kind: OnnxModel'))));
@@ -28,29 +40,45 @@ describe('YAML in the documents', () => {
 
 describe('the GitOps recipes', () => {
   const files = readdirSync(join(root, 'docs', 'gitops'));
-  for (const file of files) it(`${file} is spoken of in gitops.md`, () => assert.ok(text('docs/gitops.md').includes(`gitops/${file}`)));
+  for (const file of files)
+    it(`${file} is spoken of in gitops.md`, () => assert.ok(text('docs/gitops.md').includes(`gitops/${file}`)));
 
   const cm = parse(text('docs/gitops/argocd-cm.yaml')) as { readonly data: Readonly<Record<string, string>> };
   it('ignore fields that there are, and every intent of the command line', () => {
-    const { jsonPointers } = parse(cm.data['resource.customizations.ignoreDifferences.onnx-operator.dev_OnnxModel'] ?? '') as { readonly jsonPointers: readonly string[] };
+    const { jsonPointers } = parse(
+      cm.data['resource.customizations.ignoreDifferences.onnx-operator.dev_OnnxModel'] ?? '',
+    ) as { readonly jsonPointers: readonly string[] };
     for (const pointer of jsonPointers) {
-      const field = pointer.split('/').slice(1).reduce<JsonSchema | undefined>((at, name) => at?.properties?.[name], openApiSchema('published'));
+      const field = pointer
+        .split('/')
+        .slice(1)
+        .reduce<JsonSchema | undefined>((at, name) => at?.properties?.[name], openApiSchema('published'));
       assert.ok(field !== undefined, `${pointer} is no field`);
     }
-    for (const intent of ['paused', 'abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken']) assert.ok(jsonPointers.includes(`/spec/rollout/${intent}`), intent);
+    for (const intent of ['paused', 'abortRevision', 'promoteRevision', 'pinRevision', 'resumeStep', 'retryToken'])
+      assert.ok(jsonPointers.includes(`/spec/rollout/${intent}`), intent);
   });
   it('have actions that are commands, too', () => {
-    const { definitions } = parse(cm.data['resource.customizations.actions.onnx-operator.dev_OnnxModel'] ?? '') as { readonly definitions: readonly { readonly name: string }[] };
-    assert.deepEqual(definitions.filter(({ name }) => !Object.hasOwn(verbs, name)), []);
+    const { definitions } = parse(cm.data['resource.customizations.actions.onnx-operator.dev_OnnxModel'] ?? '') as {
+      readonly definitions: readonly { readonly name: string }[];
+    };
+    assert.deepEqual(
+      definitions.filter(({ name }) => !Object.hasOwn(verbs, name)),
+      [],
+    );
   });
   it('let Flux wait, for longer than a candidate may take to come up and be judged', () => {
-    const { spec } = parse(text('docs/gitops/flux.yaml')) as { readonly spec: { readonly wait: boolean; readonly timeout: string } };
+    const { spec } = parse(text('docs/gitops/flux.yaml')) as {
+      readonly spec: { readonly wait: boolean; readonly timeout: string };
+    };
     assert.equal(spec.wait, true);
     // progressDeadline and two analyze steps, as they are by default.
     assert.ok((parseDurationMs(spec.timeout) ?? 0) >= 3 * (parseDurationMs('30m') ?? Infinity));
   });
   it('let Argo CD leave alone what it ignores', () => {
-    const { spec } = parse(text('docs/gitops/argocd-application.yaml')) as { readonly spec: { readonly syncPolicy: { readonly syncOptions: readonly string[] } } };
+    const { spec } = parse(text('docs/gitops/argocd-application.yaml')) as {
+      readonly spec: { readonly syncPolicy: { readonly syncOptions: readonly string[] } };
+    };
     assert.ok(spec.syncPolicy.syncOptions.includes('RespectIgnoreDifferences=true'));
   });
 });

@@ -12,10 +12,14 @@ const halfAnHour = 90;
 /** The cells of the row that begins so, without the first. */
 function row(begins: string): readonly string[] {
   const line = text.split('\n').find((one) => one.startsWith(`| ${begins}`)) ?? '';
-  return line.split('|').slice(2, -1).map((cell) => cell.trim());
+  return line
+    .split('|')
+    .slice(2, -1)
+    .map((cell) => cell.trim());
 }
 const minutes = (blocks: number): string => `${Number(((blocks * blockSeconds) / 60).toFixed(1))} min`;
-const stage = (name: Confidence, at: 0 | 1): string => (confidences[name].relaxes ? minutes(confidences[name].stages[at] * halfAnHour) : 'never less');
+const stage = (name: Confidence, at: 0 | 1): string =>
+  confidences[name].relaxes ? minutes(confidences[name].stages[at] * halfAnHour) : 'never less';
 
 describe('how long a step takes, in docs/rollouts.md', () => {
   const rows: readonly (readonly [string, (name: Confidence) => string])[] = [
@@ -30,7 +34,11 @@ describe('how long a step takes, in docs/rollouts.md', () => {
 
   it('names the early promise, and the traffic that it takes', () => {
     const perMinute = tuning.promiseRequests / ((tuning.promiseBlocks * blockSeconds) / 60);
-    assert.ok(text.includes(`more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of errors could hide, and the candidate gets ${perMinute} requests a minute`));
+    assert.ok(
+      text.includes(
+        `more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of errors could hide, and the candidate gets ${perMinute} requests a minute`,
+      ),
+    );
   });
 
   it('names what gates show that nobody wrote', () => {
@@ -38,16 +46,29 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     const shown = plan.gates.slice(0, 2).map((gate) => {
       const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
       const atMost = 'atMost' in gate ? gate.atMost : undefined;
-      return [0, 40, 80].map((known) => Number((toShow(limit, atMost, plan, { known, maxBlocks: halfAnHour }) * 100).toPrecision(2)));
+      return [0, 40, 80].map((known) =>
+        Number((toShow(limit, atMost, plan, { known, maxBlocks: halfAnHour }) * 100).toPrecision(2)),
+      );
     });
     const [[p95, later, last] = [], [errors, more, most] = []] = shown;
-    assert.ok(text.includes(`p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`), JSON.stringify(shown));
+    assert.ok(
+      text.includes(
+        `p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`,
+      ),
+      JSON.stringify(shown),
+    );
   });
 
   it('and README.md name the limits of gates that nobody wrote', () => {
     const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
-    const limits = planOf().gates.map((gate) => `${gate.name} ${Number((('tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN) * 100).toPrecision(3))} %`);
+    const limits = planOf().gates.map(
+      (gate) =>
+        `${gate.name} ${Number((('tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN) * 100).toPrecision(3))} %`,
+    );
     const [p95, errors = '', p99] = limits;
-    assert.ok(readme.includes(`at most: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`), limits.join(', '));
+    assert.ok(
+      readme.includes(`at most: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`),
+      limits.join(', '),
+    );
   });
 });

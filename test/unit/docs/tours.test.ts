@@ -10,8 +10,10 @@ import { parse } from 'yaml';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
-const blocksOf = (page: string): readonly string[] => [...text(page).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, body = '']) => body.replaceAll('\\\n', ' '));
-const filesOf = (line: string): readonly string[] => [...line.matchAll(/-f (examples\/\S+\.yaml)/g)].map(([, file = '']) => file);
+const blocksOf = (page: string): readonly string[] =>
+  [...text(page).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, body = '']) => body.replaceAll('\\\n', ' '));
+const filesOf = (line: string): readonly string[] =>
+  [...line.matchAll(/-f (examples\/\S+\.yaml)/g)].map(([, file = '']) => file);
 const modelsOf = (file: string): readonly string[] => {
   const object = parse(text(file)) as OnnxModel & { readonly kind?: string };
   return object.kind === 'OnnxModel' ? [object.metadata.name] : [];
@@ -26,7 +28,13 @@ for (const page of ['README.md', 'examples/README.md']) {
       assert.ok(files.length > 0);
       for (const file of files) {
         assert.ok(existsSync(join(root, file)), file);
-        assert.deepEqual(documentsOf(file, text(file)).flatMap(judge).filter(({ outcome }) => outcome === 'Invalid').flatMap(({ findings }) => findings), []);
+        assert.deepEqual(
+          documentsOf(file, text(file))
+            .flatMap(judge)
+            .filter(({ outcome }) => outcome === 'Invalid')
+            .flatMap(({ findings }) => findings),
+          [],
+        );
       }
     });
 
@@ -34,7 +42,9 @@ for (const page of ['README.md', 'examples/README.md']) {
       const known = new Set<string>();
       for (const line of lines) {
         for (const model of filesOf(line).flatMap(modelsOf)) known.add(model);
-        const asked = [...line.matchAll(/(?:kubectl-onnx -- \w+|onnxmodel\/|get (?:om|onnxmodel)) ?([a-z][a-z0-9-]*)/g)].map(([, name = '']) => name);
+        const asked = [
+          ...line.matchAll(/(?:kubectl-onnx -- \w+|onnxmodel\/|get (?:om|onnxmodel)) ?([a-z][a-z0-9-]*)/g),
+        ].map(([, name = '']) => name);
         for (const name of asked) assert.ok(known.has(name), `${line}: no line before it applies ${name}`);
       }
       assert.ok(known.size > 0);
@@ -59,7 +69,10 @@ describe('the canary tour of README.md', () => {
 
   it('has a model of its own name, not that of the example before it', () => {
     const before = blocks.slice(0, blocks.indexOf(tour)).flat().flatMap(modelsOf);
-    assert.deepEqual(tour.flatMap(modelsOf).filter((name) => before.includes(name)), []);
+    assert.deepEqual(
+      tour.flatMap(modelsOf).filter((name) => before.includes(name)),
+      [],
+    );
     assert.equal(new Set(tour.flatMap(modelsOf)).size, 1);
   });
 

@@ -14,10 +14,12 @@ import { openSet } from '../../../runtime/golden/set.ts';
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
 const bytes = (text: string): Bytes => bytesInMemory(new Uint8Array(new TextEncoder().encode(text)));
 
-describe('the examples\' golden sets', () => {
+describe("the examples' golden sets", () => {
   for (const file of ['golden/minilm.yaml']) {
     it(`${file} is a set that the operator takes and the sidecar reads`, () => {
-      const picked = pickGoldenFile(parse(readFileSync(`${folder}/${file}`, 'utf8')) as Parameters<typeof pickGoldenFile>[0]);
+      const picked = pickGoldenFile(
+        parse(readFileSync(`${folder}/${file}`, 'utf8')) as Parameters<typeof pickGoldenFile>[0],
+      );
       assert.ok(picked.kind === 'file' && 'text' in picked.file);
       const set = openSet(bytes(picked.file.text), 'minilm');
       assert.ok(set.n >= 8);
@@ -25,12 +27,20 @@ describe('the examples\' golden sets', () => {
     });
   }
 
-  it('golden/minilm.yaml has an answer of MiniLM\'s size to every one of its questions', () => {
-    const { data } = parse(readFileSync(`${folder}/golden/minilm.yaml`, 'utf8')) as { readonly data: Readonly<Record<string, string>> };
+  it("golden/minilm.yaml has an answer of MiniLM's size to every one of its questions", () => {
+    const { data } = parse(readFileSync(`${folder}/golden/minilm.yaml`, 'utf8')) as {
+      readonly data: Readonly<Record<string, string>>;
+    };
     const cases = [...openSet(bytes(data['golden.jsonl'] ?? ''), 'minilm').cases()];
     assert.ok(cases.every(({ expected }) => expected?.['embedding']?.dims[1] === 384));
     const questions = linesOf(readFileSync(`${folder}/golden/minilm-questions.jsonl`, 'utf8'), 'questions');
-    assert.deepEqual(questions.map(({ request }) => request['input']), cases.map(({ question }) => (JSON.parse(Buffer.from(question.body ?? []).toString()) as { readonly input: unknown }).input));
+    assert.deepEqual(
+      questions.map(({ request }) => request['input']),
+      cases.map(
+        ({ question }) =>
+          (JSON.parse(Buffer.from(question.body ?? []).toString()) as { readonly input: unknown }).input,
+      ),
+    );
   });
 });
 
@@ -39,15 +49,19 @@ describe('recording a golden set', () => {
   let url = '';
   before(async () => {
     server = createServer((request, response) => {
-      if (request.url === '/v1/embeddings') response.end('{"object":"list","data":[{"index":0,"embedding":"AACAPw=="}],"usage":{}}');
-      else if (request.url === '/v2/models/m/infer') response.end('{"model_name":"m","outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[2]}]}');
+      if (request.url === '/v1/embeddings')
+        response.end('{"object":"list","data":[{"index":0,"embedding":"AACAPw=="}],"usage":{}}');
+      else if (request.url === '/v2/models/m/infer')
+        response.end('{"model_name":"m","outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[2]}]}');
       else response.writeHead(404).end('unknown model');
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });
-  after(() => { server.close(); });
+  after(() => {
+    server.close();
+  });
 
   const record = async (line: string, model = 'm'): Promise<string> => {
     const [question] = linesOf(line, 'f');
@@ -57,14 +71,19 @@ describe('recording a golden set', () => {
 
   it('writes answers that are read back as what is expected', async () => {
     const text = await record('{"request": {"input": "a"}}');
-    const tensors = await record('{"request": {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}}');
+    const tensors = await record(
+      '{"request": {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}}',
+    );
     const [first, second] = openSet(bytes(`${text}\n${tensors}`), 'm').cases();
     assert.deepEqual(first?.expected?.['embedding']?.data, Float32Array.of(1));
     assert.deepEqual(second?.expected?.['y']?.data, Float32Array.of(2));
   });
 
   it('says which line the model refuses, in its words', async () => {
-    await assert.rejects(record('{"request": {"inputs": []}}', 'other'), /f, line 1: the model answered 404: unknown model/);
+    await assert.rejects(
+      record('{"request": {"inputs": []}}', 'other'),
+      /f, line 1: the model answered 404: unknown model/,
+    );
   });
 
   for (const [name, line, says] of [

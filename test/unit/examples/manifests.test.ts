@@ -10,7 +10,8 @@ import { validateValue } from '../../../lib/schema/validate.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
 // What Kubernetes reads YAML as: 1.1, where On is a boolean.
-const read = (file: string): OnnxModel => parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
+const read = (file: string): OnnxModel =>
+  parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
 const schema = openApiSchema('published') as Schema;
 
@@ -33,6 +34,9 @@ describe('the example manifests', () => {
     const [before, after] = [read('minilm.yaml'), read('minilm-changed.yaml')];
     assert.notDeepEqual(after.spec.batching, before.spec.batching);
     assert.notDeepEqual(after.spec.memory, before.spec.memory);
-    assert.deepEqual({ ...after, spec: { ...after.spec, batching: before.spec.batching, memory: before.spec.memory } }, before);
+    assert.deepEqual(
+      { ...after, spec: { ...after.spec, batching: before.spec.batching, memory: before.spec.memory } },
+      before,
+    );
   });
 });

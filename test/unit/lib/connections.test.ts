@@ -8,12 +8,17 @@ import { Connections } from '../../../lib/connections.ts';
 describe('Connections', () => {
   it('makes no requests of what came on a connection behind the one that ended it', async () => {
     let made = 0;
-    const server = createServer(() => { made += 1; });
+    const server = createServer(() => {
+      made += 1;
+    });
     new Connections({ maxConnections: 8, spare: 0 }).watch(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    socket.on('error', () => {}).resume().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1000));
+    socket
+      .on('error', () => {})
+      .resume()
+      .write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1000));
     await once(socket, 'close');
     assert.equal(made, 33);
     server.close();

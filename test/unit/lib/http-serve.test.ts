@@ -13,9 +13,18 @@ describe('serveHttp', () => {
   for (const { name, request } of floods) {
     it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
       let handled = 0;
-      const server = await serveHttp(() => { handled += 1; }, '127.0.0.1', 0);
+      const server = await serveHttp(
+        () => {
+          handled += 1;
+        },
+        '127.0.0.1',
+        0,
+      );
       const socket = connect(server.port, '127.0.0.1');
-      socket.on('error', () => {}).resume().write(request.repeat(1000));
+      socket
+        .on('error', () => {})
+        .resume()
+        .write(request.repeat(1000));
       await once(socket, 'close');
       assert.ok(handled <= 32, `${handled} requests were handled`);
       await server.close(0);

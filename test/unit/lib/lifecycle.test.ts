@@ -30,7 +30,9 @@ describe('signals', () => {
   it('count once when the event loop was blocked for longer than half a second between them', () => {
     let due = (): void => {};
     const clock: Clock = {
-      now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve(),
+      now: () => 0,
+      monotonic: () => 0,
+      sleep: () => Promise.resolve(),
       after: (_, fn) => ((due = fn), () => {}),
     };
     const done: string[] = [];

@@ -23,12 +23,38 @@ describe('local readConfig', () => {
   });
 
   it('takes every flag', () => {
-    const config = read('--kubeconfig', join(dir, 'k'), '--data', dir, '--volume', `models=${dir}`, '--volume', `other.one=${dir}`, '--port', '6443', '--no-operator', '--log-level', 'debug');
-    assert.deepEqual(config, { kubeconfig: join(dir, 'k'), dataDir: dir, volumes: new Map([['models', dir], ['other.one', dir]]), port: 6443, operator: false, logLevel: 'debug', machineEnv: {} });
+    const config = read(
+      '--kubeconfig',
+      join(dir, 'k'),
+      '--data',
+      dir,
+      '--volume',
+      `models=${dir}`,
+      '--volume',
+      `other.one=${dir}`,
+      '--port',
+      '6443',
+      '--no-operator',
+      '--log-level',
+      'debug',
+    );
+    assert.deepEqual(config, {
+      kubeconfig: join(dir, 'k'),
+      dataDir: dir,
+      volumes: new Map([
+        ['models', dir],
+        ['other.one', dir],
+      ]),
+      port: 6443,
+      operator: false,
+      logLevel: 'debug',
+      machineEnv: {},
+    });
   });
 
   it('offers help', () => assert.equal(readConfig(['--help'], {}), 'help'));
 
+  // prettier-ignore
   const wrong: readonly (readonly [string, () => readonly string[], RegExp])[] = [
     ['a flag that is not there', () => ['--what'], /--what/],
     ['a word too many', () => ['what'], /what/],
@@ -36,17 +62,41 @@ describe('local readConfig', () => {
     ['a port that is no number', () => ['--port', 'http'], /--port: 'http' is not a port/],
     ['a volume without a folder', () => ['--volume', 'models'], /--volume: 'models' is not CLAIM=DIR/],
     ['a claim that is no name', () => ['--volume', `Models=${dir}`], /is not CLAIM=DIR/],
-    ['a folder that is not there', () => ['--volume', `models=${join(dir, 'none')}`], /none cannot be used: there is no such folder/],
-    ['a folder that is a file', () => ['--volume', `models=${join(dir, 'file')}`], /file cannot be used: it is not a folder/],
-    ['a kubeconfig in no folder', () => ['--kubeconfig', join(dir, 'none', 'k')], /none cannot be used: there is no such folder/],
-    ['a log level that is none', () => ['--log-level', 'loud'], /--log-level: 'loud' is not debug, info, warn or error/],
+    ['a folder that is not there', () => ['--volume', `models=${join(dir, 'none')}`],
+      /none cannot be used: there is no such folder/],
+    ['a folder that is a file', () => ['--volume', `models=${join(dir, 'file')}`],
+      /file cannot be used: it is not a folder/],
+    ['a kubeconfig in no folder', () => ['--kubeconfig', join(dir, 'none', 'k')],
+      /none cannot be used: there is no such folder/],
+    ['a log level that is none', () => ['--log-level', 'loud'],
+      /--log-level: 'loud' is not debug, info, warn or error/],
   ];
-  for (const [name, flags, problem] of wrong) it(`refuses ${name}`, () => assert.throws(() => readConfig(flags(), {}), problem));
+  for (const [name, flags, problem] of wrong)
+    it(`refuses ${name}`, () => assert.throws(() => readConfig(flags(), {}), problem));
 });
 
 describe('machineEnvironment', () => {
   it('passes on how the machine reaches the outside, and nothing else', () => {
-    const given = { HOME: '/home/a', PATH: '/bin', https_proxy: 'p', NO_PROXY: 'n', npm_config_registry: 'r', NPM_CONFIG_USERCONFIG: 'u', AWS_SECRET_ACCESS_KEY: 's', KUBECONFIG: 'k', NODE_OPTIONS: '--inspect', npm_config_cache: 'c', LANG: undefined };
-    assert.deepEqual(Object.keys(machineEnvironment(given)), ['HOME', 'PATH', 'https_proxy', 'NO_PROXY', 'npm_config_registry', 'NPM_CONFIG_USERCONFIG']);
+    const given = {
+      HOME: '/home/a',
+      PATH: '/bin',
+      https_proxy: 'p',
+      NO_PROXY: 'n',
+      npm_config_registry: 'r',
+      NPM_CONFIG_USERCONFIG: 'u',
+      AWS_SECRET_ACCESS_KEY: 's',
+      KUBECONFIG: 'k',
+      NODE_OPTIONS: '--inspect',
+      npm_config_cache: 'c',
+      LANG: undefined,
+    };
+    assert.deepEqual(Object.keys(machineEnvironment(given)), [
+      'HOME',
+      'PATH',
+      'https_proxy',
+      'NO_PROXY',
+      'npm_config_registry',
+      'NPM_CONFIG_USERCONFIG',
+    ]);
   });
 });

@@ -41,7 +41,10 @@ describe('OperatorProcess', () => {
   });
 
   it('ends the program gently', async () => {
-    const operator = new OperatorProcess(shell(`exec 2>/dev/null; trap 'printf t >> ${join(dir, 'ended')}; exit 0' TERM; while :; do sleep 0.05; done`), { clock: systemClock, logger: silentLogger, processes });
+    const operator = new OperatorProcess(
+      shell(`exec 2>/dev/null; trap 'printf t >> ${join(dir, 'ended')}; exit 0' TERM; while :; do sleep 0.05; done`),
+      { clock: systemClock, logger: silentLogger, processes },
+    );
     await until(() => runs() === 1);
     await operator.stop();
     assert.ok(existsSync(join(dir, 'ended')));

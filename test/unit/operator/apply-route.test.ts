@@ -16,8 +16,18 @@ import { HandClock } from '../../support/hand-clock.ts';
 
 const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
 const routed: Partial<OnnxModelSpec> = { traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] } };
-const rest: Decision = { next: { phase: 'Stable', stable: a }, serve: a, run: [{ revision: a, replicas: 1 }], reason: 'UpToDate', message: '' };
-const share = (weight: number): Decision => ({ ...rest, run: [...rest.run, { revision: b, replicas: 1 }], canary: { revision: b, weight } });
+const rest: Decision = {
+  next: { phase: 'Stable', stable: a },
+  serve: a,
+  run: [{ revision: a, replicas: 1 }],
+  reason: 'UpToDate',
+  message: '',
+};
+const share = (weight: number): Decision => ({
+  ...rest,
+  run: [...rest.run, { revision: b, replicas: 1 }],
+  canary: { revision: b, weight },
+});
 const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
 class Stage {
@@ -36,7 +46,13 @@ class Stage {
     const seen = observe('ml/ranker', caches, settings);
     assert.ok(seen);
     await this.clock.advance(6_000);
-    const hands = { client: this.cluster.client, call: {}, recent: this.#recent, traffic: this.traffic, clock: this.clock };
+    const hands = {
+      client: this.cluster.client,
+      call: {},
+      recent: this.#recent,
+      traffic: this.traffic,
+      clock: this.clock,
+    };
     return apply(hands, seen, { decision, manifests: desiredState(seen.model, decision, new Map()) });
   }
 
@@ -52,9 +68,16 @@ class Stage {
   edit(weights: readonly number[]): void {
     const route = this.route;
     assert.ok(route);
-    const backendRefs = (route.spec?.rules?.[0]?.backendRefs ?? []).map((ref, index) => ({ ...ref, weight: weights[index] }));
+    const backendRefs = (route.spec?.rules?.[0]?.backendRefs ?? []).map((ref, index) => ({
+      ...ref,
+      weight: weights[index],
+    }));
     const metadata = { ...route.metadata, resourceVersion: `${route.metadata.resourceVersion ?? ''}0` };
-    this.cluster.objects.set('HTTPRoute/ranker', { ...route, metadata, spec: { ...route.spec, rules: [{ backendRefs }] } });
+    this.cluster.objects.set('HTTPRoute/ranker', {
+      ...route,
+      metadata,
+      spec: { ...route.spec, rules: [{ backendRefs }] },
+    });
   }
 }
 
@@ -78,7 +101,7 @@ describe('a pass with router HTTPRoute', () => {
     assert.deepEqual(stage.cluster.writes.filter((what) => what === 'apply Service/ranker').length, 1);
   });
 
-  it('puts somebody else\'s weights back and counts that', async () => {
+  it("puts somebody else's weights back and counts that", async () => {
     const stage = new Stage();
     await stage.pass(share(5));
     for (const times of [1, 2, 3]) {
@@ -88,7 +111,7 @@ describe('a pass with router HTTPRoute', () => {
     }
   });
 
-  it('does not take its own next weight for somebody else\'s doing', async () => {
+  it("does not take its own next weight for somebody else's doing", async () => {
     const stage = new Stage();
     for (const weight of [5, 20, 60, 20]) assert.equal((await stage.pass(share(weight))).hasReverted, undefined);
     assert.equal(stage.traffic.reverts(stage.clock.monotonic()), 0);
@@ -113,24 +136,42 @@ describe('a pass with router HTTPRoute', () => {
 });
 
 describe('RouteReady', () => {
-  const rows: readonly { name: string; router?: 'HTTPRoute'; decision: Decision; traffic: Omit<TrafficSeen, 'reverts'> | undefined; want: string }[] = [
-    { name: 'is not before anything serves', decision: rest, traffic: undefined, want: 'False RouteMoving: there is no entry Service yet' },
-    { name: 'is when the entry Service selects whom it should', decision: rest, traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service gives ${a} 100%` },
-    { name: 'is not while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } }, want: `False RouteMoving: traffic is on its way; now: ${b} 100%` },
-    { name: 'is with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } }, want: `True Shared: the entry Service gives ${a} 75%, ${b} 25%` },
-    { name: 'is with the exact weight by a route', router: 'HTTPRoute', decision: share(5), traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute gives ${a} 95%, ${b} 5%` },
-    { name: 'is not with another weight by a route', router: 'HTTPRoute', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } }, want: `False RouteMoving: traffic is on its way; now: ${a} 75%, ${b} 25%` },
-    { name: 'says what to install', router: 'HTTPRoute', decision: rest, traffic: { shares: undefined, reason: 'GatewayApiMissing', problem: 'install it' }, want: 'False GatewayApiMissing: install it' },
-    { name: 'says why a route is not accepted', router: 'HTTPRoute', decision: rest, traffic: { shares: undefined, reason: 'RouteNotAccepted', problem: 'no such listener' }, want: 'False RouteNotAccepted: no such listener' },
+  // prettier-ignore
+  const rows: readonly { name: string; router?: 'HTTPRoute'; decision: Decision;
+    traffic: Omit<TrafficSeen, 'reverts'> | undefined; want: string }[] = [
+    { name: 'is not before anything serves', decision: rest, traffic: undefined,
+      want: 'False RouteMoving: there is no entry Service yet' },
+    { name: 'is when the entry Service selects whom it should', decision: rest,
+      traffic: { shares: { [a]: 100 } }, want: `True Selected: the entry Service gives ${a} 100%` },
+    { name: 'is not while another revision has traffic', decision: rest, traffic: { shares: { [b]: 100 } },
+      want: `False RouteMoving: traffic is on its way; now: ${b} 100%` },
+    { name: 'is with any share by pods', decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
+      want: `True Shared: the entry Service gives ${a} 75%, ${b} 25%` },
+    { name: 'is with the exact weight by a route', router: 'HTTPRoute', decision: share(5),
+      traffic: { shares: { [a]: 95, [b]: 5 } }, want: `True Shared: the HTTPRoute gives ${a} 95%, ${b} 5%` },
+    { name: 'is not with another weight by a route', router: 'HTTPRoute',
+      decision: share(5), traffic: { shares: { [a]: 75, [b]: 25 } },
+      want: `False RouteMoving: traffic is on its way; now: ${a} 75%, ${b} 25%` },
+    { name: 'says what to install', router: 'HTTPRoute', decision: rest,
+      traffic: { shares: undefined, reason: 'GatewayApiMissing',
+        problem: 'install it' }, want: 'False GatewayApiMissing: install it' },
+    { name: 'says why a route is not accepted', router: 'HTTPRoute', decision: rest,
+      traffic: { shares: undefined, reason: 'RouteNotAccepted',
+        problem: 'no such listener' }, want: 'False RouteNotAccepted: no such listener' },
   ];
   for (const { name, router, decision, traffic, want } of rows) {
     it(name, () => {
       const seen = observe('ml/ranker', new Stage(router === undefined ? {} : routed).cluster.caches, settings);
       assert.ok(seen);
-      const claims = claimsOf({ decision, seen: { ...seen.rollout, ...(traffic === undefined ? {} : { traffic: { ...traffic, reverts: 0 } }) }, plan: seen.plan, record: undefined, reports: [] });
+      const claims = claimsOf({
+        decision,
+        seen: { ...seen.rollout, ...(traffic === undefined ? {} : { traffic: { ...traffic, reverts: 0 } }) },
+        plan: seen.plan,
+        record: undefined,
+        reports: [],
+      });
       const claim = claims.find(({ type }) => type === 'RouteReady');
       assert.equal(`${claim?.status} ${claim?.reason}: ${claim?.message}`, want);
     });
   }
 });
-

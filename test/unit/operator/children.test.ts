@@ -51,15 +51,26 @@ class Stage {
   /** Caches show what carries the model's label, as real ones do. */
   hideUnlabelled(): void {
     const { caches } = this.cluster;
-    const seen = <T extends KubeObject>(of: (key: string) => readonly T[]) => (key: string): readonly T[] => of(key).filter(({ metadata }) => metadata.labels?.[labels.model] === 'ranker');
-    Object.assign(caches, { services: seen(caches.services), deployments: seen(caches.deployments), configMaps: seen(caches.configMaps), controllerRevisions: seen(caches.controllerRevisions) });
+    const seen =
+      <T extends KubeObject>(of: (key: string) => readonly T[]) =>
+      (key: string): readonly T[] =>
+        of(key).filter(({ metadata }) => metadata.labels?.[labels.model] === 'ranker');
+    Object.assign(caches, {
+      services: seen(caches.services),
+      deployments: seen(caches.deployments),
+      configMaps: seen(caches.configMaps),
+      controllerRevisions: seen(caches.controllerRevisions),
+    });
   }
 
   /** A change by somebody else. */
   change(key: string, change: (object: Stored) => object): void {
     const object = this.cluster.objects.get(key) ?? assert.fail(`no ${key}`);
     const changed = change(object) as Stored;
-    this.cluster.objects.set(key, { ...changed, metadata: { ...changed.metadata, resourceVersion: `${Number(object.metadata.resourceVersion) + 1_000_000}` } });
+    this.cluster.objects.set(key, {
+      ...changed,
+      metadata: { ...changed.metadata, resourceVersion: `${Number(object.metadata.resourceVersion) + 1_000_000}` },
+    });
   }
 
   /** What a pass writes. */
@@ -70,9 +81,24 @@ class Stage {
   }
 
   #newOperator(): Reconciler {
-    const client = { ...this.cluster.client, get: (...args: Parameters<typeof this.cluster.client.get>) => { this.gets += 1; return this.cluster.client.get(...args); } } as typeof this.cluster.client;
+    const client = {
+      ...this.cluster.client,
+      get: (...args: Parameters<typeof this.cluster.client.get>) => {
+        this.gets += 1;
+        return this.cluster.client.get(...args);
+      },
+    } as typeof this.cluster.client;
     const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    return new Reconciler({ client, caches: this.cluster.caches, reports: (uid) => this.cluster.reportOf(uid), clock: this.clock, logger: silentLogger, settings, announce: () => {}, follow: () => {} });
+    return new Reconciler({
+      client,
+      caches: this.cluster.caches,
+      reports: (uid) => this.cluster.reportOf(uid),
+      clock: this.clock,
+      logger: silentLogger,
+      settings,
+      announce: () => {},
+      follow: () => {},
+    });
   }
 }
 
@@ -82,18 +108,32 @@ describe('a child with a wrong revision label', () => {
   for (const kind of ['Deployment', 'Service', 'ConfigMap', 'ControllerRevision'] as const) {
     it(`is repaired and not deleted: ${kind}`, async () => {
       const stage = await Stage.atRest();
-      const child = stage.children.find((object) => object.kind === kind && object.metadata.name !== 'ranker') ?? assert.fail('no child');
-      stage.change(keyOf(child), (object) => ({ ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [labels.revision]: 'ffffffffff' } } }));
+      const child =
+        stage.children.find((object) => object.kind === kind && object.metadata.name !== 'ranker') ??
+        assert.fail('no child');
+      stage.change(keyOf(child), (object) => ({
+        ...object,
+        metadata: { ...object.metadata, labels: { ...object.metadata.labels, [labels.revision]: 'ffffffffff' } },
+      }));
       assert.deepEqual(await stage.writes(3), [`apply ${keyOf(child)}`]);
-      assert.equal(stage.cluster.objects.get(keyOf(child))?.metadata.labels?.[labels.revision], child.metadata.labels?.[labels.revision]);
+      assert.equal(
+        stage.cluster.objects.get(keyOf(child))?.metadata.labels?.[labels.revision],
+        child.metadata.labels?.[labels.revision],
+      );
       assert.equal(stage.ready, 'True');
     });
   }
 
   it('is not deleted when it is the entry Service', async () => {
     const stage = await Stage.atRest();
-    stage.change('Service/ranker', (object) => ({ ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [labels.revision]: 'ffffffffff' } } }));
-    assert.equal((await stage.writes(3)).some((what) => what.startsWith('delete')), false);
+    stage.change('Service/ranker', (object) => ({
+      ...object,
+      metadata: { ...object.metadata, labels: { ...object.metadata.labels, [labels.revision]: 'ffffffffff' } },
+    }));
+    assert.equal(
+      (await stage.writes(3)).some((what) => what.startsWith('delete')),
+      false,
+    );
     assert.ok(stage.cluster.objects.has('Service/ranker'));
   });
 });
@@ -126,15 +166,27 @@ describe('children without an owner', () => {
   it('are adopted by a model that is made again, and its pods stay', async () => {
     const stage = await Stage.atRest();
     const pods = stage.cluster.of('Pod').map(({ metadata }) => metadata.uid);
-    const templates = stage.children.filter(({ kind }) => kind === 'Deployment').map((object) => canonicalJson(object['spec']));
-    for (const child of stage.children) stage.change(keyOf(child), (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [] } }));
+    const templates = stage.children
+      .filter(({ kind }) => kind === 'Deployment')
+      .map((object) => canonicalJson(object['spec']));
+    for (const child of stage.children)
+      stage.change(keyOf(child), (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [] } }));
     stage.cluster.objects.delete('OnnxModel/ranker');
     await stage.operator.reconcile('ml/ranker');
     stage.cluster.put(given.spec());
     await stage.live(6);
-    assert.deepEqual(stage.children.filter(({ metadata }) => metadata.ownerReferences?.[0]?.uid !== 'uid-ranker').map(keyOf), []);
-    assert.deepEqual(stage.cluster.of('Pod').map(({ metadata }) => metadata.uid), pods);
-    assert.deepEqual(stage.children.filter(({ kind }) => kind === 'Deployment').map((object) => canonicalJson(object['spec'])), templates);
+    assert.deepEqual(
+      stage.children.filter(({ metadata }) => metadata.ownerReferences?.[0]?.uid !== 'uid-ranker').map(keyOf),
+      [],
+    );
+    assert.deepEqual(
+      stage.cluster.of('Pod').map(({ metadata }) => metadata.uid),
+      pods,
+    );
+    assert.deepEqual(
+      stage.children.filter(({ kind }) => kind === 'Deployment').map((object) => canonicalJson(object['spec'])),
+      templates,
+    );
     assert.equal(stage.ready, 'True');
   });
 
@@ -144,9 +196,13 @@ describe('children without an owner', () => {
     await stage.live(20);
     const records = stage.children.filter(({ kind }) => kind === 'ControllerRevision');
     assert.equal(records.length, 2);
-    for (const record of records) stage.change(keyOf(record), (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [] } }));
+    for (const record of records)
+      stage.change(keyOf(record), (object) => ({ ...object, metadata: { ...object.metadata, ownerReferences: [] } }));
     await stage.writes(3);
-    assert.deepEqual(records.map((record) => stage.cluster.objects.get(keyOf(record))?.metadata.ownerReferences?.[0]?.uid), ['uid-ranker', 'uid-ranker']);
+    assert.deepEqual(
+      records.map((record) => stage.cluster.objects.get(keyOf(record))?.metadata.ownerReferences?.[0]?.uid),
+      ['uid-ranker', 'uid-ranker'],
+    );
   });
 });
 
@@ -156,10 +212,16 @@ describe('a child that lost its owner and its labels at once', () => {
       const stage = await Stage.atRest();
       const child = stage.children.find((object) => keyOf(object).startsWith(kind)) ?? assert.fail('no child');
       stage.hideUnlabelled();
-      stage.change(keyOf(child), (object) => ({ ...object, metadata: { ...object.metadata, labels: {}, ownerReferences: [] } }));
+      stage.change(keyOf(child), (object) => ({
+        ...object,
+        metadata: { ...object.metadata, labels: {}, ownerReferences: [] },
+      }));
       await stage.writes(3);
       const { labels: marks, ownerReferences, uid } = stage.cluster.objects.get(keyOf(child))?.metadata ?? {};
-      assert.deepEqual([marks, ownerReferences, uid], [child.metadata.labels, child.metadata.ownerReferences, child.metadata.uid]);
+      assert.deepEqual(
+        [marks, ownerReferences, uid],
+        [child.metadata.labels, child.metadata.ownerReferences, child.metadata.uid],
+      );
       assert.equal(stage.ready, 'True');
     });
   }
@@ -167,7 +229,10 @@ describe('a child that lost its owner and its labels at once', () => {
   it('is left alone when another model has it', async () => {
     const stage = await Stage.atRest();
     stage.hideUnlabelled();
-    stage.change('Service/ranker', (object) => ({ ...object, metadata: { ...object.metadata, labels: { [labels.model]: 'other' }, ownerReferences: [] } }));
+    stage.change('Service/ranker', (object) => ({
+      ...object,
+      metadata: { ...object.metadata, labels: { [labels.model]: 'other' }, ownerReferences: [] },
+    }));
     await stage.live(3);
     assert.equal(stage.cluster.objects.get('Service/ranker')?.metadata.labels?.[labels.model], 'other');
   });
@@ -176,18 +241,30 @@ describe('a child that lost its owner and its labels at once', () => {
 describe('a name that is taken', () => {
   it('is asked for again after 5 s, then 10 s, and said at once', async () => {
     const stage = new Stage();
-    stage.cluster.objects.set('Service/ranker', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs', resourceVersion: '1' } });
+    stage.cluster.objects.set('Service/ranker', {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'ranker', namespace: 'ml', uid: 'theirs', resourceVersion: '1' },
+    });
     stage.cluster.put(given.spec());
     await stage.live(8);
     const before = stage.gets;
     await stage.writes(20);
     assert.ok(stage.gets - before <= 1, `${stage.gets - before} look-ups`);
-    assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'Ready')?.message ?? '', /Service named ranker exists and has no owner/);
+    assert.match(
+      stage.cluster.status.conditions?.find(({ type }) => type === 'Ready')?.message ?? '',
+      /Service named ranker exists and has no owner/,
+    );
   });
 });
 
 describe('what the API server refuses for good', () => {
-  const row = { status: 500, reason: '', message: 'failed to create typed patch object (ml/d; apps/v1, Kind=Deployment): .spec.template.spec.affinity.nodeAffinity: expected map, got &{x}' };
+  const row = {
+    status: 500,
+    reason: '',
+    message:
+      'failed to create typed patch object (ml/d; apps/v1, Kind=Deployment): .spec.template.spec.affinity.nodeAffinity: expected map, got &{x}',
+  };
 
   it('is not tried again at once, also when it is answered with 500', async () => {
     const stage = new Stage();
@@ -203,14 +280,18 @@ describe('what the API server refuses for good', () => {
     };
     await stage.writes(10);
     assert.equal(tries, 1);
-    assert.equal(stage.cluster.status.conditions?.some(({ type, status }) => type === 'Stalled' && status === 'True'), true);
+    assert.equal(
+      stage.cluster.status.conditions?.some(({ type, status }) => type === 'Stalled' && status === 'True'),
+      true,
+    );
   });
 
   it('is tried again with back-off when it is the status', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec());
     stage.cluster.beforeWrite = (what) => {
-      if (what.startsWith('status ')) throw statusError({ status: 422, reason: 'Invalid', message: 'status.phase: Unsupported value' });
+      if (what.startsWith('status '))
+        throw statusError({ status: 422, reason: 'Invalid', message: 'status.phase: Unsupported value' });
     };
     const waits: (number | undefined)[] = [];
     for (let i = 0; i < 8; i += 1) waits.push((await stage.operator.reconcile('ml/ranker')).recheckMs);
@@ -224,8 +305,11 @@ describe('what the API server refuses for good', () => {
 
 /** The runtime's memory, as a webhook would have it. */
 function withLess(spec: unknown): object {
-  const changed = structuredClone(spec) as { template: { spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] } } };
-  for (const { name, resources } of changed.template.spec.containers) if (name === 'runtime') resources.limits['memory'] = '77Mi';
+  const changed = structuredClone(spec) as {
+    template: { spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] } };
+  };
+  for (const { name, resources } of changed.template.spec.containers)
+    if (name === 'runtime') resources.limits['memory'] = '77Mi';
   return changed;
 }
 
@@ -233,7 +317,8 @@ describe('what the API server makes of an apply', () => {
   it('counts as wanted: no second write, and a later change by somebody else is put back', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec({ memory: { limit: '512Mi' } }));
-    const rounded = (object: Stored): Stored => (object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object);
+    const rounded = (object: Stored): Stored =>
+      object.kind === 'Deployment' ? { ...object, spec: { ...withLess(object['spec']), minReadySeconds: 1 } } : object;
     const { apply } = stage.cluster.client;
     Object.assign(stage.cluster.client, {
       apply: async (...args: Parameters<typeof apply>) => {
@@ -248,19 +333,34 @@ describe('what the API server makes of an apply', () => {
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
     // Another version of the object, with what the server made of ours still in it.
-    stage.change(keyOf(deployment), (object) => ({ ...object, metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } } }));
+    stage.change(keyOf(deployment), (object) => ({
+      ...object,
+      metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } },
+    }));
     assert.deepEqual(await stage.writes(3), []);
-    stage.change(keyOf(deployment), (object) => ({ ...object, spec: { ...(object['spec'] as object), minReadySeconds: 2 } }));
+    stage.change(keyOf(deployment), (object) => ({
+      ...object,
+      spec: { ...(object['spec'] as object), minReadySeconds: 2 },
+    }));
     assert.deepEqual(await stage.writes(3), [`apply ${keyOf(deployment)}`]);
-    assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /Deployment\/ranker-[0-9a-f]{10}: spec\.minReadySeconds \(changed by the API server or a webhook\)/);
-    assert.match(stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '', /containers\[runtime\]\.resources\.limits\.memory \(changed by/);
+    assert.match(
+      stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '',
+      /Deployment\/ranker-[0-9a-f]{10}: spec\.minReadySeconds \(changed by the API server or a webhook\)/,
+    );
+    assert.match(
+      stage.cluster.status.conditions?.find(({ type }) => type === 'ChildrenModified')?.message ?? '',
+      /containers\[runtime\]\.resources\.limits\.memory \(changed by/,
+    );
   });
 
   it('costs nothing more while a finalizer holds a child that is being deleted', async () => {
     const stage = await Stage.atRest();
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
-    stage.change(keyOf(deployment), (object) => ({ ...object, metadata: { ...object.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['example.com/hold'] } }));
+    stage.change(keyOf(deployment), (object) => ({
+      ...object,
+      metadata: { ...object.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['example.com/hold'] },
+    }));
     assert.deepEqual(await stage.writes(5), []);
   });
 });

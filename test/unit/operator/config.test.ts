@@ -2,13 +2,24 @@ import assert from 'node:assert/strict';
 import { AppError } from '../../../api/errors.ts';
 import { readConfig } from '../../../operator/config.ts';
 
-describe('the operator\'s flags', () => {
+describe("the operator's flags", () => {
   it('have defaults', () => {
     const config = readConfig([]);
     assert.ok(config !== 'help');
-    assert.deepEqual({ ...config, identity: '', runtimeImage: '' }, {
-      leaseNamespace: 'default', leaderElection: true, identity: '', runtimeImage: '', serviceAddress: 'DNS', settleMs: 10_000, workers: 4, listen: { host: '127.0.0.1', port: 8083 }, logLevel: 'info',
-    });
+    assert.deepEqual(
+      { ...config, identity: '', runtimeImage: '' },
+      {
+        leaseNamespace: 'default',
+        leaderElection: true,
+        identity: '',
+        runtimeImage: '',
+        serviceAddress: 'DNS',
+        settleMs: 10_000,
+        workers: 4,
+        listen: { host: '127.0.0.1', port: 8083 },
+        logLevel: 'info',
+      },
+    );
   });
 
   it('give two processes two identities', () => {
@@ -28,7 +39,10 @@ describe('the operator\'s flags', () => {
   ];
   for (const { argv, says } of wrong) {
     it(`refuse ${argv.join(' ')}`, () => {
-      assert.throws(() => readConfig(argv), (error) => error instanceof AppError && says.test(error.message));
+      assert.throws(
+        () => readConfig(argv),
+        (error) => error instanceof AppError && says.test(error.message),
+      );
     });
   }
 

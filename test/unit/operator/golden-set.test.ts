@@ -37,17 +37,38 @@ class World {
       return cluster.client.get(type, name, options);
     };
     return new Reconciler({
-      client: { ...cluster.client, get }, caches: cluster.caches, reports: (uid) => cluster.reportOf(uid), clock: cluster.clock, logger: silentLogger,
-      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' }, announce: () => {}, follow: () => {},
+      client: { ...cluster.client, get },
+      caches: cluster.caches,
+      reports: (uid) => cluster.reportOf(uid),
+      clock: cluster.clock,
+      logger: silentLogger,
+      settings: { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' },
+      announce: () => {},
+      follow: () => {},
     });
   }
 
-  apply(uri: string, golden: Gate | undefined, more: Partial<NonNullable<OnnxModelSpec['rollout']>> = {}, replicas = 1): void {
-    this.cluster.put({ model: { uri: `https://models.example/${uri}` }, replicas, revisionHistoryLimit: 5, rollout: { ...more, ...(golden === undefined ? {} : { gates: { golden } }) } });
+  apply(
+    uri: string,
+    golden: Gate | undefined,
+    more: Partial<NonNullable<OnnxModelSpec['rollout']>> = {},
+    replicas = 1,
+  ): void {
+    this.cluster.put({
+      model: { uri: `https://models.example/${uri}` },
+      replicas,
+      revisionHistoryLimit: 5,
+      rollout: { ...more, ...(golden === undefined ? {} : { gates: { golden } }) },
+    });
   }
 
   userSet(content: Pick<ConfigMap, 'data' | 'binaryData'>, name = 'set'): void {
-    this.cluster.objects.set(`ConfigMap/${name}`, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'ml' }, ...content });
+    this.cluster.objects.set(`ConfigMap/${name}`, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace: 'ml' },
+      ...content,
+    });
   }
 
   async live(seconds: number): Promise<void> {
@@ -91,7 +112,7 @@ describe('a golden set', () => {
     world = new World();
   });
 
-  it('is copied into the revision\'s own ConfigMap, and read once', async () => {
+  it("is copied into the revision's own ConfigMap, and read once", async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(60);
@@ -116,14 +137,19 @@ describe('a golden set', () => {
     assert.deepEqual(world.goldenOf(world.candidate), before);
     world.apply('ok-2', { ...fromMap, min: '0.5' });
     await world.live(10);
-    assert.deepEqual([world.frozenText(), world.goldenOf(world.candidate)?.min, world.asked], ['two', 0.5, ['set', 'set']]);
+    assert.deepEqual(
+      [world.frozenText(), world.goldenOf(world.candidate)?.min, world.asked],
+      ['two', 0.5, ['set', 'set']],
+    );
   });
 
   it('goes as base64 where it is binary, under a name of ours', async () => {
     world.userSet({ binaryData: { 'runtime.json': Buffer.from('OIPGOLD1').toString('base64') } });
     world.apply('ok', fromMap);
     await world.live(10);
-    assert.deepEqual(world.mapOf(world.candidate)?.binaryData, { 'golden.bin': Buffer.from('OIPGOLD1').toString('base64') });
+    assert.deepEqual(world.mapOf(world.candidate)?.binaryData, {
+      'golden.bin': Buffer.from('OIPGOLD1').toString('base64'),
+    });
     assert.deepEqual(world.goldenOf(world.candidate)?.source, { kind: 'File', file: 'golden.bin' });
   });
 
@@ -132,17 +158,31 @@ describe('a golden set', () => {
     world.apply('ok', { uri: 'https://models.example/golden.jsonl', digest, metric: 'MaxAbsError', max: '0.02' });
     await world.live(10);
     const { id: _, ...golden } = world.goldenOf(world.candidate) ?? assert.fail('no golden set');
-    assert.deepEqual(golden, { metric: 'MaxAbsError', max: 0.02, source: { kind: 'Uri', uri: 'https://models.example/golden.jsonl', digest } });
+    assert.deepEqual(golden, {
+      metric: 'MaxAbsError',
+      max: 0.02,
+      source: { kind: 'Uri', uri: 'https://models.example/golden.jsonl', digest },
+    });
     assert.deepEqual(world.asked, []);
   });
 
-  it('is made up where there is none, with a limit of its own or the user\'s', async () => {
+  it("is made up where there is none, with a limit of its own or the user's", async () => {
     world.apply('ok', undefined);
     await world.live(10);
-    assert.deepEqual([world.goldenOf(world.candidate)?.source.kind, world.goldenOf(world.candidate)?.metric, world.goldenOf(world.candidate)?.min], ['Generated', 'Cosine', 0.9]);
+    assert.deepEqual(
+      [
+        world.goldenOf(world.candidate)?.source.kind,
+        world.goldenOf(world.candidate)?.metric,
+        world.goldenOf(world.candidate)?.min,
+      ],
+      ['Generated', 'Cosine', 0.9],
+    );
     world.apply('ok-2', { metric: 'Cosine', min: '0.5' });
     await world.live(10);
-    assert.deepEqual([world.goldenOf(world.candidate)?.source.kind, world.goldenOf(world.candidate)?.min], ['Generated', 0.5]);
+    assert.deepEqual(
+      [world.goldenOf(world.candidate)?.source.kind, world.goldenOf(world.candidate)?.min],
+      ['Generated', 0.5],
+    );
   });
 
   it('that is made up is the same for every revision', async () => {
@@ -154,13 +194,23 @@ describe('a golden set', () => {
     assert.deepEqual(world.goldenOf(world.candidate), first);
   });
 
-  const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>; readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
-    { of: 'a ConfigMap that is not there', says: /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
-    { of: 'an empty ConfigMap', content: {}, says: /GoldenSetMissing: .*ConfigMap set is empty: it is to have one key, or golden\.jsonl or golden\.bin/ },
-    { of: 'a ConfigMap with several keys, none of which is meant', content: { data: { a: '1', b: '2' } }, says: /GoldenSetMissing: .*ConfigMap set has the keys a, b/ },
-    { of: 'a set that is too large', content: { data: { 'golden.jsonl': 'x'.repeat(goldenLimitBytes + 1) } }, says: /GoldenSetInvalid: .*key golden\.jsonl of ConfigMap set has 921601 bytes, at most 921600/ },
-    { of: 'a ConfigMap that may not be read', failing: statusError({ status: 403, reason: 'Forbidden', message: 'cannot get configmaps' }), says: /GoldenSetMissing: .*ConfigMap set cannot be read: .*403/ },
-    { of: 'a claim that the pods do not mount', golden: { uri: 'pvc://other/golden.bin', digest: `sha256:${'3'.repeat(64)}`, metric: 'Cosine' }, says: /GoldenSetInvalid: .*is in claim 'other', which the pods do not mount: the model comes from no claim/ },
+  // prettier-ignore
+  const troubles: readonly { readonly of: string; readonly content?: Pick<ConfigMap, 'data' | 'binaryData'>;
+    readonly failing?: Error; readonly golden?: Gate; readonly says: RegExp }[] = [
+    { of: 'a ConfigMap that is not there', says:
+        /^Preparing GoldenSetMissing: .*golden set: there is no ConfigMap set in namespace ml/ },
+    { of: 'an empty ConfigMap', content: {}, says:
+        /GoldenSetMissing: .*ConfigMap set is empty: it is to have one key, or golden\.jsonl or golden\.bin/ },
+    { of: 'a ConfigMap with several keys, none of which is meant', content: { data: { a: '1', b: '2' } },
+      says: /GoldenSetMissing: .*ConfigMap set has the keys a, b/ },
+    { of: 'a set that is too large', content: { data: { 'golden.jsonl': 'x'.repeat(goldenLimitBytes + 1) } },
+      says: /GoldenSetInvalid: .*key golden\.jsonl of ConfigMap set has 921601 bytes, at most 921600/ },
+    { of: 'a ConfigMap that may not be read',
+      failing: statusError({ status: 403, reason: 'Forbidden', message: 'cannot get configmaps' }),
+      says: /GoldenSetMissing: .*ConfigMap set cannot be read: .*403/ },
+    { of: 'a claim that the pods do not mount',
+      golden: { uri: 'pvc://other/golden.bin', digest: `sha256:${'3'.repeat(64)}`, metric: 'Cosine' },
+      says: /GoldenSetInvalid: .*is in claim 'other', which the pods do not mount: the model comes from no claim/ },
   ];
   for (const { of, content, failing, golden = fromMap, says } of troubles) {
     it(`holds a candidate for ${of}, and leaves stable alone`, async () => {
@@ -204,7 +254,10 @@ describe('a golden set', () => {
     await world.live(30);
     assert.match(world.says, /^Preparing RevisionWarming: 1 of 2 pods/);
     const loaded = world.cluster.status.conditions?.find(({ type }) => type === 'ModelLoaded');
-    assert.match(loaded?.message ?? '', /is loaded and warmed; generated inputs: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/);
+    assert.match(
+      loaded?.message ?? '',
+      /is loaded and warmed; generated inputs: Cosine 1 in the worst of 16 cases, at least 0\.5 is asked for$/,
+    );
   });
 
   it('that the model fails stops the rollout before it has traffic, with the numbers', async () => {
@@ -214,7 +267,10 @@ describe('a golden set', () => {
     const stable = world.candidate;
     world.apply('odd', fromMap);
     await world.live(40);
-    assert.match(world.says, /^Failed GoldenFailed: .*golden set: Cosine 0\.31 in the worst of 16 cases, at least 0\.95 is asked for/);
+    assert.match(
+      world.says,
+      /^Failed GoldenFailed: .*golden set: Cosine 0\.31 in the worst of 16 cases, at least 0\.95 is asked for/,
+    );
     assert.equal(world.cluster.routed, stable);
     assert.equal(world.cluster.status.history?.[0]?.reason, 'GoldenFailed');
     assert.match(world.cluster.status.history?.[0]?.message ?? '', /^golden set: Cosine 0\.31/);
@@ -237,7 +293,10 @@ describe('a golden set', () => {
     assert.equal(world.frozenText(), 'two');
   });
 
-  for (const [how, break_] of [['is gone', (at: World) => at.cluster.objects.delete('ConfigMap/set')], ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })]] as const) {
+  for (const [how, break_] of [
+    ['is gone', (at: World) => at.cluster.objects.delete('ConfigMap/set')],
+    ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })],
+  ] as const) {
     it(`that ${how} when a refused rollout is tried again is waited for: what the older set said is no word about it`, async () => {
       // What is refused keeps its pods, which speak of the set that they have.
       const capacity = { retainStable: '5m' };
@@ -256,12 +315,16 @@ describe('a golden set', () => {
     });
   }
 
-  it('is read again when somebody changed the revision\'s own copy', async () => {
+  it("is read again when somebody changed the revision's own copy", async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(10);
     const map = world.mapOf(world.candidate) ?? assert.fail('no ConfigMap');
-    world.cluster.objects.set(`ConfigMap/${map.metadata.name}`, { ...map, metadata: { ...map.metadata, resourceVersion: '999999' }, data: { ...map.data, 'golden.jsonl': 'mine' } });
+    world.cluster.objects.set(`ConfigMap/${map.metadata.name}`, {
+      ...map,
+      metadata: { ...map.metadata, resourceVersion: '999999' },
+      data: { ...map.data, 'golden.jsonl': 'mine' },
+    });
     await world.live(5);
     assert.equal(world.frozenText(), 'one');
   });

@@ -20,17 +20,31 @@ const promised: Readonly<Record<Phase, KStatus>> = {
   Failed: 'Failed',
 };
 
-const sameToWait: Readonly<Record<KStatus, Outcome['outcome'] | undefined>> = { InProgress: 'Progressing', Failed: 'Stalled', Current: 'Ready', Terminating: undefined };
+const sameToWait: Readonly<Record<KStatus, Outcome['outcome'] | undefined>> = {
+  InProgress: 'Progressing',
+  Failed: 'Stalled',
+  Current: 'Ready',
+  Terminating: undefined,
+};
 
 type Row = { readonly name: string; readonly phase: Phase; readonly telling: Telling; readonly want: KStatus };
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'a pause by hand is no failure', phase: 'Analyzing', telling: { rollout: { strategy: 'Canary', paused: true }, reason: 'PausedManually' }, want: 'InProgress' },
-  { name: 'a stable revision that lacks pods is on its way', phase: 'Stable', telling: { ready: { [stableRevision]: 1 }, reason: 'Scaling' }, want: 'InProgress' },
-  { name: 'a promoted one whose pods are not all ready is on its way', phase: 'Settling', telling: { ready: { [candidateRevision]: 1 } }, want: 'InProgress' },
-  { name: 'a spec that has changed again is on its way', phase: 'Stable', telling: { target: candidateRevision }, want: 'InProgress' },
-  { name: 'a pinned revision is not what the spec says', phase: 'Stable', telling: { rollout: { pinRevision: stableRevision } }, want: 'InProgress' },
-  { name: 'an object that can never be written is a failure', phase: 'Stable', telling: { failure: { reason: 'PodsNotCreated', message: 'a name is taken', fatal: true } }, want: 'Failed' },
-  { name: 'an object that could not be written this time is on its way', phase: 'Stable', telling: { failure: { reason: 'PodsNotCreated', message: 'the server was away', fatal: false } }, want: 'InProgress' },
+  { name: 'a pause by hand is no failure', phase: 'Analyzing',
+    telling: { rollout: { strategy: 'Canary', paused: true }, reason: 'PausedManually' }, want: 'InProgress' },
+  { name: 'a stable revision that lacks pods is on its way', phase: 'Stable',
+    telling: { ready: { [stableRevision]: 1 }, reason: 'Scaling' }, want: 'InProgress' },
+  { name: 'a promoted one whose pods are not all ready is on its way', phase: 'Settling',
+    telling: { ready: { [candidateRevision]: 1 } }, want: 'InProgress' },
+  { name: 'a spec that has changed again is on its way', phase: 'Stable',
+    telling: { target: candidateRevision }, want: 'InProgress' },
+  { name: 'a pinned revision is not what the spec says', phase: 'Stable',
+    telling: { rollout: { pinRevision: stableRevision } }, want: 'InProgress' },
+  { name: 'an object that can never be written is a failure', phase: 'Stable',
+    telling: { failure: { reason: 'PodsNotCreated', message: 'a name is taken', fatal: true } }, want: 'Failed' },
+  { name: 'an object that could not be written this time is on its way',
+    phase: 'Stable', telling: { failure: { reason: 'PodsNotCreated',
+      message: 'the server was away', fatal: false } }, want: 'InProgress' },
 ];
 
 describe('kstatus of a model', () => {
@@ -51,7 +65,10 @@ describe('kstatus of a model', () => {
 
   it('never finds Reconciling and Stalled together', () => {
     for (const phase of Object.keys(states) as Phase[]) {
-      const types = told(states[phase]).status?.conditions?.filter(({ status }) => status === 'True').map(({ type }) => type) ?? [];
+      const types =
+        told(states[phase])
+          .status?.conditions?.filter(({ status }) => status === 'True')
+          .map(({ type }) => type) ?? [];
       assert.ok(!(types.includes('Reconciling') && types.includes('Stalled')), phase);
     }
   });

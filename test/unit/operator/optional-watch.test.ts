@@ -9,12 +9,23 @@ import { HandClock, settle } from '../../support/hand-clock.ts';
 import { MemoryKube, refusal } from '../../support/memory-kube.ts';
 
 const things: ResourceType = { group: 'test.dev', version: 'v1', plural: 'things', kind: 'Thing', namespaced: true };
-const thing = (name: string): KubeObject => ({ apiVersion: 'test.dev/v1', kind: 'Thing', metadata: { name, namespace: 'default' } });
+const thing = (name: string): KubeObject => ({
+  apiVersion: 'test.dev/v1',
+  kind: 'Thing',
+  metadata: { name, namespace: 'default' },
+});
 const missing = refusal(404, 'NotFound', 'the server could not find the requested resource');
 const forbidden = refusal(403, 'Forbidden', 'things is forbidden');
 const unreachable = new Error('connection refused');
 
-type World = { readonly kube: MemoryKube; readonly clock: HandClock; readonly watch: OptionalWatch<KubeObject>; readonly told: string[]; readonly lines: string[]; readonly isSynced: () => boolean };
+type World = {
+  readonly kube: MemoryKube;
+  readonly clock: HandClock;
+  readonly watch: OptionalWatch<KubeObject>;
+  readonly told: string[];
+  readonly lines: string[];
+  readonly isSynced: () => boolean;
+};
 
 const ends: (() => Promise<void>)[] = [];
 
@@ -26,7 +37,10 @@ async function start(prepare: (kube: MemoryKube) => void): Promise<World> {
   const [told, lines]: [string[], string[]] = [[], []];
   const note = (line: string): void => void lines.push(line);
   const logger = { ...silentLogger, info: note, warn: note };
-  const watch = new OptionalWatch<KubeObject>({ client: kube, type: things, clock, registry: createRegistry(), logger, random: () => 0.5 }, () => told.push(watch.presence));
+  const watch = new OptionalWatch<KubeObject>(
+    { client: kube, type: things, clock, registry: createRegistry(), logger, random: () => 0.5 },
+    () => told.push(watch.presence),
+  );
   const stop = new AbortController();
   const ran = watch.run(stop.signal);
   ends.push(async () => {
@@ -57,10 +71,16 @@ describe('OptionalWatch', () => {
     assert.deepEqual([watch.presence, watch.synced, isSynced(), told], ['Served', true, true, ['Served']]);
     kube.put(things, thing('b'));
     await settle();
-    assert.deepEqual(watch.cache.list().map(({ metadata }) => metadata.name), ['a', 'b']);
+    assert.deepEqual(
+      watch.cache.list().map(({ metadata }) => metadata.name),
+      ['a', 'b'],
+    );
   });
 
-  const absences = [{ why: missing, presence: 'Missing' }, { why: forbidden, presence: 'Forbidden' }] as const;
+  const absences = [
+    { why: missing, presence: 'Missing' },
+    { why: forbidden, presence: 'Forbidden' },
+  ] as const;
   for (const { why, presence } of absences) {
     it(`is ready without one that is ${presence}, and asks once a minute`, async () => {
       const { kube, clock, watch, lines, isSynced } = await start((one) => one.fail('list', why, 1_000));
@@ -78,7 +98,10 @@ describe('OptionalWatch', () => {
     assert.equal(watch.presence, 'Missing');
     await pass(clock, 61_000);
     assert.deepEqual(told, ['Missing', 'Served']);
-    assert.deepEqual(watch.cache.list().map(({ metadata }) => metadata.name), ['a']);
+    assert.deepEqual(
+      watch.cache.list().map(({ metadata }) => metadata.name),
+      ['a'],
+    );
   });
 
   it('stops when the type goes, and begins again when it comes back', async () => {

@@ -3,19 +3,38 @@ import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { RecentWrites } from '../../../operator/recent-writes.ts';
 
-const object = (resourceVersion: string, uid = 'u'): KubeObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 's', uid, resourceVersion } });
+const object = (resourceVersion: string, uid = 'u'): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 's', uid, resourceVersion },
+});
 const id = 'Service/s';
 
 describe('RecentWrites', () => {
-  const rows: readonly { readonly name: string; readonly cached: KubeObject | undefined; readonly nowMs: number; readonly believes: 'answer' | 'cache' }[] = [
+  const rows: readonly {
+    readonly name: string;
+    readonly cached: KubeObject | undefined;
+    readonly nowMs: number;
+    readonly believes: 'answer' | 'cache';
+  }[] = [
     { name: 'believe the answer while the cache shows nothing', cached: undefined, nowMs: 1000, believes: 'answer' },
     { name: 'believe it while the cache shows an older version', cached: object('9'), nowMs: 1000, believes: 'answer' },
     { name: 'compare versions as numbers', cached: object('9'), nowMs: 0, believes: 'answer' },
     { name: 'believe a cache that shows the same version', cached: object('10'), nowMs: 1000, believes: 'cache' },
     { name: 'believe a cache that is ahead', cached: object('11'), nowMs: 1000, believes: 'cache' },
-    { name: 'believe a cache that shows another object of the name', cached: object('9', 'other'), nowMs: 1000, believes: 'cache' },
+    {
+      name: 'believe a cache that shows another object of the name',
+      cached: object('9', 'other'),
+      nowMs: 1000,
+      believes: 'cache',
+    },
     { name: 'believe the answer for five seconds', cached: undefined, nowMs: 4999, believes: 'answer' },
-    { name: 'believe it no longer: what somebody deleted at once has to be made again', cached: undefined, nowMs: 5000, believes: 'cache' },
+    {
+      name: 'believe it no longer: what somebody deleted at once has to be made again',
+      cached: undefined,
+      nowMs: 5000,
+      believes: 'cache',
+    },
   ];
   for (const { name, cached, nowMs, believes } of rows) {
     it(name, () => {

@@ -9,7 +9,11 @@ import { fullReport } from '../../support/reports.ts';
 
 /** A report at the hand clock's beginning, with one block whose count changed `seq` times. */
 function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
-  return { ...fullReport, blocks: { since: until - 1, until, counts: [{ index: until, seq, traffic: [] }] }, ...change };
+  return {
+    ...fullReport,
+    blocks: { since: until - 1, until, counts: [{ index: until, seq, traffic: [] }] },
+    ...change,
+  };
 }
 
 const startMs = 85_000_000 * blockSeconds * 1000;
@@ -18,7 +22,9 @@ describe('ReportPuller with blocks', () => {
   const started = (): World & { heard: string[] } => {
     const all = pullerWorld();
     const heard: string[] = [];
-    all.puller.onReport((key, name, report) => heard.push(`${key} ${name} ${report.bootId} ${report.blocks?.counts[0]?.seq}`));
+    all.puller.onReport((key, name, report) =>
+      heard.push(`${key} ${name} ${report.bootId} ${report.blocks?.counts[0]?.seq}`),
+    );
     return { ...all, heard };
   };
 
@@ -67,10 +73,13 @@ describe('ReportPuller with blocks', () => {
     await clock.advance(paceMs.rollout);
     answer({ kind: 'report', report: withBlocks(1, { bootId: 'boot-2' }, 85_000_003) });
     await clock.advance(3 * paceMs.rollout);
-    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, 84_999_998, 84_999_998, undefined, 85_000_001]);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, 84_999_998, 84_999_998, undefined, 85_000_001],
+    );
   });
 
-  it('asks a model\'s pods for everything again, at once, for who never heard it', async () => {
+  it("asks a model's pods for everything again, at once, for who never heard it", async () => {
     const { puller, clock, asks, answer } = started();
     answer({ kind: 'report', report: withBlocks(1) });
     puller.watch(model, [pod], 'rollout');
@@ -78,9 +87,15 @@ describe('ReportPuller with blocks', () => {
     await clock.advance(1_000);
     puller.hearAnew(model);
     await clock.advance(1_000);
-    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, undefined, undefined]);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, undefined, undefined],
+    );
     await clock.advance(paceMs.rollout);
-    assert.deepEqual(asks.slice(3).map(({ blocksFrom }) => blocksFrom), [84_999_998, 84_999_998]);
+    assert.deepEqual(
+      asks.slice(3).map(({ blocksFrom }) => blocksFrom),
+      [84_999_998, 84_999_998],
+    );
   });
 
   it('asks for everything also when it was about to hear the rest', async () => {
@@ -89,19 +104,32 @@ describe('ReportPuller with blocks', () => {
     puller.watch(model, [pod], 'rollout');
     await settle();
     let say: (pulled: Pulled) => void = () => {};
-    answer(() => new Promise((resolve) => { say = resolve; }));
+    answer(
+      () =>
+        new Promise((resolve) => {
+          say = resolve;
+        }),
+    );
     await clock.advance(paceMs.rollout);
     puller.hearAnew(model);
     answer({ kind: 'report', report: withBlocks(3) });
     say({ kind: 'report', report: withBlocks(2) });
     await clock.advance(1_000);
-    assert.deepEqual(asks.map(({ blocksFrom }) => blocksFrom), [undefined, 84_999_998, undefined]);
+    assert.deepEqual(
+      asks.map(({ blocksFrom }) => blocksFrom),
+      [undefined, 84_999_998, undefined],
+    );
   });
 
   it('says to each pod what it is to do, and changes it with the next request', async () => {
     const { puller, clock, asks } = started();
     const stable = { ...pod, ask: { sample: 0.05 } };
-    const candidate = { uid: 'uid-2', ip: '10.0.0.2', name: 'ranker-2', ask: { peers: ['10.0.0.1'], agreement: 'Cosine:0.98' } };
+    const candidate = {
+      uid: 'uid-2',
+      ip: '10.0.0.2',
+      name: 'ranker-2',
+      ask: { peers: ['10.0.0.1'], agreement: 'Cosine:0.98' },
+    };
     puller.watch(model, [stable, candidate], 'rollout');
     await settle();
     puller.watch(model, [pod, candidate], 'rollout');

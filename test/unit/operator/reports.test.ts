@@ -18,7 +18,10 @@ describe('ReportPuller', () => {
     assert.deepEqual(changes, [model]);
   });
 
-  for (const [pace, minutes, want] of [['rollout', 1, 13], ['rest', 1, 3]] as const) {
+  for (const [pace, minutes, want] of [
+    ['rollout', 1, 13],
+    ['rest', 1, 3],
+  ] as const) {
     it(`asks every ${paceMs[pace] / 1000} seconds at the pace of ${pace}`, async () => {
       const { puller, clock, asked } = pullerWorld();
       puller.watch(model, [pod], pace);
@@ -71,7 +74,12 @@ describe('ReportPuller', () => {
   it('does not take the answer of a pod that went meanwhile', async () => {
     const { puller, changes, answer } = pullerWorld();
     let say: (pulled: Pulled) => void = () => {};
-    answer(() => new Promise((resolve) => { say = resolve; }));
+    answer(
+      () =>
+        new Promise((resolve) => {
+          say = resolve;
+        }),
+    );
     puller.watch(model, [pod], 'rollout');
     await settle();
     puller.watch(model, [], 'rollout');
@@ -84,7 +92,11 @@ describe('ReportPuller', () => {
   it('asks no more at once than a namespace may have slots for pods that were not heard', async () => {
     const { puller, clock, asked, answer } = pullerWorld();
     answer(never);
-    puller.watch(model, Array.from({ length: 12 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}`, name: `ranker-${i}` })), 'rollout');
+    puller.watch(
+      model,
+      Array.from({ length: 12 }, (_v, i) => ({ uid: `uid-${i}`, ip: `10.0.0.${i}`, name: `ranker-${i}` })),
+      'rollout',
+    );
     await settle();
     assert.equal(asked.length, pullLimits.namespaceUnheardSlots);
     await clock.advance(deadlineMs);
@@ -157,7 +169,11 @@ describe('ReportPuller', () => {
     const receivedAtMs = puller.latest('uid-1')?.receivedAtMs;
     answer(never);
     await clock.advance(paceMs.rollout + deadlineMs);
-    assert.deepEqual(puller.latest('uid-1'), { report: withoutCounts(fullReport), receivedAtMs, silence: 'no answer within 2000 ms' });
+    assert.deepEqual(puller.latest('uid-1'), {
+      report: withoutCounts(fullReport),
+      receivedAtMs,
+      silence: 'no answer within 2000 ms',
+    });
     assert.equal(puller.silence('uid-1'), 'no answer within 2000 ms');
     assert.deepEqual(changes, [model]);
   });
@@ -189,15 +205,22 @@ const stepBytes = (512 << 20) / 16;
 
 const golden = { id: 'sha256:0', n: 3, done: 3, passed: 3, score: null, worst: null } as const;
 
+// prettier-ignore
 const changeRows: readonly ChangeRow[] = [
   { name: 'traffic', change: { seq: 42, traffic: [] }, wakes: false },
-  { name: 'queue and event loop', change: { queue: { depth: 9, oldestMs: 80 }, eventLoopLagMs: { p50: 1, p99: 9, max: 40 } }, wakes: false },
-  { name: 'living memory', change: { memory: { ...memory, anonymousBytes: memory.anonymousBytes + (40 << 20) } }, wakes: false },
-  { name: 'a peak within the same sixteenth of the limit', change: { memory: { ...memory, peakBytes: memory.peakBytes + 1 } }, wakes: false },
-  { name: 'a peak in the next sixteenth of the limit', change: { memory: { ...memory, peakBytes: memory.peakBytes + stepBytes } }, wakes: true },
+  { name: 'queue and event loop', change: { queue: { depth: 9, oldestMs: 80 },
+      eventLoopLagMs: { p50: 1, p99: 9, max: 40 } }, wakes: false },
+  { name: 'living memory', change: { memory: { ...memory,
+      anonymousBytes: memory.anonymousBytes + (40 << 20) } }, wakes: false },
+  { name: 'a peak within the same sixteenth of the limit',
+    change: { memory: { ...memory, peakBytes: memory.peakBytes + 1 } }, wakes: false },
+  { name: 'a peak in the next sixteenth of the limit',
+    change: { memory: { ...memory, peakBytes: memory.peakBytes + stepBytes } }, wakes: true },
   { name: 'readiness', change: { ready: false }, wakes: true },
-  { name: 'the provider really used', change: { providers: { requested: ['CUDA', 'CPU'], actual: [{ provider: 'CPU', nodes: 1, time: 1 }] } }, wakes: true },
-  { name: 'the share of a provider', change: { providers: { requested: ['CPU'], actual: [{ provider: 'CPU', nodes: 0.9, time: 0.8 }] } }, wakes: false },
+  { name: 'the provider really used', change: {
+      providers: { requested: ['CUDA', 'CPU'], actual: [{ provider: 'CPU', nodes: 1, time: 1 }] } }, wakes: true },
+  { name: 'the share of a provider', change: {
+      providers: { requested: ['CPU'], actual: [{ provider: 'CPU', nodes: 0.9, time: 0.8 }] } }, wakes: false },
   { name: 'the precision', change: { model: { digest: fullReport.model!.digest, precision: 'INT8' } }, wakes: true },
   { name: 'the digest', change: { model: { digest: 'sha256:cd', precision: 'Source' } }, wakes: true },
   { name: 'a golden run that is done', change: { golden: { ...golden, state: 'Done', score: 1 } }, wakes: true },

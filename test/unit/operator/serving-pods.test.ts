@@ -17,8 +17,17 @@ import { HandClock } from '../../support/hand-clock.ts';
 const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
 const counts: Readonly<Record<Revision, number>> = { [a]: 3, [b]: 1, [c]: 2 };
 const run = Object.entries(counts).map(([revision, replicas]) => ({ revision, replicas }));
-const rest = (serve: Revision): Decision => ({ next: { phase: 'Stable', stable: serve }, serve, run, reason: 'UpToDate', message: '' });
-const share = (serve: Revision, canary: Revision): Decision => ({ ...rest(serve), canary: { revision: canary, weight: 25 } });
+const rest = (serve: Revision): Decision => ({
+  next: { phase: 'Stable', stable: serve },
+  serve,
+  run,
+  reason: 'UpToDate',
+  message: '',
+});
+const share = (serve: Revision, canary: Revision): Decision => ({
+  ...rest(serve),
+  canary: { revision: canary, weight: 25 },
+});
 const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
 /** What a rollout may decide, one after the other, and for how many seconds. */
@@ -43,15 +52,37 @@ class Stage {
     const owner = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', name: 'ranker', uid: 'uid-ranker' };
     for (const { revision, replicas } of run) {
       const mine = { [labels.model]: 'ranker', [labels.revision]: revision };
-      this.#put({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: `ranker-${revision}`, namespace: 'ml', labels: mine, ownerReferences: [owner], creationTimestamp: '2026-01-01T00:00:00Z' } });
+      this.#put({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: {
+          name: `ranker-${revision}`,
+          namespace: 'ml',
+          labels: mine,
+          ownerReferences: [owner],
+          creationTimestamp: '2026-01-01T00:00:00Z',
+        },
+      });
       for (let index = 0; index < replicas; index += 1) this.addPod(revision, `${index}`, true);
       this.addPod(revision, 'unready', false);
     }
   }
 
   addPod(revision: Revision, name: string, ready: boolean): void {
-    const metadata = { name: `${revision}-${name}`, namespace: 'ml', uid: `uid-${revision}-${name}`, resourceVersion: '0', labels: { [labels.model]: 'ranker', [labels.revision]: revision }, creationTimestamp: '2026-01-01T00:00:00Z' };
-    this.#put({ apiVersion: 'v1', kind: 'Pod', metadata, status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } } as KubeObject);
+    const metadata = {
+      name: `${revision}-${name}`,
+      namespace: 'ml',
+      uid: `uid-${revision}-${name}`,
+      resourceVersion: '0',
+      labels: { [labels.model]: 'ranker', [labels.revision]: revision },
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    };
+    this.#put({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+    } as KubeObject);
   }
 
   #put(object: KubeObject): void {
@@ -72,20 +103,39 @@ class Stage {
 
   async pass(decision: Decision): Promise<void> {
     const seen = this.see();
-    const hands: Hands = { client: this.cluster.client, call: {}, recent: this.#recent, traffic: this.#traffic, clock: this.clock };
+    const hands: Hands = {
+      client: this.cluster.client,
+      call: {},
+      recent: this.#recent,
+      traffic: this.#traffic,
+      clock: this.clock,
+    };
     const applied = await apply(hands, seen, { decision, manifests: desiredState(seen.model, decision, new Map()) });
     if (applied.error !== undefined) throw new Error('the pass failed', { cause: applied.error });
   }
 
   /** Ready pods that the entry Service sends requests to, by revision. */
   get served(): Readonly<Record<Revision, number>> {
-    const selector = Object.entries((this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: 'yet' });
-    const pods = this.cluster.of<Pod>('Pod').filter((pod) => isReady(pod) && selector.every(([key, value]) => pod.metadata.labels?.[key] === value));
-    return Object.fromEntries(Object.keys(counts).map((revision) => [revision, pods.filter((pod) => pod.metadata.labels?.[labels.revision] === revision).length]));
+    const selector = Object.entries(
+      (this.cluster.objects.get('Service/ranker') as Service | undefined)?.spec?.selector ?? { none: 'yet' },
+    );
+    const pods = this.cluster
+      .of<Pod>('Pod')
+      .filter((pod) => isReady(pod) && selector.every(([key, value]) => pod.metadata.labels?.[key] === value));
+    return Object.fromEntries(
+      Object.keys(counts).map((revision) => [
+        revision,
+        pods.filter((pod) => pod.metadata.labels?.[labels.revision] === revision).length,
+      ]),
+    );
   }
 
   get marked(): readonly string[] {
-    return this.cluster.of<Pod>('Pod').filter((pod) => pod.metadata.labels?.[labels.serving] !== undefined).map((pod) => pod.metadata.name).sort();
+    return this.cluster
+      .of<Pod>('Pod')
+      .filter((pod) => pod.metadata.labels?.[labels.serving] !== undefined)
+      .map((pod) => pod.metadata.name)
+      .sort();
   }
 }
 
@@ -95,8 +145,11 @@ async function tell(crashAt = 0): Promise<Stage> {
   let count = 0;
   let allowed: readonly Revision[] = [];
   const check = (): void => {
-    const served = Object.entries(stage.served).filter(([, ready]) => ready > 0).map(([revision]) => revision);
-    if (stage.cluster.objects.has('Service/ranker')) assert.notEqual(served.length, 0, 'the entry Service selects nobody');
+    const served = Object.entries(stage.served)
+      .filter(([, ready]) => ready > 0)
+      .map(([revision]) => revision);
+    if (stage.cluster.objects.has('Service/ranker'))
+      assert.notEqual(served.length, 0, 'the entry Service selects nobody');
     for (const revision of served) assert.ok(allowed.includes(revision), `${revision} gets traffic`);
   };
   stage.cluster.beforeWrite = (what) => {
@@ -176,7 +229,13 @@ describe('pods that share the traffic', () => {
 
   it('keep their marks as long as a cache shows that the Service selects by them', async () => {
     const stage = await until(share(a, b));
-    const hands: Hands = { client: stage.cluster.client, call: {}, recent: new RecentWrites(), traffic: new TrafficMemory(), clock: stage.clock };
+    const hands: Hands = {
+      client: stage.cluster.client,
+      call: {},
+      recent: new RecentWrites(),
+      traffic: new TrafficMemory(),
+      clock: stage.clock,
+    };
     for (let second = 0; second < 12; second += 1) {
       assert.equal((await unmarkPods(hands, stage.see(), rest(a))).writes, 0);
       await stage.clock.advance(1000);
@@ -200,9 +259,15 @@ describe('pods that share the traffic', () => {
     const marks = log.filter(({ what }) => what.startsWith('apply Pod/')).map(({ atMs }) => atMs);
     assert.equal(services.length, 5);
     const [, first = 0, back = 0] = services;
-    assert.ok(marks.filter((atMs) => atMs < first).every((atMs) => first - atMs >= 1000), 'selected by fresh marks');
+    assert.ok(
+      marks.filter((atMs) => atMs < first).every((atMs) => first - atMs >= 1000),
+      'selected by fresh marks',
+    );
     assert.ok(marks.filter((atMs) => atMs > first && atMs < back).length === 0, 'marks changed under the selector');
-    assert.ok(marks.filter((atMs) => atMs >= back).every((atMs) => atMs - back >= 5000), 'marks went too early');
+    assert.ok(
+      marks.filter((atMs) => atMs >= back).every((atMs) => atMs - back >= 5000),
+      'marks went too early',
+    );
   });
 
   it('never leave the entry Service without ready pods, wherever the process dies', async () => {
@@ -210,7 +275,11 @@ describe('pods that share the traffic', () => {
     assert.ok(whole.log.length > 15);
     for (let at = 1; at <= whole.log.length; at += 1) {
       const stage = await tell(at);
-      assert.deepEqual([stage.served, stage.marked], [{ [a]: 0, [b]: 0, [c]: 2 }, []], `after a crash in the place of write ${at}`);
+      assert.deepEqual(
+        [stage.served, stage.marked],
+        [{ [a]: 0, [b]: 0, [c]: 2 }, []],
+        `after a crash in the place of write ${at}`,
+      );
     }
   });
 });

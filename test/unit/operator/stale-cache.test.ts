@@ -19,7 +19,16 @@ class Stage {
     this.cluster.put(given.spec());
     const caches: Caches = { ...this.cluster.caches, model: (key) => this.shown ?? this.cluster.caches.model(key) };
     const settings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
-    this.#operator = new Reconciler({ client: this.cluster.client, caches, reports: () => undefined, clock: this.clock, logger: silentLogger, settings, announce: () => {}, follow: () => {} });
+    this.#operator = new Reconciler({
+      client: this.cluster.client,
+      caches,
+      reports: () => undefined,
+      clock: this.clock,
+      logger: silentLogger,
+      settings,
+      announce: () => {},
+      follow: () => {},
+    });
   }
 
   get model(): OnnxModel {

@@ -6,14 +6,16 @@ import { base, bucketOf, growth, LogHistogram } from '../../../runtime/histogram
 
 describe('bucketOf', () => {
   it('bounds every duration as the report says', () => {
-    fc.assert(fc.property(fc.double({ min: 1e-6, max: 20_000, noNaN: true }), (seconds) => {
-      const index = bucketOf(seconds);
-      assert.ok(seconds <= base * growth ** index * (1 + 1e-12));
-      if (index > 0) assert.ok(seconds > base * growth ** (index - 1) * (1 - 1e-12));
-    }));
+    fc.assert(
+      fc.property(fc.double({ min: 1e-6, max: 20_000, noNaN: true }), (seconds) => {
+        const index = bucketOf(seconds);
+        assert.ok(seconds <= base * growth ** index * (1 + 1e-12));
+        if (index > 0) assert.ok(seconds > base * growth ** (index - 1) * (1 - 1e-12));
+      }),
+    );
   });
 
-  it('puts a bucket\'s bound into that bucket', () => {
+  it("puts a bucket's bound into that bucket", () => {
     for (let index = 0; index <= 900; index += 1) assert.equal(bucketOf(base * growth ** index), index);
   });
 
@@ -38,11 +40,18 @@ describe('Counters', () => {
     counters.record({ is: 'Error', elements: 8, kind: 'overloaded' });
     counters.record({ is: 'Error', elements: 8, kind: 'bug' });
     counters.record({ is: 'Error', elements: 0, kind: 'invalid' });
-    const brief = counters.snapshot().map(({ tier, sizeClass, ok, errors, shed }) => [tier, sizeClass, ok, errors, shed]);
-    assert.deepEqual(brief, [['default', 0, 0, { invalid: 1 }, 0], ['default', 8, 2, { overloaded: 1, bug: 1 }, 1], ['default', 16, 1, {}, 0]]);
+    const brief = counters
+      .snapshot()
+      .map(({ tier, sizeClass, ok, errors, shed }) => [tier, sizeClass, ok, errors, shed]);
+    assert.deepEqual(brief, [
+      ['default', 0, 0, { invalid: 1 }, 0],
+      ['default', 8, 2, { overloaded: 1, bug: 1 }, 1],
+      ['default', 16, 1, {}, 0],
+    ]);
   });
 });
 
 describe('sizeClassOf', () => {
-  it('is the power of two that bounds from above', () => assert.deepEqual([0, 1, 2, 3, 4, 5, 1024, 1025].map(sizeClassOf), [0, 1, 2, 4, 4, 8, 1024, 2048]));
+  it('is the power of two that bounds from above', () =>
+    assert.deepEqual([0, 1, 2, 3, 4, 5, 1024, 1025].map(sizeClassOf), [0, 1, 2, 4, 4, 8, 1024, 2048]));
 });

@@ -9,7 +9,14 @@ import type { Normalizer } from './normalizers.ts';
 import { Options, TokenizerUnsupported } from './options.ts';
 import { wordCharacter } from './unicode.ts';
 
-type AddedToken = { readonly content: string; readonly id: number; readonly singleWord: boolean; readonly stripsLeft: boolean; readonly stripsRight: boolean; readonly normalized: boolean };
+type AddedToken = {
+  readonly content: string;
+  readonly id: number;
+  readonly singleWord: boolean;
+  readonly stripsLeft: boolean;
+  readonly stripsRight: boolean;
+  readonly normalized: boolean;
+};
 
 /** A stretch of text, or the token that was found there. */
 export type Section = { readonly text: string; readonly start: number; readonly id?: number };
@@ -22,11 +29,14 @@ export class AddedTokens {
 
   /** @param value of the file's `added_tokens` */
   constructor(value: unknown, model: TokenModel, normalizer: Normalizer) {
-    if (value !== undefined && value !== null && !Array.isArray(value)) throw new TokenizerUnsupported('added_tokens is not a list');
+    if (value !== undefined && value !== null && !Array.isArray(value))
+      throw new TokenizerUnsupported('added_tokens is not a list');
     const tokens = readTokens((value ?? []) as readonly unknown[], model);
     this.ids = new Map(tokens.map(({ content, id }) => [content, id]));
     this.#raw = new Finder(tokens.filter(({ normalized }) => !normalized).map((token) => [token.content, token]));
-    this.#normalized = new Finder(tokens.filter(({ normalized }) => normalized).map((token) => [normalizer.apply(token.content), token]));
+    this.#normalized = new Finder(
+      tokens.filter(({ normalized }) => normalized).map((token) => [normalizer.apply(token.content), token]),
+    );
   }
 
   /** The tokens that are looked for in the text as it came. */
@@ -48,14 +58,21 @@ function readTokens(entries: readonly unknown[], model: TokenModel): readonly Ad
     const options = new Options(entry, 'added token');
     const content = options.text('content');
     const special = options.flag('special', false);
-    const id = model.vocabulary.get(content) ?? tokens.get(content)?.id ?? (highest >= size || size === 0 ? highest + 1 : size);
+    const id =
+      model.vocabulary.get(content) ?? tokens.get(content)?.id ?? (highest >= size || size === 0 ? highest + 1 : size);
     const wanted = options.count('id');
     if (content === '') throw options.unsupported('an empty one');
-    if (wanted !== id) throw new TokenizerUnsupported(`added token ${JSON.stringify(content)} has the id ${wanted}, where the vocabulary gives it ${id}: this is not supported by this runtime`);
+    if (wanted !== id)
+      throw new TokenizerUnsupported(
+        `added token ${JSON.stringify(content)} has the id ${wanted}, where the vocabulary gives it ${id}: this is not supported by this runtime`,
+      );
     highest = Math.max(highest, id);
     tokens.set(content, {
-      content, id,
-      singleWord: options.flag('single_word', false), stripsLeft: options.flag('lstrip', false), stripsRight: options.flag('rstrip', false),
+      content,
+      id,
+      singleWord: options.flag('single_word', false),
+      stripsLeft: options.flag('lstrip', false),
+      stripsRight: options.flag('rstrip', false),
       normalized: options.flag('normalized', !special),
     });
     options.done();
@@ -76,9 +93,15 @@ class Finder {
     this.#tokens = new Map(found);
     const twice = found.find(([content, token]) => this.#tokens.get(content) !== token);
     // Python's tokenizers finds the one or the other, by chance.
-    if (twice !== undefined) throw new TokenizerUnsupported(`two added tokens are ${JSON.stringify(twice[0])} once they are normalized: this is not supported by this runtime`);
+    if (twice !== undefined)
+      throw new TokenizerUnsupported(
+        `two added tokens are ${JSON.stringify(twice[0])} once they are normalized: this is not supported by this runtime`,
+      );
     const longestFirst = [...this.#tokens.keys()].sort((a, b) => b.length - a.length);
-    this.#pattern = longestFirst.length === 0 ? undefined : new RegExp(longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)).join('|'), 'gu');
+    this.#pattern =
+      longestFirst.length === 0
+        ? undefined
+        : new RegExp(longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)).join('|'), 'gu');
   }
 
   split(text: string): readonly Section[] {
@@ -87,7 +110,10 @@ class Finder {
     let done = 0;
     for (const match of text.matchAll(this.#pattern)) {
       const token = this.#tokens.get(match[0]);
-      const found = token === undefined ? undefined : extentOf(token, text, { start: match.index, end: match.index + match[0].length }, done);
+      const found =
+        token === undefined
+          ? undefined
+          : extentOf(token, text, { start: match.index, end: match.index + match[0].length }, done);
       if (token === undefined || found === undefined) continue;
       if (found.start > done) sections.push({ text: text.slice(done, found.start), start: done });
       sections.push({ text: text.slice(found.start, found.end), start: found.start, id: token.id });

@@ -22,13 +22,17 @@ type Rules = {
 
 export function bpe(options: Options): TokenModel {
   const vocabulary = options.vocabulary('vocab');
-  if (options.value('dropout') !== undefined && options.value('dropout') !== 0) throw options.unsupported('dropout, which gives other ids each time,');
+  if (options.value('dropout') !== undefined && options.value('dropout') !== 0)
+    throw options.unsupported('dropout, which gives other ids each time,');
   const unknownToken = options.textOrNone('unk_token');
   const unknown = unknownToken === undefined ? undefined : vocabulary.get(unknownToken);
-  if (unknownToken !== undefined && unknown === undefined) throw options.unsupported(`a vocabulary without its unk_token ${JSON.stringify(unknownToken)}`);
+  if (unknownToken !== undefined && unknown === undefined)
+    throw options.unsupported(`a vocabulary without its unk_token ${JSON.stringify(unknownToken)}`);
   const prefix = options.textOrNone('continuing_subword_prefix') ?? '';
   const rules: Rules = {
-    vocabulary, unknown, prefix,
+    vocabulary,
+    unknown,
+    prefix,
     suffix: options.textOrNone('end_of_word_suffix') ?? '',
     fusesUnknown: options.flag('fuse_unk', false),
     byteFallback: options.flag('byte_fallback', false),
@@ -50,16 +54,21 @@ function keyOf(left: number, right: number): number {
 }
 
 function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, prefix: string): Merges {
-  for (const id of vocabulary.values()) if (id >= keyFactor) throw options.unsupported(`the token id ${id}, above ${keyFactor - 1},`);
+  for (const id of vocabulary.values())
+    if (id >= keyFactor) throw options.unsupported(`the token id ${id}, above ${keyFactor - 1},`);
   const merges = new Map<number, { rank: number; id: number }>();
   for (const [rank, pair] of options.list('merges').entries()) {
     const [left, right, ...rest] = Array.isArray(pair) ? (pair as unknown[]) : String(pair).split(' ');
     const known = (token: unknown): number => {
       const id = typeof token === 'string' ? vocabulary.get(token) : undefined;
-      if (id === undefined) throw new TokenizerUnsupported(`${options.where}: merge ${rank} has the token ${JSON.stringify(token)}, which the vocabulary does not have`);
+      if (id === undefined)
+        throw new TokenizerUnsupported(
+          `${options.where}: merge ${rank} has the token ${JSON.stringify(token)}, which the vocabulary does not have`,
+        );
       return id;
     };
-    if (rest.length > 0 || typeof left !== 'string' || typeof right !== 'string') throw new TokenizerUnsupported(`${options.where}: merge ${rank} is not a pair of tokens`);
+    if (rest.length > 0 || typeof left !== 'string' || typeof right !== 'string')
+      throw new TokenizerUnsupported(`${options.where}: merge ${rank} is not a pair of tokens`);
     merges.set(keyOf(known(left), known(right)), { rank, id: known(left + right.slice(prefix.length)) });
   }
   return merges;
@@ -180,7 +189,7 @@ class CandidateQueue {
   push(candidate: Candidate): void {
     const heap = this.#heap;
     heap.push(candidate);
-    for (let at = heap.length - 1; at > 0; ) {
+    for (let at = heap.length - 1; at > 0;) {
       const parent = (at - 1) >> 1;
       if (!this.#swapIfBefore(at, parent)) return;
       at = parent;
@@ -193,7 +202,7 @@ class CandidateQueue {
     const last = heap.pop();
     if (last === undefined || heap.length === 0) return best;
     heap[0] = last;
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const left = 2 * at + 1;
       const child = this.#isBefore(left + 1, left) ? left + 1 : left;
       if (!this.#swapIfBefore(child, at)) return best;

@@ -7,7 +7,8 @@
 const letters = makeLetters();
 
 function makeLetters(): readonly string[] {
-  const isPrinted = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  const isPrinted = (byte: number): boolean =>
+    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   let next = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
     if (isPrinted(byte)) return String.fromCharCode(byte);

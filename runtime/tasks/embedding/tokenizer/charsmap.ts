@@ -22,7 +22,8 @@ export class Charsmap {
   constructor(base64: string, where: string) {
     const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
     const trieBytes = bytes.length < 4 ? -1 : new DataView(bytes.buffer).getUint32(0, true);
-    if (trieBytes <= 0 || trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length) throw new TokenizerUnsupported(`${where}: precompiled_charsmap is damaged`);
+    if (trieBytes <= 0 || trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length)
+      throw new TokenizerUnsupported(`${where}: precompiled_charsmap is damaged`);
     this.#units = new Uint32Array(bytes.buffer.slice(4, 4 + trieBytes));
     this.#texts = bytes.subarray(4 + trieBytes);
   }
@@ -34,7 +35,10 @@ export class Charsmap {
   }
 
   #grapheme(grapheme: string): string {
-    const whole = grapheme.length <= maxGraphemeBytes && Buffer.byteLength(grapheme) <= maxGraphemeBytes ? this.#replacement(grapheme) : null;
+    const whole =
+      grapheme.length <= maxGraphemeBytes && Buffer.byteLength(grapheme) <= maxGraphemeBytes
+        ? this.#replacement(grapheme)
+        : null;
     if (whole !== null) return whole;
     let result = '';
     for (const char of grapheme) result += this.#replacement(char) ?? char;

@@ -14,7 +14,13 @@ const maxRemembered = 10_000;
 const maxRememberedLength = 256;
 
 /** A model that remembers the words it has seen: texts repeat theirs. */
-export function remembering({ vocabulary, piecesOf }: { readonly vocabulary: TokenModel['vocabulary']; readonly piecesOf: (word: string) => readonly number[] }): TokenModel {
+export function remembering({
+  vocabulary,
+  piecesOf,
+}: {
+  readonly vocabulary: TokenModel['vocabulary'];
+  readonly piecesOf: (word: string) => readonly number[];
+}): TokenModel {
   const remembered = new Map<string, readonly number[]>();
   const idsOf = (word: string): readonly number[] => {
     const known = remembered.get(word);

@@ -60,7 +60,10 @@ const makers: Readonly<Record<string, (options: Options) => Normalizer>> = {
   BertNormalizer: bert,
   Sequence: (options) => {
     const parts = options.list('normalizers').map(makeNormalizer);
-    return { apply: (text) => parts.reduce((done, { apply }) => apply(done), text), cutsStart: parts.some((part) => part.cutsStart) };
+    return {
+      apply: (text) => parts.reduce((done, { apply }) => apply(done), text),
+      cutsStart: parts.some((part) => part.cutsStart),
+    };
   },
 };
 
@@ -80,12 +83,20 @@ const betweenInert = new RegExp(`(${inert})`, 'v');
 /** Characters that the library's Unicode does not have stay as they are, and their neighbours do not see past them. */
 function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string {
   if (!inertCharacter.test(text)) return text.normalize(form);
-  return text.split(betweenInert).map((part) => (inertCharacter.test(part) ? part : part.normalize(form))).join('');
+  return text
+    .split(betweenInert)
+    .map((part) => (inertCharacter.test(part) ? part : part.normalize(form)))
+    .join('');
 }
 
 /** Letter by letter: JavaScript's own writes a sigma at the end of a word in another form. */
 function lowercase(text: string): string {
-  return text.includes('Σ') ? text.split('Σ').map((part) => part.toLowerCase()).join('σ') : text.toLowerCase();
+  return text.includes('Σ')
+    ? text
+        .split('Σ')
+        .map((part) => part.toLowerCase())
+        .join('σ')
+    : text.toLowerCase();
 }
 
 function remover(characterClass: string): (text: string) => string {
@@ -120,7 +131,8 @@ function nmt(text: string): string {
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
 /** The library's own ranges; the last but two begins at another place than in other implementations. */
-const chinese = /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gv;
+const chinese =
+  /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gv;
 const stripMarks = remover(nonspacingMark);
 
 function bert(options: Options): Normalizer {

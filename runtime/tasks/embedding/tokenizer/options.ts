@@ -50,7 +50,9 @@ export class Options {
 
   count(name: string, usual?: number): number {
     const value = this.value(name) ?? usual;
-    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : this.#wrong(name, 'a whole number of 0 or more');
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+      ? value
+      : this.#wrong(name, 'a whole number of 0 or more');
   }
 
   list(name: string): readonly unknown[] {
@@ -61,7 +63,9 @@ export class Options {
   /** @param names the values that are taken, in any case */
   choice<T extends string>(name: string, names: readonly T[], usual?: T): T {
     const value = this.text(name, usual);
-    return names.find((one) => one.toLowerCase() === value.toLowerCase()) ?? this.#wrong(name, `one of ${names.join(', ')}`);
+    return (
+      names.find((one) => one.toLowerCase() === value.toLowerCase()) ?? this.#wrong(name, `one of ${names.join(', ')}`)
+    );
   }
 
   /** Vocabulary: token → id. */
@@ -70,7 +74,8 @@ export class Options {
     if (!isRecord(value)) return this.#wrong(name, 'an object of tokens');
     const entries = Object.entries(value);
     const odd = entries.find(([, id]) => !isTokenId(id));
-    if (odd !== undefined) return this.#wrong(name, `token ids below 2^31 (found: ${JSON.stringify(odd[1])} of ${JSON.stringify(odd[0])})`);
+    if (odd !== undefined)
+      return this.#wrong(name, `token ids below 2^31 (found: ${JSON.stringify(odd[1])} of ${JSON.stringify(odd[0])})`);
     return new Map(entries as [string, number][]);
   }
 
@@ -82,7 +87,9 @@ export class Options {
 
   /** The error for a part, or for `what` of it. */
   unsupported(what?: string): TokenizerUnsupported {
-    return new TokenizerUnsupported(`${this.where}${what === undefined ? '' : `: ${what}`} is not supported by this runtime`);
+    return new TokenizerUnsupported(
+      `${this.where}${what === undefined ? '' : `: ${what}`} is not supported by this runtime`,
+    );
   }
 
   #wrong(name: string, wanted: string): never {

@@ -16,8 +16,23 @@ import type { Piece } from './split.ts';
 import { unigram } from './unigram.ts';
 import { wordLevel, wordPiece } from './word-models.ts';
 
-const models: Readonly<Record<string, (options: Options) => TokenModel>> = { BPE: bpe, Unigram: unigram, WordLevel: wordLevel, WordPiece: wordPiece };
-const parts = new Set(['version', 'truncation', 'padding', 'added_tokens', 'normalizer', 'pre_tokenizer', 'post_processor', 'decoder', 'model']);
+const models: Readonly<Record<string, (options: Options) => TokenModel>> = {
+  BPE: bpe,
+  Unigram: unigram,
+  WordLevel: wordLevel,
+  WordPiece: wordPiece,
+};
+const parts = new Set([
+  'version',
+  'truncation',
+  'padding',
+  'added_tokens',
+  'normalizer',
+  'pre_tokenizer',
+  'post_processor',
+  'decoder',
+  'model',
+]);
 
 export class TokenPipeline {
   readonly around: Around;
@@ -36,7 +51,9 @@ export class TokenPipeline {
     this.#normalizer = makeNormalizer(file['normalizer']);
     this.#preTokenizer = makePreTokenizer(file['pre_tokenizer']);
     if (this.#preTokenizer.asksForStart && this.#normalizer.cutsStart) {
-      throw new TokenizerUnsupported('pre_tokenizer Metaspace with prepend_scheme first, behind a normalizer that can remove the beginning of a text, is not supported by this runtime');
+      throw new TokenizerUnsupported(
+        'pre_tokenizer Metaspace with prepend_scheme first, behind a normalizer that can remove the beginning of a text, is not supported by this runtime',
+      );
     }
     this.#model = makeModel(file['model']);
     this.#added = new AddedTokens(file['added_tokens'], this.#model, this.#normalizer);
@@ -61,7 +78,8 @@ export class TokenPipeline {
 
   #encodeSection(text: string, first: boolean, ids: number[]): void {
     for (const section of this.#added.findNormalized(this.#normalizer.apply(text))) {
-      if (section.id === undefined) this.#encodePieces({ text: section.text, first: first && section.start === 0 }, ids);
+      if (section.id === undefined)
+        this.#encodePieces({ text: section.text, first: first && section.start === 0 }, ids);
       else ids.push(section.id);
     }
   }
@@ -75,7 +93,10 @@ export class TokenPipeline {
 }
 
 function makeModel(value: unknown): TokenModel {
-  const options = new Options(isRecord(value) && value['type'] === undefined ? { ...value, type: guessType(value) } : value, 'model');
+  const options = new Options(
+    isRecord(value) && value['type'] === undefined ? { ...value, type: guessType(value) } : value,
+    'model',
+  );
   const make = Object.hasOwn(models, options.type) ? models[options.type] : undefined;
   if (make === undefined) throw options.unsupported();
   const model = make(options);

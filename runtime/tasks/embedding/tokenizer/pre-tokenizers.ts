@@ -39,7 +39,11 @@ function splitting(pattern: RegExp, behaviour: Behaviour, invert = false): PreTo
 
 function sequence(parts: readonly PreTokenizer[]): PreTokenizer {
   return {
-    apply: (piece) => parts.reduce<readonly Piece[]>((pieces, { apply }) => pieces.flatMap((one) => (one.text === '' ? [] : apply(one))), [piece]),
+    apply: (piece) =>
+      parts.reduce<readonly Piece[]>(
+        (pieces, { apply }) => pieces.flatMap((one) => (one.text === '' ? [] : apply(one))),
+        [piece],
+      ),
     asksForStart: parts.some((part) => part.asksForStart),
   };
 }
@@ -51,7 +55,8 @@ const makers: Readonly<Record<string, (options: Options) => PreTokenizer>> = {
   Punctuation: (options) => splitting(marks, options.choice('behavior', behaviours, 'Isolated')),
   Digits: (options) => splitting(/\p{N}/gv, options.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
   CharDelimiterSplit: (options) => splitting(literalRegex(oneCharacter(options, 'delimiter')), 'Removed'),
-  Split: (options) => splitting(patternOf(options), options.choice('behavior', behaviours), options.flag('invert', false)),
+  Split: (options) =>
+    splitting(patternOf(options), options.choice('behavior', behaviours), options.flag('invert', false)),
   FixedLength: (options) => fixedLength(options),
   ByteLevel: byteLevel,
   Metaspace: metaspace,
@@ -60,7 +65,8 @@ const makers: Readonly<Record<string, (options: Options) => PreTokenizer>> = {
 
 function oneCharacter(options: Options, name: string, usual?: string): string {
   const text = options.text(name, usual);
-  if (Array.from(text).length !== 1) throw options.unsupported(`${name} ${JSON.stringify(text)}, which is not one character,`);
+  if (Array.from(text).length !== 1)
+    throw options.unsupported(`${name} ${JSON.stringify(text)}, which is not one character,`);
   return text;
 }
 
@@ -95,7 +101,8 @@ function metaspace(options: Options): PreTokenizer {
   const splits = options.flag('split', true);
   const scheme = options.choice('prepend_scheme', schemes, 'always');
   const prefixes = options.value('add_prefix_space');
-  if (prefixes !== undefined && (scheme === 'never') === prefixes) throw options.unsupported(`add_prefix_space ${JSON.stringify(prefixes)} with prepend_scheme ${scheme}`);
+  if (prefixes !== undefined && (scheme === 'never') === prefixes)
+    throw options.unsupported(`add_prefix_space ${JSON.stringify(prefixes)} with prepend_scheme ${scheme}`);
   const written = options.text('str_rep', mark);
   if (written !== mark) throw options.unsupported(`str_rep ${JSON.stringify(written)}`);
   const split = splitting(literalRegex(mark), 'MergedWithNext');

@@ -15,7 +15,9 @@ export function translateRegex(source: string, where: string): RegExp {
   try {
     return new RegExp(translated, 'gv');
   } catch {
-    throw new TokenizerUnsupported(`${where}: its regular expression ${JSON.stringify(source)} is not supported by this runtime`);
+    throw new TokenizerUnsupported(
+      `${where}: its regular expression ${JSON.stringify(source)} is not supported by this runtime`,
+    );
   }
 }
 
@@ -40,13 +42,33 @@ const inWord = `[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]--[${newer}]`;
 const word = `[[${inWord}][\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]]`;
 
 const outside: Readonly<Record<string, string>> = {
-  s: '\\p{White_Space}', S: '\\P{White_Space}', d: property('Nd'), D: `[^${property('Nd')}]`, w: word, W: `[^${word}]`,
+  s: '\\p{White_Space}',
+  S: '\\P{White_Space}',
+  d: property('Nd'),
+  D: `[^${property('Nd')}]`,
+  w: word,
+  W: `[^${word}]`,
   b: `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`,
-  A: '(?<![\\s\\S])', z: '(?![\\s\\S])', n: '\\n', r: '\\r', t: '\\t', f: '\\f', v: '\\v',
+  A: '(?<![\\s\\S])',
+  z: '(?![\\s\\S])',
+  n: '\\n',
+  r: '\\r',
+  t: '\\t',
+  f: '\\f',
+  v: '\\v',
 };
 const inside: Readonly<Record<string, string>> = {
-  s: '\\p{White_Space}', S: '\\P{White_Space}', d: property('Nd'), D: `[^${property('Nd')}]`, w: `[${inWord}]`, W: `[^${inWord}]`,
-  n: '\\n', r: '\\r', t: '\\t', f: '\\f', v: '\\v',
+  s: '\\p{White_Space}',
+  S: '\\P{White_Space}',
+  d: property('Nd'),
+  D: `[^${property('Nd')}]`,
+  w: `[${inWord}]`,
+  W: `[^${inWord}]`,
+  n: '\\n',
+  r: '\\r',
+  t: '\\t',
+  f: '\\f',
+  v: '\\v',
 };
 
 const anchors: Readonly<Record<string, string>> = {
@@ -56,7 +78,19 @@ const anchors: Readonly<Record<string, string>> = {
 };
 
 const categories = /^(L[ulmto]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?)$/;
-const scripts = new Set(['Arabic', 'Cyrillic', 'Devanagari', 'Greek', 'Han', 'Hangul', 'Hebrew', 'Hiragana', 'Katakana', 'Latin', 'Thai']);
+const scripts = new Set([
+  'Arabic',
+  'Cyrillic',
+  'Devanagari',
+  'Greek',
+  'Han',
+  'Hangul',
+  'Hebrew',
+  'Hiragana',
+  'Katakana',
+  'Latin',
+  'Thai',
+]);
 /** Changed its category in Unicode 17. */
 const turned = '\\u{295}';
 
@@ -153,7 +187,8 @@ class Translation {
   #repeat(): void {
     const start = this.#at;
     const range = this.#take(braces);
-    if (this.#atom === undefined || (range === undefined && this.#peek() === '{')) throw this.#refuse(range ?? this.#peek());
+    if (this.#atom === undefined || (range === undefined && this.#peek() === '{'))
+      throw this.#refuse(range ?? this.#peek());
     const quantifier = range ?? this.#peek();
     if (range === undefined) this.#at += 1;
     this.#out += quantifier.replace('{,', '{0,');
@@ -167,7 +202,8 @@ class Translation {
     const mode = this.#peek();
     const counted = quantifier.startsWith('{');
     if (mode === '?' && (!counted || isRange)) this.#out += '?';
-    else if (mode === '+' && counted) this.#out = `${this.#out.slice(0, this.#atom)}(?:${this.#out.slice(this.#atom)})+`;
+    else if (mode === '+' && counted)
+      this.#out = `${this.#out.slice(0, this.#atom)}(?:${this.#out.slice(this.#atom)})+`;
     else if (mode === '+') this.#makeAtomic();
     else if (mode === '?') throw this.#refuse(`${quantifier}${mode}`);
     else return;
@@ -216,7 +252,8 @@ class Translation {
     if (this.#folds) throw this.#refuse('a range within (?i:');
     this.#at += 1;
     const to = this.#character();
-    if ([from, to].some((end) => end.startsWith('[') || end.startsWith('\\p') || end.startsWith('\\P'))) throw this.#refuse('-');
+    if ([from, to].some((end) => end.startsWith('[') || end.startsWith('\\p') || end.startsWith('\\P')))
+      throw this.#refuse('-');
     return `${from}-${to}`;
   }
 
@@ -265,7 +302,9 @@ class Translation {
   }
 
   #refuse(what: string): TokenizerUnsupported {
-    return new TokenizerUnsupported(`${this.#where}: its regular expression has ${JSON.stringify(what)} at position ${this.#at}, which is not supported by this runtime`);
+    return new TokenizerUnsupported(
+      `${this.#where}: its regular expression has ${JSON.stringify(what)} at position ${this.#at}, which is not supported by this runtime`,
+    );
   }
 }
 

@@ -29,7 +29,11 @@ export function specialTokens(value: unknown): Around {
 }
 
 const makers: Readonly<Record<string, (options: Options) => Around>> = {
-  BertProcessing: (options) => ({ before: [tokenOf(options, 'cls')], after: [tokenOf(options, 'sep')], zeroTypes: true }),
+  BertProcessing: (options) => ({
+    before: [tokenOf(options, 'cls')],
+    after: [tokenOf(options, 'sep')],
+    zeroTypes: true,
+  }),
   RobertaProcessing: (options) => {
     options.flag('trim_offsets', true);
     options.flag('add_prefix_space', true);
@@ -42,7 +46,10 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
   },
   TemplateProcessing: template,
   Sequence: (options) => {
-    const adding = options.list('processors').map(specialTokens).filter(({ before, after, zeroTypes }) => before.length + after.length > 0 || !zeroTypes);
+    const adding = options
+      .list('processors')
+      .map(specialTokens)
+      .filter(({ before, after, zeroTypes }) => before.length + after.length > 0 || !zeroTypes);
     if (adding.length > 1) throw options.unsupported('more than one that adds special tokens');
     return adding[0] ?? nothing;
   },
@@ -60,9 +67,15 @@ function template(options: Options): Around {
   const known = options.value('special_tokens');
   const pieces = options.list('single').map(pieceOf);
   const place = pieces.findIndex(({ text }) => text !== undefined);
-  if (pieces.filter(({ text }) => text !== undefined).length !== 1 || pieces[place]?.text !== 'A') throw options.unsupported('a template that does not have the text exactly once');
-  const idsAt = (some: readonly TemplatePiece[]): readonly number[] => some.flatMap(({ token }) => idsOf(options, isRecord(known) ? known[token ?? ''] : undefined));
-  return { before: idsAt(pieces.slice(0, place)), after: idsAt(pieces.slice(place + 1)), zeroTypes: pieces.every(({ type }) => type === 0) };
+  if (pieces.filter(({ text }) => text !== undefined).length !== 1 || pieces[place]?.text !== 'A')
+    throw options.unsupported('a template that does not have the text exactly once');
+  const idsAt = (some: readonly TemplatePiece[]): readonly number[] =>
+    some.flatMap(({ token }) => idsOf(options, isRecord(known) ? known[token ?? ''] : undefined));
+  return {
+    before: idsAt(pieces.slice(0, place)),
+    after: idsAt(pieces.slice(place + 1)),
+    zeroTypes: pieces.every(({ type }) => type === 0),
+  };
 }
 
 /** The text (A, or B of a pair), or a special token by its name. */
@@ -76,6 +89,7 @@ function pieceOf(value: unknown): TemplatePiece {
 
 function idsOf(options: Options, token: unknown): readonly number[] {
   const ids = isRecord(token) ? token['ids'] : undefined;
-  if (!Array.isArray(ids) || !ids.every(isTokenId)) throw new TokenizerUnsupported(`${options.where}: one of its special tokens is not among special_tokens`);
+  if (!Array.isArray(ids) || !ids.every(isTokenId))
+    throw new TokenizerUnsupported(`${options.where}: one of its special tokens is not among special_tokens`);
   return ids as readonly number[];
 }

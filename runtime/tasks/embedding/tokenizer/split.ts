@@ -13,7 +13,11 @@ export type Piece = {
   readonly first: boolean;
 };
 
-export type Splitter = { readonly pattern: RegExp; readonly behaviour: Behaviour; /** What does not match counts as the match. */ readonly invert: boolean };
+export type Splitter = {
+  readonly pattern: RegExp;
+  readonly behaviour: Behaviour;
+  /** What does not match counts as the match. */ readonly invert: boolean;
+};
 
 type Span = { start: number; end: number; match: boolean };
 
@@ -26,7 +30,9 @@ export function splitBy(piece: Piece, { pattern, behaviour, invert }: Splitter):
 
 /** The text with each match replaced; the content has no placeholders. */
 export function replaceAll(text: string, pattern: RegExp, content: string): string {
-  return spansOf(text, pattern, false).map(({ start, end, match }) => (match ? content : text.slice(start, end))).join('');
+  return spansOf(text, pattern, false)
+    .map(({ start, end, match }) => (match ? content : text.slice(start, end)))
+    .join('');
 }
 
 /** The whole text in spans, each a match or what lies between two. */

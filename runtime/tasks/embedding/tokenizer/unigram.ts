@@ -26,16 +26,24 @@ export function unigram(options: Options): TokenModel {
     const bytes = known === undefined && byteFallback ? byteIds(text, vocabulary) : undefined;
     return bytes ?? [known ?? unknown];
   };
-  return remembering({ vocabulary, piecesOf: (word) => piecesOf(word, { scores, root, unknown, unknownScore }).flatMap(idsOf) });
+  return remembering({
+    vocabulary,
+    piecesOf: (word) => piecesOf(word, { scores, root, unknown, unknownScore }).flatMap(idsOf),
+  });
 }
 
-function readVocabulary(options: Options): { readonly vocabulary: ReadonlyMap<string, number>; readonly scores: readonly number[]; readonly root: Node } {
+function readVocabulary(options: Options): {
+  readonly vocabulary: ReadonlyMap<string, number>;
+  readonly scores: readonly number[];
+  readonly root: Node;
+} {
   const vocabulary = new Map<string, number>();
   const scores: number[] = [];
   const root: Node = { id: -1, next: new Map() };
   for (const [id, entry] of options.list('vocab').entries()) {
     const [token, score] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    if (typeof token !== 'string' || typeof score !== 'number' || !isTokenId(id)) throw new TokenizerUnsupported(`${options.where}: entry ${id} of vocab is not a token and its score`);
+    if (typeof token !== 'string' || typeof score !== 'number' || !isTokenId(id))
+      throw new TokenizerUnsupported(`${options.where}: entry ${id} of vocab is not a token and its score`);
     vocabulary.set(token, id);
     scores.push(score);
     let node = root;
@@ -50,7 +58,12 @@ function readVocabulary(options: Options): { readonly vocabulary: ReadonlyMap<st
   return { vocabulary, scores, root };
 }
 
-type Lattice = { readonly scores: readonly number[]; readonly root: Node; readonly unknown: number; readonly unknownScore: number };
+type Lattice = {
+  readonly scores: readonly number[];
+  readonly root: Node;
+  readonly unknown: number;
+  readonly unknownScore: number;
+};
 type Found = { readonly text: string; readonly id: number };
 
 /** The best way to each place of the word, from left to right; then back along it. */
@@ -66,7 +79,7 @@ function piecesOf(word: string, { scores, root, unknown, unknownScore }: Lattice
     from[end] = start;
     ids[end] = id;
   };
-  for (let start = 0; start < size; ) {
+  for (let start = 0; start < size;) {
     const letterEnd = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
     let hasLetter = false;
     let node: Node | undefined = root;
@@ -83,9 +96,13 @@ function piecesOf(word: string, { scores, root, unknown, unknownScore }: Lattice
   return backFrom(size, word, { from, ids, unknown });
 }
 
-function backFrom(size: number, word: string, { from, ids, unknown }: { readonly from: Int32Array; readonly ids: Int32Array; readonly unknown: number }): readonly Found[] {
+function backFrom(
+  size: number,
+  word: string,
+  { from, ids, unknown }: { readonly from: Int32Array; readonly ids: Int32Array; readonly unknown: number },
+): readonly Found[] {
   const found: Found[] = [];
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = from[end] ?? 0;
     const id = ids[end] ?? unknown;
     const last = found.at(-1);

@@ -34,7 +34,7 @@ export function wordPiece(options: Options): TokenModel {
   const piecesOf = (word: string): readonly number[] => {
     if (word.length > maxLetters && lengthOf(word) > maxLetters) return [unknown];
     const found: number[] = [];
-    for (let start = 0; start < word.length; ) {
+    for (let start = 0; start < word.length;) {
       const piece = pieceAt(word, start);
       if (piece === undefined) return [unknown];
       found.push(piece.id);

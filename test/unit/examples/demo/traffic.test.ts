@@ -31,7 +31,13 @@ describe('Traffic', () => {
 
   it('ends by itself after as many requests as it was given, however many lanes there are', async () => {
     let sent = 0;
-    const traffic = new Traffic({ lanes: 3, most: 10, rest: () => Promise.resolve(), monotonic: () => sent, send: () => ((sent += 1), settle()) });
+    const traffic = new Traffic({
+      lanes: 3,
+      most: 10,
+      rest: () => Promise.resolve(),
+      monotonic: () => sent,
+      send: () => ((sent += 1), settle()),
+    });
     await traffic.ended();
     assert.equal(sent, 10);
     assert.equal(traffic.tally.answered, 10);
@@ -40,7 +46,12 @@ describe('Traffic', () => {
 
   it('never asks again for what failed', async () => {
     let sent = 0;
-    const traffic = new Traffic({ lanes: 1, rest: () => Promise.resolve(), monotonic: () => 0, send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))) });
+    const traffic = new Traffic({
+      lanes: 1,
+      rest: () => Promise.resolve(),
+      monotonic: () => 0,
+      send: () => ((sent += 1), sent > 7 ? settle() : Promise.reject(new Error('no'))),
+    });
     await settle();
     const { answered, failed, failures } = await traffic.stop();
     assert.equal(answered + failed, sent);

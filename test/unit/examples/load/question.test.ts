@@ -6,13 +6,20 @@ import { inputsFor, questionFor } from '../../../../examples/load/question.ts';
 
 const never = new AbortController().signal;
 
-async function withServer(answer: (path: string, body: string) => object | undefined, use: (url: URL) => Promise<void>): Promise<void> {
+async function withServer(
+  answer: (path: string, body: string) => object | undefined,
+  use: (url: URL) => Promise<void>,
+): Promise<void> {
   const listener: RequestListener = (request, response) => {
     let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString())).on('end', () => {
-      const said = answer(request.url ?? '', body);
-      response.writeHead(said === undefined ? 404 : 200, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(said ?? { error: 'not here' }));
-    });
+    request
+      .on('data', (chunk: Buffer) => (body += chunk.toString()))
+      .on('end', () => {
+        const said = answer(request.url ?? '', body);
+        response
+          .writeHead(said === undefined ? 404 : 200, { 'content-type': 'application/json', connection: 'close' })
+          .end(JSON.stringify(said ?? { error: 'not here' }));
+      });
   };
   const server = createServer(listener).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
@@ -25,7 +32,12 @@ async function withServer(answer: (path: string, body: string) => object | undef
 
 describe('the question of npm run load', () => {
   it('is a text for the first model that is listed, where the server answers /v1/embeddings', async () => {
-    const answer = (path: string): object | undefined => (path === '/v2/repository/index' ? [{ name: 'minilm' }] : path === '/v1/embeddings' ? { data: [], usage: {} } : undefined);
+    const answer = (path: string): object | undefined =>
+      path === '/v2/repository/index'
+        ? [{ name: 'minilm' }]
+        : path === '/v1/embeddings'
+          ? { data: [], usage: {} }
+          : undefined;
     await withServer(answer, async (url) => {
       const question = await questionFor(url, { text: 'x' }, never);
       assert.deepEqual([question.name, question.path], ['minilm', '/v1/embeddings']);
@@ -37,24 +49,45 @@ describe('the question of npm run load', () => {
     const asked: string[] = [];
     const answer = (path: string, body: string): object | undefined => {
       if (path.endsWith('/infer')) asked.push(body);
-      return path === '/v2/models/m' ? { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }] } : path.endsWith('/infer') ? {} : undefined;
+      return path === '/v2/models/m'
+        ? { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }] }
+        : path.endsWith('/infer')
+          ? {}
+          : undefined;
     };
-    await withServer(answer, async (url) => assert.equal((await questionFor(url, { model: 'm', text: '' }, never)).path, '/v2/models/m/infer'));
-    assert.deepEqual(JSON.parse(asked[0] ?? ''), { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [0.5, 0.5] }] });
+    await withServer(answer, async (url) =>
+      assert.equal((await questionFor(url, { model: 'm', text: '' }, never)).path, '/v2/models/m/infer'),
+    );
+    assert.deepEqual(JSON.parse(asked[0] ?? ''), {
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [0.5, 0.5] }],
+    });
   });
 
   it("is refused in the server's words where there is no such model", async () => {
-    await withServer(() => undefined, async (url) => assert.rejects(questionFor(url, { model: 'm', text: '' }, never), { code: 'SOURCE_UNAVAILABLE', message: /\/v2\/models\/m was answered with 404: .*not here/ }));
+    await withServer(
+      () => undefined,
+      async (url) =>
+        assert.rejects(questionFor(url, { model: 'm', text: '' }, never), {
+          code: 'SOURCE_UNAVAILABLE',
+          message: /\/v2\/models\/m was answered with 404: .*not here/,
+        }),
+    );
   });
 
   it('is refused where nobody listens', async () => {
-    await assert.rejects(questionFor(new URL('http://127.0.0.1:1'), { text: '' }, never), { code: 'SOURCE_UNAVAILABLE', message: /ECONNREFUSED|bad port/ });
+    await assert.rejects(questionFor(new URL('http://127.0.0.1:1'), { text: '' }, never), {
+      code: 'SOURCE_UNAVAILABLE',
+      message: /ECONNREFUSED|bad port/,
+    });
   });
 
   it('has a value of each type', () => {
     const types = ['FP16', 'BF16', 'INT64', 'UINT8', 'BOOL', 'BYTES'];
     const inputs = types.map((datatype) => ({ name: datatype, datatype, shape: [-1] }));
-    assert.deepEqual(inputsFor({ inputs }).map(({ data }) => data[0]), [0.5, 0.5, 1, 1, true, 'text']);
+    assert.deepEqual(
+      inputsFor({ inputs }).map(({ data }) => data[0]),
+      [0.5, 0.5, 1, 1, true, 'text'],
+    );
     assert.deepEqual(inputsFor('nonsense'), []);
   });
 });

@@ -6,7 +6,10 @@ import { catalogTable } from '../../../../examples/models/table.ts';
 describe('the catalogue of models', () => {
   it('is what docs/models.md shows', async () => {
     const page = await readFile(new URL('../../../../docs/models.md', import.meta.url), 'utf8');
-    assert.ok(page.includes(catalogTable(catalog)), 'run npm run models -- --table and put its output into docs/models.md');
+    assert.ok(
+      page.includes(catalogTable(catalog)),
+      'run npm run models -- --table and put its output into docs/models.md',
+    );
   });
 
   it('names exact versions and full digests', () => {

@@ -6,7 +6,9 @@ const alphabet = readAlphabet('a\nb\n');
 /** One step a letter of the path: '_' is blank, ' ' the space, in chances of 0.8 against 0.1. */
 function path(letters: string) {
   const classes = ['_', 'a', 'b', ' '];
-  const data = Float32Array.from(letters.split('').flatMap((letter) => classes.map((one) => (one === letter ? 0.8 : 0.1))));
+  const data = Float32Array.from(
+    letters.split('').flatMap((letter) => classes.map((one) => (one === letter ? 0.8 : 0.1))),
+  );
   return { shape: [1, letters.length, classes.length], data };
 }
 

@@ -6,7 +6,8 @@ type Rgba = readonly [number, number, number, number];
 
 function picture(width: number, height: number, colourOf: (x: number, y: number) => Rgba): Buffer {
   const png = new PNG({ width, height });
-  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) png.data.set(colourOf(x, y), (y * width + x) * 4);
+  for (let y = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1) png.data.set(colourOf(x, y), (y * width + x) * 4);
   return PNG.sync.write(png);
 }
 

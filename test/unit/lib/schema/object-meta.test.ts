@@ -7,7 +7,11 @@ import { metaSchema as published } from '../../../../local/api-server/builtin/sc
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).filter(([field]) => field !== 'title').map(([field, item]) => [field, plain(item)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([field]) => field !== 'title')
+      .map(([field, item]) => [field, plain(item)]),
+  );
 }
 
 describe('metaSchema', () => {

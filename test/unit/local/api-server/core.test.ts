@@ -17,11 +17,23 @@ function world(): { objects: Objects; clock: HandClock } {
 }
 
 function pod(name: string, more: Partial<Record<string, unknown>> = {}): NewObject {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, ...inDefault }, spec: { nodeName: 'local', containers: [{ name: 'c', image: 'r/x:1' }] }, ...more };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, ...inDefault },
+    spec: { nodeName: 'local', containers: [{ name: 'c', image: 'r/x:1' }] },
+    ...more,
+  };
 }
 
 function configMap(name: string, owners: readonly KubeObject[] = []): NewObject {
-  const ownerReferences = owners.map((owner) => ({ apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid: owner.metadata.uid, blockOwnerDeletion: true }));
+  const ownerReferences = owners.map((owner) => ({
+    apiVersion: owner.apiVersion,
+    kind: owner.kind,
+    name: owner.metadata.name,
+    uid: owner.metadata.uid,
+    blockOwnerDeletion: true,
+  }));
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...inDefault, ownerReferences } };
 }
 
@@ -67,7 +79,10 @@ describe('Objects', () => {
     const first = objects.create(configMaps, configMap('a'));
     objects.update(configMaps, { ...first, data: { k: '1' } });
     const error = refusal(() => objects.update(configMaps, { ...first, data: { k: '2' } }));
-    assert.equal(error.body.message, 'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again');
+    assert.equal(
+      error.body.message,
+      'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again',
+    );
   });
 
   it('writes nothing for an update that changes nothing', () => {
@@ -79,22 +94,38 @@ describe('Objects', () => {
   it('counts a change of the spec in the generation, one of the status not', () => {
     const { objects } = world();
     const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'x' }] } };
-    const first = objects.create(deployments, { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd', ...inDefault }, spec: { selector: { matchLabels: { a: 'b' } }, template } });
+    const first = objects.create(deployments, {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'd', ...inDefault },
+      spec: { selector: { matchLabels: { a: 'b' } }, template },
+    });
     const second = objects.updateStatus(deployments, { ...first, spec: { replicas: 9 }, status: { replicas: 1 } });
-    assert.deepEqual([second.metadata.generation, second['spec'], second['status']], [1, first['spec'], { replicas: 1 }]);
-    const third = objects.update(deployments, { ...second, spec: { ...(second['spec'] as object), replicas: 3 }, status: {} });
+    assert.deepEqual(
+      [second.metadata.generation, second['spec'], second['status']],
+      [1, first['spec'], { replicas: 1 }],
+    );
+    const third = objects.update(deployments, {
+      ...second,
+      spec: { ...(second['spec'] as object), replicas: 3 },
+      status: {},
+    });
     assert.deepEqual([third.metadata.generation, third['status']], [2, { replicas: 1 }]);
   });
 
   it('refuses a new object in a namespace that is not there', () => {
-    const error = refusal(() => world().objects.create(configMaps, { ...configMap('a'), metadata: { name: 'a', namespace: 'nowhere' } }));
+    const error = refusal(() =>
+      world().objects.create(configMaps, { ...configMap('a'), metadata: { name: 'a', namespace: 'nowhere' } }),
+    );
     assert.equal(error.body.message, 'namespaces "nowhere" not found');
   });
 
   it('tells a watch of each write after it, in order', async () => {
     const { objects } = world();
     const seen: string[] = [];
-    const end = objects.watch(configMaps, (event: WatchEvent) => seen.push(`${event.type} ${event.object.metadata.name}`));
+    const end = objects.watch(configMaps, (event: WatchEvent) =>
+      seen.push(`${event.type} ${event.object.metadata.name}`),
+    );
     const first = objects.create(configMaps, configMap('a'));
     objects.update(configMaps, { ...first, data: { k: '1' } });
     objects.delete({ ...configMaps, ...inDefault, name: 'a' });
@@ -128,13 +159,19 @@ describe('Objects', () => {
 
   it('keeps an object until its last finalizer is gone', async () => {
     const { objects } = world();
-    const first = objects.create(configMaps, { ...configMap('a'), metadata: { name: 'a', ...inDefault, finalizers: ['example.com/x'] } });
+    const first = objects.create(configMaps, {
+      ...configMap('a'),
+      metadata: { name: 'a', ...inDefault, finalizers: ['example.com/x'] },
+    });
     const ref = { ...configMaps, ...inDefault, name: 'a' };
     objects.delete(ref);
     const ending = objects.get(ref);
     assert.notEqual(ending?.metadata.deletionTimestamp, undefined);
     assert.notEqual(ending?.metadata.resourceVersion, first.metadata.resourceVersion);
-    objects.update(configMaps, { ...(ending as KubeObject), metadata: { ...(ending as KubeObject).metadata, finalizers: [] } });
+    objects.update(configMaps, {
+      ...(ending as KubeObject),
+      metadata: { ...(ending as KubeObject).metadata, finalizers: [] },
+    });
     assert.equal(objects.get(ref), undefined);
   });
 
@@ -148,13 +185,19 @@ describe('Objects', () => {
     await settle();
     assert.equal(objects.get({ ...configMaps, ...inDefault, name: 'of-one' }), undefined);
     const kept = objects.get({ ...configMaps, ...inDefault, name: 'of-both' });
-    assert.deepEqual(kept?.metadata.ownerReferences?.map((owner) => owner.name), ['two']);
+    assert.deepEqual(
+      kept?.metadata.ownerReferences?.map((owner) => owner.name),
+      ['two'],
+    );
   });
 
   it('ends an owner in the foreground after its dependents', async () => {
     const { objects } = world();
     const owner = objects.create(configMaps, configMap('owner'));
-    objects.create(configMaps, { ...configMap('child', [owner]), metadata: { ...configMap('child', [owner]).metadata, finalizers: ['example.com/x'] } });
+    objects.create(configMaps, {
+      ...configMap('child', [owner]),
+      metadata: { ...configMap('child', [owner]).metadata, finalizers: ['example.com/x'] },
+    });
     await settle();
     objects.delete({ ...configMaps, ...inDefault, name: 'owner' }, { propagation: 'Foreground' });
     await settle();
@@ -184,7 +227,11 @@ describe('Objects', () => {
     objects.delete({ ...namespaces, name: 'n' });
     await settle();
     assert.deepEqual(objects.get({ ...namespaces, name: 'n' })?.['status'], { phase: 'Terminating' });
-    assert.equal(refusal(() => objects.create(configMaps, { ...configMap('b'), metadata: { name: 'b', namespace: 'n' } })).body.reason, 'Forbidden');
+    assert.equal(
+      refusal(() => objects.create(configMaps, { ...configMap('b'), metadata: { name: 'b', namespace: 'n' } })).body
+        .reason,
+      'Forbidden',
+    );
     objects.delete({ ...pods, namespace: 'n', name: 'a' }, { graceSeconds: 0 });
     await settle();
     assert.equal(objects.get({ ...namespaces, name: 'n' }), undefined);

@@ -16,8 +16,10 @@ describe('duplicateKeys', () => {
   for (const [name, text, want] of rows) it(name, () => assert.deepEqual(duplicateKeys(text), want));
 
   it('finds nothing in what JSON.stringify wrote', () => {
-    fc.assert(fc.property(fc.json(), fc.integer({ min: 0, max: 2 }), (text, indent) => {
-      assert.deepEqual(duplicateKeys(JSON.stringify(JSON.parse(text), null, indent)), []);
-    }));
+    fc.assert(
+      fc.property(fc.json(), fc.integer({ min: 0, max: 2 }), (text, indent) => {
+        assert.deepEqual(duplicateKeys(JSON.stringify(JSON.parse(text), null, indent)), []);
+      }),
+    );
   });
 });

@@ -13,7 +13,15 @@ import { openJournal } from '../../../../local/api-server/journal.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 const configMaps = { apiVersion: 'v1', plural: 'configmaps' };
-const configMap = (name: string, data = {}): { apiVersion: string; kind: string; metadata: { name: string; namespace: string }; data: object } => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data });
+const configMap = (
+  name: string,
+  data = {},
+): { apiVersion: string; kind: string; metadata: { name: string; namespace: string }; data: object } => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default' },
+  data,
+});
 
 async function open(folder: string): Promise<{ core: Core; close: () => Promise<void> }> {
   const journal = await openJournal(folder, silentLogger);
@@ -36,7 +44,10 @@ describe('openJournal', () => {
     const { revision } = first.core.store;
     await first.close();
     const second = await open(folder);
-    assert.deepEqual(second.core.objects.list(configMaps).map((object) => object.metadata.name), ['kept']);
+    assert.deepEqual(
+      second.core.objects.list(configMaps).map((object) => object.metadata.name),
+      ['kept'],
+    );
     assert.deepEqual(second.core.objects.get({ ...configMaps, namespace: 'default', name: 'kept' }), kept);
     assert.equal(second.core.store.revision, revision);
     const next = second.core.objects.create(configMaps, configMap('next'));
@@ -48,18 +59,39 @@ describe('openJournal', () => {
     const first = await open(folder);
     first.core.objects.create(configMaps, configMap('kept'));
     const second = await open(folder);
-    assert.deepEqual(second.core.objects.list(configMaps).map((object) => object.metadata.name), ['kept']);
+    assert.deepEqual(
+      second.core.objects.list(configMaps).map((object) => object.metadata.name),
+      ['kept'],
+    );
     await Promise.all([first.close(), second.close()]);
   });
 
   it('knows custom resources again', async () => {
     const definitions = { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' };
     const first = await open(folder);
-    const schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { a: { type: 'string' } } } } } };
-    first.core.objects.create(definitions, { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name: 'things.example.com' }, spec: { group: 'example.com', scope: 'Namespaced', names: { plural: 'things', kind: 'Thing' }, versions: [{ name: 'v1', served: true, storage: true, schema }] } });
+    const schema = {
+      openAPIV3Schema: {
+        type: 'object',
+        properties: { spec: { type: 'object', properties: { a: { type: 'string' } } } },
+      },
+    };
+    first.core.objects.create(definitions, {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'things.example.com' },
+      spec: {
+        group: 'example.com',
+        scope: 'Namespaced',
+        names: { plural: 'things', kind: 'Thing' },
+        versions: [{ name: 'v1', served: true, storage: true, schema }],
+      },
+    });
     await first.close();
     const second = await open(folder);
-    const made = second.core.objects.create({ apiVersion: 'example.com/v1', plural: 'things' }, { apiVersion: 'example.com/v1', kind: 'Thing', metadata: { name: 't', namespace: 'default' }, spec: { a: 'b' } });
+    const made = second.core.objects.create(
+      { apiVersion: 'example.com/v1', plural: 'things' },
+      { apiVersion: 'example.com/v1', kind: 'Thing', metadata: { name: 't', namespace: 'default' }, spec: { a: 'b' } },
+    );
     assert.equal(made.kind, 'Thing');
     await second.close();
   });
@@ -83,7 +115,10 @@ describe('openJournal', () => {
     second.core.objects.create(configMaps, configMap('b'));
     appendFileSync(join(folder, 'journal.jsonl'), '{"type":"ADDED","table":"configmaps","revision":99');
     const third = await open(folder);
-    assert.deepEqual(third.core.objects.list(configMaps).map((object) => object.metadata.name), ['a', 'b']);
+    assert.deepEqual(
+      third.core.objects.list(configMaps).map((object) => object.metadata.name),
+      ['a', 'b'],
+    );
     await Promise.all([first.close(), second.close(), third.close()]);
   });
 
@@ -91,12 +126,19 @@ describe('openJournal', () => {
     const { close } = await open(folder);
     await close();
     const { statSync } = await import('node:fs');
-    for (const file of ['objects.json', 'journal.jsonl']) assert.equal(statSync(join(folder, file)).mode & 0o077, 0, file);
+    for (const file of ['objects.json', 'journal.jsonl'])
+      assert.equal(statSync(join(folder, file)).mode & 0o077, 0, file);
   });
 
   it('refuses a snapshot that is none by its path', async () => {
     writeFileSync(join(folder, 'objects.json'), '{"revision":');
-    await assert.rejects(open(folder), (error: unknown) => error instanceof AppError && error.code === 'BAD_CONFIG' && error.message.includes(join(folder, 'objects.json')));
+    await assert.rejects(
+      open(folder),
+      (error: unknown) =>
+        error instanceof AppError &&
+        error.code === 'BAD_CONFIG' &&
+        error.message.includes(join(folder, 'objects.json')),
+    );
   });
 
   it('refuses a folder that cannot be one', async () => {
@@ -106,7 +148,11 @@ describe('openJournal', () => {
   });
 
   it('has on disk all that was answered before a SIGKILL', async () => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../../../support/programs/journal-writer.ts'), folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '../../../support/programs/journal-writer.ts'), folder],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     const answered: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       answered.push(line);
@@ -117,7 +163,10 @@ describe('openJournal', () => {
     await exited;
     const { core, close } = await open(folder);
     const names = new Set(core.objects.list(configMaps).map((object) => object.metadata.name));
-    assert.deepEqual(answered.filter((name) => !names.has(name)), []);
+    assert.deepEqual(
+      answered.filter((name) => !names.has(name)),
+      [],
+    );
     await close();
     assert.ok(readFileSync(join(folder, 'objects.json'), 'utf8').length > 0);
   }).timeout(20_000);

@@ -27,11 +27,18 @@ describe('selfSigned', () => {
     const server = createServer({ cert: certificate, key: privateKey }, (_, response) => response.end('ok'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const ask = (ca?: string): Promise<number | string> => new Promise((resolve) => {
-      const sent = request({ host: '127.0.0.1', port, agent: false, ...(ca === undefined ? {} : { ca }) }, (response) => { response.resume(); resolve(response.statusCode ?? 0); });
-      sent.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
-      sent.end();
-    });
+    const ask = (ca?: string): Promise<number | string> =>
+      new Promise((resolve) => {
+        const sent = request(
+          { host: '127.0.0.1', port, agent: false, ...(ca === undefined ? {} : { ca }) },
+          (response) => {
+            response.resume();
+            resolve(response.statusCode ?? 0);
+          },
+        );
+        sent.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+        sent.end();
+      });
     try {
       assert.equal(await ask(certificate), 200);
       assert.equal(await ask(), 'DEPTH_ZERO_SELF_SIGNED_CERT');

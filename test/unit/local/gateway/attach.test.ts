@@ -3,44 +3,105 @@ import { attach, commonHostnames, resolveRefs } from '../../../../local/gateway/
 import type { BackendRef, Gateway, HttpRoute, Listener, ParentRef } from '../../../../local/gateway/resources.ts';
 import type { Service } from '../../../../local/workloads/resources.ts';
 
-const meta = (name: string, namespace = 'ml') => ({ name, namespace, uid: name, resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' });
-const listener = (more: Partial<Listener> = {}): Listener => ({ name: 'http', port: 80, allowedRoutes: { namespaces: { from: 'Same' } }, ...more });
-const gateway = (...listeners: readonly Listener[]): Gateway => ({ apiVersion: 'g/v1', kind: 'Gateway', metadata: meta('public'), spec: { gatewayClassName: 'local', listeners } });
-const route = (hostnames: readonly string[] = [], namespace = 'ml', backendRefs: readonly BackendRef[] = []): HttpRoute => ({ apiVersion: 'g/v1', kind: 'HTTPRoute', metadata: meta('r', namespace), spec: { hostnames, rules: [{ backendRefs }] } });
-const parent = (more: Partial<ParentRef> = {}): ParentRef => ({ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'public', ...more });
+const meta = (name: string, namespace = 'ml') => ({
+  name,
+  namespace,
+  uid: name,
+  resourceVersion: '1',
+  creationTimestamp: '2026-01-01T00:00:00Z',
+});
+const listener = (more: Partial<Listener> = {}): Listener => ({
+  name: 'http',
+  port: 80,
+  allowedRoutes: { namespaces: { from: 'Same' } },
+  ...more,
+});
+const gateway = (...listeners: readonly Listener[]): Gateway => ({
+  apiVersion: 'g/v1',
+  kind: 'Gateway',
+  metadata: meta('public'),
+  spec: { gatewayClassName: 'local', listeners },
+});
+const route = (
+  hostnames: readonly string[] = [],
+  namespace = 'ml',
+  backendRefs: readonly BackendRef[] = [],
+): HttpRoute => ({
+  apiVersion: 'g/v1',
+  kind: 'HTTPRoute',
+  metadata: meta('r', namespace),
+  spec: { hostnames, rules: [{ backendRefs }] },
+});
+const parent = (more: Partial<ParentRef> = {}): ParentRef => ({
+  group: 'gateway.networking.k8s.io',
+  kind: 'Gateway',
+  name: 'public',
+  ...more,
+});
 
 describe('attach', () => {
   const two = gateway(listener(), listener({ name: 'alt', port: 8080 }));
-  const rows: readonly { name: string; result: ReturnType<typeof attach>; reason: string; listeners: readonly string[] }[] = [
-    { name: 'takes all listeners where none is named', result: attach(route(), parent(), two), reason: 'Accepted', listeners: ['http', 'alt'] },
-    { name: 'takes the named listener', result: attach(route(), parent({ sectionName: 'alt' }), two), reason: 'Accepted', listeners: ['alt'] },
-    { name: 'takes the listener of the port', result: attach(route(), parent({ port: 80 }), two), reason: 'Accepted', listeners: ['http'] },
-    { name: 'refuses a listener that is not there', result: attach(route(), parent({ sectionName: 'tls' }), two), reason: 'NoMatchingParent', listeners: [] },
-    { name: 'refuses another namespace', result: attach(route([], 'shop'), parent(), two), reason: 'NotAllowedByListeners', listeners: [] },
-    { name: 'takes any namespace where the listener says so', result: attach(route([], 'shop'), parent(), gateway(listener({ allowedRoutes: { namespaces: { from: 'All' } } }))), reason: 'Accepted', listeners: ['http'] },
-    { name: 'refuses hostnames that no listener has', result: attach(route(['a.org']), parent(), gateway(listener({ hostname: '*.com' }))), reason: 'NoMatchingListenerHostname', listeners: [] },
+  // prettier-ignore
+  const rows: readonly { name: string; result: ReturnType<typeof attach>;
+    reason: string; listeners: readonly string[] }[] = [
+    { name: 'takes all listeners where none is named', result: attach(route(), parent(), two),
+      reason: 'Accepted', listeners: ['http', 'alt'] },
+    { name: 'takes the named listener', result: attach(route(),
+        parent({ sectionName: 'alt' }), two), reason: 'Accepted', listeners: ['alt'] },
+    { name: 'takes the listener of the port', result: attach(route(), parent({ port: 80 }), two),
+      reason: 'Accepted', listeners: ['http'] },
+    { name: 'refuses a listener that is not there',
+      result: attach(route(), parent({ sectionName: 'tls' }), two), reason: 'NoMatchingParent', listeners: [] },
+    { name: 'refuses another namespace', result: attach(route([], 'shop'),
+        parent(), two), reason: 'NotAllowedByListeners', listeners: [] },
+    { name: 'takes any namespace where the listener says so',
+      result: attach(route([], 'shop'), parent(),
+        gateway(listener({ allowedRoutes: { namespaces: {
+        from: 'All' } } }))), reason: 'Accepted', listeners: ['http'] },
+    { name: 'refuses hostnames that no listener has',
+      result: attach(route(['a.org']), parent(), gateway(listener({ hostname: '*.com' }))),
+      reason: 'NoMatchingListenerHostname', listeners: [] },
   ];
   for (const { name, result, reason, listeners } of rows) {
-    it(name, () => assert.deepEqual([result.accepted.reason, result.accepted.ok, result.listeners.map((one) => one.name)], [reason, reason === 'Accepted', listeners]));
+    it(name, () =>
+      assert.deepEqual(
+        [result.accepted.reason, result.accepted.ok, result.listeners.map((one) => one.name)],
+        [reason, reason === 'Accepted', listeners],
+      ),
+    );
   }
 });
 
 describe('commonHostnames', () => {
-  const rows: readonly [name: string, listener: string | undefined, route: readonly string[], want: readonly string[] | undefined][] = [
+  const rows: readonly [
+    name: string,
+    listener: string | undefined,
+    route: readonly string[],
+    want: readonly string[] | undefined,
+  ][] = [
     ['is every host where neither names any', undefined, [], undefined],
-    ['is the listener\'s where the route names none', 'a.com', [], ['a.com']],
-    ['is the route\'s where the listener names none', undefined, ['a.com', 'b.com'], ['a.com', 'b.com']],
+    ["is the listener's where the route names none", 'a.com', [], ['a.com']],
+    ["is the route's where the listener names none", undefined, ['a.com', 'b.com'], ['a.com', 'b.com']],
     ['is the narrower of the two', '*.com', ['a.com', 'b.org'], ['a.com']],
-    ['is the listener\'s under a wildcard of the route', 'a.b.com', ['*.com'], ['a.b.com']],
+    ["is the listener's under a wildcard of the route", 'a.b.com', ['*.com'], ['a.b.com']],
     ['is none where they do not meet', 'a.com', ['b.com'], []],
   ];
-  for (const [name, listenerHost, hostnames, want] of rows) it(name, () => assert.deepEqual(commonHostnames(listenerHost, hostnames), want));
+  for (const [name, listenerHost, hostnames, want] of rows)
+    it(name, () => assert.deepEqual(commonHostnames(listenerHost, hostnames), want));
 });
 
 describe('resolveRefs', () => {
   const service = { metadata: meta('s'), spec: { ports: [{ port: 80 }] } } as unknown as Service;
-  const look = (namespace: string, name: string): Service | undefined => (namespace === 'ml' && name === 's' ? service : undefined);
-  const ref = (more: Partial<BackendRef> = {}): BackendRef => ({ group: '', kind: 'Service', name: 's', port: 80, weight: 1, ...more });
+  const look = (namespace: string, name: string): Service | undefined =>
+    namespace === 'ml' && name === 's' ? service : undefined;
+  const ref = (more: Partial<BackendRef> = {}): BackendRef => ({
+    group: '',
+    kind: 'Service',
+    name: 's',
+    port: 80,
+    weight: 1,
+    ...more,
+  });
   const rows: readonly [name: string, ref: BackendRef, reason: string][] = [
     ['finds a Service', ref(), 'ResolvedRefs'],
     ['misses a Service', ref({ name: 'gone' }), 'BackendNotFound'],
@@ -48,5 +109,6 @@ describe('resolveRefs', () => {
     ['knows no other kind', ref({ group: 'x', kind: 'Bucket' }), 'InvalidKind'],
     ['stays in its namespace', ref({ namespace: 'shop' }), 'RefNotPermitted'],
   ];
-  for (const [name, one, reason] of rows) it(name, () => assert.equal(resolveRefs(route([], 'ml', [one]), look).reason, reason));
+  for (const [name, one, reason] of rows)
+    it(name, () => assert.equal(resolveRefs(route([], 'ml', [one]), look).reason, reason));
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { drawBackend, matchRequest, type Entry, type WeightedBackend } from '../../../../local/gateway/match.ts';
 
-const entry = (order: string, hostnames: readonly string[] | undefined, path = '/', type: 'Exact' | 'PathPrefix' = 'PathPrefix'): Entry => ({ hostnames, paths: [{ type, value: path }], backends: [], order });
+const entry = (
+  order: string,
+  hostnames: readonly string[] | undefined,
+  path = '/',
+  type: 'Exact' | 'PathPrefix' = 'PathPrefix',
+): Entry => ({ hostnames, paths: [{ type, value: path }], backends: [], order });
 
 describe('matchRequest takes', () => {
   const all = [
@@ -29,13 +34,15 @@ describe('matchRequest takes', () => {
 });
 
 describe('drawBackend', () => {
-  const of = (...weights: readonly number[]): readonly WeightedBackend[] => weights.map((weight, index) => ({ namespace: 'ml', name: `s${index}`, port: 80, weight, usable: true }));
+  const of = (...weights: readonly number[]): readonly WeightedBackend[] =>
+    weights.map((weight, index) => ({ namespace: 'ml', name: `s${index}`, port: 80, weight, usable: true }));
   const shares = (backends: readonly WeightedBackend[]): readonly number[] => {
     const drawn = Array.from({ length: 1000 }, (_, index) => drawBackend(backends, (index + 0.5) / 1000)?.name);
     return backends.map(({ name }) => drawn.filter((one) => one === name).length);
   };
   it('gives each its exact share', () => assert.deepEqual(shares(of(95, 5)), [950, 50]));
-  it('gives nothing to weight 0, wherever it stands', () => assert.deepEqual(shares(of(0, 3, 0, 1, 0)), [0, 750, 0, 250, 0]));
+  it('gives nothing to weight 0, wherever it stands', () =>
+    assert.deepEqual(shares(of(0, 3, 0, 1, 0)), [0, 750, 0, 250, 0]));
   it('has nobody when nothing has weight', () => assert.equal(drawBackend(of(0, 0), 0.5), undefined));
   it('has nobody without backends', () => assert.equal(drawBackend([], 0.5), undefined));
 });

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { afterRestart, formatWait, kubeletBackoff, nextStart, type BackoffEntry } from '../../../../local/kubelet/backoff.ts';
+import {
+  afterRestart,
+  formatWait,
+  kubeletBackoff,
+  nextStart,
+  type BackoffEntry,
+} from '../../../../local/kubelet/backoff.ts';
 
 describe('container backoff', () => {
   /** Ends at once after each start, and starts as soon as it may. */
@@ -29,5 +35,6 @@ describe('container backoff', () => {
     assert.equal(nextStart({ waitMs: 10_000, settledMs: 0 }, 60_000, kubeletBackoff).atMs, 70_000);
   });
 
-  it('prints waits as Go does', () => assert.deepEqual([10_000, 160_000, 300_000, 250].map(formatWait), ['10s', '2m40s', '5m0s', '250ms']));
+  it('prints waits as Go does', () =>
+    assert.deepEqual([10_000, 160_000, 300_000, 250].map(formatWait), ['10s', '2m40s', '5m0s', '250ms']));
 });

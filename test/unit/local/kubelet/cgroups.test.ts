@@ -21,7 +21,8 @@ describe('openCgroups', () => {
     assert.equal(existsSync(join(root, 'memory', name)), false);
   });
 
-  it('makes none where we are in no memory group', () => assert.equal(openCgroups('1:cpu:/\n', root, groupName(1, 1)), undefined));
+  it('makes none where we are in no memory group', () =>
+    assert.equal(openCgroups('1:cpu:/\n', root, groupName(1, 1)), undefined));
 
   it('holds a container to its limits where this machine allows it', function () {
     const groups = openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), '/sys/fs/cgroup', groupName(process.pid, 2));
@@ -30,7 +31,10 @@ describe('openCgroups', () => {
     const group = groups.create('one', { memoryBytes: 64 * 2 ** 20, cpu: 0.5 });
     const [procs = ''] = group.procsFiles;
     assert.ok(existsSync(procs));
-    const limit = readFileSync(join(procs, '..', groups.version === 1 ? 'memory.limit_in_bytes' : 'memory.max'), 'utf8').trim();
+    const limit = readFileSync(
+      join(procs, '..', groups.version === 1 ? 'memory.limit_in_bytes' : 'memory.max'),
+      'utf8',
+    ).trim();
     assert.equal(Number(limit), 64 * 2 ** 20);
     assert.equal(group.oomKills(), 0);
     group.remove();
@@ -41,7 +45,8 @@ describe('openCgroups', () => {
 
 describe('chargedBytes', () => {
   it('adds anonymous memory, shared memory and swap', () => {
-    const rollup = 'Rss:  900 kB\nPss_Anon:     100 kB\nPss_File:   500 kB\nPss_Shmem:     20 kB\nSwapPss:         3 kB\n';
+    const rollup =
+      'Rss:  900 kB\nPss_Anon:     100 kB\nPss_File:   500 kB\nPss_Shmem:     20 kB\nSwapPss:         3 kB\n';
     assert.equal(chargedBytes(rollup), 123 * 1024);
   });
 

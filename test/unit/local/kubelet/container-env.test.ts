@@ -3,19 +3,45 @@ import { containerEnv, expandVariables, type EnvFacts } from '../../../../local/
 import type { Container, EnvVar, Pod } from '../../../../local/kubelet/pod.ts';
 
 const pod: Pod = {
-  apiVersion: 'v1', kind: 'Pod',
-  metadata: { name: 'web-1', namespace: 'shop', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z', labels: { 'example.com/team': 'a' }, annotations: { note: 'b' } },
-  spec: { containers: [{ name: 'main', image: 'i', resources: { limits: { memory: '1Gi', cpu: '1500m' }, requests: { cpu: '250m' } } }, { name: 'other', image: 'i' }], nodeName: 'local' },
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {
+    name: 'web-1',
+    namespace: 'shop',
+    uid: 'u',
+    resourceVersion: '1',
+    creationTimestamp: '2026-01-01T00:00:00Z',
+    labels: { 'example.com/team': 'a' },
+    annotations: { note: 'b' },
+  },
+  spec: {
+    containers: [
+      { name: 'main', image: 'i', resources: { limits: { memory: '1Gi', cpu: '1500m' }, requests: { cpu: '250m' } } },
+      { name: 'other', image: 'i' },
+    ],
+    nodeName: 'local',
+  },
 };
-const facts: EnvFacts = { pod, podIp: '127.64.0.9', hostIp: '127.0.0.1', capacity: { cpu: 4, memoryBytes: 8 * 2 ** 30 }, configMap: (name) => (name === 'settings' ? { mode: 'fast' } : undefined) };
+const facts: EnvFacts = {
+  pod,
+  podIp: '127.64.0.9',
+  hostIp: '127.0.0.1',
+  capacity: { cpu: 4, memoryBytes: 8 * 2 ** 30 },
+  configMap: (name) => (name === 'settings' ? { mode: 'fast' } : undefined),
+};
 const valueOf = (from: NonNullable<EnvVar['valueFrom']>, container = 0): unknown => {
-  const outcome = containerEnv({ ...(pod.spec.containers[container] as Container), env: [{ name: 'X', valueFrom: from }] }, facts);
+  const outcome = containerEnv(
+    { ...(pod.spec.containers[container] as Container), env: [{ name: 'X', valueFrom: from }] },
+    facts,
+  );
   return 'problem' in outcome ? outcome.problem : outcome.env['X'];
 };
 const field = (fieldPath: string): unknown => valueOf({ fieldRef: { fieldPath } });
-const resource = (name: string, more: object = {}, container = 0): unknown => valueOf({ resourceFieldRef: { resource: name, ...more } }, container);
+const resource = (name: string, more: object = {}, container = 0): unknown =>
+  valueOf({ resourceFieldRef: { resource: name, ...more } }, container);
 
 describe('containerEnv', () => {
+  // prettier-ignore
   const rows: readonly (readonly [string, () => unknown, string | undefined])[] = [
     ['gives the name', () => field('metadata.name'), 'web-1'],
     ['gives the namespace', () => field('metadata.namespace'), 'shop'],
@@ -32,14 +58,23 @@ describe('containerEnv', () => {
     ['gives the node where there is no limit', () => resource('limits.cpu', {}, 1), '4'],
     ['gives the limits of another container', () => resource('limits.cpu', { containerName: 'main' }, 1), '2'],
     ['gives a key of a ConfigMap', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'mode' } }), 'fast'],
-    ['says which ConfigMap is missing', () => valueOf({ configMapKeyRef: { name: 'none', key: 'mode' } }), 'configmap "none" not found'],
-    ['says which key is missing', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'none' } }), "couldn't find key none in ConfigMap shop/settings"],
-    ['leaves out what may be missing', () => valueOf({ configMapKeyRef: { name: 'none', key: 'mode', optional: true } }), undefined],
+    ['says which ConfigMap is missing', () =>
+        valueOf({ configMapKeyRef: { name: 'none', key: 'mode' } }), 'configmap "none" not found'],
+    ['says which key is missing', () => valueOf({ configMapKeyRef: { name: 'settings', key: 'none' } }),
+      "couldn't find key none in ConfigMap shop/settings"],
+    ['leaves out what may be missing', () => valueOf(
+        { configMapKeyRef: { name: 'none', key: 'mode', optional: true } }), undefined],
   ];
   for (const [name, value, want] of rows) it(name, () => assert.equal(value(), want));
 
   const refused: readonly (readonly [string, Partial<Container>, RegExp])[] = [
-    ['says that it passes on no secrets', { env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } as NonNullable<EnvVar['valueFrom']> }] }, /^env X: this kind of valueFrom/],
+    [
+      'says that it passes on no secrets',
+      {
+        env: [{ name: 'X', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } as NonNullable<EnvVar['valueFrom']> }],
+      },
+      /^env X: this kind of valueFrom/,
+    ],
     ['says that it has no envFrom', { envFrom: [{}] }, /^envFrom is not honoured/],
   ];
   for (const [name, parts, problem] of refused) {
@@ -50,7 +85,18 @@ describe('containerEnv', () => {
   }
 
   it('lets a value use those before it', () => {
-    const outcome = containerEnv({ name: 'c', image: 'i', env: [{ name: 'A', value: '1' }, { name: 'B', value: '$(A)-$(C)' }, { name: 'C', value: '3' }] }, facts);
+    const outcome = containerEnv(
+      {
+        name: 'c',
+        image: 'i',
+        env: [
+          { name: 'A', value: '1' },
+          { name: 'B', value: '$(A)-$(C)' },
+          { name: 'C', value: '3' },
+        ],
+      },
+      facts,
+    );
     assert.deepEqual('env' in outcome && outcome.env, { A: '1', B: '1-$(C)', C: '3' });
   });
 });

@@ -18,9 +18,13 @@ describe('container log', () => {
     return new ContainerLog(join(dir, '0'), () => nowMs, limitBytes);
   };
   const never = new AbortController().signal;
-  const textOf = async (log: ContainerLog, options: { tailLines?: number; sinceMs?: number; timestamps?: boolean } = {}): Promise<string> => {
+  const textOf = async (
+    log: ContainerLog,
+    options: { tailLines?: number; sinceMs?: number; timestamps?: boolean } = {},
+  ): Promise<string> => {
     let text = '';
-    for await (const bytes of readLog(log, { follow: false, timestamps: false, signal: never, ...options })) text += Buffer.from(bytes).toString();
+    for await (const bytes of readLog(log, { follow: false, timestamps: false, signal: never, ...options }))
+      text += Buffer.from(bytes).toString();
     return text;
   };
 
@@ -58,7 +62,11 @@ describe('container log', () => {
     assert.equal(await textOf(log, { tailLines: 1 }), 'short\n');
   });
 
-  for (const [tailLines, want] of [[2, 'b\nc\n'], [0, ''], [9, 'a\nb\nc\n']] as const) {
+  for (const [tailLines, want] of [
+    [2, 'b\nc\n'],
+    [0, ''],
+    [9, 'a\nb\nc\n'],
+  ] as const) {
     it(`gives the last ${tailLines} lines`, async () => {
       const log = open();
       log.write('stdout', 'a\nb\nc\n');
@@ -84,7 +92,10 @@ describe('container log', () => {
     const lines = (await textOf(log)).trim().split('\n');
     assert.equal(readdirSync(join(dir, '0')).length, 2);
     assert.equal(lines.at(-1), 'line 49');
-    assert.deepEqual(lines, Array.from({ length: lines.length }, (_, index) => `line ${50 - lines.length + index}`));
+    assert.deepEqual(
+      lines,
+      Array.from({ length: lines.length }, (_, index) => `line ${50 - lines.length + index}`),
+    );
     log.end();
   });
 
@@ -93,7 +104,8 @@ describe('container log', () => {
     log.write('stdout', 'line 0\n');
     const followed = (async () => {
       let text = '';
-      for await (const bytes of readLog(log, { follow: true, timestamps: false, signal: never, tailLines: 1 })) text += Buffer.from(bytes).toString();
+      for await (const bytes of readLog(log, { follow: true, timestamps: false, signal: never, tailLines: 1 }))
+        text += Buffer.from(bytes).toString();
       return text;
     })();
     await new Promise((resolve) => setImmediate(resolve));
@@ -110,7 +122,8 @@ describe('container log', () => {
     const stop = new AbortController();
     const followed = (async () => {
       let batches = 0;
-      for await (const bytes of readLog(log, { follow: true, timestamps: false, signal: stop.signal })) batches += bytes.length;
+      for await (const bytes of readLog(log, { follow: true, timestamps: false, signal: stop.signal }))
+        batches += bytes.length;
       return batches;
     })();
     await new Promise((resolve) => setImmediate(resolve));

@@ -13,7 +13,10 @@ describe('nextPullStep', () => {
       phase = { kind: 'blocked', reason: step.reason, message: step.message, retryAtMs: 0 };
       seen.push([step.reason, step.waitMs]);
     }
-    const wait = (ms: number): (readonly [string, number])[] => [['ErrImagePull', 1000], ['ImagePullBackOff', ms]];
+    const wait = (ms: number): (readonly [string, number])[] => [
+      ['ErrImagePull', 1000],
+      ['ImagePullBackOff', ms],
+    ];
     assert.deepEqual(seen, [...wait(10_000), ...wait(20_000), ...wait(30_000), ...wait(30_000)]);
   });
 });

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { commandLine, findImage, imageId, imageKey } from '../../../../local/kubelet/images.ts';
 
 const image = { entrypoint: ['/opt/run', 'main'] };
-const table = new Map([['app:1', image], ['plain:latest', image]]);
+const table = new Map([
+  ['app:1', image],
+  ['plain:latest', image],
+]);
 
 describe('images', () => {
   it('takes a name without a tag for latest', () => {
@@ -16,11 +19,21 @@ describe('images', () => {
     assert.equal(imageId(table, 'other:1'), '');
   });
 
-  const rows: readonly (readonly [string, readonly string[] | undefined, readonly string[], readonly string[] | RegExp])[] = [
+  const rows: readonly (readonly [
+    string,
+    readonly string[] | undefined,
+    readonly string[],
+    readonly string[] | RegExp,
+  ])[] = [
     ['appends args to the program', undefined, ['--x'], ['/opt/run', 'main', '--x']],
     ['runs the program with words of its own', ['/opt/run', 'other'], ['--x'], ['/opt/run', 'other', '--x']],
     ['runs a shell', ['/bin/sh', '-c', 'true'], [], ['/bin/sh', '-c', 'true']],
-    ['has nothing else', ['/usr/bin/env'], [], /exec: "\/usr\/bin\/env": stat \/usr\/bin\/env: no such file or directory/],
+    [
+      'has nothing else',
+      ['/usr/bin/env'],
+      [],
+      /exec: "\/usr\/bin\/env": stat \/usr\/bin\/env: no such file or directory/,
+    ],
   ];
   for (const [name, command, args, want] of rows) {
     it(name, () => {

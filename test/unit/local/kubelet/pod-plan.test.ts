@@ -1,54 +1,113 @@
 import assert from 'node:assert/strict';
 import type { BackoffLimits } from '../../../../local/kubelet/backoff.ts';
-import { newRecord, recordAfterReboot, restartsAtStart, type ContainerRecord } from '../../../../local/kubelet/container-record.ts';
+import {
+  newRecord,
+  recordAfterReboot,
+  restartsAtStart,
+  type ContainerRecord,
+} from '../../../../local/kubelet/container-record.ts';
 import { planPod } from '../../../../local/kubelet/pod-plan.ts';
 import type { Container, ContainerStatus, PodSpec } from '../../../../local/kubelet/pod.ts';
 
 const limits: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 const box = (name: string, parts: Partial<Container> = {}): Container => ({ name, image: 'i', ...parts });
-const running = (parts: Partial<ContainerRecord> = {}): ContainerRecord => ({ ...newRecord, phase: { kind: 'running', startedMs: 0, containerId: 'x' }, started: true, ready: true, ...parts });
-const exited = (exitCode: number, endedMs = 0, parts: Partial<ContainerRecord> = {}): ContainerRecord => ({ ...newRecord, phase: { kind: 'exited', end: { exitCode, reason: 'Error' }, endedMs }, ...parts });
-const blocked = (retryAtMs: number): ContainerRecord => ({ ...newRecord, phase: { kind: 'blocked', reason: 'ErrImagePull', message: '', retryAtMs } });
+const running = (parts: Partial<ContainerRecord> = {}): ContainerRecord => ({
+  ...newRecord,
+  phase: { kind: 'running', startedMs: 0, containerId: 'x' },
+  started: true,
+  ready: true,
+  ...parts,
+});
+const exited = (exitCode: number, endedMs = 0, parts: Partial<ContainerRecord> = {}): ContainerRecord => ({
+  ...newRecord,
+  phase: { kind: 'exited', end: { exitCode, reason: 'Error' }, endedMs },
+  ...parts,
+});
+const blocked = (retryAtMs: number): ContainerRecord => ({
+  ...newRecord,
+  phase: { kind: 'blocked', reason: 'ErrImagePull', message: '', retryAtMs },
+});
 
-type Row = { name: string; spec?: Partial<PodSpec>; records?: Readonly<Record<string, ContainerRecord>>; nowMs?: number; start: readonly string[]; recheckAtMs?: number };
+type Row = {
+  name: string;
+  spec?: Partial<PodSpec>;
+  records?: Readonly<Record<string, ContainerRecord>>;
+  nowMs?: number;
+  start: readonly string[];
+  recheckAtMs?: number;
+};
 
 const inits = { initContainers: [box('one'), box('two')] };
 const withSidecar = { initContainers: [box('proxy', { restartPolicy: 'Always' }), box('one')] };
 
+// prettier-ignore
 const rows: readonly Row[] = [
   { name: 'starts all main containers at once', start: ['a', 'b'] },
   { name: 'leaves a running container alone', records: { a: running() }, start: ['b'] },
   { name: 'starts the first init container alone', spec: inits, start: ['one'] },
   { name: 'waits for an init container that runs', spec: inits, records: { one: running() }, start: [] },
-  { name: 'starts the next init container when one ended well', spec: inits, records: { one: exited(0) }, start: ['two'] },
-  { name: 'starts the main containers when all init containers ended well', spec: inits, records: { one: exited(0), two: exited(0) }, start: ['a', 'b'] },
+  { name: 'starts the next init container when one ended well',
+    spec: inits, records: { one: exited(0) }, start: ['two'] },
+  { name: 'starts the main containers when all init containers ended well',
+    spec: inits, records: { one: exited(0), two: exited(0) }, start: ['a', 'b'] },
   { name: 'starts an init container again that failed', spec: inits, records: { one: exited(1) }, start: ['one'] },
-  { name: 'starts nothing after an init container failed that may not run again', spec: { ...inits, restartPolicy: 'Never' }, records: { one: exited(1) }, start: [] },
-  { name: 'starts a sidecar and waits until it has started', spec: withSidecar, records: { proxy: running({ started: false }) }, start: [] },
-  { name: 'goes on beside a sidecar that has started', spec: withSidecar, records: { proxy: running() }, start: ['one'] },
-  { name: 'starts a sidecar again beside main containers that run', spec: withSidecar, records: { proxy: exited(0), one: exited(0), a: running(), b: running() }, start: ['proxy'] },
-  { name: 'starts a main container again though a sidecar is down', spec: withSidecar, records: { proxy: exited(0), one: exited(0), a: running(), b: exited(1) }, start: ['proxy', 'b'] },
-  { name: 'starts a container again whatever its exit code', records: { a: exited(0), b: exited(1) }, start: ['a', 'b'] },
-  { name: 'starts only a failed one again with OnFailure', spec: { restartPolicy: 'OnFailure' }, records: { a: exited(0), b: exited(1) }, start: ['b'] },
-  { name: 'starts none again with Never', spec: { restartPolicy: 'Never' }, records: { a: exited(0), b: exited(1) }, start: [] },
-  { name: 'waits out the backoff', records: { a: running(), b: exited(1, 5_000, { backoff: { waitMs: 10_000, settledMs: 0 } }) }, nowMs: 9_000, start: [], recheckAtMs: 15_000 },
-  { name: 'starts when the backoff is over', records: { a: running(), b: exited(1, 5_000, { backoff: { waitMs: 10_000, settledMs: 0 } }) }, nowMs: 15_000, start: ['b'] },
-  { name: 'comes back at the earliest of all times', records: { a: blocked(7_000), b: blocked(6_000) }, nowMs: 1_000, start: [], recheckAtMs: 6_000 },
-  { name: 'tries an image again when its time has come', records: { a: blocked(7_000), b: running() }, nowMs: 7_000, start: ['a'] },
+  { name: 'starts nothing after an init container failed that may not run again',
+    spec: { ...inits, restartPolicy: 'Never' }, records: { one: exited(1) }, start: [] },
+  { name: 'starts a sidecar and waits until it has started', spec: withSidecar,
+    records: { proxy: running({ started: false }) }, start: [] },
+  { name: 'goes on beside a sidecar that has started',
+    spec: withSidecar, records: { proxy: running() }, start: ['one'] },
+  { name: 'starts a sidecar again beside main containers that run', spec: withSidecar,
+    records: { proxy: exited(0), one: exited(0), a: running(), b: running() }, start: ['proxy'] },
+  { name: 'starts a main container again though a sidecar is down', spec: withSidecar,
+    records: { proxy: exited(0), one: exited(0), a: running(), b: exited(1) }, start: ['proxy', 'b'] },
+  { name: 'starts a container again whatever its exit code',
+    records: { a: exited(0), b: exited(1) }, start: ['a', 'b'] },
+  { name: 'starts only a failed one again with OnFailure', spec: { restartPolicy: 'OnFailure' },
+    records: { a: exited(0), b: exited(1) }, start: ['b'] },
+  { name: 'starts none again with Never', spec: { restartPolicy: 'Never' },
+    records: { a: exited(0), b: exited(1) }, start: [] },
+  { name: 'waits out the backoff', records: { a: running(),
+      b: exited(1, 5_000, { backoff: { waitMs: 10_000, settledMs: 0 } }) },
+    nowMs: 9_000, start: [], recheckAtMs: 15_000 },
+  { name: 'starts when the backoff is over',
+    records: { a: running(), b: exited(1, 5_000,
+      { backoff: { waitMs: 10_000, settledMs: 0 } }) }, nowMs: 15_000, start: ['b'] },
+  { name: 'comes back at the earliest of all times', records: { a: blocked(7_000), b: blocked(6_000) },
+    nowMs: 1_000, start: [], recheckAtMs: 6_000 },
+  { name: 'tries an image again when its time has come',
+    records: { a: blocked(7_000), b: running() }, nowMs: 7_000, start: ['a'] },
 ];
 
 describe('planPod', () => {
   for (const { name, spec, records = {}, nowMs = 0, start, recheckAtMs } of rows) {
     it(name, () => {
-      const plan = planPod({ containers: [box('a'), box('b')], ...spec }, new Map(Object.entries(records)), nowMs, limits);
-      assert.deepEqual(plan.start.map((container) => container.name), start);
+      const plan = planPod(
+        { containers: [box('a'), box('b')], ...spec },
+        new Map(Object.entries(records)),
+        nowMs,
+        limits,
+      );
+      assert.deepEqual(
+        plan.start.map((container) => container.name),
+        start,
+      );
       assert.equal(plan.recheckAtMs, recheckAtMs);
     });
   }
 });
 
 describe('recordAfterReboot', () => {
-  const status = (state: ContainerStatus['state'], restartCount = 2): ContainerStatus => ({ name: 'a', state, lastState: {}, ready: false, started: false, restartCount, image: 'i', imageID: '' });
+  const status = (state: ContainerStatus['state'], restartCount = 2): ContainerStatus => ({
+    name: 'a',
+    state,
+    lastState: {},
+    ready: false,
+    started: false,
+    restartCount,
+    image: 'i',
+    imageID: '',
+  });
 
   it('lets what ran begin anew, ended by a code that nobody saw', () => {
     const record = recordAfterReboot(status({ running: { startedAt: '2026-01-01T00:00:00Z' } }), true, 0);
@@ -63,6 +122,9 @@ describe('recordAfterReboot', () => {
   });
 
   it('knows nothing of a container that never ran', () => {
-    assert.equal(restartsAtStart(recordAfterReboot(status({ waiting: { reason: 'ContainerCreating' } }, 0), true, 0)), 0);
+    assert.equal(
+      restartsAtStart(recordAfterReboot(status({ waiting: { reason: 'ContainerCreating' } }, 0), true, 0)),
+      0,
+    );
   });
 });

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { countAnswer, firstProbeInMs, initialProbeState, timingOf, type ProbeKind } from '../../../../local/kubelet/probe-state.ts';
+import {
+  countAnswer,
+  firstProbeInMs,
+  initialProbeState,
+  timingOf,
+  type ProbeKind,
+} from '../../../../local/kubelet/probe-state.ts';
 import type { Probe } from '../../../../local/kubelet/pod.ts';
 
 /** A line of answers (`+` yes, `-` no) → after each: P passing, . not, ! gave up. */
@@ -18,13 +24,26 @@ describe('countAnswer', () => {
   const rows: readonly { name: string; kind: ProbeKind; probe?: Probe; answers: string; want: string }[] = [
     { name: 'is ready at the first success', kind: 'readiness', answers: '-+', want: '.P' },
     { name: 'is unready at the third failure in a row', kind: 'readiness', answers: '+--+---', want: 'PPPPPP.' },
-    { name: 'needs as many successes as asked', kind: 'readiness', probe: { successThreshold: 2, failureThreshold: 1 }, answers: '+-++-+', want: '...P..' },
+    {
+      name: 'needs as many successes as asked',
+      kind: 'readiness',
+      probe: { successThreshold: 2, failureThreshold: 1 },
+      answers: '+-++-+',
+      want: '...P..',
+    },
     { name: 'is alive until the third failure in a row', kind: 'liveness', answers: '--+--', want: 'PPPPP' },
     { name: 'gives up a container at the third failure in a row', kind: 'liveness', answers: '---', want: 'PP!' },
     { name: 'waits for the startup probe', kind: 'startup', answers: '--+', want: '..P' },
-    { name: 'gives up a container that does not start', kind: 'startup', probe: { failureThreshold: 4 }, answers: '----', want: '...!' },
+    {
+      name: 'gives up a container that does not start',
+      kind: 'startup',
+      probe: { failureThreshold: 4 },
+      answers: '----',
+      want: '...!',
+    },
   ];
-  for (const { name, kind, probe, answers, want } of rows) it(name, () => assert.equal(story(kind, answers, probe), want));
+  for (const { name, kind, probe, answers, want } of rows)
+    it(name, () => assert.equal(story(kind, answers, probe), want));
 });
 
 describe('firstProbeInMs', () => {
@@ -35,6 +54,12 @@ describe('firstProbeInMs', () => {
 
 describe('timingOf', () => {
   it('has the defaults of the API', () => {
-    assert.deepEqual(timingOf('readiness', {}), { initialDelayMs: 0, periodMs: 10_000, timeoutMs: 1_000, successThreshold: 1, failureThreshold: 3 });
+    assert.deepEqual(timingOf('readiness', {}), {
+      initialDelayMs: 0,
+      periodMs: 10_000,
+      timeoutMs: 1_000,
+      successThreshold: 1,
+      failureThreshold: 3,
+    });
   });
 });

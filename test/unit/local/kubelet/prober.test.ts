@@ -5,19 +5,31 @@ import { HandClock } from '../../../support/hand-clock.ts';
 
 const startup: Probe = { exec: { command: ['startup'] }, periodSeconds: 1, failureThreshold: 3 };
 const readiness: Probe = { exec: { command: ['readiness'] }, periodSeconds: 2, failureThreshold: 1 };
-const liveness: Probe = { exec: { command: ['liveness'] }, periodSeconds: 5, initialDelaySeconds: 3, failureThreshold: 2 };
+const liveness: Probe = {
+  exec: { command: ['liveness'] },
+  periodSeconds: 5,
+  initialDelaySeconds: 3,
+  failureThreshold: 2,
+};
 
-function probing(container: Partial<Container>, healthy: Record<string, boolean>): { clock: HandClock; told: string[]; prober: Prober } {
+function probing(
+  container: Partial<Container>,
+  healthy: Record<string, boolean>,
+): { clock: HandClock; told: string[]; prober: Prober } {
   const clock = new HandClock(0);
   const told: string[] = [];
   const tell = (what: string): void => void told.push(`${clock.now() / 1000}s ${what}`);
-  const prober = new Prober({ name: 'c', image: 'i', ...container }, {
-    clock,
-    ask: ({ exec }) => Promise.resolve(healthy[exec?.command?.[0] ?? ''] === true ? { passed: true } : { passed: false, why: 'no' }),
-    onChange: ({ started, ready }) => tell(`${started ? 'started' : 'starting'} ${ready ? 'ready' : 'unready'}`),
-    onUnhealthy: (kind) => tell(`${kind} no`),
-    onGaveUp: (kind) => tell(`${kind} gave up`),
-  });
+  const prober = new Prober(
+    { name: 'c', image: 'i', ...container },
+    {
+      clock,
+      ask: ({ exec }) =>
+        Promise.resolve(healthy[exec?.command?.[0] ?? ''] === true ? { passed: true } : { passed: false, why: 'no' }),
+      onChange: ({ started, ready }) => tell(`${started ? 'started' : 'starting'} ${ready ? 'ready' : 'unready'}`),
+      onUnhealthy: (kind) => tell(`${kind} no`),
+      onGaveUp: (kind) => tell(`${kind} gave up`),
+    },
+  );
   return { clock, told, prober };
 }
 

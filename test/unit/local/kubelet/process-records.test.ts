@@ -19,7 +19,11 @@ describe('ProcessRecords', () => {
   const start = (): { child: ChildProcess; pid: number; ended: Promise<NodeJS.Signals | null> } => {
     const child = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
     started.push(child);
-    return { child, pid: child.pid ?? 0, ended: new Promise((resolve) => child.once('exit', (_code, signal) => resolve(signal))) };
+    return {
+      child,
+      pid: child.pid ?? 0,
+      ended: new Promise((resolve) => child.once('exit', (_code, signal) => resolve(signal))),
+    };
   };
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
@@ -44,7 +48,10 @@ describe('ProcessRecords', () => {
     await records.close();
   });
 
-  for (const [name, line] of [['of another start time', `${boot} 1`], ['of another boot', 'another-boot 1']] as const) {
+  for (const [name, line] of [
+    ['of another start time', `${boot} 1`],
+    ['of another boot', 'another-boot 1'],
+  ] as const) {
     it(`leaves a process ${name} alone: its number was given out again`, () => {
       const stranger = start();
       mkdirSync(dir, { recursive: true });

@@ -8,7 +8,18 @@ import { mountsOf, setUpVolumes, writeFiles } from '../../../../local/kubelet/vo
 import type { Pod, PodSpec } from '../../../../local/kubelet/pod.ts';
 import { configMaps } from '../../../../local/workloads/resources.ts';
 
-const pod = (spec: Partial<PodSpec>): Pod => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'default', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }, spec: { containers: [], ...spec } });
+const pod = (spec: Partial<PodSpec>): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {
+    name: 'p',
+    namespace: 'default',
+    uid: 'u',
+    resourceVersion: '1',
+    creationTimestamp: '2026-01-01T00:00:00Z',
+  },
+  spec: { containers: [], ...spec },
+});
 
 describe('volumes', () => {
   let dir: string;
@@ -18,8 +29,14 @@ describe('volumes', () => {
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
   const files = (entries: Record<string, string>): ReadonlyMap<string, string> => new Map(Object.entries(entries));
-  const visible = (): readonly string[] => readdirSync(dir).filter((name) => !name.startsWith('..')).sort();
-  const doors = () => ({ objects: createObjects({ clock: systemClock }), folders: { given: new Map([['models', '/srv/models']]), dataDir: join(dir, 'data') } });
+  const visible = (): readonly string[] =>
+    readdirSync(dir)
+      .filter((name) => !name.startsWith('..'))
+      .sort();
+  const doors = () => ({
+    objects: createObjects({ clock: systemClock }),
+    folders: { given: new Map([['models', '/srv/models']]), dataDir: join(dir, 'data') },
+  });
 
   it('shows all files of a version and swaps them by one link', () => {
     writeFiles(dir, files({ a: '1', 'sub/b': '2' }));
@@ -46,14 +63,27 @@ describe('volumes', () => {
 
   it('writes the picked keys of a ConfigMap under their paths', () => {
     const parts = doors();
-    parts.objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' }, data: { one: '1', two: '2' } });
-    setUpVolumes(parts, pod({ volumes: [{ name: 'v', configMap: { name: 'c', items: [{ key: 'one', path: 'deep/first' }] } }] }), dir);
+    parts.objects.create(configMaps, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'c', namespace: 'default' },
+      data: { one: '1', two: '2' },
+    });
+    setUpVolumes(
+      parts,
+      pod({ volumes: [{ name: 'v', configMap: { name: 'c', items: [{ key: 'one', path: 'deep/first' }] } }] }),
+      dir,
+    );
     assert.equal(readFileSync(join(dir, 'volumes', 'v', 'deep', 'first'), 'utf8'), '1');
   });
 
+  // prettier-ignore
   const missing: readonly (readonly [string, NonNullable<PodSpec['volumes']>, RegExp | undefined])[] = [
-    ['says which ConfigMap is missing', [{ name: 'v', configMap: { name: 'none' } }], /MountVolume.SetUp failed for volume "v": configmap "none" not found/],
-    ['says that it has no volumes of a kind', [{ name: 'v', secret: { secretName: 's' } } as NonNullable<PodSpec['volumes']>[number]], /"v": local mode has no volumes of this kind/],
+    ['says which ConfigMap is missing', [{ name: 'v', configMap: { name: 'none' } }],
+      /MountVolume.SetUp failed for volume "v": configmap "none" not found/],
+    ['says that it has no volumes of a kind',
+      [{ name: 'v', secret: { secretName: 's' } } as NonNullable<PodSpec['volumes']>[number]],
+      /"v": local mode has no volumes of this kind/],
     ['goes on without an optional ConfigMap', [{ name: 'v', configMap: { name: 'none', optional: true } }], undefined],
   ];
   for (const [name, volumes, problem] of missing) {
@@ -65,8 +95,21 @@ describe('volumes', () => {
   }
 
   it('stands folders in for mounts: given claims, own claims, and folders of the pod', () => {
-    const volumes = [{ name: 'g', persistentVolumeClaim: { claimName: 'models' } }, { name: 'o', persistentVolumeClaim: { claimName: 'other' } }, { name: 'e', emptyDir: {} }];
-    const container = { name: 'c', image: 'i', volumeMounts: [{ name: 'g', mountPath: '/g', subPath: 'minilm' }, { name: 'o', mountPath: '/o' }, { name: 'e', mountPath: '/e' }, { name: 'none', mountPath: '/n' }] };
+    const volumes = [
+      { name: 'g', persistentVolumeClaim: { claimName: 'models' } },
+      { name: 'o', persistentVolumeClaim: { claimName: 'other' } },
+      { name: 'e', emptyDir: {} },
+    ];
+    const container = {
+      name: 'c',
+      image: 'i',
+      volumeMounts: [
+        { name: 'g', mountPath: '/g', subPath: 'minilm' },
+        { name: 'o', mountPath: '/o' },
+        { name: 'e', mountPath: '/e' },
+        { name: 'none', mountPath: '/n' },
+      ],
+    };
     assert.deepEqual(mountsOf(doors(), pod({ volumes }), '/pod', container), [
       { mountPath: '/g', hostPath: '/srv/models/minilm' },
       { mountPath: '/o', hostPath: join(dir, 'data', 'volumes', 'default', 'other') },

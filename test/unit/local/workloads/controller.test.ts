@@ -10,9 +10,19 @@ import { HandClock, settle } from '../../../support/hand-clock.ts';
 describe('startController', () => {
   const clock = new HandClock();
   const objects = createObjects({ clock });
-  const create = (name: string): unknown => objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } });
-  const keys = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] => (metadata.namespace === 'default' ? [{ namespace: 'default', name: metadata.name }] : []);
-  const start = (sync: (key: Key) => number | undefined): ReturnType<typeof startController> => startController({ name: 'test', objects, clock, logger: silentLogger, watches: [{ type: configMaps, keys }], sync });
+  const create = (name: string): unknown =>
+    objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } });
+  const keys = ({ metadata }: { metadata: { namespace?: string; name: string } }): readonly Key[] =>
+    metadata.namespace === 'default' ? [{ namespace: 'default', name: metadata.name }] : [];
+  const start = (sync: (key: Key) => number | undefined): ReturnType<typeof startController> =>
+    startController({
+      name: 'test',
+      objects,
+      clock,
+      logger: silentLogger,
+      watches: [{ type: configMaps, keys }],
+      sync,
+    });
 
   it('passes over what is there, then over what changes, once for many changes at a time', async () => {
     create('first');
@@ -63,17 +73,27 @@ describe('createEventRecorder', () => {
   it('counts what happens again and keeps what is new apart', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
-    const about = objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' } });
+    const about = objects.create(configMaps, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'c', namespace: 'default' },
+    });
     const recorder = createEventRecorder(objects, clock, 'test');
     for (const reason of ['Same', 'Same', 'Other']) recorder.record(about, 'Warning', reason, 'it happened');
-    const told = objects.list(events).map((event) => [event['reason'], event['count'], (event['involvedObject'] as { name: string }).name].join(' '));
+    const told = objects
+      .list(events)
+      .map((event) => [event['reason'], event['count'], (event['involvedObject'] as { name: string }).name].join(' '));
     assert.deepEqual(told.sort(), ['Other 1 c', 'Same 2 c']);
   });
 
   it('keeps no more than a thousand', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
-    const about = objects.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' } });
+    const about = objects.create(configMaps, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'c', namespace: 'default' },
+    });
     const recorder = createEventRecorder(objects, clock, 'test');
     for (let turn = 0; turn < 1003; turn += 1) recorder.record(about, 'Normal', 'Turn', `turn ${turn}`);
     assert.equal(objects.list(events).length, 1000);
@@ -82,7 +102,17 @@ describe('createEventRecorder', () => {
   it('never fails its caller', () => {
     const clock = new HandClock();
     const objects = createObjects({ clock });
-    const about = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'nowhere', uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' } };
+    const about = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: 'p',
+        namespace: 'nowhere',
+        uid: 'u',
+        resourceVersion: '1',
+        creationTimestamp: '2026-01-01T00:00:00Z',
+      },
+    };
     createEventRecorder(objects, clock, 'test').record(about, 'Normal', 'Reason', 'message');
     assert.equal(objects.list(events).length, 0);
   });

@@ -8,21 +8,35 @@ const t0 = Date.UTC(2026, 0, 1);
 function pod(name: string, state: 'waiting' | 'pending' | 'running' | 'ready', ageMs = 0): Pod {
   const at = toApiTime(t0 - ageMs);
   return {
-    apiVersion: 'v1', kind: 'Pod', metadata: { name, uid: name, resourceVersion: '1', creationTimestamp: at },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, uid: name, resourceVersion: '1', creationTimestamp: at },
     spec: { containers: [], ...(state === 'waiting' ? {} : { nodeName: 'local' }) },
-    status: { phase: state === 'running' || state === 'ready' ? 'Running' : 'Pending', conditions: [{ type: 'Ready', status: state === 'ready' ? 'True' : 'False', lastProbeTime: null, lastTransitionTime: at }] },
+    status: {
+      phase: state === 'running' || state === 'ready' ? 'Running' : 'Pending',
+      conditions: [
+        { type: 'Ready', status: state === 'ready' ? 'True' : 'False', lastProbeTime: null, lastTransitionTime: at },
+      ],
+    },
   };
 }
 
 describe('planReplicas', () => {
-  const rows: readonly { name: string; wanted: number; active: readonly Pod[]; want: { create: number; remove: readonly string[] } }[] = [
+  // prettier-ignore
+  const rows: readonly { name: string; wanted: number; active: readonly Pod[];
+    want: { create: number; remove: readonly string[] } }[] = [
     { name: 'makes what is missing', wanted: 3, active: [pod('a', 'ready')], want: { create: 2, remove: [] } },
     { name: 'leaves what is enough', wanted: 1, active: [pod('a', 'ready')], want: { create: 0, remove: [] } },
-    { name: 'takes a pod without a node before one that runs', wanted: 1, active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes one that is not ready before one that is', wanted: 1, active: [pod('a', 'ready'), pod('b', 'running')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes one that is pending before one that runs', wanted: 1, active: [pod('a', 'running'), pod('b', 'pending')], want: { create: 0, remove: ['b'] } },
-    { name: 'takes the youngest among equals', wanted: 1, active: [pod('old', 'ready', 9000), pod('young', 'ready', 1000)], want: { create: 0, remove: ['young'] } },
-    { name: 'takes all when none is wanted', wanted: 0, active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b', 'a'] } },
+    { name: 'takes a pod without a node before one that runs', wanted: 1,
+      active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b'] } },
+    { name: 'takes one that is not ready before one that is', wanted: 1,
+      active: [pod('a', 'ready'), pod('b', 'running')], want: { create: 0, remove: ['b'] } },
+    { name: 'takes one that is pending before one that runs', wanted: 1,
+      active: [pod('a', 'running'), pod('b', 'pending')], want: { create: 0, remove: ['b'] } },
+    { name: 'takes the youngest among equals', wanted: 1,
+      active: [pod('old', 'ready', 9000), pod('young', 'ready', 1000)], want: { create: 0, remove: ['young'] } },
+    { name: 'takes all when none is wanted', wanted: 0,
+      active: [pod('a', 'ready'), pod('b', 'waiting')], want: { create: 0, remove: ['b', 'a'] } },
   ];
   for (const { name, wanted, active, want } of rows) {
     it(name, () => {
@@ -33,16 +47,31 @@ describe('planReplicas', () => {
 });
 
 describe('describeReplicaSet', () => {
-  const set: ReplicaSet = { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { name: 's', uid: 's', resourceVersion: '1', creationTimestamp: toApiTime(t0), generation: 4 }, spec: { replicas: 2, selector: {}, template: { spec: {} }, minReadySeconds: 10 } };
+  const set: ReplicaSet = {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 's', uid: 's', resourceVersion: '1', creationTimestamp: toApiTime(t0), generation: 4 },
+    spec: { replicas: 2, selector: {}, template: { spec: {} }, minReadySeconds: 10 },
+  };
 
   it('counts a pod as available once it was ready for minReadySeconds', () => {
-    const { status, recheckMs } = describeReplicaSet(set, [pod('a', 'ready', 12_000), pod('b', 'ready', 4_000), pod('c', 'running')], t0);
-    assert.deepEqual([status.replicas, status.readyReplicas, status.availableReplicas, status.observedGeneration], [3, 2, 1, 4]);
+    const { status, recheckMs } = describeReplicaSet(
+      set,
+      [pod('a', 'ready', 12_000), pod('b', 'ready', 4_000), pod('c', 'running')],
+      t0,
+    );
+    assert.deepEqual(
+      [status.replicas, status.readyReplicas, status.availableReplicas, status.observedGeneration],
+      [3, 2, 1, 4],
+    );
     assert.equal(recheckMs, 6_000);
   });
 
   it('says why a pod could not be made', () => {
     const { status } = describeReplicaSet(set, [], t0, 'quota exceeded');
-    assert.deepEqual(status.conditions?.map(({ type, reason, message }) => [type, reason, message]), [['ReplicaFailure', 'FailedCreate', 'quota exceeded']]);
+    assert.deepEqual(
+      status.conditions?.map(({ type, reason, message }) => [type, reason, message]),
+      [['ReplicaFailure', 'FailedCreate', 'quota exceeded']],
+    );
   });
 });

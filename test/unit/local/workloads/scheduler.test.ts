@@ -2,24 +2,57 @@ import assert from 'node:assert/strict';
 import type { Pod, PodSpec } from '../../../../local/kubelet/pod.ts';
 import { planPlacement, podRequests, type PlacementFacts } from '../../../../local/workloads/scheduler.ts';
 
-const pod = (spec: Partial<PodSpec>): Pod => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', uid: 'p', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }, spec: { containers: [], ...spec } });
-const asking = (cpu: string, memory = '1Mi'): PodSpec['containers'][number] => ({ name: 'c', image: 'i', resources: { requests: { cpu, memory } } });
-const empty: PlacementFacts = { nodeLabels: { 'kubernetes.io/os': 'linux' }, cordoned: false, allocatable: { cpu: 2, memory: 2 ** 30, pods: 110 }, used: {}, claimExists: () => false };
+const pod = (spec: Partial<PodSpec>): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'p', uid: 'p', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' },
+  spec: { containers: [], ...spec },
+});
+const asking = (cpu: string, memory = '1Mi'): PodSpec['containers'][number] => ({
+  name: 'c',
+  image: 'i',
+  resources: { requests: { cpu, memory } },
+});
+const empty: PlacementFacts = {
+  nodeLabels: { 'kubernetes.io/os': 'linux' },
+  cordoned: false,
+  allocatable: { cpu: 2, memory: 2 ** 30, pods: 110 },
+  used: {},
+  claimExists: () => false,
+};
 
 describe('planPlacement', () => {
-  const rows: readonly { name: string; spec: Partial<PodSpec>; facts?: Partial<PlacementFacts>; want: RegExp | undefined }[] = [
+  // prettier-ignore
+  const rows: readonly { name: string; spec: Partial<PodSpec>;
+    facts?: Partial<PlacementFacts>; want: RegExp | undefined }[] = [
     { name: 'takes a pod that fits', spec: { containers: [asking('2')] }, want: undefined },
-    { name: 'takes a pod that asks for nothing', spec: { containers: [{ name: 'c', image: 'i' }] }, facts: { used: { cpu: 2 } }, want: undefined },
-    { name: 'says what there is too little of', spec: { containers: [asking('3', '2Gi')] }, want: /^0\/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory\. preemption: 0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$/ },
-    { name: 'counts what the others asked for', spec: { containers: [asking('500m')] }, facts: { used: { cpu: 1.6 } }, want: /1 Insufficient cpu\./ },
-    { name: 'fills the node to the last millicore', spec: { containers: [asking('300m')] }, facts: { used: { cpu: 1.7 } }, want: undefined },
-    { name: 'refuses a resource that the node does not have', spec: { containers: [{ name: 'c', image: 'i', resources: { limits: { 'nvidia.com/gpu': '1' } } }] }, want: /1 Insufficient nvidia\.com\/gpu\./ },
+    { name: 'takes a pod that asks for nothing', spec: { containers: [{ name: 'c', image: 'i' }] },
+      facts: { used: { cpu: 2 } }, want: undefined },
+    { name: 'says what there is too little of', spec: { containers: [asking('3', '2Gi')] },
+      want:
+        /^0\/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory\. preemption: 0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$/ },
+    { name: 'counts what the others asked for', spec: { containers: [asking('500m')] },
+      facts: { used: { cpu: 1.6 } }, want: /1 Insufficient cpu\./ },
+    { name: 'fills the node to the last millicore', spec: { containers: [asking('300m')] },
+      facts: { used: { cpu: 1.7 } }, want: undefined },
+    { name: 'refuses a resource that the node does not have',
+      spec: { containers: [{ name: 'c', image: 'i', resources: { limits: { 'nvidia.com/gpu': '1' } } }] },
+      want: /1 Insufficient nvidia\.com\/gpu\./ },
     { name: 'refuses one pod too many', spec: {}, facts: { used: { pods: 110 } }, want: /1 Too many pods\./ },
-    { name: 'sends nothing to a cordoned node', spec: {}, facts: { cordoned: true }, want: /^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
-    { name: 'refuses a node selector that does not match', spec: { nodeSelector: { pool: 'gpu' } }, want: /1 node\(s\) didn't match Pod's node affinity\/selector/ },
-    { name: 'takes a node selector that matches', spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } }, want: undefined },
-    { name: 'refuses a claim that is not there', spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] }, want: /^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
-    { name: 'takes a claim that is there', spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] }, facts: { claimExists: (name) => name === 'models' }, want: undefined },
+    { name: 'sends nothing to a cordoned node', spec: {}, facts: { cordoned: true },
+      want:
+        /^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
+    { name: 'refuses a node selector that does not match', spec: { nodeSelector: { pool: 'gpu' } },
+      want: /1 node\(s\) didn't match Pod's node affinity\/selector/ },
+    { name: 'takes a node selector that matches',
+      spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } }, want: undefined },
+    { name: 'refuses a claim that is not there',
+      spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
+      want:
+        /^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
+    { name: 'takes a claim that is there', spec: {
+        volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
+      facts: { claimExists: (name) => name === 'models' }, want: undefined },
   ];
   for (const { name, spec, facts, want } of rows) {
     it(name, () => {
@@ -37,6 +70,9 @@ describe('podRequests', () => {
   });
 
   it('takes a limit for a request that was left out', () => {
-    assert.deepEqual(podRequests(pod({ containers: [{ name: 'c', image: 'i', resources: { limits: { memory: '2Ki' } } }] })), { memory: 2048 });
+    assert.deepEqual(
+      podRequests(pod({ containers: [{ name: 'c', image: 'i', resources: { limits: { memory: '2Ki' } } }] })),
+      { memory: 2048 },
+    );
   });
 });

@@ -9,7 +9,12 @@ import { canPassByPairs } from '../../../../operator/analysis/paired.ts';
 import { planOf, shadowOf } from '../../../../operator/analysis/plan.ts';
 import type { Cell, Window } from '../../../../operator/analysis/series.ts';
 
-type Traffic = { readonly tier?: string; readonly sizeClass: number; readonly perBlock: number; /** Of the candidate against stable. */ readonly factor?: number };
+type Traffic = {
+  readonly tier?: string;
+  readonly sizeClass: number;
+  readonly perBlock: number;
+  /** Of the candidate against stable. */ readonly factor?: number;
+};
 
 const blocks = 30;
 
@@ -20,7 +25,15 @@ function windowOf(traffic: readonly Traffic[], seed = 1): Window {
     Array.from({ length: blocks }, (_, block) => block).flatMap((block) =>
       traffic.map(({ tier = 'interactive', sizeClass, perBlock, factor = 1 }): Cell => {
         const latency = emptyHistogram(reportScale);
-        for (let i = 0; i < perBlock; i++) addCount(latency, bucketOf(reportScale, Math.log(2 * Math.sqrt(sizeClass) * (isCandidate ? factor : 1)) + 0.5 * random.normal()), 1);
+        for (let i = 0; i < perBlock; i++)
+          addCount(
+            latency,
+            bucketOf(
+              reportScale,
+              Math.log(2 * Math.sqrt(sizeClass) * (isCandidate ? factor : 1)) + 0.5 * random.normal(),
+            ),
+            1,
+          );
         return { pod, block, tier, sizeClass, latency, requests: perBlock, failures: 0, compared: 0, disagreed: 0 };
       }),
     );
@@ -28,7 +41,15 @@ function windowOf(traffic: readonly Traffic[], seed = 1): Window {
 }
 
 const small = { sizeClass: 64, perBlock: 200 };
-const gates = (eachClass: boolean) => planOf({ latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100%', eachClass }], errors: {}, alpha: '0.05' }, [{ analyze: { require: 'Pass' } }]);
+const gates = (eachClass: boolean) =>
+  planOf(
+    {
+      latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100%', eachClass }],
+      errors: {},
+      alpha: '0.05',
+    },
+    [{ analyze: { require: 'Pass' } }],
+  );
 const evidenceOf = (window: Window) => ({ window, loadIsEqual: true, nodes: 'Shared' as const });
 /** Ten minutes in which a class of a tenth of the requests is three times as slow. */
 const hidden = windowOf([small, { sizeClass: 16, perBlock: 20, factor: 3 }]);
@@ -42,16 +63,25 @@ describe('the worst class of requests', () => {
   });
 
   it('is not named where classes differ by chance alone', () => {
-    const named = Array.from({ length: 40 }, (_, i) => worstClass(windowOf([small, { sizeClass: 16, perBlock: 20 }, { sizeClass: 1024, perBlock: 10 }], i + 1), 0.95)).filter((found) => found !== undefined);
+    const named = Array.from({ length: 40 }, (_, i) =>
+      worstClass(windowOf([small, { sizeClass: 16, perBlock: 20 }, { sizeClass: 1024, perBlock: 10 }], i + 1), 0.95),
+    ).filter((found) => found !== undefined);
     assert.ok(named.length <= 1, `${named.length} of 40`);
   });
 
   const rows: readonly { name: string; traffic: readonly Traffic[] }[] = [
     { name: 'there is one class', traffic: [{ ...small, factor: 3 }] },
     { name: 'the other has too few requests', traffic: [small, { sizeClass: 16, perBlock: 3, factor: 3 }] },
-    { name: 'all of them are slower', traffic: [{ ...small, factor: 2 }, { sizeClass: 16, perBlock: 20, factor: 2 }] },
+    {
+      name: 'all of them are slower',
+      traffic: [
+        { ...small, factor: 2 },
+        { sizeClass: 16, perBlock: 20, factor: 2 },
+      ],
+    },
   ];
-  for (const { name, traffic } of rows) it(`is nobody where ${name}`, () => assert.equal(worstClass(windowOf(traffic), 0.95), undefined));
+  for (const { name, traffic } of rows)
+    it(`is nobody where ${name}`, () => assert.equal(worstClass(windowOf(traffic), 0.95), undefined));
 });
 
 describe('a gate that judges each class', () => {
@@ -74,18 +104,44 @@ describe('a gate that judges each class', () => {
 
   it('is not passed by pairs, which tell nothing of classes', () => {
     const ratios = emptyHistogram(ratioScale);
-    for (let i = 0; i < 600; i++) addCount(ratios, bucketOf(ratioScale, (i % 11 - 5) / 50), 1);
-    const blocksOfPairs = Array.from({ length: blocks }, () => ({ ...ratios, counts: ratios.counts.map((count) => count / blocks), total: ratios.total / blocks }));
+    for (let i = 0; i < 600; i++) addCount(ratios, bucketOf(ratioScale, ((i % 11) - 5) / 50), 1);
+    const blocksOfPairs = Array.from({ length: blocks }, () => ({
+      ...ratios,
+      counts: ratios.counts.map((count) => count / blocks),
+      total: ratios.total / blocks,
+    }));
     const paired = { series: { blocks: blocksOfPairs, total: ratios, pods: [ratios] }, counts: { Probe: 600 } };
     const asked = (eachClass: boolean) => judge(gates(eachClass), { ...evidenceOf(even), paired })[0];
-    assert.deepEqual([asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict], ['Pass', 'Pass', 'Undecided', 'Undecided']);
-    const [inShadow] = judge(shadowOf(gates(true)), { ...evidenceOf(even), window: { ...windowOf([]), candidate: [], stable: [] }, loadIsEqual: false, paired });
-    assert.deepEqual([inShadow?.verdict, inShadow?.early], ['Undecided', 'Shown'], 'good pairs do not keep a NoFail step in the shadow waiting');
+    assert.deepEqual(
+      [asked(false)?.paired?.verdict, asked(false)?.verdict, asked(true)?.paired?.verdict, asked(true)?.verdict],
+      ['Pass', 'Pass', 'Undecided', 'Undecided'],
+    );
+    const [inShadow] = judge(shadowOf(gates(true)), {
+      ...evidenceOf(even),
+      window: { ...windowOf([]), candidate: [], stable: [] },
+      loadIsEqual: false,
+      paired,
+    });
+    assert.deepEqual(
+      [inShadow?.verdict, inShadow?.early],
+      ['Undecided', 'Shown'],
+      'good pairs do not keep a NoFail step in the shadow waiting',
+    );
   });
 
   it('is passed by pairs up to p95: a tail is not theirs to show, where it has to be shown', () => {
     const of = (quantile: number, more: object = {}) => canPassByPairs({ quantile, ...more });
-    assert.deepEqual([of(0.5), of(0.95), of(0.99), of(0.99, { atMost: 1 }), of(0.99, { atMost: Infinity }), of(0.5, { eachClass: true })], [true, true, false, false, true, false]);
+    assert.deepEqual(
+      [
+        of(0.5),
+        of(0.95),
+        of(0.99),
+        of(0.99, { atMost: 1 }),
+        of(0.99, { atMost: Infinity }),
+        of(0.5, { eachClass: true }),
+      ],
+      [true, true, false, false, true, false],
+    );
   });
 
   it('gives the mix half of its α, and each of sixteen classes a part of the other', () => {
@@ -96,9 +152,17 @@ describe('a gate that judges each class', () => {
   it('looks at the first sixteen classes that had enough requests, whatever comes later', () => {
     const many = Array.from({ length: 20 }, (_, i) => ({ sizeClass: 2 ** i, perBlock: 40 - i }));
     const window = windowOf(many);
-    const until = (block: number) => classesWithEnough({ candidate: window.candidate.filter((cell) => cell.block <= block), stable: window.stable.filter((cell) => cell.block <= block) }, 0.95);
+    const until = (block: number) =>
+      classesWithEnough(
+        {
+          candidate: window.candidate.filter((cell) => cell.block <= block),
+          stable: window.stable.filter((cell) => cell.block <= block),
+        },
+        0.95,
+      );
     assert.equal(until(blocks).length, mostClasses);
-    for (let block = 0; block < blocks; block++) assert.deepEqual(until(blocks).slice(0, until(block).length), until(block));
+    for (let block = 0; block < blocks; block++)
+      assert.deepEqual(until(blocks).slice(0, until(block).length), until(block));
   });
 
   it('says the same whatever the order of the counts', () => {

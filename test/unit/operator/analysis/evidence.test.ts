@@ -29,18 +29,27 @@ describe('evidence at the truth', () => {
   }
   for (const q of [0.001, 0.02, 0.5]) {
     for (const n of sizes) {
-      it(`has mean 1 at a rate of ${q} after ${n} requests`, () => assert.ok(Math.abs(meanEvidence(n, q, (x) => rateEvidence({ x, n, cluster: 0 }, q)) - 1) < 1e-9));
-      it(`has a mean of at most 1 at a rate of ${q} after ${n} clustered requests`, () => assert.ok(meanEvidence(n, q, (x) => rateEvidence({ x, n, cluster: 7 }, q)) <= 1 + 1e-9));
+      it(`has mean 1 at a rate of ${q} after ${n} requests`, () =>
+        assert.ok(Math.abs(meanEvidence(n, q, (x) => rateEvidence({ x, n, cluster: 0 }, q)) - 1) < 1e-9));
+      it(`has a mean of at most 1 at a rate of ${q} after ${n} clustered requests`, () =>
+        assert.ok(meanEvidence(n, q, (x) => rateEvidence({ x, n, cluster: 7 }, q)) <= 1 + 1e-9));
     }
   }
 
   it('loses by tempering whatever the counts, so that a measured clustering can only take rejections away', () => {
-    const counts = fc.integer({ min: 1, max: 5000 }).chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)));
+    const counts = fc
+      .integer({ min: 1, max: 5000 })
+      .chain((n) => fc.tuple(fc.integer({ min: 0, max: n }), fc.constant(n)));
     fc.assert(
-      fc.property(counts, fc.double({ min: 1e-4, max: 0.999, noNaN: true }), fc.double({ min: 0, max: 500, noNaN: true }), ([x, n], q, cluster) => {
-        const tempered = rateEvidence({ x, n, cluster }, q);
-        if (tempered > 0) assert.ok(rateEvidence({ x, n, cluster: 0 }, q) >= tempered - 1e-9);
-      }),
+      fc.property(
+        counts,
+        fc.double({ min: 1e-4, max: 0.999, noNaN: true }),
+        fc.double({ min: 0, max: 500, noNaN: true }),
+        ([x, n], q, cluster) => {
+          const tempered = rateEvidence({ x, n, cluster }, q);
+          if (tempered > 0) assert.ok(rateEvidence({ x, n, cluster: 0 }, q) >= tempered - 1e-9);
+        },
+      ),
     );
   });
 });
@@ -65,7 +74,8 @@ describe('clustering of events', () => {
     const spread = clustering(dispersionOf(blocks([2, 1, 2, 1, 2, 1, 2, 2, 1, 2, 1, 2, 1, 2, 2])));
     assert.ok(burst > 8 * spread, `${burst} against ${spread}`);
   });
-  it('of nothing is what is assumed', () => assert.ok(Math.abs(clustering(dispersionOf({ events: [], trials: [] })) - 0.09) < 1e-12));
+  it('of nothing is what is assumed', () =>
+    assert.ok(Math.abs(clustering(dispersionOf({ events: [], trials: [] })) - 0.09) < 1e-12));
 });
 
 describe('the blocks to leave out', () => {
@@ -77,7 +87,14 @@ describe('the blocks to leave out', () => {
     { name: 'none of no blocks', events: [], removed: [] },
   ];
   for (const { name, events, removed } of rows) {
-    it(name, () => assert.deepEqual([...worstBlocks({ events, trials: events.map(() => 100), known: events.length }).removed].toSorted((a, b) => a - b), removed));
+    it(name, () =>
+      assert.deepEqual(
+        [...worstBlocks({ events, trials: events.map(() => 100), known: events.length }).removed].toSorted(
+          (a, b) => a - b,
+        ),
+        removed,
+      ),
+    );
   }
 });
 
@@ -86,6 +103,14 @@ describe('the forecast', () => {
     const needed = forecastRequests(100, (growth) => growth >= 7.3) ?? NaN;
     assert.ok(needed >= 630 && needed <= 631, String(needed));
   });
-  it('is null when no number of requests would do', () => assert.equal(forecastRequests(100, () => false), null));
-  it('is zero when nothing more is needed', () => assert.equal(forecastRequests(100, () => true), 0));
+  it('is null when no number of requests would do', () =>
+    assert.equal(
+      forecastRequests(100, () => false),
+      null,
+    ));
+  it('is zero when nothing more is needed', () =>
+    assert.equal(
+      forecastRequests(100, () => true),
+      0,
+    ));
 });

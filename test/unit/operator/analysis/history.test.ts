@@ -12,8 +12,19 @@ function cells(pod: string, from: number, count: number, noise: number): Cell[] 
   return Array.from({ length: count }, (_, i) => {
     if (i % 3 === 0) minute = noise * random.normal();
     const latency = emptyHistogram(reportScale);
-    for (let request = 0; request < 200; request++) addCount(latency, bucketOf(reportScale, 3 + minute + 0.5 * random.normal()), 1);
-    return { pod, block: from + i, tier: 'interactive', sizeClass: 1, latency, requests: 200, failures: 0, compared: 0, disagreed: 0 };
+    for (let request = 0; request < 200; request++)
+      addCount(latency, bucketOf(reportScale, 3 + minute + 0.5 * random.normal()), 1);
+    return {
+      pod,
+      block: from + i,
+      tier: 'interactive',
+      sizeClass: 1,
+      latency,
+      requests: 200,
+      failures: 0,
+      compared: 0,
+      disagreed: 0,
+    };
   });
 }
 
@@ -33,7 +44,10 @@ describe('the history before a window', () => {
   });
 
   it('does not depend on the order of cells', () => {
-    const all = [...cells('a', first - historyBlocks, historyBlocks, 0.1), ...cells('bb', first - historyBlocks, historyBlocks, 0.1)];
+    const all = [
+      ...cells('a', first - historyBlocks, historyBlocks, 0.1),
+      ...cells('bb', first - historyBlocks, historyBlocks, 0.1),
+    ];
     assert.deepEqual(historyBefore(first, all.toReversed())(0.99), historyBefore(first, all)(0.99));
   });
 });

@@ -2,8 +2,26 @@ import assert from 'node:assert/strict';
 import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement, type LatencyQuestion } from '../../../../operator/analysis/latency.ts';
-import { addCount, bucketOf, emptyHistogram, fromReport, lnQuantile, lnQuantileOf, reportScale, sumOf, tailOf, countAbove, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
-import { bartlett, doubtedVarianceOf, minuteNoise, noHistory, ordinaryShare } from '../../../../operator/analysis/noise.ts';
+import {
+  addCount,
+  bucketOf,
+  emptyHistogram,
+  fromReport,
+  lnQuantile,
+  lnQuantileOf,
+  reportScale,
+  sumOf,
+  tailOf,
+  countAbove,
+  type LogHistogram,
+} from '../../../../operator/analysis/log-histogram.ts';
+import {
+  bartlett,
+  doubtedVarianceOf,
+  minuteNoise,
+  noHistory,
+  ordinaryShare,
+} from '../../../../operator/analysis/noise.ts';
 import { minutesOf } from '../../../../bench/canary/noise.ts';
 import { learnHistory } from '../../../../operator/analysis/noise-history.ts';
 import { podMargin } from '../../../../operator/analysis/pod-spread.ts';
@@ -18,22 +36,53 @@ function block(random: Random, shift: number, n: number): LogHistogram {
 }
 
 /** @param shiftOf of a minute, for each pod */
-function series(seed: number, { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number }): LatencySeries & { readonly podBlocks: readonly (readonly LogHistogram[])[] } {
+function series(
+  seed: number,
+  { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number },
+): LatencySeries & { readonly podBlocks: readonly (readonly LogHistogram[])[] } {
   const random = new Random(seed);
   const perMinute = Array.from({ length: minutes }, () => noise * random.normal());
-  const podBlocks = pods.map((shift) => perMinute.flatMap((minute) => [0, 1, 2].map(() => block(random, shift + minute, n / pods.length))));
-  const blocks = perMinute.flatMap((_, minute) => [0, 1, 2].map((i) => sumOf(reportScale, podBlocks.map((own) => own[minute * 3 + i] ?? emptyHistogram(reportScale)))));
-  return { blocks, total: sumOf(reportScale, blocks), pods: podBlocks.map((own) => sumOf(reportScale, own)), podBlocks };
+  const podBlocks = pods.map((shift) =>
+    perMinute.flatMap((minute) => [0, 1, 2].map(() => block(random, shift + minute, n / pods.length))),
+  );
+  const blocks = perMinute.flatMap((_, minute) =>
+    [0, 1, 2].map((i) =>
+      sumOf(
+        reportScale,
+        podBlocks.map((own) => own[minute * 3 + i] ?? emptyHistogram(reportScale)),
+      ),
+    ),
+  );
+  return {
+    blocks,
+    total: sumOf(reportScale, blocks),
+    pods: podBlocks.map((own) => sumOf(reportScale, own)),
+    podBlocks,
+  };
 }
 
 describe('noise between minutes', () => {
   it('is measured as what it is', () => {
-    const noisy = minuteNoise({ candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }), stable: series(2, { minutes: 60, n: 400, noise: 0.2 }) }, 0.95, noHistory);
-    assert.ok(Math.sqrt(noisy.measured) > 0.2 && Math.sqrt(noisy.measured) < 0.37, `sd ${Math.sqrt(noisy.measured)}, made with ${0.2 * Math.SQRT2}`);
+    const noisy = minuteNoise(
+      {
+        candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }),
+        stable: series(2, { minutes: 60, n: 400, noise: 0.2 }),
+      },
+      0.95,
+      noHistory,
+    );
+    assert.ok(
+      Math.sqrt(noisy.measured) > 0.2 && Math.sqrt(noisy.measured) < 0.37,
+      `sd ${Math.sqrt(noisy.measured)}, made with ${0.2 * Math.SQRT2}`,
+    );
   });
 
   it('shrinks below what is assumed when there is none', () => {
-    const quiet = minuteNoise({ candidate: series(3, { minutes: 60, n: 400 }), stable: series(4, { minutes: 60, n: 400 }) }, 0.95, noHistory);
+    const quiet = minuteNoise(
+      { candidate: series(3, { minutes: 60, n: 400 }), stable: series(4, { minutes: 60, n: 400 }) },
+      0.95,
+      noHistory,
+    );
     assert.ok(quiet.variance < 0.003, String(quiet.variance));
   });
 
@@ -87,14 +136,14 @@ describe('noise between minutes', () => {
 
   it('is not doubted where it is a stall now and then', () => {
     let minute = 0;
-    const factor = doubtOf(() => ((minute++ % 11) === 0 ? 1.4 : 0));
+    const factor = doubtOf(() => (minute++ % 11 === 0 ? 1.4 : 0));
     assert.ok(factor < 1.5, String(factor));
   });
 
   it('of a far tail is doubted as that of p95 at least', () => {
     // 120 requests a block, so that a minute speaks for p95, and p99 takes two, in which minutes that alternate are alike.
     let minute = 0;
-    const blocks = minutesWith(() => ((minute++ % 2) === 0 ? 0.3 : -0.3), 1);
+    const blocks = minutesWith(() => (minute++ % 2 === 0 ? 0.3 : -0.3), 1);
     const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];
     assert.ok(p99.minutes > 0 && p99.weightedVariance / p99.minutes < 0.5 * (p95.weightedVariance / p95.minutes));
     assert.ok(Math.abs(doubtedVarianceOf(p99) / p99.minutes - doubtedVarianceOf(p95) / p95.minutes) < 1e-9);
@@ -109,7 +158,10 @@ describe('noise between minutes', () => {
   });
 
   it('that only the window shows is doubted as well', () => {
-    const noisy = { candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }), stable: series(2, { minutes: 60, n: 400, noise: 0.2 }) };
+    const noisy = {
+      candidate: series(1, { minutes: 60, n: 400, noise: 0.2 }),
+      stable: series(2, { minutes: 60, n: 400, noise: 0.2 }),
+    };
     const { variance, passVariance } = minuteNoise(noisy, 0.95, noHistory);
     assert.ok(passVariance(1) > 3 * variance, `${passVariance(1)}, of ${variance}`);
   });
@@ -128,17 +180,30 @@ describe('noise between minutes', () => {
 });
 
 describe('the weights of neighbouring blocks', () => {
-  it('are those of Bartlett over a minute', () => assert.ok(Math.abs(bartlett([1, 2, 3]) - (1 + 4 + 9 + (4 / 3) * (2 + 6) + (2 / 3) * 3)) < 1e-12));
+  it('are those of Bartlett over a minute', () =>
+    assert.ok(Math.abs(bartlett([1, 2, 3]) - (1 + 4 + 9 + (4 / 3) * (2 + 6) + (2 / 3) * 3)) < 1e-12));
 });
 
 describe('lasting differences of pods', () => {
-  const known = { variance: 0.002, minutes: 20, bound: Math.log(20), deviations: 2, nodes: 'Unlike', history: noHistory } as const;
-  const compared = (shifts: readonly number[]) => ({ candidate: series(10, { minutes: 20, n: 600, pods: shifts }), stable: series(11, { minutes: 20, n: 600, pods: [0, 0] }) });
+  const known = {
+    variance: 0.002,
+    minutes: 20,
+    bound: Math.log(20),
+    deviations: 2,
+    nodes: 'Unlike',
+    history: noHistory,
+  } as const;
+  const compared = (shifts: readonly number[]) => ({
+    candidate: series(10, { minutes: 20, n: 600, pods: shifts }),
+    stable: series(11, { minutes: 20, n: 600, pods: [0, 0] }),
+  });
   it('widen the bounds', () => assert.ok(podMargin(compared([-0.2, 0.2]), 0.95, known) > 0.05));
   it('of none add nothing', () => assert.ok(podMargin(compared([0, 0]), 0.95, known) < 0.01));
   const oneEach = { candidate: series(12, { minutes: 20, n: 600 }), stable: series(13, { minutes: 20, n: 600 }) };
-  it('cannot be told from one pod each: what nodes of one kind differ by is assumed', () => assert.ok(Math.abs(podMargin(oneEach, 0.95, known) - 4 * 2 * 0.085 ** 2) < 1e-9));
-  it('are none where both revisions run on the same nodes', () => assert.equal(podMargin(oneEach, 0.95, { ...known, nodes: 'Shared' }), 0));
+  it('cannot be told from one pod each: what nodes of one kind differ by is assumed', () =>
+    assert.ok(Math.abs(podMargin(oneEach, 0.95, known) - 4 * 2 * 0.085 ** 2) < 1e-9));
+  it('are none where both revisions run on the same nodes', () =>
+    assert.equal(podMargin(oneEach, 0.95, { ...known, nodes: 'Shared' }), 0));
   it('are those that pods of stable showed before, as far as they are known', () => {
     const history = { ...noHistory, pods: { variance: 0.0001, freedom: 12 } };
     assert.ok(podMargin(oneEach, 0.95, { ...known, history }) < 4 * 2 * 0.085 ** 2 * 0.3);
@@ -147,7 +212,16 @@ describe('lasting differences of pods', () => {
 
 describe('a limit in milliseconds', () => {
   // The p95 of this latency is 20 ms × e^(0.5 × 1.645) = 45.5 ms.
-  const question = (maxMs: number): LatencyQuestion => ({ ...askedOfLatency, toShow: maxMs, candidate: series(14, { minutes: 30, n: 400 }), against: { maxMs }, quantile: 0.95, alpha: 0.05, known: 90, history: noHistory });
+  const question = (maxMs: number): LatencyQuestion => ({
+    ...askedOfLatency,
+    toShow: maxMs,
+    candidate: series(14, { minutes: 30, n: 400 }),
+    against: { maxMs },
+    quantile: 0.95,
+    alpha: 0.05,
+    known: 90,
+    history: noHistory,
+  });
   const rows = [
     { maxMs: 30, verdict: 'Fail' },
     { maxMs: 46, verdict: 'Undecided' },
@@ -158,8 +232,14 @@ describe('a limit in milliseconds', () => {
       const judgement = new LatencyJudgement(question(maxMs));
       const numbers = judgement.numbers();
       assert.equal(judgement.decide().verdict, verdict);
-      assert.ok(numbers.lower !== null && numbers.upper !== null && numbers.lower < 45.5 && numbers.upper > 45.5, `${numbers.lower} .. ${numbers.upper}`);
-      assert.deepEqual({ unit: numbers.unit, limit: numbers.limit, stable: numbers.stableRequests }, { unit: 'ms', limit: maxMs, stable: undefined });
+      assert.ok(
+        numbers.lower !== null && numbers.upper !== null && numbers.lower < 45.5 && numbers.upper > 45.5,
+        `${numbers.lower} .. ${numbers.upper}`,
+      );
+      assert.deepEqual(
+        { unit: numbers.unit, limit: numbers.limit, stable: numbers.stableRequests },
+        { unit: 'ms', limit: maxMs, stable: undefined },
+      );
     });
   }
 });
@@ -180,7 +260,8 @@ describe('histograms', () => {
 
   it('give the same quantile by a walk and by tail sums', () => {
     const histogram = block(new Random(15), 0, 5000);
-    for (const share of [0, 0.001, 0.05, 0.3, 0.5, 0.99, 1]) assert.ok(Math.abs(lnQuantileOf(histogram, share) - lnQuantile(tailOf(histogram), share)) < 1e-12, String(share));
+    for (const share of [0, 0.001, 0.05, 0.3, 0.5, 0.99, 1])
+      assert.ok(Math.abs(lnQuantileOf(histogram, share) - lnQuantile(tailOf(histogram), share)) < 1e-12, String(share));
     assert.equal(lnQuantileOf(emptyHistogram(reportScale), 0.5), -Infinity);
   });
 

@@ -8,20 +8,50 @@ import { lnRatioOffset, pairedSeries } from '../../../../operator/analysis/paire
 const ratios = (counts: Record<string, number>) => ({ base: ratioBuckets.base, growth: ratioBuckets.growth, counts });
 const latency = { base: 1e-4, growth: 1.02, counts: {} };
 const block = (index: number, paired: PairedRatios, ok = 0): BlockCount => ({
-  index, seq: 1, traffic: [{ tier: 'default', sizeClass: 0, latency: { ...latency, counts: ok === 0 ? {} : { 200: ok } }, ok, errors: {}, paired }],
+  index,
+  seq: 1,
+  traffic: [
+    {
+      tier: 'default',
+      sizeClass: 0,
+      latency: { ...latency, counts: ok === 0 ? {} : { 200: ok } },
+      ok,
+      errors: {},
+      paired,
+    },
+  ],
 });
 
 function ledgerOf(...pods: readonly (readonly [string, readonly BlockCount[]])[]): Ledger {
-  return pods.reduce((ledger, [pod, blocks]) => fold(ledger, { pod, bootId: 'b', revision: 'candidate', since: 10, until: 20, blocks }), emptyLedger);
+  return pods.reduce(
+    (ledger, [pod, blocks]) => fold(ledger, { pod, bootId: 'b', revision: 'candidate', since: 10, until: 20, blocks }),
+    emptyLedger,
+  );
 }
 
-const ledger = ledgerOf(['a', [block(9, { Probe: ratios({ 198: 9 }) }), block(10, { Probe: ratios({ 198: 2 }), Replay: ratios({ 233: 1 }) }), block(12, { Probe: ratios({ 163: 4 }) })]], ['b', [block(12, { Shadow: ratios({ 198: 1 }) }, 5)]]);
+const ledger = ledgerOf(
+  [
+    'a',
+    [
+      block(9, { Probe: ratios({ 198: 9 }) }),
+      block(10, { Probe: ratios({ 198: 2 }), Replay: ratios({ 233: 1 }) }),
+      block(12, { Probe: ratios({ 163: 4 }) }),
+    ],
+  ],
+  ['b', [block(12, { Shadow: ratios({ 198: 1 }) }, 5)]],
+);
 
 describe('pairedSeries', () => {
   it('adds sources up by block and by pod, and tells how many came from where', () => {
     const found = pairedSeries(ledger, 'candidate', { first: 10, last: 12 });
-    assert.deepEqual(found?.series.blocks.map(({ total }) => total), [3, 0, 5]);
-    assert.deepEqual(found.series.pods.map(({ total }) => total), [7, 1]);
+    assert.deepEqual(
+      found?.series.blocks.map(({ total }) => total),
+      [3, 0, 5],
+    );
+    assert.deepEqual(
+      found.series.pods.map(({ total }) => total),
+      [7, 1],
+    );
     assert.deepEqual([found.series.total.total, found.counts], [8, { Replay: 1, Probe: 6, Shadow: 1 }]);
   });
 
@@ -36,15 +66,21 @@ describe('pairedSeries', () => {
   });
 
   it('reads a ratio back as what it was', () => {
-    const doubled = pairedSeries(ledgerOf(['a', [block(10, { Probe: ratios({ 233: 100 }) })]]), 'candidate', { first: 10, last: 10 });
+    const doubled = pairedSeries(ledgerOf(['a', [block(10, { Probe: ratios({ 233: 100 }) })]]), 'candidate', {
+      first: 10,
+      last: 10,
+    });
     const ln = lnQuantileOf(doubled!.series.total, 0.5) - lnRatioOffset;
     assert.ok(Math.abs(ln - 35 * Math.log(1.02)) < 1e-9, `${Math.exp(ln)}`);
   });
 });
 
-describe('a ledger\'s cells', () => {
+describe("a ledger's cells", () => {
   it('have no pair in them: a row of nothing else is no cell', () => {
     const cells = cellsOf(ledger, 'candidate');
-    assert.deepEqual(cells.map(({ block: at, requests }) => [at, requests]), [[12, 5]]);
+    assert.deepEqual(
+      cells.map(({ block: at, requests }) => [at, requests]),
+      [[12, 5]],
+    );
   });
 });

@@ -26,26 +26,60 @@ function seriesOf(blocks: number, perBlock: number, draw: Draw): LatencySeries {
 
 function questionOf(series: LatencySeries, change: Partial<PairedQuestion> = {}): PairedQuestion {
   return {
-    paired: { series, counts: { Probe: series.total.total } }, limit: 0.15, toShow: 0.15, early: 0.5, quantile: 0.95, alpha: 0.0075, passAlpha: 0.0075,
-    known: series.blocks.length, history: noHistory, stablePods: 1, nodes: 'Shared', podDeviations: tuning.podDeviations, isTooEarlyToFail: false, warmBlocks: 20, ...change,
+    paired: { series, counts: { Probe: series.total.total } },
+    limit: 0.15,
+    toShow: 0.15,
+    early: 0.5,
+    quantile: 0.95,
+    alpha: 0.0075,
+    passAlpha: 0.0075,
+    known: series.blocks.length,
+    history: noHistory,
+    stablePods: 1,
+    nodes: 'Shared',
+    podDeviations: tuning.podDeviations,
+    isTooEarlyToFail: false,
+    warmBlocks: 20,
+    ...change,
   };
 }
 
-const times = (factor: number): Draw => ({ random }) => factor * Math.exp(0.5 * (random.normal() - random.normal()));
+const times =
+  (factor: number): Draw =>
+  ({ random }) =>
+    factor * Math.exp(0.5 * (random.normal() - random.normal()));
 
-type Row = { readonly name: string; readonly blocks: number; readonly perBlock: number; readonly draw: Draw; readonly change?: Partial<PairedQuestion>; readonly want: readonly [string, string?] };
+type Row = {
+  readonly name: string;
+  readonly blocks: number;
+  readonly perBlock: number;
+  readonly draw: Draw;
+  readonly change?: Partial<PairedQuestion>;
+  readonly want: readonly [string, string?];
+};
 
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'says nothing by a handful of pairs', blocks: 9, perBlock: 2, draw: times(3), want: ['Undecided', 'TooFewRequests'] },
+  { name: 'says nothing by a handful of pairs', blocks: 9, perBlock: 2,
+    draw: times(3), want: ['Undecided', 'TooFewRequests'] },
   { name: 'shows that a candidate is no slower', blocks: 90, perBlock: 20, draw: times(1), want: ['Pass'] },
-  { name: 'leaves open what a few minutes do not show', blocks: 9, perBlock: 20, draw: times(1), want: ['Undecided', 'Uncertain'] },
-  { name: 'shows more where less is asked', blocks: 45, perBlock: 20, draw: times(1), change: { toShow: 0.3 }, want: ['Pass'] },
-  { name: 'finds a candidate that takes half as long again', blocks: 30, perBlock: 20, draw: times(1.5), want: ['Fail'] },
-  { name: 'does not fail before it may', blocks: 30, perBlock: 20, draw: times(1.5), change: { isTooEarlyToFail: true }, want: ['Undecided', 'Uncertain'] },
-  { name: 'does not fail by a slow node where pods may differ for good', blocks: 30, perBlock: 20, draw: times(1.4), change: { nodes: 'Unlike' }, want: ['Undecided', 'Uncertain'] },
-  { name: 'does not fail by a stall of the candidate', blocks: 12, perBlock: 20, draw: (at) => (at.block < 8 ? 3 : 1) * times(1)(at), want: ['Undecided', 'Uncertain'] },
-  { name: 'does not fail a candidate that gets faster', blocks: 12, perBlock: 20, draw: (at) => times(1 + 3 * Math.exp(-at.block / 4))(at), want: ['Undecided', 'Uncertain'] },
-  { name: 'does not pass a candidate that is slow for one input in seven, whatever the median says', blocks: 90, perBlock: 20, draw: (at) => (at.random.uniform() < 0.15 ? 6 : 0.75) * times(1)(at), want: ['Undecided', 'Uncertain'] },
+  { name: 'leaves open what a few minutes do not show', blocks: 9,
+    perBlock: 20, draw: times(1), want: ['Undecided', 'Uncertain'] },
+  { name: 'shows more where less is asked', blocks: 45, perBlock: 20,
+    draw: times(1), change: { toShow: 0.3 }, want: ['Pass'] },
+  { name: 'finds a candidate that takes half as long again',
+    blocks: 30, perBlock: 20, draw: times(1.5), want: ['Fail'] },
+  { name: 'does not fail before it may', blocks: 30, perBlock: 20, draw: times(1.5),
+    change: { isTooEarlyToFail: true }, want: ['Undecided', 'Uncertain'] },
+  { name: 'does not fail by a slow node where pods may differ for good', blocks: 30, perBlock: 20,
+    draw: times(1.4), change: { nodes: 'Unlike' }, want: ['Undecided', 'Uncertain'] },
+  { name: 'does not fail by a stall of the candidate', blocks: 12, perBlock: 20,
+    draw: (at) => (at.block < 8 ? 3 : 1) * times(1)(at), want: ['Undecided', 'Uncertain'] },
+  { name: 'does not fail a candidate that gets faster', blocks: 12, perBlock: 20,
+    draw: (at) => times(1 + 3 * Math.exp(-at.block / 4))(at), want: ['Undecided', 'Uncertain'] },
+  { name: 'does not pass a candidate that is slow for one input in seven, whatever the median says',
+    blocks: 90, perBlock: 20, draw: (at) => (at.random.uniform() < 0.15 ? 6 : 0.75) * times(1)(at),
+    want: ['Undecided', 'Uncertain'] },
 ];
 
 describe('judgePaired', () => {
@@ -57,7 +91,15 @@ describe('judgePaired', () => {
   }
 
   it('does not fail by a stall in which most of the pairs lie', () => {
-    const blocks = Array.from({ length: 18 }, (_, i) => seriesOf(1, i === 8 || i === 9 ? 200 : 10, ({ random }) => (i === 8 || i === 9 ? 3 : 1) * Math.exp(0.05 * random.normal())).total);
+    const blocks = Array.from(
+      { length: 18 },
+      (_, i) =>
+        seriesOf(
+          1,
+          i === 8 || i === 9 ? 200 : 10,
+          ({ random }) => (i === 8 || i === 9 ? 3 : 1) * Math.exp(0.05 * random.normal()),
+        ).total,
+    );
     const total = sumOf(ratioScale, blocks);
     const { verdict, estimate } = judgePaired(questionOf({ blocks, total, pods: [total] }));
     assert.ok((estimate ?? 0) > 1.5, `${estimate}`);
@@ -97,15 +139,37 @@ describe('judgePaired', () => {
 });
 
 describe('live requests and pairs together', () => {
-  type Live = { readonly verdict: 'Pass' | 'Fail' | 'Undecided'; readonly reason?: 'Uncertain' | 'LoadUnequal'; readonly early?: 'Shown' | 'Blind' };
-  const pairs = (verdict: PairedResult['verdict'], early?: 'Shown' | 'Blind'): PairedResult => ({ verdict, ...(early === undefined ? {} : { early }), pairs: 300, counts: { Probe: 300 }, estimate: 0, lower: null, upper: null });
+  type Live = {
+    readonly verdict: 'Pass' | 'Fail' | 'Undecided';
+    readonly reason?: 'Uncertain' | 'LoadUnequal';
+    readonly early?: 'Shown' | 'Blind';
+  };
+  const pairs = (verdict: PairedResult['verdict'], early?: 'Shown' | 'Blind'): PairedResult => ({
+    verdict,
+    ...(early === undefined ? {} : { early }),
+    pairs: 300,
+    counts: { Probe: 300 },
+    estimate: 0,
+    lower: null,
+    upper: null,
+  });
   const open: Live = { verdict: 'Undecided', reason: 'Uncertain' };
   const together: readonly (readonly [string, Live, PairedResult, Live])[] = [
     ['fail where either fails', { verdict: 'Pass' }, pairs('Fail'), { verdict: 'Fail' }],
     ['fail where live requests do, whatever pairs say', { verdict: 'Fail' }, pairs('Pass'), { verdict: 'Fail' }],
     ['pass by pairs what live requests leave open', open, pairs('Pass'), { verdict: 'Pass' }],
-    ['pass by pairs what unequal load keeps from being compared', { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' }, pairs('Pass', 'Shown'), { verdict: 'Pass', early: 'Shown' }],
-    ['are open with the live reason where neither decides', { ...open, early: 'Blind' }, pairs('Undecided', 'Blind'), { ...open, early: 'Blind' }],
+    [
+      'pass by pairs what unequal load keeps from being compared',
+      { verdict: 'Undecided', reason: 'LoadUnequal', early: 'Blind' },
+      pairs('Pass', 'Shown'),
+      { verdict: 'Pass', early: 'Shown' },
+    ],
+    [
+      'are open with the live reason where neither decides',
+      { ...open, early: 'Blind' },
+      pairs('Undecided', 'Blind'),
+      { ...open, early: 'Blind' },
+    ],
     ['show the early promise where either does', open, pairs('Undecided', 'Shown'), { ...open, early: 'Shown' }],
     ['are not blind where pairs could have failed it', { ...open, early: 'Blind' }, pairs('Undecided'), open],
   ];

@@ -11,43 +11,92 @@ describe('what a Pass has to show', () => {
     { name: 'is nothing where nothing need be shown', limit: 0.3, atMost: Infinity, known: 1, shows: Infinity },
     { name: 'comes sooner in a shorter step', limit: 0.15, atMost: 1, known: 6, maxBlocks: 15, shows: Math.sqrt(0.15) },
     { name: 'comes sooner with Quick', confidence: 'Quick', limit: 0.15, atMost: 1, known: 15, shows: Math.sqrt(0.15) },
-    { name: 'is the limit to the end with Strict', confidence: 'Strict', limit: 0.15, atMost: 1, known: 89, shows: 0.15 },
+    {
+      name: 'is the limit to the end with Strict',
+      confidence: 'Strict',
+      limit: 0.15,
+      atMost: 1,
+      known: 89,
+      shows: 0.15,
+    },
   ] as const;
   for (const { name, limit, known, shows, ...rest } of rows) {
-    const { atMost, maxBlocks = 90, confidence }: { atMost?: number; maxBlocks?: number; confidence?: Confidence } = rest;
-    it(name, () => assert.equal(toShow(limit, atMost, planOf(confidence === undefined ? {} : { confidence }), { known, maxBlocks }), shows));
+    const {
+      atMost,
+      maxBlocks = 90,
+      confidence,
+    }: { atMost?: number; maxBlocks?: number; confidence?: Confidence } = rest;
+    it(name, () =>
+      assert.equal(
+        toShow(limit, atMost, planOf(confidence === undefined ? {} : { confidence }), { known, maxBlocks }),
+        shows,
+      ),
+    );
   }
 });
 
 describe('the default p99 gate', () => {
-  it('fails no candidate before its 2,000th request', () => assert.deepEqual(planOf().gates.map((gate) => ('failsFrom' in gate ? gate.failsFrom : undefined)), [undefined, undefined, 2000]));
+  it('fails no candidate before its 2,000th request', () =>
+    assert.deepEqual(
+      planOf().gates.map((gate) => ('failsFrom' in gate ? gate.failsFrom : undefined)),
+      [undefined, undefined, 2000],
+    ));
 });
 
 describe('the confidence of a plan', () => {
-  it('is Standard where nothing is said, with five percent for a wrong Fail', () => assert.deepEqual([planOf().confidence, planOf({ latency: [], errors: { max: '1%' } }).alphaPerGate], ['Standard', 0.025]));
+  it('is Standard where nothing is said, with five percent for a wrong Fail', () =>
+    assert.deepEqual(
+      [planOf().confidence, planOf({ latency: [], errors: { max: '1%' } }).alphaPerGate],
+      ['Standard', 0.025],
+    ));
   it('trades wrong verdicts for time', () => {
-    const alphas = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => planOf({ confidence, latency: [], errors: { max: '1%' } }, []).alphaPerGate);
+    const alphas = (['Strict', 'Standard', 'Quick'] as const).map(
+      (confidence) => planOf({ confidence, latency: [], errors: { max: '1%' } }, []).alphaPerGate,
+    );
     assert.deepEqual(alphas, [0.01, 0.05, 0.2]);
   });
   it('says what each gate may spend, from the least to the most', () => {
-    assert.deepEqual([alphaWords(planOf()), alphaWords(planOf({ latency: [], errors: { max: '1%' } }))], ['0.0025 to 0.015', '0.025']);
+    assert.deepEqual(
+      [alphaWords(planOf()), alphaWords(planOf({ latency: [], errors: { max: '1%' } }))],
+      ['0.0025 to 0.015', '0.025'],
+    );
   });
-  it('gives way to an alpha that is written', () => assert.equal(planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate, 0.02));
+  it('gives way to an alpha that is written', () =>
+    assert.equal(
+      planOf({ confidence: 'Quick', alpha: '0.02', latency: [], errors: { max: '1%' } }, []).alphaPerGate,
+      0.02,
+    ));
 });
 
 describe('what traffic may make of a limit', () => {
   const latency = (more: object) => [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', ...more }];
-  it('is kept where the spec writes one', () => assert.deepEqual(planOf({ latency: latency({}), errors: { maxIncrease: '1%' } }).gates.map((gate) => 'atMost' in gate), [false, false]));
+  it('is kept where the spec writes one', () =>
+    assert.deepEqual(
+      planOf({ latency: latency({}), errors: { maxIncrease: '1%' } }).gates.map((gate) => 'atMost' in gate),
+      [false, false],
+    ));
   it('is what the spec says', () => {
-    const { gates } = planOf({ latency: latency({ minDetectable: '40%' }), errors: { maxIncrease: '1%', minDetectable: '3%' } });
-    assert.deepEqual(gates.map((gate) => 'atMost' in gate && gate.atMost), [0.4, 0.03]);
+    const { gates } = planOf({
+      latency: latency({ minDetectable: '40%' }),
+      errors: { maxIncrease: '1%', minDetectable: '3%' },
+    });
+    assert.deepEqual(
+      gates.map((gate) => 'atMost' in gate && gate.atMost),
+      [0.4, 0.03],
+    );
   });
+  // prettier-ignore
   const bad: readonly (readonly [string, Parameters<typeof planOf>[0], RegExp])[] = [
-    ['less than the limit', { latency: latency({ minDetectable: '10%' }) }, /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
-    ['beside a limit in milliseconds', { latency: [{ name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
-    ['of errors without an increase', { errors: { max: '1%', minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
-    ['of a confidence that there is not', { confidence: 'strict' as Confidence }, /gates\.confidence: 'strict' is none of Strict, Standard, Quick/],
-    ['by the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] }, /latency\[0\]\.name: 'errors' is the name of another gate/],
+    ['less than the limit', { latency: latency({ minDetectable: '10%' }) },
+      /latency\[0\]\.minDetectable: '10%' is less than maxIncrease/],
+    ['beside a limit in milliseconds', { latency: [
+        { name: 'a', quantile: '0.5', max: '1s', minDetectable: '10%' }] }, /minDetectable: goes with maxIncrease/],
+    ['of errors without an increase', { errors: { max: '1%',
+        minDetectable: '10%' } }, /errors\.minDetectable: goes with maxIncrease/],
+    ['of a confidence that there is not', { confidence: 'strict' as Confidence },
+      /gates\.confidence: 'strict' is none of Strict, Standard, Quick/],
+    ['by the name of another gate', { latency: [{ name: 'errors', quantile: '0.5', max: '1s' }] },
+      /latency\[0\]\.name: 'errors' is the name of another gate/],
     ['that is no percentage', { errors: { maxIncrease: '1%', minDetectable: '2' } }, /'2' is not a percentage/],
   ];
   for (const [name, gates, says] of bad) it(`is refused ${name}`, () => assert.throws(() => planOf(gates), says));

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { Random } from '../../../../bench/canary/random.ts';
 import { historyBefore } from '../../../../operator/analysis/history.ts';
-import { addCount, addInto, bucketOf, emptyHistogram, reportScale } from '../../../../operator/analysis/log-histogram.ts';
+import {
+  addCount,
+  addInto,
+  bucketOf,
+  emptyHistogram,
+  reportScale,
+} from '../../../../operator/analysis/log-histogram.ts';
 import { lookAt } from '../../../../operator/analysis/look.ts';
 import { noHistory } from '../../../../operator/analysis/noise.ts';
 import { planOf, type GatesSpec } from '../../../../operator/analysis/plan.ts';
@@ -11,10 +17,24 @@ import type { Cell } from '../../../../operator/analysis/series.ts';
 const first = 90;
 const failureRate = 0.002;
 
-type World = { readonly perMinute: number; readonly seed: number; readonly factor?: number; readonly failures?: number };
-type Serving = { readonly revision: string; readonly pods: number; readonly perBlock: number; readonly blocks: readonly [from: number, to: number] };
+type World = {
+  readonly perMinute: number;
+  readonly seed: number;
+  readonly factor?: number;
+  readonly failures?: number;
+};
+type Serving = {
+  readonly revision: string;
+  readonly pods: number;
+  readonly perBlock: number;
+  readonly blocks: readonly [from: number, to: number];
+};
 
-function cellsOf(random: Random, { revision, pods, perBlock, blocks: [from, to] }: Serving, { factor = 1, failures = failureRate }: Partial<World> = {}): Cell[] {
+function cellsOf(
+  random: Random,
+  { revision, pods, perBlock, blocks: [from, to] }: Serving,
+  { factor = 1, failures = failureRate }: Partial<World> = {},
+): Cell[] {
   return Array.from({ length: to - from }, (_, i) => from + i).flatMap((block) =>
     Array.from({ length: pods }, (_, pod): Cell => {
       const latency = emptyHistogram(reportScale);
@@ -24,7 +44,17 @@ function cellsOf(random: Random, { revision, pods, perBlock, blocks: [from, to] 
         if (random.uniform() < failures) failed += 1;
         else addCount(latency, bucketOf(reportScale, Math.log(20 * factor) + 0.5 * random.normal()), 1);
       }
-      return { pod: `${revision}-${pod}`, block, tier: 'interactive', sizeClass: 64, latency, requests, failures: failed, compared: 0, disagreed: 0 };
+      return {
+        pod: `${revision}-${pod}`,
+        block,
+        tier: 'interactive',
+        sizeClass: 64,
+        latency,
+        requests,
+        failures: failed,
+        compared: 0,
+        disagreed: 0,
+      };
     }),
   );
 }
@@ -35,39 +65,72 @@ function pastOf(cells: readonly Cell[], requestsPerMinute: number): Past {
   return { requestsPerMinute, failureRate, latency, history: historyBefore(first, cells) };
 }
 
-const halves: Omit<Outlook, 'plan' | 'require'> = { share: 0.5, pods: { candidate: 2, stable: 2 }, loadIsEqual: true, maxBlocks: 90 };
-const stableIn = (random: Random, perMinute: number): Cell[] => cellsOf(random, { revision: 's', pods: 2, perBlock: perMinute / 3, blocks: [0, first] });
+const halves: Omit<Outlook, 'plan' | 'require'> = {
+  share: 0.5,
+  pods: { candidate: 2, stable: 2 },
+  loadIsEqual: true,
+  maxBlocks: 90,
+};
+const stableIn = (random: Random, perMinute: number): Cell[] =>
+  cellsOf(random, { revision: 's', pods: 2, perBlock: perMinute / 3, blocks: [0, first] });
 const promised = (perMinute: number, more: Partial<Outlook> & { readonly gates?: GatesSpec } = {}) => {
   const { gates, ...outlook } = more;
-  return promiseOf(pastOf(stableIn(new Random(3), perMinute), perMinute), { plan: planOf(gates), require: 'Pass', ...halves, ...outlook });
+  return promiseOf(pastOf(stableIn(new Random(3), perMinute), perMinute), {
+    plan: planOf(gates),
+    require: 'Pass',
+    ...halves,
+    ...outlook,
+  });
 };
 
 /** What a step made of it that began with this seed. */
-function lived({ perMinute, seed, ...candidate }: World, { plan, require, share, pods, loadIsEqual, maxBlocks }: Outlook): { readonly step: string; readonly minutes: number } {
+function lived(
+  { perMinute, seed, ...candidate }: World,
+  { plan, require, share, pods, loadIsEqual, maxBlocks }: Outlook,
+): { readonly step: string; readonly minutes: number } {
   const random = new Random(seed, perMinute);
   const history = historyBefore(first, stableIn(random, perMinute));
   const both = {
-    candidate: cellsOf(random, { revision: 'c', pods: pods.candidate, perBlock: (perMinute / 3) * share, blocks: [first, first + maxBlocks] }, candidate),
-    stable: cellsOf(random, { revision: 's', pods: pods.stable, perBlock: (perMinute / 3) * (1 - share), blocks: [first, first + maxBlocks] }),
+    candidate: cellsOf(
+      random,
+      { revision: 'c', pods: pods.candidate, perBlock: (perMinute / 3) * share, blocks: [first, first + maxBlocks] },
+      candidate,
+    ),
+    stable: cellsOf(random, {
+      revision: 's',
+      pods: pods.stable,
+      perBlock: (perMinute / 3) * (1 - share),
+      blocks: [first, first + maxBlocks],
+    }),
   };
   for (let blocks = 3; blocks <= maxBlocks; blocks += 3) {
     const until = first + blocks;
     const known = (cell: Cell): boolean => cell.block < until;
-    const window = { candidate: both.candidate.filter(known), stable: both.stable.filter(known), firstBlock: first, lastBlock: until };
+    const window = {
+      candidate: both.candidate.filter(known),
+      stable: both.stable.filter(known),
+      firstBlock: first,
+      lastBlock: until,
+    };
     const { step } = lookAt(plan, { window, history, loadIsEqual, maxBlocks }, require);
     if (step !== 'Waiting') return { step, minutes: blocks / 3 };
   }
   return { step: 'Waiting', minutes: Infinity };
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
 describe('the promise of a step', () => {
-  const rows: readonly { readonly name: string; readonly perMinute: number; readonly runs: number; readonly outlook: Outlook }[] = [
-    { name: 'at 500 requests a minute', perMinute: 500, runs: 9, outlook: { plan: planOf(), require: 'Pass', ...halves } },
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly perMinute: number;
+    readonly runs: number; readonly outlook: Outlook }[] = [
+    { name: 'at 500 requests a minute', perMinute: 500, runs: 9,
+      outlook: { plan: planOf(), require: 'Pass', ...halves } },
     { name: 'at 100', perMinute: 100, runs: 15, outlook: { plan: planOf(), require: 'Pass', ...halves } },
     { name: 'at 20', perMinute: 20, runs: 9, outlook: { plan: planOf(), require: 'Pass', ...halves } },
-    { name: 'at 100, where no failure is asked for', perMinute: 100, runs: 15, outlook: { plan: planOf(), require: 'NoFail', ...halves, share: 1 / 3, pods: { candidate: 1, stable: 2 } } },
+    { name: 'at 100, where no failure is asked for', perMinute: 100, runs: 15,
+      outlook: { plan: planOf(), require: 'NoFail', ...halves, share: 1 / 3, pods: { candidate: 1, stable: 2 } } },
   ];
   for (const { name, perMinute, runs, outlook } of rows) {
     it(`names about the time that an identical revision takes ${name}`, () => {
@@ -79,23 +142,36 @@ describe('the promise of a step', () => {
   }
 
   it('names an increase that is found in most cases, and not one that is found in all', () => {
-    const outlook: Outlook = { plan: planOf({ latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: {} }), require: 'Pass', ...halves };
+    const outlook: Outlook = {
+      plan: planOf({ latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: {} }),
+      require: 'Pass',
+      ...halves,
+    };
     const found = promiseOf(pastOf(stableIn(new Random(3), 100), 100), outlook)?.gates[0]?.finds ?? NaN;
-    const share = (increase: number): number => Array.from({ length: 12 }, (_, i) => lived({ perMinute: 100, seed: i + 1, factor: 1 + increase }, outlook)).filter(({ step }) => step === 'Fail').length / 12;
+    const share = (increase: number): number =>
+      Array.from({ length: 12 }, (_, i) =>
+        lived({ perMinute: 100, seed: i + 1, factor: 1 + increase }, outlook),
+      ).filter(({ step }) => step === 'Fail').length / 12;
     assert.ok(share(found) >= 0.6, `${share(found)} at +${found}`);
     assert.ok(share(found / 2) <= 0.5, `${share(found / 2)} at +${found / 2}`);
   }).timeout(60_000);
 
   it('shows the limits where the traffic can, less with less traffic, and at p99 nothing', () => {
-    const shown = (perMinute: number): readonly (number | null)[] => promised(perMinute)?.gates.map(({ shows }) => shows) ?? [];
+    const shown = (perMinute: number): readonly (number | null)[] =>
+      promised(perMinute)?.gates.map(({ shows }) => shows) ?? [];
     assert.deepEqual(shown(1000).slice(0, 2), [0.15, 0.01]);
     const [p95 = null, errors = null, p99] = shown(20);
-    assert.ok(p95 !== null && p95 > 0.2 && p95 <= 1 && errors !== null && errors > 0.01 && errors <= 0.05, JSON.stringify(shown(20)));
+    assert.ok(
+      p95 !== null && p95 > 0.2 && p95 <= 1 && errors !== null && errors > 0.01 && errors <= 0.05,
+      JSON.stringify(shown(20)),
+    );
     assert.equal(p99, null);
   });
 
   it('says that a step will not be decided, and what it could show', () => {
-    const written = promised(20, { gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '1%' } } });
+    const written = promised(20, {
+      gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '1%' } },
+    });
     assert.deepEqual(written?.minutes, [null, null]);
     assert.ok((written.gates[0]?.shows ?? 0) > 0.15, 'what a user wrote is kept, and not shown');
   });
@@ -106,16 +182,29 @@ describe('the promise of a step', () => {
   });
 
   it('takes longer the surer a verdict has to be', () => {
-    const [strict, standard, quick] = (['Strict', 'Standard', 'Quick'] as const).map((confidence) => promised(100, { gates: { confidence } })?.minutes[0] ?? Infinity);
-    assert.ok((quick ?? NaN) < (standard ?? NaN) && (standard ?? NaN) < (strict ?? NaN), `${quick} ${standard} ${strict}`);
+    const [strict, standard, quick] = (['Strict', 'Standard', 'Quick'] as const).map(
+      (confidence) => promised(100, { gates: { confidence } })?.minutes[0] ?? Infinity,
+    );
+    assert.ok(
+      (quick ?? NaN) < (standard ?? NaN) && (standard ?? NaN) < (strict ?? NaN),
+      `${quick} ${standard} ${strict}`,
+    );
   });
 
   it('knows that a candidate with less load may fail, not pass', () => {
     const promise = promised(1000, { share: 0.05, pods: { candidate: 1, stable: 2 }, loadIsEqual: false });
     assert.deepEqual(promise?.minutes, [null, null]);
     assert.ok((promise.gates[0]?.finds ?? null) !== null);
-    assert.notEqual(promised(1000, { require: 'NoFail', share: 0.05, pods: { candidate: 1, stable: 2 }, loadIsEqual: false })?.minutes[0], null);
-    assert.equal(promised(1000, { share: 0.8, pods: { candidate: 1, stable: 2 }, loadIsEqual: false })?.gates[0]?.finds, null, 'with more load it cannot fail');
+    assert.notEqual(
+      promised(1000, { require: 'NoFail', share: 0.05, pods: { candidate: 1, stable: 2 }, loadIsEqual: false })
+        ?.minutes[0],
+      null,
+    );
+    assert.equal(
+      promised(1000, { share: 0.8, pods: { candidate: 1, stable: 2 }, loadIsEqual: false })?.gates[0]?.finds,
+      null,
+      'with more load it cannot fail',
+    );
   });
 
   it('is none where nothing is known, or nothing compared', () => {
@@ -128,6 +217,12 @@ describe('the promise of a step', () => {
 
   it('leaves out what nothing is known of: how many answers will disagree', () => {
     const plan = planOf({ errors: {}, quality: { min: '0.98' } });
-    assert.deepEqual(promiseOf({ ...pastOf(stableIn(new Random(3), 500), 500), history: () => noHistory }, { plan, require: 'Pass', ...halves })?.gates.map(({ gate }) => gate.name), ['p95', 'p99']);
+    assert.deepEqual(
+      promiseOf(
+        { ...pastOf(stableIn(new Random(3), 500), 500), history: () => noHistory },
+        { plan, require: 'Pass', ...halves },
+      )?.gates.map(({ gate }) => gate.name),
+      ['p95', 'p99'],
+    );
   });
 });

@@ -24,13 +24,22 @@ describe('logGamma', () => {
   for (const { x, value } of published) it(`is right to 14 digits at ${x}`, () => close(logGamma(x), value, 2e-14));
 
   it('obeys the recurrence at every size', () => {
-    fc.assert(fc.property(fc.double({ min: 1e-3, max: 1e7, noNaN: true }), (x) => close(logGamma(x + 1) - logGamma(x), Math.log(x), 1e-14 * Math.max(1, Math.abs(logGamma(x))))));
+    fc.assert(
+      fc.property(fc.double({ min: 1e-3, max: 1e7, noNaN: true }), (x) =>
+        close(logGamma(x + 1) - logGamma(x), Math.log(x), 1e-14 * Math.max(1, Math.abs(logGamma(x)))),
+      ),
+    );
   });
 
   it('obeys the duplication formula', () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-3, max: 1e4, noNaN: true }), (x) =>
-        close(logGamma(2 * x), logGamma(x) + logGamma(x + 0.5) + (2 * x - 1) * Math.LN2 - 0.5 * Math.log(Math.PI), 1e-13)),
+        close(
+          logGamma(2 * x),
+          logGamma(x) + logGamma(x + 0.5) + (2 * x - 1) * Math.LN2 - 0.5 * Math.log(Math.PI),
+          1e-13,
+        ),
+      ),
     );
   });
 
@@ -42,7 +51,14 @@ describe('logGamma', () => {
 
 describe('logBeta', () => {
   it('is what whole numbers give', () => close(logBeta(3, 4), Math.log(1 / 60), 1e-14));
-  it('is symmetric', () => fc.assert(fc.property(fc.double({ min: 0.1, max: 1e6, noNaN: true }), fc.double({ min: 0.1, max: 1e6, noNaN: true }), (a, b) => close(logBeta(a, b), logBeta(b, a), 1e-12))));
+  it('is symmetric', () =>
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.1, max: 1e6, noNaN: true }),
+        fc.double({ min: 0.1, max: 1e6, noNaN: true }),
+        (a, b) => close(logBeta(a, b), logBeta(b, a), 1e-12),
+      ),
+    ));
 });
 
 describe('normalQuantile', () => {
@@ -53,5 +69,6 @@ describe('normalQuantile', () => {
     { share: 0.999, value: 3.090232306167813 },
     { share: 1e-10, value: -6.361340902404056 },
   ];
-  for (const { share, value } of published) it(`is right at ${share}`, () => close(normalQuantile(share), value, 1e-14));
+  for (const { share, value } of published)
+    it(`is right at ${share}`, () => close(normalQuantile(share), value, 1e-14));
 });

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
-import { addCount, bucketOf, emptyHistogram, reportScale, sumOf, type LogHistogram } from '../../../../operator/analysis/log-histogram.ts';
+import {
+  addCount,
+  bucketOf,
+  emptyHistogram,
+  reportScale,
+  sumOf,
+  type LogHistogram,
+} from '../../../../operator/analysis/log-histogram.ts';
 import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.ts';
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 import { settlingOf } from '../../../../operator/analysis/warming.ts';
@@ -12,7 +19,8 @@ function blocks(seed: number, count: number, n: number, shift: (t: number) => nu
   const random = new Random(seed);
   return Array.from({ length: count }, (_, t) => {
     const histogram = emptyHistogram(reportScale);
-    for (let i = 0; i < n; i++) addCount(histogram, bucketOf(reportScale, Math.log(20) + shift(t) + 0.5 * random.normal()), 1);
+    for (let i = 0; i < n; i++)
+      addCount(histogram, bucketOf(reportScale, Math.log(20) + shift(t) + 0.5 * random.normal()), 1);
     return histogram;
   });
 }
@@ -23,7 +31,15 @@ function series(own: readonly LogHistogram[]): LatencySeries {
 }
 
 function judgementOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): LatencyJudgement {
-  return new LatencyJudgement({ ...askedOfLatency, candidate: series(candidate), against: { stable: series(stable), tolerance: 0.15 }, quantile: 0.95, alpha: 0.05, known: candidate.length, history: noHistory });
+  return new LatencyJudgement({
+    ...askedOfLatency,
+    candidate: series(candidate),
+    against: { stable: series(stable), tolerance: 0.15 },
+    quantile: 0.95,
+    alpha: 0.05,
+    known: candidate.length,
+    history: noHistory,
+  });
 }
 
 function verdictOf(candidate: readonly LogHistogram[], stable: readonly LogHistogram[]): string {
@@ -36,17 +52,27 @@ const cold = (t: number): number => Math.log(4) * Math.exp(-t / 3);
 
 describe('a candidate that is getting faster', () => {
   const stable = blocks(1, 30, 200);
-  it('is not settled while it does', () => assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), at40), undefined));
+  it('is not settled while it does', () =>
+    assert.equal(settlingOf(blocks(2, 5, 200, cold), stable.slice(0, 5), at40), undefined));
   it('is settled once two minutes show no trend', () => {
     const from = settlingOf(blocks(3, 30, 200, cold), stable, at40)?.from ?? NaN;
     assert.ok(from >= 8 && from <= 24, String(from));
   });
-  it('is not one that is slow for good', () => assert.equal(settlingOf(blocks(4, 30, 200, () => Math.LN2), stable, at40)?.from, 0));
+  it('is not one that is slow for good', () =>
+    assert.equal(
+      settlingOf(
+        blocks(4, 30, 200, () => Math.LN2),
+        stable,
+        at40,
+      )?.from,
+      0,
+    ));
   it('is not one whose load falls like that of stable', () => {
     const falling = (t: number): number => -0.05 * t;
     assert.equal(settlingOf(blocks(5, 30, 200, falling), blocks(6, 30, 200, falling), at40)?.from, 0);
   });
-  it('is not known with hardly any requests', () => assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), at40), { from: 0, stillToGain: 0 }));
+  it('is not known with hardly any requests', () =>
+    assert.deepEqual(settlingOf(blocks(7, 3, 10, cold), blocks(8, 3, 10), at40), { from: 0, stillToGain: 0 }));
   it('is seen without stable too', () => assert.equal(settlingOf(blocks(9, 5, 200, cold), undefined, at40), undefined));
 });
 
@@ -54,34 +80,62 @@ describe('a verdict about a candidate with cold caches', () => {
   const stable = blocks(10, 36, 400);
   it('is no Fail, then or later, if it is equal once they are warm', () => {
     const candidate = blocks(11, 36, 400, cold);
-    for (let until = 3; until <= 36; until++) assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
+    for (let until = 3; until <= 36; until++)
+      assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
   it('is a Fail in the end if it stays slow', () => {
     const candidate = blocks(12, 36, 400, (t) => cold(t) + Math.log(1.5));
     assert.equal(verdictOf(candidate, stable), 'Fail');
   });
-  it('is a Fail within a minute if it is slow without warming up', () => assert.equal(verdictOf(blocks(13, 3, 400, () => Math.LN2), stable.slice(0, 3)), 'Fail'));
+  it('is a Fail within a minute if it is slow without warming up', () =>
+    assert.equal(
+      verdictOf(
+        blocks(13, 3, 400, () => Math.LN2),
+        stable.slice(0, 3),
+      ),
+      'Fail',
+    ));
 });
 
 describe('a candidate that compiles what it needs for its first requests', () => {
   // At first many are slow, and the others fast, so that the mean shows no trend; then all are as stable's. The slow ones stay the slowest of the window.
   const compiling = (seed: number, count: number): LogHistogram[] => {
     const slow = blocks(seed + 100, count, 24, () => Math.log(10));
-    return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) => (t < 8 ? sumOf(reportScale, [block, slow[t] ?? block]) : block));
+    return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) =>
+      t < 8 ? sumOf(reportScale, [block, slow[t] ?? block]) : block,
+    );
   };
   it('does not fail by them for long after', () => {
     const [candidate, stable] = [compiling(30, 40), blocks(31, 40, 600)];
-    for (let until = 16; until <= 40; until += 3) assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
+    for (let until = 16; until <= 40; until += 3)
+      assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
   it('does not fail while the slow ones become fewer', () => {
     // Two in seven, then one in ten: still over the limit at p95, and on their way out.
     const slow = [24, 7].map((n, i) => blocks(40 + i, 24, n, () => Math.log(10)));
     const rest = (n: number, seed: number) => blocks(seed, 24, 60, () => (-n / 60) * Math.log(10));
     const parts = [rest(24, 42), rest(7, 43)];
-    const at = (t: number, part: number) => sumOf(reportScale, [parts[part]?.[t] ?? emptyHistogram(reportScale), slow[part]?.[t] ?? emptyHistogram(reportScale)]);
+    const at = (t: number, part: number) =>
+      sumOf(reportScale, [
+        parts[part]?.[t] ?? emptyHistogram(reportScale),
+        slow[part]?.[t] ?? emptyHistogram(reportScale),
+      ]);
     const stable = blocks(44, 24, 600);
-    assert.equal(verdictOf(Array.from({ length: 24 }, (_, t) => at(t, t < 12 ? 0 : 1)), stable), 'Uncertain');
-    assert.equal(verdictOf(Array.from({ length: 24 }, (_, t) => at(t, 0)), stable), 'Fail', 'as many of them all the time are a slow candidate');
+    assert.equal(
+      verdictOf(
+        Array.from({ length: 24 }, (_, t) => at(t, t < 12 ? 0 : 1)),
+        stable,
+      ),
+      'Uncertain',
+    );
+    assert.equal(
+      verdictOf(
+        Array.from({ length: 24 }, (_, t) => at(t, 0)),
+        stable,
+      ),
+      'Fail',
+      'as many of them all the time are a slow candidate',
+    );
   });
   it('would by the bounds of the whole window alone', () => {
     const { lower } = judgementOf(compiling(30, 15), blocks(31, 15, 600)).numbers();
@@ -97,11 +151,38 @@ describe('a stall of the candidate in the middle of ten minutes', () => {
 });
 
 describe('doubt about noise', () => {
-  const compared = (shift: (t: number) => number, count: number) => ({ candidate: series(blocks(14, count, 200, shift)), stable: series(blocks(15, count, 200)) });
+  const compared = (shift: (t: number) => number, count: number) => ({
+    candidate: series(blocks(14, count, 200, shift)),
+    stable: series(blocks(15, count, 200)),
+  });
   const assumed = { variance: 0.0098, minutes: 0 };
-  it('raises what is assumed for three minutes by five thirds', () => assert.ok(Math.abs(doubtedVariance(compared(() => 0, 1), 0.95, assumed) - (1 + 5 / 3) * 0.0098) < 1e-12));
-  it('is gone once noise is known from many minutes', () => assert.ok(doubtedVariance(compared(() => 0, 30), 0.95, { variance: 0.01, minutes: 97 }) < 0.0106));
-  it('takes blocks that differ in the first minutes for noise', () => assert.ok(doubtedVariance(compared((t) => (t === 1 ? 0 : Math.log(4)), 3), 0.95, assumed) > 0.3));
+  it('raises what is assumed for three minutes by five thirds', () =>
+    assert.ok(
+      Math.abs(
+        doubtedVariance(
+          compared(() => 0, 1),
+          0.95,
+          assumed,
+        ) -
+          (1 + 5 / 3) * 0.0098,
+      ) < 1e-12,
+    ));
+  it('is gone once noise is known from many minutes', () =>
+    assert.ok(
+      doubtedVariance(
+        compared(() => 0, 30),
+        0.95,
+        { variance: 0.01, minutes: 97 },
+      ) < 0.0106,
+    ));
+  it('takes blocks that differ in the first minutes for noise', () =>
+    assert.ok(
+      doubtedVariance(
+        compared((t) => (t === 1 ? 0 : Math.log(4)), 3),
+        0.95,
+        assumed,
+      ) > 0.3,
+    ));
   it('keeps two stalls in a window of a minute from being a Fail', () => {
     const candidate = blocks(16, 3, 400, (t) => (t === 1 ? 0 : Math.log(4)));
     assert.equal(verdictOf(candidate, blocks(17, 3, 400)), 'Uncertain');

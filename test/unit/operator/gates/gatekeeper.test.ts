@@ -20,21 +20,52 @@ const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight
 const preparing: RolloutState = { phase: 'Preparing', ...course };
 const shifting: RolloutState = { phase: 'Shifting', ...course, step: 0, weight: 50, set: 0 };
 const atRest: RolloutState = { phase: 'Stable', stable: 'stable' };
-const spec = { model: { uri: 'https://models.example/m' }, replicas: 2, rollout: { strategy: 'Canary', steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }], gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '0.5%' } } } } as const;
+const spec = {
+  model: { uri: 'https://models.example/m' },
+  replicas: 2,
+  rollout: {
+    strategy: 'Canary',
+    steps: [{ weight: 50 }, { analyze: { require: 'Pass' } }],
+    gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }], errors: { maxIncrease: '0.5%' } },
+  },
+} as const;
 
 const podNames = ['stable-0', 'stable-1', 'candidate-0', 'candidate-1'];
 
 function podOf(name: string): Pod {
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, uid: name, namespace: 'ml' }, status: { conditions: [{ type: 'Ready', status: 'True' }] } };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, uid: name, namespace: 'ml' },
+    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+  };
 }
 
 /** What a pass of that state sees; of the world only what the gatekeeper looks at. */
-function seenIn(memory: RolloutState, more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {}): Seen {
+function seenIn(
+  memory: RolloutState,
+  more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},
+): Seen {
   const there = (more.pods ?? podNames).map(podOf);
   const of = (revision: string): Pod[] => there.filter((pod) => pod.metadata.name.startsWith(revision));
-  const model = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'ranker', namespace: 'ml', uid: 'u' }, spec } as unknown as OnnxModel;
-  const pods = new Map([['stable', of('stable')], ['candidate', of('candidate')]]);
-  return { model, memory, plan: rolloutPlanOf(spec, 1000), rollout: { target: 'candidate', routed: null, pods: {} }, pods, children: more.children ?? [] } as unknown as Seen;
+  const model = {
+    apiVersion: 'onnx-operator.dev/v1alpha1',
+    kind: 'OnnxModel',
+    metadata: { name: 'ranker', namespace: 'ml', uid: 'u' },
+    spec,
+  } as unknown as OnnxModel;
+  const pods = new Map([
+    ['stable', of('stable')],
+    ['candidate', of('candidate')],
+  ]);
+  return {
+    model,
+    memory,
+    plan: rolloutPlanOf(spec, 1000),
+    rollout: { target: 'candidate', routed: null, pods: {} },
+    pods,
+    children: more.children ?? [],
+  } as unknown as Seen;
 }
 
 class Kept {
@@ -45,16 +76,28 @@ class Kept {
 
   begin(): Gatekeeper {
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
-    this.keeper = new Gatekeeper({ heardAtMs: (uid) => this.heardAt.get(uid), hearAnew: (model) => this.anew.push(model) }, logger);
+    this.keeper = new Gatekeeper(
+      { heardAtMs: (uid) => this.heardAt.get(uid), hearAnew: (model) => this.anew.push(model) },
+      logger,
+    );
     return this.keeper;
   }
 
   /** All pods tell of the window up to a block. */
   hear(until: number, candidate: Partial<Shape> = {}): void {
     const shape = { first: window - 3, blocks: until - window + 4, pods: 2, perBlock: 100, factor: 1, failures: 0 };
-    for (const { pod, bootId, revision, since, until: to, blocks } of [...reportsOfPods('stable', { ...shape, seed: 1 }), ...reportsOfPods('candidate', { ...shape, seed: 2, ...candidate })]) {
+    for (const { pod, bootId, revision, since, until: to, blocks } of [
+      ...reportsOfPods('stable', { ...shape, seed: 1 }),
+      ...reportsOfPods('candidate', { ...shape, seed: 2, ...candidate }),
+    ]) {
       this.heardAt.set(pod, atMs(until + 1));
-      this.keeper.hear(key, pod, { schema: 1, bootId, seq: to, revision, blocks: { since, until: to, counts: blocks } } satisfies Report);
+      this.keeper.hear(key, pod, {
+        schema: 1,
+        bootId,
+        seq: to,
+        revision,
+        blocks: { since, until: to, counts: blocks },
+      } satisfies Report);
     }
   }
 
@@ -82,7 +125,11 @@ describe('the gatekeeper', () => {
     kept.judge(preparing, window - 6);
     kept.judge(preparing, window - 5);
     assert.deepEqual(kept.anew, [key]);
-    assert.equal(kept.judge({ ...preparing, stable: null }, window), undefined, 'a first revision is compared with nothing');
+    assert.equal(
+      kept.judge({ ...preparing, stable: null }, window),
+      undefined,
+      'a first revision is compared with nothing',
+    );
     kept.judge({ ...preparing, candidate: 'other' }, window);
     assert.deepEqual(kept.anew, [key, key], 'another candidate is another rollout');
   });
@@ -91,7 +138,10 @@ describe('the gatekeeper', () => {
     const kept = fromTheStart();
     kept.hear(window);
     assert.equal(kept.judge(shifting, window + 1), undefined);
-    assert.equal(kept.judge({ phase: 'Paused', ...course, step: 0, weight: 0, window: 0, why: 'StableUnhealthy' }, window + 1), undefined);
+    assert.equal(
+      kept.judge({ phase: 'Paused', ...course, step: 0, weight: 0, window: 0, why: 'StableUnhealthy' }, window + 1),
+      undefined,
+    );
   });
 
   it('fails a slow candidate, with its numbers', () => {
@@ -101,7 +151,10 @@ describe('the gatekeeper', () => {
     assert.ok(judged?.shown !== undefined);
     const { reading, shown } = judged;
     assert.deepEqual([reading.step, reading.window, reading.pending], ['Fail', window, undefined]);
-    assert.deepEqual(shown.results.map(({ gate, verdict }) => `${gate} ${verdict}`), ['p95 Fail', 'errors Pass']);
+    assert.deepEqual(
+      shown.results.map(({ gate, verdict }) => `${gate} ${verdict}`),
+      ['p95 Fail', 'errors Pass'],
+    );
     assert.deepEqual([shown.message, shown.alpha], [reading.message, '0.025']);
   });
 
@@ -111,7 +164,10 @@ describe('the gatekeeper', () => {
     const more = { pods: [...podNames, 'stable-9'] };
     kept.heardAt.set('stable-9', atMs(window + 18));
     const waiting = kept.judge(analyzing, window + 18, more)?.reading;
-    assert.deepEqual([waiting?.step, waiting?.pending, waiting?.message], ['Waiting', true, 'waiting for the first report of stable-9']);
+    assert.deepEqual(
+      [waiting?.step, waiting?.pending, waiting?.message],
+      ['Waiting', true, 'waiting for the first report of stable-9'],
+    );
     assert.equal(kept.judge(analyzing, window + 19, more)?.reading.step, 'Fail');
   });
 
@@ -123,8 +179,16 @@ describe('the gatekeeper', () => {
     assert.deepEqual(kept.judge(analyzing, late + 1)?.reading.silent, ['stable', 'candidate']);
     kept.heardAt.set('candidate-1', atMs(late));
     assert.deepEqual(kept.judge(analyzing, late + 1)?.reading.silent, ['stable']);
-    assert.deepEqual(kept.judge(analyzing, late + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.silent, [], 'without ready pods it is not for its sidecars to speak');
-    assert.deepEqual(kept.judge({ ...analyzing, weight: 100 }, late + 1)?.reading.silent, [], 'with all the traffic nobody asks stable');
+    assert.deepEqual(
+      kept.judge(analyzing, late + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.silent,
+      [],
+      'without ready pods it is not for its sidecars to speak',
+    );
+    assert.deepEqual(
+      kept.judge({ ...analyzing, weight: 100 }, late + 1)?.reading.silent,
+      [],
+      'with all the traffic nobody asks stable',
+    );
   });
 
   it('renews the numbers that are shown every half a minute, and with a new verdict at once', () => {
@@ -143,9 +207,23 @@ describe('the gatekeeper', () => {
   describe('foresees a step', () => {
     /** Half an hour of stable alone, 400 requests a minute. */
     const before = (kept: Kept): void => {
-      for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', { first: window - 90, blocks: 90, pods: 2, perBlock: 67, factor: 1, failures: 0, seed: 4 })) {
+      for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', {
+        first: window - 90,
+        blocks: 90,
+        pods: 2,
+        perBlock: 67,
+        factor: 1,
+        failures: 0,
+        seed: 4,
+      })) {
         kept.heardAt.set(pod, atMs(window));
-        kept.keeper.hear(key, pod, { schema: 1, bootId, seq: until, revision, blocks: { since, until, counts: blocks } } satisfies Report);
+        kept.keeper.hear(key, pod, {
+          schema: 1,
+          bootId,
+          seq: until,
+          revision,
+          blocks: { since, until, counts: blocks },
+        } satisfies Report);
       }
     };
 
@@ -154,12 +232,19 @@ describe('the gatekeeper', () => {
       before(kept);
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window));
       const first = kept.judge(analyzing, window + 1);
-      assert.match(first?.reading.promise ?? '', /^at (39|40|41)[0-9] requests a minute this step takes about [0-9]+ to [0-9]+ min; it can show p95 \+15 % and errors \+0\.5 points; an increase of p95 \+[0-9]+ % and errors \+[0-9.]+ points or more would be found in 30 min$/);
+      assert.match(
+        first?.reading.promise ?? '',
+        /^at (39|40|41)[0-9] requests a minute this step takes about [0-9]+ to [0-9]+ min; it can show p95 \+15 % and errors \+0\.5 points; an increase of p95 \+[0-9]+ % and errors \+[0-9.]+ points or more would be found in 30 min$/,
+      );
       assert.equal(first?.shown?.promise, first?.reading.promise);
       kept.hear(window + 6);
       const later = kept.judge(analyzing, window + 7);
       assert.equal(later?.reading.promise, first?.reading.promise, 'what comes then changes nothing of it');
-      assert.equal(kept.judge({ ...analyzing, phase: 'Paused', why: 'Undecided' }, window + 8)?.reading.promise, undefined, 'a pause is no step that ends by itself');
+      assert.equal(
+        kept.judge({ ...analyzing, phase: 'Paused', why: 'Undecided' }, window + 8)?.reading.promise,
+        undefined,
+        'a pause is no step that ends by itself',
+      );
     });
 
     it('alike after the operator began anew', () => {
@@ -176,14 +261,21 @@ describe('the gatekeeper', () => {
     it('or says that too little is known', () => {
       const kept = fromTheStart();
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
-      assert.equal(kept.judge(analyzing, window + 1)?.reading.promise, 'too few requests are known from before this step to say how long it takes, or what it can show');
+      assert.equal(
+        kept.judge(analyzing, window + 1)?.reading.promise,
+        'too few requests are known from before this step to say how long it takes, or what it can show',
+      );
     });
 
     it('not in the shadow, and not with all the traffic', () => {
       const kept = fromTheStart();
       before(kept);
       for (const pod of podNames) kept.heardAt.set(pod, atMs(window) - 60_000);
-      assert.equal(kept.judge({ ...analyzing, weight: 100 }, window + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading.promise, undefined);
+      assert.equal(
+        kept.judge({ ...analyzing, weight: 100 }, window + 1, { pods: ['candidate-0', 'candidate-1'] })?.reading
+          .promise,
+        undefined,
+      );
     });
   });
 
@@ -191,10 +283,17 @@ describe('the gatekeeper', () => {
     const kept = fromTheStart();
     kept.hear(window + 60);
     const reading = kept.judge(analyzing, window + 61)?.reading;
-    assert.deepEqual([reading?.step, reading?.shown], ['Done', 'nothing worse than +15 % p95, +0.5 points errors shown']);
+    assert.deepEqual(
+      [reading?.step, reading?.shown],
+      ['Done', 'nothing worse than +15 % p95, +0.5 points errors shown'],
+    );
   });
 
-  const written = (): { readonly kept: Kept; readonly before: ReturnType<Kept['judge']>; readonly children: readonly Manifest[] } => {
+  const written = (): {
+    readonly kept: Kept;
+    readonly before: ReturnType<Kept['judge']>;
+    readonly children: readonly Manifest[];
+  } => {
     const kept = fromTheStart();
     kept.hear(window + 17, { factor: 1.6 });
     return { kept, before: kept.judge(analyzing, window + 18), children: kept.children(analyzing, window + 18) };
@@ -213,10 +312,17 @@ describe('the gatekeeper', () => {
   it('keeps what it knows in a ConfigMap of the model, that goes with the traffic', () => {
     const { kept, children } = written();
     const metadata = children[0]?.metadata;
-    assert.deepEqual([metadata?.name, metadata?.labels[labels.revision], metadata?.ownerReferences[0]?.uid], ['ranker-gates', undefined, 'u']);
+    assert.deepEqual(
+      [metadata?.name, metadata?.labels[labels.revision], metadata?.ownerReferences[0]?.uid],
+      ['ranker-gates', undefined, 'u'],
+    );
     assert.deepEqual(kept.children(analyzing, window + 19), children, 'without news it is the same');
     assert.deepEqual(kept.children(atRest, window + 19), []);
-    assert.deepEqual(fromTheStart().children(shifting, window - 3), [], 'before the first window there is nothing to lose');
+    assert.deepEqual(
+      fromTheStart().children(shifting, window - 3),
+      [],
+      'before the first window there is nothing to lose',
+    );
   });
 
   it('goes on from what another process kept', () => {
@@ -225,12 +331,23 @@ describe('the gatekeeper', () => {
     for (const pod of podNames) kept.heardAt.set(pod, atMs(window + 18) - 60_000);
     const after = kept.judge(analyzing, window + 18, { children });
     assert.deepEqual(after, { reading: before?.reading, shown: { ...before?.shown } });
-    assert.deepEqual(kept.children(analyzing, window + 18, { children }), children, 'what is there already is not written again');
+    assert.deepEqual(
+      kept.children(analyzing, window + 18, { children }),
+      children,
+      'what is there already is not written again',
+    );
   });
 
   it('goes on from nothing when what is kept cannot be read', () => {
     const kept = new Kept();
-    const children = [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'ranker-gates', labels: {} }, data: { ledger: 'x', window: '1', writtenAt: '2026-01-01T00:00:00Z' } } as unknown as Manifest];
+    const children = [
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'ranker-gates', labels: {} },
+        data: { ledger: 'x', window: '1', writtenAt: '2026-01-01T00:00:00Z' },
+      } as unknown as Manifest,
+    ];
     assert.equal(kept.judge(analyzing, window + 1, { children })?.reading.step, 'Waiting');
     assert.deepEqual(kept.warnings, ['kept gate data unreadable']);
   });

@@ -21,14 +21,33 @@ const ring = 18;
 const shape: Shape = { first: begin, blocks, pods: 2, perBlock: 30, factor: 1, failures: 0.01, seed: 11 };
 const plan = planOf({ errors: { maxIncrease: '0.5%', max: '5%' } });
 const asked = { window, plan, require: 'Pass' } as const;
-const scene = { stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 } } as const;
+const scene = {
+  stable: 'stable',
+  candidate: 'candidate',
+  window,
+  weight: 50,
+  router: 'Service',
+  ready: { candidate: 2, stable: 2 },
+} as const;
 
 const whole = [...reportsOfPods('stable', shape), ...reportsOfPods('candidate', { ...shape, factor: 1.15, seed: 12 })];
 
 /** What a pod's sidecar tells in a block: its ring. */
-function told({ pod, bootId, revision, blocks: counts }: BlockReport, at: number): { readonly pod: string; readonly report: Report } {
+function told(
+  { pod, bootId, revision, blocks: counts }: BlockReport,
+  at: number,
+): { readonly pod: string; readonly report: Report } {
   const since = Math.max(begin, at - ring + 1);
-  return { pod, report: { schema: 1, bootId, seq: at, revision, blocks: { since, until: at, counts: counts.filter(({ index }) => index >= since && index <= at) } } };
+  return {
+    pod,
+    report: {
+      schema: 1,
+      bootId,
+      seq: at,
+      revision,
+      blocks: { since, until: at, counts: counts.filter(({ index }) => index >= since && index <= at) },
+    },
+  };
 }
 
 function judged(ledger: Scene['ledger'], from = 0) {
@@ -66,7 +85,10 @@ class Life {
 
   /** A pod that goes away is heard to its end, and no ring is left unread. */
   #hearSome(n: number, at: number, heard: boolean): void {
-    const must = (this.#quiet[n] ?? 0) >= ring - 2 || at === begin + blocks - 1 || (n === this.#loss.pod && at === this.#loss.at - 1);
+    const must =
+      (this.#quiet[n] ?? 0) >= ring - 2 ||
+      at === begin + blocks - 1 ||
+      (n === this.#loss.pod && at === this.#loss.at - 1);
     if (this.#isThere(n, at) && (heard || must)) this.#hear(n, at);
     else this.#quiet = this.#quiet.with(n, (this.#quiet[n] ?? 0) + 1);
   }
@@ -75,22 +97,37 @@ class Life {
     const pod = whole[n]!;
     this.#quiet = this.#quiet.with(n, 0);
     this.ledger.hear(pod.pod, told(pod, at).report);
-    this.expected = fold(this.expected, { ...pod, since: begin, until: at, blocks: pod.blocks.filter(({ index }) => index <= at) });
+    this.expected = fold(this.expected, {
+      ...pod,
+      since: begin,
+      until: at,
+      blocks: pod.blocks.filter(({ index }) => index <= at),
+    });
   }
 
   #beginAnew(at: number): void {
     const stored = this.#stored;
     const kept = stored === undefined ? undefined : unpackLedger(stored.text);
-    this.ledger = new ModelLedger(revisions, kept === undefined || stored === undefined ? undefined : { ...kept, ...stored });
+    this.ledger = new ModelLedger(
+      revisions,
+      kept === undefined || stored === undefined ? undefined : { ...kept, ...stored },
+    );
     whole.forEach((_, n) => {
       if (this.#isThere(n, at)) this.#hear(n, at);
     });
   }
 }
 
-describe('a model\'s ledger', () => {
-  const tick = fc.record<Tick>({ heard: fc.array(fc.boolean(), { minLength: whole.length, maxLength: whole.length }), restart: fc.boolean(), again: fc.nat({ max: whole.length - 1 }) });
-  const loss = fc.record<Loss>({ pod: fc.nat({ max: whole.length - 1 }), at: fc.integer({ min: window + 1, max: begin + blocks - 3 }) });
+describe("a model's ledger", () => {
+  const tick = fc.record<Tick>({
+    heard: fc.array(fc.boolean(), { minLength: whole.length, maxLength: whole.length }),
+    restart: fc.boolean(),
+    again: fc.nat({ max: whole.length - 1 }),
+  });
+  const loss = fc.record<Loss>({
+    pod: fc.nat({ max: whole.length - 1 }),
+    at: fc.integer({ min: window + 1, max: begin + blocks - 3 }),
+  });
 
   it('leads to the verdicts of the whole data whatever was late, repeated, restarted or lost with a pod', () => {
     fc.assert(
@@ -105,7 +142,13 @@ describe('a model\'s ledger', () => {
 
   it('takes no report of a revision that is not compared', () => {
     const ledger = new ModelLedger(revisions);
-    ledger.hear('other-0', { schema: 1, bootId: 'b', seq: 1, revision: 'other', blocks: { since: 1, until: 2, counts: [] } });
+    ledger.hear('other-0', {
+      schema: 1,
+      bootId: 'b',
+      seq: 1,
+      revision: 'other',
+      blocks: { since: 1, until: 2, counts: [] },
+    });
     assert.deepEqual([ledger.ledger, ledger.version], [{}, 0]);
   });
 
@@ -125,11 +168,16 @@ describe('a model\'s ledger', () => {
     return ledger;
   };
   const all = new Set(whole.map(({ pod }) => pod));
-  const cases: readonly { readonly name: string; readonly present?: ReadonlySet<string>; readonly now: number; readonly writes: boolean }[] = [
-    { name: 'is not written down again while every pod is there and five minutes are not over', now: keepEveryMs - 1, writes: false },
+  // prettier-ignore
+  const cases: readonly { readonly name: string; readonly present?: ReadonlySet<string>;
+    readonly now: number; readonly writes: boolean }[] = [
+    { name: 'is not written down again while every pod is there and five minutes are not over',
+      now: keepEveryMs - 1, writes: false },
     { name: 'is written down after five minutes', now: keepEveryMs, writes: true },
-    { name: 'is written down when a pod with blocks of the window went away', present: new Set(['stable-0', 'stable-1', 'candidate-0']), now: 20_000, writes: true },
-    { name: 'is not written down more often than every 20 s, whatever goes away', present: new Set(), now: 19_999, writes: false },
+    { name: 'is written down when a pod with blocks of the window went away',
+      present: new Set(['stable-0', 'stable-1', 'candidate-0']), now: 20_000, writes: true },
+    { name: 'is not written down more often than every 20 s, whatever goes away',
+      present: new Set(), now: 19_999, writes: false },
   ];
   const newsAt = (ledger: ModelLedger, block: number): void => ledger.hear('stable-0', told(whole[0]!, block).report);
   for (const { name, present = all, now, writes } of cases) {
@@ -171,7 +219,10 @@ describe('a model\'s ledger', () => {
     const ledger = filled();
     ledger.keep({ window, present: all, now: windowMs });
     const { written } = ledger;
-    const next = new ModelLedger(revisions, written === undefined ? undefined : { ...(unpackLedger(written.text) ?? { from: 0, ledger: {} }), ...written });
+    const next = new ModelLedger(
+      revisions,
+      written === undefined ? undefined : { ...(unpackLedger(written.text) ?? { from: 0, ledger: {} }), ...written },
+    );
     newsAt(next, begin + 31);
     assert.equal(next.keep({ window, present: all, now: windowMs + keepEveryMs - 1 }), false);
     assert.equal(next.keep({ window, present: all, now: windowMs + keepEveryMs }), true);
@@ -184,18 +235,50 @@ describe('a ledger as text', () => {
   it('comes back as it was', () => {
     const { text } = packLedger({ from: 17, ledger }, window);
     assert.deepEqual(unpackLedger(text), { from: 17, ledger });
-    assert.deepEqual(packLedger({ from: 17, ledger: Object.fromEntries(Object.entries(ledger).toReversed()) }, window).text, text);
+    assert.deepEqual(
+      packLedger({ from: 17, ledger: Object.fromEntries(Object.entries(ledger).toReversed()) }, window).text,
+      text,
+    );
   });
 
   it('keeps pairs of service times, by source', () => {
-    const ratios = (counts: Record<string, number>) => ({ base: ratioBuckets.base, growth: ratioBuckets.growth, counts });
+    const ratios = (counts: Record<string, number>) => ({
+      base: ratioBuckets.base,
+      growth: ratioBuckets.growth,
+      counts,
+    });
     const paired = { Replay: ratios({ '0': 1, '396': 2 }), Probe: ratios({ '197': 3, '198': 40, '201': 1 }) };
-    const more = fold(ledger, { pod: 'candidate-0', bootId: 'pairs', revision: 'candidate', since: window, until: window, blocks: [{ index: window, seq: 1, traffic: [{ tier: 'default', sizeClass: 0, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {}, paired }] }] });
+    const more = fold(ledger, {
+      pod: 'candidate-0',
+      bootId: 'pairs',
+      revision: 'candidate',
+      since: window,
+      until: window,
+      blocks: [
+        {
+          index: window,
+          seq: 1,
+          traffic: [
+            {
+              tier: 'default',
+              sizeClass: 0,
+              latency: { base: 1e-4, growth: 1.02, counts: {} },
+              ok: 0,
+              errors: {},
+              paired,
+            },
+          ],
+        },
+      ],
+    });
     assert.deepEqual(unpackLedger(packLedger({ from: 0, ledger: more }, window).text), { from: 0, ledger: more });
   });
 
   it('of an earlier operator is read', () => {
-    const line = readFileSync(new URL('../../../fixtures/upgrade/held.jsonl', import.meta.url), 'utf8').split('\n').find((one) => one.includes('"ledger":')) ?? assert.fail('no ledger');
+    const line =
+      readFileSync(new URL('../../../fixtures/upgrade/held.jsonl', import.meta.url), 'utf8')
+        .split('\n')
+        .find((one) => one.includes('"ledger":')) ?? assert.fail('no ledger');
     const { data } = JSON.parse(line) as { readonly data: { readonly ledger: string } };
     const kept = unpackLedger(data.ledger);
     // One pod of each revision, with its blocks.
@@ -204,9 +287,21 @@ describe('a ledger as text', () => {
   });
 
   it('leads to the same verdicts when a sidecar counted in other buckets', () => {
-    const other = whole.map((report) => ({ ...report, blocks: report.blocks.map((block) => ({ ...block, traffic: block.traffic.map((row) => ({ ...row, latency: { base: 1e-3, growth: 1.05, counts: { '60': row.ok } } })) })) }));
+    const other = whole.map((report) => ({
+      ...report,
+      blocks: report.blocks.map((block) => ({
+        ...block,
+        traffic: block.traffic.map((row) => ({
+          ...row,
+          latency: { base: 1e-3, growth: 1.05, counts: { '60': row.ok } },
+        })),
+      })),
+    }));
     const before = other.reduce(fold, emptyLedger);
-    assert.deepEqual(judged(unpackLedger(packLedger({ from: 0, ledger: before }, window).text)?.ledger ?? {}), judged(before));
+    assert.deepEqual(
+      judged(unpackLedger(packLedger({ from: 0, ledger: before }, window).text)?.ledger ?? {}),
+      judged(before),
+    );
   });
 
   it('loses its oldest blocks on both sides when it gets too long, here and after a restart', () => {
@@ -215,7 +310,11 @@ describe('a ledger as text', () => {
     const packed = packLedger({ from: 0, ledger: long }, window, { chars: Math.floor(size / 2) });
     assert.ok(packed.text.length <= size / 2 && packed.text.length > size / 4);
     assert.ok(packed.from > window && (packed.from - window) % 3 === 0);
-    for (const boot of Object.values(packed.ledger)) assert.deepEqual([boot.heard[0]?.[0], Math.min(...Object.values(boot.blocks).map(({ index }) => index))], [packed.from, packed.from]);
+    for (const boot of Object.values(packed.ledger))
+      assert.deepEqual(
+        [boot.heard[0]?.[0], Math.min(...Object.values(boot.blocks).map(({ index }) => index))],
+        [packed.from, packed.from],
+      );
     assert.deepEqual(unpackLedger(packed.text), { from: packed.from, ledger: packed.ledger });
     const known = knownOf({ ...scene, ledger: packed.ledger, from: packed.from });
     assert.equal(known.firstBlock, packed.from);
@@ -234,7 +333,14 @@ describe('a ledger as text', () => {
   it('lets nothing back in that was left out', () => {
     const packed = packLedger({ from: 0, ledger }, window, { chars: 4000 });
     const again = new ModelLedger(revisions, { ...packed, window, atMs: 0 });
-    for (const pod of whole) again.hear(pod.pod, { schema: 1, bootId: pod.bootId, seq: 1, revision: pod.revision, blocks: { since: pod.since, until: pod.until, counts: pod.blocks } });
+    for (const pod of whole)
+      again.hear(pod.pod, {
+        schema: 1,
+        bootId: pod.bootId,
+        seq: 1,
+        revision: pod.revision,
+        blocks: { since: pod.since, until: pod.until, counts: pod.blocks },
+      });
     assert.deepEqual(again.ledger, packed.ledger);
   });
 
@@ -243,14 +349,26 @@ describe('a ledger as text', () => {
     assert.ok(packLedger({ from: 0, ledger: many }, window, { chars: 300 }).text.length <= 300);
   });
 
-  for (const [name, text] of [['empty', ''], ['not base64', '§§'], ['not gzip', 'aGVsbG8='], ['of another version', Buffer.from('x').toString('base64')]] as const) {
+  for (const [name, text] of [
+    ['empty', ''],
+    ['not base64', '§§'],
+    ['not gzip', 'aGVsbG8='],
+    ['of another version', Buffer.from('x').toString('base64')],
+  ] as const) {
     it(`is nothing when it is ${name}`, () => assert.equal(unpackLedger(text), undefined));
   }
 
   it('is nothing when what is in it has another form', async () => {
     const { gzipSync } = await import('node:zlib');
     const packed = (value: unknown): string => gzipSync(JSON.stringify(value)).toString('base64');
-    for (const value of [{}, [2, 0, []], [1, -1, []], [1, 0, [['a', ['p', 'r', [[1, 'x']], []]]]], [1, 0, [['a', ['p', 'r', [], [[1, 1, [['t', 1, 1, [], null, null, 0, '']]]]]]]], [1, 0, [['a', ['p', 'r', [], [[1, 1, [['t', 1, 1, {}, null, null, 0, 'a,b']]]]]]]]]) {
+    for (const value of [
+      {},
+      [2, 0, []],
+      [1, -1, []],
+      [1, 0, [['a', ['p', 'r', [[1, 'x']], []]]]],
+      [1, 0, [['a', ['p', 'r', [], [[1, 1, [['t', 1, 1, [], null, null, 0, '']]]]]]]],
+      [1, 0, [['a', ['p', 'r', [], [[1, 1, [['t', 1, 1, {}, null, null, 0, 'a,b']]]]]]]],
+    ]) {
       assert.equal(unpackLedger(packed(value)), undefined, JSON.stringify(value));
     }
     assert.deepEqual(unpackLedger(packed([1, 0, []])), { from: 0, ledger: {} });

@@ -18,7 +18,10 @@ describe('probesWanted', () => {
 
 describe('requestsPerMinute', () => {
   const shape = { first: 70, blocks: 60, pods: 2, perBlock: 10, factor: 1, failures: 0, seed: 3 };
-  const ledger = [...reportsOfPods('stable', shape), ...reportsOfPods('candidate', { ...shape, first: 100, blocks: 30, seed: 4 })].reduce(fold, emptyLedger);
+  const ledger = [
+    ...reportsOfPods('stable', shape),
+    ...reportsOfPods('candidate', { ...shape, first: 100, blocks: 30, seed: 4 }),
+  ].reduce(fold, emptyLedger);
 
   it('is that of both revisions in the ten minutes before the window and in it', () => {
     const before = requestsPerMinute(ledger, ['stable', 'candidate'], { window: 100, until: 100 });
@@ -32,5 +35,6 @@ describe('requestsPerMinute', () => {
     assert.ok(Math.abs(late - 60) < 20, `${late}`);
   });
 
-  it('is none where nothing is known', () => assert.equal(requestsPerMinute(emptyLedger, ['stable'], { window: 100, until: 130 }), 0));
+  it('is none where nothing is known', () =>
+    assert.equal(requestsPerMinute(emptyLedger, ['stable'], { window: 100, until: 130 }), 0));
 });

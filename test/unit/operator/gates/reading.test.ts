@@ -12,7 +12,10 @@ const window = 700;
 const even: Omit<Shape, 'seed'> = { first: window, blocks: 18, pods: 2, perBlock: 120, factor: 1, failures: 0 };
 
 function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledger {
-  return [...reportsOfPods('candidate', { ...even, seed: 1, ...candidate }), ...reportsOfPods('stable', { ...even, seed: 2, ...stable })].reduce(fold, emptyLedger);
+  return [
+    ...reportsOfPods('candidate', { ...even, seed: 1, ...candidate }),
+    ...reportsOfPods('stable', { ...even, seed: 2, ...stable }),
+  ].reduce(fold, emptyLedger);
 }
 
 /** What the candidate's sidecar tells of pairs: so many in each block, this many times as long. */
@@ -27,23 +30,71 @@ function withPairs(ledger: Ledger, { perBlock, factor, blocks = 60 }: Pairs): Le
       counts[bucket] = (counts[bucket] ?? 0) + 1;
     }
     const probe = { base: ratioBuckets.base, growth: ratioBuckets.growth, counts };
-    return { index: window + i, seq: 1, traffic: [{ tier: 'default', sizeClass: 0, latency: { base: 1e-4, growth: 1.02, counts: {} }, ok: 0, errors: {}, paired: { Probe: probe } }] };
+    return {
+      index: window + i,
+      seq: 1,
+      traffic: [
+        {
+          tier: 'default',
+          sizeClass: 0,
+          latency: { base: 1e-4, growth: 1.02, counts: {} },
+          ok: 0,
+          errors: {},
+          paired: { Probe: probe },
+        },
+      ],
+    };
   });
   const until = window + blocks - 1;
-  const heard = fold(ledger, { pod: 'candidate-9', bootId: 'pairs', revision: 'candidate', since: window, until, blocks: made });
+  const heard = fold(ledger, {
+    pod: 'candidate-9',
+    bootId: 'pairs',
+    revision: 'candidate',
+    since: window,
+    until,
+    blocks: made,
+  });
   return fold(heard, { pod: 'stable-9', bootId: 'quiet', revision: 'stable', since: window, until, blocks: [] });
 }
 
 type Given = {
   readonly pairs?: Pairs;
   readonly shadow?: true;
-  readonly gates?: GatesSpec; readonly require?: 'NoFail' | 'Pass'; readonly scene?: Partial<Scene>; readonly candidate?: Partial<Shape>; readonly stable?: Partial<Shape> };
+  readonly gates?: GatesSpec;
+  readonly require?: 'NoFail' | 'Pass';
+  readonly scene?: Partial<Scene>;
+  readonly candidate?: Partial<Shape>;
+  readonly stable?: Partial<Shape>;
+};
 
-function read({ gates = {}, require = 'Pass', scene = {}, candidate = {}, stable = {}, pairs, shadow }: Given): GateReading {
-  const asked = { window, plan: planOf(gates, [{ analyze: { require } }]), require, ...(shadow === undefined ? {} : { shadow }) };
+function read({
+  gates = {},
+  require = 'Pass',
+  scene = {},
+  candidate = {},
+  stable = {},
+  pairs,
+  shadow,
+}: Given): GateReading {
+  const asked = {
+    window,
+    plan: planOf(gates, [{ analyze: { require } }]),
+    require,
+    ...(shadow === undefined ? {} : { shadow }),
+  };
   const told = ledgerOf(candidate, stable);
   const ledger = pairs === undefined ? told : withPairs(told, pairs);
-  const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger, from: 0, ...scene });
+  const known = knownOf({
+    stable: 'stable',
+    candidate: 'candidate',
+    window,
+    weight: 50,
+    router: 'Service',
+    ready: { candidate: 2, stable: 2 },
+    ledger,
+    from: 0,
+    ...scene,
+  });
   const finding = find(asked, known);
   return readingFrom(asked, finding, { message: sentenceOf(asked, finding, numbersOf(finding)), silent: [] });
 }
@@ -54,43 +105,120 @@ const wide: GatesSpec = { latency: [{ name: 'p95', quantile: '0.95', maxIncrease
 const limits: GatesSpec = { latency: [{ name: 'slo', quantile: '0.95', max: '70ms' }], errors: { max: '2%' } };
 const agreement: GatesSpec = { latency: [], errors: {}, quality: { min: '0.95' } };
 
-type Row = { readonly name: string; readonly given: Given; readonly reads: Partial<GateReading>; readonly says: RegExp };
+type Row = {
+  readonly name: string;
+  readonly given: Given;
+  readonly reads: Partial<GateReading>;
+  readonly says: RegExp;
+};
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'a slow candidate fails by latency', given: { candidate: { factor: 1.6 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'None' }, says: /^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} requests of the candidate and/ },
-  { name: 'one that breaks its limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'Fail' }, says: /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\)/ },
-  { name: 'one that fails requests fails by errors', given: { candidate: { failures: 0.08 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'None' }, says: /^the error rate is [0-9.]+% above stable/ },
-  { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } }, reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' }, says: /of the answers that were compared disagree with stable's/ },
-  { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' }, reads: { step: 'Done', absolute: 'None' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
-  { name: 'what is not proven keeps a step waiting that asks for proof', given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' }, says: /^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ min at the present rate; in 9 min \+39% will do$/ },
-  { name: 'few requests keep any step waiting', given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
-  { name: 'a candidate that no request came to is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } }, reads: { step: 'Waiting', idle: true }, says: /0 requests of the candidate/ },
-  { name: 'fourteen whole blocks and one that is being counted are no five minutes', given: { require: 'NoFail', candidate: { blocks: 15 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; this step lasts at least 5 min$/ },
-  { name: 'a step waits for its promise where the traffic can show it', given: { require: 'NoFail', candidate: { blocks: 20, perBlock: 7 }, stable: { blocks: 20, perBlock: 7 } }, reads: { step: 'Waiting' }, says: /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; waits up to 15 min until no more than 50% on the latency and 5 points of errors are shown$/ },
-  { name: 'fifteen whole blocks are', given: { require: 'NoFail', candidate: { blocks: 16 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
-  { name: 'a candidate within its limits has passed them', given: { gates: limits }, reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
+  { name: 'a slow candidate fails by latency', given: { candidate: { factor: 1.6 } },
+    reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'None' },
+    says:
+      /^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} requests of the candidate and/ },
+  { name: 'one that breaks its limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } },
+    reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'Fail' },
+    says: /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\)/ },
+  { name: 'one that fails requests fails by errors', given: { candidate: { failures: 0.08 } },
+    reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'None' },
+    says: /^the error rate is [0-9.]+% above stable/ },
+  { name: 'one that answers otherwise fails by quality', given: { gates: agreement, candidate: { disagree: 0.2 } },
+    reads: { step: 'Fail', failed: 'QualityGateFailed', absolute: 'None' },
+    says: /of the answers that were compared disagree with stable's/ },
+  { name: 'a good one is done with what asks for no failure', given: { require: 'NoFail' },
+    reads: { step: 'Done', absolute: 'None' },
+    says: /^no gate fails after 4,[0-9]{3} requests of the candidate and 4,[0-9]{3} of stable$/ },
+  { name: 'what is not proven keeps a step waiting that asks for proof',
+    given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' },
+    says:
+      /^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ min at the present rate; in 9 min \+39% will do$/ },
+  { name: 'few requests keep any step waiting',
+    given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' },
+    says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
+  { name: 'a candidate that no request came to is idle', given: { require: 'NoFail', candidate: { perBlock: 0 } },
+    reads: { step: 'Waiting', idle: true }, says: /0 requests of the candidate/ },
+  { name: 'fourteen whole blocks and one that is being counted are no five minutes',
+    given: { require: 'NoFail', candidate: { blocks: 15 } }, reads: { step: 'Waiting' },
+    says:
+      /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; this step lasts at least 5 min$/ },
+  { name: 'a step waits for its promise where the traffic can show it',
+    given: { require: 'NoFail', candidate: { blocks: 20, perBlock: 7 },
+      stable: { blocks: 20, perBlock: 7 } }, reads: { step: 'Waiting' },
+    says:
+      /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; waits up to 15 min until no more than 50% on the latency and 5 points of errors are shown$/ },
+  { name: 'fifteen whole blocks are', given: { require: 'NoFail',
+      candidate: { blocks: 16 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
+  { name: 'a candidate within its limits has passed them', given: { gates: limits },
+    reads: { step: 'Done', absolute: 'Pass' }, says: /^every gate passes after/ },
   {
-    name: 'a stable revision over a limit is sick, and the candidate clears its own', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p50', quantile: '0.5', maxIncrease: '5%' }] }, stable: { failures: 0.1 } },
+    name: 'a stable revision over a limit is sick, and the candidate clears its own',
+      given: { gates: { ...limits, latency: [...(limits.latency ?? []),
+        { name: 'p50', quantile: '0.5', maxIncrease: '5%' }] }, stable: { failures: 0.1 } },
     reads: { step: 'Waiting', absolute: 'Pass', stableSick: 'x' }, says: /^p50 undecided/,
   },
   {
-    name: 'beside a sick stable revision the broken limit is what is told', given: { gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } }, candidate: { factor: 2, failures: 0.1 }, stable: { failures: 0.1 } },
+    name: 'beside a sick stable revision the broken limit is what is told',
+      given: { gates: { latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '5%' }],
+        errors: { max: '2%' } }, candidate: { factor: 2, failures: 0.1 }, stable: { failures: 0.1 } },
     reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail', stableSick: 'x' }, says: /^the error rate is/,
   },
-  { name: 'one with all the traffic is held to its limits', given: { gates: { ...limits, latency: [...(limits.latency ?? []), { name: 'p95', quantile: '0.95', maxIncrease: '5%' }] }, require: 'NoFail', scene: { weight: 100 }, stable: { perBlock: 0 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after 4,[0-9]{3} requests of the candidate$/ },
-  { name: 'one with all the traffic is not compared with stable', given: { gates: { latency: [{ name: 'slo', quantile: '0.95', max: '500ms' }, { name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } }, require: 'NoFail', scene: { weight: 100 }, candidate: { factor: 1.6 } }, reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after/ },
-  { name: 'one with all the traffic fails by its limits', given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 }, stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed', absolute: 'Fail' }, says: /^the error rate is/ },
-  { name: 'latencies under unequal load are not compared', given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } }, candidate: { factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: .* unequal load/ },
-  { name: 'a candidate with less load can fail, not pass', given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 2 } }, candidate: { pods: 1, perBlock: 60 } }, reads: { step: 'Waiting' }, says: /^p95 undecided: .*: the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it$/ },
-  { name: 'a candidate with more load can pass, not fail, and keeps a step waiting that asks for no failure', given: { require: 'NoFail', scene: { router: 'HTTPRoute', weight: 60, ready: { candidate: 1, stable: 2 } }, candidate: { pods: 1, perBlock: 360, factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods \(capacity\.maxSurge\), or the step another weight$/ },
-  { name: 'one pod each on unlike nodes may be what differs', given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 }, scene: { nodes: 'Unlike', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' }, says: /one pod of each revision on unlike nodes: a difference of up to 2[0-9]% may be the nodes/ },
-  { name: 'on the same nodes it is the revision', given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 }, scene: { nodes: 'Shared', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' }, says: /^(?!.*may be the nodes)/ },
-  { name: 'a slow candidate fails by pairs where there is no traffic to speak of', given: { candidate: quiet, stable: { perBlock: 2 }, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least \+[0-9]+% by 1,080 paired probes \(no live traffic needed\), allowed 15%$/ },
-  { name: 'pairs are no requests: a candidate that none came to is idle', given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Waiting', idle: true }, says: /^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of stable, with 1,080 paired probes, 200 of each are needed/ },
-  { name: 'in the shadow pairs are all that a Pass needs', given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } }, reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
-  { name: 'in the shadow twenty pairs and five minutes do where no failure is asked for', given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1 } }, reads: { step: 'Done' }, says: /^no gate fails.* after 180 paired probes$/ },
-  { name: 'in the shadow a handful of pairs does not', given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1, blocks: 5 } }, reads: { step: 'Waiting' }, says: /15 paired probes; more pairs are needed$/ },
-  { name: 'in the shadow a slow candidate fails', given: { ...inShadow, pairs: { perBlock: 18, factor: 1.8 } }, reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least/ },
-  { name: 'in the shadow nothing is known without pairs', given: { ...inShadow, gates: wide }, reads: { step: 'Waiting' }, says: /^p95 undecided: 0 requests of the candidate/ },
+  { name: 'one with all the traffic is held to its limits',
+    given: { gates: { ...limits, latency: [...(limits.latency ?? []),
+      { name: 'p95', quantile: '0.95', maxIncrease: '5%' }] }, require: 'NoFail',
+      scene: { weight: 100 }, stable: { perBlock: 0 } }, reads: { step: 'Done', absolute: 'Pass' },
+    says: /^no gate fails after 4,[0-9]{3} requests of the candidate$/ },
+  { name: 'one with all the traffic is not compared with stable',
+    given: { gates: { latency: [{ name: 'slo', quantile: '0.95', max: '500ms' },
+      { name: 'p95', quantile: '0.95', maxIncrease: '5%' }], errors: { max: '2%' } },
+      require: 'NoFail', scene: { weight: 100 }, candidate: { factor: 1.6 } },
+    reads: { step: 'Done', absolute: 'Pass' }, says: /^no gate fails after/ },
+  { name: 'one with all the traffic fails by its limits',
+    given: { gates: limits, require: 'NoFail', scene: { weight: 100 }, candidate: { failures: 0.1 },
+      stable: { perBlock: 0 } }, reads: { step: 'Fail', failed: 'ErrorsGateFailed',
+      absolute: 'Fail' }, says: /^the error rate is/ },
+  { name: 'latencies under unequal load are not compared',
+    given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 3 } },
+      candidate: { factor: 1.6 } }, reads: { step: 'Waiting' }, says: /^p95 not judged: .* unequal load/ },
+  { name: 'a candidate with less load can fail, not pass',
+    given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 2 } },
+      candidate: { pods: 1, perBlock: 60 } }, reads: { step: 'Waiting' },
+    says:
+      /^p95 undecided: .*: the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it$/ },
+  { name: 'a candidate with more load can pass, not fail, and keeps a step waiting that asks for no failure',
+    given: { require: 'NoFail', scene: { router: 'HTTPRoute', weight: 60, ready: { candidate: 1, stable: 2 } },
+      candidate: { pods: 1, perBlock: 360, factor: 1.6 } }, reads: { step: 'Waiting' },
+    says:
+      /^p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods \(capacity\.maxSurge\), or the step another weight$/ },
+  { name: 'one pod each on unlike nodes may be what differs',
+    given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
+      scene: { nodes: 'Unlike', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
+    says: /one pod of each revision on unlike nodes: a difference of up to 2[0-9]% may be the nodes/ },
+  { name: 'on the same nodes it is the revision',
+    given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
+      scene: { nodes: 'Shared', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
+    says: /^(?!.*may be the nodes)/ },
+  { name: 'a slow candidate fails by pairs where there is no traffic to speak of',
+    given: { candidate: quiet, stable: { perBlock: 2 }, pairs: { perBlock: 18, factor: 1.8 } },
+    reads: { step: 'Fail', failed: 'LatencyGateFailed' },
+    says: /^p95 fails: at least \+[0-9]+% by 1,080 paired probes \(no live traffic needed\), allowed 15%$/ },
+  { name: 'pairs are no requests: a candidate that none came to is idle',
+    given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } },
+    reads: { step: 'Waiting', idle: true }, says:
+      /^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of stable, with 1,080 paired probes, 200 of each are needed/ },
+  { name: 'in the shadow pairs are all that a Pass needs',
+    given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } },
+    reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
+  { name: 'in the shadow twenty pairs and five minutes do where no failure is asked for',
+    given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1 } },
+    reads: { step: 'Done' }, says: /^no gate fails.* after 180 paired probes$/ },
+  { name: 'in the shadow a handful of pairs does not',
+    given: { ...inShadow, require: 'NoFail', pairs: { perBlock: 3, factor: 1, blocks: 5 } },
+    reads: { step: 'Waiting' }, says: /15 paired probes; more pairs are needed$/ },
+  { name: 'in the shadow a slow candidate fails', given: { ...inShadow, pairs: { perBlock: 18, factor: 1.8 } },
+    reads: { step: 'Fail', failed: 'LatencyGateFailed' }, says: /^p95 fails: at least/ },
+  { name: 'in the shadow nothing is known without pairs', given: { ...inShadow, gates: wide },
+    reads: { step: 'Waiting' }, says: /^p95 undecided: 0 requests of the candidate/ },
 ];
 
 describe('a reading of the gates', () => {
@@ -106,16 +234,43 @@ describe('a reading of the gates', () => {
   }
 
   it('says what stable breaks in words', () => {
-    assert.match(read({ gates: limits, stable: { failures: 0.1 } }).stableSick ?? '', /^the error rate is [0-9.]+% \(at least [0-9.]+%, allowed 2%\) after [0-9,]+ requests of stable$/);
-    assert.match(read({ gates: limits, stable: { factor: 3 } }).stableSick ?? '', /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\) after [0-9,]+ requests of stable$/);
+    assert.match(
+      read({ gates: limits, stable: { failures: 0.1 } }).stableSick ?? '',
+      /^the error rate is [0-9.]+% \(at least [0-9.]+%, allowed 2%\) after [0-9,]+ requests of stable$/,
+    );
+    assert.match(
+      read({ gates: limits, stable: { factor: 3 } }).stableSick ?? '',
+      /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\) after [0-9,]+ requests of stable$/,
+    );
   });
 
   it('looks at nothing before the window, nor at what only one revision was heard in', () => {
     const cold = ledgerOf({ first: window - 30, blocks: 30, factor: 3 }, { first: window - 30, blocks: 30 });
-    const known = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: cold, from: 0 });
-    assert.deepEqual([known.cells.candidate.length, known.heardUntil], [0, { candidate: window - 1, stable: window - 1 }]);
+    const known = knownOf({
+      stable: 'stable',
+      candidate: 'candidate',
+      window,
+      weight: 50,
+      router: 'Service',
+      ready: { candidate: 2, stable: 2 },
+      ledger: cold,
+      from: 0,
+    });
+    assert.deepEqual(
+      [known.cells.candidate.length, known.heardUntil],
+      [0, { candidate: window - 1, stable: window - 1 }],
+    );
     const ahead = ledgerOf({ blocks: 18 }, { blocks: 6 });
-    const seen = knownOf({ stable: 'stable', candidate: 'candidate', window, weight: 50, router: 'Service', ready: { candidate: 2, stable: 2 }, ledger: ahead, from: 0 });
+    const seen = knownOf({
+      stable: 'stable',
+      candidate: 'candidate',
+      window,
+      weight: 50,
+      router: 'Service',
+      ready: { candidate: 2, stable: 2 },
+      ledger: ahead,
+      from: 0,
+    });
     assert.equal(Math.max(...seen.cells.candidate.map((cell) => cell.block)), window + 5);
   });
 });
@@ -130,5 +285,7 @@ describe('loads are equal', () => {
     [false, { router: 'HTTPRoute', weight: 50, ready: { candidate: 0, stable: 3 } }],
     [false, { router: 'HTTPRoute', weight: 100, ready: { candidate: 3, stable: 3 } }],
   ];
-  for (const [equal, given] of loads) it(`${equal ? '' : 'not '}with ${given.router}, ${given.weight}% on ${given.ready.candidate} pods, the rest on ${given.ready.stable}`, () => assert.equal(isLoadEqual(given), equal));
+  for (const [equal, given] of loads)
+    it(`${equal ? '' : 'not '}with ${given.router}, ${given.weight}% on ${given.ready.candidate} pods, the rest on ${given.ready.stable}`, () =>
+      assert.equal(isLoadEqual(given), equal));
 });

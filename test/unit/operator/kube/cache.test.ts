@@ -7,7 +7,12 @@ type Pod = KubeObject & { readonly spec?: { readonly node?: string } };
 
 function pod(name: string, version: number, more: { uid?: string; node?: string; namespace?: string } = {}): Pod {
   const { uid = `uid-${name}`, node = 'n1', namespace = 'default' } = more;
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, uid, resourceVersion: String(version) }, spec: { node } };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, uid, resourceVersion: String(version) },
+    spec: { node },
+  };
 }
 
 function watched(options: ConstructorParameters<typeof Cache<Pod>>[0] = {}): { cache: Cache<Pod>; told: string[] } {
@@ -30,15 +35,21 @@ function say(change: Change<Pod>): string {
 
 type Row = { name: string; do: (cache: Cache<Pod>) => void; want: string[] };
 
+// prettier-ignore
 const rows: Row[] = [
-  { name: 'tells an addition and an update with both states', do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 2)); }, want: ['+a@1', '1>a@2'] },
-  { name: 'tells nothing when the same state comes again', do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 1)); }, want: ['+a@1'] },
-  { name: 'tells a deletion with the last known state', do: (c) => { c.put(pod('a', 1)); c.remove(pod('a', 3)); }, want: ['+a@1', '-a@1'] },
+  { name: 'tells an addition and an update with both states',
+    do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 2)); }, want: ['+a@1', '1>a@2'] },
+  { name: 'tells nothing when the same state comes again',
+    do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 1)); }, want: ['+a@1'] },
+  { name: 'tells a deletion with the last known state',
+    do: (c) => { c.put(pod('a', 1)); c.remove(pod('a', 3)); }, want: ['+a@1', '-a@1'] },
   { name: 'tells nothing of the deletion of what it never had', do: (c) => c.remove(pod('a', 3)), want: [] },
-  { name: 'tells an object made anew as a deletion and an addition', do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 5, { uid: 'other' })); }, want: ['+a@1', '-a@1', '+a@5'] },
+  { name: 'tells an object made anew as a deletion and an addition',
+    do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 5, { uid: 'other' })); }, want: ['+a@1', '-a@1', '+a@5'] },
   {
     name: 'tells the difference to a whole list, deletions first',
-    do: (c) => { c.put(pod('a', 1)); c.put(pod('b', 2)); c.put(pod('c', 3)); c.replace([pod('d', 9), pod('b', 8), pod('c', 3)]); },
+    do: (c) => { c.put(pod('a', 1)); c.put(pod('b', 2)); c.put(pod('c', 3));
+        c.replace([pod('d', 9), pod('b', 8), pod('c', 3)]); },
     want: ['+a@1', '+b@2', '+c@3', '-a@1', '+d@9', '2>b@8'],
   },
 ];
@@ -67,7 +78,9 @@ describe('Cache', () => {
     const faults: string[] = [];
     const cache = new Cache<Pod>({ onFault: (where, error) => faults.push(`${where}: ${String(error)}`) });
     const told: string[] = [];
-    cache.subscribe(() => { throw new Error('oops'); });
+    cache.subscribe(() => {
+      throw new Error('oops');
+    });
     cache.subscribe((change) => told.push(say(change)));
     cache.put(pod('a', 1));
     cache.put(pod('a', 2));
@@ -78,7 +91,14 @@ describe('Cache', () => {
 
   it('keeps an object whose index function throws, under no value of that index', () => {
     const faults: string[] = [];
-    const { cache } = watched({ indexes: { bad: () => { throw new Error('oops'); } }, onFault: (where) => faults.push(where) });
+    const { cache } = watched({
+      indexes: {
+        bad: () => {
+          throw new Error('oops');
+        },
+      },
+      onFault: (where) => faults.push(where),
+    });
     cache.put(pod('a', 1));
     assert.equal(cache.get('default/a')?.metadata.name, 'a');
     assert.deepEqual(cache.byIndex('bad', 'x'), []);
@@ -112,6 +132,8 @@ describe('Cache', () => {
     const { cache } = watched({ freeze: true });
     cache.put(pod('a', 1));
     const found = cache.get('default/a') as unknown as { spec: { node: string } };
-    assert.throws(() => { found.spec.node = 'n9'; }, TypeError);
+    assert.throws(() => {
+      found.spec.node = 'n9';
+    }, TypeError);
   });
 });

@@ -25,7 +25,13 @@ function start(reconcile: Reconcile, options: Partial<ControllerOptions> = {}): 
   const began = clock.monotonic();
   const passes: string[] = [];
   const controller = new Controller({
-    name: 'models', queue, clock, registry, logger: silentLogger, workers: 2, ...options,
+    name: 'models',
+    queue,
+    clock,
+    registry,
+    logger: silentLogger,
+    workers: 2,
+    ...options,
     reconcile: (key, signal) => {
       passes.push(`${key}@${clock.monotonic() - began}`);
       return reconcile(key, signal);
@@ -43,19 +49,41 @@ async function end(world: World): Promise<void> {
   await world.ran;
 }
 
-type Row = { name: string; first: () => Promise<{ recheckMs?: number }>; afterMs: number; want: string[]; result: string };
+type Row = {
+  name: string;
+  first: () => Promise<{ recheckMs?: number }>;
+  afterMs: number;
+  want: string[];
+  result: string;
+};
 
+// prettier-ignore
 const rows: Row[] = [
-  { name: 'forgets a key that went well', first: () => Promise.resolve({}), afterMs: 600_000, want: ['m@0'], result: 'success' },
-  { name: 'looks again when a pass asks for it', first: () => Promise.resolve({ recheckMs: 5000 }), afterMs: 600_000, want: ['m@0', 'm@5000'], result: 'requeue_after' },
-  { name: 'tries a transient failure again after its backoff', first: () => Promise.reject(new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' })), afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
-  { name: 'waits for as long as the server asked', first: () => Promise.reject(refusal(429, 'TooManyRequests', 'slow', 7000)), afterMs: 600_000, want: ['m@0', 'm@7000'], result: 'error' },
-  { name: 'reads again at once after a conflict, which is no error', first: () => Promise.reject(refusal(409, 'Conflict', 'modified')), afterMs: 600_000, want: ['m@0', 'm@5'], result: 'requeue' },
-  { name: 'does not repeat what the user has to mend', first: () => Promise.reject(refusal(422, 'Invalid', 'spec.x')), afterMs: 600_000, want: ['m@0'], result: 'error' },
-  { name: 'looks again after five minutes for what is missing', first: () => Promise.reject(refusal(404, 'NotFound', 'claim')), afterMs: 600_000, want: ['m@0', 'm@300000'], result: 'error' },
-  { name: 'comes back soon to what is not ready', first: () => Promise.reject(new AppError('NOT_READY', { state: 'warming' })), afterMs: 600_000, want: ['m@0', 'm@1000'], result: 'requeue_after' },
-  { name: 'survives a bug and tries again', first: () => Promise.reject(new TypeError('x is undefined')), afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
-  { name: 'survives what is thrown before the first await', first: () => { throw new TypeError('x is undefined'); }, afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
+  { name: 'forgets a key that went well', first: () => Promise.resolve({}),
+    afterMs: 600_000, want: ['m@0'], result: 'success' },
+  { name: 'looks again when a pass asks for it', first: () => Promise.resolve({ recheckMs: 5000 }),
+    afterMs: 600_000, want: ['m@0', 'm@5000'], result: 'requeue_after' },
+  { name: 'tries a transient failure again after its backoff',
+    first: () => Promise.reject(new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' })),
+    afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
+  { name: 'waits for as long as the server asked',
+    first: () => Promise.reject(refusal(429, 'TooManyRequests', 'slow',
+      7000)), afterMs: 600_000, want: ['m@0', 'm@7000'], result: 'error' },
+  { name: 'reads again at once after a conflict, which is no error',
+    first: () => Promise.reject(refusal(409, 'Conflict', 'modified')),
+    afterMs: 600_000, want: ['m@0', 'm@5'], result: 'requeue' },
+  { name: 'does not repeat what the user has to mend', first: () => Promise.reject(refusal(422, 'Invalid', 'spec.x')),
+    afterMs: 600_000, want: ['m@0'], result: 'error' },
+  { name: 'looks again after five minutes for what is missing',
+    first: () => Promise.reject(refusal(404, 'NotFound', 'claim')),
+    afterMs: 600_000, want: ['m@0', 'm@300000'], result: 'error' },
+  { name: 'comes back soon to what is not ready',
+    first: () => Promise.reject(new AppError('NOT_READY', { state: 'warming' })),
+    afterMs: 600_000, want: ['m@0', 'm@1000'], result: 'requeue_after' },
+  { name: 'survives a bug and tries again', first: () => Promise.reject(new TypeError('x is undefined')),
+    afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
+  { name: 'survives what is thrown before the first await', first: () => { throw new TypeError('x is undefined'); },
+    afterMs: 600_000, want: ['m@0', 'm@5'], result: 'error' },
 ];
 
 describe('Controller', () => {
@@ -70,14 +98,20 @@ describe('Controller', () => {
       world.queue.add('m');
       await world.clock.advance(row.afterMs);
       assert.deepEqual(world.passes, row.want);
-      assert.ok(await world.metric(new RegExp(`controller_runtime_reconcile_total\\{controller="models",result="${row.result}"\\} 1`)));
+      assert.ok(
+        await world.metric(
+          new RegExp(`controller_runtime_reconcile_total\\{controller="models",result="${row.result}"\\} 1`),
+        ),
+      );
       await end(world);
     });
   }
 
   it('doubles the wait of a key that keeps failing, and forgets that after a success', async () => {
     let left = 4;
-    const world = start(() => (left-- > 0 ? Promise.reject(refusal(500, 'InternalError', 'boom')) : Promise.resolve({})));
+    const world = start(() =>
+      left-- > 0 ? Promise.reject(refusal(500, 'InternalError', 'boom')) : Promise.resolve({}),
+    );
     world.queue.add('m');
     await world.clock.advance(1000);
     assert.deepEqual(world.passes, ['m@0', 'm@5', 'm@15', 'm@35', 'm@75']);
@@ -89,7 +123,9 @@ describe('Controller', () => {
   });
 
   it('counts what nobody gave a code as a panic, and a refusal as none', async () => {
-    const world = start((key) => Promise.reject(key === 'bug' ? new TypeError('oops') : refusal(500, 'InternalError', 'boom')));
+    const world = start((key) =>
+      Promise.reject(key === 'bug' ? new TypeError('oops') : refusal(500, 'InternalError', 'boom')),
+    );
     world.queue.add('bug');
     world.queue.add('other');
     await settle();
@@ -119,9 +155,16 @@ describe('Controller', () => {
 
   it('aborts a pass that takes too long and tries again', async () => {
     let reason = '';
-    const world = start((_, signal) => new Promise((__, reject) => {
-      signal.addEventListener('abort', () => { reason = String(signal.reason); reject(signal.reason as Error); });
-    }), { timeoutMs: 30_000 });
+    const world = start(
+      (_, signal) =>
+        new Promise((__, reject) => {
+          signal.addEventListener('abort', () => {
+            reason = String(signal.reason);
+            reject(signal.reason as Error);
+          });
+        }),
+      { timeoutMs: 30_000 },
+    );
     world.queue.add('m');
     await world.clock.advance(30_000);
     assert.match(reason, /not done within 30000 ms/);
@@ -133,9 +176,13 @@ describe('Controller', () => {
   });
 
   it('tries again after a pass that took too long, whatever it then threw', async () => {
-    const world = start((_, signal) => new Promise((__, reject) => {
-      signal.addEventListener('abort', () => reject(refusal(422, 'Invalid', 'half a request')));
-    }), { timeoutMs: 30_000 });
+    const world = start(
+      (_, signal) =>
+        new Promise((__, reject) => {
+          signal.addEventListener('abort', () => reject(refusal(422, 'Invalid', 'half a request')));
+        }),
+      { timeoutMs: 30_000 },
+    );
     world.queue.add('m');
     await world.clock.advance(31_000);
     assert.deepEqual(world.passes, ['m@0', 'm@30005']);
@@ -145,10 +192,16 @@ describe('Controller', () => {
   it('lets a pass finish at the end, and begins none after', async () => {
     let open = (): void => {};
     let aborted = false;
-    const world = start((_, signal) => new Promise((resolve) => {
-      open = () => resolve({});
-      signal.addEventListener('abort', () => { aborted = true; });
-    }), { workers: 1 });
+    const world = start(
+      (_, signal) =>
+        new Promise((resolve) => {
+          open = () => resolve({});
+          signal.addEventListener('abort', () => {
+            aborted = true;
+          });
+        }),
+      { workers: 1 },
+    );
     world.queue.add('a');
     world.queue.add('b');
     await settle();
@@ -161,14 +214,18 @@ describe('Controller', () => {
   });
 
   it('aborts a pass that goes on past the end', async () => {
-    const world = start((_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve({}))), { drainMs: 4000 });
+    const world = start((_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve({}))), {
+      drainMs: 4000,
+    });
     world.queue.add('a');
     await settle();
     world.stop.abort();
     await world.clock.advance(3999);
     assert.equal(world.queue.length, 0);
     let ended = false;
-    void world.ran.then(() => { ended = true; });
+    void world.ran.then(() => {
+      ended = true;
+    });
     await settle();
     assert.equal(ended, false);
     await world.clock.advance(1);

@@ -6,23 +6,48 @@ import { EventRecorder, events, type EventObject, type Happening } from '../../.
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, refusal } from '../../../support/memory-kube.ts';
 
-const model = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name: 'ranker', namespace: 'ml', uid: 'u1', resourceVersion: '7' } };
+const model = {
+  apiVersion: 'onnx-operator.dev/v1alpha1',
+  kind: 'OnnxModel',
+  metadata: { name: 'ranker', namespace: 'ml', uid: 'u1', resourceVersion: '7' },
+};
 
 function happening(more: Partial<Happening> = {}): Happening {
-  return { about: model, type: 'Warning', reason: 'ImagePullBackOff', action: 'Starting', note: 'cannot pull', ...more };
+  return {
+    about: model,
+    type: 'Warning',
+    reason: 'ImagePullBackOff',
+    action: 'Starting',
+    note: 'cannot pull',
+    ...more,
+  };
 }
 
 function chatter(more: Partial<Happening> = {}): Happening {
   return happening({ type: 'Normal', ...more });
 }
 
-type World = { readonly kube: MemoryKube; readonly clock: HandClock; readonly recorder: EventRecorder; readonly written: () => Promise<string[]> };
+type World = {
+  readonly kube: MemoryKube;
+  readonly clock: HandClock;
+  readonly recorder: EventRecorder;
+  readonly written: () => Promise<string[]>;
+};
 
 function world(): World {
   const kube = new MemoryKube();
   const clock = new HandClock(Date.parse('2026-01-02T03:04:05.678Z'));
-  const recorder = new EventRecorder({ client: kube, clock, registry: createRegistry(), logger: silentLogger, controller: 'onnx-operator.dev/controller', instance: 'pod-1', random: () => 0 });
-  const written = async (): Promise<string[]> => (await kube.list(events, {})).items.map((event) => `${event.reason} ${event.note} x${event.series?.count ?? 1}`);
+  const recorder = new EventRecorder({
+    client: kube,
+    clock,
+    registry: createRegistry(),
+    logger: silentLogger,
+    controller: 'onnx-operator.dev/controller',
+    instance: 'pod-1',
+    random: () => 0,
+  });
+  const written = async (): Promise<string[]> =>
+    (await kube.list(events, {})).items.map((event) => `${event.reason} ${event.note} x${event.series?.count ?? 1}`);
   return { kube, clock, recorder, written };
 }
 
@@ -35,9 +60,23 @@ describe('EventRecorder', () => {
     assert.match(event!.metadata.name, /^ranker\.[0-9a-f]+$/);
     const { metadata: _, ...rest } = event!;
     assert.deepEqual(rest, {
-      apiVersion: 'events.k8s.io/v1', kind: 'Event', eventTime: '2026-01-02T03:04:05.678000Z', reportingController: 'onnx-operator.dev/controller', reportingInstance: 'pod-1',
-      action: 'Starting', reason: 'ImagePullBackOff', note: 'cannot pull', type: 'Warning',
-      regarding: { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', name: 'ranker', namespace: 'ml', uid: 'u1', resourceVersion: '7' },
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      eventTime: '2026-01-02T03:04:05.678000Z',
+      reportingController: 'onnx-operator.dev/controller',
+      reportingInstance: 'pod-1',
+      action: 'Starting',
+      reason: 'ImagePullBackOff',
+      note: 'cannot pull',
+      type: 'Warning',
+      regarding: {
+        apiVersion: 'onnx-operator.dev/v1alpha1',
+        kind: 'OnnxModel',
+        name: 'ranker',
+        namespace: 'ml',
+        uid: 'u1',
+        resourceVersion: '7',
+      },
     });
   });
 
@@ -108,13 +147,22 @@ describe('EventRecorder', () => {
     await settle();
     const all = await written();
     assert.equal(all.length, 25 + 40 + 1);
-    assert.ok(all.includes('Failed39 p95 is 52% above stable x1') && all.includes('Promoted b takes over x1'), all.join('\n'));
+    assert.ok(
+      all.includes('Failed39 p95 is 52% above stable x1') && all.includes('Promoted b takes over x1'),
+      all.join('\n'),
+    );
   });
 
   it('drops chatter for a warning when more wait than it holds', async () => {
     const { kube, clock, recorder, written } = world();
     kube.fail('create', refusal(503, 'ServiceUnavailable', 'not now'), 3);
-    for (let i = 0; i < 1100; i += 1) recorder.say(chatter({ reason: `Reason${i}`, about: { ...model, metadata: { ...model.metadata, uid: `u${i}`, name: `m${i}` } } }));
+    for (let i = 0; i < 1100; i += 1)
+      recorder.say(
+        chatter({
+          reason: `Reason${i}`,
+          about: { ...model, metadata: { ...model.metadata, uid: `u${i}`, name: `m${i}` } },
+        }),
+      );
     recorder.say(happening({ reason: 'GoldenFailed', note: 'Cosine 0.31' }));
     await clock.advance(60_000);
     const all = await written();
@@ -168,7 +216,8 @@ describe('EventRecorder', () => {
     const { kube, recorder } = world();
     const door = Promise.withResolvers<void>();
     kube.fail('create', () => door.promise, 1);
-    for (let i = 0; i < 3000; i += 1) recorder.say(happening({ about: { ...model, metadata: { ...model.metadata, uid: `u${i}` } } }));
+    for (let i = 0; i < 3000; i += 1)
+      recorder.say(happening({ about: { ...model, metadata: { ...model.metadata, uid: `u${i}` } } }));
     await settle();
     door.resolve();
     while (kube.calls.create < 1000) await settle();

@@ -13,9 +13,20 @@ const lease = { namespace: 'ops', name: 'onnx-operator' };
 type Replica = { term?: Term; readonly stop: AbortController };
 
 function campaign(kube: MemoryKube, clock: Clock, identity: string, options: Partial<LeaderOptions> = {}): Replica {
-  const elector = new LeaderElector({ client: kube, clock, registry: createRegistry(), logger: silentLogger, lease, identity, random: () => 0, ...options });
+  const elector = new LeaderElector({
+    client: kube,
+    clock,
+    registry: createRegistry(),
+    logger: silentLogger,
+    lease,
+    identity,
+    random: () => 0,
+    ...options,
+  });
   const replica: Replica = { stop: new AbortController() };
-  void elector.campaign(replica.stop.signal).then((term) => { if (term !== undefined) replica.term = term; });
+  void elector.campaign(replica.stop.signal).then((term) => {
+    if (term !== undefined) replica.term = term;
+  });
   return replica;
 }
 
@@ -31,7 +42,11 @@ describe('LeaderElector', () => {
     await settle();
     assert.equal(replica.term?.isCurrent(), true);
     assert.deepEqual((await held(kube)).spec, {
-      holderIdentity: 'a', leaseDurationSeconds: 15, acquireTime: '2026-01-02T03:04:05.678000Z', renewTime: '2026-01-02T03:04:05.678000Z', leaseTransitions: 0,
+      holderIdentity: 'a',
+      leaseDurationSeconds: 15,
+      acquireTime: '2026-01-02T03:04:05.678000Z',
+      renewTime: '2026-01-02T03:04:05.678000Z',
+      leaseTransitions: 0,
     });
   });
 
@@ -66,7 +81,17 @@ describe('LeaderElector', () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     // A holder whose clock is an hour ahead: its renewTime says nothing to us.
-    kube.put(leases, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease, spec: { holderIdentity: 'dead', leaseDurationSeconds: 15, renewTime: '2099-01-01T00:00:00.000000Z', leaseTransitions: 4 } });
+    kube.put(leases, {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: lease,
+      spec: {
+        holderIdentity: 'dead',
+        leaseDurationSeconds: 15,
+        renewTime: '2099-01-01T00:00:00.000000Z',
+        leaseTransitions: 4,
+      },
+    });
     const replica = campaign(kube, clock, 'b');
     await clock.advance(14_000);
     assert.equal(replica.term?.isCurrent(), undefined);
@@ -78,7 +103,17 @@ describe('LeaderElector', () => {
   it('does not take over while the other renews, however old its clock says it is', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
-    const renew = (n: number): unknown => kube.put(leases, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease, spec: { holderIdentity: 'other', leaseDurationSeconds: 15, renewTime: `1999-01-01T00:00:${String(n).padStart(2, '0')}.000000Z` } });
+    const renew = (n: number): unknown =>
+      kube.put(leases, {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: lease,
+        spec: {
+          holderIdentity: 'other',
+          leaseDurationSeconds: 15,
+          renewTime: `1999-01-01T00:00:${String(n).padStart(2, '0')}.000000Z`,
+        },
+      });
     renew(0);
     const replica = campaign(kube, clock, 'b');
     for (let n = 1; n < 12; n += 1) {
@@ -91,7 +126,12 @@ describe('LeaderElector', () => {
   it('gives one of two who try at the same moment the lease', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
-    kube.put(leases, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease, spec: { holderIdentity: '' } });
+    kube.put(leases, {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: lease,
+      spec: { holderIdentity: '' },
+    });
     const replicas = ['a', 'b', 'c'].map((identity) => campaign(kube, clock, identity));
     await settle();
     assert.equal(replicas.filter((one) => one.term?.isCurrent() === true).length, 1);
@@ -135,7 +175,12 @@ describe('LeaderElector', () => {
     const hands = new HandClock();
     let nowMs = 0;
     // A process that is stopped sees time leap, and its timers fire late.
-    const clock: Clock = { now: () => hands.now(), monotonic: () => nowMs, after: (ms, fn) => hands.after(ms, fn), sleep: (ms, signal) => hands.sleep(ms, signal) };
+    const clock: Clock = {
+      now: () => hands.now(),
+      monotonic: () => nowMs,
+      after: (ms, fn) => hands.after(ms, fn),
+      sleep: (ms, signal) => hands.sleep(ms, signal),
+    };
     const replica = campaign(new MemoryKube(), clock, 'a');
     await settle();
     assert.equal(replica.term?.isCurrent(), true);
@@ -208,7 +253,14 @@ describe('LeaderElector', () => {
   });
 
   it('refuses times that cannot work', () => {
-    const options = { client: new MemoryKube(), clock: new HandClock(), registry: createRegistry(), logger: silentLogger, lease, identity: 'a' };
+    const options = {
+      client: new MemoryKube(),
+      clock: new HandClock(),
+      registry: createRegistry(),
+      logger: silentLogger,
+      lease,
+      identity: 'a',
+    };
     assert.throws(() => new LeaderElector({ ...options, renewDeadlineMs: 15_000 }), { code: 'BAD_CONFIG' });
     assert.throws(() => new LeaderElector({ ...options, retryMs: 9000 }), { code: 'BAD_CONFIG' });
   });
@@ -219,13 +271,21 @@ describe('fencedClient', () => {
     const kube = new MemoryKube();
     let leading = true;
     const client = fencedClient(kube, () => leading);
-    const written = await client.create(leases, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease });
+    const written = await client.create(leases, {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: lease,
+    });
     leading = false;
     const before = kube.writes.length;
     assert.equal((await client.get(leases, lease)).metadata.name, lease.name);
     const writes: Promise<unknown>[] = [
-      client.create(leases, written), client.replace(leases, written), client.apply(leases, written, { fieldManager: 'x', force: true }),
-      client.replaceStatus(leases, written, {}), client.patchMetadata(leases, lease, {}), client.delete(leases, lease),
+      client.create(leases, written),
+      client.replace(leases, written),
+      client.apply(leases, written, { fieldManager: 'x', force: true }),
+      client.replaceStatus(leases, written, {}),
+      client.patchMetadata(leases, lease, {}),
+      client.delete(leases, lease),
     ];
     for (const write of writes) await assert.rejects(write, { code: 'LEADERSHIP_LOST' });
     assert.equal(kube.writes.length, before);

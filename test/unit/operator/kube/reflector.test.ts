@@ -9,7 +9,13 @@ import { HandClock, settle } from '../../../support/hand-clock.ts';
 import { MemoryKube, gone, refusal } from '../../../support/memory-kube.ts';
 
 type Thing = KubeObject & { readonly data?: string };
-const things: ResourceType<Thing> = { group: 'test.dev', version: 'v1', plural: 'things', kind: 'Thing', namespaced: true };
+const things: ResourceType<Thing> = {
+  group: 'test.dev',
+  version: 'v1',
+  plural: 'things',
+  kind: 'Thing',
+  namespaced: true,
+};
 
 function thing(name: string, data = ''): Thing {
   return { apiVersion: 'test.dev/v1', kind: 'Thing', metadata: { name, namespace: 'default' }, data };
@@ -26,15 +32,29 @@ type World = {
 
 const running: (() => Promise<void>)[] = [];
 
-async function start(prepare: (kube: MemoryKube) => void = () => {}, options: Partial<ReflectorOptions<Thing>> = {}): Promise<World> {
+async function start(
+  prepare: (kube: MemoryKube) => void = () => {},
+  options: Partial<ReflectorOptions<Thing>> = {},
+): Promise<World> {
   const kube = new MemoryKube();
   kube.put(things, thing('a'));
   prepare(kube);
   const clock = new HandClock();
   const registry = createRegistry();
-  const reflector = new Reflector<Thing>({ client: kube, type: things, clock, registry, logger: silentLogger, random: () => 0.5, freeze: true, ...options });
+  const reflector = new Reflector<Thing>({
+    client: kube,
+    type: things,
+    clock,
+    registry,
+    logger: silentLogger,
+    random: () => 0.5,
+    freeze: true,
+    ...options,
+  });
   const told: string[] = [];
-  reflector.cache.subscribe((change) => told.push(`${change.kind} ${('now' in change ? change.now : change.before).metadata.name}`));
+  reflector.cache.subscribe((change) =>
+    told.push(`${change.kind} ${('now' in change ? change.now : change.before).metadata.name}`),
+  );
   const stop = new AbortController();
   const ran = reflector.run(stop.signal);
   const end = async (): Promise<void> => {
@@ -64,7 +84,12 @@ describe('Reflector', () => {
   });
 
   it('reads a long list in pages', async () => {
-    const { kube, reflector } = await start((k) => { for (let i = 0; i < 24; i += 1) k.put(things, thing(`t${i}`)); }, { limits: { pageSize: 10 } });
+    const { kube, reflector } = await start(
+      (k) => {
+        for (let i = 0; i < 24; i += 1) k.put(things, thing(`t${i}`));
+      },
+      { limits: { pageSize: 10 } },
+    );
     assert.equal(reflector.cache.size, 25);
     assert.equal(kube.calls.list, 3);
   });
@@ -78,11 +103,14 @@ describe('Reflector', () => {
   });
 
   it('asks for the whole list at once when storage is compacted between pages', async () => {
-    const { kube, clock, reflector } = await start((k) => {
-      for (let i = 0; i < 24; i += 1) k.put(things, thing(`t${i}`));
-      k.fail('list', () => {});
-      k.fail('list', gone());
-    }, { limits: { pageSize: 10 } });
+    const { kube, clock, reflector } = await start(
+      (k) => {
+        for (let i = 0; i < 24; i += 1) k.put(things, thing(`t${i}`));
+        k.fail('list', () => {});
+        k.fail('list', gone());
+      },
+      { limits: { pageSize: 10 } },
+    );
     await clock.advance(2000);
     assert.equal(reflector.cache.size, 25);
     // Two pages of the first try, the second of them expired; then one list of everything.
@@ -90,15 +118,23 @@ describe('Reflector', () => {
   });
 
   type Row = { name: string; fault: (kube: MemoryKube) => void; afterMs: number; lists: number };
+  // prettier-ignore
   const rows: Row[] = [
     { name: 'the server closes the watch after a while', fault: (k) => k.breakWatches(), afterMs: 0, lists: 1 },
     { name: 'the connection is reset', fault: (k) => k.breakWatches(new Error('terminated')), afterMs: 2000, lists: 1 },
-    { name: 'an ERROR event 500 ends the watch', fault: (k) => k.breakWatches(refusal(500, 'InternalError', 'boom')), afterMs: 2000, lists: 1 },
+    { name: 'an ERROR event 500 ends the watch',
+      fault: (k) => k.breakWatches(refusal(500, 'InternalError', 'boom')), afterMs: 2000, lists: 1 },
     { name: 'an ERROR event 410 ends the watch', fault: (k) => k.breakWatches(gone()), afterMs: 2000, lists: 2 },
-    { name: 'the next watch is answered 410', fault: (k) => { k.fail('watch', gone()); k.breakWatches(); }, afterMs: 2000, lists: 2 },
-    { name: 'the next watch is forbidden', fault: (k) => { k.fail('watch', refusal(403, 'Forbidden', 'no')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
-    { name: 'the next watch is one too many', fault: (k) => { k.fail('watch', refusal(429, 'TooManyRequests', 'slow down')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
-    { name: 'the server has not seen our version yet', fault: (k) => { k.fail('watch', refusal(504, 'Timeout', 'Too large resource version: 9, current: 3')); k.breakWatches(); }, afterMs: 2000, lists: 2 },
+    { name: 'the next watch is answered 410',
+      fault: (k) => { k.fail('watch', gone()); k.breakWatches(); }, afterMs: 2000, lists: 2 },
+    { name: 'the next watch is forbidden', fault:
+        (k) => { k.fail('watch', refusal(403, 'Forbidden', 'no')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
+    { name: 'the next watch is one too many',
+      fault: (k) => { k.fail('watch', refusal(429, 'TooManyRequests',
+        'slow down')); k.breakWatches(); }, afterMs: 2000, lists: 1 },
+    { name: 'the server has not seen our version yet',
+      fault: (k) => { k.fail('watch', refusal(504, 'Timeout',
+        'Too large resource version: 9, current: 3')); k.breakWatches(); }, afterMs: 2000, lists: 2 },
   ];
   for (const row of rows) {
     it(`follows changes again after ${row.name}`, async () => {
@@ -127,7 +163,13 @@ describe('Reflector', () => {
 
   it('backs off while the server closes every watch at once', async () => {
     const { kube, clock } = await start();
-    kube.fail('watch', () => { throw Object.assign(refusal(503, 'ServiceUnavailable', 'not now')); }, 1000);
+    kube.fail(
+      'watch',
+      () => {
+        throw Object.assign(refusal(503, 'ServiceUnavailable', 'not now'));
+      },
+      1000,
+    );
     kube.breakWatches();
     await clock.advance(10 * 60_000);
     // 0.6 s doubling to 22.5 s: six tries in the first half minute, then one in 22.5 s.
@@ -192,7 +234,9 @@ describe('Reflector', () => {
 
   it('goes on when a handler throws', async () => {
     const { kube, reflector, told, metrics } = await start();
-    reflector.cache.subscribe(() => { throw new Error('oops'); });
+    reflector.cache.subscribe(() => {
+      throw new Error('oops');
+    });
     kube.put(things, thing('b'));
     kube.put(things, thing('c'));
     await settle();
@@ -209,7 +253,11 @@ describe('Reflector', () => {
   });
 
   it('keeps an object whole when the transform throws', async () => {
-    const { reflector } = await start(() => {}, { transform: () => { throw new Error('oops'); } });
+    const { reflector } = await start(() => {}, {
+      transform: () => {
+        throw new Error('oops');
+      },
+    });
     assert.equal(reflector.cache.get('default/a')?.metadata.name, 'a');
   });
 

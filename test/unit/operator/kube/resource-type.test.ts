@@ -1,23 +1,43 @@
 /** Paths, keys and the meaning of refusals: small things that everything above relies on. */
 import assert from 'node:assert/strict';
 import { kindOf } from '../../../../api/errors.ts';
-import { isAlreadyExists, isConflict, isForbidden, isGone, isInvalid, isNotFound, isTooLargeVersion, statusError, statusOf } from '../../../../operator/kube/kube-error.ts';
+import {
+  isAlreadyExists,
+  isConflict,
+  isForbidden,
+  isGone,
+  isInvalid,
+  isNotFound,
+  isTooLargeVersion,
+  statusError,
+  statusOf,
+} from '../../../../operator/kube/kube-error.ts';
 import { microTime } from '../../../../operator/kube/micro-time.ts';
 import { keyOf, nameOf } from '../../../../operator/kube/object.ts';
 import { apiVersionOf, collectionPath, objectPath } from '../../../../operator/kube/resource-type.ts';
 
 const pods = { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true } as const;
-const deployments = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment', namespaced: true } as const;
+const deployments = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'deployments',
+  kind: 'Deployment',
+  namespaced: true,
+} as const;
 const nodes = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false } as const;
 
 describe('paths', () => {
+  // prettier-ignore
   const rows = [
     { name: 'a core collection of one namespace', got: collectionPath(pods, 'ml'), want: '/api/v1/namespaces/ml/pods' },
     { name: 'a core collection of every namespace', got: collectionPath(pods), want: '/api/v1/pods' },
-    { name: 'a group collection', got: collectionPath(deployments, 'ml'), want: '/apis/apps/v1/namespaces/ml/deployments' },
+    { name: 'a group collection', got: collectionPath(deployments,
+        'ml'), want: '/apis/apps/v1/namespaces/ml/deployments' },
     { name: 'a cluster-scoped object', got: objectPath(nodes, { name: 'n1' }), want: '/api/v1/nodes/n1' },
-    { name: 'a subresource', got: objectPath(deployments, { namespace: 'ml', name: 'x' }, 'status'), want: '/apis/apps/v1/namespaces/ml/deployments/x/status' },
-    { name: 'a name that could climb out of its path', got: objectPath(pods, { namespace: 'a/b', name: '../x:Y' }), want: '/api/v1/namespaces/a%2Fb/pods/..%2Fx%3AY' },
+    { name: 'a subresource', got: objectPath(deployments, { namespace: 'ml', name: 'x' },
+        'status'), want: '/apis/apps/v1/namespaces/ml/deployments/x/status' },
+    { name: 'a name that could climb out of its path', got: objectPath(pods, { namespace: 'a/b', name: '../x:Y' }),
+      want: '/api/v1/namespaces/a%2Fb/pods/..%2Fx%3AY' },
     { name: 'an apiVersion of the core group', got: apiVersionOf(pods), want: 'v1' },
     { name: 'an apiVersion of a group', got: apiVersionOf(deployments), want: 'apps/v1' },
     { name: 'a micro time', got: microTime(Date.UTC(2026, 0, 2, 3, 4, 5, 60)), want: '2026-01-02T03:04:05.060000Z' },
@@ -48,12 +68,19 @@ describe('statusError', () => {
     it(`takes ${row.status} ${row.reason} for ${row.kind}`, () => {
       const error = statusError({ status: row.status, reason: row.reason, message: 'm' });
       assert.equal(kindOf(error), row.kind);
-      assert.deepEqual(questions.filter((ask) => ask(error)), row.is);
+      assert.deepEqual(
+        questions.filter((ask) => ask(error)),
+        row.is,
+      );
     });
   }
 
   it('knows a version from the future by its message', () => {
-    assert.ok(isTooLargeVersion(statusError({ status: 504, reason: 'Timeout', message: 'Too large resource version: 9, current: 3' })));
+    assert.ok(
+      isTooLargeVersion(
+        statusError({ status: 504, reason: 'Timeout', message: 'Too large resource version: 9, current: 3' }),
+      ),
+    );
   });
 
   it('answers no for what is no refusal', () => {

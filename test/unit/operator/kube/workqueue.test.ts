@@ -4,7 +4,12 @@ import { createRegistry, expose } from '../../../../lib/metrics.ts';
 import { WorkQueue } from '../../../../operator/kube/workqueue.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
-type World = { readonly queue: WorkQueue; readonly clock: HandClock; readonly taken: string[]; readonly metric: (line: string) => Promise<number> };
+type World = {
+  readonly queue: WorkQueue;
+  readonly clock: HandClock;
+  readonly taken: string[];
+  readonly metric: (line: string) => Promise<number>;
+};
 
 /** A queue, and one taker that keeps what it takes until told. */
 function world(): World {
@@ -117,7 +122,9 @@ describe('WorkQueue', () => {
     w.queue.add('a');
     let closed = false;
     // 'b' went to the second taker: two are in flight.
-    const end = w.queue.close().then(() => { closed = true; });
+    const end = w.queue.close().then(() => {
+      closed = true;
+    });
     await takeInto(w, 1);
     assert.deepEqual(w.taken, ['a', 'b', '(closed)']);
     w.queue.done('a');

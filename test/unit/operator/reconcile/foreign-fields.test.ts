@@ -1,55 +1,113 @@
 /** What becomes of fields that other managers own: kept, taken out, or looked at again. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../operator/kube/object.ts';
-import { foreignFieldsOf, foreignText, keepForeignEntries, repairPatch } from '../../../../operator/reconcile/foreign-fields.ts';
+import {
+  foreignFieldsOf,
+  foreignText,
+  keepForeignEntries,
+  repairPatch,
+} from '../../../../operator/reconcile/foreign-fields.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 
 const metadata = { name: 'm', namespace: 'ml', labels: {}, ownerReferences: [] };
-const service: Manifest = { apiVersion: 'v1', kind: 'Service', metadata, spec: { selector: { a: 'b' }, ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] } };
-const route: Manifest = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata, spec: { parentRefs: [{ name: 'public' }], rules: [{ backendRefs: [{ name: 'm-a', weight: 100 }] }] } };
+const service: Manifest = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata,
+  spec: { selector: { a: 'b' }, ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] },
+};
+const route: Manifest = {
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'HTTPRoute',
+  metadata,
+  spec: { parentRefs: [{ name: 'public' }], rules: [{ backendRefs: [{ name: 'm-a', weight: 100 }] }] },
+};
 
 /** The manifest as it is after somebody wrote `spec`, owning these fields. */
 function written(manifest: Manifest, spec: object, fields: object, more: object = {}): KubeObject {
   const own = { manager: 'onnx-operator', operation: 'Apply', fieldsV1: { 'f:spec': {} } };
-  const managedFields = [own, { manager: 'kubectl-edit', operation: 'Update', fieldsV1: { 'f:spec': fields }, ...more }];
-  return { ...manifest, metadata: { ...metadata, uid: 'u', resourceVersion: '7', managedFields }, spec } as unknown as KubeObject;
+  const managedFields = [
+    own,
+    { manager: 'kubectl-edit', operation: 'Update', fieldsV1: { 'f:spec': fields }, ...more },
+  ];
+  return {
+    ...manifest,
+    metadata: { ...metadata, uid: 'u', resourceVersion: '7', managedFields },
+    spec,
+  } as unknown as KubeObject;
 }
 
-const port = (number: number, name?: string): object => ({ ...(name === undefined ? {} : { name }), port: number, protocol: 'TCP', targetPort: number });
-const portFields = (number: number): object => ({ 'f:ports': { [`k:{"port":${number},"protocol":"TCP"}`]: { '.': {}, 'f:port': {}, 'f:name': {} } } });
+const port = (number: number, name?: string): object => ({
+  ...(name === undefined ? {} : { name }),
+  port: number,
+  protocol: 'TCP',
+  targetPort: number,
+});
+const portFields = (number: number): object => ({
+  'f:ports': { [`k:{"port":${number},"protocol":"TCP"}`]: { '.': {}, 'f:port': {}, 'f:name': {} } },
+});
 const ports = (...list: object[]): object => ({ ...(service['spec'] as object), ports: list });
 
-type Row = { readonly name: string; readonly manifest?: Manifest; readonly live: KubeObject; readonly takeOut?: readonly string[]; readonly kept?: readonly string[]; readonly shared?: readonly string[] };
+type Row = {
+  readonly name: string;
+  readonly manifest?: Manifest;
+  readonly live: KubeObject;
+  readonly takeOut?: readonly string[];
+  readonly kept?: readonly string[];
+  readonly shared?: readonly string[];
+};
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'a port of another name stays', live: written(service, ports(port(8080, 'http'), port(9999, 'admin')), portFields(9999)), kept: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a port that has our name goes', live: written(service, ports(port(9999, 'http')), portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a port without a name goes', live: written(service, ports(port(9999)), portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
-  { name: 'a field that decides about traffic goes', live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] }, { 'f:externalIPs': {} }), takeOut: ['spec.externalIPs (kubectl-edit)'] },
-  { name: 'a field that is gone again is nothing', live: written(service, ports(port(8080, 'http')), { 'f:externalIPs': {} }) },
-  { name: 'a selector that somebody else owns is looked at again', live: written(service, { ...ports(port(8080, 'http')), selector: { a: 'b', c: 'd' } }, { 'f:selector': {} }), shared: ['spec.selector (kubectl-edit)'] },
-  { name: 'the rules of a route that somebody else owns are looked at again', manifest: route, live: written(route, { rules: [{ filters: [{ type: 'RequestMirror' }] }] }, { 'f:rules': {} }), shared: ['spec.rules (kubectl-edit)'] },
-  { name: 'hostnames that nobody asked for go', manifest: route, live: written(route, { ...(route['spec'] as object), hostnames: ['a.example.com'] }, { 'f:hostnames': {} }), takeOut: ['spec.hostnames (kubectl-edit)'] },
-  { name: 'what is written to a subresource is not looked at', live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] }, { 'f:externalIPs': {} }, { subresource: 'status' }) },
+  { name: 'a port of another name stays', live: written(service, ports(port(8080, 'http'), port(9999, 'admin')),
+      portFields(9999)), kept: ['spec.ports[9999/TCP] (kubectl-edit)'] },
+  { name: 'a port that has our name goes', live: written(service, ports(port(9999, 'http')),
+      portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
+  { name: 'a port without a name goes', live: written(service, ports(port(9999)),
+      portFields(9999)), takeOut: ['spec.ports[9999/TCP] (kubectl-edit)'] },
+  { name: 'a field that decides about traffic goes',
+    live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] },
+      { 'f:externalIPs': {} }), takeOut: ['spec.externalIPs (kubectl-edit)'] },
+  { name: 'a field that is gone again is nothing',
+    live: written(service, ports(port(8080, 'http')), { 'f:externalIPs': {} }) },
+  { name: 'a selector that somebody else owns is looked at again',
+    live: written(service, { ...ports(port(8080, 'http')), selector: { a: 'b', c: 'd' } },
+      { 'f:selector': {} }), shared: ['spec.selector (kubectl-edit)'] },
+  { name: 'the rules of a route that somebody else owns are looked at again', manifest: route,
+    live: written(route, { rules: [{ filters: [{ type: 'RequestMirror' }] }] },
+      { 'f:rules': {} }), shared: ['spec.rules (kubectl-edit)'] },
+  { name: 'hostnames that nobody asked for go', manifest: route,
+    live: written(route, { ...(route['spec'] as object), hostnames: ['a.example.com'] },
+      { 'f:hostnames': {} }), takeOut: ['spec.hostnames (kubectl-edit)'] },
+  { name: 'what is written to a subresource is not looked at',
+    live: written(service, { ...ports(port(8080, 'http')), externalIPs: ['192.0.2.1'] },
+      { 'f:externalIPs': {} }, { subresource: 'status' }) },
 ];
 
 describe('of fields that others own', () => {
   for (const { name, manifest = service, live, takeOut = [], kept = [], shared = [] } of rows) {
     it(name, () => {
       const found = foreignFieldsOf(manifest, keepForeignEntries(live));
-      assert.deepEqual([found.takeOut.map(foreignText), found.kept.map(foreignText), found.shared.map(foreignText)], [takeOut, kept, shared]);
+      assert.deepEqual(
+        [found.takeOut.map(foreignText), found.kept.map(foreignText), found.shared.map(foreignText)],
+        [takeOut, kept, shared],
+      );
     });
   }
 
   it('one patch takes out and puts back, for this very version', () => {
     const live = written(service, ports(port(9999, 'http')), portFields(9999));
     assert.deepEqual(repairPatch(service, live, foreignFieldsOf(service, live).takeOut), {
-      metadata: { uid: 'u', resourceVersion: '7' }, spec: { ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] },
+      metadata: { uid: 'u', resourceVersion: '7' },
+      spec: { ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] },
     });
   });
 
   it('a cache keeps nothing of managedFields when only we wrote', () => {
     const live = written(service, ports(port(8080, 'http')), {});
-    const ours = { ...live, metadata: { ...live.metadata, managedFields: (live.metadata.managedFields ?? []).slice(0, 1) } };
+    const ours = {
+      ...live,
+      metadata: { ...live.metadata, managedFields: (live.metadata.managedFields ?? []).slice(0, 1) },
+    };
     assert.equal('managedFields' in keepForeignEntries(ours).metadata, false);
   });
 });

@@ -13,9 +13,24 @@ import type { Manifest } from '../../../../operator/resources/objects.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 import { MemoryKube } from '../../../support/memory-kube.ts';
 
-const owner = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', name: 'ranker', uid: 'uid-ranker', controller: true, blockOwnerDeletion: true };
+const owner = {
+  apiVersion: 'onnx-operator.dev/v1alpha1',
+  kind: 'OnnxModel',
+  name: 'ranker',
+  uid: 'uid-ranker',
+  controller: true,
+  blockOwnerDeletion: true,
+};
 const manifest = stamped({
-  apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', labels: { [labels.model]: 'ranker', [labels.managedBy]: fieldManager }, ownerReferences: [owner] }, spec: { selector: { app: 'x' } },
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: {
+    name: 'ranker',
+    namespace: 'ml',
+    labels: { [labels.model]: 'ranker', [labels.managedBy]: fieldManager },
+    ownerReferences: [owner],
+  },
+  spec: { selector: { app: 'x' } },
 } as unknown as Manifest);
 
 /** @param found what the API server has under the name */
@@ -24,7 +39,11 @@ async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<
   const client = {
     get: async () => {
       if (found === undefined) throw statusError({ status: 404, reason: 'NotFound', message: 'not found' });
-      return { apiVersion: 'v1', kind: 'Service', metadata: { name: 'ranker', namespace: 'ml', uid: 'u', resourceVersion: '1', ...found } };
+      return {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'ranker', namespace: 'ml', uid: 'u', resourceVersion: '1', ...found },
+      };
     },
     apply: async (_type: unknown, object: KubeObject) => {
       writes.push(`apply ${object.metadata.name}`);
@@ -37,19 +56,29 @@ async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<
 }
 
 describe('putChild, of a child that no cache has shown', () => {
-  const marks = { labels: { [labels.model]: 'ranker', [labels.managedBy]: fieldManager }, annotations: { [annotations.applied]: 'abc' } };
-  const rows: readonly { readonly name: string; readonly found: Partial<KubeObject['metadata']> | undefined; readonly isWritten: boolean }[] = [
+  const marks = {
+    labels: { [labels.model]: 'ranker', [labels.managedBy]: fieldManager },
+    annotations: { [annotations.applied]: 'abc' },
+  };
+  // prettier-ignore
+  const rows: readonly { readonly name: string;
+    readonly found: Partial<KubeObject['metadata']> | undefined; readonly isWritten: boolean }[] = [
     { name: 'makes it where there is none', found: undefined, isWritten: true },
     { name: 'writes its own', found: { ownerReferences: [owner] }, isWritten: true },
-    { name: 'adopts one that the operator made and nothing owns', found: { ...marks, ownerReferences: [] }, isWritten: true },
+    { name: 'adopts one that the operator made and nothing owns',
+      found: { ...marks, ownerReferences: [] }, isWritten: true },
     { name: 'leaves one that nothing owns and somebody else made', found: { ownerReferences: [] }, isWritten: false },
-    { name: 'leaves an orphan of another model', found: { ...marks, labels: { ...marks.labels, [labels.model]: 'other' }, ownerReferences: [] }, isWritten: false },
-    { name: 'leaves one of a namesake that is being collected', found: { ...marks, ownerReferences: [{ ...owner, uid: 'uid-before' }] }, isWritten: false },
+    { name: 'leaves an orphan of another model',
+      found: { ...marks, labels: { ...marks.labels, [labels.model]: 'other' },
+        ownerReferences: [] }, isWritten: false },
+    { name: 'leaves one of a namesake that is being collected',
+      found: { ...marks, ownerReferences: [{ ...owner, uid: 'uid-before' }] }, isWritten: false },
   ];
   for (const { name, found, isWritten } of rows) {
     it(name, async () => {
       if (isWritten) assert.deepEqual(await put(found), ['apply ranker']);
-      else await assert.rejects(put(found), (error: unknown) => error instanceof AppError && error.code === 'NAME_TAKEN');
+      else
+        await assert.rejects(put(found), (error: unknown) => error instanceof AppError && error.code === 'NAME_TAKEN');
     });
   }
 });
@@ -59,9 +88,15 @@ describe('the record of a revision that no cache shows', () => {
   const learned = (digest: string): string => JSON.stringify({ digest });
 
   function record(made: string, resolved?: string): Manifest {
-    const notes = { [annotations.applied]: made, ...(resolved === undefined ? {} : { [annotations.resolved]: learned(resolved) }) };
+    const notes = {
+      [annotations.applied]: made,
+      ...(resolved === undefined ? {} : { [annotations.resolved]: learned(resolved) }),
+    };
     const object = { apiVersion: 'apps/v1', kind: 'ControllerRevision', revision: 1, data: { schema: 1, made } };
-    return { ...object, metadata: { ...metadata, annotations: notes, ownerReferences: [owner] } } as unknown as Manifest;
+    return {
+      ...object,
+      metadata: { ...metadata, annotations: notes, ownerReferences: [owner] },
+    } as unknown as Manifest;
   }
 
   async function putOver(found: Manifest, wanted: Manifest): Promise<KubeObject & { readonly data?: unknown }> {
@@ -74,7 +109,10 @@ describe('the record of a revision that no cache shows', () => {
   it('keeps what it was frozen as and what its first pod learned', async () => {
     const stored = await putOver(record('before', 'sha256:1'), record('now'));
     assert.deepEqual(stored.data, { schema: 1, made: 'before' });
-    assert.deepEqual(stored.metadata.annotations, { [annotations.applied]: 'now', [annotations.resolved]: learned('sha256:1') });
+    assert.deepEqual(stored.metadata.annotations, {
+      [annotations.applied]: 'now',
+      [annotations.resolved]: learned('sha256:1'),
+    });
   });
 
   it('takes what a pod has said since', async () => {

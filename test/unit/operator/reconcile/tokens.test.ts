@@ -31,8 +31,21 @@ class Stage {
   begin(): Reconciler {
     const note = (...what: unknown[]): void => void this.said.push(what);
     const logger = { debug: note, info: note, warn: note, error: note, child: () => logger } as unknown as Logger;
-    const caches: Caches = { ...this.cluster.caches, configMaps: () => (this.isBehind ? [] : this.cluster.caches.configMaps('ml/ranker')), controllerRevisions: () => (this.isBehind ? [] : this.cluster.caches.controllerRevisions('ml/ranker')) };
-    return new Reconciler({ client: this.cluster.client, caches, reports: () => undefined, clock: this.clock, logger, settings, announce: note, follow: () => {} });
+    const caches: Caches = {
+      ...this.cluster.caches,
+      configMaps: () => (this.isBehind ? [] : this.cluster.caches.configMaps('ml/ranker')),
+      controllerRevisions: () => (this.isBehind ? [] : this.cluster.caches.controllerRevisions('ml/ranker')),
+    };
+    return new Reconciler({
+      client: this.cluster.client,
+      caches,
+      reports: () => undefined,
+      clock: this.clock,
+      logger,
+      settings,
+      announce: note,
+      follow: () => {},
+    });
   }
 
   restart(): void {
@@ -59,7 +72,11 @@ class Stage {
 
   change(data: Readonly<Record<string, string>>): void {
     const { configMap } = this;
-    this.cluster.objects.set(`ConfigMap/${configMap.metadata.name}`, { ...configMap, data, metadata: { ...configMap.metadata, resourceVersion: '1000000' } } as never);
+    this.cluster.objects.set(`ConfigMap/${configMap.metadata.name}`, {
+      ...configMap,
+      data,
+      metadata: { ...configMap.metadata, resourceVersion: '1000000' },
+    } as never);
   }
 }
 
@@ -118,7 +135,10 @@ describe('the token of a revision', () => {
     const { [paths.accessFile]: access, ...now } = stage.configMap.data ?? {};
     assert.deepEqual(now, old);
     assert.ok(isToken(parseAccess(access ?? '')?.token));
-    assert.deepEqual(stage.cluster.writes.filter((what) => what.startsWith('apply ')), [`apply ConfigMap/${stage.configMap.metadata.name}`]);
+    assert.deepEqual(
+      stage.cluster.writes.filter((what) => what.startsWith('apply ')),
+      [`apply ConfigMap/${stage.configMap.metadata.name}`],
+    );
   });
 
   it('comes with leave to sample only while a quality gate or a shadow step asks for it, as much as either', async () => {
@@ -132,7 +152,12 @@ describe('the token of a revision', () => {
     await stage.pass();
     assert.equal(stage.access?.sampleRate, undefined);
     const steps = [{ shadow: { require: 'Pass' } }, { weight: 5 }] as const;
-    for (const [rollout, rate] of [[{ steps }, 0.1], [{ steps, gates: { quality } }, 0.1], [{ steps: [{ shadow: { require: 'Pass', share: '2%' } }], gates: { quality } }, 0.05], [{ probes: { mode: 'Always' } }, undefined]] as const) {
+    for (const [rollout, rate] of [
+      [{ steps }, 0.1],
+      [{ steps, gates: { quality } }, 0.1],
+      [{ steps: [{ shadow: { require: 'Pass', share: '2%' } }], gates: { quality } }, 0.05],
+      [{ probes: { mode: 'Always' } }, undefined],
+    ] as const) {
       stage.cluster.put(given.spec({ rollout: { strategy: 'Canary', ...rollout } }));
       await stage.pass();
       assert.equal(stage.access?.sampleRate, rate);
@@ -157,10 +182,11 @@ describe('the token of a revision', () => {
 describe('Tokens', () => {
   it('forgets what it made for a model that is gone', () => {
     let made = 0;
-    const tokens = new Tokens(() => String(made += 1));
+    const tokens = new Tokens(() => String((made += 1)));
     const stage = new Stage();
     const seen = observe('ml/ranker', stage.cluster.caches, settings) ?? assert.fail('no model');
-    const of = (filled: typeof seen): readonly (string | undefined)[] => [...filled.records.values()].map(({ token }) => token);
+    const of = (filled: typeof seen): readonly (string | undefined)[] =>
+      [...filled.records.values()].map(({ token }) => token);
     assert.deepEqual(of(tokens.fill('ml/ranker', seen)), of(tokens.fill('ml/ranker', seen)));
     tokens.forget('ml/ranker');
     assert.deepEqual(of(tokens.fill('ml/ranker', seen)), ['2']);

@@ -9,19 +9,38 @@ const memory = fullReport.memory!;
 describe('memoryPeakStep', () => {
   it('rounds up to a sixteenth of the limit', () => assert.equal(memoryPeakStep(fullReport), (6 * (512 << 20)) / 16));
 
-  it('is unknown without a limit', () => assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
+  it('is unknown without a limit', () =>
+    assert.equal(memoryPeakStep({ ...fullReport, memory: { ...memory, limitBytes: null } }), undefined));
 });
 
 describe('what is kept of a report', () => {
   it('is all but the counts and what is not known', () => {
     const { traffic: _traffic, node: _node, ...kept } = fullReport;
     const blocks = { since: 1, until: 1, counts: [] };
-    assert.deepEqual(withoutCounts({ ...fullReport, blocks, memory: { ...memory, unknown: 1 }, unknown: 1 } as Report), kept);
+    assert.deepEqual(
+      withoutCounts({ ...fullReport, blocks, memory: { ...memory, unknown: 1 }, unknown: 1 } as Report),
+      kept,
+    );
   });
 
   it('is small, however large the report was', () => {
-    const golden = { id: 'sha256:0', state: 'Broken', n: 0, done: 0, passed: 0, score: null, worst: null, problem: 'x'.repeat(500_000), unknown: 'x'.repeat(100_000) } as const;
-    const kept = withoutCounts({ ...fullReport, state: 'x'.repeat(100_000), golden, more: 'x'.repeat(100_000) } as Report);
+    const golden = {
+      id: 'sha256:0',
+      state: 'Broken',
+      n: 0,
+      done: 0,
+      passed: 0,
+      score: null,
+      worst: null,
+      problem: 'x'.repeat(500_000),
+      unknown: 'x'.repeat(100_000),
+    } as const;
+    const kept = withoutCounts({
+      ...fullReport,
+      state: 'x'.repeat(100_000),
+      golden,
+      more: 'x'.repeat(100_000),
+    } as Report);
     assert.ok(JSON.stringify(kept).length < 6_000);
   });
 });

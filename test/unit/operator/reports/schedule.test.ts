@@ -19,7 +19,10 @@ class Simulation {
   readonly most = { slots: 0, unheard: 0, namespace: 0, namespaceUnheard: 0 };
   lagMs = 0;
   readonly #schedule = new PullSchedule(pullLimits);
-  readonly #pods = new Map<string, { readonly behaviour: Behaviour; readonly namespace: string; misses: number; asked: number }>();
+  readonly #pods = new Map<
+    string,
+    { readonly behaviour: Behaviour; readonly namespace: string; misses: number; asked: number }
+  >();
   readonly #ends = new DueHeap<{ readonly turn: PullTurn; readonly begunMs: number }>();
   readonly #running = new Map<PullTurn, string>();
   #nowMs = 0;
@@ -55,7 +58,10 @@ class Simulation {
       pod.asked += 1;
       this.pulls.push({ uid: turn.uid, atMs: this.#nowMs });
       this.#running.set(turn, pod.namespace);
-      this.#ends.add(this.#nowMs + (this.#answers(turn.uid) ? answerMs : pullLimits.pullMs), { turn, begunMs: this.#nowMs });
+      this.#ends.add(this.#nowMs + (this.#answers(turn.uid) ? answerMs : pullLimits.pullMs), {
+        turn,
+        begunMs: this.#nowMs,
+      });
       this.#measure(pod.namespace);
     }
     this.lagMs = Math.max(this.lagMs, this.#schedule.lagMs(this.#nowMs));
@@ -70,8 +76,14 @@ class Simulation {
     const pod = this.#pods.get(turn.uid)!;
     pod.misses = this.#answers(turn.uid) ? 0 : pod.misses + 1;
     this.#running.delete(turn);
-    const dueMs = this.#nowMs + pauseMs({ pace: 'rollout', isReady: true, misses: pod.misses, ageMs: 0, report: { ready: true } });
-    this.#schedule.done(turn, { nowMs: this.#nowMs, spentMs: this.#nowMs - begunMs, dueMs, lane: pod.misses > 0 ? 'silent' : 'heard' });
+    const dueMs =
+      this.#nowMs + pauseMs({ pace: 'rollout', isReady: true, misses: pod.misses, ageMs: 0, report: { ready: true } });
+    this.#schedule.done(turn, {
+      nowMs: this.#nowMs,
+      spentMs: this.#nowMs - begunMs,
+      dueMs,
+      lane: pod.misses > 0 ? 'silent' : 'heard',
+    });
   }
 
   #measure(namespace: string): void {
@@ -86,21 +98,36 @@ class Simulation {
 }
 
 const hostile = fc.array(
-  fc.record({ model: fc.tuple(fc.constantFrom('evil', 'worse', 'victim', 'a', 'b', 'c', 'd', 'e', 'f'), fc.constantFrom('x', 'y', 'z')).map((parts) => parts.join('/')), pods: fc.integer({ min: 1, max: 60 }), behaviour: fc.constantFrom<Behaviour>('silent', 'moody', 'answers') }),
+  fc.record({
+    model: fc
+      .tuple(fc.constantFrom('evil', 'worse', 'victim', 'a', 'b', 'c', 'd', 'e', 'f'), fc.constantFrom('x', 'y', 'z'))
+      .map((parts) => parts.join('/')),
+    pods: fc.integer({ min: 1, max: 60 }),
+    behaviour: fc.constantFrom<Behaviour>('silent', 'moody', 'answers'),
+  }),
   { minLength: 1, maxLength: 12 },
 );
 
 describe('the schedule of pulls', () => {
   it('asks every pod that answers within two intervals, whatever the pods of other models do', () => {
     fc.assert(
-      fc.property(hostile, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 0, max: 20_000 }), (others, pods, joinedMs) => {
-        const simulation = new Simulation();
-        for (const group of others) simulation.join(group);
-        simulation.runUntil(joinedMs);
-        simulation.join({ model: 'victim/m', pods, behaviour: 'answers' });
-        simulation.runUntil(joinedMs + 40_000);
-        for (let i = 0; i < pods; i += 1) assert.ok(simulation.longestGapMs(`victim/m#${i}`, joinedMs) <= 2 * paceMs.rollout, `pod ${i}: ${simulation.longestGapMs(`victim/m#${i}`, joinedMs)} ms`);
-      }),
+      fc.property(
+        hostile,
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 0, max: 20_000 }),
+        (others, pods, joinedMs) => {
+          const simulation = new Simulation();
+          for (const group of others) simulation.join(group);
+          simulation.runUntil(joinedMs);
+          simulation.join({ model: 'victim/m', pods, behaviour: 'answers' });
+          simulation.runUntil(joinedMs + 40_000);
+          for (let i = 0; i < pods; i += 1)
+            assert.ok(
+              simulation.longestGapMs(`victim/m#${i}`, joinedMs) <= 2 * paceMs.rollout,
+              `pod ${i}: ${simulation.longestGapMs(`victim/m#${i}`, joinedMs)} ms`,
+            );
+        },
+      ),
       { numRuns: 40 },
     );
   });
@@ -112,7 +139,12 @@ describe('the schedule of pulls', () => {
         for (const group of groups) simulation.join(group);
         simulation.runUntil(20_000);
         const { slots, unheard, namespace, namespaceUnheard } = simulation.most;
-        assert.ok(slots <= pullLimits.slots && unheard <= pullLimits.unheardSlots && namespace <= pullLimits.namespaceSlots && namespaceUnheard <= pullLimits.namespaceUnheardSlots);
+        assert.ok(
+          slots <= pullLimits.slots &&
+            unheard <= pullLimits.unheardSlots &&
+            namespace <= pullLimits.namespaceSlots &&
+            namespaceUnheard <= pullLimits.namespaceUnheardSlots,
+        );
       }),
       { numRuns: 20 },
     );
@@ -125,11 +157,18 @@ describe('the schedule of pulls', () => {
     const early = [...Array(5).keys()].map((i) => `victim/m#${i}`);
     for (let i = 0; i < 10; i += 1) simulation.join({ model: `victim/dead-${i}`, pods: 100, behaviour: 'silent' });
     simulation.runUntil(61_000);
-    for (const uid of early) assert.ok(simulation.longestGapMs(uid, 0) <= 5_100, `${simulation.longestGapMs(uid, 0)} ms`);
+    for (const uid of early)
+      assert.ok(simulation.longestGapMs(uid, 0) <= 5_100, `${simulation.longestGapMs(uid, 0)} ms`);
   });
 
   it('gives a silent pod its turn in a model whose other pods are always due', () => {
-    const schedule = new PullSchedule({ slots: 1, unheardSlots: 1, namespaceSlots: 1, namespaceUnheardSlots: 1, pullMs: 2_000 });
+    const schedule = new PullSchedule({
+      slots: 1,
+      unheardSlots: 1,
+      namespaceSlots: 1,
+      namespaceUnheardSlots: 1,
+      pullMs: 2_000,
+    });
     for (const uid of ['silent', 'a', 'b', 'c']) schedule.add(uid, 'ns/m', 0);
     const asked: string[] = [];
     for (let nowMs = 0; nowMs < 40; nowMs += 1) {
@@ -158,7 +197,13 @@ describe('the schedule of pulls', () => {
   });
 
   it('does not forget what a namespace used when its models are made anew', () => {
-    const schedule = new PullSchedule({ slots: 1, unheardSlots: 1, namespaceSlots: 1, namespaceUnheardSlots: 1, pullMs: 2_000 });
+    const schedule = new PullSchedule({
+      slots: 1,
+      unheardSlots: 1,
+      namespaceSlots: 1,
+      namespaceUnheardSlots: 1,
+      pullMs: 2_000,
+    });
     schedule.add('e1', 'evil/a', 0);
     const turn = schedule.take(0) ?? assert.fail('no turn');
     schedule.done(turn, { nowMs: 2_000, spentMs: 2_000, dueMs: 4_000, lane: 'silent' });
@@ -169,7 +214,13 @@ describe('the schedule of pulls', () => {
   });
 
   it('gives the slots of a pod back that went while it was asked, also when one of its name came', () => {
-    const schedule = new PullSchedule({ slots: 1, unheardSlots: 1, namespaceSlots: 1, namespaceUnheardSlots: 1, pullMs: 2_000 });
+    const schedule = new PullSchedule({
+      slots: 1,
+      unheardSlots: 1,
+      namespaceSlots: 1,
+      namespaceUnheardSlots: 1,
+      pullMs: 2_000,
+    });
     schedule.add('a', 'ns/m', 0);
     const turn = schedule.take(0) ?? assert.fail('no turn');
     schedule.remove('a', 1);
@@ -196,10 +247,12 @@ describe('the schedule of pulls', () => {
 
   it('hears five thousand pods of five namespaces beside five thousand silent ones of five others', () => {
     const simulation = new Simulation();
-    for (let i = 0; i < 100; i += 1) simulation.join({ model: `ns-${i % 10}/m-${i}`, pods: 100, behaviour: i % 2 === 0 ? 'silent' : 'answers' });
+    for (let i = 0; i < 100; i += 1)
+      simulation.join({ model: `ns-${i % 10}/m-${i}`, pods: 100, behaviour: i % 2 === 0 ? 'silent' : 'answers' });
     simulation.runUntil(20_000);
     const asked = new Set(simulation.pulls.map(({ uid }) => uid));
-    for (let i = 1; i < 100; i += 2) for (let pod = 0; pod < 100; pod += 1) assert.ok(asked.has(`ns-${i % 10}/m-${i}#${pod}`), `m-${i}#${pod}`);
+    for (let i = 1; i < 100; i += 2)
+      for (let pod = 0; pod < 100; pod += 1) assert.ok(asked.has(`ns-${i % 10}/m-${i}#${pod}`), `m-${i}#${pod}`);
   });
 });
 

@@ -10,22 +10,36 @@ import type { Decision } from '../../../../operator/rollout/state.ts';
 import { assertGolden } from '../../../support/golden.ts';
 import { given } from '../../../support/given.ts';
 
-const resolved: Resolved = { digest: `sha256:${'ab'.repeat(32)}`, bytes: 90_000_000, signature: 'f'.repeat(64), opset: 17, precision: 'INT8', provider: 'CPU', memoryEstimateBytes: 2 ** 27 };
+const resolved: Resolved = {
+  digest: `sha256:${'ab'.repeat(32)}`,
+  bytes: 90_000_000,
+  signature: 'f'.repeat(64),
+  opset: 17,
+  precision: 'INT8',
+  provider: 'CPU',
+  memoryEstimateBytes: 2 ** 27,
+};
 
 const variants: readonly { name: string; spec: Partial<OnnxModelSpec>; resolved?: Resolved }[] = [
   { name: 'smallest', spec: {} },
   {
     name: 'everything',
     resolved,
+    // prettier-ignore
     spec: {
-      model: { uri: 'pvc://models/minilm/', digest: resolved.digest, variants: [{ precision: 'INT8', path: 'model.int8.onnx' }], graphs: [{ name: 'model', path: 'encoder.onnx' }], task: 'Embedding', embedding: { pooling: 'Mean', maxTokens: 256 } },
-      execution: { providers: [{ name: 'CUDA', options: { device_id: '0' } }, { name: 'CPU' }], fallbackPolicy: 'Warn', precision: 'INT8', profile: 'Latency', workers: 2, sessionConfig: { 'session.set_denormal_as_zero': '1' } },
+      model: { uri: 'pvc://models/minilm/', digest: resolved.digest,
+        variants: [{ precision: 'INT8', path: 'model.int8.onnx' }], graphs: [{ name: 'model', path: 'encoder.onnx' }],
+        task: 'Embedding', embedding: { pooling: 'Mean', maxTokens: 256 } },
+      execution: { providers: [{ name: 'CUDA', options: { device_id: '0' } }, { name: 'CPU' }], fallbackPolicy: 'Warn',
+        precision: 'INT8', profile: 'Latency', workers: 2, sessionConfig: { 'session.set_denormal_as_zero': '1' } },
       batching: { maxBatchSize: 16, maxQueueDelay: '5ms', maxQueueDepth: 64 },
       memory: { limit: '2Gi', arena: 'Off' },
       resources: { requests: { cpu: '1' }, limits: { cpu: 2, 'nvidia.com/gpu': '1' } },
       warmup: { requests: 20, timeout: '15m' },
       runtime: { image: 'registry.example/runtime:cuda' },
-      template: { metadata: { labels: { team: 'ranking' }, annotations: { note: 'x' } }, spec: { nodeSelector: { pool: 'gpu' }, tolerations: [{ key: 'gpu', operator: 'Exists' }], imagePullSecrets: [{ name: 'pull' }] } },
+      template: { metadata: { labels: { team: 'ranking' }, annotations: { note: 'x' } },
+        spec: { nodeSelector: { pool: 'gpu' }, tolerations: [
+          { key: 'gpu', operator: 'Exists' }], imagePullSecrets: [{ name: 'pull' }] } },
     },
   },
 ];
@@ -35,63 +49,119 @@ describe('desiredState', () => {
     it(`builds what test/golden/${name}.yaml shows`, () => {
       const model = given.model(spec);
       const record = given.record(model, known === undefined ? {} : { resolved: known });
-      const decision: Decision = { next: { phase: 'Stable', stable: record.revision }, serve: record.revision, run: [{ revision: record.revision, replicas: 2 }], reason: 'UpToDate', message: '' };
+      const decision: Decision = {
+        next: { phase: 'Stable', stable: record.revision },
+        serve: record.revision,
+        run: [{ revision: record.revision, replicas: 2 }],
+        reason: 'UpToDate',
+        message: '',
+      };
       const manifests = desiredState(model, decision, new Map([[record.revision, record]]));
-      assertGolden(`golden/${name}.yaml`, manifests.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'));
+      assertGolden(
+        `golden/${name}.yaml`,
+        manifests.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'),
+      );
     });
   }
 
+  // prettier-ignore
   const sidecars: readonly (readonly [sentence: string, said: object | undefined, gets: object])[] = [
-    ['its own amounts where the spec is silent', undefined, { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } }],
-    ['what a LimitRange asks for, amount by amount', { requests: { cpu: '100m' }, limits: { memory: '128Mi' } }, { requests: { cpu: '100m', memory: '96Mi' }, limits: { cpu: '500m', memory: '128Mi' } }],
-    ['no request above a lower limit', { limits: { memory: '96Mi', cpu: '5m' } }, { requests: { cpu: '5m', memory: '96Mi' }, limits: { cpu: '5m', memory: '96Mi' } }],
-    ['no limit below a higher request', { requests: { memory: '1Gi', cpu: 1 } }, { requests: { cpu: 1, memory: '1Gi' }, limits: { cpu: 1, memory: '1Gi' } }],
+    ['its own amounts where the spec is silent', undefined,
+      { requests: { cpu: '10m', memory: '96Mi' }, limits: { cpu: '500m', memory: '192Mi' } }],
+    ['what a LimitRange asks for, amount by amount', { requests: { cpu: '100m' }, limits: { memory: '128Mi' } },
+      { requests: { cpu: '100m', memory: '96Mi' }, limits: { cpu: '500m', memory: '128Mi' } }],
+    ['no request above a lower limit', { limits: { memory: '96Mi', cpu: '5m' } },
+      { requests: { cpu: '5m', memory: '96Mi' }, limits: { cpu: '5m', memory: '96Mi' } }],
+    ['no limit below a higher request', { requests: { memory: '1Gi', cpu: 1 } },
+      { requests: { cpu: 1, memory: '1Gi' }, limits: { cpu: 1, memory: '1Gi' } }],
   ];
   for (const [sentence, said, gets] of sidecars) {
     it(`gives the sidecar ${sentence}`, () => {
       const model = given.model(said === undefined ? {} : { runtime: { sidecar: { resources: said } } });
-      const { spec } = podTemplate(model, given.record(model)) as { readonly spec: { readonly containers: readonly { readonly name: string; readonly resources: object }[] } };
+      const { spec } = podTemplate(model, given.record(model)) as {
+        readonly spec: { readonly containers: readonly { readonly name: string; readonly resources: object }[] };
+      };
       assert.deepEqual(spec.containers.find(({ name }) => name === 'sidecar')?.resources, gets);
     });
   }
 
   it('leaves a revision alone whose record is lost', () => {
-    const decision: Decision = { next: { phase: 'Stable', stable: 'aaaaaaaaaa' }, serve: 'aaaaaaaaaa', run: [{ revision: 'aaaaaaaaaa', replicas: 2 }], reason: 'UpToDate', message: '' };
-    assert.deepEqual(desiredState(given.model(), decision, new Map()).map((m) => m.kind), ['Service']);
+    const decision: Decision = {
+      next: { phase: 'Stable', stable: 'aaaaaaaaaa' },
+      serve: 'aaaaaaaaaa',
+      run: [{ revision: 'aaaaaaaaaa', replicas: 2 }],
+      reason: 'UpToDate',
+      message: '',
+    };
+    assert.deepEqual(
+      desiredState(given.model(), decision, new Map()).map((m) => m.kind),
+      ['Service'],
+    );
   });
 
   it('moves traffic last', () => {
     const model = given.model();
     const record = given.record(model);
-    const decision: Decision = { next: { phase: 'Stable', stable: record.revision }, serve: record.revision, run: [{ revision: record.revision, replicas: 2 }], reason: 'UpToDate', message: '' };
-    assert.deepEqual(desiredState(model, decision, new Map([[record.revision, record]])).map((m) => `${m.kind}/${m.metadata.name}`).at(-1), 'Service/ranker');
+    const decision: Decision = {
+      next: { phase: 'Stable', stable: record.revision },
+      serve: record.revision,
+      run: [{ revision: record.revision, replicas: 2 }],
+      reason: 'UpToDate',
+      message: '',
+    };
+    assert.deepEqual(
+      desiredState(model, decision, new Map([[record.revision, record]]))
+        .map((m) => `${m.kind}/${m.metadata.name}`)
+        .at(-1),
+      'Service/ranker',
+    );
   });
 });
 
 describe('what moves traffic', () => {
-  const model = given.model({ traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }], hostnames: ['ranker.example.com'] } });
+  const model = given.model({
+    traffic: {
+      router: 'HTTPRoute',
+      parentRefs: [{ name: 'public', namespace: 'edge', sectionName: 'http' }],
+      hostnames: ['ranker.example.com'],
+    },
+  });
   const run = ['aaaaaaaaaa', 'bbbbbbbbbb'].map((revision) => ({ revision, replicas: 2 }));
   const records = new Map(run.map(({ revision }) => [revision, given.record(model, { revision })]));
   const base = { next: { phase: 'Stable', stable: 'aaaaaaaaaa' }, run, reason: 'UpToDate', message: '' } as const;
+  // prettier-ignore
   const rows: readonly { name: string; router: 'Service' | 'HTTPRoute'; decision: Decision }[] = [
     { name: 'traffic-service-at-rest', router: 'Service', decision: { ...base, serve: 'aaaaaaaaaa' } },
-    { name: 'traffic-service-shared', router: 'Service', decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
-    { name: 'traffic-route-at-rest', router: 'HTTPRoute', decision: { ...base, serve: 'aaaaaaaaaa', run: run.slice(0, 1) } },
+    { name: 'traffic-service-shared', router: 'Service',
+      decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
+    { name: 'traffic-route-at-rest', router: 'HTTPRoute',
+      decision: { ...base, serve: 'aaaaaaaaaa', run: run.slice(0, 1) } },
     { name: 'traffic-route-both-there', router: 'HTTPRoute', decision: { ...base, serve: 'bbbbbbbbbb' } },
-    { name: 'traffic-route-shared', router: 'HTTPRoute', decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
+    { name: 'traffic-route-shared', router: 'HTTPRoute',
+      decision: { ...base, serve: 'aaaaaaaaaa', canary: { revision: 'bbbbbbbbbb', weight: 5 } } },
   ];
   for (const { name, router, decision } of rows) {
     it(`is what test/golden/${name}.yaml shows`, () => {
       const asked = router === 'HTTPRoute' ? model : given.model();
-      const moving = desiredState(asked, decision, records).filter(({ metadata }) => metadata.labels['onnx-operator.dev/revision'] === undefined);
-      assertGolden(`golden/${name}.yaml`, moving.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'));
+      const moving = desiredState(asked, decision, records).filter(
+        ({ metadata }) => metadata.labels['onnx-operator.dev/revision'] === undefined,
+      );
+      assertGolden(
+        `golden/${name}.yaml`,
+        moving.map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n'),
+      );
     });
   }
 
   it('names no revision whose record is lost, for it has no Service', () => {
-    const [, route] = desiredState(model, { ...base, serve: 'aaaaaaaaaa' }, new Map([...records].slice(0, 1))).slice(-2);
+    const [, route] = desiredState(model, { ...base, serve: 'aaaaaaaaaa' }, new Map([...records].slice(0, 1))).slice(
+      -2,
+    );
     const spec = route?.['spec'] as { rules: { backendRefs: { name: string }[] }[] } | undefined;
-    assert.deepEqual(spec?.rules.map((rule) => rule.backendRefs.map(({ name }) => name)), [['ranker-aaaaaaaaaa']]);
+    assert.deepEqual(
+      spec?.rules.map((rule) => rule.backendRefs.map(({ name }) => name)),
+      [['ranker-aaaaaaaaaa']],
+    );
   });
 });
 
@@ -104,10 +174,30 @@ describe('readControllerRevision', () => {
 
   it('keeps the pods as they were written down, whatever a later operator would build', () => {
     const template = { metadata: { labels: { of: 'an older operator' } }, spec: { containers: [] } };
-    const [, , , deployed] = desiredState(given.model(), { next: { phase: 'Stable', stable: 'x' }, serve: null, run: [{ revision: 'x', replicas: 2 }], reason: 'UpToDate', message: '' }, new Map([['x', given.record(given.model(), { revision: 'x', template })]]));
+    const [, , , deployed] = desiredState(
+      given.model(),
+      {
+        next: { phase: 'Stable', stable: 'x' },
+        serve: null,
+        run: [{ revision: 'x', replicas: 2 }],
+        reason: 'UpToDate',
+        message: '',
+      },
+      new Map([['x', given.record(given.model(), { revision: 'x', template })]]),
+    );
     // Beside it stand Kubernetes' own defaults, which change no stored object (drift suite, on a real API server too).
-    const defaults = { hostNetwork: false, hostPID: false, hostIPC: false, dnsPolicy: 'ClusterFirst', restartPolicy: 'Always', schedulerName: 'default-scheduler' };
-    assert.deepEqual((deployed!['spec'] as { template: unknown }).template, { ...template, spec: { ...defaults, ...template.spec } });
+    const defaults = {
+      hostNetwork: false,
+      hostPID: false,
+      hostIPC: false,
+      dnsPolicy: 'ClusterFirst',
+      restartPolicy: 'Always',
+      schedulerName: 'default-scheduler',
+    };
+    assert.deepEqual((deployed!['spec'] as { template: unknown }).template, {
+      ...template,
+      spec: { ...defaults, ...template.spec },
+    });
   });
 
   const notOurs: readonly { name: string; change: object }[] = [
@@ -116,6 +206,10 @@ describe('readControllerRevision', () => {
     { name: 'without data', change: { data: undefined } },
   ];
   for (const { name, change } of notOurs) {
-    it(`is nothing for an object ${name}`, () => assert.equal(readControllerRevision({ ...controllerRevision(given.model(), given.record(given.model())), ...change }), undefined));
+    it(`is nothing for an object ${name}`, () =>
+      assert.equal(
+        readControllerRevision({ ...controllerRevision(given.model(), given.record(given.model())), ...change }),
+        undefined,
+      ));
   }
 });

@@ -2,62 +2,153 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
-import { stableOf, type Decision, type Observation, type Revision, type RolloutState } from '../../../../operator/rollout/state.ts';
+import {
+  stableOf,
+  type Decision,
+  type Observation,
+  type Revision,
+  type RolloutState,
+} from '../../../../operator/rollout/state.ts';
 import { a, b, c, RolloutWorld, type GateWord, type Health } from '../../../support/rollout-world.ts';
 
 type Rollout = NonNullable<OnnxModelSpec['rollout']>;
 type Shape = Pick<OnnxModelSpec, 'rollout' | 'traffic'>;
 
 const route = { router: 'HTTPRoute', parentRefs: [{ name: 'gateway' }] } as const;
+// prettier-ignore
 const steps = [
-  [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { analyze: { require: 'Pass' } }, { weight: 100 }],
-  [{ weight: 10 }, { pause: { duration: '1m' } }, { weight: 34 }, { analyze: { require: 'Pass', maxDuration: '2m' } }, { pause: {} }],
-  [{ pause: { duration: '10s' } }, { weight: 75 }, { analyze: { require: 'NoFail' } }, { weight: 100 }, { analyze: { require: 'Pass' } }],
-  [{ shadow: { require: 'NoFail', maxDuration: '2m' } }, { pause: { duration: '10s' } }, { shadow: { require: 'Pass' } }, { weight: 10 }, { analyze: { require: 'Pass' } }],
+  [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 },
+    { analyze: { require: 'Pass' } }, { weight: 100 }],
+  [{ weight: 10 }, { pause: { duration: '1m' } }, { weight: 34 },
+    { analyze: { require: 'Pass', maxDuration: '2m' } }, { pause: {} }],
+  [{ pause: { duration: '10s' } }, { weight: 75 }, { analyze: { require: 'NoFail' } },
+    { weight: 100 }, { analyze: { require: 'Pass' } }],
+  [{ shadow: { require: 'NoFail', maxDuration: '2m' } }, { pause: { duration: '10s' } },
+    { shadow: { require: 'Pass' } }, { weight: 10 }, { analyze: { require: 'Pass' } }],
   [{ weight: 0 }, { analyze: { require: 'NoFail' } }, { weight: 20 }, { weight: 90 }],
 ] as const satisfies readonly Rollout['steps'][];
 
 const shape: fc.Arbitrary<Shape> = fc
   .record({
     rollout: fc.oneof(
-      fc.record({ strategy: fc.constant('Canary' as const), steps: fc.constantFrom(...steps), onUndecided: fc.constantFrom('Hold' as const, 'Promote' as const, 'Rollback' as const), capacity: fc.constantFrom({}, { maxSurge: 1 }, { maxSurge: '25%' }, { mode: 'Borrow' as const }) }),
+      fc.record({
+        strategy: fc.constant('Canary' as const),
+        steps: fc.constantFrom(...steps),
+        onUndecided: fc.constantFrom('Hold' as const, 'Promote' as const, 'Rollback' as const),
+        capacity: fc.constantFrom({}, { maxSurge: 1 }, { maxSurge: '25%' }, { mode: 'Borrow' as const }),
+      }),
       fc.record({ strategy: fc.constant('BlueGreen' as const), gates: fc.constantFrom({}, { errors: { max: '2%' } }) }),
-      fc.record({ strategy: fc.constant('Immediate' as const), capacity: fc.constantFrom({}, { maxSurge: 1 }, { mode: 'Borrow' as const }, { mode: 'Recreate' as const }) }),
+      fc.record({
+        strategy: fc.constant('Immediate' as const),
+        capacity: fc.constantFrom({}, { maxSurge: 1 }, { mode: 'Borrow' as const }, { mode: 'Recreate' as const }),
+      }),
     ),
     byRoute: fc.boolean(),
   })
-  .map(({ rollout, byRoute }) => ({ rollout: { ...rollout, progressDeadline: '5m' }, ...(byRoute ? { traffic: route } : {}) }));
+  .map(({ rollout, byRoute }) => ({
+    rollout: { ...rollout, progressDeadline: '5m' },
+    ...(byRoute ? { traffic: route } : {}),
+  }));
 
 const anyRevision = fc.constantFrom<Revision>(a, b, c);
 const health = fc.constantFrom<Health>('up', 'up', 'up', 'half', 'down', 'fatal');
-const gate = fc.constantFrom<GateWord>('Done', 'Done', 'Waiting', 'Fail', 'Sick', 'SickAndPass', 'SickAndFail', 'Silent', 'Pending', 'None');
+const gate = fc.constantFrom<GateWord>(
+  'Done',
+  'Done',
+  'Waiting',
+  'Fail',
+  'Sick',
+  'SickAndPass',
+  'SickAndFail',
+  'Silent',
+  'Pending',
+  'None',
+);
 
 type Event = (world: RolloutWorld) => void;
-const intend = (more: Partial<Rollout>): Event => (world) => { world.spec = { ...world.spec, rollout: { ...world.spec.rollout, ...more } }; };
+const intend =
+  (more: Partial<Rollout>): Event =>
+  (world) => {
+    world.spec = { ...world.spec, rollout: { ...world.spec.rollout, ...more } };
+  };
 
 /** Each with its words, for a counterexample that can be read. */
 const event: fc.Arbitrary<{ readonly say: string; readonly does: Event }> = fc.oneof(
-  anyRevision.map((target) => ({ say: `spec of ${target[0]}`, does: (world: RolloutWorld) => { world.target = target; } })),
-  fc.tuple(anyRevision, health).map(([of, how]) => ({ say: `${of[0]} is ${how}`, does: (world: RolloutWorld) => { world.health[of] = how; } })),
-  gate.map((word) => ({ say: `gates say ${word}`, does: (world: RolloutWorld) => { world.gate = word; } })),
-  fc.constantFrom('Pass' as const, 'Fail' as const, 'Waiting' as const).map((verdict) => ({ say: `checks say ${verdict}`, does: (world: RolloutWorld) => { world.checks = { verdict, reason: 'GoldenFailed', message: 'golden' }; } })),
-  fc.tuple(fc.constantFrom('abortRevision' as const, 'promoteRevision' as const, 'pinRevision' as const), fc.option(anyRevision)).map(([field, of]) => ({
-    say: `${field} ${of?.[0] ?? 'taken out'}`,
+  anyRevision.map((target) => ({
+    say: `spec of ${target[0]}`,
     does: (world: RolloutWorld) => {
-      const { [field]: _, ...rest } = world.spec.rollout ?? {};
-      world.spec = { ...world.spec, rollout: { ...rest, ...(of === null ? {} : { [field]: of }) } };
-      if (field === 'pinRevision' && of !== null) world.target = of;
+      world.target = target;
     },
   })),
-  fc.tuple(anyRevision, fc.nat(4)).map(([of, step]) => ({ say: `resume ${of[0]}/${step}`, does: intend({ resumeStep: `${of}/${step}` }) })),
+  fc.tuple(anyRevision, health).map(([of, how]) => ({
+    say: `${of[0]} is ${how}`,
+    does: (world: RolloutWorld) => {
+      world.health[of] = how;
+    },
+  })),
+  gate.map((word) => ({
+    say: `gates say ${word}`,
+    does: (world: RolloutWorld) => {
+      world.gate = word;
+    },
+  })),
+  fc.constantFrom('Pass' as const, 'Fail' as const, 'Waiting' as const).map((verdict) => ({
+    say: `checks say ${verdict}`,
+    does: (world: RolloutWorld) => {
+      world.checks = { verdict, reason: 'GoldenFailed', message: 'golden' };
+    },
+  })),
+  fc
+    .tuple(
+      fc.constantFrom('abortRevision' as const, 'promoteRevision' as const, 'pinRevision' as const),
+      fc.option(anyRevision),
+    )
+    .map(([field, of]) => ({
+      say: `${field} ${of?.[0] ?? 'taken out'}`,
+      does: (world: RolloutWorld) => {
+        const { [field]: _, ...rest } = world.spec.rollout ?? {};
+        world.spec = { ...world.spec, rollout: { ...rest, ...(of === null ? {} : { [field]: of }) } };
+        if (field === 'pinRevision' && of !== null) world.target = of;
+      },
+    })),
+  fc
+    .tuple(anyRevision, fc.nat(4))
+    .map(([of, step]) => ({ say: `resume ${of[0]}/${step}`, does: intend({ resumeStep: `${of}/${step}` }) })),
   fc.nat(3).map((token) => ({ say: `retry ${token}`, does: intend({ retryToken: String(token) }) })),
   fc.boolean().map((paused) => ({ say: `paused ${paused}`, does: intend({ paused }) })),
-  fc.constantFrom(0, 1, 2, 3, 7).map((replicas) => ({ say: `${replicas} replicas`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, replicas }; } })),
-  shape.map((more) => ({ say: `rollout ${JSON.stringify(more.rollout)}`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, rollout: { ...intentsOf(world), ...more.rollout } }; } })),
-  fc.boolean().map((moves) => ({ say: `route moves ${moves}`, does: (world: RolloutWorld) => { world.routeMoves = moves; } })),
-  fc.constantFrom(0, 3).map((reverts) => ({ say: `${reverts} reverts`, does: (world: RolloutWorld) => { world.reverts = reverts; } })),
-  fc.constantFrom(1000, 31_000, 120_000, 700_000, 3_600_000).map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
-  fc.constant({ say: 'the status is lost', does: (world: RolloutWorld) => { world.status = undefined; } }),
+  fc.constantFrom(0, 1, 2, 3, 7).map((replicas) => ({
+    say: `${replicas} replicas`,
+    does: (world: RolloutWorld) => {
+      world.spec = { ...world.spec, replicas };
+    },
+  })),
+  shape.map((more) => ({
+    say: `rollout ${JSON.stringify(more.rollout)}`,
+    does: (world: RolloutWorld) => {
+      world.spec = { ...world.spec, rollout: { ...intentsOf(world), ...more.rollout } };
+    },
+  })),
+  fc.boolean().map((moves) => ({
+    say: `route moves ${moves}`,
+    does: (world: RolloutWorld) => {
+      world.routeMoves = moves;
+    },
+  })),
+  fc.constantFrom(0, 3).map((reverts) => ({
+    say: `${reverts} reverts`,
+    does: (world: RolloutWorld) => {
+      world.reverts = reverts;
+    },
+  })),
+  fc
+    .constantFrom(1000, 31_000, 120_000, 700_000, 3_600_000)
+    .map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
+  fc.constant({
+    say: 'the status is lost',
+    does: (world: RolloutWorld) => {
+      world.status = undefined;
+    },
+  }),
 );
 
 const pass = fc.constantFrom('fresh' as const, 'fresh' as const, 'fresh' as const, 'behind' as const, 'crash' as const);
@@ -65,7 +156,9 @@ const happening = fc.record({ event: fc.option(event, { freq: 3 }), pass, ticks:
 
 function intentsOf({ spec }: RolloutWorld): Rollout {
   const { abortRevision, promoteRevision, pinRevision, resumeStep, retryToken, paused } = spec.rollout ?? {};
-  return JSON.parse(JSON.stringify({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken, paused })) as Rollout;
+  return JSON.parse(
+    JSON.stringify({ abortRevision, promoteRevision, pinRevision, resumeStep, retryToken, paused }),
+  ) as Rollout;
 }
 
 function startedWith(first: Shape): RolloutWorld {
@@ -87,15 +180,25 @@ const readyIn = (seen: Observation, of: Revision | null | undefined): number => 
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'somebody serves');
   if (canary !== undefined) {
-    assert.ok(canary.weight >= 1 && canary.weight <= 99 && canary.revision !== serve, `canary ${JSON.stringify(canary)} beside ${serve}`);
-    assert.ok(readyIn(seen, canary.revision) > 0 && readyIn(seen, serve) > 0, `shared with who has no ready pod in ${next.phase}`);
+    assert.ok(
+      canary.weight >= 1 && canary.weight <= 99 && canary.revision !== serve,
+      `canary ${JSON.stringify(canary)} beside ${serve}`,
+    );
+    assert.ok(
+      readyIn(seen, canary.revision) > 0 && readyIn(seen, serve) > 0,
+      `shared with who has no ready pod in ${next.phase}`,
+    );
   }
-  assert.ok(plan.replicas === 0 || readyIn(seen, serve) > 0 || admittedIn(next).every((of) => readyIn(seen, of) === 0), `${serve} has no ready pod, another one that may serve has some, in ${next.phase}`);
+  assert.ok(
+    plan.replicas === 0 || readyIn(seen, serve) > 0 || admittedIn(next).every((of) => readyIn(seen, of) === 0),
+    `${serve} has no ready pod, another one that may serve has some, in ${next.phase}`,
+  );
 }
 
 /** Revisions that passed what comes before traffic, or had it. */
 function admittedIn(next: RolloutState): readonly (Revision | null)[] {
-  if (next.phase === 'Shifting' || next.phase === 'Analyzing' || next.phase === 'Paused') return [next.stable, next.candidate];
+  if (next.phase === 'Shifting' || next.phase === 'Analyzing' || next.phase === 'Paused')
+    return [next.stable, next.candidate];
   if (next.phase === 'Promoting' || next.phase === 'Settling') return [next.stable, next.retiring];
   return next.phase === 'Aborting' ? [next.stable, next.rejected] : [];
 }
@@ -107,7 +210,9 @@ function assertCarried(world: RolloutWorld, before: RolloutState, decision: Deci
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
   // Any other revision has traffic only because a route stands still, which nobody waits for without end.
-  else for (const revision of new Set([before.stable, ...admittedIn(before)])) if (revision !== null) assertCarriedBy(revision, world, decision, seen);
+  else
+    for (const revision of new Set([before.stable, ...admittedIn(before)]))
+      if (revision !== null) assertCarriedBy(revision, world, decision, seen);
 }
 
 function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }: Decision, seen: Observation): void {
@@ -115,15 +220,27 @@ function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }:
   const share = world.shareOf(revision);
   const needed = Math.ceil((replicas * share) / 100 - 0.08) - (capacity.mode === 'Borrow' ? 1 : 0);
   const wanted = run.find((each) => each.revision === revision)?.replicas ?? 0;
-  assert.ok(wanted >= Math.min(needed, readyIn(seen, revision)), `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods and is to have ${wanted} in ${next.phase}`);
+  assert.ok(
+    wanted >= Math.min(needed, readyIn(seen, revision)),
+    `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods and is to have ${wanted} in ${next.phase}`,
+  );
 }
 
 /** Each pod has the same share: together they are as many as it takes. */
-function assertCarriedTogether({ plan: { replicas, capacity } }: RolloutWorld, { next, run }: Decision, seen: Observation): void {
-  const carrying = run.map(({ revision, replicas: wanted }) => (revision === stableOf(next) ? wanted : Math.min(wanted, readyIn(seen, revision))));
+function assertCarriedTogether(
+  { plan: { replicas, capacity } }: RolloutWorld,
+  { next, run }: Decision,
+  seen: Observation,
+): void {
+  const carrying = run.map(({ revision, replicas: wanted }) =>
+    revision === stableOf(next) ? wanted : Math.min(wanted, readyIn(seen, revision)),
+  );
   const both = carrying.reduce((sum, pods) => sum + pods, 0);
   const ready = [a, b, c].reduce((sum, revision) => sum + readyIn(seen, revision), 0);
-  assert.ok(both >= Math.min(replicas - (capacity.mode === 'Borrow' ? 1 : 0), ready), `${both} pods for all the traffic in ${next.phase}`);
+  assert.ok(
+    both >= Math.min(replicas - (capacity.mode === 'Borrow' ? 1 : 0), ready),
+    `${both} pods for all the traffic in ${next.phase}`,
+  );
 }
 
 /** Nothing changed, no time passed: it comes to rest. */
@@ -151,7 +268,10 @@ function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenanc
 
 function assertStatus({ status }: RolloutWorld): void {
   const { step = 0, desiredWeight = 0, attempt = 1 } = status?.rollout ?? {};
-  assert.ok(step >= 0 && step <= 1000 && desiredWeight >= 0 && desiredWeight <= 100 && attempt >= 1, 'the status is one that the API server takes');
+  assert.ok(
+    step >= 0 && step <= 1000 && desiredWeight >= 0 && desiredWeight <= 100 && attempt >= 1,
+    'the status is one that the API server takes',
+  );
 }
 
 // ── the end ──────────────────────────────────────────────────────────────────────────────────────
@@ -165,15 +285,22 @@ function calmDown(world: RolloutWorld): void {
   for (let i = 0; i < 1000 && !isAtRest(world); i += 1) {
     world.tick(5000);
     const { next } = world.pass();
-    if (next.phase === 'Paused' && (next.why === 'Step' || next.why === 'Undecided')) world.spec = { ...world.spec, rollout: { ...world.spec.rollout, resumeStep: `${next.candidate}/${next.step}` } };
+    if (next.phase === 'Paused' && (next.why === 'Step' || next.why === 'Undecided'))
+      world.spec = { ...world.spec, rollout: { ...world.spec.rollout, resumeStep: `${next.candidate}/${next.step}` } };
   }
 }
 
 function isAtRest({ state, target }: RolloutWorld): boolean {
-  return (state.phase === 'Stable' && state.stable === target) || (state.phase === 'Failed' && state.rejected === target);
+  return (
+    (state.phase === 'Stable' && state.stable === target) || (state.phase === 'Failed' && state.rejected === target)
+  );
 }
 
-type Happening = { readonly event: { readonly say: string; readonly does: Event } | null; readonly pass: 'fresh' | 'behind' | 'crash'; readonly ticks: number };
+type Happening = {
+  readonly event: { readonly say: string; readonly does: Event } | null;
+  readonly pass: 'fresh' | 'behind' | 'crash';
+  readonly ticks: number;
+};
 
 function tell(first: Shape, happenings: readonly Happening[]): void {
   const world = startedWith(first);
@@ -204,12 +331,16 @@ describe('a rollout, over any run of events', () => {
         try {
           tell(first, happenings);
         } catch (error) {
-          const story = happenings.map((each) => `${each.event?.say ?? 'nothing'}, ${each.ticks} ticks, ${each.pass}`).join('; ');
+          const story = happenings
+            .map((each) => `${each.event?.say ?? 'nothing'}, ${each.ticks} ticks, ${each.pass}`)
+            .join('; ');
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
       // The same runs each time; others with ROLLOUT_RUNS.
-      process.env['ROLLOUT_RUNS'] === undefined ? { numRuns: 500, seed: 1 } : { numRuns: Number(process.env['ROLLOUT_RUNS']) },
+      process.env['ROLLOUT_RUNS'] === undefined
+        ? { numRuns: 500, seed: 1 }
+        : { numRuns: Number(process.env['ROLLOUT_RUNS']) },
     );
   });
 });

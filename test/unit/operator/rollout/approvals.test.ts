@@ -7,32 +7,71 @@ import { a, b, RolloutWorld, type GateWord, type Health } from '../../../support
 type Rollout = NonNullable<OnnxModelSpec['rollout']>;
 
 const route = { router: 'HTTPRoute', parentRefs: [{ name: 'gateway' }] } as const;
+// prettier-ignore
 const withApproval = [
   [{ weight: 20 }, { pause: {} }, { weight: 100 }],
-  [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 }, { pause: {} }, { analyze: { require: 'Pass' } }, { weight: 100 }],
+  [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { weight: 50 },
+    { pause: {} }, { analyze: { require: 'Pass' } }, { weight: 100 }],
   [{ weight: 100 }, { pause: {} }],
-  [{ weight: 10 }, { pause: { duration: '10s' } }, { weight: 34 }, { analyze: { require: 'Pass', maxDuration: '1m' } }, { pause: {} }],
+  [{ weight: 10 }, { pause: { duration: '10s' } }, { weight: 34 },
+    { analyze: { require: 'Pass', maxDuration: '1m' } }, { pause: {} }],
 ] as const satisfies readonly Rollout['steps'][];
 
 const shape = fc
   .record({
-    steps: fc.constantFrom(...withApproval), byRoute: fc.boolean(),
+    steps: fc.constantFrom(...withApproval),
+    byRoute: fc.boolean(),
     capacity: fc.constantFrom({}, { maxSurge: 1 }, { mode: 'Borrow' as const }),
     onUndecided: fc.constantFrom('Hold' as const, 'Promote' as const),
   })
-  .map(({ byRoute, ...rollout }) => ({ rollout: { strategy: 'Canary' as const, progressDeadline: '20m', ...rollout }, ...(byRoute ? { traffic: route } : {}) }));
+  .map(({ byRoute, ...rollout }) => ({
+    rollout: { strategy: 'Canary' as const, progressDeadline: '20m', ...rollout },
+    ...(byRoute ? { traffic: route } : {}),
+  }));
 
 type Event = { readonly say: string; readonly does: (world: RolloutWorld) => void };
 const health = fc.constantFrom<Health>('up', 'up', 'half', 'down');
 const gate = fc.constantFrom<GateWord>('Done', 'Waiting', 'Sick', 'SickAndPass', 'Silent', 'Pending', 'None');
 const event: fc.Arbitrary<Event> = fc.oneof(
-  health.map((how) => ({ say: `stable is ${how}`, does: (world: RolloutWorld) => { world.health[a] = how; } })),
-  health.map((how) => ({ say: `the candidate is ${how}`, does: (world: RolloutWorld) => { world.health[b] = how; } })),
-  gate.map((word) => ({ say: `gates say ${word}`, does: (world: RolloutWorld) => { world.gate = word; } })),
-  fc.constantFrom(0, 1, 3, 7).map((replicas) => ({ say: `${replicas} replicas`, does: (world: RolloutWorld) => { world.spec = { ...world.spec, replicas }; } })),
-  fc.boolean().map((moves) => ({ say: `route moves ${moves}`, does: (world: RolloutWorld) => { world.routeMoves = moves; } })),
-  fc.constantFrom(0, 3).map((reverts) => ({ say: `${reverts} reverts`, does: (world: RolloutWorld) => { world.reverts = reverts; } })),
-  fc.constantFrom(1000, 31_000, 120_000, 3_600_000).map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
+  health.map((how) => ({
+    say: `stable is ${how}`,
+    does: (world: RolloutWorld) => {
+      world.health[a] = how;
+    },
+  })),
+  health.map((how) => ({
+    say: `the candidate is ${how}`,
+    does: (world: RolloutWorld) => {
+      world.health[b] = how;
+    },
+  })),
+  gate.map((word) => ({
+    say: `gates say ${word}`,
+    does: (world: RolloutWorld) => {
+      world.gate = word;
+    },
+  })),
+  fc.constantFrom(0, 1, 3, 7).map((replicas) => ({
+    say: `${replicas} replicas`,
+    does: (world: RolloutWorld) => {
+      world.spec = { ...world.spec, replicas };
+    },
+  })),
+  fc.boolean().map((moves) => ({
+    say: `route moves ${moves}`,
+    does: (world: RolloutWorld) => {
+      world.routeMoves = moves;
+    },
+  })),
+  fc.constantFrom(0, 3).map((reverts) => ({
+    say: `${reverts} reverts`,
+    does: (world: RolloutWorld) => {
+      world.reverts = reverts;
+    },
+  })),
+  fc
+    .constantFrom(1000, 31_000, 120_000, 3_600_000)
+    .map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
 );
 
 /** A canary that has begun, of a model that has served. */
@@ -65,46 +104,82 @@ function told(world: RolloutWorld, events: readonly Event[], check: () => void):
 }
 
 const events = fc.array(event, { minLength: 1, maxLength: 30, size: 'max' });
-const runs = { numRuns: Number(process.env['ROLLOUT_RUNS'] ?? 300), ...(process.env['ROLLOUT_RUNS'] === undefined ? { seed: 3 } : {}) };
+const runs = {
+  numRuns: Number(process.env['ROLLOUT_RUNS'] ?? 300),
+  ...(process.env['ROLLOUT_RUNS'] === undefined ? { seed: 3 } : {}),
+};
 
 describe('a rollout that waits for a person', () => {
   it('is never promoted, and never goes past its approval, without one', function () {
     this.timeout(60_000);
-    fc.assert(fc.property(shape, events, (first, happenings) => {
-      const world = begun(first);
-      const approval = first.rollout.steps.findIndex((step) => 'pause' in step && !('duration' in step.pause));
-      told(world, happenings, () => {
-        const { state, status } = world;
-        assert.ok(world.plan.replicas === 0 || !('stable' in state) || state.stable === a, `${state.phase}: ${happenings.map(({ say }) => say).join('; ')}`);
-        assert.ok(!('step' in state) || state.step <= approval, `step ${'step' in state ? state.step : ''} is behind the approval ${approval}: ${happenings.map(({ say }) => say).join('; ')}`);
-        assert.deepEqual(status?.history?.filter(({ revision, outcome, provenance }) => revision === b && outcome === 'Promoted' && provenance !== 'Asleep') ?? [], [], happenings.map(({ say }) => say).join('; '));
-      });
-    }), runs);
+    fc.assert(
+      fc.property(shape, events, (first, happenings) => {
+        const world = begun(first);
+        const approval = first.rollout.steps.findIndex((step) => 'pause' in step && !('duration' in step.pause));
+        told(world, happenings, () => {
+          const { state, status } = world;
+          assert.ok(
+            world.plan.replicas === 0 || !('stable' in state) || state.stable === a,
+            `${state.phase}: ${happenings.map(({ say }) => say).join('; ')}`,
+          );
+          assert.ok(
+            !('step' in state) || state.step <= approval,
+            `step ${'step' in state ? state.step : ''} is behind the approval ${approval}: ${happenings.map(({ say }) => say).join('; ')}`,
+          );
+          assert.deepEqual(
+            status?.history?.filter(
+              ({ revision, outcome, provenance }) =>
+                revision === b && outcome === 'Promoted' && provenance !== 'Asleep',
+            ) ?? [],
+            [],
+            happenings.map(({ say }) => say).join('; '),
+          );
+        });
+      }),
+      runs,
+    );
   });
 
   it('stays where it is while spec.rollout.paused holds it', function () {
     this.timeout(60_000);
-    fc.assert(fc.property(shape, events, (first, happenings) => {
-      const world = begun(first);
-      world.spec = { ...world.spec, rollout: { ...world.spec.rollout, paused: true } };
-      const { step, weight } = world.state as { readonly step: number; readonly weight: number };
-      told(world, happenings, () => {
-        const { state } = world;
-        assert.ok(world.plan.replicas === 0 || (state.phase !== 'Promoting' && state.phase !== 'Settling' && state.phase !== 'Stable'), happenings.map(({ say }) => say).join('; '));
-        if ('step' in state) assert.ok(state.step <= step && state.weight <= weight, `${state.phase} ${state.step}: ${happenings.map(({ say }) => say).join('; ')}`);
-      });
-    }), runs);
+    fc.assert(
+      fc.property(shape, events, (first, happenings) => {
+        const world = begun(first);
+        world.spec = { ...world.spec, rollout: { ...world.spec.rollout, paused: true } };
+        const { step, weight } = world.state as { readonly step: number; readonly weight: number };
+        told(world, happenings, () => {
+          const { state } = world;
+          assert.ok(
+            world.plan.replicas === 0 ||
+              (state.phase !== 'Promoting' && state.phase !== 'Settling' && state.phase !== 'Stable'),
+            happenings.map(({ say }) => say).join('; '),
+          );
+          if ('step' in state)
+            assert.ok(
+              state.step <= step && state.weight <= weight,
+              `${state.phase} ${state.step}: ${happenings.map(({ say }) => say).join('; ')}`,
+            );
+        });
+      }),
+      runs,
+    );
   });
 
   it('carries the traffic for a stable that is away for seconds, and gives it back', () => {
     const world = begun({ rollout: { strategy: 'Canary', steps: withApproval[0] } });
-    for (let i = 0; i < 20; i += 1) { world.tick(); world.pass(); }
+    for (let i = 0; i < 20; i += 1) {
+      world.tick();
+      world.pass();
+    }
     assert.equal(world.state.phase, 'Paused');
     world.health[a] = 'down';
     world.tick(3000);
     assert.deepEqual([world.pass().serve, world.state.phase], [b, 'Paused']);
     world.health[a] = 'up';
-    for (let i = 0; i < 5; i += 1) { world.tick(3000); world.pass(); }
+    for (let i = 0; i < 5; i += 1) {
+      world.tick(3000);
+      world.pass();
+    }
     const { state, asked, status } = world;
     assert.deepEqual([state.phase, asked], ['Paused', { serve: a, canary: { revision: b, weight: 20 } }]);
     assert.equal(status?.rollout?.stableLostAt, undefined);

@@ -2,25 +2,70 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { decide } from '../../../../operator/rollout/decide.ts';
-import type { Observation, Phase, Reason, RevisionPods, RolloutPlan, RolloutState } from '../../../../operator/rollout/state.ts';
+import type {
+  Observation,
+  Phase,
+  Reason,
+  RevisionPods,
+  RolloutPlan,
+  RolloutState,
+} from '../../../../operator/rollout/state.ts';
 
 const t0 = 1_700_000_000_000;
 const [a, b, c] = ['aaaaaaaaaa', 'bbbbbbbbbb', 'cccccccccc'] as const;
 const plan: RolloutPlan = {
-  replicas: 2, strategy: 'Immediate', steps: [], capacity: { mode: 'Surge', surge: 2 }, onUndecided: 'Hold', readyWithinMs: 600_000, settleMs: 10_000, retainMs: 0, router: 'Service', paused: false,
+  replicas: 2,
+  strategy: 'Immediate',
+  steps: [],
+  capacity: { mode: 'Surge', surge: 2 },
+  onUndecided: 'Hold',
+  readyWithinMs: 600_000,
+  settleMs: 10_000,
+  retainMs: 0,
+  router: 'Service',
+  paused: false,
 };
 
-const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({ ready, present: ready, deployed: true, resolved: ready > 0, ...more });
+const pods = (ready: number, more: Partial<RevisionPods> = {}): RevisionPods => ({
+  ready,
+  present: ready,
+  deployed: true,
+  resolved: ready > 0,
+  ...more,
+});
 const healthy: Observation = { target: a, routed: a, pods: { [a]: pods(2) } };
 const imageTrouble = { reason: 'ImagePullBackOff', message: 'no such image', fatal: false } as const;
 const digestTrouble = { reason: 'DigestMismatch', message: 'other bytes', fatal: true } as const;
 
 const preparing: RolloutState = { phase: 'Preparing', stable: a, candidate: b, attempt: 1, floor: 2, since: t0 };
-const preparingFirst: RolloutState = { phase: 'Preparing', stable: null, candidate: a, attempt: 1, floor: 2, since: t0 };
+const preparingFirst: RolloutState = {
+  phase: 'Preparing',
+  stable: null,
+  candidate: a,
+  attempt: 1,
+  floor: 2,
+  since: t0,
+};
 const promoting: RolloutState = { phase: 'Promoting', stable: b, retiring: a, since: t0 };
 const settling: RolloutState = { phase: 'Settling', stable: b, retiring: a, since: t0 };
-const failed: RolloutState = { phase: 'Failed', stable: a, rejected: b, cause: 'DigestMismatch', detail: 'other bytes', attempt: 1, since: t0 };
-const failedFirst: RolloutState = { phase: 'Failed', stable: null, rejected: a, cause: 'ImagePullBackOff', detail: 'no such image', attempt: 1, since: t0 };
+const failed: RolloutState = {
+  phase: 'Failed',
+  stable: a,
+  rejected: b,
+  cause: 'DigestMismatch',
+  detail: 'other bytes',
+  attempt: 1,
+  since: t0,
+};
+const failedFirst: RolloutState = {
+  phase: 'Failed',
+  stable: null,
+  rejected: a,
+  cause: 'ImagePullBackOff',
+  detail: 'no such image',
+  attempt: 1,
+  since: t0,
+};
 
 type Row = {
   name: string;
@@ -32,68 +77,152 @@ type Row = {
   want: { phase: Phase; serve: string | null; run: Record<string, number>; reason: Reason };
 };
 
+// prettier-ignore
 const rows: Row[] = [
-  { name: 'starts the first revision with one pod', state: { phase: 'New' }, seen: { routed: null, pods: {} }, want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'RevisionCreated' } },
-  { name: 'adopts the revision that the entry Service selects when the status was lost', state: { phase: 'New' }, seen: { target: b, routed: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
-  { name: 'adopts it also while its pods are starting, as after a restore', state: { phase: 'New' }, seen: { target: b, routed: a, pods: { [a]: pods(0, { resolved: true }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
-  { name: 'does not adopt a revision that has no Deployment', state: { phase: 'New' }, seen: { target: b, routed: a, pods: {} }, want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'starts the first revision with one pod', state: { phase: 'New' }, seen: { routed: null, pods: {} },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'adopts the revision that the entry Service selects when the status was lost', state: { phase: 'New' },
+    seen: { target: b, routed: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'adopts it also while its pods are starting, as after a restore', state: { phase: 'New' },
+    seen: { target: b, routed: a, pods: { [a]: pods(0, { resolved: true }) } },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
+  { name: 'does not adopt a revision that has no Deployment', state: { phase: 'New' },
+    seen: { target: b, routed: a, pods: {} },
+    want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
 
-  { name: 'gives a candidate all its pods once the first has said what it is made of', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
-  { name: 'keeps a candidate at one pod until then', state: preparing, seen: { target: b }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
-  { name: 'says what holds a candidate up', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'ImagePullBackOff' } },
-  { name: 'does not promote a candidate that could carry only half', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(1) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
-  { name: 'promotes a candidate that is ready', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
-  { name: 'promotes a first revision at its first ready pod', state: preparingFirst, seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
-  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b }, plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Asleep' } },
-  { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
-  { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
-  { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
-  { name: 'does not take what a pod said before a retry for a word about it', state: { ...preparingFirst, attempt: 2 }, seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 - 1000 } }) } }, want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
-  { name: 'gives a retry up on what a pod said since', state: { ...preparingFirst, attempt: 2 }, seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 } }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
-  { name: 'gives up at the deadline with the trouble as the reason', state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ImagePullBackOff' } },
-  { name: 'gives up at the deadline without a trouble', state: preparing, seen: { target: b }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ProgressDeadlineExceeded' } },
-  { name: 'waits a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
-  { name: 'keeps a first revision trying after it was given up', state: preparingFirst, seen: { pods: { [a]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000, want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'ImagePullBackOff' } },
+  { name: 'gives a candidate all its pods once the first has said what it is made of',
+    state: preparing, seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
+  { name: 'keeps a candidate at one pod until then', state: preparing, seen: { target: b },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
+  { name: 'says what holds a candidate up', state: preparing,
+    seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'ImagePullBackOff' } },
+  { name: 'does not promote a candidate that could carry only half', state: preparing,
+    seen: { target: b, pods: { [a]: pods(2), [b]: pods(1) } },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'RevisionWarming' } },
+  { name: 'promotes a candidate that is ready', state: preparing,
+    seen: { target: b, pods: { [a]: pods(2), [b]: pods(2) } },
+    want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
+  { name: 'promotes a first revision at its first ready pod', state: preparingFirst,
+    seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
+  { name: 'promotes at once when no pod is asked for', state: preparing, seen: { target: b },
+    plan: { replicas: 0 }, want: { phase: 'Promoting', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Asleep' } },
+  { name: 'takes a third revision instead of the candidate', state: preparing, seen: { target: c },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionSuperseded' } },
+  { name: 'drops the candidate when the spec goes back to stable', state: preparing, seen: { target: a },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
+  { name: 'gives up at once on a trouble that trying again cannot mend', state: preparing,
+    seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } },
+    want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
+  { name: 'does not take what a pod said before a retry for a word about it', state: { ...preparingFirst, attempt: 2 },
+    seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 - 1000 } }) } },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
+  { name: 'gives a retry up on what a pod said since', state: { ...preparingFirst, attempt: 2 },
+    seen: { pods: { [a]: pods(0, { trouble: { ...digestTrouble, at: t0 } }) } },
+    want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'DigestMismatch' } },
+  { name: 'gives up at the deadline with the trouble as the reason', state: preparing,
+    seen: { target: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000,
+    want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ImagePullBackOff' } },
+  { name: 'gives up at the deadline without a trouble', state: preparing, seen: { target: b }, afterMs: 600_000,
+    want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'ProgressDeadlineExceeded' } },
+  { name: 'waits a millisecond before the deadline', state: preparing, seen: { target: b }, afterMs: 599_999,
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionStarting' } },
+  { name: 'keeps a first revision trying after it was given up', state: preparingFirst,
+    seen: { pods: { [a]: pods(0, { trouble: imageTrouble }) } }, afterMs: 600_000,
+    want: { phase: 'Failed', serve: a, run: { [a]: 1 }, reason: 'ImagePullBackOff' } },
 
-  { name: 'keeps both revisions until the entry Service follows', state: promoting, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 3_600_000, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
-  { name: 'starts the settling time when the entry Service follows', state: promoting, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'finishes a first promotion without settling', state: { phase: 'Promoting', stable: a, retiring: null, since: t0 }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
-  { name: 'finishes a move in progress before it looks at a new target', state: promoting, seen: { target: c, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
-  { name: 'lets the old revision serve when the new stable loses every pod', state: promoting, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'CandidateUnavailable' } },
-  { name: 'goes back for good when that lasts', state: { ...settling, lostAt: t0 }, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } }, afterMs: 30_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
-  { name: 'goes back for good at once when the pods cannot recover', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } }, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
-  { name: 'gives the traffic to the new stable again when its pods are back', state: { ...settling, lostAt: t0 }, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
-  { name: 'stays when both lost every pod', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(0, { resolved: true }), [b]: pods(0, { resolved: true }) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'keeps both revisions until the entry Service follows', state: promoting,
+    seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 3_600_000,
+    want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
+  { name: 'starts the settling time when the entry Service follows', state: promoting,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } },
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'finishes a first promotion without settling',
+    state: { phase: 'Promoting', stable: a, retiring: null, since: t0 },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'finishes a move in progress before it looks at a new target', state: promoting,
+    seen: { target: c, routed: a, pods: { [a]: pods(2), [b]: pods(2) } },
+    want: { phase: 'Promoting', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
+  { name: 'lets the old revision serve when the new stable loses every pod', state: promoting,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
+    want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'CandidateUnavailable' } },
+  { name: 'goes back for good when that lasts', state: { ...settling, lostAt: t0 },
+    seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(0, { resolved: true }) } },
+    afterMs: 30_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
+  { name: 'goes back for good at once when the pods cannot recover', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(0, { trouble: digestTrouble }) } },
+    want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'LateRollback' } },
+  { name: 'gives the traffic to the new stable again when its pods are back',
+    state: { ...settling, lostAt: t0 }, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } },
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RouteMoving' } },
+  { name: 'stays when both lost every pod', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(0, { resolved: true }), [b]: pods(0, { resolved: true }) } },
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
 
-  { name: 'does not go back when both are scaled to zero', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(1), [b]: pods(0, { resolved: true }) } }, plan: { replicas: 0 }, want: { phase: 'Settling', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Draining' } },
-  { name: 'turns back at once when the spec does, while the old pods are all there', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'GatesPassed' } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
-  { name: 'judges what is not proven before it turns back to it', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'Forced' } }, afterMs: 10_000, want: { phase: 'Preparing', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RevisionCreated' } },
-  { name: 'does not turn back to pods that are going', state: settling, seen: { target: a, routed: b, pods: { [a]: pods(1), [b]: pods(2) } }, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'keeps the retiring pods while the new ones cannot carry it all', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 60_000, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'goes back when the new ones stay fewer for as long as a candidate may take', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 610_000, want: { phase: 'Aborting', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'LateRollback' } },
-  { name: 'lets the retiring pods finish', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 9_999, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
-  { name: 'takes the retiring pods away after the settling time', state: settling, seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 10_000, want: { phase: 'Stable', serve: b, run: { [b]: 2 }, reason: 'UpToDate' } },
-  { name: 'keeps them while somebody has turned the entry Service back', state: settling, seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 60_000, want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'does not go back when both are scaled to zero', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(1), [b]: pods(0, { resolved: true }) } },
+    plan: { replicas: 0 }, want: { phase: 'Settling', serve: b, run: { [a]: 0, [b]: 0 }, reason: 'Draining' } },
+  { name: 'turns back at once when the spec does, while the old pods are all there', state: settling,
+    seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'GatesPassed' } },
+    want: { phase: 'Promoting', serve: a, run: { [a]: 2, [b]: 2 }, reason: 'Promoted' } },
+  { name: 'judges what is not proven before it turns back to it', state: settling,
+    seen: { target: a, routed: b, pods: { [a]: pods(2), [b]: pods(2) }, provenance: { [a]: 'Forced' } },
+    afterMs: 10_000, want: { phase: 'Preparing', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'RevisionCreated' } },
+  { name: 'does not turn back to pods that are going', state: settling,
+    seen: { target: a, routed: b, pods: { [a]: pods(1), [b]: pods(2) } },
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'keeps the retiring pods while the new ones cannot carry it all', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 60_000,
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'goes back when the new ones stay fewer for as long as a candidate may take', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(1) } }, afterMs: 610_000,
+    want: { phase: 'Aborting', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'LateRollback' } },
+  { name: 'lets the retiring pods finish', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 9_999,
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
+  { name: 'takes the retiring pods away after the settling time', state: settling,
+    seen: { target: b, routed: b, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 10_000,
+    want: { phase: 'Stable', serve: b, run: { [b]: 2 }, reason: 'UpToDate' } },
+  { name: 'keeps them while somebody has turned the entry Service back', state: settling,
+    seen: { target: b, routed: a, pods: { [a]: pods(2), [b]: pods(2) } }, afterMs: 60_000,
+    want: { phase: 'Settling', serve: b, run: { [a]: 2, [b]: 2 }, reason: 'Draining' } },
 
-  { name: 'stays as it is', state: { phase: 'Stable', stable: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
-  { name: 'scales', state: { phase: 'Stable', stable: a }, plan: { replicas: 5 }, want: { phase: 'Stable', serve: a, run: { [a]: 5 }, reason: 'Scaling' } },
-  { name: 'says that it is scaled to zero', state: { phase: 'Stable', stable: a }, seen: { pods: {} }, plan: { replicas: 0 }, want: { phase: 'Stable', serve: a, run: { [a]: 0 }, reason: 'ScaledToZero' } },
-  { name: 'says that no pod is ready', state: { phase: 'Stable', stable: a }, seen: { pods: { [a]: pods(0, { resolved: true }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
-  { name: 'says what is wrong with a stable pod', state: { phase: 'Stable', stable: a }, seen: { pods: { [a]: pods(1, { trouble: { reason: 'OOMKilled', message: 'killed', fatal: true } }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'OOMKilled' } },
-  { name: 'prepares a changed spec beside stable', state: { phase: 'Stable', stable: a }, seen: { target: b }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'stays as it is', state: { phase: 'Stable', stable: a },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'UpToDate' } },
+  { name: 'scales', state: { phase: 'Stable', stable: a }, plan: { replicas: 5 },
+    want: { phase: 'Stable', serve: a, run: { [a]: 5 }, reason: 'Scaling' } },
+  { name: 'says that it is scaled to zero', state: { phase: 'Stable', stable: a }, seen: { pods: {} },
+    plan: { replicas: 0 }, want: { phase: 'Stable', serve: a, run: { [a]: 0 }, reason: 'ScaledToZero' } },
+  { name: 'says that no pod is ready', state: { phase: 'Stable', stable: a },
+    seen: { pods: { [a]: pods(0, { resolved: true }) } },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'NoReadyPods' } },
+  { name: 'says what is wrong with a stable pod', state: { phase: 'Stable', stable: a },
+    seen: { pods: { [a]: pods(1, { trouble: { reason: 'OOMKilled', message: 'killed',
+      fatal: true } }) } }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'OOMKilled' } },
+  { name: 'prepares a changed spec beside stable', state: { phase: 'Stable', stable: a }, seen: { target: b },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [b]: 1 }, reason: 'RevisionCreated' } },
 
-  { name: 'stays failed with stable serving', state: failed, seen: { target: b }, afterMs: 3_600_000, want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
-  { name: 'is well again when the spec goes back to stable', state: failed, seen: { target: a }, want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
-  { name: 'tries a third revision after a failure', state: failed, seen: { target: c }, want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionCreated' } },
-  { name: 'promotes a first revision that recovers', state: failedFirst, seen: { pods: { [a]: pods(1) } }, want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
-  { name: 'tries another first revision after one was given up', state: failedFirst, seen: { target: b, pods: {} }, want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'stays failed with stable serving', state: failed, seen: { target: b }, afterMs: 3_600_000,
+    want: { phase: 'Failed', serve: a, run: { [a]: 2 }, reason: 'DigestMismatch' } },
+  { name: 'is well again when the spec goes back to stable', state: failed, seen: { target: a },
+    want: { phase: 'Stable', serve: a, run: { [a]: 2 }, reason: 'RevisionReverted' } },
+  { name: 'tries a third revision after a failure', state: failed, seen: { target: c },
+    want: { phase: 'Preparing', serve: a, run: { [a]: 2, [c]: 1 }, reason: 'RevisionCreated' } },
+  { name: 'promotes a first revision that recovers', state: failedFirst, seen: { pods: { [a]: pods(1) } },
+    want: { phase: 'Promoting', serve: a, run: { [a]: 2 }, reason: 'Promoted' } },
+  { name: 'tries another first revision after one was given up', state: failedFirst, seen: { target: b, pods: {} },
+    want: { phase: 'Preparing', serve: b, run: { [b]: 1 }, reason: 'RevisionCreated' } },
 ];
 
 describe('decide', () => {
   for (const { name, state, seen, plan: more, afterMs = 0, want } of rows) {
     it(name, () => {
       const { next, serve, run, reason } = decide(state, { ...healthy, ...seen }, { ...plan, ...more }, t0 + afterMs);
-      assert.deepEqual({ phase: next.phase, serve, run: Object.fromEntries(run.map((r) => [r.revision, r.replicas])), reason }, want);
+      assert.deepEqual(
+        { phase: next.phase, serve, run: Object.fromEntries(run.map((r) => [r.revision, r.replicas])), reason },
+        want,
+      );
     });
   }
 
@@ -103,15 +232,28 @@ describe('decide', () => {
   });
 
   it('does not ask for another spec while a first revision goes on trying', () => {
-    const { message } = decide(preparingFirst, { ...healthy, pods: { [a]: pods(0, { trouble: digestTrouble }) } }, plan, t0);
+    const { message } = decide(
+      preparingFirst,
+      { ...healthy, pods: { [a]: pods(0, { trouble: digestTrouble }) } },
+      plan,
+      t0,
+    );
     assert.equal(message, `${a} was given up, but its pods go on trying: other bytes`);
-    const none = decide(preparingFirst, { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } }, plan, t0);
+    const none = decide(
+      preparingFirst,
+      { ...healthy, pods: { [a]: pods(0, { deployed: false, trouble: digestTrouble }) } },
+      plan,
+      t0,
+    );
     assert.equal(none.message, `${a} was given up and has no pods; making them is tried again by itself: other bytes`);
   });
 
   it('keeps the reason of a failure when asked again', () => {
     const { message } = decide(failed, { ...healthy, target: b }, plan, t0);
-    assert.equal(message, `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`);
+    assert.equal(
+      message,
+      `${b} was given up; ${a} serves; change the spec, or try the same again with "kubectl-onnx retry": other bytes`,
+    );
   });
 });
 
@@ -137,14 +279,24 @@ describe('decide, over any run of events', () => {
         for (const { target, ready: wished, fatal, cacheIsBehind, passedMs } of events) {
           now += passedMs;
           // Only what was to have pods can have ready ones.
-          const readyOf = (r: string | undefined): number => (r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0);
-          const seenPods = Object.fromEntries([a, b, c].map((r) => [r, pods(readyOf(r), fatal && readyOf(r) === 0 ? { trouble: digestTrouble } : {})]));
+          const readyOf = (r: string | undefined): number =>
+            r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0;
+          const seenPods = Object.fromEntries(
+            [a, b, c].map((r) => [r, pods(readyOf(r), fatal && readyOf(r) === 0 ? { trouble: digestTrouble } : {})]),
+          );
           const decision = decide(state, { target, routed: shown ?? a, pods: seenPods }, plan, now);
           const kept = decision.run.map((r) => r.revision);
           assert.ok(decision.serve !== null && kept.includes(decision.serve), 'what serves has pods');
           // A rollback takes the failed revision away; its pods drain as any pod does.
-          assert.ok(kept.includes(routed ?? a) || readyOf(routed) === 0 || decision.reason === 'LateRollback', `${routed} has the traffic and loses its pods in ${decision.next.phase}`);
-          if (decision.serve !== routed) assert.ok(readyOf(decision.serve) > 0 || readyOf(routed) === 0, 'traffic does not leave ready pods for none');
+          assert.ok(
+            kept.includes(routed ?? a) || readyOf(routed) === 0 || decision.reason === 'LateRollback',
+            `${routed} has the traffic and loses its pods in ${decision.next.phase}`,
+          );
+          if (decision.serve !== routed)
+            assert.ok(
+              readyOf(decision.serve) > 0 || readyOf(routed) === 0,
+              'traffic does not leave ready pods for none',
+            );
           shown = cacheIsBehind ? routed : decision.serve;
           routed = decision.serve;
           running = kept;
@@ -162,7 +314,10 @@ describe('decide, over any run of events', () => {
         let routed: string = a;
         let now = t0;
         const all = { [a]: pods(2), [b]: pods(2), [c]: pods(2) };
-        for (const { target, passedMs } of [...events, ...Array.from({ length: 8 }, () => ({ target: goal, passedMs: 10_000 }))]) {
+        for (const { target, passedMs } of [
+          ...events,
+          ...Array.from({ length: 8 }, () => ({ target: goal, passedMs: 10_000 })),
+        ]) {
           now += passedMs;
           const decision = decide(state, { target, routed, pods: all }, plan, now);
           routed = decision.serve ?? routed;

@@ -7,7 +7,12 @@ import type { Revision } from '../../../../operator/rollout/state.ts';
 import { a, b, c, RolloutWorld, settleMs } from '../../../support/rollout-world.ts';
 
 type Rollout = NonNullable<OnnxModelSpec['rollout']>;
-const steps = [{ weight: 34 }, { analyze: { require: 'Pass', maxDuration: '1m' } }, { pause: {} }, { weight: 100 }] as const;
+const steps = [
+  { weight: 34 },
+  { analyze: { require: 'Pass', maxDuration: '1m' } },
+  { pause: {} },
+  { weight: 100 },
+] as const;
 const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
 
 function serving(): RolloutWorld {
@@ -59,18 +64,27 @@ const phaseOf = ({ state }: RolloutWorld): string => state.phase;
 
 type Row = { readonly name: string; readonly between?: (world: RolloutWorld) => void; readonly phase: string };
 
+// prettier-ignore
 const comingBack: readonly Row[] = [
   { name: 'is judged, whatever still names it', phase: 'Failed' },
-  { name: 'is judged after a retry', between: (world) => { go(world, b); set(world, { retryToken: '1' }); }, phase: 'Failed' },
+  { name: 'is judged after a retry', between:
+      (world) => { go(world, b); set(world, { retryToken: '1' }); }, phase: 'Failed' },
   { name: 'is judged after another restart of the operator in an older version', between: (world) => {
     const { provenance: _, ...stable } = { ...world.status?.stable, revision: a };
-    const { handledPromoteRevision: _p, handledResumeStep: _r, ...rollout } = world.status?.rollout ?? { phase: 'Stable' };
+    const { handledPromoteRevision: _p, handledResumeStep:
+        _r, ...rollout } = world.status?.rollout ?? { phase: 'Stable' };
     world.status = { ...world.status, observedGeneration: 1, stable, rollout };
   }, phase: 'Failed' },
-  { name: 'is judged when the status was lost', between: (world) => { world.status = undefined; live(world, 3); }, phase: 'Failed' },
-  { name: 'is judged when the request was taken out', between: (world) => takeOut(world, 'promoteRevision'), phase: 'Failed' },
-  { name: 'is promoted when it is asked for anew', between: (world) => { takeOut(world, 'promoteRevision'); world.target = b; live(world, 4); set(world, { promoteRevision: b }); }, phase: 'Stable' },
-  { name: 'is promoted when it is asked for before a pass has seen it', between: (world) => { takeOut(world, 'promoteRevision'); live(world, 1); set(world, { promoteRevision: b }); }, phase: 'Stable' },
+  { name: 'is judged when the status was lost',
+    between: (world) => { world.status = undefined; live(world, 3); }, phase: 'Failed' },
+  { name: 'is judged when the request was taken out',
+    between: (world) => takeOut(world, 'promoteRevision'), phase: 'Failed' },
+  { name: 'is promoted when it is asked for anew',
+    between: (world) => { takeOut(world, 'promoteRevision'); world.target = b;
+      live(world, 4); set(world, { promoteRevision: b }); }, phase: 'Stable' },
+  { name: 'is promoted when it is asked for before a pass has seen it',
+    between: (world) => { takeOut(world, 'promoteRevision'); live(world, 1);
+      set(world, { promoteRevision: b }); }, phase: 'Stable' },
 ];
 
 describe('a revision that was forced once and comes back', () => {
@@ -139,7 +153,7 @@ describe('an approval', () => {
     world.status = { ...status, history: status.history?.filter(({ revision }) => revision !== b) ?? [] };
     go(world, a);
     assert.equal(world.state.phase, 'Stable');
-    world.status = { ...world.status as OnnxModelStatus, history: [] };
+    world.status = { ...(world.status as OnnxModelStatus), history: [] };
     return world;
   }
 
@@ -179,19 +193,31 @@ describe('an approval', () => {
 describe('what a status knows of intents', () => {
   const asked = rolloutPlanOf({ rollout: { promoteRevision: b, resumeStep: `${b}/2` } }, settleMs);
   const both = { promoteRevision: b, resumeStep: `${b}/2` };
-  const rows: readonly { readonly name: string; readonly status: Parameters<typeof spentIn>[0]; readonly spent: object }[] = [
+  // prettier-ignore
+  const rows: readonly { readonly name: string;
+    readonly status: Parameters<typeof spentIn>[0]; readonly spent: object }[] = [
     { name: 'nothing without one', status: undefined, spent: {} },
-    { name: 'what it names', status: { stable: { revision: a, provenance: 'First' }, rollout: { phase: 'Stable', handledPromoteRevision: b, handledResumeStep: `${b}/2` } }, spent: both },
-    { name: 'nothing of another revision or step', status: { stable: { revision: a, provenance: 'First' }, rollout: { phase: 'Stable', handledPromoteRevision: c, handledResumeStep: `${b}/1` } }, spent: {} },
-    { name: 'of 0.1.0, that it is no request of the candidate', status: { stable: { revision: a }, rollout: { phase: 'Stable' } }, spent: both },
-    { name: 'of 0.1.0, one of the candidate that counts', status: { stable: { revision: a }, candidate: { revision: b }, rollout: { phase: 'Paused' } }, spent: {} },
-    { name: 'of 0.1.0, one that its candidate failed with', status: { stable: { revision: a }, candidate: { revision: b }, rollout: { phase: 'Failed', handledPromoteRevision: b } }, spent: { promoteRevision: b } },
+    { name: 'what it names', status: { stable: { revision: a, provenance: 'First' },
+        rollout: { phase: 'Stable', handledPromoteRevision: b, handledResumeStep: `${b}/2` } }, spent: both },
+    { name: 'nothing of another revision or step',
+      status: { stable: { revision: a, provenance: 'First' },
+        rollout: { phase: 'Stable', handledPromoteRevision: c, handledResumeStep: `${b}/1` } }, spent: {} },
+    { name: 'of 0.1.0, that it is no request of the candidate',
+      status: { stable: { revision: a }, rollout: { phase: 'Stable' } }, spent: both },
+    { name: 'of 0.1.0, one of the candidate that counts',
+      status: { stable: { revision: a }, candidate: { revision: b }, rollout: { phase: 'Paused' } }, spent: {} },
+    { name: 'of 0.1.0, one that its candidate failed with',
+      status: { stable: { revision: a }, candidate: { revision: b },
+        rollout: { phase: 'Failed', handledPromoteRevision: b } }, spent: { promoteRevision: b } },
   ];
   for (const { name, status, spent } of rows) {
     it(`is ${name}`, () => {
       assert.deepEqual(spentIn(status, asked), spent);
       const { promoteRevision, resumeStep } = livePlan(asked, spentIn(status, asked));
-      assert.deepEqual([promoteRevision === undefined, resumeStep === undefined], ['promoteRevision' in spent, 'resumeStep' in spent]);
+      assert.deepEqual(
+        [promoteRevision === undefined, resumeStep === undefined],
+        ['promoteRevision' in spent, 'resumeStep' in spent],
+      );
     });
   }
 });

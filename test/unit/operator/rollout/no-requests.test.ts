@@ -5,10 +5,25 @@ import type { GateReading } from '../../../../operator/rollout/state.ts';
 const reading: GateReading = { window: 1, step: 'Waiting', message: 'm', absolute: 'None', silent: [], idle: true };
 
 describe('a candidate without requests', () => {
-  const rows: readonly (readonly [sentence: string, reading: GateReading | undefined, waitedMs: number, says: RegExp | undefined])[] = [
+  const rows: readonly (readonly [
+    sentence: string,
+    reading: GateReading | undefined,
+    waitedMs: number,
+    says: RegExp | undefined,
+  ])[] = [
     ['is not spoken of within its first minute', reading, 59_999, undefined],
-    ['is told with the time and the next command', reading, 60_000, /^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*the client's mistake do not count/],
-    ['is told with few different times, so that the status is not written every minute', reading, 4.9 * 60_000, / in 3 min;/],
+    [
+      'is told with the time and the next command',
+      reading,
+      60_000,
+      /^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*the client's mistake do not count/,
+    ],
+    [
+      'is told with few different times, so that the status is not written every minute',
+      reading,
+      4.9 * 60_000,
+      / in 3 min;/,
+    ],
     ['is told for as long as it lasts', reading, 24 * 3_600_000, / in 30 min;/],
     ['is not claimed while pods have yet to be asked', { ...reading, pending: true }, 180_000, undefined],
     ['is not claimed without a reading', undefined, 180_000, undefined],

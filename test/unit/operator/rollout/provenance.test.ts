@@ -30,7 +30,9 @@ const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: 
 
 /** The status as 0.1.0 wrote it: nothing of how revisions became stable, or since when stable is away. */
 function asWrittenBefore(world: RolloutWorld): void {
-  const text = JSON.stringify(world.status, (key, value: unknown) => (['provenance', 'skipped', 'stableLostAt'].includes(key) ? undefined : value));
+  const text = JSON.stringify(world.status, (key, value: unknown) =>
+    ['provenance', 'skipped', 'stableLostAt'].includes(key) ? undefined : value,
+  );
   world.status = JSON.parse(text) as NonNullable<RolloutWorld['status']>;
 }
 
@@ -38,16 +40,32 @@ function newest({ status }: RolloutWorld): RolloutOutcome {
   return status?.history?.[0] ?? assert.fail('no rollout has ended');
 }
 
-type Row = { readonly name: string; readonly does: (world: RolloutWorld) => void; readonly provenance: string; readonly reason: string; readonly says?: RegExp };
+type Row = {
+  readonly name: string;
+  readonly does: (world: RolloutWorld) => void;
+  readonly provenance: string;
+  readonly reason: string;
+  readonly says?: RegExp;
+};
 
+// prettier-ignore
 const rows: readonly Row[] = [
   { name: 'its gates have passed', does: () => {}, provenance: 'GatesPassed', reason: 'Promoted' },
-  { name: 'a request promoted it after its golden set had failed', does: (world) => { world.checks = golden; set(world, { promoteRevision: b }); }, provenance: 'Forced', reason: 'Forced', says: /promoteRevision names it.*failed: golden set: Cosine 0\.31/ },
-  { name: 'a pin named it', does: (world) => set(world, { pinRevision: b }), provenance: 'Pinned', reason: 'Pinned', says: /pinRevision/ },
-  { name: 'a person ended the wait for its gates', does: (world) => { world.gate = 'Waiting'; set(world, { resumeStep: `${b}/1` }); }, provenance: 'ResumedUndecided', reason: 'ResumedUndecided', says: /resumeStep/ },
-  { name: 'the spec promotes what stays undecided', does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); }, provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
-  { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; }, provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or broke/ },
-  { name: 'there were no pods to check', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; }, provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
+  { name: 'a request promoted it after its golden set had failed',
+    does: (world) => { world.checks = golden; set(world, { promoteRevision: b }); }, provenance: 'Forced',
+    reason: 'Forced', says: /promoteRevision names it.*failed: golden set: Cosine 0\.31/ },
+  { name: 'a pin named it', does: (world) => set(world, { pinRevision: b }),
+    provenance: 'Pinned', reason: 'Pinned', says: /pinRevision/ },
+  { name: 'a person ended the wait for its gates',
+    does: (world) => { world.gate = 'Waiting'; set(world, { resumeStep: `${b}/1` }); },
+    provenance: 'ResumedUndecided', reason: 'ResumedUndecided', says: /resumeStep/ },
+  { name: 'the spec promotes what stays undecided',
+    does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); },
+    provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
+  { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; },
+    provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or broke/ },
+  { name: 'there were no pods to check', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; },
+    provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
 ];
 
 describe('a promotion is remembered as what it was when', () => {
@@ -58,7 +76,10 @@ describe('a promotion is remembered as what it was when', () => {
       does(world);
       live(world, 40);
       const { message = '', ...latest } = newest(world);
-      assert.deepEqual([latest.revision, latest.outcome, latest.provenance, latest.reason], [b, 'Promoted', provenance, reason]);
+      assert.deepEqual(
+        [latest.revision, latest.outcome, latest.provenance, latest.reason],
+        [b, 'Promoted', provenance, reason],
+      );
       assert.match(message, says ?? /^$/);
       assert.equal(world.status?.stable?.provenance, provenance);
     });
@@ -118,7 +139,10 @@ describe('a promotion is remembered as what it was when', () => {
     world.target = b;
     world.checks = golden;
     live(world, 40);
-    assert.deepEqual([world.state.phase, world.status?.history?.map(({ revision, outcome }) => `${revision[0]} ${outcome}`)], ['Failed', ['b Failed', 'a Promoted', 'b Promoted', 'b Failed', 'a Promoted']]);
+    assert.deepEqual(
+      [world.state.phase, world.status?.history?.map(({ revision, outcome }) => `${revision[0]} ${outcome}`)],
+      ['Failed', ['b Failed', 'a Promoted', 'b Promoted', 'b Failed', 'a Promoted']],
+    );
   });
 
   it('it failed, is pinned, and is tried again under the pin: it is judged, and refused', () => {

@@ -3,38 +3,63 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { rolloutDefaults } from '../../../../api/defaults.ts';
 import { equalLoadLn } from '../../../../operator/analysis/constants.ts';
-import { carriedWeight, comparableLn, lentAhead, splitBetween, splitFor, type Fleet } from '../../../../operator/rollout/replicas.ts';
+import {
+  carriedWeight,
+  comparableLn,
+  lentAhead,
+  splitBetween,
+  splitFor,
+  type Fleet,
+} from '../../../../operator/rollout/replicas.ts';
 
 const surge = (replicas: number, pods: number): Fleet => ({ replicas, capacity: { mode: 'Surge', surge: pods } });
 const borrow = (replicas: number): Fleet => ({ replicas, capacity: { mode: 'Borrow', surge: 1 } });
 
-const rows: readonly { readonly name: string; readonly fleet: Fleet; readonly pods: Readonly<Record<number, readonly [candidate: number, stable: number]>> }[] = [
-  { name: 'three pods with room for all: stable keeps its own', fleet: surge(3, 3), pods: { 0: [1, 3], 5: [1, 3], 33: [2, 3], 50: [3, 3], 67: [3, 3], 100: [3, 3] } },
-  { name: 'three pods with room for one more', fleet: surge(3, 1), pods: { 5: [1, 3], 34: [2, 2], 50: [2, 2], 67: [3, 1], 100: [3, 1] } },
-  { name: 'ten pods with room for three more', fleet: surge(10, 3), pods: { 5: [1, 10], 50: [6, 7], 90: [10, 3], 100: [10, 3] } },
-  { name: 'three pods by a route: the candidate has two from the start', fleet: { ...surge(3, 3), byRoute: true }, pods: { 0: [1, 3], 5: [2, 3], 50: [3, 3] } },
-  { name: 'three pods by a route with room for one more', fleet: { ...surge(3, 1), byRoute: true }, pods: { 5: [1, 3] } },
+// prettier-ignore
+const rows: readonly { readonly name: string; readonly fleet: Fleet;
+  readonly pods: Readonly<Record<number, readonly [candidate: number, stable: number]>> }[] = [
+  { name: 'three pods with room for all: stable keeps its own', fleet: surge(3, 3),
+    pods: { 0: [1, 3], 5: [1, 3], 33: [2, 3], 50: [3, 3], 67: [3, 3], 100: [3, 3] } },
+  { name: 'three pods with room for one more', fleet: surge(3, 1),
+    pods: { 5: [1, 3], 34: [2, 2], 50: [2, 2], 67: [3, 1], 100: [3, 1] } },
+  { name: 'ten pods with room for three more', fleet: surge(10, 3),
+    pods: { 5: [1, 10], 50: [6, 7], 90: [10, 3], 100: [10, 3] } },
+  { name: 'three pods by a route: the candidate has two from the start',
+    fleet: { ...surge(3, 3), byRoute: true }, pods: { 0: [1, 3], 5: [2, 3], 50: [3, 3] } },
+  { name: 'three pods by a route with room for one more',
+    fleet: { ...surge(3, 1), byRoute: true }, pods: { 5: [1, 3] } },
   { name: 'one pod by a route', fleet: { ...surge(1, 1), byRoute: true }, pods: { 5: [1, 1] } },
-  { name: 'four pods, borrowed', fleet: borrow(4), pods: { 0: [1, 3], 5: [1, 3], 25: [1, 3], 50: [2, 2], 75: [3, 1], 99: [3, 1], 100: [4, 0] } },
-  { name: 'two pods, borrowed: one each until the end', fleet: borrow(2), pods: { 5: [1, 1], 67: [1, 1], 100: [2, 0] } },
+  { name: 'four pods, borrowed', fleet: borrow(4),
+    pods: { 0: [1, 3], 5: [1, 3], 25: [1, 3], 50: [2, 2], 75: [3, 1], 99: [3, 1], 100: [4, 0] } },
+  { name: 'two pods, borrowed: one each until the end',
+    fleet: borrow(2), pods: { 5: [1, 1], 67: [1, 1], 100: [2, 0] } },
   { name: 'one pod cannot be shared', fleet: borrow(1), pods: { 5: [1, 1], 50: [1, 1], 100: [1, 0] } },
   { name: 'no pods', fleet: surge(0, 1), pods: { 5: [0, 0], 100: [0, 0] } },
 ];
 
 const fleets = fc.oneof(
-  fc.tuple(fc.integer({ min: 1, max: 120 }), fc.integer({ min: 0, max: 120 })).map(([replicas, more]) => surge(replicas, Math.max(lentAhead(replicas), Math.min(more, replicas)))),
+  fc
+    .tuple(fc.integer({ min: 1, max: 120 }), fc.integer({ min: 0, max: 120 }))
+    .map(([replicas, more]) => surge(replicas, Math.max(lentAhead(replicas), Math.min(more, replicas)))),
   fc.integer({ min: 1, max: 1000 }).map(borrow),
   fc.constantFrom(surge(1000, 10), surge(1000, 250), surge(333, 4), surge(150, 2)),
 );
 const weight = fc.integer({ min: 1, max: 100 });
 /** Pods that a share needs, but for the percent and the part of a pod that may be missing. */
-const needed = (percent: number, { replicas }: Fleet): number => (replicas * percent) / 100 - Math.min(1, replicas / 100);
-const most = ({ replicas, capacity }: Fleet): number => (capacity.mode === 'Surge' ? replicas + capacity.surge : Math.max(2, replicas));
+const needed = (percent: number, { replicas }: Fleet): number =>
+  (replicas * percent) / 100 - Math.min(1, replicas / 100);
+const most = ({ replicas, capacity }: Fleet): number =>
+  capacity.mode === 'Surge' ? replicas + capacity.surge : Math.max(2, replicas);
 
 describe('the pods of two revisions', () => {
   for (const { name, fleet, pods } of rows) {
     it(`are as they should be for ${name}`, () => {
-      const got = Object.fromEntries(Object.keys(pods).map((at) => [at, [splitFor(Number(at), fleet).candidate, splitFor(Number(at), fleet).stable]]));
+      const got = Object.fromEntries(
+        Object.keys(pods).map((at) => [
+          at,
+          [splitFor(Number(at), fleet).candidate, splitFor(Number(at), fleet).stable],
+        ]),
+      );
       assert.deepEqual(got, pods);
     });
   }
@@ -49,12 +74,15 @@ describe('the pods of two revisions', () => {
     ];
     for (const { name, of } of capacities) {
       it(`carry about the same, or the candidate's less, with ${name}`, () => {
-        for (const step of rolloutDefaults.steps.flatMap((each) => ('weight' in each && each.weight < 100 ? [each.weight] : []))) {
+        for (const step of rolloutDefaults.steps.flatMap((each) =>
+          'weight' in each && each.weight < 100 ? [each.weight] : [],
+        )) {
           for (let replicas = 1; replicas <= 14; replicas++) {
             const { candidate, stable } = splitFor(step, of(replicas));
             const ln = Math.log(step / candidate / ((100 - step) / stable));
             assert.ok(ln <= 0.3, `${step}% of ${replicas}: ${candidate} and ${stable}, ln ${ln.toFixed(2)}`);
-            if (step === 50 && candidate + stable === 2 * replicas) assert.equal(ln, 0, 'with room for both in full they are equal');
+            if (step === 50 && candidate + stable === 2 * replicas)
+              assert.equal(ln, 0, 'with room for both in full they are equal');
           }
         }
       });
@@ -63,43 +91,62 @@ describe('the pods of two revisions', () => {
     it('are comparable where the judge says so', () => assert.equal(comparableLn, equalLoadLn));
 
     it('are more for the candidate rather than for stable, where one of them has to have fewer', () => {
-      assert.deepEqual([splitFor(50, surge(2, 1)), splitFor(50, surge(3, 2)), splitFor(50, surge(4, 1))], [{ candidate: 2, stable: 1 }, { candidate: 3, stable: 2 }, { candidate: 3, stable: 2 }]);
+      assert.deepEqual(
+        [splitFor(50, surge(2, 1)), splitFor(50, surge(3, 2)), splitFor(50, surge(4, 1))],
+        [
+          { candidate: 2, stable: 1 },
+          { candidate: 3, stable: 2 },
+          { candidate: 3, stable: 2 },
+        ],
+      );
     });
   });
 
   it('are never more than there is room for, nor the candidate more than the model is to have', () => {
-    fc.assert(fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
-      const { candidate, stable } = splitBetween(Math.floor((asked * part) / 100), asked, fleet);
-      assert.ok(candidate >= 1 && candidate <= fleet.replicas, `${candidate}`);
-      assert.ok(candidate + stable <= most(fleet), `${candidate} and ${stable}`);
-    }));
+    fc.assert(
+      fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
+        const { candidate, stable } = splitBetween(Math.floor((asked * part) / 100), asked, fleet);
+        assert.ok(candidate >= 1 && candidate <= fleet.replicas, `${candidate}`);
+        assert.ok(candidate + stable <= most(fleet), `${candidate} and ${stable}`);
+      }),
+    );
   });
 
   it('are enough for what is left to stable, one pod lent ahead where pods are borrowed', () => {
-    fc.assert(fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
-      const reached = Math.floor((asked * part) / 100);
-      const lent = fleet.capacity.mode === 'Borrow' ? lentAhead(fleet.replicas) : 0;
-      if (reached < 100) assert.ok(splitBetween(reached, asked, fleet).stable >= needed(100 - reached, fleet) - lent);
-    }));
+    fc.assert(
+      fc.property(fleets, weight, fc.integer({ min: 0, max: 100 }), (fleet, asked, part) => {
+        const reached = Math.floor((asked * part) / 100);
+        const lent = fleet.capacity.mode === 'Borrow' ? lentAhead(fleet.replicas) : 0;
+        if (reached < 100) assert.ok(splitBetween(reached, asked, fleet).stable >= needed(100 - reached, fleet) - lent);
+      }),
+    );
   });
 
   it('lead to the weight that is asked for, however little fits at once', () => {
-    fc.assert(fc.property(fleets, weight, (fleet, asked) => {
-      let reached = 0;
-      for (let rounds = 0; reached < asked; rounds += 1) {
-        const next = carriedWeight(reached, asked, splitBetween(reached, asked, fleet).candidate, fleet);
-        assert.ok(next > reached, `stays at ${reached} on the way to ${asked}`);
-        assert.ok(next <= asked && rounds <= 100);
-        reached = next;
-      }
-    }));
+    fc.assert(
+      fc.property(fleets, weight, (fleet, asked) => {
+        let reached = 0;
+        for (let rounds = 0; reached < asked; rounds += 1) {
+          const next = carriedWeight(reached, asked, splitBetween(reached, asked, fleet).candidate, fleet);
+          assert.ok(next > reached, `stays at ${reached} on the way to ${asked}`);
+          assert.ok(next <= asked && rounds <= 100);
+          reached = next;
+        }
+      }),
+    );
   });
 
   it('carry no more than their number, but for the last step of borrowed ones', () => {
-    fc.assert(fc.property(fleets, weight, fc.integer({ min: 0, max: 120 }), (fleet, asked, ready) => {
-      const carried = carriedWeight(0, asked, ready, fleet);
-      if (fleet.capacity.mode === 'Surge' || asked < 100) assert.ok(ready >= Math.min(needed(carried, fleet), splitFor(asked, fleet).candidate) - 1e-6, `${ready} pods carry ${carried}%`);
-    }));
+    fc.assert(
+      fc.property(fleets, weight, fc.integer({ min: 0, max: 120 }), (fleet, asked, ready) => {
+        const carried = carriedWeight(0, asked, ready, fleet);
+        if (fleet.capacity.mode === 'Surge' || asked < 100)
+          assert.ok(
+            ready >= Math.min(needed(carried, fleet), splitFor(asked, fleet).candidate) - 1e-6,
+            `${ready} pods carry ${carried}%`,
+          );
+      }),
+    );
   });
 
   it('take nothing back of a weight that was reached', () => {

@@ -2,44 +2,89 @@
 import assert from 'node:assert/strict';
 import { historyAfter } from '../../../../operator/rollout-history.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';
-import type { Decision, GateReading, Observation, RolloutPlan, RolloutState } from '../../../../operator/rollout/state.ts';
+import type {
+  Decision,
+  GateReading,
+  Observation,
+  RolloutPlan,
+  RolloutState,
+} from '../../../../operator/rollout/state.ts';
 
 const t0 = 1_700_000_000_000;
 const [a, b] = ['aaaaaaaaaa', 'bbbbbbbbbb'] as const;
 const window = 85_000_000;
 const words = 'nothing worse than +38 % p95, +2.1 points errors shown';
 const plan: RolloutPlan = {
-  replicas: 2, strategy: 'Canary', steps: [{ kind: 'weight', weight: 50 }, { kind: 'analyze', require: 'Pass', maxDurationMs: 1_800_000 }, { kind: 'weight', weight: 100 }],
-  capacity: { mode: 'Surge', surge: 2 }, onUndecided: 'Hold', readyWithinMs: 600_000, settleMs: 10_000, retainMs: 0, router: 'HTTPRoute', paused: false,
+  replicas: 2,
+  strategy: 'Canary',
+  steps: [
+    { kind: 'weight', weight: 50 },
+    { kind: 'analyze', require: 'Pass', maxDurationMs: 1_800_000 },
+    { kind: 'weight', weight: 100 },
+  ],
+  capacity: { mode: 'Surge', surge: 2 },
+  onUndecided: 'Hold',
+  readyWithinMs: 600_000,
+  settleMs: 10_000,
+  retainMs: 0,
+  router: 'HTTPRoute',
+  paused: false,
 };
 const pods = { ready: 2, present: 2, deployed: true, resolved: true };
 const seenAt = (weight: number, gates?: Partial<GateReading>): Observation => ({
-  target: b, routed: a, pods: { [a]: pods, [b]: pods }, traffic: { shares: { [a]: 100 - weight, [b]: weight }, reverts: 0 },
-  ...(gates === undefined ? {} : { gates: { window, step: 'Done', absolute: 'None', message: 'every gate passes', silent: [], ...gates } }),
+  target: b,
+  routed: a,
+  pods: { [a]: pods, [b]: pods },
+  traffic: { shares: { [a]: 100 - weight, [b]: weight }, reverts: 0 },
+  ...(gates === undefined
+    ? {}
+    : { gates: { window, step: 'Done', absolute: 'None', message: 'every gate passes', silent: [], ...gates } }),
 });
-const analyzing: RolloutState = { phase: 'Analyzing', stable: a, candidate: b, attempt: 1, floor: 2, since: t0, step: 1, weight: 50, window };
+const analyzing: RolloutState = {
+  phase: 'Analyzing',
+  stable: a,
+  candidate: b,
+  attempt: 1,
+  floor: 2,
+  since: t0,
+  step: 1,
+  weight: 50,
+  window,
+};
 
 /** The step is done, all the traffic is asked for, and taken. */
-function promoted(from: RolloutState, reading: Partial<GateReading>, asked: Partial<RolloutPlan> = {}): { readonly decision: Decision; readonly before: RolloutState } {
+function promoted(
+  from: RolloutState,
+  reading: Partial<GateReading>,
+  asked: Partial<RolloutPlan> = {},
+): { readonly decision: Decision; readonly before: RolloutState } {
   const moving = decide(from, seenAt(50, reading), { ...plan, ...asked }, t0 + 1000).next;
   assert.equal(moving.phase, 'Shifting');
   const set = decide(moving, seenAt(100), { ...plan, ...asked }, t0 + 2000).next;
   return { decision: decide(set, seenAt(100), { ...plan, ...asked }, t0 + 3000), before: set };
 }
 
-const historyOf = ({ decision, before }: ReturnType<typeof promoted>) => historyAfter(before, decision, { before: undefined, now: t0 })[0];
+const historyOf = ({ decision, before }: ReturnType<typeof promoted>) =>
+  historyAfter(before, decision, { before: undefined, now: t0 })[0];
 
 describe('what the gates have shown', () => {
   it('is told with the promotion, and stays in the history', () => {
     const end = promoted(analyzing, { shown: words });
-    assert.deepEqual([end.decision.next.phase, end.decision.reason, end.decision.message], ['Promoting', 'Promoted', `${b} is ready and takes over; ${words}`]);
+    assert.deepEqual(
+      [end.decision.next.phase, end.decision.reason, end.decision.message],
+      ['Promoting', 'Promoted', `${b} is ready and takes over; ${words}`],
+    );
     assert.deepEqual([historyOf(end)?.outcome, historyOf(end)?.message], ['Promoted', words]);
   });
 
   it('is that of the last judgement', () => {
     const end = promoted({ ...analyzing, shown: 'nothing worse than +90 % p95 shown' }, { shown: words });
     assert.equal(historyOf(end)?.message, words);
-    assert.equal(historyOf(promoted({ ...analyzing, shown: words }, {}))?.message, words, 'a judgement that shows nothing takes nothing back');
+    assert.equal(
+      historyOf(promoted({ ...analyzing, shown: words }, {}))?.message,
+      words,
+      'a judgement that shows nothing takes nothing back',
+    );
   });
 
   it('is told of a hold that is decided after all', () => {
@@ -54,7 +99,19 @@ describe('what the gates have shown', () => {
   });
 
   it('is foreseen in the message of a step', () => {
-    const { message } = decide(analyzing, seenAt(50, { step: 'Waiting', message: 'p95 undecided', promise: 'at 55 requests a minute this step takes about 11 min' }), plan, t0 + 1000);
-    assert.equal(message, `analysing ${b}: 50 % of the traffic; p95 undecided; foreseen: at 55 requests a minute this step takes about 11 min`);
+    const { message } = decide(
+      analyzing,
+      seenAt(50, {
+        step: 'Waiting',
+        message: 'p95 undecided',
+        promise: 'at 55 requests a minute this step takes about 11 min',
+      }),
+      plan,
+      t0 + 1000,
+    );
+    assert.equal(
+      message,
+      `analysing ${b}: 50 % of the traffic; p95 undecided; foreseen: at 55 requests a minute this step takes about 11 min`,
+    );
   });
 });

@@ -16,13 +16,33 @@ describe('a share of the traffic', () => {
 
   it('is told of as it is in every message of a canary by pods', () => {
     const world = new RolloutWorld();
-    world.spec = { replicas: 3, rollout: { strategy: 'Canary', steps: [{ weight: 5 }, { analyze: { require: 'NoFail' } }, { pause: {} }, { weight: 50 }, { pause: {} }, { weight: 100 }] } };
-    for (let i = 0; i < 8; i += 1) { world.tick(); world.pass(); }
+    world.spec = {
+      replicas: 3,
+      rollout: {
+        strategy: 'Canary',
+        steps: [
+          { weight: 5 },
+          { analyze: { require: 'NoFail' } },
+          { pause: {} },
+          { weight: 50 },
+          { pause: {} },
+          { weight: 100 },
+        ],
+      },
+    };
+    for (let i = 0; i < 8; i += 1) {
+      world.tick();
+      world.pass();
+    }
     world.target = b;
     for (let i = 0; i < 30; i += 1) {
       world.tick();
       const { message, next } = world.pass();
-      if (next.phase === 'Paused') world.spec = { ...world.spec, rollout: { ...world.spec.rollout, resumeStep: i % 3 === 0 ? `${b}/${next.step}` : '' } };
+      if (next.phase === 'Paused')
+        world.spec = {
+          ...world.spec,
+          rollout: { ...world.spec.rollout, resumeStep: i % 3 === 0 ? `${b}/${next.step}` : '' },
+        };
       for (const [, target, actual] of message.matchAll(/(?:target (\d+) %, actual )?(\d+) % of the traffic/g)) {
         assert.equal(Number(actual), Math.round(world.shareOf(b)), message);
         assert.ok(target === undefined || target !== actual, message);

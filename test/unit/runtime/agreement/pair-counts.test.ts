@@ -18,12 +18,15 @@ describe('ratioBucketOf', () => {
   });
 
   it('favours neither revision: the bucket of a ratio mirrors that of its inverse', () => {
-    fc.assert(fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
-      // At a bound between two buckets either is right.
-      const off = ((ln / Math.log(1.02)) % 1 + 1.5) % 1;
-      fc.pre(off > 1e-6 && off < 1 - 1e-6);
-      assert.equal(ratioBucketOf(Math.exp(ln)) + ratioBucketOf(Math.exp(-ln)), 2 * ratioBucketOf(1));
-    }), { seed: 92 });
+    fc.assert(
+      fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
+        // At a bound between two buckets either is right.
+        const off = (((ln / Math.log(1.02)) % 1) + 1.5) % 1;
+        fc.pre(off > 1e-6 && off < 1 - 1e-6);
+        assert.equal(ratioBucketOf(Math.exp(ln)) + ratioBucketOf(Math.exp(-ln)), 2 * ratioBucketOf(1));
+      }),
+      { seed: 92 },
+    );
   });
 });
 
@@ -40,6 +43,9 @@ describe('PairCounts', () => {
     counts.skipped('Busy');
     counts.loaded(0.0312345);
     assert.deepEqual(counts.pairs, { paired: { Replay: 1, Probe: 2 }, skipped: { Busy: 1 }, probeLoad: 0.0312 });
-    assert.deepEqual(passed.map(({ source }) => source), ['Probe', 'Replay', 'Probe']);
+    assert.deepEqual(
+      passed.map(({ source }) => source),
+      ['Probe', 'Replay', 'Probe'],
+    );
   });
 });

@@ -13,7 +13,12 @@ const refused: Answered = { kind: 'refused', status: 400, why: '400: no' };
 const untimed: Answered = { kind: 'answer', body: new Uint8Array(), jsonBytes: undefined };
 
 type Asked = { readonly at: number; readonly address: string; readonly path: string };
-type Now = { work: ProbeWork | undefined; inputs: ProbeInputs; serviceMs: Record<string, number>; answer: (address: string, serviceMs: number) => Answered };
+type Now = {
+  work: ProbeWork | undefined;
+  inputs: ProbeInputs;
+  serviceMs: Record<string, number>;
+  answer: (address: string, serviceMs: number) => Answered;
+};
 
 function world(first: Partial<Now> = {}) {
   const clock = new HandClock();
@@ -26,10 +31,16 @@ function world(first: Partial<Now> = {}) {
   };
   const pick = chance(7);
   const asked: Asked[] = [];
-  const [pairs, skipped, loads]: [{ readonly ratio: number; readonly source: string }[], string[], number[]] = [[], [], []];
+  const [pairs, skipped, loads]: [{ readonly ratio: number; readonly source: string }[], string[], number[]] = [
+    [],
+    [],
+    [],
+  ];
   const beganMs = clock.monotonic();
   const prober = new PairProber({
-    clock, self, random: () => pick(1_000_000) / 1_000_000,
+    clock,
+    self,
+    random: () => pick(1_000_000) / 1_000_000,
     work: () => now.work,
     inputs: () => Promise.resolve(now.inputs),
     ask: async (address, { path }) => {
@@ -40,7 +51,11 @@ function world(first: Partial<Now> = {}) {
       if (answer.kind === 'answer') await clock.sleep(serviceMs + 3);
       return answer;
     },
-    pairs: { paired: (pair) => pairs.push(pair), skipped: (why) => skipped.push(why), loaded: (share) => loads.push(share) },
+    pairs: {
+      paired: (pair) => pairs.push(pair),
+      skipped: (why) => skipped.push(why),
+      loaded: (share) => loads.push(share),
+    },
   });
   const stop = new AbortController();
   void prober.run(stop.signal);
@@ -58,9 +73,16 @@ describe('PairProber', () => {
     const { clock, asked, pairs, stop } = world();
     await clock.advance(3_500);
     stop.abort();
-    assert.deepEqual(asked.map(({ path }) => path), ['/a', '/a', '/b', '/b', '/a', '/a', '/b', '/b']);
-    for (let i = 0; i < asked.length; i += 2) assert.deepEqual(new Set([asked[i]?.address, asked[i + 1]?.address]), new Set([stable, self]));
-    assert.deepEqual(pairs.map(({ source, ratio }) => [source, ratio]), Array.from({ length: 4 }, () => ['Probe', 1.5]));
+    assert.deepEqual(
+      asked.map(({ path }) => path),
+      ['/a', '/a', '/b', '/b', '/a', '/a', '/b', '/b'],
+    );
+    for (let i = 0; i < asked.length; i += 2)
+      assert.deepEqual(new Set([asked[i]?.address, asked[i + 1]?.address]), new Set([stable, self]));
+    assert.deepEqual(
+      pairs.map(({ source, ratio }) => [source, ratio]),
+      Array.from({ length: 4 }, () => ['Probe', 1.5]),
+    );
   });
 
   it('lets chance say who is first', async () => {
@@ -72,22 +94,39 @@ describe('PairProber', () => {
 
   for (const { name, now, want } of [
     { name: 'no more often than it was asked to', now: {}, want: 60 },
-    { name: 'its part of what all the candidate\'s pods may ask', now: { work: { peers: [stable], perMinute: 60, pods: 2 } }, want: 30 },
-    { name: 'no more than a twentieth of the candidate\'s time', now: { serviceMs: { [self]: 100, [stable]: 20 } }, want: 30 },
-    { name: 'no more than a twentieth of stable\'s', now: { serviceMs: { [self]: 20, [stable]: 250 } }, want: 12 },
-    { name: 'less where several pods of the candidate ask one of stable', now: { work: { peers: [stable], perMinute: 60, pods: 4 }, serviceMs: { [self]: 20, [stable]: 100 } }, want: 8 },
+    {
+      name: "its part of what all the candidate's pods may ask",
+      now: { work: { peers: [stable], perMinute: 60, pods: 2 } },
+      want: 30,
+    },
+    {
+      name: "no more than a twentieth of the candidate's time",
+      now: { serviceMs: { [self]: 100, [stable]: 20 } },
+      want: 30,
+    },
+    { name: "no more than a twentieth of stable's", now: { serviceMs: { [self]: 20, [stable]: 250 } }, want: 12 },
+    {
+      name: 'less where several pods of the candidate ask one of stable',
+      now: { work: { peers: [stable], perMinute: 60, pods: 4 }, serviceMs: { [self]: 20, [stable]: 100 } },
+      want: 8,
+    },
   ] satisfies readonly { name: string; now: Partial<Now>; want: number }[]) {
     it(`probes ${name}`, async () => {
       const { clock, pairs, loads, stop } = world(now);
       await clock.advance(60_000);
       stop.abort();
       assert.ok(Math.abs(pairs.length - want) <= 1, `${pairs.length} pairs`);
-      assert.ok(loads.every((load) => load <= 0.05 + 1e-9), `loads ${loads.join()}`);
+      assert.ok(
+        loads.every((load) => load <= 0.05 + 1e-9),
+        `loads ${loads.join()}`,
+      );
     });
   }
 
   it('waits a moment for room at the second of the two, and gives up the probe after that', async () => {
-    const { clock, asked, pairs, skipped, stop } = world({ answer: (address, serviceMs) => (address === stable ? busy : { ...untimed, serviceMs } as Answered) });
+    const { clock, asked, pairs, skipped, stop } = world({
+      answer: (address, serviceMs) => (address === stable ? busy : ({ ...untimed, serviceMs } as Answered)),
+    });
     await clock.advance(30_000);
     stop.abort();
     assert.equal(pairs.length, 0);
@@ -101,7 +140,10 @@ describe('PairProber', () => {
     const { clock, asked, skipped, stop } = world({ answer: () => refused });
     await clock.advance(20_000);
     stop.abort();
-    assert.deepEqual(asked.map(({ path }) => path), ['/a', '/b']);
+    assert.deepEqual(
+      asked.map(({ path }) => path),
+      ['/a', '/b'],
+    );
     assert.deepEqual(skipped.slice(0, 2), ['Refused', 'Refused']);
     assert.ok(skipped.slice(2).every((why) => why === 'NoInputs'));
   });

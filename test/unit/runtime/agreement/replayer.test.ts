@@ -12,18 +12,37 @@ function bytes(text: string): Uint8Array<ArrayBuffer> {
 
 /** An answer of the inference protocol: one vector. */
 function answer(...data: number[]): Uint8Array<ArrayBuffer> {
-  return bytes(JSON.stringify({ model_name: 'm', outputs: [{ name: 'y', datatype: 'FP32', shape: [1, data.length], data }] }));
+  return bytes(
+    JSON.stringify({ model_name: 'm', outputs: [{ name: 'y', datatype: 'FP32', shape: [1, data.length], data }] }),
+  );
 }
 
 function sample(change: Partial<Sample> = {}): Sample {
-  return { path: '/v2/models/m/infer', tier: 'default', sizeClass: 4, request: { body: bytes('{}'), jsonBytes: undefined }, answer: { body: answer(1, 0), jsonBytes: undefined }, ...change };
+  return {
+    path: '/v2/models/m/infer',
+    tier: 'default',
+    sizeClass: 4,
+    request: { body: bytes('{}'), jsonBytes: undefined },
+    answer: { body: answer(1, 0), jsonBytes: undefined },
+    ...change,
+  };
 }
 
 const says = (body: Uint8Array<ArrayBuffer>): Answered => ({ kind: 'answer', body, jsonBytes: undefined });
 const busy: Answered = { kind: 'unavailable', why: '429: users are served' };
 const work: ReplayWork = { peers: ['10.0.0.1'], rule: { metric: 'Cosine', limit: 0.98 } };
 
-type World = { clock: HandClock; replayer: Replayer; stock: Sample[]; asked: string[]; answered: number[]; counted: object[]; pairs: object[]; stop: AbortController; set: (now: Partial<Now>) => void };
+type World = {
+  clock: HandClock;
+  replayer: Replayer;
+  stock: Sample[];
+  asked: string[];
+  answered: number[];
+  counted: object[];
+  pairs: object[];
+  stop: AbortController;
+  set: (now: Partial<Now>) => void;
+};
 type Now = { work: ReplayWork | undefined; answer: Answered; tookMs: number; taken: Taken | undefined | 'stock' };
 
 function world(first: Partial<Now> = {}, ...stock: Sample[]): World {
@@ -61,7 +80,10 @@ describe('Replayer', () => {
     const { clock, replayer, counted } = world({}, sample({ tier: 'bulk', sizeClass: 64 }));
     await clock.advance(2_000);
     assert.deepEqual(counted, [{ tier: 'bulk', sizeClass: 64, agrees: true }]);
-    assert.deepEqual([replayer.agreement?.compared, replayer.agreement?.disagreed, replayer.agreement?.worst], [1, 0, 1]);
+    assert.deepEqual(
+      [replayer.agreement?.compared, replayer.agreement?.disagreed, replayer.agreement?.worst],
+      [1, 0, 1],
+    );
   });
 
   it('counts an answer that does not, and remembers the worst', async () => {
@@ -72,24 +94,40 @@ describe('Replayer', () => {
   });
 
   it('compares embeddings as vectors, however they are written', async () => {
-    const body = (embedding: unknown): Uint8Array<ArrayBuffer> => bytes(JSON.stringify({ object: 'list', data: [{ object: 'embedding', index: 0, embedding }] }));
+    const body = (embedding: unknown): Uint8Array<ArrayBuffer> =>
+      bytes(JSON.stringify({ object: 'list', data: [{ object: 'embedding', index: 0, embedding }] }));
     const base64 = Buffer.from(new Float32Array([0, 2]).buffer).toString('base64');
-    const { clock, counted } = world({ answer: says(body([0, 1])) }, sample({ path: '/v1/embeddings', answer: { body: body(base64), jsonBytes: undefined } }));
+    const { clock, counted } = world(
+      { answer: says(body([0, 1])) },
+      sample({ path: '/v1/embeddings', answer: { body: body(base64), jsonBytes: undefined } }),
+    );
     await clock.advance(2_000);
     assert.deepEqual(counted, [{ tier: 'default', sizeClass: 4, agrees: true }]);
   });
 
   it('takes a limit of an error as its upper end', async () => {
-    const { clock, counted } = world({ work: { ...work, rule: { metric: 'MaxAbsError', limit: 0.1 } }, answer: says(answer(1.05, 0)) }, sample(), sample({ answer: { body: answer(2, 0), jsonBytes: undefined } }));
+    const { clock, counted } = world(
+      { work: { ...work, rule: { metric: 'MaxAbsError', limit: 0.1 } }, answer: says(answer(1.05, 0)) },
+      sample(),
+      sample({ answer: { body: answer(2, 0), jsonBytes: undefined } }),
+    );
     await clock.advance(10_000);
-    assert.deepEqual(counted.map((one) => (one as { agrees: boolean }).agrees), [true, false]);
+    assert.deepEqual(
+      counted.map((one) => (one as { agrees: boolean }).agrees),
+      [true, false],
+    );
   });
 
   const text = bytes(JSON.stringify({ outputs: [{ name: 'y', datatype: 'BYTES', shape: [1], data: ['a'] }] }));
   for (const [name, answered, asked, why] of [
     ['that this pod refuses', { kind: 'refused', status: 400, why: '400: no' }, sample(), 'Refused'],
     ['whose answer cannot be read', says(bytes('<html>')), sample(), 'Unreadable'],
-    ['that the metric says nothing about', says(text), sample({ answer: { body: text, jsonBytes: undefined } }), 'Unfit'],
+    [
+      'that the metric says nothing about',
+      says(text),
+      sample({ answer: { body: text, jsonBytes: undefined } }),
+      'Unfit',
+    ],
   ] as const) {
     it(`skips a sample ${name}, and says so`, async () => {
       const { clock, replayer, counted } = world({ answer: answered }, asked);
@@ -116,16 +154,42 @@ describe('Replayer', () => {
     const { clock, answered } = world({ tookMs: 20 }, ...Array.from({ length: maxSamples }, () => sample()));
     await clock.advance(60_000);
     const pauses = answered.slice(1).map((at, i) => at - answered[i]! - 20);
-    assert.ok(pauses.every((pause) => pause >= 20 * pauseTimes), String(pauses));
+    assert.ok(
+      pauses.every((pause) => pause >= 20 * pauseTimes),
+      String(pauses),
+    );
     assert.ok(answered.length > 20, `only ${answered.length} replays in a minute`);
   });
 
-  const timed = (serviceMs: number): Answered => ({ ...(says(answer(1, 0)) as Extract<Answered, { kind: 'answer' }>), serviceMs });
+  const timed = (serviceMs: number): Answered => ({
+    ...(says(answer(1, 0)) as Extract<Answered, { kind: 'answer' }>),
+    serviceMs,
+  });
   for (const [name, now, stock, want] of [
-    ['pairs what it took with what stable took', { work: { ...work, pairs: 'Replay' }, answer: timed(30) }, sample({ serviceMs: 20 }), [{ tier: 'default', sizeClass: 4, source: 'Replay', ratio: 1.5 }]],
-    ['pairs without comparing answers', { work: { peers: work.peers, pairs: 'Shadow' }, answer: timed(10) }, sample({ serviceMs: 20 }), [{ tier: 'default', sizeClass: 4, source: 'Shadow', ratio: 0.5 }]],
-    ['pairs nothing that stable did not answer by itself', { work: { ...work, pairs: 'Replay' }, answer: timed(10) }, sample(), [{ why: 'StableNotAlone' }]],
-    ['pairs nothing that its own runtime did not answer by itself', { work: { ...work, pairs: 'Replay' } }, sample({ serviceMs: 20 }), [{ why: 'NotAlone' }]],
+    [
+      'pairs what it took with what stable took',
+      { work: { ...work, pairs: 'Replay' }, answer: timed(30) },
+      sample({ serviceMs: 20 }),
+      [{ tier: 'default', sizeClass: 4, source: 'Replay', ratio: 1.5 }],
+    ],
+    [
+      'pairs without comparing answers',
+      { work: { peers: work.peers, pairs: 'Shadow' }, answer: timed(10) },
+      sample({ serviceMs: 20 }),
+      [{ tier: 'default', sizeClass: 4, source: 'Shadow', ratio: 0.5 }],
+    ],
+    [
+      'pairs nothing that stable did not answer by itself',
+      { work: { ...work, pairs: 'Replay' }, answer: timed(10) },
+      sample(),
+      [{ why: 'StableNotAlone' }],
+    ],
+    [
+      'pairs nothing that its own runtime did not answer by itself',
+      { work: { ...work, pairs: 'Replay' } },
+      sample({ serviceMs: 20 }),
+      [{ why: 'NotAlone' }],
+    ],
     ['pairs nothing that was not asked for', { work, answer: timed(10) }, sample({ serviceMs: 20 }), []],
   ] as const) {
     it(name, async () => {
@@ -137,7 +201,7 @@ describe('Replayer', () => {
     });
   }
 
-  it('asks stable\'s pods in turn, once a second while they have nothing', async () => {
+  it("asks stable's pods in turn, once a second while they have nothing", async () => {
     const { clock, replayer, asked } = world({ work: { ...work, peers: ['10.0.0.1', '10.0.0.2'] } });
     await clock.advance(3_500);
     assert.deepEqual(asked, ['10.0.0.1', '10.0.0.2', '10.0.0.1', '10.0.0.2']);

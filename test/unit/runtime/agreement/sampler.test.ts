@@ -6,7 +6,12 @@ import { HandClock } from '../../../support/hand-clock.ts';
 
 const mib = 2 ** 20;
 
-type World = { clock: HandClock; sampler: Sampler; serve: (size?: number, answerSize?: number) => Promise<boolean>; chance: (next: number) => void };
+type World = {
+  clock: HandClock;
+  sampler: Sampler;
+  serve: (size?: number, answerSize?: number) => Promise<boolean>;
+  chance: (next: number) => void;
+};
 
 function world(limitBytes = 8 * mib): World {
   const clock = new HandClock();
@@ -17,11 +22,25 @@ function world(limitBytes = 8 * mib): World {
   const serve = async (size = 10, answerSize = 10): Promise<boolean> => {
     await clock.advance(spacingMs);
     served += 1;
-    const draft = sampler.on ? sampler.choose({ body: new Uint8Array(size).fill(served), jsonBytes: undefined }) : undefined;
-    draft?.answered({ path: '/v2/models/m/infer', answer: { body: new Uint8Array(answerSize), jsonBytes: undefined }, tier: 'default', sizeClass: 16 });
+    const draft = sampler.on
+      ? sampler.choose({ body: new Uint8Array(size).fill(served), jsonBytes: undefined })
+      : undefined;
+    draft?.answered({
+      path: '/v2/models/m/infer',
+      answer: { body: new Uint8Array(answerSize), jsonBytes: undefined },
+      tier: 'default',
+      sizeClass: 16,
+    });
     return draft !== undefined;
   };
-  return { clock, sampler, serve, chance: (next) => { chance = next; } };
+  return {
+    clock,
+    sampler,
+    serve,
+    chance: (next) => {
+      chance = next;
+    },
+  };
 }
 
 /** First byte of each body: which request it was. */
@@ -51,7 +70,12 @@ describe('Sampler', () => {
     const { sampler } = world();
     sampler.ask(1);
     const body = new Uint8Array([7, 8]);
-    sampler.choose({ body, jsonBytes: undefined })?.answered({ path: '/v1/embeddings', answer: { body: new Uint8Array(0), jsonBytes: undefined }, tier: 'default', sizeClass: 2 });
+    sampler.choose({ body, jsonBytes: undefined })?.answered({
+      path: '/v1/embeddings',
+      answer: { body: new Uint8Array(0), jsonBytes: undefined },
+      tier: 'default',
+      sizeClass: 2,
+    });
     structuredClone(body.buffer, { transfer: [body.buffer] });
     assert.deepEqual([...sampler.take(1).samples[0]!.request.body], [7, 8]);
   });
@@ -60,7 +84,10 @@ describe('Sampler', () => {
     const { sampler, serve } = world();
     sampler.ask(1);
     for (let i = 0; i < 5; i += 1) await serve();
-    assert.deepEqual([numbers(sampler, 2), numbers(sampler, 2), numbers(sampler, 2), numbers(sampler, 2)], [[1, 2], [3, 4], [5], []]);
+    assert.deepEqual(
+      [numbers(sampler, 2), numbers(sampler, 2), numbers(sampler, 2), numbers(sampler, 2)],
+      [[1, 2], [3, 4], [5], []],
+    );
     assert.deepEqual(sampler.held, { samples: 0, bytes: 0 });
   });
 
@@ -128,7 +155,12 @@ describe('Sampler', () => {
     sampler.ask(0);
     assert.equal(sampler.held.samples, 0);
     sampler.ask(1);
-    draft?.answered({ path: '/v1/embeddings', answer: { body: new Uint8Array(0), jsonBytes: undefined }, tier: 'default', sizeClass: 2 });
+    draft?.answered({
+      path: '/v1/embeddings',
+      answer: { body: new Uint8Array(0), jsonBytes: undefined },
+      tier: 'default',
+      sizeClass: 2,
+    });
     assert.deepEqual(sampler.held, { samples: 0, bytes: 0 });
   });
 
@@ -143,6 +175,9 @@ describe('Sampler', () => {
   });
 
   it('takes no more of a small pod than it has', () => {
-    assert.deepEqual([samplerLimitBytes(undefined), samplerLimitBytes(64 * 2 ** 30), samplerLimitBytes(128 * mib)], [8 * mib, 8 * mib, 2 * mib]);
+    assert.deepEqual(
+      [samplerLimitBytes(undefined), samplerLimitBytes(64 * 2 ** 30), samplerLimitBytes(128 * mib)],
+      [8 * mib, 8 * mib, 2 * mib],
+    );
   });
 });

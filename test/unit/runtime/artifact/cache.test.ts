@@ -14,11 +14,14 @@ import { hastyClock, keepingLogger, sha256 } from '../../../support/artifact.ts'
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 let folder = '';
-beforeEach(async () => { folder = await mkdtemp(join(tmpdir(), 'cache-')); });
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cache-'));
+});
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('Cache', () => {
-  const open = (clock = new HandClock(Date.now()), maxBytes = 1e9) => Cache.open(folder, { maxBytes, clock, logger: silentLogger });
+  const open = (clock = new HandClock(Date.now()), maxBytes = 1e9) =>
+    Cache.open(folder, { maxBytes, clock, logger: silentLogger });
 
   async function put(cache: Cache, text: string): Promise<string> {
     const staging = await cache.staging(sha256(text).slice(7, 20));
@@ -34,7 +37,8 @@ describe('Cache', () => {
     assert.deepEqual(found?.files, [{ path: 'm', bytes: 3, digest: sha256('one') }]);
   });
 
-  it('knows nothing of another digest', async () => assert.equal(await (await open()).model(sha256('none')), undefined));
+  it('knows nothing of another digest', async () =>
+    assert.equal(await (await open()).model(sha256('none')), undefined));
 
   it('drops an entry whose file was changed', async () => {
     const cache = await open();
@@ -60,7 +64,9 @@ describe('Cache', () => {
     await writeFile(path, 'rot');
     await utimes(path, atime, mtime);
     const before = (await stat(path)).mtimeMs;
-    const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as { files: { mtimeMs: number }[] };
+    const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as {
+      files: { mtimeMs: number }[];
+    };
     // utimes keeps microseconds at best; what the entry remembers is made to match, as rot leaves it.
     for (const file of entry.files) file.mtimeMs = before;
     await writeFile(join(folder, 'models', digest.slice(7), 'entry.json'), JSON.stringify({ ...entry }));
@@ -130,7 +136,10 @@ describe('Cache', () => {
       const mark = await ownMark();
       const use = (digest = '') => JSON.stringify({ entries: [`models/${digest.slice(7)}`] }).slice(1);
       await writeFile(join(folder, 'users', 'living.json'), `${JSON.stringify(mark).slice(0, -1)},${use(digests[0])}`);
-      await writeFile(join(folder, 'users', 'gone.json'), `${JSON.stringify({ ...mark, started: '1' }).slice(0, -1)},${use(digests[1])}`);
+      await writeFile(
+        join(folder, 'users', 'gone.json'),
+        `${JSON.stringify({ ...mark, started: '1' }).slice(0, -1)},${use(digests[1])}`,
+      );
       await cache.evict([], 0);
       assert.deepEqual(await left(digests), [true, false, false]);
       assert.deepEqual(await readdir(join(folder, 'users')), ['living.json']);
@@ -146,7 +155,10 @@ describe('lockCache', () => {
     const first = await lockCache(folder, { clock, logger: silentLogger, signal: never });
     const logger = keepingLogger();
     let got = false;
-    const second = lockCache(folder, { clock, logger, signal: never }).then((lock) => { got = true; return lock; });
+    const second = lockCache(folder, { clock, logger, signal: never }).then((lock) => {
+      got = true;
+      return lock;
+    });
     while (!logger.lines.some(({ message }) => message === 'waiting for another prepare')) await settle();
     assert.equal(got, false);
     await first.release();
@@ -161,7 +173,9 @@ describe('lockCache', () => {
     assert.equal(await fateOf(mark), 'alive');
     await writeFile(join(folder, 'lock'), JSON.stringify(mark));
     child.kill('SIGKILL');
-    await new Promise((resolve) => { child.once('close', resolve); });
+    await new Promise((resolve) => {
+      child.once('close', resolve);
+    });
     const clock = hastyClock();
     const lock = await lockCache(folder, { clock, logger: silentLogger, signal: never });
     assert.ok(await lock.held());
@@ -173,7 +187,10 @@ describe('lockCache', () => {
     await writeFile(join(folder, 'lock'), JSON.stringify({ host: 'another', pid: 1, started: '1' }));
     const clock = new HandClock();
     let got = false;
-    const waiting = lockCache(folder, { clock, logger: silentLogger, signal: never }).then((lock) => { got = true; return lock; });
+    const waiting = lockCache(folder, { clock, logger: silentLogger, signal: never }).then((lock) => {
+      got = true;
+      return lock;
+    });
     const pass = async (ms: number): Promise<void> => {
       for (let passed = 0; passed < ms; passed += 200) {
         while (clock.pending === 0 && !got) await settle();
@@ -209,13 +226,23 @@ describe('lockCache', () => {
 
   it('stops waiting when it is told to', async () => {
     const first = await lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: never });
-    await assert.rejects(lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: AbortSignal.abort(new Error('stop')) }), /stop/);
+    await assert.rejects(
+      lockCache(folder, { clock: hastyClock(), logger: silentLogger, signal: AbortSignal.abort(new Error('stop')) }),
+      /stop/,
+    );
     await first.release();
   });
 });
 
 describe('readPrepared', () => {
-  const prepared = { schema: 1, revision: 'aa', graphPath: '/m', root: '/', resolved: {}, info: {} } as unknown as Prepared;
+  const prepared = {
+    schema: 1,
+    revision: 'aa',
+    graphPath: '/m',
+    root: '/',
+    resolved: {},
+    info: {},
+  } as unknown as Prepared;
 
   it('reads what was written', async () => {
     await writePrepared(folder, prepared);
@@ -240,7 +267,10 @@ describe('readPrepared', () => {
 
 describe('folderDigest', () => {
   it('is what sha256sum says of the sorted lines of sha256sum', () => {
-    const files = [{ path: 'b', digest: sha256('1') }, { path: 'a/c', digest: sha256('2') }];
+    const files = [
+      { path: 'b', digest: sha256('1') },
+      { path: 'a/c', digest: sha256('2') },
+    ];
     const lines = files.map(({ path, digest }) => `${digest.slice(7)}  ${path}\n`).sort();
     assert.equal(folderDigest(files), sha256(lines.join('')));
   });

@@ -7,11 +7,23 @@ import { parseNpmrc, readNpmSettings, type NpmMachine } from '../../../../runtim
 
 describe('readNpmSettings', () => {
   let folder = '';
-  before(async () => { folder = await mkdtemp(join(tmpdir(), 'npmrc-')); });
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'npmrc-'));
+  });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  async function settings(files: { project?: string; user?: string; global?: string }, environment: Record<string, string> = {}, answer?: string) {
-    const machine: NpmMachine = { environment, cwd: join(folder, 'project'), home: join(folder, 'home'), globalFiles: [join(folder, 'global')], ask: async () => answer };
+  async function settings(
+    files: { project?: string; user?: string; global?: string },
+    environment: Record<string, string> = {},
+    answer?: string,
+  ) {
+    const machine: NpmMachine = {
+      environment,
+      cwd: join(folder, 'project'),
+      home: join(folder, 'home'),
+      globalFiles: [join(folder, 'global')],
+      ask: async () => answer,
+    };
     await mkdir(machine.cwd, { recursive: true });
     await mkdir(machine.home, { recursive: true });
     await writeFile(join(machine.cwd, '.npmrc'), files.project ?? '');
@@ -19,23 +31,36 @@ describe('readNpmSettings', () => {
     await writeFile(join(folder, 'global'), files.global ?? '');
     return await readNpmSettings(machine);
   }
-  const files = { project: 'registry=https://project.example/', user: 'registry=https://user.example', global: 'registry=https://global.example/npm' };
+  const files = {
+    project: 'registry=https://project.example/',
+    user: 'registry=https://user.example',
+    global: 'registry=https://global.example/npm',
+  };
 
-  const rows: { name: string; files: Parameters<typeof settings>[0]; environment?: Record<string, string>; answer?: string; want: string }[] = [
-    { name: 'the environment before all files', files, environment: { NPM_CONFIG_REGISTRY: 'https://env.example/' }, want: 'https://env.example/' },
+  // prettier-ignore
+  const rows: { name: string; files: Parameters<typeof settings>[0];
+    environment?: Record<string, string>; answer?: string; want: string }[] = [
+    { name: 'the environment before all files', files,
+      environment: { NPM_CONFIG_REGISTRY: 'https://env.example/' }, want: 'https://env.example/' },
     { name: 'the project before the user', files, want: 'https://project.example/' },
     { name: 'the user before the machine', files: { ...files, project: '' }, want: 'https://user.example/' },
     { name: 'the machine, with a path', files: { global: files.global }, want: 'https://global.example/npm/' },
-    { name: 'what npm itself says when no file does', files: {}, answer: 'https://asked.example/', want: 'https://asked.example/' },
-    { name: 'another user file that the environment names', files, environment: { npm_config_userconfig: '/dev/null', npm_config_registry: '' }, want: 'https://project.example/' },
+    { name: 'what npm itself says when no file does', files: {},
+      answer: 'https://asked.example/', want: 'https://asked.example/' },
+    { name: 'another user file that the environment names', files,
+      environment: { npm_config_userconfig: '/dev/null', npm_config_registry: '' }, want: 'https://project.example/' },
   ];
   for (const { name, files: given, environment, answer, want } of rows) {
-    it(`takes ${name}`, async () => assert.equal((await settings(given, environment, answer)).registryOf('pkg').href, want));
+    it(`takes ${name}`, async () =>
+      assert.equal((await settings(given, environment, answer)).registryOf('pkg').href, want));
   }
 
   it('gives a scope its own registry', async () => {
     const got = await settings({ user: 'registry=https://all.example/\n@acme:registry=https://acme.example/' });
-    assert.deepEqual([got.registryOf('@acme/models').host, got.registryOf('@other/models').host], ['acme.example', 'all.example']);
+    assert.deepEqual(
+      [got.registryOf('@acme/models').host, got.registryOf('@other/models').host],
+      ['acme.example', 'all.example'],
+    );
   });
 
   it('says so when no registry is known', async () => {
@@ -57,7 +82,8 @@ describe('readNpmSettings', () => {
     const credentials = [
       '//reg.example/team/:_authToken=${TOKEN}',
       '//reg.example/:_auth=YWxs',
-      '//user.example/:username=me', `//user.example/:_password=${Buffer.from('secret').toString('base64')}`,
+      '//user.example/:username=me',
+      `//user.example/:_password=${Buffer.from('secret').toString('base64')}`,
     ].join('\n');
     const cases: { url: string; want: string | undefined }[] = [
       { url: 'https://reg.example/team/pkg/-/pkg.tgz', want: 'Bearer t0ken' },
@@ -77,6 +103,11 @@ describe('readNpmSettings', () => {
 describe('parseNpmrc', () => {
   it('reads comments, quotes, blanks and variables', () => {
     const text = '; note\n# note\n a = 1 \nb="two words"\nc=${X}/${MISSING}\nlist[]=1\nbroken\n';
-    assert.deepEqual(Object.fromEntries(parseNpmrc(text, { X: 'x' })), { a: '1', b: 'two words', c: 'x/${MISSING}', 'list[]': '1' });
+    assert.deepEqual(Object.fromEntries(parseNpmrc(text, { X: 'x' })), {
+      a: '1',
+      b: 'two words',
+      c: 'x/${MISSING}',
+      'list[]': '1',
+    });
   });
 });

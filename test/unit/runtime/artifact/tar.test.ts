@@ -20,11 +20,17 @@ async function read(bytes: Uint8Array, { size = 100, skip = [] as string[] } = {
 }
 
 describe('readTar', () => {
-  const files = [{ path: 'package/a.txt', bytes: Buffer.from('alpha') }, { path: 'package/b', bytes: Buffer.alloc(1000, 'b') }];
+  const files = [
+    { path: 'package/a.txt', bytes: Buffer.from('alpha') },
+    { path: 'package/b', bytes: Buffer.alloc(1000, 'b') },
+  ];
 
   for (const size of [1, 7, 512, 10_000]) {
     it(`reads entries from pieces of ${size} bytes`, async () => {
-      assert.deepEqual(await read(tar(files), { size }), { 'file package/a.txt': 'alpha', 'file package/b': 'b'.repeat(1000) });
+      assert.deepEqual(await read(tar(files), { size }), {
+        'file package/a.txt': 'alpha',
+        'file package/b': 'b'.repeat(1000),
+      });
     });
   }
 
@@ -39,38 +45,73 @@ describe('readTar', () => {
 
   it('takes long names from GNU records', async () => {
     const path = `package/${'long'.repeat(50)}`;
-    const bytes = Buffer.concat([...tarEntry('././@LongLink', Buffer.from(`${path}\0`), { type: 'L' }), ...tarEntry('short', Buffer.from('x')), Buffer.alloc(1024)]);
+    const bytes = Buffer.concat([
+      ...tarEntry('././@LongLink', Buffer.from(`${path}\0`), { type: 'L' }),
+      ...tarEntry('short', Buffer.from('x')),
+      Buffer.alloc(1024),
+    ]);
     assert.deepEqual(await read(bytes), { [`file ${path}`]: 'x' });
   });
 
   it('takes a size from a pax header', async () => {
-    const bytes = Buffer.concat([...tarEntry('PaxHeader', paxRecord('size', '5'), { type: 'x' }), ...tarEntry('a', Buffer.from('alpha'), { sizeBytes: 0 }), Buffer.alloc(1024)]);
+    const bytes = Buffer.concat([
+      ...tarEntry('PaxHeader', paxRecord('size', '5'), { type: 'x' }),
+      ...tarEntry('a', Buffer.from('alpha'), { sizeBytes: 0 }),
+      Buffer.alloc(1024),
+    ]);
     assert.deepEqual(await read(bytes), { 'file a': 'alpha' });
   });
 
   it('tells links and folders from files', async () => {
-    assert.deepEqual(Object.keys(await read(tar([{ path: 'd/', type: '5' }, { path: 'l', type: '2', link: '/etc/passwd' }, { path: 'h', type: '1', link: 'a' }]))), ['folder d/', 'link l', 'link h']);
+    assert.deepEqual(
+      Object.keys(
+        await read(
+          tar([
+            { path: 'd/', type: '5' },
+            { path: 'l', type: '2', link: '/etc/passwd' },
+            { path: 'h', type: '1', link: 'a' },
+          ]),
+        ),
+      ),
+      ['folder d/', 'link l', 'link h'],
+    );
   });
 
   it('ends without the two closing blocks', async () => {
     assert.deepEqual(await read(Buffer.concat(tarEntry('a', Buffer.from('alpha')))), { 'file a': 'alpha' });
   });
 
+  // prettier-ignore
   const broken: { name: string; bytes: Buffer; want: RegExp }[] = [
     { name: 'bytes that are no archive', bytes: Buffer.alloc(1024, 'x'), want: /checksum/ },
     { name: 'an archive that ends in an entry', bytes: tar(files).subarray(0, 600 + 1100), want: /cut off/ },
     { name: 'an archive that ends in a header', bytes: tar(files).subarray(0, 300), want: /cut off in a header/ },
-    { name: 'a pax record of the wrong length', bytes: Buffer.concat([...tarEntry('p', Buffer.from('99 path=x\n'), { type: 'x' }), Buffer.alloc(1024)]), want: /not well-formed/ },
-    { name: 'a name of a gigabyte', bytes: Buffer.concat([...tarEntry('p', Buffer.from('x'), { type: 'L', sizeBytes: 2 ** 30 }), Buffer.alloc(1024)]), want: /longer than 64 KiB/ },
+    { name: 'a pax record of the wrong length',
+      bytes: Buffer.concat([...tarEntry('p', Buffer.from('99 path=x\n'),
+        { type: 'x' }), Buffer.alloc(1024)]), want: /not well-formed/ },
+    { name: 'a name of a gigabyte', bytes: Buffer.concat(
+        [...tarEntry('p', Buffer.from('x'), { type: 'L', sizeBytes: 2 ** 30 }),
+        Buffer.alloc(1024)]), want: /longer than 64 KiB/ },
   ];
-  for (const { name, bytes, want } of broken) it(`refuses ${name}`, async () => assert.rejects(read(bytes), (error: unknown) => error instanceof TarError && want.test(error.message)));
+  for (const { name, bytes, want } of broken)
+    it(`refuses ${name}`, async () =>
+      assert.rejects(read(bytes), (error: unknown) => error instanceof TarError && want.test(error.message)));
 
   it('answers any damage with entries or a TarError', async () => {
     const good = tar(files);
-    await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 6 }), fc.nat(good.length), async (edits, end) => {
-      const bytes = Uint8Array.from(good.subarray(0, end));
-      for (const [at, value] of edits) if (at < end) bytes[at] = value;
-      await read(bytes, { size: 512 }).catch((error: unknown) => assert.ok(error instanceof TarError, String(error)));
-    }), { numRuns: 300, seed: 1 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 6 }),
+        fc.nat(good.length),
+        async (edits, end) => {
+          const bytes = Uint8Array.from(good.subarray(0, end));
+          for (const [at, value] of edits) if (at < end) bytes[at] = value;
+          await read(bytes, { size: 512 }).catch((error: unknown) =>
+            assert.ok(error instanceof TarError, String(error)),
+          );
+        },
+      ),
+      { numRuns: 300, seed: 1 },
+    );
   });
 });

@@ -16,7 +16,9 @@ const double: FakeModel = ({ x }) => {
   return { y: { type: 'float32', dims: x?.dims ?? [], data: data.map((value) => 2 * value) } };
 };
 
-const input = (value: number, rows = 1, width = 2): NamedTensors => ({ x: { type: 'float32', dims: [rows, width], data: new Float32Array(rows * width).fill(value) } });
+const input = (value: number, rows = 1, width = 2): NamedTensors => ({
+  x: { type: 'float32', dims: [rows, width], data: new Float32Array(rows * width).fill(value) },
+});
 const valuesOf = (outputs: NamedTensors): unknown[] => Array.from<unknown>(outputs['y']?.data ?? []);
 const never = new AbortController().signal;
 
@@ -26,11 +28,30 @@ class World {
   readonly batcher: Batcher;
   readonly #gates: (() => void)[] = [];
 
-  constructor(given: { readonly limits?: Partial<BatcherLimits>; readonly slots?: number; readonly gated?: boolean } = {}) {
+  constructor(
+    given: { readonly limits?: Partial<BatcherLimits>; readonly slots?: number; readonly gated?: boolean } = {},
+  ) {
     const gate = (): Promise<void> => new Promise((resolve) => this.#gates.push(resolve));
-    this.engine = new FakeEngine({ model: double, slots: given.slots ?? 1, ...(given.gated === false ? {} : { gate }) });
-    const limits = { maxRows: 4, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 100, ...given.limits };
-    this.batcher = new Batcher({ model: 'm', engine: this.engine, clock: this.clock, limits, news: { batch: () => {}, fellApart: () => {} } });
+    this.engine = new FakeEngine({
+      model: double,
+      slots: given.slots ?? 1,
+      ...(given.gated === false ? {} : { gate }),
+    });
+    const limits = {
+      maxRows: 4,
+      maxElements: 1000,
+      maxDelayMs: 0,
+      maxDepth: 8,
+      maxRequestElements: 100,
+      ...given.limits,
+    };
+    this.batcher = new Batcher({
+      model: 'm',
+      engine: this.engine,
+      clock: this.clock,
+      limits,
+      news: { batch: () => {}, fellApart: () => {} },
+    });
   }
 
   submit(inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> {
@@ -50,7 +71,11 @@ class World {
   }
 }
 
-const codeOf = async (promise: Promise<unknown>): Promise<string> => promise.then(() => 'ok', (error: unknown) => (error instanceof AppError ? error.code : String(error)));
+const codeOf = async (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof AppError ? error.code : String(error)),
+  );
 
 describe('Batcher', () => {
   it('never runs a request whose caller has left already', async () => {
@@ -77,16 +102,34 @@ describe('Batcher', () => {
     await world.finish();
     const results = await Promise.all(rest);
     assert.deepEqual(world.ran, [1, 2]);
-    assert.deepEqual(results.map(({ outputs }) => valuesOf(outputs)), [[4, 4], [6, 6, 6, 6]]);
-    assert.deepEqual(results.map(({ batchRows }) => batchRows), [3, 3]);
+    assert.deepEqual(
+      results.map(({ outputs }) => valuesOf(outputs)),
+      [
+        [4, 4],
+        [6, 6, 6, 6],
+      ],
+    );
+    assert.deepEqual(
+      results.map(({ batchRows }) => batchRows),
+      [3, 3],
+    );
   });
 
   it('takes no more rows than the limit, and nothing of another shape', async () => {
     const world = new World();
-    const all = [world.submit(input(1)), world.submit(input(2, 2)), world.submit(input(3, 1, 5)), world.submit(input(4, 2)), world.submit(input(5))];
+    const all = [
+      world.submit(input(1)),
+      world.submit(input(2, 2)),
+      world.submit(input(3, 1, 5)),
+      world.submit(input(4, 2)),
+      world.submit(input(5)),
+    ];
     for (let run = 0; run < 4; run += 1) await world.finish();
     await Promise.all(all);
-    assert.deepEqual(world.engine.batches.map(({ parts }) => parts.map((part) => part['x']?.data[0])), [[1], [2, 4], [3], [5]]);
+    assert.deepEqual(
+      world.engine.batches.map(({ parts }) => parts.map((part) => part['x']?.data[0])),
+      [[1], [2, 4], [3], [5]],
+    );
   });
 
   it('runs what has no row count of its own alone', async () => {
@@ -183,7 +226,9 @@ describe('Batcher', () => {
     const world = new World();
     void world.submit(input(1));
     let idle = false;
-    void world.batcher.idle().then(() => { idle = true; });
+    void world.batcher.idle().then(() => {
+      idle = true;
+    });
     await settle();
     assert.equal(idle, false);
     await world.finish();
@@ -192,40 +237,68 @@ describe('Batcher', () => {
 
   it('settles every submit exactly once, whatever the order of events', async () => {
     const step = fc.oneof(
-      fc.record({ do: fc.constant('submit' as const), rows: fc.integer({ min: 1, max: 5 }), value: fc.constantFrom(-1, 1, 2), deadlineMs: fc.option(fc.integer({ min: 1, max: 50 })), leaves: fc.boolean() }),
+      fc.record({
+        do: fc.constant('submit' as const),
+        rows: fc.integer({ min: 1, max: 5 }),
+        value: fc.constantFrom(-1, 1, 2),
+        deadlineMs: fc.option(fc.integer({ min: 1, max: 50 })),
+        leaves: fc.boolean(),
+      }),
       fc.record({ do: fc.constant('finish' as const) }),
       fc.record({ do: fc.constant('lose' as const) }),
       fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 40 }) }),
     );
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.integer({ min: 1, max: 2 }), fc.constantFrom(0, 15), async (steps, slots, maxDelayMs) => {
-      const world = new World({ slots, limits: { maxDelayMs, maxDepth: 5 } });
-      const settled: number[] = [];
-      for (const [index, one] of steps.entries()) {
-        if (one.do === 'finish') await world.finish();
-        else if (one.do === 'lose') world.engine.lose();
-        else if (one.do === 'wait') await world.clock.advance(one.ms);
-        else {
-          const client = new AbortController();
-          settled[index] = 0;
-          const deadline = one.deadlineMs === null ? {} : { deadlineMs: world.clock.monotonic() + one.deadlineMs };
-          const count = (): void => { settled[index] = (settled[index] ?? 0) + 1; };
-          world.submit(input(one.value, one.rows), { signal: client.signal, ...deadline }).then(count, count);
-          if (one.leaves) client.abort(new Error('gone'));
-        }
-      }
-      for (let drained = 0; drained < 40; drained += 1) {
-        await world.clock.advance(60);
-        await world.finish();
-      }
-      await world.batcher.idle();
-      assert.ok(settled.every((times) => times === undefined || times === 1), JSON.stringify(settled));
-    }), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 25 }),
+        fc.integer({ min: 1, max: 2 }),
+        fc.constantFrom(0, 15),
+        async (steps, slots, maxDelayMs) => {
+          const world = new World({ slots, limits: { maxDelayMs, maxDepth: 5 } });
+          const settled: number[] = [];
+          for (const [index, one] of steps.entries()) {
+            if (one.do === 'finish') await world.finish();
+            else if (one.do === 'lose') world.engine.lose();
+            else if (one.do === 'wait') await world.clock.advance(one.ms);
+            else {
+              const client = new AbortController();
+              settled[index] = 0;
+              const deadline = one.deadlineMs === null ? {} : { deadlineMs: world.clock.monotonic() + one.deadlineMs };
+              const count = (): void => {
+                settled[index] = (settled[index] ?? 0) + 1;
+              };
+              world.submit(input(one.value, one.rows), { signal: client.signal, ...deadline }).then(count, count);
+              if (one.leaves) client.abort(new Error('gone'));
+            }
+          }
+          for (let drained = 0; drained < 40; drained += 1) {
+            await world.clock.advance(60);
+            await world.finish();
+          }
+          await world.batcher.idle();
+          assert.ok(
+            settled.every((times) => times === undefined || times === 1),
+            JSON.stringify(settled),
+          );
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 });
 
 describe('groupOf', () => {
   const same = { x: { type: 'float32', dims: [1, 4], data: new Float32Array(4) } } as const;
-  it('does not look at the first dimension', () => assert.equal(groupOf({ inputs: same, outputs: ['y'] }), groupOf({ inputs: { x: { ...same.x, dims: [7, 4] } }, outputs: ['y'] })));
-  it('tells types apart', () => assert.notEqual(groupOf({ inputs: same, outputs: ['y'] }), groupOf({ inputs: { x: { type: 'int32', dims: [1, 4], data: new Int32Array(4) } }, outputs: ['y'] })));
-  it('tells requested outputs apart', () => assert.notEqual(groupOf({ inputs: same, outputs: ['y'] }), groupOf({ inputs: same, outputs: ['y', 'z'] })));
+  it('does not look at the first dimension', () =>
+    assert.equal(
+      groupOf({ inputs: same, outputs: ['y'] }),
+      groupOf({ inputs: { x: { ...same.x, dims: [7, 4] } }, outputs: ['y'] }),
+    ));
+  it('tells types apart', () =>
+    assert.notEqual(
+      groupOf({ inputs: same, outputs: ['y'] }),
+      groupOf({ inputs: { x: { type: 'int32', dims: [1, 4], data: new Int32Array(4) } }, outputs: ['y'] }),
+    ));
+  it('tells requested outputs apart', () =>
+    assert.notEqual(groupOf({ inputs: same, outputs: ['y'] }), groupOf({ inputs: same, outputs: ['y', 'z'] })));
 });

@@ -1,30 +1,67 @@
 /** Which requests share a run, and when. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { planBatch, planWhileBusy, type BatchLimits, type BatchPlan, type Waiting } from '../../../../runtime/batching/plan.ts';
+import {
+  planBatch,
+  planWhileBusy,
+  type BatchLimits,
+  type BatchPlan,
+  type Waiting,
+} from '../../../../runtime/batching/plan.ts';
 
 const t0 = 1000;
-const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({ group: 'a', rows: 1, elements: 10, bytes: 0, enqueuedAtMs: t0, deadlineMs: undefined, ...overrides });
+const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({
+  group: 'a',
+  rows: 1,
+  elements: 10,
+  bytes: 0,
+  enqueuedAtMs: t0,
+  deadlineMs: undefined,
+  ...overrides,
+});
 const patient: BatchLimits = { maxRows: 4, maxElements: 1000, maxBytes: 1000, maxDelayMs: 50 };
 const eager: BatchLimits = { ...patient, maxDelayMs: 0 };
 
-type Row = { readonly name: string; readonly queue: readonly Waiting[]; readonly limits?: BatchLimits; readonly afterMs?: number; readonly want: BatchPlan };
+type Row = {
+  readonly name: string;
+  readonly queue: readonly Waiting[];
+  readonly limits?: BatchLimits;
+  readonly afterMs?: number;
+  readonly want: BatchPlan;
+};
 
+// prettier-ignore
 const rows: readonly Row[] = [
   { name: 'rests on an empty queue', queue: [], want: { do: 'rest' } },
-  { name: 'runs a lone request at once when nobody asked for a delay', queue: [waiting()], limits: eager, want: { do: 'run', take: [0], because: 'aged' } },
-  { name: 'waits for company as long as the delay allows', queue: [waiting()], afterMs: 20, want: { do: 'wait', forMs: 30 } },
-  { name: 'runs what it has once the oldest has waited long enough', queue: [waiting(), waiting({ enqueuedAtMs: t0 + 40 })], afterMs: 50, want: { do: 'run', take: [0, 1], because: 'aged' } },
-  { name: 'runs a full batch without waiting', queue: [waiting({ rows: 2 }), waiting({ rows: 2 })], want: { do: 'run', take: [0, 1], because: 'full' } },
-  { name: 'runs a batch that the next request would overfill', queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { do: 'run', take: [0], because: 'full' } },
-  { name: 'lets a request that is over the limit go alone', queue: [waiting({ rows: 9 }), waiting()], want: { do: 'run', take: [0], because: 'full' } },
-  { name: 'closes a batch that would hold too many elements', queue: [waiting({ elements: 900 }), waiting({ elements: 200 })], want: { do: 'run', take: [0], because: 'full' } },
-  { name: 'closes a batch that would take too much memory', queue: [waiting({ bytes: 900 }), waiting({ bytes: 200 })], want: { do: 'run', take: [0], because: 'full' } },
-  { name: 'groups by shape and leaves the others', queue: [waiting(), waiting({ group: 'b' }), waiting(), waiting({ group: 'b' })], limits: eager, want: { do: 'run', take: [0, 2], because: 'aged' } },
-  { name: 'runs a full group while an older one still waits for company', queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { do: 'run', take: [1], because: 'full' } },
-  { name: 'runs what cannot be batched alone', queue: [waiting({ group: undefined }), waiting({ group: undefined })], want: { do: 'run', take: [0], because: 'alone' } },
-  { name: 'drops the expired before anything runs', queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })], afterMs: 10, want: { do: 'drop', drop: [0, 2] } },
-  { name: 'wakes for a deadline that comes before the delay is over', queue: [waiting({ deadlineMs: t0 + 10 })], want: { do: 'wait', forMs: 10 } },
+  { name: 'runs a lone request at once when nobody asked for a delay', queue: [waiting()],
+    limits: eager, want: { do: 'run', take: [0], because: 'aged' } },
+  { name: 'waits for company as long as the delay allows',
+    queue: [waiting()], afterMs: 20, want: { do: 'wait', forMs: 30 } },
+  { name: 'runs what it has once the oldest has waited long enough',
+    queue: [waiting(), waiting({ enqueuedAtMs: t0 + 40 })], afterMs: 50,
+    want: { do: 'run', take: [0, 1], because: 'aged' } },
+  { name: 'runs a full batch without waiting', queue: [waiting({ rows: 2 }), waiting({ rows: 2 })],
+    want: { do: 'run', take: [0, 1], because: 'full' } },
+  { name: 'runs a batch that the next request would overfill',
+    queue: [waiting({ rows: 3 }), waiting({ rows: 2 })], want: { do: 'run', take: [0], because: 'full' } },
+  { name: 'lets a request that is over the limit go alone',
+    queue: [waiting({ rows: 9 }), waiting()], want: { do: 'run', take: [0], because: 'full' } },
+  { name: 'closes a batch that would hold too many elements',
+    queue: [waiting({ elements: 900 }), waiting({ elements: 200 })], want: { do: 'run', take: [0], because: 'full' } },
+  { name: 'closes a batch that would take too much memory',
+    queue: [waiting({ bytes: 900 }), waiting({ bytes: 200 })], want: { do: 'run', take: [0], because: 'full' } },
+  { name: 'groups by shape and leaves the others',
+    queue: [waiting(), waiting({ group: 'b' }), waiting(), waiting({ group: 'b' })],
+    limits: eager, want: { do: 'run', take: [0, 2], because: 'aged' } },
+  { name: 'runs a full group while an older one still waits for company',
+    queue: [waiting(), waiting({ group: 'b', rows: 4 })], want: { do: 'run', take: [1], because: 'full' } },
+  { name: 'runs what cannot be batched alone', queue: [waiting({ group: undefined }), waiting({ group: undefined })],
+    want: { do: 'run', take: [0], because: 'alone' } },
+  { name: 'drops the expired before anything runs',
+    queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })],
+    afterMs: 10, want: { do: 'drop', drop: [0, 2] } },
+  { name: 'wakes for a deadline that comes before the delay is over',
+    queue: [waiting({ deadlineMs: t0 + 10 })], want: { do: 'wait', forMs: 10 } },
 ];
 
 describe('planBatch', () => {
@@ -33,54 +70,75 @@ describe('planBatch', () => {
   }
 
   const anyWaiting = fc.record({
-    group: fc.constantFrom('a', 'b', 'c', undefined), rows: fc.integer({ min: 1, max: 6 }), elements: fc.integer({ min: 0, max: 600 }), bytes: fc.integer({ min: 0, max: 600 }),
-    enqueuedAtMs: fc.integer({ min: t0 - 100, max: t0 }), deadlineMs: fc.option(fc.integer({ min: t0 - 20, max: t0 + 100 }), { nil: undefined }),
+    group: fc.constantFrom('a', 'b', 'c', undefined),
+    rows: fc.integer({ min: 1, max: 6 }),
+    elements: fc.integer({ min: 0, max: 600 }),
+    bytes: fc.integer({ min: 0, max: 600 }),
+    enqueuedAtMs: fc.integer({ min: t0 - 100, max: t0 }),
+    deadlineMs: fc.option(fc.integer({ min: t0 - 20, max: t0 + 100 }), { nil: undefined }),
   });
-  const anyQueue = fc.array(anyWaiting, { maxLength: 20 }).map((queue) => [...queue].sort((a, b) => a.enqueuedAtMs - b.enqueuedAtMs));
-  const anyLimits = fc.record({ maxRows: fc.integer({ min: 1, max: 8 }), maxElements: fc.integer({ min: 1, max: 1000 }), maxBytes: fc.integer({ min: 1, max: 1000 }), maxDelayMs: fc.integer({ min: 0, max: 60 }) });
+  const anyQueue = fc
+    .array(anyWaiting, { maxLength: 20 })
+    .map((queue) => [...queue].sort((a, b) => a.enqueuedAtMs - b.enqueuedAtMs));
+  const anyLimits = fc.record({
+    maxRows: fc.integer({ min: 1, max: 8 }),
+    maxElements: fc.integer({ min: 1, max: 1000 }),
+    maxBytes: fc.integer({ min: 1, max: 1000 }),
+    maxDelayMs: fc.integer({ min: 0, max: 60 }),
+  });
 
   it('never mixes groups, never goes over the limits but for a lone first one', () => {
-    fc.assert(fc.property(anyQueue, anyLimits, (queue, limits) => {
-      const plan = planBatch(queue, limits, t0);
-      if (plan.do !== 'run') return;
-      const taken = plan.take.map((position) => queue[position]!);
-      assert.equal(new Set(taken.map(({ group }) => group)).size, 1);
-      if (taken[0]?.group === undefined) assert.equal(taken.length, 1);
-      if (taken.length > 1) {
-        assert.ok(taken.reduce((sum, one) => sum + one.rows, 0) <= limits.maxRows);
-        assert.ok(taken.reduce((sum, one) => sum + one.elements, 0) <= limits.maxElements);
-      }
-    }));
+    fc.assert(
+      fc.property(anyQueue, anyLimits, (queue, limits) => {
+        const plan = planBatch(queue, limits, t0);
+        if (plan.do !== 'run') return;
+        const taken = plan.take.map((position) => queue[position]!);
+        assert.equal(new Set(taken.map(({ group }) => group)).size, 1);
+        if (taken[0]?.group === undefined) assert.equal(taken.length, 1);
+        if (taken.length > 1) {
+          assert.ok(taken.reduce((sum, one) => sum + one.rows, 0) <= limits.maxRows);
+          assert.ok(taken.reduce((sum, one) => sum + one.elements, 0) <= limits.maxElements);
+        }
+      }),
+    );
   });
 
   it('takes the oldest of a group first, without a gap', () => {
-    fc.assert(fc.property(anyQueue, anyLimits, (queue, limits) => {
-      const plan = planBatch(queue, limits, t0);
-      if (plan.do !== 'run') return;
-      const group = queue[plan.take[0]!]!.group;
-      const members = queue.flatMap((one, position) => (one.group === group ? [position] : []));
-      if (group !== undefined) assert.deepEqual(plan.take, members.slice(0, plan.take.length));
-    }));
+    fc.assert(
+      fc.property(anyQueue, anyLimits, (queue, limits) => {
+        const plan = planBatch(queue, limits, t0);
+        if (plan.do !== 'run') return;
+        const group = queue[plan.take[0]!]!.group;
+        const members = queue.flatMap((one, position) => (one.group === group ? [position] : []));
+        if (group !== undefined) assert.deepEqual(plan.take, members.slice(0, plan.take.length));
+      }),
+    );
   });
 
   it('conserves work: without a delay something runs or is dropped whenever anything waits', () => {
-    fc.assert(fc.property(anyQueue, anyLimits, (queue, limits) => {
-      const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, t0);
-      assert.equal(plan.do === 'rest', queue.length === 0);
-      assert.notEqual(plan.do, 'wait');
-    }));
+    fc.assert(
+      fc.property(anyQueue, anyLimits, (queue, limits) => {
+        const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, t0);
+        assert.equal(plan.do === 'rest', queue.length === 0);
+        assert.notEqual(plan.do, 'wait');
+      }),
+    );
   });
 
   it('never runs what is expired', () => {
-    fc.assert(fc.property(anyQueue, anyLimits, (queue, limits) => {
-      const plan = planBatch(queue, limits, t0);
-      if (plan.do === 'run') assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
-      if (plan.do === 'wait') assert.ok(plan.forMs > 0);
-    }));
+    fc.assert(
+      fc.property(anyQueue, anyLimits, (queue, limits) => {
+        const plan = planBatch(queue, limits, t0);
+        if (plan.do === 'run') assert.ok(plan.take.every((position) => (queue[position]?.deadlineMs ?? Infinity) > t0));
+        if (plan.do === 'wait') assert.ok(plan.forMs > 0);
+      }),
+    );
   });
 });
 
 describe('planWhileBusy', () => {
-  it('drops the expired though nothing can run', () => assert.deepEqual(planWhileBusy([waiting({ deadlineMs: t0 })], t0), { do: 'drop', drop: [0] }));
-  it('waits for the next deadline', () => assert.deepEqual(planWhileBusy([waiting(), waiting({ deadlineMs: t0 + 7 })], t0), { do: 'wait', forMs: 7 }));
+  it('drops the expired though nothing can run', () =>
+    assert.deepEqual(planWhileBusy([waiting({ deadlineMs: t0 })], t0), { do: 'drop', drop: [0] }));
+  it('waits for the next deadline', () =>
+    assert.deepEqual(planWhileBusy([waiting(), waiting({ deadlineMs: t0 + 7 })], t0), { do: 'wait', forMs: 7 }));
 });

@@ -11,26 +11,58 @@ import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 const valuesOf = ({ x }: NamedTensors): Float32Array => (x?.type === 'float32' ? x.data : new Float32Array());
-const double: FakeModel = (inputs) => ({ y: makeTensor('float32', inputs['x']?.dims ?? [], valuesOf(inputs).map((value) => 2 * value)) });
-const input = (rows: number, width = 2): NamedTensors => ({ x: makeTensor('float32', [rows, width], Float32Array.from({ length: rows * width }, (_, at) => at)) });
+const double: FakeModel = (inputs) => ({
+  y: makeTensor(
+    'float32',
+    inputs['x']?.dims ?? [],
+    valuesOf(inputs).map((value) => 2 * value),
+  ),
+});
+const input = (rows: number, width = 2): NamedTensors => ({
+  x: makeTensor(
+    'float32',
+    [rows, width],
+    Float32Array.from({ length: rows * width }, (_, at) => at),
+  ),
+});
 /** A row of two elements takes 80 bytes: a quarter more than measured. */
 const memory = runMemory([{ elements: 2, oneBytes: 64, rowBytes: 64 }]);
 
-function world({ maxRows = 4, totalBytes = Infinity, splits = true, model = double }: { maxRows?: number; totalBytes?: number; splits?: boolean; model?: FakeModel } = {}) {
+function world({
+  maxRows = 4,
+  totalBytes = Infinity,
+  splits = true,
+  model = double,
+}: { maxRows?: number; totalBytes?: number; splits?: boolean; model?: FakeModel } = {}) {
   const engine = new FakeEngine({ model });
   const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 };
-  const batcher = new Batcher({ model: 'm', engine, clock: new HandClock(), limits, news: { batch: () => {}, fellApart: () => {} } });
+  const batcher = new Batcher({
+    model: 'm',
+    engine,
+    clock: new HandClock(),
+    limits,
+    news: { batch: () => {}, fellApart: () => {} },
+  });
   batcher.limitMemory(runRoom(memory, totalBytes, 1));
   const splitter = new RowSplitter(batcher, splits);
-  const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> => splitter.submit({ inputs, outputs: ['y'], signal: new AbortController().signal, ...more });
+  const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> =>
+    splitter.submit({ inputs, outputs: ['y'], signal: new AbortController().signal, ...more });
   const rowsRun = (): (number | undefined)[] => engine.batches.flatMap(({ parts }) => parts.map(({ x }) => x?.dims[0]));
   return { submit, rowsRun };
 }
 
-const tooLarge = (says: RegExp) => (error: unknown): boolean => error instanceof AppError && error.code === 'REQUEST_TOO_LARGE' && says.test(error.message);
+const tooLarge =
+  (says: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof AppError && error.code === 'REQUEST_TOO_LARGE' && says.test(error.message);
 
 describe('RowSplitter', () => {
-  const splits: readonly { readonly name: string; readonly given: Parameters<typeof world>[0]; readonly rows: number; readonly want: readonly number[] }[] = [
+  const splits: readonly {
+    readonly name: string;
+    readonly given: Parameters<typeof world>[0];
+    readonly rows: number;
+    readonly want: readonly number[];
+  }[] = [
     { name: 'cuts a request at the rows of one run', given: {}, rows: 10, want: [4, 4, 2] },
     { name: 'cuts a request at what memory holds', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
     { name: 'runs single rows where memory holds no more', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
@@ -43,16 +75,27 @@ describe('RowSplitter', () => {
       const { outputs } = await submit(input(rows));
       assert.deepEqual(rowsRun(), want);
       assert.deepEqual(outputs['y']?.dims, [rows, 2]);
-      assert.deepEqual(Array.from(outputs['y']?.data as Float32Array), Array.from({ length: rows * 2 }, (_, at) => 2 * at));
+      assert.deepEqual(
+        Array.from(outputs['y']?.data as Float32Array),
+        Array.from({ length: rows * 2 }, (_, at) => 2 * at),
+      );
     });
   }
 
   it('refuses a row that can never fit, with the numbers', async () => {
-    await assert.rejects(world({ totalBytes: 70 }).submit(input(3)), tooLarge(/memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: send fewer rows or shorter inputs/));
+    await assert.rejects(
+      world({ totalBytes: 70 }).submit(input(3)),
+      tooLarge(
+        /memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: send fewer rows or shorter inputs/,
+      ),
+    );
   });
 
   it('refuses rows that may not run apart and can never fit together', async () => {
-    await assert.rejects(world({ totalBytes: 700, splits: false }).submit(input(10)), tooLarge(/10 rows .* about 800, is over the limit of 700/));
+    await assert.rejects(
+      world({ totalBytes: 700, splits: false }).submit(input(10)),
+      tooLarge(/10 rows .* about 800, is over the limit of 700/),
+    );
   });
 
   it('ends the request with the first run that fails', async () => {
@@ -69,40 +112,81 @@ describe('RowSplitter', () => {
       const width = 1 + (Number(x?.data[0]) % 3);
       return { y: makeTensor('float32', [rows, width], new Float32Array(rows * width)) };
     };
-    await assert.rejects(world({ model: ragged }).submit(input(8)), /output 'y' has another shape for other rows, .*: send at most 4 rows/);
+    await assert.rejects(
+      world({ model: ragged }).submit(input(8)),
+      /output 'y' has another shape for other rows, .*: send at most 4 rows/,
+    );
   });
 
   it('charges an answer for all rows when the first of them are there, before it runs the others', async () => {
     const charged: number[] = [];
-    await world().submit(input(160), { hold: (bytes) => { charged.push(bytes); } });
+    await world().submit(input(160), {
+      hold: (bytes) => {
+        charged.push(bytes);
+      },
+    });
     assert.deepEqual(charged, [160 * 2 * 4]);
     const { submit, rowsRun } = world();
-    await assert.rejects(submit(input(160), { hold: () => { throw new AppError('BODIES_FULL', { limitBytes: 1 }); } }), /bodies/);
+    await assert.rejects(
+      submit(input(160), {
+        hold: () => {
+          throw new AppError('BODIES_FULL', { limitBytes: 1 });
+        },
+      }),
+      /bodies/,
+    );
     assert.ok(rowsRun().length <= 5, `${rowsRun().length} of 40 runs`);
   });
 
   it('cuts the rows of a run when it is their turn: a request of very many rows has few at a time', async () => {
     let open = 0;
     let most = 0;
-    const inferring = new RowSplitter({
-      maxRows: 1, maxRequestElements: Infinity, room: runRoom(memory, Infinity, 1),
-      submit: async ({ inputs }) => {
-        open += 1;
-        most = Math.max(most, open);
-        await Promise.resolve();
-        open -= 1;
-        return { outputs: double(inputs, ['y']) as NamedTensors, queueMs: 1, inferMs: 1, batchRows: 1 };
+    const inferring = new RowSplitter(
+      {
+        maxRows: 1,
+        maxRequestElements: Infinity,
+        room: runRoom(memory, Infinity, 1),
+        submit: async ({ inputs }) => {
+          open += 1;
+          most = Math.max(most, open);
+          await Promise.resolve();
+          open -= 1;
+          return { outputs: double(inputs, ['y']) as NamedTensors, queueMs: 1, inferMs: 1, batchRows: 1 };
+        },
       },
-    }, true);
-    const { outputs, inferMs } = await inferring.submit({ inputs: input(5000), outputs: ['y'], signal: new AbortController().signal });
+      true,
+    );
+    const { outputs, inferMs } = await inferring.submit({
+      inputs: input(5000),
+      outputs: ['y'],
+      signal: new AbortController().signal,
+    });
     assert.deepEqual([most, inferMs, outputs['y']?.data.length, outputs['y']?.data[9999]], [4, 5000, 10_000, 2 * 9999]);
   });
 
   it('joins strings, and charges them as they come', async () => {
-    const texts: FakeModel = ({ x }) => ({ y: makeTensor('string', [x?.dims[0] ?? 0], valuesOf({ x: x ?? makeTensor('float32', [0], new Float32Array()) }).filter((_, at) => at % 2 === 0).reduce<string[]>((all, value) => [...all, `n${value}`], [])) });
+    const texts: FakeModel = ({ x }) => ({
+      y: makeTensor(
+        'string',
+        [x?.dims[0] ?? 0],
+        valuesOf({ x: x ?? makeTensor('float32', [0], new Float32Array()) })
+          .filter((_, at) => at % 2 === 0)
+          .reduce<string[]>((all, value) => [...all, `n${value}`], []),
+      ),
+    });
     const charged: number[] = [];
-    const { outputs } = await world({ model: texts }).submit(input(6), { hold: (bytes) => { charged.push(bytes); } });
-    assert.deepEqual([outputs['y']?.data, charged], [['n0', 'n2', 'n4', 'n6', 'n8', 'n10'], [0, 16, 10]]);
+    const { outputs } = await world({ model: texts }).submit(input(6), {
+      hold: (bytes) => {
+        charged.push(bytes);
+      },
+    });
+    assert.deepEqual(
+      [outputs['y']?.data, charged],
+      [
+        ['n0', 'n2', 'n4', 'n6', 'n8', 'n10'],
+        [0, 16, 10],
+      ],
+    );
   });
 
   it('ends a request whose outputs find no room', async () => {
@@ -111,17 +195,32 @@ describe('RowSplitter', () => {
       held += bytes;
       if (held > 50) throw new AppError('BODIES_FULL', { limitBytes: 50 });
     };
-    await assert.rejects(world().submit(input(16), { hold }), (error: unknown) => error instanceof AppError && error.code === 'BODIES_FULL');
+    await assert.rejects(
+      world().submit(input(16), { hold }),
+      (error: unknown) => error instanceof AppError && error.code === 'BODIES_FULL',
+    );
   });
 });
 
 describe('Batcher, within its memory', () => {
   it('starts a run only when its memory fits beside the runs under way', async () => {
     const gates: (() => void)[] = [];
-    const engine = new FakeEngine({ model: double, slots: 3, gate: () => new Promise((resolve) => gates.push(resolve)) });
-    const batcher = new Batcher({ model: 'm', engine, clock: new HandClock(), limits: { maxRows: 1, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 }, news: { batch: () => {}, fellApart: () => {} } });
+    const engine = new FakeEngine({
+      model: double,
+      slots: 3,
+      gate: () => new Promise((resolve) => gates.push(resolve)),
+    });
+    const batcher = new Batcher({
+      model: 'm',
+      engine,
+      clock: new HandClock(),
+      limits: { maxRows: 1, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 },
+      news: { batch: () => {}, fellApart: () => {} },
+    });
     batcher.limitMemory(runRoom(memory, 200, 3));
-    const asked = [1, 2, 3].map(() => batcher.submit({ inputs: input(1), outputs: ['y'], signal: new AbortController().signal }));
+    const asked = [1, 2, 3].map(() =>
+      batcher.submit({ inputs: input(1), outputs: ['y'], signal: new AbortController().signal }),
+    );
     assert.deepEqual([engine.batches.length, batcher.queue.depth], [2, 1]);
     gates.shift()?.();
     await asked[0];

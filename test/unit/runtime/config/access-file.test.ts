@@ -12,10 +12,23 @@ import { HandClock } from '../../../support/hand-clock.ts';
 describe('AccessFile', () => {
   let folder = '';
   const clock = new HandClock();
-  beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'access-file-')); });
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'access-file-'));
+  });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const refused = [undefined, '', givenToken, `bearer ${givenToken}`, `Bearer ${givenToken} `, `Bearer ${givenToken.slice(1)}`, `Bearer ${'b'.repeat(43)}`, 'Bearer ', 'Bearer undefined', 'Bearer'];
+  const refused = [
+    undefined,
+    '',
+    givenToken,
+    `bearer ${givenToken}`,
+    `Bearer ${givenToken} `,
+    `Bearer ${givenToken.slice(1)}`,
+    `Bearer ${'b'.repeat(43)}`,
+    'Bearer ',
+    'Bearer undefined',
+    'Bearer',
+  ];
 
   it('lets in who has the token, and nobody else', async () => {
     await writeAccess(folder, givenToken, 0.25);
@@ -25,7 +38,14 @@ describe('AccessFile', () => {
     assert.deepEqual([file.token, file.sampleRate], [givenToken, 0.25]);
   });
 
-  for (const [name, text] of [['is missing', undefined], ['is empty', ''], ['is not JSON', '{'], ['has no token', '{"schema":1,"sampleRate":1}'], ['has an empty token', '{"schema":1,"token":""}'], ['is too long', `${' '.repeat(5_000)}{"schema":1,"token":"${givenToken}"}`]] as const) {
+  for (const [name, text] of [
+    ['is missing', undefined],
+    ['is empty', ''],
+    ['is not JSON', '{'],
+    ['has no token', '{"schema":1,"sampleRate":1}'],
+    ['has an empty token', '{"schema":1,"token":""}'],
+    ['is too long', `${' '.repeat(5_000)}{"schema":1,"token":"${givenToken}"}`],
+  ] as const) {
     it(`lets nobody in when the file ${name}`, () => {
       if (text !== undefined) writeFileSync(join(folder, paths.accessFile), text);
       const file = new AccessFile(folder, clock);
@@ -42,7 +62,10 @@ describe('AccessFile', () => {
     assert.equal(file.sampleRate, 0.1);
     await writeAccess(folder, 'b'.repeat(43));
     await clock.advance(2_000);
-    assert.deepEqual([file.isOpenTo(bearer(givenToken)), file.isOpenTo(bearer('b'.repeat(43))), file.sampleRate], [false, true, 0]);
+    assert.deepEqual(
+      [file.isOpenTo(bearer(givenToken)), file.isOpenTo(bearer('b'.repeat(43))), file.sampleRate],
+      [false, true, 0],
+    );
     rmSync(join(folder, paths.accessFile));
     await clock.advance(2_000);
     assert.ok(!file.isOpenTo(bearer('b'.repeat(43))));
@@ -50,5 +73,9 @@ describe('AccessFile', () => {
 });
 
 describe('closedDoor', () => {
-  it('lets nobody in', () => assert.deepEqual([closedDoor.isOpenTo('Bearer undefined'), closedDoor.sampleRate, closedDoor.token], [false, 0, undefined]));
+  it('lets nobody in', () =>
+    assert.deepEqual(
+      [closedDoor.isOpenTo('Bearer undefined'), closedDoor.sampleRate, closedDoor.token],
+      [false, 0, undefined],
+    ));
 });

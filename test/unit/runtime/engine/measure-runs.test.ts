@@ -28,8 +28,20 @@ function world(taken: (rows: number, length: number) => number, more: Partial<Me
     },
   });
   const options: MeasureOptions = {
-    engine, inputs: text, outputs: ['y'], fill: 8, maxRows: 4, independent: true, keeps: false, budgetBytes: 200 * mib, budgetMs: 3000, patienceMs: 3000, cpuMs: () => clock.monotonic(), clock,
-    readBytes: () => Promise.resolve(baseBytes + held), ...more,
+    engine,
+    inputs: text,
+    outputs: ['y'],
+    fill: 8,
+    maxRows: 4,
+    independent: true,
+    keeps: false,
+    budgetBytes: 200 * mib,
+    budgetMs: 3000,
+    patienceMs: 3000,
+    cpuMs: () => clock.monotonic(),
+    clock,
+    readBytes: () => Promise.resolve(baseBytes + held),
+    ...more,
   };
   return { options, sizes };
 }
@@ -39,7 +51,10 @@ describe('measureRuns', () => {
     const { options, sizes } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 48 });
     const { bytesOf, points } = await measureRuns(options);
     assert.deepEqual(sizes, ['1x4', '1x8', '1x16', '1x32', '1x48', '4x4', '4x8', '4x16', '4x32', '4x48']);
-    assert.deepEqual(points.map(({ elements }) => elements), [4, 8, 16, 32, 48]);
+    assert.deepEqual(
+      points.map(({ elements }) => elements),
+      [4, 8, 16, 32, 48],
+    );
     assert.equal(bytesOf(10, 32), 10 * 32 * 16 * 1024 * 1.25);
   });
 
@@ -57,7 +72,11 @@ describe('measureRuns', () => {
 
   it('measures on where most of the memory is the same at every size, and does not foretell its square', async () => {
     // 45 MiB are unpacked weights: four times that would be over the budget.
-    const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, { maxFill: 256, maxRows: 1, budgetBytes: 127 * mib });
+    const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, {
+      maxFill: 256,
+      maxRows: 1,
+      budgetBytes: 127 * mib,
+    });
     const { bytesOf } = await measureRuns(options);
     assert.equal(sizes.at(-1), '1x256');
     assert.ok(bytesOf(1, 22) < 60 * mib, String(bytesOf(1, 22) / mib));
@@ -66,8 +85,16 @@ describe('measureRuns', () => {
   it('goes on from the known size where the model does not take half of it', async () => {
     const { options } = world((rows, length) => rows * length * 16 * 1024, { maxFill: 32, maxRows: 1 });
     const whole = options.engine;
-    const engine: MeasureOptions['engine'] = { run: async (batch) => (batch.parts[0]?.['x']?.dims[1] === 4 ? { parts: [{ is: 'Failed', why: 'too small' }], together: true } : whole.run(batch)) } as MeasureOptions['engine'];
-    assert.deepEqual((await measureRuns({ ...options, engine })).points.map(({ elements }) => elements), [8, 16, 32]);
+    const engine: MeasureOptions['engine'] = {
+      run: async (batch) =>
+        batch.parts[0]?.['x']?.dims[1] === 4
+          ? { parts: [{ is: 'Failed', why: 'too small' }], together: true }
+          : whole.run(batch),
+    } as MeasureOptions['engine'];
+    assert.deepEqual(
+      (await measureRuns({ ...options, engine })).points.map(({ elements }) => elements),
+      [8, 16, 32],
+    );
   });
 
   it('sees that memory grows faster than rows that may not run apart', async () => {

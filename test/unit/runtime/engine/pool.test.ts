@@ -10,11 +10,24 @@ import { HandClock } from '../../../support/hand-clock.ts';
 
 const program = new URL('../../../support/crashing-worker.ts', import.meta.url);
 const { execution, memory } = givenConfig();
-const options = sessionOptions({ execution, memory, threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' }, signature: { inputs: [], outputs: [] }, optimized: false });
+const options = sessionOptions({
+  execution,
+  memory,
+  threads: { workers: 1, threadsPerWorker: 1, spin: 'Off' },
+  signature: { inputs: [], outputs: [] },
+  optimized: false,
+});
 const pools: WorkerPool[] = [];
 
 async function start(clock: HandClock, graphPath = 'model', workers = 2): Promise<WorkerPool> {
-  const pool = await WorkerPool.start({ model: 'm', workers, task: { graphPath, options, nice: 0 }, clock, logger: silentLogger, program });
+  const pool = await WorkerPool.start({
+    model: 'm',
+    workers,
+    task: { graphPath, options, nice: 0 },
+    clock,
+    logger: silentLogger,
+    program,
+  });
   pools.push(pool);
   return pool;
 }
@@ -59,8 +72,11 @@ describe('WorkerPool', function () {
     assert.ok(waits[3]! > waits[0]!, waits.join());
   });
 
-  it('says in ONNX Runtime\'s words why a model cannot be loaded', async () => {
-    await assert.rejects(start(new HandClock(), 'broken'), (error: unknown) => codeOf(error) === 'ENGINE_LOAD_FAILED' && /no such model/.test(String(error)));
+  it("says in ONNX Runtime's words why a model cannot be loaded", async () => {
+    await assert.rejects(
+      start(new HandClock(), 'broken'),
+      (error: unknown) => codeOf(error) === 'ENGINE_LOAD_FAILED' && /no such model/.test(String(error)),
+    );
   });
 
   it('replaces a worker that is recycled, at once and without losing a request', async () => {

@@ -8,7 +8,10 @@ const f32 = (dims: readonly number[], ...values: number[]) => makeTensor('float3
 
 describe('joinRows and splitRows', () => {
   it('join along the first dimension, texts too', () => {
-    const joined = joinRows([{ x: f32([1, 2], 1, 2), t: makeTensor('string', [1], ['a']) }, { x: f32([2, 2], 3, 4, 5, 6), t: makeTensor('string', [2], ['b', 'c']) }]);
+    const joined = joinRows([
+      { x: f32([1, 2], 1, 2), t: makeTensor('string', [1], ['a']) },
+      { x: f32([2, 2], 3, 4, 5, 6), t: makeTensor('string', [2], ['b', 'c']) },
+    ]);
     assert.deepEqual(joined, { x: f32([3, 2], 1, 2, 3, 4, 5, 6), t: makeTensor('string', [3], ['a', 'b', 'c']) });
   });
 
@@ -20,13 +23,28 @@ describe('joinRows and splitRows', () => {
     assert.equal(bufferOf(pieces?.[1]?.['y']), bufferOf(whole.y));
   });
 
-  it('do not split what does not have a row for each', () => assert.equal(splitRows({ y: f32([2], 1, 2) }, [1, 2]), undefined));
+  it('do not split what does not have a row for each', () =>
+    assert.equal(splitRows({ y: f32([2], 1, 2) }, [1, 2]), undefined));
 
-  it('are each other\'s reverse', () => {
-    const part = fc.integer({ min: 0, max: 4 }).chain((rows) => fc.array(fc.integer({ min: -99, max: 99 }), { minLength: rows * 3, maxLength: rows * 3 }).map((values): NamedTensors => ({ x: makeTensor('int64', [rows, 3], BigInt64Array.from(values, BigInt)) })));
-    fc.assert(fc.property(fc.array(part, { minLength: 1, maxLength: 6 }), (parts) => {
-      assert.deepEqual(splitRows(joinRows(parts), parts.map((one) => rowsOf(one) ?? 0)), parts);
-    }));
+  it("are each other's reverse", () => {
+    const part = fc
+      .integer({ min: 0, max: 4 })
+      .chain((rows) =>
+        fc
+          .array(fc.integer({ min: -99, max: 99 }), { minLength: rows * 3, maxLength: rows * 3 })
+          .map((values): NamedTensors => ({ x: makeTensor('int64', [rows, 3], BigInt64Array.from(values, BigInt)) })),
+      );
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 6 }), (parts) => {
+        assert.deepEqual(
+          splitRows(
+            joinRows(parts),
+            parts.map((one) => rowsOf(one) ?? 0),
+          ),
+          parts,
+        );
+      }),
+    );
   });
 });
 
@@ -50,27 +68,33 @@ describe('runParts', () => {
 
 describe('isInputsFault', () => {
   const rows: readonly [string, boolean][] = [
-    ["Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4", true],
+    ['Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4', true],
     ['Invalid rank for input: x Got: 1 Expected: 2', true],
-    ["indices element out of data bounds, idx=99 must be within the inclusive range [-10,9]", true],
+    ['indices element out of data bounds, idx=99 must be within the inclusive range [-10,9]', true],
     ['left operand cannot broadcast on dim 1', true],
     ['Invalid input shape: {48,0}', true],
     ['Tensor.dims[3] is invalid: 9.0072e+15', true],
     ['Failed to allocate memory for requested buffer of size 1', false],
     ['poisoned', false],
   ];
-  for (const [message, want] of rows) it(`says ${want ? 'yes' : 'no'} to: ${message.slice(0, 40)}`, () => assert.equal(isInputsFault(message), want));
+  for (const [message, want] of rows)
+    it(`says ${want ? 'yes' : 'no'} to: ${message.slice(0, 40)}`, () => assert.equal(isInputsFault(message), want));
 });
 
 describe('plainWords', () => {
+  // prettier-ignore
   const rows: readonly [string, string][] = [
     [
       "Non-zero status code returned while running Add node. Name:'scores' Status Message: /onnxruntime_src/onnxruntime/core/math.h:563 void onnxruntime::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
       "at node 'scores' (Add): Attempting to broadcast an axis by a dimension other than 1. 2 by 3",
     ],
-    ["Non-zero status code returned while running Gather node. Name:'words' Status Message: indices element out of data bounds, idx=9", "at node 'words' (Gather): indices element out of data bounds, idx=9"],
-    ['Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4', 'Got invalid dimensions for input: x for the following indices index: 1 Got: 5 Expected: 4'],
+    [
+      "Non-zero status code returned while running Gather node. Name:'words' Status Message: indices element out of data bounds, idx=9",
+      "at node 'words' (Gather): indices element out of data bounds, idx=9"],
+    ['Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4',
+      'Got invalid dimensions for input: x for the following indices index: 1 Got: 5 Expected: 4'],
     ['poisoned', 'poisoned'],
   ];
-  for (const [message, want] of rows) it(`makes of "${message.slice(0, 50)}": ${want.slice(0, 30)}`, () => assert.equal(plainWords(message), want));
+  for (const [message, want] of rows)
+    it(`makes of "${message.slice(0, 50)}": ${want.slice(0, 30)}`, () => assert.equal(plainWords(message), want));
 });

@@ -3,9 +3,17 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { runMemory, unknownRunMemory, type RunPoint } from '../../../../runtime/engine/run-memory.ts';
 
-const points: readonly RunPoint[] = [{ elements: 10, oneBytes: 400, rowBytes: 100 }, { elements: 20, oneBytes: 800, rowBytes: 400 }];
+const points: readonly RunPoint[] = [
+  { elements: 10, oneBytes: 400, rowBytes: 100 },
+  { elements: 20, oneBytes: 800, rowBytes: 400 },
+];
 
-const rows: readonly { readonly name: string; readonly rows: number; readonly elements: number; readonly want: number }[] = [
+const rows: readonly {
+  readonly name: string;
+  readonly rows: number;
+  readonly elements: number;
+  readonly want: number;
+}[] = [
   { name: 'is what was measured, and a quarter more', rows: 1, elements: 10, want: 500 },
   { name: 'grows with rows', rows: 8, elements: 10, want: 1000 },
   { name: 'is a straight line between two sizes', rows: 8, elements: 15, want: 2500 },
@@ -15,33 +23,60 @@ const rows: readonly { readonly name: string; readonly rows: number; readonly el
 ];
 
 describe('runMemory', () => {
-  for (const { name, want, ...size } of rows) it(name, () => assert.equal(runMemory(points).bytesOf(size.rows, size.elements), want));
+  for (const { name, want, ...size } of rows)
+    it(name, () => assert.equal(runMemory(points).bytesOf(size.rows, size.elements), want));
 
   it('never gets less for a larger run', () => {
-    const anyPoint = fc.record({ elements: fc.integer({ min: 1, max: 1000 }), oneBytes: fc.integer({ min: 0, max: 1e6 }), rowBytes: fc.integer({ min: 0, max: 1e6 }) });
-    fc.assert(fc.property(fc.array(anyPoint, { minLength: 1, maxLength: 6 }), fc.tuple(fc.nat(64), fc.nat(3000)), fc.tuple(fc.nat(8), fc.nat(500)), (measured, [size, elements], [more, longer]) => {
-      const { bytesOf } = runMemory(measured);
-      assert.ok(bytesOf(size + more, elements + longer) >= bytesOf(size, elements));
-    }));
+    const anyPoint = fc.record({
+      elements: fc.integer({ min: 1, max: 1000 }),
+      oneBytes: fc.integer({ min: 0, max: 1e6 }),
+      rowBytes: fc.integer({ min: 0, max: 1e6 }),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(anyPoint, { minLength: 1, maxLength: 6 }),
+        fc.tuple(fc.nat(64), fc.nat(3000)),
+        fc.tuple(fc.nat(8), fc.nat(500)),
+        (measured, [size, elements], [more, longer]) => {
+          const { bytesOf } = runMemory(measured);
+          assert.ok(bytesOf(size + more, elements + longer) >= bytesOf(size, elements));
+        },
+      ),
+    );
   });
 
   it('is never less beyond the measured sizes than what a quantity with a fixed, a linear and a square part takes', () => {
     const part = fc.integer({ min: 0, max: 1e8 });
-    fc.assert(fc.property(fc.tuple(part, part, part), fc.integer({ min: 2, max: 500 }), fc.integer({ min: 1, max: 5000 }), ([fixed, linear, square], largest, further) => {
-      const bytes = (elements: number): number => fixed + linear * elements + square * elements ** 2;
-      const seen = [largest / 2, largest].map((elements) => ({ elements, oneBytes: bytes(elements), rowBytes: 0 }));
-      assert.ok(runMemory(seen).bytesOf(1, largest + further) >= bytes(largest + further));
-    }));
+    fc.assert(
+      fc.property(
+        fc.tuple(part, part, part),
+        fc.integer({ min: 2, max: 500 }),
+        fc.integer({ min: 1, max: 5000 }),
+        ([fixed, linear, square], largest, further) => {
+          const bytes = (elements: number): number => fixed + linear * elements + square * elements ** 2;
+          const seen = [largest / 2, largest].map((elements) => ({ elements, oneBytes: bytes(elements), rowBytes: 0 }));
+          assert.ok(runMemory(seen).bytesOf(1, largest + further) >= bytes(largest + further));
+        },
+      ),
+    );
   });
 
   it('does not take what each run unpacks for what grows with the text', () => {
     const mib = 2 ** 20;
-    const seen = [{ elements: 12, oneBytes: 45 * mib, rowBytes: 45 * mib }, { elements: 24, oneBytes: 46 * mib, rowBytes: 46 * mib }];
+    const seen = [
+      { elements: 12, oneBytes: 45 * mib, rowBytes: 45 * mib },
+      { elements: 24, oneBytes: 46 * mib, rowBytes: 46 * mib },
+    ];
     assert.ok(runMemory(seen).bytesOf(1, 66) < 160 * mib);
   });
 
   it('follows rows that may not run apart by their own power', () => {
-    const { bytesOf } = runMemory([{ elements: 10, oneBytes: 0, rowBytes: 0 }], { power: 2, rows: 100, elements: 10, bytes: 8000 });
+    const { bytesOf } = runMemory([{ elements: 10, oneBytes: 0, rowBytes: 0 }], {
+      power: 2,
+      rows: 100,
+      elements: 10,
+      bytes: 8000,
+    });
     assert.equal(bytesOf(1000, 10), 1_000_000);
   });
 

@@ -9,8 +9,13 @@ function given(leastMs = 30_000) {
   const clock = new HandClock();
   const ends: (() => void)[] = [];
   const inner: Engine = {
-    freeSlots: 2, workers: { ready: 2, wanted: 2 }, onFree: () => {}, recycle: () => {}, close: () => Promise.resolve(),
-    run: () => new Promise<EngineResult>((resolve) => ends.push(() => resolve({ parts: [], inferMs: 0, together: true }))),
+    freeSlots: 2,
+    workers: { ready: 2, wanted: 2 },
+    onFree: () => {},
+    recycle: () => {},
+    close: () => Promise.resolve(),
+    run: () =>
+      new Promise<EngineResult>((resolve) => ends.push(() => resolve({ parts: [], inferMs: 0, together: true }))),
   };
   const watch = new RunWatch(clock, leastMs);
   const engine = watch.watched(inner);

@@ -4,29 +4,58 @@ import { sessionOptions, usesArena, type SessionPlan } from '../../../../runtime
 import type { Signature } from '../../../../runtime/engine/signature.ts';
 import { givenConfig } from '../../../support/model-server.ts';
 
-const shaped = (...dims: readonly (number | string)[]): Signature => ({ inputs: [{ name: 'x', type: 'float32', dims }], outputs: [] });
+const shaped = (...dims: readonly (number | string)[]): Signature => ({
+  inputs: [{ name: 'x', type: 'float32', dims }],
+  outputs: [],
+});
 const { execution, memory } = givenConfig();
-const plan: SessionPlan = { execution, memory, threads: { workers: 1, threadsPerWorker: 2, spin: 'Brief' }, signature: shaped('batch', 4), optimized: false };
+const plan: SessionPlan = {
+  execution,
+  memory,
+  threads: { workers: 1, threadsPerWorker: 2, spin: 'Brief' },
+  signature: shaped('batch', 4),
+  optimized: false,
+};
 
 describe('sessionOptions', () => {
   it('says everything that matters', () => {
     assert.deepEqual(sessionOptions(plan), {
-      executionProviders: [{ name: 'cpu' }], intraOpNumThreads: 2, interOpNumThreads: 1, executionMode: 'sequential', graphOptimizationLevel: 'all', enableCpuMemArena: true, enableMemPattern: true, logSeverityLevel: 4,
+      executionProviders: [{ name: 'cpu' }],
+      intraOpNumThreads: 2,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      enableCpuMemArena: true,
+      enableMemPattern: true,
+      logSeverityLevel: 4,
       extra: { 'session.intra_op.allow_spinning': '1', 'session.intra_op.spin_duration_us': '50' },
     });
   });
 
-  it('optimises no graph twice', () => assert.equal(sessionOptions({ ...plan, optimized: true }).graphOptimizationLevel, 'disabled'));
-  it('spins not at all where that is off', () => assert.deepEqual(sessionOptions({ ...plan, threads: { ...plan.threads, spin: 'Off' } }).extra, { 'session.intra_op.allow_spinning': '0' }));
+  it('optimises no graph twice', () =>
+    assert.equal(sessionOptions({ ...plan, optimized: true }).graphOptimizationLevel, 'disabled'));
+  it('spins not at all where that is off', () =>
+    assert.deepEqual(sessionOptions({ ...plan, threads: { ...plan.threads, spin: 'Off' } }).extra, {
+      'session.intra_op.allow_spinning': '0',
+    }));
 
-  it('lets the spec\'s own entries win', () => {
+  it("lets the spec's own entries win", () => {
     const entries = { 'session.intra_op.allow_spinning': '0', 'session.set_denormal_as_zero': '1' };
-    assert.deepEqual(sessionOptions({ ...plan, execution: { ...execution, sessionConfig: entries } }).extra, { 'session.intra_op.spin_duration_us': '50', ...entries });
+    assert.deepEqual(sessionOptions({ ...plan, execution: { ...execution, sessionConfig: entries } }).extra, {
+      'session.intra_op.spin_duration_us': '50',
+      ...entries,
+    });
   });
 
   it('passes providers on in order, with their options', () => {
-    const providers = [{ name: 'CUDA' as const, options: { deviceId: '1' } }, { name: 'CPU' as const, options: {} }];
-    assert.deepEqual(sessionOptions({ ...plan, execution: { ...execution, providers } }).executionProviders, [{ deviceId: '1', name: 'cuda' }, { name: 'cpu' }]);
+    const providers = [
+      { name: 'CUDA' as const, options: { deviceId: '1' } },
+      { name: 'CPU' as const, options: {} },
+    ];
+    assert.deepEqual(sessionOptions({ ...plan, execution: { ...execution, providers } }).executionProviders, [
+      { deviceId: '1', name: 'cuda' },
+      { name: 'cpu' },
+    ]);
   });
 });
 
@@ -34,9 +63,15 @@ describe('usesArena', () => {
   const rows = [
     { name: 'on where only the batch varies', arena: 'Auto', signature: shaped('batch', 4), want: true },
     { name: 'off where another dimension varies', arena: 'Auto', signature: shaped('batch', 'sequence'), want: false },
-    { name: 'off where the rank is unknown', arena: 'Auto', signature: { inputs: [{ name: 'x', type: 'float32' }], outputs: [] }, want: false },
+    {
+      name: 'off where the rank is unknown',
+      arena: 'Auto',
+      signature: { inputs: [{ name: 'x', type: 'float32' }], outputs: [] },
+      want: false,
+    },
     { name: 'on where asked for', arena: 'On', signature: shaped('batch', 'sequence'), want: true },
     { name: 'off where asked for', arena: 'Off', signature: shaped(1, 4), want: false },
   ] as const;
-  for (const { name, arena, signature, want } of rows) it(`is ${name}`, () => assert.equal(usesArena({ arena }, signature), want));
+  for (const { name, arena, signature, want } of rows)
+    it(`is ${name}`, () => assert.equal(usesArena({ arena }, signature), want));
 });

@@ -7,14 +7,29 @@ import { warmUp, type WarmupOptions } from '../../../../runtime/engine/warmup.ts
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
-const signature: Signature = { inputs: [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }], outputs: [{ name: 'y', type: 'float32', dims: ['batch', 'n'] }] };
-const map = (run: (values: Float32Array, dims: readonly number[]) => Float32Array): FakeModel => ({ x }: NamedTensors) => ({ y: makeTensor('float32', x?.dims ?? [], run(x?.data as Float32Array, x?.dims ?? [])) });
+const signature: Signature = {
+  inputs: [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }],
+  outputs: [{ name: 'y', type: 'float32', dims: ['batch', 'n'] }],
+};
+const map =
+  (run: (values: Float32Array, dims: readonly number[]) => Float32Array): FakeModel =>
+  ({ x }: NamedTensors) => ({ y: makeTensor('float32', x?.dims ?? [], run(x?.data as Float32Array, x?.dims ?? [])) });
 const doubled = map((values) => values.map((value) => 2 * value));
 
 function given(model: FakeModel, more: Partial<WarmupOptions> = {}, slots = 1) {
   const engine = new FakeEngine({ model, slots });
   const progress: number[] = [];
-  const options: WarmupOptions = { engine, signature, batchable: true, requests: 5, timeoutMs: 1000, clock: new HandClock(), onProgress: (done) => progress.push(done), stop: new AbortController().signal, ...more };
+  const options: WarmupOptions = {
+    engine,
+    signature,
+    batchable: true,
+    requests: 5,
+    timeoutMs: 1000,
+    clock: new HandClock(),
+    onProgress: (done) => progress.push(done),
+    stop: new AbortController().signal,
+    ...more,
+  };
   return { engine, progress, options };
 }
 
@@ -36,14 +51,21 @@ describe('warmUp', () => {
   });
 
   const hidden: readonly { readonly name: string; readonly run: (values: Float32Array) => Float32Array }[] = [
-    { name: 'a division where a value of any row is above 1', run: (values) => (Math.max(...values) > 1 ? values.map((value) => value / 255) : values) },
-    { name: 'a scale that the largest value of all rows sets', run: (values) => {
-      const step = Math.max(...values.map(Math.abs)) / 127;
-      return values.map((value) => (step === 0 ? 0 : Math.round(value / step) * step));
-    } },
+    {
+      name: 'a division where a value of any row is above 1',
+      run: (values) => (Math.max(...values) > 1 ? values.map((value) => value / 255) : values),
+    },
+    {
+      name: 'a scale that the largest value of all rows sets',
+      run: (values) => {
+        const step = Math.max(...values.map(Math.abs)) / 127;
+        return values.map((value) => (step === 0 ? 0 : Math.round(value / step) * step));
+      },
+    },
   ];
   for (const { name, run } of hidden) {
-    it(`finds ${name}, which rows of usual size do not show`, async () => assert.equal((await warmUp(given(map(run)).options)).batches, false));
+    it(`finds ${name}, which rows of usual size do not show`, async () =>
+      assert.equal((await warmUp(given(map(run)).options)).batches, false));
   }
 
   it('leaves sizes out that the model does not take alone', async () => {
@@ -71,7 +93,10 @@ describe('warmUp', () => {
   });
 
   it('does not ask about rows where the first dimension is fixed', async () => {
-    const fixed: Signature = { inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }], outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }] };
+    const fixed: Signature = {
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 4] }],
+      outputs: [{ name: 'y', type: 'float32', dims: [1, 4] }],
+    };
     const { engine, options } = given(doubled, { signature: fixed, batchable: false });
     assert.deepEqual(await warmUp(options), { done: 5, batches: false, fill: 8 });
     assert.ok(engine.batches.every(({ parts }) => parts.length === 1));
@@ -85,26 +110,43 @@ describe('warmUp', () => {
     assert.equal((await warmUp(given(picky).options)).done, 5);
   });
 
-  it('says in the engine\'s words when no made-up input suits the model', async () => {
-    const sulky: FakeModel = () => { throw new Error('wants a spectrogram'); };
+  it("says in the engine's words when no made-up input suits the model", async () => {
+    const sulky: FakeModel = () => {
+      throw new Error('wants a spectrogram');
+    };
     assert.deepEqual(await warmUp(given(sulky).options), { done: 0, batches: true, problem: 'wants a spectrogram' });
   });
 
   it('gives up when its time is over', async () => {
     const clock = new HandClock();
     const engine = new FakeEngine({ model: doubled, gate: () => clock.advance(300) });
-    await assert.rejects(warmUp(given(doubled, { engine, clock }).options), (error: unknown) => error instanceof AppError && error.code === 'WARMUP_TIMEOUT');
+    await assert.rejects(
+      warmUp(given(doubled, { engine, clock }).options),
+      (error: unknown) => error instanceof AppError && error.code === 'WARMUP_TIMEOUT',
+    );
   });
 
-  const endless: readonly { readonly name: string; readonly code: string; readonly turn: (clock: HandClock, stop: AbortController) => Promise<void> }[] = [
+  const endless: readonly {
+    readonly name: string;
+    readonly code: string;
+    readonly turn: (clock: HandClock, stop: AbortController) => Promise<void>;
+  }[] = [
     { name: 'gives up a run that does not end', code: 'WARMUP_TIMEOUT', turn: (clock) => clock.advance(1000) },
-    { name: 'does not wait for a run when nobody wants the model any more', code: 'DRAINING', turn: async (_clock, stop) => stop.abort() },
+    {
+      name: 'does not wait for a run when nobody wants the model any more',
+      code: 'DRAINING',
+      turn: async (_clock, stop) => stop.abort(),
+    },
   ];
   for (const { name, code, turn } of endless) {
     it(name, async () => {
       const clock = new HandClock();
       const stop = new AbortController();
-      const { options } = given(doubled, { clock, stop: stop.signal, engine: new FakeEngine({ model: doubled, gate: () => new Promise(() => {}) }) });
+      const { options } = given(doubled, {
+        clock,
+        stop: stop.signal,
+        engine: new FakeEngine({ model: doubled, gate: () => new Promise(() => {}) }),
+      });
       const refused = assert.rejects(warmUp(options), { code });
       await turn(clock, stop);
       await refused;
@@ -112,6 +154,9 @@ describe('warmUp', () => {
   }
 
   it('stops when nobody wants the model any more', async () => {
-    await assert.rejects(warmUp(given(doubled, { stop: AbortSignal.abort() }).options), (error: unknown) => error instanceof AppError && error.code === 'DRAINING');
+    await assert.rejects(
+      warmUp(given(doubled, { stop: AbortSignal.abort() }).options),
+      (error: unknown) => error instanceof AppError && error.code === 'DRAINING',
+    );
   });
 });

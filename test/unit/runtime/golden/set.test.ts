@@ -9,7 +9,8 @@ import { decodeInfer, defaultDecodeLimits } from '../../../../runtime/protocol/o
 
 const openSet = (bytes: Uint8Array<ArrayBuffer>, model: string): GoldenSet => open(bytesInMemory(bytes), model);
 const utf8 = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(new TextEncoder().encode(text));
-const lines = (...values: readonly unknown[]): Uint8Array<ArrayBuffer> => utf8(values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join('\n'));
+const lines = (...values: readonly unknown[]): Uint8Array<ArrayBuffer> =>
+  utf8(values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join('\n'));
 
 const request = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] };
 const expected = { outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [3, 4] }] };
@@ -27,14 +28,25 @@ function frames(...all: readonly Buffer[]): Uint8Array<ArrayBuffer> {
 }
 
 const floats = (...values: readonly number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
-const binary = (name: string, bytes: number): object => ({ name, datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: bytes } });
+const binary = (name: string, bytes: number): object => ({
+  name,
+  datatype: 'FP32',
+  shape: [1, 2],
+  parameters: { binary_data_size: bytes },
+});
 
 describe('a golden set of JSON lines', () => {
   it('is counted at once and gives its cases in order, blank lines aside', () => {
     const set = openSet(lines({ request, expected }, '', { request }, '  '), 'ranker');
     const cases = [...set.cases()];
     assert.equal(set.n, 2);
-    assert.deepEqual(cases.map(({ where, form, expected: right }) => [where, form, right !== undefined]), [['line 1', 'tensors', true], ['line 3', 'tensors', false]]);
+    assert.deepEqual(
+      cases.map(({ where, form, expected: right }) => [where, form, right !== undefined]),
+      [
+        ['line 1', 'tensors', true],
+        ['line 3', 'tensors', false],
+      ],
+    );
     assert.equal(cases[0]?.question.path, '/v2/models/ranker/infer');
   });
 
@@ -51,40 +63,81 @@ describe('a golden set of JSON lines', () => {
 
   it('asks for what the request asks for where nothing is expected', () => {
     const [first] = openSet(lines({ request: { ...request, outputs: [{ name: 'z' }] } }), 'm').cases();
-    const asked = decodeInfer(new Uint8Array(first?.question.body ?? []), first?.question.jsonBytes ?? 0, defaultDecodeLimits);
+    const asked = decodeInfer(
+      new Uint8Array(first?.question.body ?? []),
+      first?.question.jsonBytes ?? 0,
+      defaultDecodeLimits,
+    );
     assert.deepEqual(asked.outputs, [{ name: 'z' }]);
   });
 
   it('takes texts and the answers of /v1/embeddings, as lists or base64, in the order of their index', () => {
     const base64 = floats(0.5, 1).toString('base64');
-    const answer = { object: 'list', data: [{ index: 1, embedding: [0.25, 0.75] }, { index: 0, embedding: base64 }], model: 'another', usage: {} };
+    const answer = {
+      object: 'list',
+      data: [
+        { index: 1, embedding: [0.25, 0.75] },
+        { index: 0, embedding: base64 },
+      ],
+      model: 'another',
+      usage: {},
+    };
     const [first] = openSet(lines({ request: { input: ['a', 'b'] }, expected: answer }), 'minilm').cases();
     assert.equal(first?.form, 'embeddings');
-    assert.deepEqual(JSON.parse(Buffer.from(first.question.body ?? []).toString()), { model: 'minilm', input: ['a', 'b'], encoding_format: 'base64' });
-    assert.deepEqual(first.expected, { embedding: { type: 'float32', dims: [2, 2], data: Float32Array.of(0.5, 1, 0.25, 0.75) } satisfies Tensor });
+    assert.deepEqual(JSON.parse(Buffer.from(first.question.body ?? []).toString()), {
+      model: 'minilm',
+      input: ['a', 'b'],
+      encoding_format: 'base64',
+    });
+    assert.deepEqual(first.expected, {
+      embedding: { type: 'float32', dims: [2, 2], data: Float32Array.of(0.5, 1, 0.25, 0.75) } satisfies Tensor,
+    });
   });
 
+  // prettier-ignore
   const faults: readonly { readonly of: string; readonly file: Uint8Array<ArrayBuffer>; readonly says: RegExp }[] = [
     { of: 'an empty file', file: utf8('\n \n'), says: /golden set, the file: has no case/ },
-    { of: 'a line that is no JSON', file: lines({ request }, '{"request": '), says: /golden set, line 2: it: the line is not JSON: it ends too early/ },
+    { of: 'a line that is no JSON', file: lines({ request }, '{"request": '),
+      says: /golden set, line 2: it: the line is not JSON: it ends too early/ },
     { of: 'a line that is a list', file: lines('[1]'), says: /line 1: is not a JSON object/ },
-    { of: 'a field that is not known', file: lines({ request, expects: expected }), says: /line 1: no such field as 'expects'; there are request and expected/ },
+    { of: 'a field that is not known', file: lines({ request, expects: expected }),
+      says: /line 1: no such field as 'expects'; there are request and expected/ },
     { of: 'a line without a request', file: lines({ expected }), says: /line 1: request is missing/ },
-    { of: 'inputs that do not fit their shape', file: lines({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2] }] } }), says: /line 1: request: input 'x': data has 2 elements, its shape \[1,3\] asks for 3/ },
-    { of: 'expected outputs of a type that is none', file: lines({ request }, { request, expected: { outputs: [{ name: 'y', datatype: 'F32', shape: [1], data: [1] }] } }), says: /line 2: expected: output 'y': datatype "F32" is not one of/ },
-    { of: 'expected outputs that are none', file: lines({ request, expected: { outputs: [] } }), says: /line 1: expected: outputs is empty/ },
-    { of: 'an expected answer that is no object', file: lines({ request, expected: [3] }), says: /line 1: expected is not a JSON object/ },
-    { of: 'embeddings of different lengths', file: lines({ request: { input: ['a', 'b'] }, expected: { data: [{ embedding: [1, 2] }, { embedding: [1] }] } }), says: /line 1: expected: embedding 1 has 1 numbers, the first has 2/ },
-    { of: 'an index that comes twice', file: lines({ request: { input: ['a', 'b'] }, expected: { data: [{ index: 0, embedding: [1] }, { index: 0, embedding: [1] }] } }), says: /data\[1\]\.index is 0/ },
-    { of: 'an unknown field of a text request', file: lines({ request: { input: 'a', truncate: true } }), says: /no such field as 'truncate'/ },
-    { of: 'too many elements', file: lines({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [2 ** 20 + 1], data: [] }] } }), says: /line 1: request: the inputs' 1048577 elements is over the limit of 1048576/ },
-    { of: 'a line that is too long', file: utf8(`{"request": "${'a'.repeat(4 * 2 ** 20)}"}`), says: /line 1: has \d+ bytes, at most 4194304 are taken/ },
-    { of: 'too many cases', file: utf8('{}\n'.repeat(setLimits.cases + 1)), says: /has 1001 cases, at most 1000 are taken/ },
-    { of: 'a file that is too large', file: new Uint8Array(setLimits.bytes + 1), says: /has 33554433 bytes, at most 33554432 are taken/ },
+    { of: 'inputs that do not fit their shape',
+      file: lines({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2] }] } }),
+      says: /line 1: request: input 'x': data has 2 elements, its shape \[1,3\] asks for 3/ },
+    { of: 'expected outputs of a type that is none',
+      file: lines({ request }, { request, expected: {
+        outputs: [{ name: 'y', datatype: 'F32', shape: [1], data: [1] }] } }),
+      says: /line 2: expected: output 'y': datatype "F32" is not one of/ },
+    { of: 'expected outputs that are none', file: lines({ request, expected: { outputs: [] } }),
+      says: /line 1: expected: outputs is empty/ },
+    { of: 'an expected answer that is no object', file: lines({ request, expected: [3] }),
+      says: /line 1: expected is not a JSON object/ },
+    { of: 'embeddings of different lengths', file: lines(
+        { request: { input: ['a', 'b'] }, expected: { data: [{ embedding: [1, 2] }, { embedding: [1] }] } }),
+      says: /line 1: expected: embedding 1 has 1 numbers, the first has 2/ },
+    { of: 'an index that comes twice', file: lines(
+        { request: { input: ['a', 'b'] }, expected: {
+        data: [{ index: 0, embedding: [1] }, { index: 0, embedding: [1] }] } }), says: /data\[1\]\.index is 0/ },
+    { of: 'an unknown field of a text request',
+      file: lines({ request: { input: 'a', truncate: true } }), says: /no such field as 'truncate'/ },
+    { of: 'too many elements', file: lines({ request: {
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [2 ** 20 + 1], data: [] }] } }),
+      says: /line 1: request: the inputs' 1048577 elements is over the limit of 1048576/ },
+    { of: 'a line that is too long', file: utf8(`{"request": "${'a'.repeat(4 * 2 ** 20)}"}`),
+      says: /line 1: has \d+ bytes, at most 4194304 are taken/ },
+    { of: 'too many cases', file: utf8('{}\n'.repeat(setLimits.cases + 1)),
+      says: /has 1001 cases, at most 1000 are taken/ },
+    { of: 'a file that is too large', file: new Uint8Array(setLimits.bytes + 1),
+      says: /has 33554433 bytes, at most 33554432 are taken/ },
   ];
   for (const { of, file, says } of faults) {
     it(`is refused for ${of}`, () => {
-      assert.throws(() => [...openSet(file, 'm').cases()], (error: Error) => says.test(error.message) || assert.fail(error.message));
+      assert.throws(
+        () => [...openSet(file, 'm').cases()],
+        (error: Error) => says.test(error.message) || assert.fail(error.message),
+      );
     });
   }
 
@@ -102,14 +155,28 @@ describe('a golden set in a file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'golden-set-'));
     try {
       const path = join(folder, 'golden.jsonl');
-      const long = JSON.stringify({ request: { inputs: [{ name: 'x', datatype: 'FP32', shape: [50_000], data: Array.from({ length: 50_000 }, (_, index) => index / 8) }] } });
+      const long = JSON.stringify({
+        request: {
+          inputs: [
+            {
+              name: 'x',
+              datatype: 'FP32',
+              shape: [50_000],
+              data: Array.from({ length: 50_000 }, (_, index) => index / 8),
+            },
+          ],
+        },
+      });
       const content = Buffer.from([long, JSON.stringify({ request, expected }), '', long].join('\n'));
       writeFileSync(path, content);
       const fromFile = open(bytesOfFile(path, content.length), 'm');
       const fromMemory = openSet(new Uint8Array(content), 'm');
       assert.ok(long.length > 2 ** 18 && fromFile.n === 3);
       assert.deepEqual([...fromFile.cases()], [...fromMemory.cases()]);
-      assert.deepEqual([...fromFile.cases()].map(({ where }) => where), ['line 1', 'line 2', 'line 4']);
+      assert.deepEqual(
+        [...fromFile.cases()].map(({ where }) => where),
+        ['line 1', 'line 2', 'line 4'],
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -118,7 +185,10 @@ describe('a golden set in a file', () => {
 
 describe('a golden set in binary form', () => {
   it('gives the same cases as lines do', () => {
-    const set = openSet(frames(frame({ inputs: [binary('x', 8)] }, floats(1, 2)), frame({ outputs: [binary('y', 8)] }, floats(3, 4))), 'ranker');
+    const set = openSet(
+      frames(frame({ inputs: [binary('x', 8)] }, floats(1, 2)), frame({ outputs: [binary('y', 8)] }, floats(3, 4))),
+      'ranker',
+    );
     const [fromFrames] = set.cases();
     const [fromLines] = openSet(lines({ request, expected }), 'ranker').cases();
     assert.equal(set.n, 1);
@@ -132,22 +202,38 @@ describe('a golden set in binary form', () => {
   });
 
   it('carries numbers that JSON has no form for', () => {
-    const [only] = openSet(frames(frame({ inputs: [binary('x', 8)] }, floats(1, 2)), frame({ outputs: [binary('y', 8)] }, floats(-Infinity, NaN))), 'm').cases();
+    const [only] = openSet(
+      frames(
+        frame({ inputs: [binary('x', 8)] }, floats(1, 2)),
+        frame({ outputs: [binary('y', 8)] }, floats(-Infinity, NaN)),
+      ),
+      'm',
+    ).cases();
     assert.deepEqual(only?.expected?.['y']?.data, Float32Array.of(-Infinity, NaN));
   });
 
+  // prettier-ignore
   const faults: readonly { readonly of: string; readonly file: Uint8Array<ArrayBuffer>; readonly says: RegExp }[] = [
     { of: 'no case', file: frames(), says: /has no case/ },
-    { of: 'a file that ends within a frame', file: frames(frame({ inputs: [] }), frame({ outputs: [] }).subarray(0, 20)), says: /case 1, expected: its frame says \d+ bytes of JSON in \d+, 12 are left/ },
-    { of: 'a file that ends before a frame', file: frames(frame({ inputs: [] })), says: /case 1, expected: the file ends before its frame/ },
-    { of: 'a frame that is too large', file: frames(Buffer.from([1, 0, 0, 0, 0, 0, 0, 255])), says: /case 1, request: its frame says 4278190080 bytes/ },
+    { of: 'a file that ends within a frame', file: frames(frame({ inputs: [] }),
+        frame({ outputs: [] }).subarray(0, 20)), says:
+        /case 1, expected: its frame says \d+ bytes of JSON in \d+, 12 are left/ },
+    { of: 'a file that ends before a frame', file: frames(frame({ inputs: [] })),
+      says: /case 1, expected: the file ends before its frame/ },
+    { of: 'a frame that is too large', file: frames(Buffer.from([1, 0, 0, 0, 0, 0, 0, 255])),
+      says: /case 1, request: its frame says 4278190080 bytes/ },
     { of: 'an empty request', file: frames(frame(undefined), frame(undefined)), says: /case 1: its request is empty/ },
-    { of: 'binary data that do not add up', file: frames(frame({ inputs: [binary('x', 8)] }, floats(1)), frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 reaches past the end/ },
-    { of: 'too many cases', file: frames(...Array.from({ length: setLimits.cases + 1 }, () => [frame({}), frame(undefined)]).flat()), says: /at most 1000/ },
+    { of: 'binary data that do not add up', file: frames(frame({ inputs: [binary('x', 8)] }, floats(1)),
+        frame(undefined)), says: /case 1: request: input 'x': binary_data_size 8 reaches past the end/ },
+    { of: 'too many cases', file: frames(...Array.from({ length: setLimits.cases + 1 },
+        () => [frame({}), frame(undefined)]).flat()), says: /at most 1000/ },
   ];
   for (const { of, file, says } of faults) {
     it(`is refused for ${of}`, () => {
-      assert.throws(() => [...openSet(file, 'm').cases()], (error: Error) => says.test(error.message) || assert.fail(error.message));
+      assert.throws(
+        () => [...openSet(file, 'm').cases()],
+        (error: Error) => says.test(error.message) || assert.fail(error.message),
+      );
     });
   }
 });

@@ -13,7 +13,10 @@ describe('encodeModel', () => {
 
   it('does not copy weights', () => {
     const values = new Float32Array(1000);
-    const parts = encodeModel({ ...matmul(), graph: { ...matmul().graph, weights: [weight('W', 'float32', [1000], values)] } });
+    const parts = encodeModel({
+      ...matmul(),
+      graph: { ...matmul().graph, weights: [weight('W', 'float32', [1000], values)] },
+    });
     assert.ok(parts.some((part) => part.buffer === values.buffer));
   });
 
@@ -32,7 +35,10 @@ describe('MessageWriter', () => {
   });
 
   it('nests messages by their length', () => {
-    assert.deepEqual(bytes(new MessageWriter().message(3, new MessageWriter().integer(1, 150))), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+    assert.deepEqual(
+      bytes(new MessageWriter().message(3, new MessageWriter().integer(1, 150))),
+      [0x1a, 0x03, 0x08, 0x96, 0x01],
+    );
   });
 
   it('refuses to reach 2 GiB', () => {
@@ -43,16 +49,25 @@ describe('MessageWriter', () => {
 });
 
 describe('signatureOf', () => {
-  const base: Pick<ModelInfo, 'inputs' | 'outputs'> = { inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }], outputs: [{ name: 'y', type: 'float32', dims: ['batch'] }] };
+  const base: Pick<ModelInfo, 'inputs' | 'outputs'> = {
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 4] }],
+    outputs: [{ name: 'y', type: 'float32', dims: ['batch'] }],
+  };
+  // prettier-ignore
   const rows: { name: string; other: Pick<ModelInfo, 'inputs' | 'outputs'>; same: boolean }[] = [
     { name: 'the same for the same values', other: structuredClone(base), same: true },
-    { name: 'another for another name', other: { ...base, inputs: [{ name: 'z', type: 'float32', dims: ['batch', 4] }] }, same: false },
-    { name: 'another for another type', other: { ...base, inputs: [{ name: 'x', type: 'int64', dims: ['batch', 4] }] }, same: false },
-    { name: 'another for another size', other: { ...base, inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5] }] }, same: false },
-    { name: 'another for an unknown rank than for a scalar', other: { ...base, inputs: [{ name: 'x', type: 'float32' }] }, same: false },
+    { name: 'another for another name', other: { ...base,
+        inputs: [{ name: 'z', type: 'float32', dims: ['batch', 4] }] }, same: false },
+    { name: 'another for another type', other: { ...base,
+        inputs: [{ name: 'x', type: 'int64', dims: ['batch', 4] }] }, same: false },
+    { name: 'another for another size', other: { ...base,
+        inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5] }] }, same: false },
+    { name: 'another for an unknown rank than for a scalar',
+      other: { ...base, inputs: [{ name: 'x', type: 'float32' }] }, same: false },
     { name: 'another when inputs become outputs', other: { inputs: base.outputs, outputs: base.inputs }, same: false },
   ];
-  for (const { name, other, same } of rows) it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));
+  for (const { name, other, same } of rows)
+    it(`is ${name}`, () => assert.equal(signatureOf(other) === signatureOf(base), same));
 
   it('does not depend on weights', () => {
     assert.equal(signatureOf(inspectBytes(modelBytes(matmul(1)))), signatureOf(inspectBytes(modelBytes(matmul(2)))));

@@ -9,13 +9,30 @@ import { encodeModel, modelBytes, weight, type Model, type ValueSpec } from '../
 import { inspectBytes, inspectModel } from '../../../../runtime/onnx/inspect.ts';
 import { readModel } from '../../../../runtime/onnx/read-model.ts';
 import { WireReader } from '../../../../runtime/onnx/wire.ts';
-import { add, identity, int4Output, matmul, tensorAndSequence, writeModel, zipMapOutput } from '../../../support/onnx-models.ts';
+import {
+  add,
+  identity,
+  int4Output,
+  matmul,
+  tensorAndSequence,
+  writeModel,
+  zipMapOutput,
+} from '../../../support/onnx-models.ts';
 
 type Change = Partial<Model> & { readonly outputs?: readonly ValueSpec[]; readonly inputs?: readonly ValueSpec[] };
 
 function changed({ inputs, outputs, ...change }: Change): Model {
   const base = matmul();
-  return { ...base, ...change, graph: { ...base.graph, ...change.graph, ...(inputs === undefined ? {} : { inputs }), ...(outputs === undefined ? {} : { outputs }) } };
+  return {
+    ...base,
+    ...change,
+    graph: {
+      ...base.graph,
+      ...change.graph,
+      ...(inputs === undefined ? {} : { inputs }),
+      ...(outputs === undefined ? {} : { outputs }),
+    },
+  };
 }
 
 function problemOf(bytes: Uint8Array): string {
@@ -32,8 +49,22 @@ describe('inspectBytes', () => {
   it('tells versions, producer, metadata and size', () => {
     const info = inspectBytes(modelBytes(add()));
     assert.deepEqual(
-      { ir: info.irVersion, opset: info.opset, producer: info.producer, metadata: info.metadata, graph: info.graphName, bytes: info.fileBytes },
-      { ir: 8, opset: 17, producer: { name: 'onnx-models', version: '1' }, metadata: { purpose: 'tests' }, graph: 'add', bytes: modelBytes(add()).length },
+      {
+        ir: info.irVersion,
+        opset: info.opset,
+        producer: info.producer,
+        metadata: info.metadata,
+        graph: info.graphName,
+        bytes: info.fileBytes,
+      },
+      {
+        ir: 8,
+        opset: 17,
+        producer: { name: 'onnx-models', version: '1' },
+        metadata: { purpose: 'tests' },
+        graph: 'add',
+        bytes: modelBytes(add()).length,
+      },
     );
   });
 
@@ -44,8 +75,20 @@ describe('inspectBytes', () => {
   });
 
   it('tells a scalar from an unknown rank', () => {
-    const info = inspectBytes(modelBytes(changed({ inputs: [{ name: 'x', type: 'float32' }, { name: 's', type: 'int64', shape: [] }] })));
-    assert.deepEqual(info.inputs, [{ name: 'x', type: 'float32' }, { name: 's', type: 'int64', dims: [] }]);
+    const info = inspectBytes(
+      modelBytes(
+        changed({
+          inputs: [
+            { name: 'x', type: 'float32' },
+            { name: 's', type: 'int64', shape: [] },
+          ],
+        }),
+      ),
+    );
+    assert.deepEqual(info.inputs, [
+      { name: 'x', type: 'float32' },
+      { name: 's', type: 'int64', dims: [] },
+    ]);
   });
 
   it('keeps a free dimension without a name as an empty one', () => {
@@ -54,28 +97,69 @@ describe('inspectBytes', () => {
   });
 
   it('leaves inputs that a weight gives a value out', () => {
-    const info = inspectBytes(modelBytes(changed({ inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }, { name: 'W', type: 'float32', shape: [4, 2] }] })));
-    assert.deepEqual(info.inputs.map(({ name }) => name), ['x']);
+    const info = inspectBytes(
+      modelBytes(
+        changed({
+          inputs: [
+            { name: 'x', type: 'float32', shape: ['batch', 4] },
+            { name: 'W', type: 'float32', shape: [4, 2] },
+          ],
+        }),
+      ),
+    );
+    assert.deepEqual(
+      info.inputs.map(({ name }) => name),
+      ['x'],
+    );
   });
 
   it('counts weights in initializers, Constant nodes and subgraphs', () => {
-    const constant = (name: string, count: number) => ({ op: 'Constant', inputs: [], outputs: [name], attributes: { value: { tensor: weight('', 'float32', [count], new Float32Array(count)) } } });
-    const branch = { name: 'branch', nodes: [constant('c', 10)], inputs: [], outputs: [{ name: 'c', type: 'float32' as const }], weights: [weight('inner', 'int64', [3], new BigInt64Array(3))] };
+    const constant = (name: string, count: number) => ({
+      op: 'Constant',
+      inputs: [],
+      outputs: [name],
+      attributes: { value: { tensor: weight('', 'float32', [count], new Float32Array(count)) } },
+    });
+    const branch = {
+      name: 'branch',
+      nodes: [constant('c', 10)],
+      inputs: [],
+      outputs: [{ name: 'c', type: 'float32' as const }],
+      weights: [weight('inner', 'int64', [3], new BigInt64Array(3))],
+    };
     const model = matmul();
-    const nodes = [...model.graph.nodes, constant('k', 5), { op: 'If', inputs: ['x'], outputs: ['z'], attributes: { then_branch: { graph: branch } } }];
+    const nodes = [
+      ...model.graph.nodes,
+      constant('k', 5),
+      { op: 'If', inputs: ['x'], outputs: ['z'], attributes: { then_branch: { graph: branch } } },
+    ];
     const info = inspectBytes(modelBytes({ ...model, graph: { ...model.graph, nodes } }));
-    assert.deepEqual({ nodes: info.nodes, operators: info.operators, bytes: info.weightsBytes }, { nodes: 4, operators: { MatMul: 1, Constant: 2, If: 1 }, bytes: 32 + 20 + 40 + 24 });
+    assert.deepEqual(
+      { nodes: info.nodes, operators: info.operators, bytes: info.weightsBytes },
+      { nodes: 4, operators: { MatMul: 1, Constant: 2, If: 1 }, bytes: 32 + 20 + 40 + 24 },
+    );
   });
 
   it('writes operators of other domains with their domain', () => {
     const model = tensorAndSequence();
-    const info = inspectBytes(modelBytes({ ...model, graph: { ...model.graph, nodes: [{ op: 'Gelu', domain: 'com.microsoft', inputs: ['x'], outputs: ['doubled'] }] } }));
+    const info = inspectBytes(
+      modelBytes({
+        ...model,
+        graph: {
+          ...model.graph,
+          nodes: [{ op: 'Gelu', domain: 'com.microsoft', inputs: ['x'], outputs: ['doubled'] }],
+        },
+      }),
+    );
     assert.deepEqual(info.operators, { 'com.microsoft.Gelu': 1 });
   });
 
   it('serves the tensors of a model that also gives a sequence', () => {
     const info = inspectBytes(modelBytes(tensorAndSequence()));
-    assert.deepEqual({ outputs: info.outputs.map(({ name }) => name), other: info.otherOutputs }, { outputs: ['doubled'], other: [{ name: 'parts', kind: 'sequence' }] });
+    assert.deepEqual(
+      { outputs: info.outputs.map(({ name }) => name), other: info.otherOutputs },
+      { outputs: ['doubled'], other: [{ name: 'parts', kind: 'sequence' }] },
+    );
   });
 
   it('leaves a metadata value out that is longer than 64 KiB', () => {
@@ -84,7 +168,21 @@ describe('inspectBytes', () => {
   });
 
   it('takes every element type that the binding carries', () => {
-    for (const type of ['float32', 'float64', 'float16', 'int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64', 'bool', 'string'] as const) {
+    for (const type of [
+      'float32',
+      'float64',
+      'float16',
+      'int8',
+      'uint8',
+      'int16',
+      'uint16',
+      'int32',
+      'uint32',
+      'int64',
+      'uint64',
+      'bool',
+      'string',
+    ] as const) {
       assert.equal(inspectBytes(modelBytes(identity(type))).inputs[0]?.type, type);
     }
   });
@@ -92,19 +190,31 @@ describe('inspectBytes', () => {
 
 describe('inspectBytes refuses', () => {
   const good = modelBytes(matmul());
+  // prettier-ignore
   const rows: { name: string; bytes: Uint8Array; want: RegExp }[] = [
-    { name: 'an int4 output, which would end the process', bytes: modelBytes(int4Output()), want: /output 'q' is of type int4/ },
-    { name: 'an IR version that the engine does not take', bytes: modelBytes({ ...identity(), irVersion: 99 }), want: /its IR version is 99, ONNX Runtime 1\.30 takes up to 13: export it with an older version of the onnx package/ },
-    { name: 'an operator set that the engine does not take', bytes: modelBytes({ ...identity(), opset: 99 }), want: /version 99 of the operator set ai\.onnx, ONNX Runtime 1\.30 takes up to 26: export it with an older operator set/ },
+    { name: 'an int4 output, which would end the process',
+      bytes: modelBytes(int4Output()), want: /output 'q' is of type int4/ },
+    { name: 'an IR version that the engine does not take', bytes: modelBytes({ ...identity(), irVersion: 99 }),
+      want:
+        /its IR version is 99, ONNX Runtime 1\.30 takes up to 13: export it with an older version of the onnx package/ },
+    { name: 'an operator set that the engine does not take', bytes: modelBytes({ ...identity(), opset: 99 }),
+      want:
+        /version 99 of the operator set ai\.onnx, ONNX Runtime 1\.30 takes up to 26: export it with an older operator set/ },
     { name: 'a bfloat16 input', bytes: modelBytes(identity('bfloat16')), want: /input 'x' is of type bfloat16/ },
-    { name: 'a float8 output', bytes: modelBytes(changed({ outputs: [{ name: 'y', type: 'float8e4m3fn', shape: [1] }] })), want: /output 'y' is of type float8e4m3fn/ },
-    { name: 'a model without a tensor among its outputs', bytes: modelBytes(zipMapOutput()), want: /none of its outputs is a tensor \('scores' is a sequence\).*zipmap=False/ },
-    { name: 'a sequence as input', bytes: modelBytes(changed({ inputs: [{ name: 'x', sequenceOf: 'float32' }] })), want: /input 'x' is a sequence/ },
-    { name: 'a map as input', bytes: modelBytes(changed({ inputs: [{ name: 'x', mapOf: { key: 'string', value: 'float32' } }] })), want: /input 'x' is a map/ },
+    { name: 'a float8 output', bytes: modelBytes(
+        changed({ outputs: [{ name: 'y', type: 'float8e4m3fn',
+        shape: [1] }] })), want: /output 'y' is of type float8e4m3fn/ },
+    { name: 'a model without a tensor among its outputs', bytes: modelBytes(zipMapOutput()),
+      want: /none of its outputs is a tensor \('scores' is a sequence\).*zipmap=False/ },
+    { name: 'a sequence as input', bytes: modelBytes(
+        changed({ inputs: [{ name: 'x', sequenceOf: 'float32' }] })), want: /input 'x' is a sequence/ },
+    { name: 'a map as input', bytes: modelBytes(
+        changed({ inputs: [{ name: 'x', mapOf: { key: 'string', value: 'float32' } }] })), want: /input 'x' is a map/ },
     { name: 'a graph without outputs', bytes: modelBytes(changed({ outputs: [] })), want: /no output/ },
     { name: 'an empty file', bytes: new Uint8Array(0), want: /it is empty/ },
     { name: 'a file that is cut off', bytes: good.subarray(0, good.length - 20), want: /cut off/ },
-    { name: 'a Git LFS pointer', bytes: Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n'), want: /Git LFS pointer/ },
+    { name: 'a Git LFS pointer', bytes: Buffer.from(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n'), want: /Git LFS pointer/ },
     { name: 'a web page', bytes: Buffer.from('<!DOCTYPE html><html></html>'), want: /web page/ },
     { name: 'a zip archive', bytes: Buffer.from('PK\x03\x04rest of it'), want: /zip archive/ },
     { name: 'a model in .ort format', bytes: Buffer.from('\x20\0\0\0ORTM and so on'), want: /\.ort format/ },
@@ -114,13 +224,15 @@ describe('inspectBytes refuses', () => {
     { name: 'external data above the folder', bytes: external('a/../../x.bin'), want: /outside its folder/ },
     { name: 'external data behind a backslash', bytes: external('..\\x.bin'), want: /outside its folder/ },
     { name: 'external data without a place', bytes: external(''), want: /outside its folder/ },
-    { name: 'a weight that has less bytes than its shape says', bytes: modelBytes(shortWeight()), want: /'W' should have 32 bytes by its shape and has 8/ },
+    { name: 'a weight that has less bytes than its shape says', bytes: modelBytes(shortWeight()),
+      want: /'W' should have 32 bytes by its shape and has 8/ },
   ];
   for (const { name, bytes, want } of rows) it(name, () => assert.match(problemOf(bytes), want));
 
   it('subgraphs that are nested without end', () => {
     let graph = matmul().graph;
-    for (let depth = 0; depth < 20; depth += 1) graph = { ...graph, nodes: [{ op: 'If', inputs: [], outputs: [], attributes: { then_branch: { graph } } }] };
+    for (let depth = 0; depth < 20; depth += 1)
+      graph = { ...graph, nodes: [{ op: 'If', inputs: [], outputs: [], attributes: { then_branch: { graph } } }] };
     assert.match(problemOf(modelBytes({ ...matmul(), graph })), /nested more than 16 deep/);
   });
 });
@@ -138,7 +250,13 @@ function external(location: string, length = 32): Uint8Array {
 
 function externalModel(location: string, length = 32): Model {
   const model = matmul();
-  return { ...model, graph: { ...model.graph, weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location, offset: 0, length } }] } };
+  return {
+    ...model,
+    graph: {
+      ...model.graph,
+      weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location, offset: 0, length } }],
+    },
+  };
 }
 
 function shortWeight(): Model {
@@ -148,9 +266,12 @@ function shortWeight(): Model {
 
 describe('inspectModel', () => {
   let folder = '';
-  before(async () => { folder = await mkdtemp(join(tmpdir(), 'inspect-')); });
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'inspect-'));
+  });
   after(() => rm(folder, { recursive: true, force: true }));
-  const invalid = (want: RegExp) => (error: unknown) => error instanceof AppError && error.code === 'MODEL_INVALID' && want.test(error.message);
+  const invalid = (want: RegExp) => (error: unknown) =>
+    error instanceof AppError && error.code === 'MODEL_INVALID' && want.test(error.message);
 
   it('reads a file as it reads memory', async () => {
     const path = await writeModel(folder, add());
@@ -159,20 +280,34 @@ describe('inspectModel', () => {
 
   it('tells which files hold external weights', async () => {
     await writeFile(join(folder, 'weights.bin'), new Uint8Array(32));
-    const { externalFiles } = await inspectModel(await writeModel(folder, externalModel('weights.bin'), 'external.onnx'));
+    const { externalFiles } = await inspectModel(
+      await writeModel(folder, externalModel('weights.bin'), 'external.onnx'),
+    );
     assert.deepEqual(externalFiles, [{ path: 'weights.bin', bytes: 32, aligned: true }]);
   });
 
+  // prettier-ignore
   const placed: { name: string; data: { offset: number; entries?: Record<string, string> }; want: boolean }[] = [
     { name: 'aligned at multiples of 64', data: { offset: 128 }, want: true },
     { name: 'unaligned at others', data: { offset: 32 }, want: false },
-    { name: 'unaligned when a form for a kernel is', data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6898848;176640;0' } }, want: false },
-    { name: 'aligned with an aligned form for a kernel', data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6351616;176640;0' } }, want: true },
+    { name: 'unaligned when a form for a kernel is',
+      data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6898848;176640;0' } }, want: false },
+    { name: 'aligned with an aligned form for a kernel',
+      data: { offset: 0, entries: { prepacked_0: 'MatMul+15369080751505971080|6351616;176640;0' } }, want: true },
   ];
   for (const { name, data, want } of placed) {
     it(`calls external weights ${name}`, () => {
-      const made: Model = { ...matmul(), graph: { ...matmul().graph, weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', length: 32, ...data } }] } };
-      assert.deepEqual(inspectBytes(modelBytes(made)).externalFiles.map(({ aligned }) => aligned), [want]);
+      const made: Model = {
+        ...matmul(),
+        graph: {
+          ...matmul().graph,
+          weights: [{ name: 'W', type: 'float32', dims: [4, 2], data: { location: 'w.bin', length: 32, ...data } }],
+        },
+      };
+      assert.deepEqual(
+        inspectBytes(modelBytes(made)).externalFiles.map(({ aligned }) => aligned),
+        [want],
+      );
     });
   }
 
@@ -183,7 +318,10 @@ describe('inspectModel', () => {
 
   it('refuses external data that was cut off', async () => {
     await writeFile(join(folder, 'short.bin'), new Uint8Array(31));
-    await assert.rejects(inspectModel(await writeModel(folder, externalModel('short.bin'), 'short.onnx')), invalid(/has 31 bytes, 32 are needed/));
+    await assert.rejects(
+      inspectModel(await writeModel(folder, externalModel('short.bin'), 'short.onnx')),
+      invalid(/has 31 bytes, 32 are needed/),
+    );
   });
 
   it('refuses external data behind a link that leads out', async () => {
@@ -196,8 +334,14 @@ describe('inspectModel', () => {
   });
 
   it('says which file cannot be opened', async () => {
-    await assert.rejects(inspectModel(join(folder, 'nothing.onnx')), (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE');
-    await assert.rejects(inspectModel(folder), (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE');
+    await assert.rejects(
+      inspectModel(join(folder, 'nothing.onnx')),
+      (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE',
+    );
+    await assert.rejects(
+      inspectModel(folder),
+      (error: unknown) => error instanceof AppError && error.code === 'FILE_UNREADABLE',
+    );
   });
 
   it('reads little of a file of four gigabytes', async () => {
@@ -218,40 +362,62 @@ describe('inspectModel', () => {
   });
 
   it('ends with a result or a refusal on any bytes, reading no more than a multiple of them', () => {
-    const real = modelBytes({ ...add(), graph: { ...matmul().graph, weights: [weight('W', 'float32', [4, 2], new Float32Array(8))] } });
-    const damaged = fc.array(fc.tuple(fc.nat(real.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 }).map((edits) => {
-      const bytes = Uint8Array.from(real);
-      for (const [at, value] of edits) bytes[at] = value;
-      return bytes;
+    const real = modelBytes({
+      ...add(),
+      graph: { ...matmul().graph, weights: [weight('W', 'float32', [4, 2], new Float32Array(8))] },
     });
-    fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 2000 }), damaged), (bytes) => {
-      let read = 0;
-      const source = { sizeBytes: bytes.length, readInto: (target: Uint8Array, at: number) => { read += target.length; target.set(bytes.subarray(at, at + target.length)); } };
-      try {
-        readModel(new WireReader(source));
-      } catch (error) {
-        assert.equal((error as Error).name, 'WireError');
-      }
-      assert.ok(read <= bytes.length + 16 * 1024, `read ${read} of ${bytes.length}`);
-      try {
-        inspectBytes(bytes);
-      } catch (error) {
-        assert.ok(error instanceof AppError && error.code === 'MODEL_INVALID', String(error));
-      }
-    }), { numRuns: 3000, seed: 1 });
+    const damaged = fc
+      .array(fc.tuple(fc.nat(real.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 })
+      .map((edits) => {
+        const bytes = Uint8Array.from(real);
+        for (const [at, value] of edits) bytes[at] = value;
+        return bytes;
+      });
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 2000 }), damaged), (bytes) => {
+        let read = 0;
+        const source = {
+          sizeBytes: bytes.length,
+          readInto: (target: Uint8Array, at: number) => {
+            read += target.length;
+            target.set(bytes.subarray(at, at + target.length));
+          },
+        };
+        try {
+          readModel(new WireReader(source));
+        } catch (error) {
+          assert.equal((error as Error).name, 'WireError');
+        }
+        assert.ok(read <= bytes.length + 16 * 1024, `read ${read} of ${bytes.length}`);
+        try {
+          inspectBytes(bytes);
+        } catch (error) {
+          assert.ok(error instanceof AppError && error.code === 'MODEL_INVALID', String(error));
+        }
+      }),
+      { numRuns: 3000, seed: 1 },
+    );
   });
 });
 
 describe('WireReader', () => {
-  const reader = (bytes: number[], maxFields?: number) => new WireReader({ sizeBytes: bytes.length, readInto: (target, at) => target.set(bytes.slice(at, at + target.length)) }, maxFields);
+  const reader = (bytes: number[], maxFields?: number) =>
+    new WireReader(
+      { sizeBytes: bytes.length, readInto: (target, at) => target.set(bytes.slice(at, at + target.length)) },
+      maxFields,
+    );
+  // prettier-ignore
   const rows: { name: string; bytes: number[]; want: RegExp }[] = [
-    { name: 'a length of 2^64 - 1', bytes: [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], want: /cut off: 18446744073709551615 bytes/ },
-    { name: 'a number of eleven bytes', bytes: [0x08, ...Array.from({ length: 10 }, () => 0xff), 0x01], want: /more than ten bytes/ },
+    { name: 'a length of 2^64 - 1', bytes: [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0x01], want: /cut off: 18446744073709551615 bytes/ },
+    { name: 'a number of eleven bytes', bytes: [0x08,
+        ...Array.from({ length: 10 }, () => 0xff), 0x01], want: /more than ten bytes/ },
     { name: 'a group', bytes: [0x0b, 0x0c], want: /no known wire type/ },
     { name: 'field number 0', bytes: [0x02, 0x00], want: /no field at byte 0/ },
     { name: 'a number that is cut off', bytes: [0x08, 0x80], want: /cut off in the number/ },
   ];
-  for (const { name, bytes, want } of rows) it(`refuses ${name}`, () => assert.throws(() => [...reader(bytes).fields({ start: 0, end: bytes.length })], want));
+  for (const { name, bytes, want } of rows)
+    it(`refuses ${name}`, () => assert.throws(() => [...reader(bytes).fields({ start: 0, end: bytes.length })], want));
 
   it('gives up on more fields than it was told to expect', () => {
     const bytes = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? 0x08 : 0x01));
@@ -271,12 +437,16 @@ describe('WireReader', () => {
 function splitAround(bytes: number): [Uint8Array, Uint8Array] {
   // encodeModel keeps large data as a part of its own; a stand-in with the length of the real one costs no memory to hold.
   const data = new Uint8Array(new ArrayBuffer(bytes));
-  const parts = encodeModel({ ...matmul(), graph: { ...matmul().graph, weights: [{ name: 'W', type: 'uint8', dims: [bytes], data }] } });
+  const parts = encodeModel({
+    ...matmul(),
+    graph: { ...matmul().graph, weights: [{ name: 'W', type: 'uint8', dims: [bytes], data }] },
+  });
   const at = parts.findIndex((part) => part.length === bytes);
   return [Buffer.concat(parts.slice(0, at)), Buffer.concat(parts.slice(at + 1))];
 }
 
 function fieldHead(number: number, length: number): Uint8Array {
-  const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]);
+  const varint = (value: number): number[] =>
+    value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
   return Uint8Array.from([...varint(number * 8 + 2), ...varint(length)]);
 }

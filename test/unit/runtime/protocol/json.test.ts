@@ -13,11 +13,18 @@ function depthOf(value: unknown): number {
 describe('countParts', () => {
   it('counts depth as a parser does, whatever the texts inside', () => {
     const value = fc.letrec((tie) => ({
-      node: fc.oneof({ maxDepth: 5 }, fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ']', 'a') }), fc.array(tie('node'), { maxLength: 3 }), fc.dictionary(fc.constantFrom('"', '[', '\\', 'k'), tie('node'), { maxKeys: 2 })),
+      node: fc.oneof(
+        { maxDepth: 5 },
+        fc.string({ unit: fc.constantFrom('"', '\\', '[', '{', ']', 'a') }),
+        fc.array(tie('node'), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom('"', '[', '\\', 'k'), tie('node'), { maxKeys: 2 }),
+      ),
     })).node;
-    fc.assert(fc.property(value, fc.integer({ min: 0, max: 6 }), (given, max) => {
-      assert.equal(countParts(bytes(JSON.stringify(given)), max).depth > max, depthOf(given) > max);
-    }));
+    fc.assert(
+      fc.property(value, fc.integer({ min: 0, max: 6 }), (given, max) => {
+        assert.equal(countParts(bytes(JSON.stringify(given)), max).depth > max, depthOf(given) > max);
+      }),
+    );
   });
 
   it('survives a text without an end', () => assert.equal(countParts(bytes('["abc\\'), 5).depth, 1));
@@ -28,7 +35,9 @@ describe('countParts', () => {
     { text: '["\\u0101"]', want: { texts: 1, wide: true } },
     { text: '["\\""," ]"]', want: { texts: 2, lists: 1, entries: 3 } },
   ];
-  for (const { text, want } of counted) it(`counts ${text}`, () => assert.deepEqual({ ...countParts(bytes(text), 9), ...want }, countParts(bytes(text), 9)));
+  for (const { text, want } of counted)
+    it(`counts ${text}`, () =>
+      assert.deepEqual({ ...countParts(bytes(text), 9), ...want }, countParts(bytes(text), 9)));
 });
 
 describe('parseJson', () => {
@@ -39,8 +48,13 @@ describe('parseJson', () => {
     ['what is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), /the body is not JSON: it is not UTF-8/],
     ['what is too deep', bytes('[[[[1]]]]'), /the body is nested deeper than 3 levels/],
   ];
-  for (const [name, given, says] of rows) it(`refuses ${name}`, () => assert.throws(() => parseJson(given, { maxDepth: 3 }, 'the body'), says));
-  it('quotes nothing of a body', () => assert.throws(() => parseJson(bytes('{"password": hunter2}'), { maxDepth: 3 }, 'the body'), (error: unknown) => !String(error).includes('hunter2')));
+  for (const [name, given, says] of rows)
+    it(`refuses ${name}`, () => assert.throws(() => parseJson(given, { maxDepth: 3 }, 'the body'), says));
+  it('quotes nothing of a body', () =>
+    assert.throws(
+      () => parseJson(bytes('{"password": hunter2}'), { maxDepth: 3 }, 'the body'),
+      (error: unknown) => !String(error).includes('hunter2'),
+    ));
 
   const bombs: readonly { readonly name: string; readonly text: string }[] = [
     { name: 'empty lists', text: `{"inputs":[${'[],'.repeat(1000)}[]]}` },
@@ -52,27 +66,43 @@ describe('parseJson', () => {
   for (const { name, text } of bombs) {
     it(`refuses ${name} that would take more memory than they may, with the numbers, before parsing`, () => {
       const need = parsedBytes(countParts(bytes(text), 9));
-      assert.throws(() => parseJson(bytes(text), { maxDepth: 9, memoryBytes: need - 1, advice: 'send less' }, 'the body'), (error: unknown) => {
-        assert.match(String(error), new RegExp(`the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of .*: send less$`));
-        return (error as { code?: string }).code === 'REQUEST_TOO_LARGE';
-      });
+      assert.throws(
+        () => parseJson(bytes(text), { maxDepth: 9, memoryBytes: need - 1, advice: 'send less' }, 'the body'),
+        (error: unknown) => {
+          assert.match(
+            String(error),
+            new RegExp(
+              `the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of .*: send less$`,
+            ),
+          );
+          return (error as { code?: string }).code === 'REQUEST_TOO_LARGE';
+        },
+      );
       parseJson(bytes(text), { maxDepth: 9, memoryBytes: need }, 'the body');
     });
   }
 
-  it('parses the rest', () => assert.deepEqual(parseJson(bytes('{"a": [1]}'), { maxDepth: 3 }, 'the body'), { a: [1] }));
+  it('parses the rest', () =>
+    assert.deepEqual(parseJson(bytes('{"a": [1]}'), { maxDepth: 3 }, 'the body'), { a: [1] }));
 });
 
 describe('parsedBytes', () => {
   /** What one thing more costs, beside a number in its place; texts are of one length. */
-  const more = (text: string, number: string): number => parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
-  const rows: readonly { readonly name: string; readonly text: string; readonly number: string; readonly least: number }[] = [
+  const more = (text: string, number: string): number =>
+    parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
+  const rows: readonly {
+    readonly name: string;
+    readonly text: string;
+    readonly number: string;
+    readonly least: number;
+  }[] = [
     { name: 'an empty list', text: '[[],1]', number: '[1,1]', least: 48 + 64 },
     { name: 'an empty object', text: '[{},1]', number: '[1,1]', least: 48 + 64 },
     { name: 'a key', text: '{"a":1}', number: '[1]', least: 256 },
     { name: 'a text', text: '["a"]', number: '[1]', least: 24 },
   ];
   for (const { name, text, number, least } of rows) {
-    it(`charges ${name} with at least ${least} bytes more than a number`, () => assert.ok(more(text, number) >= least, String(more(text, number))));
+    it(`charges ${name} with at least ${least} bytes more than a number`, () =>
+      assert.ok(more(text, number) >= least, String(more(text, number))));
   }
 });

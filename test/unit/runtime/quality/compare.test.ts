@@ -3,41 +3,88 @@ import type { GoldenMetric } from '../../../../api/runtime-config.ts';
 import type { NamedTensors, Tensor } from '../../../../runtime/engine/tensor.ts';
 import { compareOutputs, isError, meets, Score, worse, worstValue } from '../../../../runtime/quality/compare.ts';
 
-const floats = (dims: readonly number[], ...data: readonly number[]): Tensor => ({ type: 'float32', dims, data: Float32Array.from(data) });
-const wide = (dims: readonly number[], ...data: readonly number[]): Tensor => ({ type: 'int64', dims, data: BigInt64Array.from(data, BigInt) });
+const floats = (dims: readonly number[], ...data: readonly number[]): Tensor => ({
+  type: 'float32',
+  dims,
+  data: Float32Array.from(data),
+});
+const wide = (dims: readonly number[], ...data: readonly number[]): Tensor => ({
+  type: 'int64',
+  dims,
+  data: BigInt64Array.from(data, BigInt),
+});
 const texts = (...data: readonly string[]): Tensor => ({ type: 'string', dims: [data.length], data });
-const halves = (dims: readonly number[], ...bits: readonly number[]): Tensor => ({ type: 'float16', dims, data: Uint16Array.from(bits) });
+const halves = (dims: readonly number[], ...bits: readonly number[]): Tensor => ({
+  type: 'float16',
+  dims,
+  data: Uint16Array.from(bits),
+});
 
-type Row = { readonly it: string; readonly metric: GoldenMetric; readonly want: Tensor; readonly got: Tensor; readonly value: number; readonly note?: RegExp; readonly weight?: number };
+type Row = {
+  readonly it: string;
+  readonly metric: GoldenMetric;
+  readonly want: Tensor;
+  readonly got: Tensor;
+  readonly value: number;
+  readonly note?: RegExp;
+  readonly weight?: number;
+};
 
+// prettier-ignore
 const rows: readonly Row[] = [
-  { it: 'takes the largest error of any element', metric: 'MaxAbsError', want: floats([3], 1, 2, 3), got: floats([3], 1, 2.5, 2.75), value: 0.5 },
-  { it: 'reads half precision from its bits', metric: 'MaxAbsError', want: halves([2], 0x3c00, 0), got: halves([2], 0x3800, 0), value: 0.5 },
-  { it: 'compares half precision with single', metric: 'MaxAbsError', want: floats([2], 1, 0), got: halves([2], 0x3c00, 0x3800), value: 0.5 },
-  { it: 'compares whole numbers as numbers', metric: 'MaxAbsError', want: wide([2], 7, 9), got: wide([2], 7, 12), value: 3 },
-  { it: 'gives an error without bound to a number that is none', metric: 'MaxAbsError', want: floats([2], 1, 2), got: floats([2], 1, NaN), value: Number.MAX_VALUE, note: /'y' is NaN instead of 2 at element 1/ },
-  { it: 'lets an infinity pass that is in the right answer too', metric: 'MaxAbsError', want: floats([2], 1, -Infinity), got: floats([2], 1, -Infinity), value: 0 },
-  { it: 'takes the lowest cosine of any row', metric: 'Cosine', want: floats([2, 2], 1, 0, 1, 0), got: floats([2, 2], 5, 0, 3, 4), value: 0.6 },
-  { it: 'takes a row whole when it has several dimensions', metric: 'Cosine', want: floats([1, 2, 2], 1, 0, 0, 1), got: floats([1, 2, 2], 1, 0, 0, 0), value: Math.SQRT1_2 },
-  { it: 'takes a column of numbers for one vector', metric: 'Cosine', want: floats([2, 1], 3, 4), got: floats([2, 1], 4, 3), value: 0.96 },
-  { it: 'finds nothing in common with a row of zeros', metric: 'Cosine', want: floats([1, 2], 1, 0), got: floats([1, 2], 0, 0), value: 0 },
-  { it: 'finds two rows of zeros the same', metric: 'Cosine', want: floats([1, 2], 0, 0), got: floats([1, 2], 0, 0), value: 1 },
-  { it: 'has the worst cosine for a number that is none', metric: 'Cosine', want: floats([1, 2], 1, 0), got: floats([1, 2], Infinity, 0), value: -1, note: /is Infinity instead of 1/ },
-  { it: 'has the worst cosine for another shape', metric: 'Cosine', want: floats([1, 2], 1, 0), got: floats([2, 1], 1, 0), value: -1, note: /has shape \[2,1\] instead of \[1,2\]/ },
-  { it: 'counts vectors whose largest element is at the same place', metric: 'Top1Agreement', want: floats([2, 3], 0, 9, 1, 5, 0, 0), got: floats([2, 3], 1, 2, 0, 0, 5, 0), value: 0.5, weight: 2 },
-  { it: 'counts each step of a sequence', metric: 'Top1Agreement', want: floats([1, 2, 2], 0, 1, 0, 1), got: floats([1, 2, 2], 0, 1, 1, 0), value: 0.5, weight: 2 },
-  { it: 'takes whole numbers for the choice itself', metric: 'Top1Agreement', want: wide([2, 2], 4, 5, 6, 7), got: wide([2, 2], 4, 5, 6, 0), value: 0.75, weight: 4 },
-  { it: 'lets a vector with a number that is none choose nothing', metric: 'Top1Agreement', want: floats([1, 2], 1, 0), got: floats([1, 2], NaN, 0), value: 0 },
-  { it: 'matches answers that are equal', metric: 'ExactMatch', want: floats([2], 1, 2), got: floats([2], 1, 2), value: 1 },
-  { it: 'does not match what differs in one bit', metric: 'ExactMatch', want: floats([1], 1), got: floats([1], 1.0000001), value: 0, note: /differs at element 0: 1.000000/ },
-  { it: 'does not match the same numbers of another type', metric: 'ExactMatch', want: floats([1], 1), got: { type: 'float64', dims: [1], data: Float64Array.of(1) }, value: 0, note: /is float64 instead of float32/ },
-  { it: 'matches what is no number in both', metric: 'ExactMatch', want: floats([1], NaN), got: floats([1], NaN), value: 1 },
-  { it: 'counts words replaced, left out and put in', metric: 'WordErrorRate', want: texts('the cat sat on the mat'), got: texts('the cat sit on mat today'), value: 0.5, weight: 6 },
+  { it: 'takes the largest error of any element', metric: 'MaxAbsError',
+    want: floats([3], 1, 2, 3), got: floats([3], 1, 2.5, 2.75), value: 0.5 },
+  { it: 'reads half precision from its bits', metric: 'MaxAbsError',
+    want: halves([2], 0x3c00, 0), got: halves([2], 0x3800, 0), value: 0.5 },
+  { it: 'compares half precision with single', metric: 'MaxAbsError',
+    want: floats([2], 1, 0), got: halves([2], 0x3c00, 0x3800), value: 0.5 },
+  { it: 'compares whole numbers as numbers', metric: 'MaxAbsError',
+    want: wide([2], 7, 9), got: wide([2], 7, 12), value: 3 },
+  { it: 'gives an error without bound to a number that is none', metric: 'MaxAbsError', want: floats([2], 1, 2),
+    got: floats([2], 1, NaN), value: Number.MAX_VALUE, note: /'y' is NaN instead of 2 at element 1/ },
+  { it: 'lets an infinity pass that is in the right answer too', metric: 'MaxAbsError',
+    want: floats([2], 1, -Infinity), got: floats([2], 1, -Infinity), value: 0 },
+  { it: 'takes the lowest cosine of any row', metric: 'Cosine',
+    want: floats([2, 2], 1, 0, 1, 0), got: floats([2, 2], 5, 0, 3, 4), value: 0.6 },
+  { it: 'takes a row whole when it has several dimensions', metric: 'Cosine',
+    want: floats([1, 2, 2], 1, 0, 0, 1), got: floats([1, 2, 2], 1, 0, 0, 0), value: Math.SQRT1_2 },
+  { it: 'takes a column of numbers for one vector', metric: 'Cosine',
+    want: floats([2, 1], 3, 4), got: floats([2, 1], 4, 3), value: 0.96 },
+  { it: 'finds nothing in common with a row of zeros', metric: 'Cosine',
+    want: floats([1, 2], 1, 0), got: floats([1, 2], 0, 0), value: 0 },
+  { it: 'finds two rows of zeros the same', metric: 'Cosine',
+    want: floats([1, 2], 0, 0), got: floats([1, 2], 0, 0), value: 1 },
+  { it: 'has the worst cosine for a number that is none', metric: 'Cosine', want: floats([1, 2], 1, 0),
+    got: floats([1, 2], Infinity, 0), value: -1, note: /is Infinity instead of 1/ },
+  { it: 'has the worst cosine for another shape', metric: 'Cosine', want: floats([1, 2], 1, 0),
+    got: floats([2, 1], 1, 0), value: -1, note: /has shape \[2,1\] instead of \[1,2\]/ },
+  { it: 'counts vectors whose largest element is at the same place', metric: 'Top1Agreement',
+    want: floats([2, 3], 0, 9, 1, 5, 0, 0), got: floats([2, 3], 1, 2, 0, 0, 5, 0), value: 0.5, weight: 2 },
+  { it: 'counts each step of a sequence', metric: 'Top1Agreement', want: floats([1, 2, 2], 0, 1, 0, 1),
+    got: floats([1, 2, 2], 0, 1, 1, 0), value: 0.5, weight: 2 },
+  { it: 'takes whole numbers for the choice itself', metric: 'Top1Agreement',
+    want: wide([2, 2], 4, 5, 6, 7), got: wide([2, 2], 4, 5, 6, 0), value: 0.75, weight: 4 },
+  { it: 'lets a vector with a number that is none choose nothing', metric: 'Top1Agreement',
+    want: floats([1, 2], 1, 0), got: floats([1, 2], NaN, 0), value: 0 },
+  { it: 'matches answers that are equal', metric: 'ExactMatch',
+    want: floats([2], 1, 2), got: floats([2], 1, 2), value: 1 },
+  { it: 'does not match what differs in one bit', metric: 'ExactMatch', want: floats([1], 1),
+    got: floats([1], 1.0000001), value: 0, note: /differs at element 0: 1.000000/ },
+  { it: 'does not match the same numbers of another type', metric: 'ExactMatch', want: floats([1], 1),
+    got: { type: 'float64', dims: [1], data: Float64Array.of(1) }, value: 0, note: /is float64 instead of float32/ },
+  { it: 'matches what is no number in both', metric: 'ExactMatch',
+    want: floats([1], NaN), got: floats([1], NaN), value: 1 },
+  { it: 'counts words replaced, left out and put in', metric: 'WordErrorRate',
+    want: texts('the cat sat on the mat'), got: texts('the cat sit on mat today'), value: 0.5, weight: 6 },
   { it: 'lets white space be', metric: 'WordErrorRate', want: texts('a b'), got: texts('  a\n b '), value: 0 },
-  { it: 'counts every word where nothing was to be said', metric: 'WordErrorRate', want: texts(''), got: texts('a b c'), value: 3, weight: 1 },
-  { it: 'compares places of the largest with labels', metric: 'Accuracy', want: wide([3], 1, 0, 2), got: floats([3, 3], 0, 1, 0, 1, 0, 0, 1, 0, 0), value: 2 / 3, weight: 3 },
-  { it: 'compares labels with labels', metric: 'Accuracy', want: texts('cat', 'dog'), got: texts('cat', 'cow'), value: 0.5, weight: 2 },
-  { it: 'has nothing right where answers are missing', metric: 'Accuracy', want: wide([3], 1, 0, 2), got: floats([2, 2], 1, 0, 1, 0), value: 0, weight: 3, note: /gives 2 answers for 3 labels/ },
+  { it: 'counts every word where nothing was to be said', metric: 'WordErrorRate',
+    want: texts(''), got: texts('a b c'), value: 3, weight: 1 },
+  { it: 'compares places of the largest with labels', metric: 'Accuracy', want: wide([3], 1, 0, 2),
+    got: floats([3, 3], 0, 1, 0, 1, 0, 0, 1, 0, 0), value: 2 / 3, weight: 3 },
+  { it: 'compares labels with labels', metric: 'Accuracy',
+    want: texts('cat', 'dog'), got: texts('cat', 'cow'), value: 0.5, weight: 2 },
+  { it: 'has nothing right where answers are missing', metric: 'Accuracy', want: wide([3], 1, 0, 2),
+    got: floats([2, 2], 1, 0, 1, 0), value: 0, weight: 3, note: /gives 2 answers for 3 labels/ },
 ];
 
 describe('comparing an answer with the right one', () => {
@@ -56,7 +103,11 @@ describe('comparing an answer with the right one', () => {
   it('has the worst value for every metric where an output is missing, and lets one pass that only the answer has', () => {
     for (const metric of Object.keys(worstValue) as GoldenMetric[]) {
       const comparison = compareOutputs(metric, { y: floats([1], 1) }, { z: floats([1], 1) });
-      assert.ok(comparison.kind === 'compared' && comparison.value === worstValue[metric] && comparison.note === "output 'y' is missing");
+      assert.ok(
+        comparison.kind === 'compared' &&
+          comparison.value === worstValue[metric] &&
+          comparison.note === "output 'y' is missing",
+      );
     }
     const more = compareOutputs('Cosine', { y: floats([1, 2], 1, 0) }, { y: floats([1, 2], 1, 0), z: floats([1], 1) });
     assert.ok(more.kind === 'compared' && more.value === 1);
@@ -89,13 +140,67 @@ describe('comparing an answer with the right one', () => {
 });
 
 describe('the score of many answers', () => {
-  const cases: readonly { readonly metric: GoldenMetric; readonly values: readonly (readonly [number, number])[]; readonly value: number; readonly worst: number }[] = [
-    { metric: 'Cosine', values: [[1, 1], [0.7, 1], [0.9, 1]], value: 0.7, worst: 0.7 },
-    { metric: 'MaxAbsError', values: [[0.1, 1], [0.3, 1]], value: 0.3, worst: 0.3 },
-    { metric: 'Top1Agreement', values: [[1, 9], [0, 1]], value: 0.9, worst: 0 },
-    { metric: 'ExactMatch', values: [[1, 1], [0, 1]], value: 0.5, worst: 0 },
-    { metric: 'WordErrorRate', values: [[0, 8], [0.5, 2]], value: 0.1, worst: 0.5 },
-    { metric: 'Accuracy', values: [[1, 3], [0.5, 2]], value: 0.8, worst: 0.5 },
+  const cases: readonly {
+    readonly metric: GoldenMetric;
+    readonly values: readonly (readonly [number, number])[];
+    readonly value: number;
+    readonly worst: number;
+  }[] = [
+    {
+      metric: 'Cosine',
+      values: [
+        [1, 1],
+        [0.7, 1],
+        [0.9, 1],
+      ],
+      value: 0.7,
+      worst: 0.7,
+    },
+    {
+      metric: 'MaxAbsError',
+      values: [
+        [0.1, 1],
+        [0.3, 1],
+      ],
+      value: 0.3,
+      worst: 0.3,
+    },
+    {
+      metric: 'Top1Agreement',
+      values: [
+        [1, 9],
+        [0, 1],
+      ],
+      value: 0.9,
+      worst: 0,
+    },
+    {
+      metric: 'ExactMatch',
+      values: [
+        [1, 1],
+        [0, 1],
+      ],
+      value: 0.5,
+      worst: 0,
+    },
+    {
+      metric: 'WordErrorRate',
+      values: [
+        [0, 8],
+        [0.5, 2],
+      ],
+      value: 0.1,
+      worst: 0.5,
+    },
+    {
+      metric: 'Accuracy',
+      values: [
+        [1, 3],
+        [0.5, 2],
+      ],
+      value: 0.8,
+      worst: 0.5,
+    },
   ];
   for (const { metric, values, value, worst } of cases) {
     it(`of ${metric} is ${value} with ${worst} the worst`, () => {

@@ -9,9 +9,16 @@ import { Transfers } from '../../../../runtime/server/transfers.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 const mib = 2 ** 20;
-const turn = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve); });
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 
-function world({ limitBytes = 8 * mib, budgetBytes = 16 * mib, headers = {} }: { limitBytes?: number; budgetBytes?: number; headers?: Record<string, string> } = {}) {
+function world({
+  limitBytes = 8 * mib,
+  budgetBytes = 16 * mib,
+  headers = {},
+}: { limitBytes?: number; budgetBytes?: number; headers?: Record<string, string> } = {}) {
   const clock = new HandClock();
   const transfers = new Transfers({ limitBytes: () => budgetBytes, clock });
   const socket = new PassThrough({ highWaterMark: 64 * mib });
@@ -21,7 +28,10 @@ function world({ limitBytes = 8 * mib, budgetBytes = 16 * mib, headers = {} }: {
   return { clock, transfers, socket, body };
 }
 
-const codeIs = (code: string) => (error: unknown): boolean => error instanceof AppError && error.code === code;
+const codeIs =
+  (code: string) =>
+  (error: unknown): boolean =>
+    error instanceof AppError && error.code === code;
 const numbers = Buffer.from(Uint8Array.from({ length: 3 * mib }, (_, at) => at));
 
 describe('readBody', () => {
@@ -50,15 +60,24 @@ describe('readBody', () => {
     assert.equal(transfers.heldBytes, 1);
   });
 
-  const refusals: readonly { readonly name: string; readonly headers: Record<string, string>; readonly sent: Buffer; readonly limitBytes?: number; readonly want: string }[] = [
-    { name: 'announces more than a body may have', headers: { 'content-length': String(9 * mib) }, sent: Buffer.alloc(0), want: 'REQUEST_TOO_LARGE' },
-    { name: 'has more than a body may have, in chunks', headers: {}, sent: Buffer.alloc(9 * mib), want: 'REQUEST_TOO_LARGE' },
-    { name: 'expands to more than a body may have', headers: { 'content-encoding': 'gzip' }, sent: gzipSync(Buffer.alloc(9 * mib)), want: 'REQUEST_TOO_LARGE' },
+  // prettier-ignore
+  const refusals: readonly { readonly name: string; readonly headers: Record<string, string>;
+    readonly sent: Buffer; readonly limitBytes?: number; readonly want: string }[] = [
+    { name: 'announces more than a body may have', headers: { 'content-length': String(9 * mib) },
+      sent: Buffer.alloc(0), want: 'REQUEST_TOO_LARGE' },
+    { name: 'has more than a body may have, in chunks', headers: {},
+      sent: Buffer.alloc(9 * mib), want: 'REQUEST_TOO_LARGE' },
+    { name: 'expands to more than a body may have', headers: { 'content-encoding': 'gzip' },
+      sent: gzipSync(Buffer.alloc(9 * mib)), want: 'REQUEST_TOO_LARGE' },
     { name: 'finds no room beside others, in chunks', headers: {}, sent: Buffer.alloc(5 * mib), want: 'BODIES_FULL' },
-    { name: 'finds no room beside others once expanded', headers: { 'content-encoding': 'gzip' }, sent: gzipSync(Buffer.alloc(5 * mib)), want: 'BODIES_FULL' },
-    { name: 'is not what its encoding says', headers: { 'content-encoding': 'gzip' }, sent: Buffer.from('no gzip at all'), want: 'REQUEST_INVALID' },
-    { name: 'ends before its gzip does', headers: { 'content-encoding': 'gzip' }, sent: gzipSync(numbers).subarray(0, 1000), want: 'REQUEST_INVALID' },
-    { name: 'names an encoding of every object', headers: { 'content-encoding': '__proto__' }, sent: Buffer.alloc(1), want: 'REQUEST_INVALID' },
+    { name: 'finds no room beside others once expanded', headers: { 'content-encoding': 'gzip' },
+      sent: gzipSync(Buffer.alloc(5 * mib)), want: 'BODIES_FULL' },
+    { name: 'is not what its encoding says', headers: { 'content-encoding': 'gzip' },
+      sent: Buffer.from('no gzip at all'), want: 'REQUEST_INVALID' },
+    { name: 'ends before its gzip does', headers: { 'content-encoding': 'gzip' },
+      sent: gzipSync(numbers).subarray(0, 1000), want: 'REQUEST_INVALID' },
+    { name: 'names an encoding of every object', headers: { 'content-encoding': '__proto__' },
+      sent: Buffer.alloc(1), want: 'REQUEST_INVALID' },
   ];
   for (const { name, headers, sent, want } of refusals) {
     it(`refuses a body that ${name}`, async () => {

@@ -8,16 +8,23 @@ import { systemClock } from '../../../../lib/clock.ts';
 import { HttpServers, type Handler } from '../../../../runtime/server/http-server.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
-const listen = (handler: Handler, addresses = ['127.0.0.1'], port = 0) => HttpServers.listen({ addresses, port, maxConnections: 8 }, handler);
-const quick: Handler = async (_request, response) => { response.end('ok'); };
+const listen = (handler: Handler, addresses = ['127.0.0.1'], port = 0) =>
+  HttpServers.listen({ addresses, port, maxConnections: 8 }, handler);
+const quick: Handler = async (_request, response) => {
+  response.end('ok');
+};
 
 function get(port: number, agent: Agent | false, host = '127.0.0.1'): Promise<string> {
   return new Promise((resolve, reject) => {
     send({ host, port, agent }, (response) => {
       let text = '';
-      response.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
       response.on('end', () => resolve(text));
-    }).on('error', reject).end();
+    })
+      .on('error', reject)
+      .end();
   });
 }
 
@@ -36,9 +43,14 @@ describe('HttpServers', () => {
   for (const { name, request } of floods) {
     it(`ends a connection that sends very many ${name} and waits for no answer`, async () => {
       const responses = new Set<ServerResponse>();
-      const servers = await listen(async (_request, response) => { responses.add(response); });
+      const servers = await listen(async (_request, response) => {
+        responses.add(response);
+      });
       const socket = connect(servers.port, '127.0.0.1');
-      socket.on('error', () => {}).resume().write(request.repeat(1000));
+      socket
+        .on('error', () => {})
+        .resume()
+        .write(request.repeat(1000));
       await once(socket, 'close');
       assert.ok(responses.size <= 32, `${responses.size} requests were handled`);
       assert.equal(servers.connections, 0);
@@ -69,10 +81,16 @@ describe('HttpServers', () => {
   });
 
   it('tells a connection with a few requests too many, behind the answers before it', async () => {
-    const servers = await listen(async (_request, response) => { setImmediate(() => response.end('ok')); });
+    const servers = await listen(async (_request, response) => {
+      setImmediate(() => response.end('ok'));
+    });
     const socket = connect(servers.port, '127.0.0.1');
     let text = '';
-    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); }).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20));
+    socket
+      .on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      })
+      .write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20));
     await once(socket, 'close');
     assert.deepEqual([text.split('200 OK').length - 1, text.split('429 Too Many').length - 1], [16, 1]);
     await servers.close();
@@ -82,9 +100,14 @@ describe('HttpServers', () => {
     const bounds = { quietMs: 5000, mostMs: 50_000 };
     async function draining(hurry?: AbortSignal) {
       const clock = new HandClock();
-      const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, clock, isProbe: (url) => url === '/probe' }, quick);
+      const servers = await HttpServers.listen(
+        { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, clock, isProbe: (url) => url === '/probe' },
+        quick,
+      );
       let over = false;
-      const ended = servers.quiet(bounds, hurry).then(() => { over = true; });
+      const ended = servers.quiet(bounds, hurry).then(() => {
+        over = true;
+      });
       return { clock, servers, ended, isOver: () => over };
     }
 
@@ -141,19 +164,27 @@ describe('HttpServers', () => {
 
   it('says that a port is taken, and leaves none open', async () => {
     const first = await listen(quick, ['127.0.0.2']);
-    await assert.rejects(listen(quick, ['127.0.0.1', '127.0.0.2'], first.port), (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN');
+    await assert.rejects(
+      listen(quick, ['127.0.0.1', '127.0.0.2'], first.port),
+      (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN',
+    );
     const again = await listen(quick, ['127.0.0.1'], first.port);
     await Promise.all([first.close(), again.close()]);
   });
 
   it('says that an address is not of this machine', async () => {
-    await assert.rejects(listen(quick, ['192.0.2.1']), (error: unknown) => error instanceof AppError && error.code === 'BAD_CONFIG');
+    await assert.rejects(
+      listen(quick, ['192.0.2.1']),
+      (error: unknown) => error instanceof AppError && error.code === 'BAD_CONFIG',
+    );
   });
 
   it('ends kept connections, idle ones and those that were busy when it began to close', async () => {
     const agent = new Agent({ keepAlive: true });
     let answer: (response: ServerResponse) => void = () => {};
-    const asked = new Promise<ServerResponse>((resolve) => { answer = resolve; });
+    const asked = new Promise<ServerResponse>((resolve) => {
+      answer = resolve;
+    });
     const servers = await listen(async (request, response) => {
       if (request.url === '/' && servers.connections === 1) response.end('ok');
       else answer(response);
@@ -177,15 +208,26 @@ describe('HttpServers, of clients that break the rules', () => {
   function call(port: number): { readonly socket: Socket; readonly text: () => string } {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
     let text = '';
-    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
     return { socket, text: () => text };
   }
 
-  const statusesIn = (text: string): string[] => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status ?? '');
+  const statusesIn = (text: string): string[] =>
+    [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status ?? '');
 
   const refusals: readonly { readonly name: string; readonly headers: string; readonly says: RegExp }[] = [
-    { name: 'says in words that the Host header is missing', headers: 'content-length: 0', says: /^HTTP\/1\.1 400 .*content-length: \d+.*"error":"the Host header is missing/s },
-    { name: 'says in words that an expectation cannot be met', headers: 'host: a\r\nexpect: 200-ok', says: /^HTTP\/1\.1 417 .*content-length: \d+.*"error":"Expect: 200-ok cannot be met/s },
+    {
+      name: 'says in words that the Host header is missing',
+      headers: 'content-length: 0',
+      says: /^HTTP\/1\.1 400 .*content-length: \d+.*"error":"the Host header is missing/s,
+    },
+    {
+      name: 'says in words that an expectation cannot be met',
+      headers: 'host: a\r\nexpect: 200-ok',
+      says: /^HTTP\/1\.1 417 .*content-length: \d+.*"error":"Expect: 200-ok cannot be met/s,
+    },
   ];
   for (const { name, headers, says } of refusals) {
     it(name, async () => {
@@ -202,10 +244,13 @@ describe('HttpServers, of clients that break the rules', () => {
   it('says what is wrong with a body, and does not wait for its sender to close', async () => {
     const clock = new HandClock();
     const left = Promise.withResolvers<void>();
-    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } }, async (request, response) => {
-      response.on('close', left.resolve);
-      request.resume();
-    });
+    const servers = await HttpServers.listen(
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } },
+      async (request, response) => {
+        response.on('close', left.resolve);
+        request.resume();
+      },
+    );
     const { socket, text } = call(servers.port);
     socket.write(post + brokenBody);
     await once(socket, 'end');
@@ -225,7 +270,9 @@ describe('HttpServers, of clients that break the rules', () => {
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
     // The fault is in the same packet; by the next turn of the loop it has been seen.
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
     response.end('good');
     await once(socket, 'end');
     assert.deepEqual(statusesIn(text()), ['200', '400']);
@@ -235,12 +282,20 @@ describe('HttpServers, of clients that break the rules', () => {
 
   it('does not answer again when a body breaks that nobody waited for', async () => {
     const clock = new HandClock();
-    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } }, async (_request, response) => { response.writeHead(404).end('none'); });
+    const servers = await HttpServers.listen(
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock, stalledMs: 1000 } },
+      async (_request, response) => {
+        response.writeHead(404).end('none');
+      },
+    );
     const { socket, text } = call(servers.port);
     socket.write(post);
     await once(socket, 'data');
     socket.write(brokenBody);
-    while (clock.pending === 0) await new Promise((resolve) => { setImmediate(resolve); });
+    while (clock.pending === 0)
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
     await clock.advance(5000);
     await servers.close();
     assert.deepEqual(statusesIn(text()), ['404']);
@@ -249,10 +304,13 @@ describe('HttpServers, of clients that break the rules', () => {
 
   it('gives up on a client that does not read its answer', async () => {
     const left = Promise.withResolvers<boolean>();
-    const servers = await HttpServers.listen({ addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock: systemClock, stalledMs: 20 } }, async (_request, response) => {
-      response.on('close', () => left.resolve(response.writableFinished));
-      response.end(Buffer.alloc(64 << 20));
-    });
+    const servers = await HttpServers.listen(
+      { addresses: ['127.0.0.1'], port: 0, maxConnections: 8, patience: { clock: systemClock, stalledMs: 20 } },
+      async (_request, response) => {
+        response.on('close', () => left.resolve(response.writableFinished));
+        response.end(Buffer.alloc(64 << 20));
+      },
+    );
     const socket = connect({ port: servers.port, host: '127.0.0.1' }).on('error', () => {});
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
     assert.equal(await left.promise, false);

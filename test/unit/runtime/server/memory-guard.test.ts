@@ -10,7 +10,12 @@ function given(limitBytes: number | undefined) {
   const world = { anonymousMib: 0, recycled: 0 };
   const clock = new HandClock();
   const guard = new MemoryGuard({
-    clock, logger: silentLogger, recycle: () => { world.recycled += 1; }, limitBytes,
+    clock,
+    logger: silentLogger,
+    recycle: () => {
+      world.recycled += 1;
+    },
+    limitBytes,
     read: () => Promise.resolve(`VmRSS: 999 kB\nRssAnon:\t   ${world.anonymousMib * 1024} kB\n`),
   });
   return { world, clock, guard };

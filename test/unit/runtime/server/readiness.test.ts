@@ -13,7 +13,10 @@ describe('Readiness', () => {
   it('lives but is not ready while it loads, however long that takes', async () => {
     const { clock, readiness } = given();
     await clock.advance(3_600_000);
-    assert.deepEqual([readiness.alive, readiness.ready, readiness.startedUp, readiness.reason], [true, false, false, 'loading the model']);
+    assert.deepEqual(
+      [readiness.alive, readiness.ready, readiness.startedUp, readiness.reason],
+      [true, false, false, 'loading the model'],
+    );
     assert.throws(() => readiness.admit(), /not ready: loading the model/);
   });
 
@@ -49,19 +52,36 @@ describe('Readiness', () => {
 
   it('is not ready while every worker is in one run for longer than it may take, and dies at twice that', async () => {
     const seen = { stuckMs: 0, limitMs: 30_000 };
-    const readiness = new Readiness(new HandClock(), () => ({ ready: 2 }), () => seen);
+    const readiness = new Readiness(
+      new HandClock(),
+      () => ({ ready: 2 }),
+      () => seen,
+    );
     readiness.moveTo('Ready');
     const at = (stuckMs: number): readonly boolean[] => {
       seen.stuckMs = stuckMs;
       return [readiness.ready, readiness.alive];
     };
-    assert.deepEqual([at(30_000), at(30_001), at(60_000), at(60_001), at(0)], [[true, true], [false, true], [false, true], [false, false], [true, true]]);
+    assert.deepEqual(
+      [at(30_000), at(30_001), at(60_000), at(60_001), at(0)],
+      [
+        [true, true],
+        [false, true],
+        [false, true],
+        [false, false],
+        [true, true],
+      ],
+    );
     at(45_000);
     assert.throws(() => readiness.admit(), /every worker has been in one run for 45 s, the limit is 30 s/);
   });
 
   it('does not count the runs of the warm-up', () => {
-    const readiness = new Readiness(new HandClock(), () => ({ ready: 1 }), () => ({ stuckMs: 1e9, limitMs: 30_000 }));
+    const readiness = new Readiness(
+      new HandClock(),
+      () => ({ ready: 1 }),
+      () => ({ stuckMs: 1e9, limitMs: 30_000 }),
+    );
     readiness.moveTo('Warming');
     assert.equal(readiness.alive, true);
   });

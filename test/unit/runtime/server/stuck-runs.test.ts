@@ -10,17 +10,27 @@ function given(seen: { oldestMs: number; stuckMs: number }) {
   const givenUp: { ranMs: number; queued: boolean }[] = [];
   const hopeless: string[] = [];
   const world: StuckRunsWorld = {
-    clock: new HandClock(), logger: silentLogger, model: 'm', runs: () => ({ ...seen, limitMs }),
-    giveUp: (which) => givenUp.push(which), onHopeless: ({ code }) => hopeless.push(code),
+    clock: new HandClock(),
+    logger: silentLogger,
+    model: 'm',
+    runs: () => ({ ...seen, limitMs }),
+    giveUp: (which) => givenUp.push(which),
+    onHopeless: ({ code }) => hopeless.push(code),
   };
   return { stuck: new StuckRuns(world), givenUp, hopeless };
 }
 
-const rows: readonly { readonly name: string; readonly oldestMs: number; readonly stuckMs: number; readonly givenUp: readonly unknown[]; readonly hopeless: readonly string[] }[] = [
+// prettier-ignore
+const rows: readonly { readonly name: string; readonly oldestMs: number; readonly stuckMs: number;
+  readonly givenUp: readonly unknown[]; readonly hopeless: readonly string[] }[] = [
   { name: 'lets a run of the longest kind be', oldestMs: limitMs, stuckMs: limitMs, givenUp: [], hopeless: [] },
-  { name: 'waits for a run past its limit as long again', oldestMs: 2 * limitMs, stuckMs: 2 * limitMs, givenUp: [], hopeless: [] },
-  { name: 'answers the requests of a run past twice its limit, not those that wait for another worker', oldestMs: 2 * limitMs + 1, stuckMs: 0, givenUp: [{ ranMs: 2 * limitMs, queued: false }], hopeless: [] },
-  { name: 'answers those that wait, too, when every worker is held, and says that there is no hope', oldestMs: 3 * limitMs, stuckMs: 2 * limitMs + 1, givenUp: [{ ranMs: 2 * limitMs, queued: true }], hopeless: ['RUN_STUCK'] },
+  { name: 'waits for a run past its limit as long again', oldestMs: 2 * limitMs,
+    stuckMs: 2 * limitMs, givenUp: [], hopeless: [] },
+  { name: 'answers the requests of a run past twice its limit, not those that wait for another worker',
+    oldestMs: 2 * limitMs + 1, stuckMs: 0, givenUp: [{ ranMs: 2 * limitMs, queued: false }], hopeless: [] },
+  { name: 'answers those that wait, too, when every worker is held, and says that there is no hope',
+    oldestMs: 3 * limitMs, stuckMs: 2 * limitMs + 1,
+    givenUp: [{ ranMs: 2 * limitMs, queued: true }], hopeless: ['RUN_STUCK'] },
 ];
 
 describe('StuckRuns', () => {

@@ -15,11 +15,18 @@ describe('RequestTrace', () => {
     trace.inferred({ queueMs: 20, inferMs: 30 });
     await clock.advance(2);
     trace.encoded();
-    assert.deepEqual([trace.times, trace.totalMs, trace.elements], [{ decode: 3, queue: 20, infer: 30, encode: 2 }, 55, 12]);
+    assert.deepEqual(
+      [trace.times, trace.totalMs, trace.elements],
+      [{ decode: 3, queue: 20, infer: 30, encode: 2 }, 55, 12],
+    );
   });
 
   it('tells the work on a request without the time in the queue, and nothing of a run that it shared', async () => {
-    const serviceMs = async (result: { readonly queueMs: number; readonly inferMs: number; readonly isShared?: boolean }): Promise<number | undefined> => {
+    const serviceMs = async (result: {
+      readonly queueMs: number;
+      readonly inferMs: number;
+      readonly isShared?: boolean;
+    }): Promise<number | undefined> => {
       const clock = new HandClock();
       const trace = new RequestTrace(clock);
       await clock.advance(3);
@@ -60,5 +67,9 @@ describe('RequestTrace', () => {
 });
 
 describe('serverTiming', () => {
-  it('names every stage', () => assert.equal(serverTiming({ decode: 1.23456, infer: 20 }), 'decode;dur=1.235, queue;dur=0.000, infer;dur=20.000, encode;dur=0.000'));
+  it('names every stage', () =>
+    assert.equal(
+      serverTiming({ decode: 1.23456, infer: 20 }),
+      'decode;dur=1.235, queue;dur=0.000, infer;dur=20.000, encode;dur=0.000',
+    ));
 });

@@ -109,7 +109,9 @@ describe('the pace of transfers', () => {
     const clock = new HeldUpClock();
     const transfers = new Transfers({ limitBytes: () => mib, clock });
     let cuts = 0;
-    transfers.lease().watch(() => { cuts += 1; });
+    transfers.lease().watch(() => {
+      cuts += 1;
+    });
     clock.lateMs = 20_000;
     await clock.advance(3000);
     assert.equal(cuts, 0);
@@ -127,9 +129,15 @@ describe('the pace of transfers', () => {
     }
     const lease = transfers.lease();
     lease.grow(20 * mib);
-    assert.deepEqual([stalled, trickling, moving].map(({ cuts }) => cuts.length), [1, 0, 0]);
+    assert.deepEqual(
+      [stalled, trickling, moving].map(({ cuts }) => cuts.length),
+      [1, 0, 0],
+    );
     lease.grow(20 * mib);
-    assert.deepEqual([stalled, trickling, moving].map(({ cuts }) => cuts.length), [1, 1, 0]);
+    assert.deepEqual(
+      [stalled, trickling, moving].map(({ cuts }) => cuts.length),
+      [1, 1, 0],
+    );
     assert.throws(() => lease.grow(20 * mib), full);
     assert.equal(transfers.heldBytes, 65 * mib);
   });

@@ -10,7 +10,14 @@ const up: Reading = { kind: 'read', counters };
 const gone: Reading = { kind: 'gone', why: 'nothing listens' };
 const hanging: Reading = { kind: 'silent', why: 'no answer' };
 
-function world(first: Reading): { clock: HandClock; asked: () => number; say: (reading: Reading) => void; collector: Collector; stop: AbortController; ended: () => boolean } {
+function world(first: Reading): {
+  clock: HandClock;
+  asked: () => number;
+  say: (reading: Reading) => void;
+  collector: Collector;
+  stop: AbortController;
+  ended: () => boolean;
+} {
   const clock = new HandClock();
   let reading = first;
   let asked = 0;
@@ -24,7 +31,16 @@ function world(first: Reading): { clock: HandClock; asked: () => number; say: (r
   void collector.run(stop.signal).then(() => {
     ended = true;
   });
-  return { clock, asked: () => asked, say: (next) => { reading = next; }, collector, stop, ended: () => ended };
+  return {
+    clock,
+    asked: () => asked,
+    say: (next) => {
+      reading = next;
+    },
+    collector,
+    stop,
+    ended: () => ended,
+  };
 }
 
 describe('Collector', () => {

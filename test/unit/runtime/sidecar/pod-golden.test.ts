@@ -14,7 +14,12 @@ import { hastyClock, keepingLogger } from '../../../support/artifact.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { givenConfig } from '../../../support/model-server.ts';
 
-const set = (id: string): GoldenConfig => ({ id, metric: 'Cosine', min: 0.9, source: { kind: 'File', file: 'golden.jsonl' } });
+const set = (id: string): GoldenConfig => ({
+  id,
+  metric: 'Cosine',
+  min: 0.9,
+  source: { kind: 'File', file: 'golden.jsonl' },
+});
 const line = '{"request":{"input":"a"},"expected":{"data":[{"embedding":[1]}]}}\n';
 
 describe('PodGolden', () => {
@@ -30,10 +35,20 @@ describe('PodGolden', () => {
     folder = mkdtempSync(join(tmpdir(), 'pod-golden-'));
     writeFileSync(join(folder, 'golden.jsonl'), line);
     golden = new PodGolden({
-      configDir: folder, cacheDir: folder, self: 'me', ready: () => true, clock, random: () => 0, logger: keepingLogger(),
+      configDir: folder,
+      cacheDir: folder,
+      self: 'me',
+      ready: () => true,
+      clock,
+      random: () => 0,
+      logger: keepingLogger(),
       ask: (_address, question) => {
         asked.push(question);
-        return Promise.resolve({ kind: 'answer', body: new Uint8Array(Buffer.from('{"data":[{"embedding":[2]}]}')), jsonBytes: undefined });
+        return Promise.resolve({
+          kind: 'answer',
+          body: new Uint8Array(Buffer.from('{"data":[{"embedding":[2]}]}')),
+          jsonBytes: undefined,
+        });
       },
     });
     running = golden.run(stop.signal);
@@ -51,16 +66,23 @@ describe('PodGolden', () => {
     assert.equal(golden.result(), undefined);
   });
 
-  it('runs the set that the config names, under the model\'s name', async () => {
+  it("runs the set that the config names, under the model's name", async () => {
     mount({ ...givenConfig({ name: 'ranker' }), golden: set('one') });
-    const result = await eventually('a result', () => (golden.result()?.state === 'Done' ? golden.result() : undefined));
+    const result = await eventually('a result', () =>
+      golden.result()?.state === 'Done' ? golden.result() : undefined,
+    );
     assert.deepEqual([result.id, result.score], ['one', 1]);
-    assert.equal((JSON.parse(Buffer.from(asked[0]?.body ?? []).toString()) as { readonly model: string }).model, 'ranker');
+    assert.equal(
+      (JSON.parse(Buffer.from(asked[0]?.body ?? []).toString()) as { readonly model: string }).model,
+      'ranker',
+    );
   });
 
   it('runs another one when the config is replaced, and not the same one twice', async () => {
     mount({ ...givenConfig({ name: 'ranker' }), golden: set('two') });
-    const result = await eventually('another result', () => (golden.result()?.id === 'two' && golden.result()?.state === 'Done' ? golden.result() : undefined));
+    const result = await eventually('another result', () =>
+      golden.result()?.id === 'two' && golden.result()?.state === 'Done' ? golden.result() : undefined,
+    );
     assert.equal(result.score, 1);
     mount({ ...givenConfig({ name: 'ranker' }), golden: set('two'), warmup: { requests: 9, timeoutMs: 1 } });
     golden.offer(['10.0.0.1']);
@@ -74,7 +96,10 @@ describe('a golden question', () => {
   const servers: Server[] = [];
   const agent = new Agent();
   const address = `127.87.${process.pid % 250}.1`;
-  async function listen(port: number, answer: (path: string) => readonly [status: number, body: string]): Promise<void> {
+  async function listen(
+    port: number,
+    answer: (path: string) => readonly [status: number, body: string],
+  ): Promise<void> {
     const server = createServer((request, response) => {
       const [status, body] = answer(request.url ?? '');
       response.writeHead(status).end(body);
@@ -83,7 +108,12 @@ describe('a golden question', () => {
     server.listen(port, address);
     await once(server, 'listening');
   }
-  const put = (): ReturnType<ReturnType<typeof goldenAsk>> => goldenAsk(agent)(address, { method: 'POST', path: '/v1/embeddings', body: Buffer.from('{}') }, new AbortController().signal);
+  const put = (): ReturnType<ReturnType<typeof goldenAsk>> =>
+    goldenAsk(agent)(
+      address,
+      { method: 'POST', path: '/v1/embeddings', body: Buffer.from('{}') },
+      new AbortController().signal,
+    );
 
   afterEach(() => {
     for (const server of servers.splice(0)) {

@@ -1,6 +1,12 @@
 /** How readings of the runtime become reports. */
 import assert from 'node:assert/strict';
-import { firstReport, neverSeen, nextReport, silentAfterMs, type Collected } from '../../../../runtime/sidecar/report.ts';
+import {
+  firstReport,
+  neverSeen,
+  nextReport,
+  silentAfterMs,
+  type Collected,
+} from '../../../../runtime/sidecar/report.ts';
 import type { Reading } from '../../../../runtime/sidecar/counters-client.ts';
 import { fullReport } from '../../../support/reports.ts';
 
@@ -10,24 +16,44 @@ const gone: Reading = { kind: 'gone', why: 'nothing listens at 10.0.0.7:8082' };
 const silent: Reading = { kind: 'silent', why: 'it gave no answer within 2000 ms' };
 const seen: Collected = { report: fullReport, readAtMs: 1_000 };
 
-type Row = { readonly name: string; readonly before: Collected; readonly reading: Reading; readonly nowMs: number; readonly want: Readonly<Record<string, unknown>> };
+type Row = {
+  readonly name: string;
+  readonly before: Collected;
+  readonly reading: Reading;
+  readonly nowMs: number;
+  readonly want: Readonly<Record<string, unknown>>;
+};
 
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'counts on while the runtime is the same', before: seen, reading: read, nowMs: 2_000, want: { bootId: 'boot-1', seq: 42, ready: true, state: 'ready' } },
-  { name: 'begins at one when the runtime was started anew', before: seen, reading: { kind: 'read', counters: { ...counters, bootId: 'boot-2' } }, nowMs: 2_000, want: { bootId: 'boot-2', seq: 1, ready: true } },
-  { name: 'is not ready as soon as nobody listens', before: seen, reading: gone, nowMs: 1_100, want: { bootId: 'boot-1', seq: 42, ready: false, state: 'the runtime does not answer any more: nothing listens at 10.0.0.7:8082' } },
-  { name: 'keeps what was counted by a runtime that is gone', before: seen, reading: gone, nowMs: 1_100, want: { traffic: fullReport.traffic, model: fullReport.model } },
-  { name: 'forgives one lost answer', before: seen, reading: silent, nowMs: 1_000 + silentAfterMs - 1, want: { ready: true, state: 'ready', seq: 42 } },
-  { name: 'is not ready once the silence has lasted', before: seen, reading: silent, nowMs: 1_000 + silentAfterMs, want: { ready: false, state: 'the runtime does not answer any more: it gave no answer within 2000 ms' } },
-  { name: 'says that a runtime has not come up yet', before: firstReport('6c9f01ab2d'), reading: gone, nowMs: 100, want: { bootId: neverSeen, revision: '6c9f01ab2d', seq: 1, ready: false, state: 'the runtime does not answer yet: nothing listens at 10.0.0.7:8082', traffic: undefined } },
-  { name: 'takes what the runtime says of itself', before: firstReport('unknown'), reading: { kind: 'read', counters: { ...counters, ready: false, state: 'warming up' } }, nowMs: 100, want: { revision: '6c9f01ab2d', ready: false, state: 'warming up' } },
+  { name: 'counts on while the runtime is the same', before: seen, reading: read,
+    nowMs: 2_000, want: { bootId: 'boot-1', seq: 42, ready: true, state: 'ready' } },
+  { name: 'begins at one when the runtime was started anew', before: seen,
+    reading: { kind: 'read', counters: { ...counters, bootId: 'boot-2' } },
+    nowMs: 2_000, want: { bootId: 'boot-2', seq: 1, ready: true } },
+  { name: 'is not ready as soon as nobody listens', before: seen, reading: gone,
+    nowMs: 1_100, want: { bootId: 'boot-1', seq: 42, ready: false,
+      state: 'the runtime does not answer any more: nothing listens at 10.0.0.7:8082' } },
+  { name: 'keeps what was counted by a runtime that is gone', before: seen, reading: gone,
+    nowMs: 1_100, want: { traffic: fullReport.traffic, model: fullReport.model } },
+  { name: 'forgives one lost answer', before: seen, reading: silent,
+    nowMs: 1_000 + silentAfterMs - 1, want: { ready: true, state: 'ready', seq: 42 } },
+  { name: 'is not ready once the silence has lasted', before: seen, reading: silent, nowMs: 1_000 + silentAfterMs,
+    want: { ready: false, state: 'the runtime does not answer any more: it gave no answer within 2000 ms' } },
+  { name: 'says that a runtime has not come up yet', before: firstReport('6c9f01ab2d'), reading: gone,
+    nowMs: 100, want: { bootId: neverSeen, revision: '6c9f01ab2d', seq: 1, ready: false,
+      state: 'the runtime does not answer yet: nothing listens at 10.0.0.7:8082', traffic: undefined } },
+  { name: 'takes what the runtime says of itself', before: firstReport('unknown'),
+    reading: { kind: 'read', counters: { ...counters, ready: false, state: 'warming up' } },
+    nowMs: 100, want: { revision: '6c9f01ab2d', ready: false, state: 'warming up' } },
 ];
 
 describe('nextReport', () => {
   for (const { name, before, reading, nowMs, want } of rows) {
     it(name, () => {
       const { report } = nextReport(before, reading, nowMs);
-      for (const [field, value] of Object.entries(want)) assert.deepEqual(report[field as keyof typeof report], value, field);
+      for (const [field, value] of Object.entries(want))
+        assert.deepEqual(report[field as keyof typeof report], value, field);
     });
   }
 });

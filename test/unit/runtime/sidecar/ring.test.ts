@@ -5,7 +5,16 @@ import { parseReport } from '../../../../api/parse-report.ts';
 import type { BlockCount, Blocks, Traffic } from '../../../../api/report.ts';
 import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { Counters } from '../../../../runtime/counters.ts';
-import { attributableMs, blocksOf, maxBlocks, nextRing, ringLimitBytes, withComparison, withPair, type Ring } from '../../../../runtime/sidecar/ring.ts';
+import {
+  attributableMs,
+  blocksOf,
+  maxBlocks,
+  nextRing,
+  ringLimitBytes,
+  withComparison,
+  withPair,
+  type Ring,
+} from '../../../../runtime/sidecar/ring.ts';
 
 const blockMs = 20_000;
 /** A block of November 2023, and its beginning. */
@@ -43,7 +52,11 @@ class Pod {
   }
 
   read(traffic: readonly Traffic[] = this.counters.snapshot()): this {
-    this.ring = nextRing(this.ring, { bootId: this.bootId, traffic }, { wallMs: this.wallMs, monotonicMs: this.monotonicMs });
+    this.ring = nextRing(
+      this.ring,
+      { bootId: this.bootId, traffic },
+      { wallMs: this.wallMs, monotonicMs: this.monotonicMs },
+    );
     return this;
   }
 
@@ -54,46 +67,95 @@ class Pod {
 
 function sumOf(counts: readonly BlockCount[]): { requests: number; errors: number; bucketed: number } {
   const cells = counts.flatMap(({ traffic }) => traffic);
-  const total = (maps: readonly Readonly<Record<string, number>>[]): number => maps.flatMap((map) => Object.values(map)).reduce((sum, n) => sum + n, 0);
-  return { requests: cells.reduce((sum, { ok }) => sum + ok, 0), errors: total(cells.map(({ errors }) => errors)), bucketed: total(cells.map(({ latency }) => latency.counts)) };
+  const total = (maps: readonly Readonly<Record<string, number>>[]): number =>
+    maps.flatMap((map) => Object.values(map)).reduce((sum, n) => sum + n, 0);
+  return {
+    requests: cells.reduce((sum, { ok }) => sum + ok, 0),
+    errors: total(cells.map(({ errors }) => errors)),
+    bucketed: total(cells.map(({ latency }) => latency.counts)),
+  };
 }
 
 /** Blocks by index less `first`: requests answered. */
 function shape(blocks: Blocks | undefined): { since: number; until: number; ok: Record<number, number> } | undefined {
   if (blocks === undefined) return undefined;
-  const ok = Object.fromEntries(blocks.counts.map(({ index, traffic }) => [index - first, traffic.reduce((sum, cell) => sum + cell.ok, 0)]));
+  const ok = Object.fromEntries(
+    blocks.counts.map(({ index, traffic }) => [index - first, traffic.reduce((sum, cell) => sum + cell.ok, 0)]),
+  );
   return { since: blocks.since - first, until: blocks.until - first, ok };
 }
 
 type Row = { readonly name: string; readonly run: (pod: Pod) => Pod; readonly want: ReturnType<typeof shape> };
 
+// prettier-ignore
 const rows: readonly Row[] = [
-  { name: 'puts what was counted between two readings into the block of the later one', run: (pod) => pod.read().wait(1_000).serve(3).read().wait(20_000).read().wait(1_000).serve(4).read(), want: { since: 0, until: 1, ok: { 0: 3, 1: 4 } } },
-  { name: 'claims the block it begins in when the runtime has counted nothing yet', run: (pod) => pod.wait(7_000).read(), want: { since: 0, until: 0, ok: {} } },
-  { name: 'claims nothing of a block in which the runtime had counted before it came', run: (pod) => pod.serve(9).read().wait(1_000).serve(1).read(), want: undefined },
-  { name: 'begins at the next whole block beside a runtime that has counted', run: (pod) => pod.serve(9).wait(19_500).read().wait(1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
-  { name: 'has quiet blocks in its claim without an entry', run: (pod) => pod.read().wait(1_000).serve(1).read().wait(20_000).read().wait(20_000).read().wait(1_000).serve(1).read(), want: { since: 0, until: 2, ok: { 0: 1, 2: 1 } } },
-  { name: 'begins anew with another boot of the runtime', run: (pod) => pod.read().serve(5).wait(1_000).read().wait(20_000).restart().read().wait(1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
-  { name: 'still attributes what comes half a block after the reading before', run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs).read(), want: { since: 0, until: 1, ok: { 1: 6 } } },
-  { name: 'loses the blocks of a difference that may belong to either of two', run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs + 1).read().wait(20_000).serve(1).read(), want: undefined },
-  { name: 'loses the blocks of a silence in which something was counted, and goes on behind it', run: (pod) => pod.read().wait(1_000).serve(1).read().serve(50).wait(45_000).read().wait(19_000).read().wait(1_000).serve(3).read(), want: { since: 3, until: 3, ok: { 3: 3 } } },
-  { name: 'keeps its claim through a silence in which nothing was counted', run: (pod) => pod.read().wait(1_000).serve(1).read().wait(60_000).read(), want: { since: 0, until: 3, ok: { 0: 1 } } },
-  { name: 'attributes a long silence inside one block', run: (pod) => pod.read().serve(8).wait(19_000).read(), want: { since: 0, until: 0, ok: { 0: 8 } } },
-  { name: 'takes counters that went backwards for another boot', run: (pod) => pod.read().serve(5).wait(1_000).read().read([]).wait(20_000).read([]), want: { since: 1, until: 1, ok: {} } },
-  { name: 'stays in its block when the clock is set back by a moment', run: (pod) => { pod.wait(20_000).read().serve(1).wait(500).read(); pod.wallMs -= 1_000; return pod.serve(2).read(); }, want: { since: 1, until: 1, ok: { 1: 3 } } },
-  { name: 'loses its blocks when the clock is set by minutes', run: (pod) => { pod.read().serve(1).wait(500).read(); pod.wallMs += 300_000; return pod.serve(2).read().wait(20_000).read(); }, want: { since: 16, until: 16, ok: {} } },
-  { name: 'loses its blocks when the clock is set back by minutes', run: (pod) => { pod.wait(400_000).read().serve(1).wait(500).read(); pod.wallMs -= 300_000; return pod.serve(2).read().wait(20_000).read().serve(4).wait(1_000).read(); }, want: { since: 6, until: 6, ok: { 6: 4 } } },
+  { name: 'puts what was counted between two readings into the block of the later one',
+    run: (pod) => pod.read().wait(1_000).serve(3).read().wait(20_000).read().wait(
+      1_000).serve(4).read(), want: { since: 0, until: 1, ok: { 0: 3, 1: 4 } } },
+  { name: 'claims the block it begins in when the runtime has counted nothing yet',
+    run: (pod) => pod.wait(7_000).read(), want: { since: 0, until: 0, ok: {} } },
+  { name: 'claims nothing of a block in which the runtime had counted before it came',
+    run: (pod) => pod.serve(9).read().wait(1_000).serve(1).read(), want: undefined },
+  { name: 'begins at the next whole block beside a runtime that has counted',
+    run: (pod) => pod.serve(9).wait(19_500).read().wait(1_000).serve(2).read(),
+    want: { since: 1, until: 1, ok: { 1: 2 } } },
+  { name: 'has quiet blocks in its claim without an entry',
+    run: (pod) => pod.read().wait(1_000).serve(1).read().wait(20_000).read().wait(20_000).read().wait(
+      1_000).serve(1).read(), want: { since: 0, until: 2, ok: { 0: 1, 2: 1 } } },
+  { name: 'begins anew with another boot of the runtime',
+    run: (pod) => pod.read().serve(5).wait(1_000).read().wait(20_000).restart().read().wait(
+      1_000).serve(2).read(), want: { since: 1, until: 1, ok: { 1: 2 } } },
+  { name: 'still attributes what comes half a block after the reading before',
+    run: (pod) => pod.wait(15_000).read().serve(6).wait(attributableMs).read(),
+    want: { since: 0, until: 1, ok: { 1: 6 } } },
+  { name: 'loses the blocks of a difference that may belong to either of two',
+    run: (pod) => pod.wait(15_000).read().serve(6).wait(
+      attributableMs + 1).read().wait(20_000).serve(1).read(), want: undefined },
+  { name: 'loses the blocks of a silence in which something was counted, and goes on behind it',
+    run: (pod) => pod.read().wait(1_000).serve(1).read().serve(50).wait(45_000).read().wait(
+      19_000).read().wait(1_000).serve(3).read(), want: { since: 3, until: 3, ok: { 3: 3 } } },
+  { name: 'keeps its claim through a silence in which nothing was counted',
+    run: (pod) => pod.read().wait(1_000).serve(1).read().wait(
+      60_000).read(), want: { since: 0, until: 3, ok: { 0: 1 } } },
+  { name: 'attributes a long silence inside one block',
+    run: (pod) => pod.read().serve(8).wait(19_000).read(), want: { since: 0, until: 0, ok: { 0: 8 } } },
+  { name: 'takes counters that went backwards for another boot',
+    run: (pod) => pod.read().serve(5).wait(1_000).read().read([]).wait(
+      20_000).read([]), want: { since: 1, until: 1, ok: {} } },
+  { name: 'stays in its block when the clock is set back by a moment',
+    run: (pod) => { pod.wait(20_000).read().serve(1).wait(500).read(); pod.wallMs -= 1_000;
+      return pod.serve(2).read(); }, want: { since: 1, until: 1, ok: { 1: 3 } } },
+  { name: 'loses its blocks when the clock is set by minutes',
+    run: (pod) => { pod.read().serve(1).wait(500).read(); pod.wallMs += 300_000;
+      return pod.serve(2).read().wait(20_000).read(); }, want: { since: 16, until: 16, ok: {} } },
+  { name: 'loses its blocks when the clock is set back by minutes',
+    run: (pod) => { pod.wait(400_000).read().serve(1).wait(500).read();
+      pod.wallMs -= 300_000; return pod.serve(2).read().wait(20_000).read().serve(
+      4).wait(1_000).read(); }, want: { since: 6, until: 6, ok: { 6: 4 } } },
 ];
 
 describe('nextRing', () => {
   for (const { name, run, want } of rows) it(name, () => assert.deepEqual(shape(run(new Pod()).blocks), want));
 
   it('keeps errors by kind, and requests of every size class apart', () => {
-    const { blocks } = new Pod().read().serve(2).serve(3, 1000).fail('bug').fail('overloaded').fail('bug').wait(1_000).read();
-    assert.deepEqual(blocks?.counts.flatMap(({ traffic }) => traffic.map(({ tier, sizeClass, ok, errors }) => ({ tier, sizeClass, ok, errors }))), [
-      { tier: 'default', sizeClass: 64, ok: 2, errors: { bug: 2, overloaded: 1 } },
-      { tier: 'default', sizeClass: 1024, ok: 3, errors: {} },
-    ]);
+    const { blocks } = new Pod()
+      .read()
+      .serve(2)
+      .serve(3, 1000)
+      .fail('bug')
+      .fail('overloaded')
+      .fail('bug')
+      .wait(1_000)
+      .read();
+    assert.deepEqual(
+      blocks?.counts.flatMap(({ traffic }) =>
+        traffic.map(({ tier, sizeClass, ok, errors }) => ({ tier, sizeClass, ok, errors })),
+      ),
+      [
+        { tier: 'default', sizeClass: 64, ok: 2, errors: { bug: 2, overloaded: 1 } },
+        { tier: 'default', sizeClass: 1024, ok: 3, errors: {} },
+      ],
+    );
   });
 
   it('numbers every change of a block higher, also after its claim began anew', () => {
@@ -114,7 +176,14 @@ describe('nextRing', () => {
     ['width of buckets', { latency: { base: 1e-4, growth: 1.1, counts: { 7: 4 } } }],
   ] as const) {
     it(`takes counters for others when one ${name} is not as it was, whatever the rest says`, () => {
-      const before: Traffic = { tier: 'default', sizeClass: 4, latency: { base: 1e-4, growth: 1.02, counts: { 7: 4 } }, ok: 4, errors: { bug: 2 }, shed: 0 };
+      const before: Traffic = {
+        tier: 'default',
+        sizeClass: 4,
+        latency: { base: 1e-4, growth: 1.02, counts: { 7: 4 } },
+        ok: 4,
+        errors: { bug: 2 },
+        shed: 0,
+      };
       const pod = new Pod().read([]).wait(1_000).read([before]);
       assert.equal(pod.blocks?.counts.length, 1);
       pod.wait(1_000).read([{ ...before, ...change }]);
@@ -131,9 +200,19 @@ describe('nextRing', () => {
   });
 
   it('drops its oldest blocks when they take too much room', () => {
-    const wide = (n: number): Traffic[] => Array.from({ length: 10 }, (_, i) => ({
-      tier: 'default', sizeClass: 2 ** i, latency: { base: 1e-4, growth: 1.02, counts: Object.fromEntries(Array.from({ length: 300 }, (_v, bucket) => [bucket, n])) }, ok: 300 * n, errors: {}, shed: 0,
-    }));
+    const wide = (n: number): Traffic[] =>
+      Array.from({ length: 10 }, (_, i) => ({
+        tier: 'default',
+        sizeClass: 2 ** i,
+        latency: {
+          base: 1e-4,
+          growth: 1.02,
+          counts: Object.fromEntries(Array.from({ length: 300 }, (_v, bucket) => [bucket, n])),
+        },
+        ok: 300 * n,
+        errors: {},
+        shed: 0,
+      }));
     const pod = new Pod().read([]);
     for (let n = 1; n <= 90; n += 1) pod.wait(10_000).read(wide(n)).wait(10_000).read(wide(n));
     const { since, until, counts } = pod.blocks!;
@@ -144,7 +223,15 @@ describe('nextRing', () => {
   });
 
   it('does not claim a block with more classes than a report may have', () => {
-    const many = (n: number): Traffic[] => Array.from({ length: 65 }, (_, i) => ({ tier: `t${i}`, sizeClass: 1, latency: { base: 1e-4, growth: 1.02, counts: { 5: n } }, ok: n, errors: {}, shed: 0 }));
+    const many = (n: number): Traffic[] =>
+      Array.from({ length: 65 }, (_, i) => ({
+        tier: `t${i}`,
+        sizeClass: 1,
+        latency: { base: 1e-4, growth: 1.02, counts: { 5: n } },
+        ok: n,
+        errors: {},
+        shed: 0,
+      }));
     const pod = new Pod().read([]).wait(1_000).read(many(1));
     assert.equal(pod.blocks, undefined);
   });
@@ -156,7 +243,10 @@ describe('blocksOf', () => {
 
   it('gives only what was asked for', () => {
     const blocks = blocksOf(pod.ring, first + 4);
-    assert.deepEqual([blocks?.since, blocks?.until, blocks?.counts.map(({ index }) => index)], [first + 4, first + 6, [first + 4, first + 5]]);
+    assert.deepEqual(
+      [blocks?.since, blocks?.until, blocks?.counts.map(({ index }) => index)],
+      [first + 4, first + 6, [first + 4, first + 5]],
+    );
   });
 
   it('never claims more than it has', () => assert.equal(blocksOf(pod.ring, 0)?.since, first));
@@ -171,7 +261,8 @@ describe('blocksOf', () => {
     assert.equal(some?.until, first + 6);
   });
 
-  it('claims only the quiet end when not even the newest block fits', () => assert.deepEqual(blocksOf(pod.ring, 0, 10), { since: first + 6, until: first + 6, counts: [] }));
+  it('claims only the quiet end when not even the newest block fits', () =>
+    assert.deepEqual(blocksOf(pod.ring, 0, 10), { since: first + 6, until: first + 6, counts: [] }));
 });
 
 describe('withComparison', () => {
@@ -181,10 +272,18 @@ describe('withComparison', () => {
     pod.ring = withComparison(pod.ring, { tier: 'default', sizeClass: 64, agrees: false });
     pod.ring = withComparison(pod.ring, { tier: 'default', sizeClass: 128, agrees: false });
     pod.serve(1).wait(1_000).read();
-    assert.deepEqual(pod.blocks?.counts[0]?.traffic.map(({ sizeClass, ok, compared, disagreed }) => ({ sizeClass, ok, compared, disagreed })), [
-      { sizeClass: 64, ok: 2, compared: 2, disagreed: 1 },
-      { sizeClass: 128, ok: 0, compared: 1, disagreed: 1 },
-    ]);
+    assert.deepEqual(
+      pod.blocks?.counts[0]?.traffic.map(({ sizeClass, ok, compared, disagreed }) => ({
+        sizeClass,
+        ok,
+        compared,
+        disagreed,
+      })),
+      [
+        { sizeClass: 64, ok: 2, compared: 2, disagreed: 1 },
+        { sizeClass: 128, ok: 0, compared: 1, disagreed: 1 },
+      ],
+    );
   });
 
   it('counts none before the first whole block', () => {
@@ -198,12 +297,20 @@ describe('withPair', () => {
 
   it('adds ratios up by source in the block of the last reading, and counts no request', () => {
     const pod = new Pod().read().serve(1).wait(1_000).read();
-    for (const one of [pair, pair, { ...pair, ratio: 2 }, { ...pair, source: 'Replay', sizeClass: 64 } as const]) pod.ring = withPair(pod.ring!, one);
+    for (const one of [pair, pair, { ...pair, ratio: 2 }, { ...pair, source: 'Replay', sizeClass: 64 } as const])
+      pod.ring = withPair(pod.ring!, one);
     const traffic = pod.blocks?.counts[0]?.traffic ?? [];
-    assert.deepEqual(traffic.map(({ sizeClass, ok, paired = {} }) => ({ sizeClass, ok, paired: Object.fromEntries(Object.entries(paired).map(([source, { counts }]) => [source, counts])) })), [
-      { sizeClass: 64, ok: 1, paired: { Replay: { 198: 1 } } },
-      { sizeClass: 0, ok: 0, paired: { Probe: { 198: 2, 233: 1 } } },
-    ]);
+    assert.deepEqual(
+      traffic.map(({ sizeClass, ok, paired = {} }) => ({
+        sizeClass,
+        ok,
+        paired: Object.fromEntries(Object.entries(paired).map(([source, { counts }]) => [source, counts])),
+      })),
+      [
+        { sizeClass: 64, ok: 1, paired: { Replay: { 198: 1 } } },
+        { sizeClass: 0, ok: 0, paired: { Probe: { 198: 2, 233: 1 } } },
+      ],
+    );
     assert.equal(parseReport({ schema: 1, bootId: 'b', seq: 1, revision: 'r', blocks: pod.blocks }).kind, 'report');
   });
 
@@ -215,10 +322,20 @@ describe('withPair', () => {
 
 // ── properties ──
 
-type Step = { readonly waitMs: number; readonly requests: number; readonly elements: number; readonly fail: boolean; readonly pulled: boolean; readonly forgets: boolean };
+type Step = {
+  readonly waitMs: number;
+  readonly requests: number;
+  readonly elements: number;
+  readonly fail: boolean;
+  readonly pulled: boolean;
+  readonly forgets: boolean;
+};
 
 const step = fc.record({
-  waitMs: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 300, max: 4_000 }) }, { weight: 1, arbitrary: fc.integer({ min: 9_000, max: 70_000 }) }),
+  waitMs: fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 300, max: 4_000 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 9_000, max: 70_000 }) },
+  ),
   requests: fc.integer({ min: 0, max: 5 }),
   elements: fc.constantFrom(1, 60, 64, 5000),
   fail: fc.boolean(),
@@ -240,43 +357,61 @@ function play(steps: readonly Step[], each: (pod: Pod, step: Step) => void): Pod
 
 describe('a ring of blocks', () => {
   it('holds everything that was counted since its claim began, and nothing twice', () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      let [requests, errors, seqOfClaim] = [0, 0, first];
-      play(steps, (pod, one) => {
-        requests += one.requests;
-        errors += Number(one.fail);
-        const since = pod.ring!.since;
-        // The claim began anew, or its oldest blocks went.
-        if (since !== seqOfClaim) {
-          const left = sumOf(pod.ring!.held.map(({ count }) => count));
-          [requests, errors] = [left.requests, left.errors];
-        }
-        seqOfClaim = since;
-        if (since > pod.ring!.readBlock) [requests, errors] = [0, 0];
-        assert.deepEqual(sumOf(pod.blocks?.counts ?? []), { requests, errors, bucketed: requests });
-      });
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        let [requests, errors, seqOfClaim] = [0, 0, first];
+        play(steps, (pod, one) => {
+          requests += one.requests;
+          errors += Number(one.fail);
+          const since = pod.ring!.since;
+          // The claim began anew, or its oldest blocks went.
+          if (since !== seqOfClaim) {
+            const left = sumOf(pod.ring!.held.map(({ count }) => count));
+            [requests, errors] = [left.requests, left.errors];
+          }
+          seqOfClaim = since;
+          if (since > pod.ring!.readBlock) [requests, errors] = [0, 0];
+          assert.deepEqual(sumOf(pod.blocks?.counts ?? []), { requests, errors, bucketed: requests });
+        });
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('folds to the same ledger however often it is pulled, and from whichever block on, while no pause is longer than the ring', () => {
     const slow = fc.array(step, { minLength: 1, maxLength: 60 });
-    fc.assert(fc.property(slow, (steps) => {
-      let [often, seldom, heardUntil]: [Ledger, Ledger, number | undefined] = [emptyLedger, emptyLedger, undefined];
-      const reportOf = (blocks: Blocks, pod: Pod) => ({ pod: 'p', bootId: pod.bootId, revision: 'r', since: blocks.since, until: blocks.until, blocks: blocks.counts });
-      let whole = true;
-      const end = play(steps, (pod, one) => {
-        if (pod.ring!.since !== first) whole = false;
-        const all = blocksOf(pod.ring);
-        if (all !== undefined) often = fold(often, reportOf(all, pod));
-        if (one.forgets) heardUntil = undefined;
-        const some = one.pulled ? blocksOf(pod.ring, heardUntil === undefined ? undefined : heardUntil - 2) : undefined;
-        if (some === undefined) return;
-        seldom = fold(seldom, reportOf(some, pod));
-        heardUntil = some.until;
-      });
-      fc.pre(whole && end.blocks !== undefined);
-      seldom = fold(seldom, reportOf(blocksOf(end.ring, heardUntil === undefined ? undefined : heardUntil - 2)!, end));
-      assert.deepEqual(seldom, often);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(slow, (steps) => {
+        let [often, seldom, heardUntil]: [Ledger, Ledger, number | undefined] = [emptyLedger, emptyLedger, undefined];
+        const reportOf = (blocks: Blocks, pod: Pod) => ({
+          pod: 'p',
+          bootId: pod.bootId,
+          revision: 'r',
+          since: blocks.since,
+          until: blocks.until,
+          blocks: blocks.counts,
+        });
+        let whole = true;
+        const end = play(steps, (pod, one) => {
+          if (pod.ring!.since !== first) whole = false;
+          const all = blocksOf(pod.ring);
+          if (all !== undefined) often = fold(often, reportOf(all, pod));
+          if (one.forgets) heardUntil = undefined;
+          const some = one.pulled
+            ? blocksOf(pod.ring, heardUntil === undefined ? undefined : heardUntil - 2)
+            : undefined;
+          if (some === undefined) return;
+          seldom = fold(seldom, reportOf(some, pod));
+          heardUntil = some.until;
+        });
+        fc.pre(whole && end.blocks !== undefined);
+        seldom = fold(
+          seldom,
+          reportOf(blocksOf(end.ring, heardUntil === undefined ? undefined : heardUntil - 2)!, end),
+        );
+        assert.deepEqual(seldom, often);
+      }),
+      { numRuns: 200 },
+    );
   });
 });

@@ -27,34 +27,55 @@ describe('a sidecar', () => {
 
   before(async () => {
     const takeSamples = (): Promise<Uint8Array> => Promise.resolve(Buffer.from(`sample ${(taken += 1)}`));
-    server = createServer(sidecarApp({ report: () => fullReport, alive: () => true, onAsked: (asked) => heard.push(asked), takeSamples, door: doorFor() }));
+    server = createServer(
+      sidecarApp({
+        report: () => fullReport,
+        alive: () => true,
+        onAsked: (asked) => heard.push(asked),
+        takeSamples,
+        door: doorFor(),
+      }),
+    );
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });
-  beforeEach(() => { heard.length = 0; taken = 0; });
+  beforeEach(() => {
+    heard.length = 0;
+    taken = 0;
+  });
   after(() => server.close());
 
   for (const [name, headers] of strangers) {
     it(`gives anybody a report ${name}, and does nothing of what is asked for beside it`, async () => {
       for (const path of [query, '/report', '/report?sample=0']) {
         const { status, body } = await ask(url, path, { headers: { ...headers, [peersTokenHeader]: peersToken } });
-        assert.deepEqual([status, (JSON.parse(body.toString()) as { readonly bootId: string }).bootId], [200, 'boot-1']);
+        assert.deepEqual(
+          [status, (JSON.parse(body.toString()) as { readonly bootId: string }).bootId],
+          [200, 'boot-1'],
+        );
       }
       assert.deepEqual(heard, []);
     });
 
     it(`gives nobody samples ${name}`, async () => {
       const { status, body } = await ask(url, '/samples?max=16', { body: '', headers });
-      const { error } = JSON.parse(body.toString()) as { readonly error: { readonly code: string; readonly message: string } };
+      const { error } = JSON.parse(body.toString()) as {
+        readonly error: { readonly code: string; readonly message: string };
+      };
       assert.deepEqual([status, error.code, taken], [401, 'TOKEN_MISSING', 0]);
-      assert.match(error.message, /^samples of live requests are only given to requests with the token of the model's revision/);
+      assert.match(
+        error.message,
+        /^samples of live requests are only given to requests with the token of the model's revision/,
+      );
     });
   }
 
   it('does what the operator asks for, who has the token', async () => {
     assert.equal((await ask(url, query, { headers: { ...withToken, [peersTokenHeader]: peersToken } })).status, 200);
-    assert.deepEqual(heard, [{ peers: ['10.0.0.9'], sample: 1, agreement: { metric: 'Cosine', limit: 0.9 }, peersToken }]);
+    assert.deepEqual(heard, [
+      { peers: ['10.0.0.9'], sample: 1, agreement: { metric: 'Cosine', limit: 0.9 }, peersToken },
+    ]);
   });
 
   for (const [name, target, status] of [

@@ -19,11 +19,15 @@ const lock: Lock = {
 
 type Row = { readonly name: string; readonly names: readonly string[]; readonly want: readonly string[] };
 
+// prettier-ignore
 const rows: readonly Row[] = [
   { name: 'takes a package without dependencies alone', names: ['b'], want: ['node_modules/b'] },
-  { name: 'takes the copy that the importer would find', names: ['a'], want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
-  { name: 'does without optional packages of other platforms', names: ['c'], want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
-  { name: 'leaves out what only an install script uses', names: ['onnxruntime-node'], want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
+  { name: 'takes the copy that the importer would find', names: ['a'],
+    want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
+  { name: 'does without optional packages of other platforms', names: ['c'],
+    want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
+  { name: 'leaves out what only an install script uses', names: ['onnxruntime-node'],
+    want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
 ];
 
 describe('closureOf', () => {
@@ -31,7 +35,11 @@ describe('closureOf', () => {
     it(name, () => assert.deepEqual(closureOf(names, lock), want));
   }
 
-  it('says which package is missing', () => assert.throws(() => closureOf(['nowhere'], lock), /nowhere, imported by the program, is not in package-lock\.json/));
+  it('says which package is missing', () =>
+    assert.throws(
+      () => closureOf(['nowhere'], lock),
+      /nowhere, imported by the program, is not in package-lock\.json/,
+    ));
 });
 
 describe('importedPackages', () => {
@@ -39,10 +47,22 @@ describe('importedPackages', () => {
     const dir = mkdtempSync(join(tmpdir(), 'imports-'));
     try {
       mkdirSync(join(dir, 'deep'));
-      writeFileSync(join(dir, 'main.js'), `import { x } from "express";\nimport './near.js';\nimport 'undici';\nimport fs from 'fs';\nimport { y } from "node:http";\n`);
-      writeFileSync(join(dir, 'deep/worker.js'), `export { z } from '@bufbuild/protobuf/wire';\nconst t = await import('@huggingface/tokenizers');\n`);
+      writeFileSync(
+        join(dir, 'main.js'),
+        `import { x } from "express";\nimport './near.js';\nimport 'undici';\nimport fs from 'fs';\nimport { y } from "node:http";\n`,
+      );
+      writeFileSync(
+        join(dir, 'deep/worker.js'),
+        `export { z } from '@bufbuild/protobuf/wire';\nconst t = await import('@huggingface/tokenizers');\n`,
+      );
       writeFileSync(join(dir, 'deep/guard.cjs'), `const p = require('pino');\n`);
-      assert.deepEqual(importedPackages(dir), ['@bufbuild/protobuf', '@huggingface/tokenizers', 'express', 'pino', 'undici']);
+      assert.deepEqual(importedPackages(dir), [
+        '@bufbuild/protobuf',
+        '@huggingface/tokenizers',
+        'express',
+        'pino',
+        'undici',
+      ]);
     } finally {
       rmSync(dir, { recursive: true });
     }

@@ -53,8 +53,17 @@ export function spread(list: number[]): number {
   );
 }
 `;
-const sources = [{ path: 'operator/a.ts', text }, { path: 'operator/b.ts', text: 'export function other(): void {}\n' }];
-const mutant = (more: Partial<Mutant>): Mutant => ({ name: 'm', of: 'first', from: 'a > limit', to: 'a < limit', ...more });
+const sources = [
+  { path: 'operator/a.ts', text },
+  { path: 'operator/b.ts', text: 'export function other(): void {}\n' },
+];
+const mutant = (more: Partial<Mutant>): Mutant => ({
+  name: 'm',
+  of: 'first',
+  from: 'a > limit',
+  to: 'a < limit',
+  ...more,
+});
 
 describe('mutated', () => {
   it('changes the text inside the exported function alone', () => {
@@ -64,17 +73,25 @@ describe('mutated', () => {
   });
 
   it('changes a function of the same file that is not exported', () => {
-    assert.equal(mutated(sources, mutant({ within: 'helper' })).text, text.replace('return a > limit', 'return a < limit'));
+    assert.equal(
+      mutated(sources, mutant({ within: 'helper' })).text,
+      text.replace('return a > limit', 'return a < limit'),
+    );
   });
 
   it('does not take $ in the new text for a pattern', () => {
     assert.match(mutated(sources, mutant({ to: "'$&'" })).text, /if \('\$&'\)/);
   });
 
-  const layouts: readonly { readonly name: string; readonly from: string; readonly to: string; readonly body: string }[] = [
-    { name: 'a line break for a space', from: 'first(1) && list', to: 'list', body: 'wide(\n    list.length > limit,\n    2,\n  )' },
-    { name: 'a line break for nothing, and a comma at the end', from: 'limit, 2)', to: 'limit, 3)', body: 'wide(\n    first(1) &&\n      list.length > limit, 3)' },
-    { name: 'white space at the ends for as much as there is', from: ' first(1) && ', to: '', body: 'wide(list.length > limit,\n    2,\n  )' },
+  // prettier-ignore
+  const layouts: readonly { readonly name: string; readonly from: string;
+    readonly to: string; readonly body: string }[] = [
+    { name: 'a line break for a space', from: 'first(1) && list',
+      to: 'list', body: 'wide(\n    list.length > limit,\n    2,\n  )' },
+    { name: 'a line break for nothing, and a comma at the end', from: 'limit, 2)',
+      to: 'limit, 3)', body: 'wide(\n    first(1) &&\n      list.length > limit, 3)' },
+    { name: 'white space at the ends for as much as there is', from: ' first(1) && ',
+      to: '', body: 'wide(list.length > limit,\n    2,\n  )' },
   ];
   for (const { name, from, to, body } of layouts) {
     it(`takes ${name}`, () => {
@@ -90,13 +107,21 @@ describe('mutated', () => {
   const rows: readonly { readonly name: string; readonly more: Partial<Mutant>; readonly says: RegExp }[] = [
     { name: 'a name that no file exports', more: { of: 'missing' }, says: /mutant "m": no file exports missing/ },
     { name: 'a function that is not exported', more: { of: 'helper' }, says: /no file exports helper/ },
-    { name: 'a helper that the file does not have', more: { within: 'other' }, says: /operator\/a\.ts has no function other/ },
+    {
+      name: 'a helper that the file does not have',
+      more: { within: 'other' },
+      says: /operator\/a\.ts has no function other/,
+    },
     { name: 'a text that is not there', more: { from: 'a >= limit' }, says: /occurs 0 times in first, not once/ },
     { name: 'a text that is there twice', more: { from: 'return' }, says: /occurs 2 times in first, not once/ },
     { name: 'a change that is none', more: { to: 'a > limit' }, says: /changes nothing/ },
   ];
   for (const { name, more, says } of rows) {
-    it(`refuses ${name}`, () => assert.throws(() => mutated(sources, mutant(more)), (error: unknown) => error instanceof MutantError && says.test(error.message)));
+    it(`refuses ${name}`, () =>
+      assert.throws(
+        () => mutated(sources, mutant(more)),
+        (error: unknown) => error instanceof MutantError && says.test(error.message),
+      ));
   }
 
   it('refuses a name that two files export', () => {
@@ -107,10 +132,20 @@ describe('mutated', () => {
 });
 
 describe('extentOf', () => {
-  const rows: readonly { readonly name: string; readonly of: string; readonly begins: string; readonly ends: string }[] = [
+  const rows: readonly {
+    readonly name: string;
+    readonly of: string;
+    readonly begins: string;
+    readonly ends: string;
+  }[] = [
     { name: 'a constant of one line', of: 'limit', begins: 'export const limit', ends: '= 5;' },
     { name: 'a class with its methods', of: 'Queue', begins: 'export class Queue', ends: '  }\n}' },
-    { name: 'a function whose parameters take several lines', of: 'wide', begins: 'export function wide(', ends: 'return a + b;\n}' },
+    {
+      name: 'a function whose parameters take several lines',
+      of: 'wide',
+      begins: 'export function wide(',
+      ends: 'return a + b;\n}',
+    },
     { name: 'a constant that begins on the next line', of: 'sum', begins: 'export const sum', ends: 'wide(1, 2);' },
     { name: 'an object', of: 'table', begins: 'export const table', ends: '} as const;' },
   ];
@@ -132,8 +167,13 @@ describe('parts', () => {
   });
 
   it('are all chosen by some commit, and the same by the same', () => {
-    const chosen = new Set(Array.from({ length: 64 }, (_, index) => partForCommit(`abcdef${(index * 2654435761).toString(16)}`, 4)));
-    assert.deepEqual([...chosen].toSorted((a, b) => a - b), [1, 2, 3, 4]);
+    const chosen = new Set(
+      Array.from({ length: 64 }, (_, index) => partForCommit(`abcdef${(index * 2654435761).toString(16)}`, 4)),
+    );
+    assert.deepEqual(
+      [...chosen].toSorted((a, b) => a - b),
+      [1, 2, 3, 4],
+    );
     assert.equal(partForCommit('57587bc', 4), partForCommit('57587bc', 4));
   });
 });
@@ -154,6 +194,9 @@ describe('the list of mutants', () => {
   });
 
   it('refuses a glob without a file', () => {
-    assert.throws(() => new TestFinder(root).testsOf(mutant({ tests: ['test/unit/none/*.test.ts'] }), 'operator/drift.ts'), MutantError);
+    assert.throws(
+      () => new TestFinder(root).testsOf(mutant({ tests: ['test/unit/none/*.test.ts'] }), 'operator/drift.ts'),
+      MutantError,
+    );
   });
 });

@@ -21,12 +21,15 @@ describe('startApiServer', () => {
     await server.close();
   });
 
-  const status = (headers: Record<string, string>, path = '/api/v1/namespaces'): Promise<number> => new Promise((resolve, reject) => {
-    request(`${server.url}${path}`, { headers, ca: server.certificate }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    }).on('error', reject).end();
-  });
+  const status = (headers: Record<string, string>, path = '/api/v1/namespaces'): Promise<number> =>
+    new Promise((resolve, reject) => {
+      request(`${server.url}${path}`, { headers, ca: server.certificate }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      })
+        .on('error', reject)
+        .end();
+    });
 
   it('serves only who shows the token', async () => {
     assert.equal(await status({ authorization: `Bearer ${server.token}` }), 200);
@@ -40,7 +43,10 @@ describe('startApiServer', () => {
   });
 
   it('names a port that is taken', async () => {
-    await assert.rejects(startApiServer({ clock: systemClock, logger: silentLogger, port: server.port }), (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN');
+    await assert.rejects(
+      startApiServer({ clock: systemClock, logger: silentLogger, port: server.port }),
+      (error: unknown) => error instanceof AppError && error.code === 'PORT_TAKEN',
+    );
   });
 
   it('lives on after a client that sends nonsense', async () => {
@@ -58,7 +64,9 @@ describe('startApiServer', () => {
   });
 
   it('sends bookmarks to who wants them', async () => {
-    const watch = await api.watch('/api/v1/namespaces/default/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion=0');
+    const watch = await api.watch(
+      '/api/v1/namespaces/default/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion=0',
+    );
     const bookmark = await watch.until('a bookmark', (event) => event.type === 'BOOKMARK');
     assert.deepEqual([bookmark.object.kind, typeof bookmark.object.metadata.resourceVersion], ['ConfigMap', 'string']);
     watch.close();
@@ -72,16 +80,34 @@ describe('startApiServer', () => {
 
   describe('faults', () => {
     it('refuse as often as they are told to', async () => {
-      server.faults.add({ effect: 'refuse', code: 429, reason: 'TooManyRequests', retryAfterSeconds: 3, times: 2, matches: ({ method }) => method === 'GET' });
+      server.faults.add({
+        effect: 'refuse',
+        code: 429,
+        reason: 'TooManyRequests',
+        retryAfterSeconds: 3,
+        times: 2,
+        matches: ({ method }) => method === 'GET',
+      });
       const first = await api.get('/api/v1/namespaces');
-      assert.deepEqual([first.status, first.headers['retry-after'], first.body.reason, first.body.details], [429, '3', 'TooManyRequests', { retryAfterSeconds: 3 }]);
+      assert.deepEqual(
+        [first.status, first.headers['retry-after'], first.body.reason, first.body.details],
+        [429, '3', 'TooManyRequests', { retryAfterSeconds: 3 }],
+      );
       assert.equal((await api.get('/api/v1/namespaces')).status, 429);
       assert.equal((await api.get('/api/v1/namespaces')).status, 200);
     });
 
     it('hit only what they match, until they are taken away', async () => {
-      const end = server.faults.add({ effect: 'refuse', code: 500, reason: 'InternalError', matches: ({ path }) => path.endsWith('/pods') });
-      assert.deepEqual([(await api.get('/api/v1/pods')).status, (await api.get('/api/v1/services')).status], [500, 200]);
+      const end = server.faults.add({
+        effect: 'refuse',
+        code: 500,
+        reason: 'InternalError',
+        matches: ({ path }) => path.endsWith('/pods'),
+      });
+      assert.deepEqual(
+        [(await api.get('/api/v1/pods')).status, (await api.get('/api/v1/services')).status],
+        [500, 200],
+      );
       end();
       assert.equal((await api.get('/api/v1/pods')).status, 200);
     });
@@ -98,7 +124,8 @@ describe('startApiServer', () => {
     });
 
     it('end, break and silence watches', async () => {
-      const open = (): Promise<Awaited<ReturnType<KubeApi['watch']>>> => api.watch('/api/v1/namespaces/default/configmaps?watch=true&resourceVersion=0');
+      const open = (): Promise<Awaited<ReturnType<KubeApi['watch']>>> =>
+        api.watch('/api/v1/namespaces/default/configmaps?watch=true&resourceVersion=0');
       const [ended, silent] = [await open(), undefined];
       assert.equal(silent, undefined);
       server.faults.closeWatches();
@@ -109,7 +136,11 @@ describe('startApiServer', () => {
       const stalled = await open();
       server.faults.stallWatches();
       const heard = await open();
-      await api.post('/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } });
+      await api.post('/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'a' },
+      });
       await heard.until('the object', (event) => event.object.metadata.name === 'a');
       assert.deepEqual([stalled.events, stalled.ended, server.faults.openWatches], [[], false, 2]);
       for (const watch of [stalled, heard]) watch.close();
@@ -118,9 +149,15 @@ describe('startApiServer', () => {
 
     it('make the past expire', async () => {
       const { body } = await api.get('/api/v1/namespaces/default/configmaps');
-      await api.post('/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } });
+      await api.post('/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'a' },
+      });
       server.faults.expireEvents();
-      const watch = await api.watch(`/api/v1/namespaces/default/configmaps?watch=true&resourceVersion=${body.metadata.resourceVersion}`);
+      const watch = await api.watch(
+        `/api/v1/namespaces/default/configmaps?watch=true&resourceVersion=${body.metadata.resourceVersion}`,
+      );
       const event = await watch.until('the error', (one) => one.type === 'ERROR');
       assert.equal(event.object.code, 410);
     });

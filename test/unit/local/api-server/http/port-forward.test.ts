@@ -12,7 +12,12 @@ import type { KubeObject } from '../../../../../local/objects.ts';
 const pods = { apiVersion: 'v1', plural: 'pods' };
 
 function create(server: LocalApiServer, name: string): KubeObject {
-  return server.objects.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'i' }] } });
+  return server.objects.create(pods, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: { containers: [{ name: 'c', image: 'i' }] },
+  });
 }
 
 /** A pod as the kubelet would show it. */
@@ -32,22 +37,47 @@ describe('port-forward', () => {
   type Asking = { readonly token?: string; readonly upgrade?: string; readonly protocol?: string };
   type Answer = { readonly status: number; readonly message: string; readonly socket: Duplex | undefined };
 
-  const ask = async (name: string, { token = server.token, upgrade = 'SPDY/3.1', protocol = 'portforward.k8s.io' }: Asking = {}): Promise<Answer> => {
-    const headers = { authorization: `Bearer ${token}`, connection: 'Upgrade', upgrade, 'x-stream-protocol-version': protocol };
-    const asked = request(`${server.url}/api/v1/namespaces/default/pods/${name}/portforward`, { method: 'POST', headers, ca: server.certificate, agent: false });
+  const ask = async (
+    name: string,
+    { token = server.token, upgrade = 'SPDY/3.1', protocol = 'portforward.k8s.io' }: Asking = {},
+  ): Promise<Answer> => {
+    const headers = {
+      authorization: `Bearer ${token}`,
+      connection: 'Upgrade',
+      upgrade,
+      'x-stream-protocol-version': protocol,
+    };
+    const asked = request(`${server.url}/api/v1/namespaces/default/pods/${name}/portforward`, {
+      method: 'POST',
+      headers,
+      ca: server.certificate,
+      agent: false,
+    });
     asked.end();
-    const [kind, [answer, socket]] = await Promise.race([once(asked, 'upgrade').then((args) => ['upgrade', args] as const), once(asked, 'response').then((args) => ['response', args] as const)]) as [string, [IncomingMessage, Duplex]];
+    const [kind, [answer, socket]] = (await Promise.race([
+      once(asked, 'upgrade').then((args) => ['upgrade', args] as const),
+      once(asked, 'response').then((args) => ['response', args] as const),
+    ])) as [string, [IncomingMessage, Duplex]];
     if (kind === 'upgrade') return { status: answer.statusCode ?? 0, message: '', socket };
-    const text = Buffer.concat(await answer.toArray() as Buffer[]).toString();
-    return { status: answer.statusCode ?? 0, message: (JSON.parse(text) as { message: string }).message, socket: undefined };
+    const text = Buffer.concat((await answer.toArray()) as Buffer[]).toString();
+    return {
+      status: answer.statusCode ?? 0,
+      message: (JSON.parse(text) as { message: string }).message,
+      socket: undefined,
+    };
   };
 
-  const rows: readonly { readonly name: string; readonly pod: string; readonly asking?: Asking; readonly want: readonly [number, RegExp] }[] = [
+  // prettier-ignore
+  const rows: readonly { readonly name: string; readonly pod: string;
+    readonly asking?: Asking; readonly want: readonly [number, RegExp] }[] = [
     { name: 'is refused to a stranger', pod: 'runs', asking: { token: 'wrong' }, want: [401, /^Unauthorized$/] },
     { name: 'is refused for a pod that is not there', pod: 'none', want: [404, /^pods "none" not found$/] },
     { name: 'is refused for a pod that does not run', pod: 'waits', want: [400, /^pod "waits" is not running$/] },
-    { name: 'is refused to whoever speaks another protocol over SPDY', pod: 'runs', asking: { protocol: 'other' }, want: [400, /unable to negotiate protocol: client supports \[other\], server supports \[portforward\.k8s\.io\]/] },
-    { name: 'is refused over WebSockets, so that the client comes back over SPDY', pod: 'runs', asking: { upgrade: 'websocket' }, want: [400, /^ports are forwarded over SPDY\/3\.1 only$/] },
+    { name: 'is refused to whoever speaks another protocol over SPDY', pod: 'runs',
+      asking: { protocol: 'other' }, want: [400,
+        /unable to negotiate protocol: client supports \[other\], server supports \[portforward\.k8s\.io\]/] },
+    { name: 'is refused over WebSockets, so that the client comes back over SPDY', pod: 'runs',
+      asking: { upgrade: 'websocket' }, want: [400, /^ports are forwarded over SPDY\/3\.1 only$/] },
   ];
   for (const { name, pod, asking, want } of rows) {
     it(name, async () => {

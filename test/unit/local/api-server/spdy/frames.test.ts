@@ -1,17 +1,31 @@
 /** SPDY frames: what is whole, what is not, what is none. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { dataFrame, FrameReader, pingFrame, replyFrame, type Frame } from '../../../../../local/api-server/spdy/frames.ts';
+import {
+  dataFrame,
+  FrameReader,
+  pingFrame,
+  replyFrame,
+  type Frame,
+} from '../../../../../local/api-server/spdy/frames.ts';
 import { HeaderReader, HeaderWriter } from '../../../../../local/api-server/spdy/header-blocks.ts';
 
 /** SYN_STREAM: stream 5, no other that it belongs to, no priority, `block`. */
-const open = (block: Buffer, flags = 0): Buffer => Buffer.concat([Buffer.from([0x80, 3, 0, 1, flags, 0, 0, 10 + block.length, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0]), block]);
+const open = (block: Buffer, flags = 0): Buffer =>
+  Buffer.concat([Buffer.from([0x80, 3, 0, 1, flags, 0, 0, 10 + block.length, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0]), block]);
 const reset = Buffer.from([0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, 5, 0, 0, 0, 5]);
 const settings = Buffer.from([0x80, 3, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0]);
 
 describe('FrameReader', () => {
   it('reads frames however they are cut', () => {
-    const bytes = Buffer.concat([open(Buffer.from('abc'), 1), dataFrame(5, Buffer.from('hello'), false), settings, pingFrame(Buffer.from([0, 0, 0, 1])), dataFrame(5, Buffer.alloc(0), true), reset]);
+    const bytes = Buffer.concat([
+      open(Buffer.from('abc'), 1),
+      dataFrame(5, Buffer.from('hello'), false),
+      settings,
+      pingFrame(Buffer.from([0, 0, 0, 1])),
+      dataFrame(5, Buffer.alloc(0), true),
+      reset,
+    ]);
     const want: readonly Frame[] = [
       { kind: 'open', stream: 5, isLast: true, block: Buffer.from('abc') },
       { kind: 'data', stream: 5, isLast: false, bytes: Buffer.from('hello') },
@@ -32,16 +46,19 @@ describe('FrameReader', () => {
   });
 
   it('ends with any bytes, by frames or by an error', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-      try {
-        for (const frame of new FrameReader().push(Buffer.from(bytes))) assert.ok(frame.kind.length > 0);
-      } catch (error) {
-        assert.ok(error instanceof Error);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        try {
+          for (const frame of new FrameReader().push(Buffer.from(bytes))) assert.ok(frame.kind.length > 0);
+        } catch (error) {
+          assert.ok(error instanceof Error);
+        }
+      }),
+    );
   });
 
-  it('takes its own replies for frames', () => assert.deepEqual([...new FrameReader().push(replyFrame(5, Buffer.from('x')))], [{ kind: 'other' }]));
+  it('takes its own replies for frames', () =>
+    assert.deepEqual([...new FrameReader().push(replyFrame(5, Buffer.from('x')))], [{ kind: 'other' }]));
 });
 
 describe('headers of streams', () => {

@@ -21,7 +21,13 @@ const signature: Signature = {
     { name: 'labels', type: 'int64', dims: ['batch', 2] },
   ],
 };
-const embedding: EmbeddingConfig = { tokenizer: 'tokenizer.json', pooling: 'None', normalize: false, maxTokens: 16, onTooLong: 'Truncate' };
+const embedding: EmbeddingConfig = {
+  tokenizer: 'tokenizer.json',
+  pooling: 'None',
+  normalize: false,
+  maxTokens: 16,
+  onTooLong: 'Truncate',
+};
 
 /** Answers each row with [its first word's id, its number of tokens]. */
 function answerOf({ inputs }: InferenceRequest): InferenceResult {
@@ -30,9 +36,16 @@ function answerOf({ inputs }: InferenceRequest): InferenceResult {
   const [rows = 0, length = 0] = dims;
   const values = Float32Array.from({ length: rows * 2 }, (_, at) => {
     const row = Math.floor(at / 2);
-    return at % 2 === 0 ? Number(data[row * length + 1]) : mask.subarray(row * length, (row + 1) * length).reduce((sum, value) => sum + Number(value), 0);
+    return at % 2 === 0
+      ? Number(data[row * length + 1])
+      : mask.subarray(row * length, (row + 1) * length).reduce((sum, value) => sum + Number(value), 0);
   });
-  return { outputs: { sentence_embedding: { type: 'float32', dims: [rows, 2], data: values } }, queueMs: 1, inferMs: 2, batchRows: rows };
+  return {
+    outputs: { sentence_embedding: { type: 'float32', dims: [rows, 2], data: values } },
+    queueMs: 1,
+    inferMs: 2,
+    batchRows: rows,
+  };
 }
 
 type Submit = (request: InferenceRequest) => Promise<InferenceResult>;
@@ -50,8 +63,21 @@ describe('createEmbedding', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function given(options: { submit?: Submit; maxRows?: number; embedding?: Partial<EmbeddingConfig>; spec?: EmbeddingConfig; signature?: Signature; folder?: string } = {}): Promise<Task> {
-    const config = { name: 'tiny', embedding: options.spec ?? { ...embedding, ...options.embedding }, execution: { providers: [{ name: 'CPU', options: {} }] } } as unknown as RuntimeConfig;
+  async function given(
+    options: {
+      submit?: Submit;
+      maxRows?: number;
+      embedding?: Partial<EmbeddingConfig>;
+      spec?: EmbeddingConfig;
+      signature?: Signature;
+      folder?: string;
+    } = {},
+  ): Promise<Task> {
+    const config = {
+      name: 'tiny',
+      embedding: options.spec ?? { ...embedding, ...options.embedding },
+      execution: { providers: [{ name: 'CPU', options: {} }] },
+    } as unknown as RuntimeConfig;
     const task = await createEmbedding({
       config,
       signature: options.signature ?? signature,
@@ -68,19 +94,41 @@ describe('createEmbedding', () => {
   type Seen = { decoded: number[]; inferred: { queueMs: number; inferMs: number }[] };
   async function ask(task: Task, request: unknown, signal = new AbortController().signal): Promise<TaskReply & Seen> {
     const seen: Seen = { decoded: [], inferred: [] };
-    const trace = { decoded: (elements: number) => void seen.decoded.push(elements), inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result) };
-    const reply = await task.routes[0]!.handle({ headers: {}, body: Uint8Array.from(Buffer.from(JSON.stringify(request))), signal, trace });
+    const trace = {
+      decoded: (elements: number) => void seen.decoded.push(elements),
+      inferred: (result: { queueMs: number; inferMs: number }) => void seen.inferred.push(result),
+    };
+    const reply = await task.routes[0]!.handle({
+      headers: {},
+      body: Uint8Array.from(Buffer.from(JSON.stringify(request))),
+      signal,
+      trace,
+    });
     return { ...reply, ...seen };
   }
-  const vectorsOf = (reply: TaskReply) => (JSON.parse(reply.body as string) as { data: { index: number; embedding: number[] }[] }).data.map(({ embedding: vector }) => vector);
+  const vectorsOf = (reply: TaskReply) =>
+    (JSON.parse(reply.body as string) as { data: { index: number; embedding: number[] }[] }).data.map(
+      ({ embedding: vector }) => vector,
+    );
 
   it('serves one route of the protocol', async () => {
-    assert.deepEqual((await given()).routes.map(({ method, path }) => `${method} ${path}`), ['POST /v1/embeddings']);
+    assert.deepEqual(
+      (await given()).routes.map(({ method, path }) => `${method} ${path}`),
+      ['POST /v1/embeddings'],
+    );
   });
 
   it('answers in the order of the inputs, whatever their lengths', async () => {
-    const reply = await ask(await given(), { model: 'tiny', input: ['dog', 'the quick brown fox jumps over the lazy dog', 'fox', 'hello world'] });
-    assert.deepEqual(vectorsOf(reply), [[21, 3], [13, 12], [16, 3], [4, 4]]);
+    const reply = await ask(await given(), {
+      model: 'tiny',
+      input: ['dog', 'the quick brown fox jumps over the lazy dog', 'fox', 'hello world'],
+    });
+    assert.deepEqual(vectorsOf(reply), [
+      [21, 3],
+      [13, 12],
+      [16, 3],
+      [4, 4],
+    ]);
     assert.deepEqual(JSON.parse(reply.body as string).usage, { prompt_tokens: 22, total_tokens: 22 });
   });
 
@@ -92,7 +140,10 @@ describe('createEmbedding', () => {
 
   it('fetches only the output it needs', async () => {
     const asked: (readonly string[])[] = [];
-    await ask(await given({ submit: (request) => (asked.push(request.outputs), answering(request)) }), { model: 'tiny', input: 'dog' });
+    await ask(await given({ submit: (request) => (asked.push(request.outputs), answering(request)) }), {
+      model: 'tiny',
+      input: 'dog',
+    });
     assert.deepEqual(asked, [['sentence_embedding']]);
   });
 
@@ -124,19 +175,30 @@ describe('createEmbedding', () => {
     const submit: Submit = (request) => {
       signals.push(request.signal);
       if (signals.length === 2) return Promise.reject(new AppError('QUEUE_FULL', { limit: 1 }));
-      return new Promise((_, reject) => request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)));
+      return new Promise((_, reject) =>
+        request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)),
+      );
     };
-    await assert.rejects(ask(await given({ submit }), { model: 'tiny', input: Array.from({ length: 40 }, () => 'dog') }), { code: 'QUEUE_FULL' });
-    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true, true, true]);
+    await assert.rejects(
+      ask(await given({ submit }), { model: 'tiny', input: Array.from({ length: 40 }, () => 'dog') }),
+      { code: 'QUEUE_FULL' },
+    );
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true, true, true, true],
+    );
   });
 
   it('passes the client leaving on to the batcher', async () => {
     const client = new AbortController();
-    const submit: Submit = (request) => new Promise((_, reject) => {
-      request.signal.addEventListener('abort', () => reject(request.signal.reason as Error));
-      client.abort(new Error('gone'));
+    const submit: Submit = (request) =>
+      new Promise((_, reject) => {
+        request.signal.addEventListener('abort', () => reject(request.signal.reason as Error));
+        client.abort(new Error('gone'));
+      });
+    await assert.rejects(ask(await given({ submit }), { model: 'tiny', input: 'dog' }, client.signal), {
+      message: 'gone',
     });
-    await assert.rejects(ask(await given({ submit }), { model: 'tiny', input: 'dog' }, client.signal), { message: 'gone' });
   });
 
   it('takes the dimensions that the model has', async () => {
@@ -145,7 +207,10 @@ describe('createEmbedding', () => {
 
   it('refuses other dimensions before it runs', async () => {
     const task = await given({ submit: () => Promise.reject(new Error('must not run')) });
-    await assert.rejects(ask(task, { model: 'tiny', input: 'dog', dimensions: 1 }), { code: 'FIELD_INVALID', message: 'dimensions: this model gives 2 and cannot give 1' });
+    await assert.rejects(ask(task, { model: 'tiny', input: 'dog', dimensions: 1 }), {
+      code: 'FIELD_INVALID',
+      message: 'dimensions: this model gives 2 and cannot give 1',
+    });
   });
 
   it('refuses a text over the limit where the spec says so', async () => {
@@ -159,8 +224,22 @@ describe('createEmbedding', () => {
   });
 
   it('averages tokens where the spec and the files do not say', async () => {
-    const submit: Submit = () => Promise.resolve({ outputs: { last_hidden_state: { type: 'float32', dims: [1, 3, 2], data: Float32Array.of(1, 0, 2, 0, 6, 3) } }, queueMs: 0, inferMs: 0, batchRows: 1 });
-    assert.deepEqual(vectorsOf(await ask(await given({ submit, spec: { ...unsaid, output: 'last_hidden_state' } }), { model: 'tiny', input: 'dog' })), [[3, 1]]);
+    const submit: Submit = () =>
+      Promise.resolve({
+        outputs: { last_hidden_state: { type: 'float32', dims: [1, 3, 2], data: Float32Array.of(1, 0, 2, 0, 6, 3) } },
+        queueMs: 0,
+        inferMs: 0,
+        batchRows: 1,
+      });
+    assert.deepEqual(
+      vectorsOf(
+        await ask(await given({ submit, spec: { ...unsaid, output: 'last_hidden_state' } }), {
+          model: 'tiny',
+          input: 'dog',
+        }),
+      ),
+      [[3, 1]],
+    );
   });
 
   it("cuts texts to the tokenizer's model_max_length where the spec does not say", async () => {
@@ -168,19 +247,37 @@ describe('createEmbedding', () => {
     await writeTinyEncoder(short);
     await writeFile(join(short, 'tokenizer_config.json'), JSON.stringify({ model_max_length: 5 }));
     try {
-      assert.deepEqual(vectorsOf(await ask(await given({ spec: unsaid, folder: short }), { model: 'tiny', input: 'the quick brown fox jumps' })), [[13, 5]]);
+      assert.deepEqual(
+        vectorsOf(
+          await ask(await given({ spec: unsaid, folder: short }), {
+            model: 'tiny',
+            input: 'the quick brown fox jumps',
+          }),
+        ),
+        [[13, 5]],
+      );
     } finally {
       await rm(short, { recursive: true });
     }
   });
 
-  const misfits: readonly { name: string; embedding?: Partial<EmbeddingConfig>; signature?: Signature; why: RegExp }[] = [
-    { name: 'refuses an output that the model does not have', embedding: { output: 'pooled' }, why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
-    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' }, why: /None needs an output of rank 2, 'last_hidden_state' has rank 3, \[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name 'sentence_embedding' as the output/ },
-    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' }, why: /Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: leave pooling out, or set None, or name 'last_hidden_state' as the output/ },
+  // prettier-ignore
+  const misfits: readonly { name: string; embedding?: Partial<EmbeddingConfig>;
+    signature?: Signature; why: RegExp }[] = [
+    { name: 'refuses an output that the model does not have', embedding: { output: 'pooled' },
+      why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
+    { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' },
+      why:
+        /None needs an output of rank 2, 'last_hidden_state' has rank 3, \[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name 'sentence_embedding' as the output/ },
+    { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' },
+      why:
+        /Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: leave pooling out, or set None, or name 'last_hidden_state' as the output/ },
     { name: 'refuses an output of whole numbers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
-    { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 }, why: /2 leaves no room beside the 2 special tokens/ },
-    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' }, why: /the source does not have the file .*none\.json/ },
+    { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 },
+      why: /2 leaves no room beside the 2 special tokens/ },
+    { name: 'refuses a tokenizer that is not there', embedding: { tokenizer: 'none.json' },
+      why: /the source does not have the file .*none\.json/ },
   ];
-  for (const { name, why, ...options } of misfits) it(name, () => assert.rejects(given(options), { code: 'BAD_CONFIG', message: why }));
+  for (const { name, why, ...options } of misfits)
+    it(name, () => assert.rejects(given(options), { code: 'BAD_CONFIG', message: why }));
 });

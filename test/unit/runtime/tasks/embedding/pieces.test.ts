@@ -4,17 +4,28 @@ import { planPieces, type PieceLimits } from '../../../../../runtime/tasks/embed
 
 const limits: PieceLimits = { maxRows: 4, maxTokens: 100, canPad: true };
 
-type Row = { name: string; lengths: readonly number[]; limits?: Partial<PieceLimits>; want: readonly { rows: readonly number[]; length: number }[] };
+type Row = {
+  name: string;
+  lengths: readonly number[];
+  limits?: Partial<PieceLimits>;
+  want: readonly { rows: readonly number[]; length: number }[];
+};
 
+// prettier-ignore
 const rows: Row[] = [
   { name: 'has nothing to do for no rows', lengths: [], want: [] },
   { name: 'puts rows of one length together', lengths: [5, 5, 5], want: [{ rows: [0, 1, 2], length: 5 }] },
-  { name: 'stops at the batch size', lengths: [5, 5, 5, 5, 5], want: [{ rows: [0, 1, 2, 3], length: 5 }, { rows: [4], length: 5 }] },
-  { name: 'sorts by length so that like meets like', lengths: [20, 3, 20, 3], want: [{ rows: [1, 3], length: 3 }, { rows: [0, 2], length: 20 }] },
+  { name: 'stops at the batch size', lengths: [5, 5, 5, 5, 5],
+    want: [{ rows: [0, 1, 2, 3], length: 5 }, { rows: [4], length: 5 }] },
+  { name: 'sorts by length so that like meets like', lengths: [20, 3, 20, 3],
+    want: [{ rows: [1, 3], length: 3 }, { rows: [0, 2], length: 20 }] },
   { name: 'pads by an eighth at most', lengths: [16, 20], want: [{ rows: [0, 1], length: 20 }] }, // 4 of 40 are padding
-  { name: 'runs rows apart when more would be padding', lengths: [10, 20], want: [{ rows: [0], length: 10 }, { rows: [1], length: 20 }] },
-  { name: 'pads nothing for a model without a mask', lengths: [16, 20, 20], limits: { canPad: false }, want: [{ rows: [0], length: 16 }, { rows: [1, 2], length: 20 }] },
-  { name: 'stops at the token limit', lengths: [40, 40, 40], want: [{ rows: [0, 1], length: 40 }, { rows: [2], length: 40 }] },
+  { name: 'runs rows apart when more would be padding', lengths: [10, 20],
+    want: [{ rows: [0], length: 10 }, { rows: [1], length: 20 }] },
+  { name: 'pads nothing for a model without a mask', lengths: [16, 20, 20],
+    limits: { canPad: false }, want: [{ rows: [0], length: 16 }, { rows: [1, 2], length: 20 }] },
+  { name: 'stops at the token limit', lengths: [40, 40, 40],
+    want: [{ rows: [0, 1], length: 40 }, { rows: [2], length: 40 }] },
   { name: 'lets a row alone be longer than the token limit', lengths: [500], want: [{ rows: [0], length: 500 }] },
 ];
 
@@ -24,15 +35,24 @@ describe('planPieces', () => {
   }
 
   it('puts every row into one piece and pads within bounds, whatever the lengths', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 200 }), fc.integer({ min: 1, max: 32 }), (lengths, maxRows) => {
-      const pieces = planPieces(lengths, { maxRows, maxTokens: 1000, canPad: true });
-      assert.deepEqual(pieces.flatMap((piece) => piece.rows).toSorted((a, b) => a - b), lengths.map((_, row) => row));
-      for (const piece of pieces) {
-        const tokens = piece.rows.reduce((sum, row) => sum + lengths[row]!, 0);
-        assert.equal(piece.length, Math.max(...piece.rows.map((row) => lengths[row]!)));
-        assert.ok(piece.rows.length <= maxRows);
-        assert.ok(piece.rows.length * piece.length - tokens <= (piece.rows.length * piece.length) / 8);
-      }
-    }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 200 }),
+        fc.integer({ min: 1, max: 32 }),
+        (lengths, maxRows) => {
+          const pieces = planPieces(lengths, { maxRows, maxTokens: 1000, canPad: true });
+          assert.deepEqual(
+            pieces.flatMap((piece) => piece.rows).toSorted((a, b) => a - b),
+            lengths.map((_, row) => row),
+          );
+          for (const piece of pieces) {
+            const tokens = piece.rows.reduce((sum, row) => sum + lengths[row]!, 0);
+            assert.equal(piece.length, Math.max(...piece.rows.map((row) => lengths[row]!)));
+            assert.ok(piece.rows.length <= maxRows);
+            assert.ok(piece.rows.length * piece.length - tokens <= (piece.rows.length * piece.length) / 8);
+          }
+        },
+      ),
+    );
   });
 });

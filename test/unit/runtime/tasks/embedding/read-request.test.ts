@@ -25,25 +25,47 @@ describe('readRequest', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const read = (request: unknown, { clock = ticking(0), signal = new AbortController().signal } = {}) => readRequest(body(request), tokenizer, rules, { slice: new Slice(clock, 5), signal });
+  const read = (request: unknown, { clock = ticking(0), signal = new AbortController().signal } = {}) =>
+    readRequest(body(request), tokenizer, rules, { slice: new Slice(clock, 5), signal });
 
   it('gives rows that can be told apart', async () => {
     const rows = await read({ model: 'tiny', input: ['hello world', 'fox'], dimensions: 4, encoding_format: 'base64' });
-    assert.deepEqual([0, 1].map((row) => Array.from(rowOf(rows, row))), [[2, 4, 5, 3], [2, 16, 3]]);
+    assert.deepEqual(
+      [0, 1].map((row) => Array.from(rowOf(rows, row))),
+      [
+        [2, 4, 5, 3],
+        [2, 16, 3],
+      ],
+    );
     assert.deepEqual([rows.dimensions, rows.encoding], [4, 'base64']);
   });
 
-  it('takes token ids as they are', async () => assert.deepEqual(Array.from((await read({ model: 'tiny', input: [7, 8] })).ids), [7, 8]));
+  it('takes token ids as they are', async () =>
+    assert.deepEqual(Array.from((await read({ model: 'tiny', input: [7, 8] })).ids), [7, 8]));
 
-  it('knows one model', () => assert.rejects(read({ model: 'x'.repeat(300), input: 'a' }), { code: 'MODEL_UNKNOWN', message: `unknown model '${'x'.repeat(256)}': this server serves 'tiny'` }));
+  it('knows one model', () =>
+    assert.rejects(read({ model: 'x'.repeat(300), input: 'a' }), {
+      code: 'MODEL_UNKNOWN',
+      message: `unknown model '${'x'.repeat(256)}': this server serves 'tiny'`,
+    }));
 
-  it('names the input at fault', () => assert.rejects(read({ model: 'tiny', input: [[1], [99]] }), { code: 'FIELD_INVALID', message: /^input\[1\]: holds the token id 99/ }));
+  it('names the input at fault', () =>
+    assert.rejects(read({ model: 'tiny', input: [[1], [99]] }), {
+      code: 'FIELD_INVALID',
+      message: /^input\[1\]: holds the token id 99/,
+    }));
 
-  it('ends when the client left', () => assert.rejects(read({ model: 'tiny', input: ['a', 'b'] }, { signal: AbortSignal.abort(new Error('gone')) }), { message: 'gone' }));
+  it('ends when the client left', () =>
+    assert.rejects(read({ model: 'tiny', input: ['a', 'b'] }, { signal: AbortSignal.abort(new Error('gone')) }), {
+      message: 'gone',
+    }));
 
   it('refuses a request that takes a thread too long', async () => {
     const input = Array.from({ length: 2048 }, () => 'a');
-    await assert.rejects(read({ model: 'tiny', input }, { clock: ticking(10) }), { code: 'REQUEST_TOO_LARGE', message: /^the time that tokenising the input takes/ });
+    await assert.rejects(read({ model: 'tiny', input }, { clock: ticking(10) }), {
+      code: 'REQUEST_TOO_LARGE',
+      message: /^the time that tokenising the input takes/,
+    });
     assert.equal((await read({ model: 'tiny', input }, { clock: ticking(1) })).ends.length, 2048);
   });
 });

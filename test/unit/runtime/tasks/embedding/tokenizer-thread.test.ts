@@ -9,7 +9,8 @@ import { RequestReader } from '../../../../../runtime/tasks/embedding/tokenizer-
 import { HandClock } from '../../../../support/hand-clock.ts';
 import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
 
-const body = (input: unknown, model = 'tiny'): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(JSON.stringify({ model, input })));
+const body = (input: unknown, model = 'tiny'): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(Buffer.from(JSON.stringify({ model, input })));
 const never = new AbortController().signal;
 const plain = ({ ids, ends }: TokenRequest) => ({ ids: Array.from(ids), ends: Array.from(ends) });
 
@@ -28,13 +29,22 @@ describe('RequestReader', () => {
 
   function start(path: string, memoryBytes = 256 * 2 ** 20, clock: Clock = systemClock): Promise<RequestReader> {
     const rules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' } as const;
-    return RequestReader.start({ task: { path, configPath: join(folder, 'tokenizer_config.json'), rules }, clock, logger: silentLogger, memoryBytes: () => memoryBytes });
+    return RequestReader.start({
+      task: { path, configPath: join(folder, 'tokenizer_config.json'), rules },
+      clock,
+      logger: silentLogger,
+      memoryBytes: () => memoryBytes,
+    });
   }
 
-  it('knows the vocabulary once it is started', () => assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true }));
+  it('knows the vocabulary once it is started', () =>
+    assert.deepEqual(reader.vocabulary, { size: 24, padId: 0, before: [2], after: [3], zeroTypes: true }));
 
   it('reads short requests', async () => {
-    assert.deepEqual(plain(await reader.read(body(['hello world', 'a']), never)), { ids: [2, 4, 5, 3, 2, 12, 3], ends: [4, 7] });
+    assert.deepEqual(plain(await reader.read(body(['hello world', 'a']), never)), {
+      ids: [2, 4, 5, 3, 2, 12, 3],
+      ends: [4, 7],
+    });
   });
 
   it('reads long requests to the same rows', async () => {
@@ -61,15 +71,26 @@ describe('RequestReader', () => {
 
   it('does not let a short job wait for the end of a long one', async () => {
     const long = reader.read(body(Array.from({ length: 2048 }, () => 'tokenizing '.repeat(200))), never);
-    const first = await Promise.race([long.then(() => 'long'), reader.read(body(Array.from({ length: 400 }, () => 'a fox')), never).then(() => 'short')]);
+    const first = await Promise.race([
+      long.then(() => 'long'),
+      reader.read(body(Array.from({ length: 400 }, () => 'a fox')), never).then(() => 'short'),
+    ]);
     assert.equal(first, 'short');
     await long;
   });
 
   it('says the same of a mistake in a long request as in a short one', async () => {
     const texts = Array.from({ length: 600 }, () => 'hello');
-    await assert.rejects(reader.read(body([...texts, '']), never), { name: 'AppError', code: 'FIELD_INVALID', kind: 'invalid', message: 'input[600]: is empty' });
-    await assert.rejects(reader.read(body(texts, 'other'), never), { code: 'MODEL_UNKNOWN', message: "unknown model 'other': this server serves 'tiny'" });
+    await assert.rejects(reader.read(body([...texts, '']), never), {
+      name: 'AppError',
+      code: 'FIELD_INVALID',
+      kind: 'invalid',
+      message: 'input[600]: is empty',
+    });
+    await assert.rejects(reader.read(body(texts, 'other'), never), {
+      code: 'MODEL_UNKNOWN',
+      message: "unknown model 'other': this server serves 'tiny'",
+    });
   });
 
   it('lets go of a request whose client left', async () => {
@@ -81,25 +102,39 @@ describe('RequestReader', () => {
   });
 
   it('refuses what its queue has no room for', async () => {
-    const all = await Promise.allSettled(Array.from({ length: 66 }, () => reader.read(body(Array.from({ length: 1500 }, () => 'a')), never)));
+    const all = await Promise.allSettled(
+      Array.from({ length: 66 }, () => reader.read(body(Array.from({ length: 1500 }, () => 'a')), never)),
+    );
     const refused = all.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
     assert.equal(refused.length, 2);
-    assert.deepEqual(refused.map(({ reason }) => (reason as { code: string }).code), ['QUEUE_FULL', 'QUEUE_FULL']);
+    assert.deepEqual(
+      refused.map(({ reason }) => (reason as { code: string }).code),
+      ['QUEUE_FULL', 'QUEUE_FULL'],
+    );
   });
 
   it('says in the words of the tokenizer why it cannot start', async () => {
     await writeFile(join(folder, 'broken.json'), '{');
-    await assert.rejects(start(join(folder, 'broken.json')), { code: 'BAD_CONFIG', message: /broken\.json: it is not JSON/ });
+    await assert.rejects(start(join(folder, 'broken.json')), {
+      code: 'BAD_CONFIG',
+      message: /broken\.json: it is not JSON/,
+    });
   });
 
   it('ends a thread that one text holds, and goes on with another', async () => {
     // Each more letter doubles what this pattern takes: forty never come to an end.
     const path = join(folder, 'endless.json');
     const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
-    await writeFile(path, JSON.stringify({ ...tokenizer, normalizer: { type: 'Replace', pattern: { Regex: '^(b|bb)+$' }, content: '' } }));
+    await writeFile(
+      path,
+      JSON.stringify({ ...tokenizer, normalizer: { type: 'Replace', pattern: { Regex: '^(b|bb)+$' }, content: '' } }),
+    );
     const clock = new HandClock();
     const other = await start(path, 256 * 2 ** 20, clock);
-    const held = assert.rejects(other.read(body(`${'b'.repeat(60)}c`), never), { code: 'RUN_STUCK', message: /a run of the tokenizer of tiny has not ended after 30 s/ });
+    const held = assert.rejects(other.read(body(`${'b'.repeat(60)}c`), never), {
+      code: 'RUN_STUCK',
+      message: /a run of the tokenizer of tiny has not ended after 30 s/,
+    });
     while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
     // The thread needs a moment to come to the text.
     await new Promise((resolve) => setTimeout(resolve, 300));

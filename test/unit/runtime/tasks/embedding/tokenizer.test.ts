@@ -20,16 +20,22 @@ describe('TextTokenizer', () => {
 
   const words = (ids: readonly number[]): string => ids.map((id) => tinyVocabulary[id]).join(' ');
 
+  // prettier-ignore
   const encoded: readonly { name: string; text: string; rule?: LengthRule; want: string }[] = [
-    { name: 'splits words and folds case and accents', text: 'Hello world, tokenizing naïve café!', want: '[CLS] hello world , token ##izing naive cafe ! [SEP]' },
+    { name: 'splits words and folds case and accents', text: 'Hello world, tokenizing naïve café!',
+      want: '[CLS] hello world , token ##izing naive cafe ! [SEP]' },
     { name: 'follows no truncation of its file', text: 'a a a a a a', want: '[CLS] a a a a a a [SEP]' },
     { name: 'has a token for what it does not know', text: 'zebra', want: '[CLS] [UNK] [SEP]' },
     { name: 'makes special tokens alone of blanks', text: '  \n ', want: '[CLS] [SEP]' },
-    { name: 'keeps the special tokens when it cuts', text: 'the quick brown fox jumps over', rule: { maxTokens: 5, onTooLong: 'Truncate' }, want: '[CLS] the quick brown [SEP]' },
-    { name: 'leaves a text of just the limit whole', text: 'the quick brown', rule: { maxTokens: 5, onTooLong: 'Refuse' }, want: '[CLS] the quick brown [SEP]' },
-    { name: 'cuts a very long text before it tokenises', text: 'fox '.repeat(1000), want: `[CLS] ${'fox '.repeat(10)}[SEP]` },
+    { name: 'keeps the special tokens when it cuts', text: 'the quick brown fox jumps over',
+      rule: { maxTokens: 5, onTooLong: 'Truncate' }, want: '[CLS] the quick brown [SEP]' },
+    { name: 'leaves a text of just the limit whole', text: 'the quick brown',
+      rule: { maxTokens: 5, onTooLong: 'Refuse' }, want: '[CLS] the quick brown [SEP]' },
+    { name: 'cuts a very long text before it tokenises',
+      text: 'fox '.repeat(1000), want: `[CLS] ${'fox '.repeat(10)}[SEP]` },
   ];
-  for (const { name, text, rule = cut, want } of encoded) it(name, () => assert.equal(words(tokenizer.encode(text, rule, 'input')), want));
+  for (const { name, text, rule = cut, want } of encoded)
+    it(name, () => assert.equal(words(tokenizer.encode(text, rule, 'input')), want));
 
   it('cuts no surrogate pair in half', () => {
     const text = `${'x'.repeat(12 * 64 - 1)}🦊🦊`;
@@ -38,25 +44,53 @@ describe('TextTokenizer', () => {
 
   it('refuses a text over the limit with its length', () => {
     const text = 'the quick brown fox jumps over the lazy dog and a fox';
-    assert.throws(() => tokenizer.encode(text, refuse, 'input[3]'), { code: 'INPUT_TOO_LONG', message: /^input\[3\] has 15 tokens, the limit is 12/ });
+    assert.throws(() => tokenizer.encode(text, refuse, 'input[3]'), {
+      code: 'INPUT_TOO_LONG',
+      message: /^input\[3\] has 15 tokens, the limit is 12/,
+    });
   });
 
   it('refuses a text of too many characters before it tokenises', () => {
-    assert.throws(() => tokenizer.encode('x'.repeat(12 * 64 + 1), refuse, 'input'), { code: 'INPUT_TOO_LONG', message: /769 characters, the limit is 768/ });
+    assert.throws(() => tokenizer.encode('x'.repeat(12 * 64 + 1), refuse, 'input'), {
+      code: 'INPUT_TOO_LONG',
+      message: /769 characters, the limit is 768/,
+    });
   });
 
   it('takes token ids as they are, cut to the limit', () => {
     assert.deepEqual(tokenizer.accept([4, 5], cut, 'input'), [4, 5]);
-    assert.equal(tokenizer.accept(Array.from({ length: 40 }, () => 4), cut, 'input').length, 12);
-    assert.throws(() => tokenizer.accept(Array.from({ length: 40 }, () => 4), refuse, 'input'), { code: 'INPUT_TOO_LONG' });
+    assert.equal(
+      tokenizer.accept(
+        Array.from({ length: 40 }, () => 4),
+        cut,
+        'input',
+      ).length,
+      12,
+    );
+    assert.throws(
+      () =>
+        tokenizer.accept(
+          Array.from({ length: 40 }, () => 4),
+          refuse,
+          'input',
+        ),
+      { code: 'INPUT_TOO_LONG' },
+    );
   });
 
   it('keeps the special token at the end of token ids that it cuts', () => {
-    assert.deepEqual(tokenizer.accept([2, ...Array.from({ length: 40 }, () => 4), 3], cut, 'input'), [2, ...Array.from({ length: 10 }, () => 4), 3]);
+    assert.deepEqual(tokenizer.accept([2, ...Array.from({ length: 40 }, () => 4), 3], cut, 'input'), [
+      2,
+      ...Array.from({ length: 10 }, () => 4),
+      3,
+    ]);
   });
 
   it('refuses token ids that the vocabulary does not have', () => {
-    assert.throws(() => tokenizer.accept([4, tinyVocabulary.length], cut, 'input[1]'), { code: 'FIELD_INVALID', message: 'input[1]: holds the token id 24, the vocabulary ends at 23' });
+    assert.throws(() => tokenizer.accept([4, tinyVocabulary.length], cut, 'input[1]'), {
+      code: 'FIELD_INVALID',
+      message: 'input[1]: holds the token id 24, the vocabulary ends at 23',
+    });
   });
 
   it('describes its vocabulary', () => {
@@ -68,11 +102,14 @@ describe('TextTokenizer', () => {
     assert.equal(words(bare.encode('Hello', cut, 'input')), '[CLS] hello [SEP]');
   });
 
+  // prettier-ignore
   const unusable: readonly { name: string; content: string | { bytes: number }; why: RegExp }[] = [
     { name: 'refuses a file that is not JSON', content: '{', why: /tokenizer\.json: it is not JSON/ },
     { name: 'refuses JSON that is no object', content: '[]', why: /it is not a JSON object/ },
-    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}', why: /not a tokenizer that this runtime can apply exactly: model None is not supported by this runtime/ },
-    { name: 'refuses a file over its limit unread', content: { bytes: (64 << 20) + 1 }, why: /67108865 bytes, the limit is 67108864/ },
+    { name: 'refuses an object that is no tokenizer', content: '{"model":{"type":"None"}}',
+      why: /not a tokenizer that this runtime can apply exactly: model None is not supported by this runtime/ },
+    { name: 'refuses a file over its limit unread', content: { bytes: (64 << 20) + 1 },
+      why: /67108865 bytes, the limit is 67108864/ },
   ];
   for (const { name, content, why } of unusable) {
     it(name, async () => {
@@ -84,7 +121,10 @@ describe('TextTokenizer', () => {
   }
 
   it('says which file the source lacks', async () => {
-    await assert.rejects(TextTokenizer.load(join(folder, 'none.json'), ''), { code: 'BAD_CONFIG', message: /none\.json/ });
+    await assert.rejects(TextTokenizer.load(join(folder, 'none.json'), ''), {
+      code: 'BAD_CONFIG',
+      message: /none\.json/,
+    });
   });
 
   const without = (change: (made: { model: { vocab: Record<string, number> }; padding: unknown }) => void): string => {
@@ -94,17 +134,35 @@ describe('TextTokenizer', () => {
   };
 
   it('refuses a vocabulary without its unknown token', async () => {
-    await writeFile(join(folder, 'strict.json'), without(({ model }) => delete model.vocab['[UNK]']));
-    await assert.rejects(TextTokenizer.load(join(folder, 'strict.json'), ''), { code: 'BAD_CONFIG', message: /model WordPiece: a vocabulary without its unk_token "\[UNK\]" is not supported/ });
+    await writeFile(
+      join(folder, 'strict.json'),
+      without(({ model }) => delete model.vocab['[UNK]']),
+    );
+    await assert.rejects(TextTokenizer.load(join(folder, 'strict.json'), ''), {
+      code: 'BAD_CONFIG',
+      message: /model WordPiece: a vocabulary without its unk_token "\[UNK\]" is not supported/,
+    });
   });
 
   it('takes the padding token of its file where the config names none', async () => {
-    await writeFile(join(folder, 'padded.json'), without((made) => { made.padding = { pad_id: 7 }; }));
+    await writeFile(
+      join(folder, 'padded.json'),
+      without((made) => {
+        made.padding = { pad_id: 7 };
+      }),
+    );
     assert.equal((await TextTokenizer.load(join(folder, 'padded.json'), '')).vocabulary.padId, 7);
   });
 
   it('says which part it does not apply', async () => {
-    await writeFile(join(folder, 'scripts.json'), without((made) => Object.assign(made, { pre_tokenizer: { type: 'UnicodeScripts' } })));
-    await assert.rejects(TextTokenizer.load(join(folder, 'scripts.json'), ''), { code: 'BAD_CONFIG', message: /scripts\.json: not a tokenizer that this runtime can apply exactly: pre_tokenizer UnicodeScripts is not supported by this runtime/ });
+    await writeFile(
+      join(folder, 'scripts.json'),
+      without((made) => Object.assign(made, { pre_tokenizer: { type: 'UnicodeScripts' } })),
+    );
+    await assert.rejects(TextTokenizer.load(join(folder, 'scripts.json'), ''), {
+      code: 'BAD_CONFIG',
+      message:
+        /scripts\.json: not a tokenizer that this runtime can apply exactly: pre_tokenizer UnicodeScripts is not supported by this runtime/,
+    });
   });
 });

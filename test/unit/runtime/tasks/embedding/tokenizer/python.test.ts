@@ -11,12 +11,26 @@ import { TokenPipeline } from '../../../../../../runtime/tasks/embedding/tokeniz
 import { makePreTokenizer } from '../../../../../../runtime/tasks/embedding/tokenizer/pre-tokenizers.ts';
 import { unicodeVersion } from '../../../../../../runtime/tasks/embedding/tokenizer/unicode.ts';
 
-type Part = { readonly part: 'normalizer' | 'pre_tokenizer'; readonly config: { readonly type: string }; readonly digests: string };
-type Whole = { readonly name: string; readonly tokenizer: object; readonly cases: readonly (readonly [string, readonly number[]])[] };
+type Part = {
+  readonly part: 'normalizer' | 'pre_tokenizer';
+  readonly config: { readonly type: string };
+  readonly digests: string;
+};
+type Whole = {
+  readonly name: string;
+  readonly tokenizer: object;
+  readonly cases: readonly (readonly [string, readonly number[]])[];
+};
 
 const folder = process.env['TOKENIZER_FIXTURES'] ?? join(import.meta.dirname, '../../../../../fixtures/tokenizers');
-const parts = JSON.parse(readFileSync(join(folder, 'parts.json'), 'utf8')) as { readonly charsmap: string; readonly texts: readonly string[]; readonly parts: readonly Part[] };
-const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelines.json'), 'utf8'))) as { readonly pipelines: readonly Whole[] };
+const parts = JSON.parse(readFileSync(join(folder, 'parts.json'), 'utf8')) as {
+  readonly charsmap: string;
+  readonly texts: readonly string[];
+  readonly parts: readonly Part[];
+};
+const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelines.json'), 'utf8'))) as {
+  readonly pipelines: readonly Whole[];
+};
 
 /** The fixtures hold the charsmap once. */
 function withCharsmap(value: unknown): unknown {
@@ -34,13 +48,19 @@ function resultOf({ part, config }: Part): (text: string) => unknown {
 }
 
 describe('the parts of a tokenizer', () => {
-  it('were compared under the Unicode version of this Node.js (else run scripts/tokenizers again)', () => assert.equal(process.versions['unicode'], unicodeVersion));
+  it('were compared under the Unicode version of this Node.js (else run scripts/tokenizers again)', () =>
+    assert.equal(process.versions['unicode'], unicodeVersion));
 
   for (const one of parts.parts) {
     it(`gives what Python gives: ${one.part} ${JSON.stringify(one.config).slice(0, 100)}`, () => {
       const apply = resultOf(one);
-      const wrong = parts.texts.filter((text, index) => digest(apply(text)) !== one.digests.slice(4 * index, 4 * index + 4));
-      assert.deepEqual(wrong.map((text) => [text, apply(text)]), []);
+      const wrong = parts.texts.filter(
+        (text, index) => digest(apply(text)) !== one.digests.slice(4 * index, 4 * index + 4),
+      );
+      assert.deepEqual(
+        wrong.map((text) => [text, apply(text)]),
+        [],
+      );
     });
   }
 });
@@ -50,7 +70,8 @@ describe('whole tokenizers', () => {
     it(`gives Python's ids: ${name}`, () => {
       const pipeline = new TokenPipeline(tokenizer);
       const { before, after } = pipeline.around;
-      for (const [text, ids] of cases) assert.deepEqual([...before, ...pipeline.encode(text), ...after], ids, JSON.stringify(text));
+      for (const [text, ids] of cases)
+        assert.deepEqual([...before, ...pipeline.encode(text), ...after], ids, JSON.stringify(text));
     });
   }
 });
