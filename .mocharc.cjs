@@ -15,6 +15,7 @@ module.exports = {
   parallel: true,
   jobs: 2,
   forbidOnly: Boolean(process.env.CI),
-  // With --no-parallel a test that leaves something open is seen, because the run does not end; in CI it must not cost the hour.
+  // With --no-parallel a test that leaves something open is seen, because the run does not end; in CI it must not cost
+  // the hour.
   exit: Boolean(process.env.CI),
 };

@@ -4,8 +4,8 @@
  * Owns:  the types in use, when `lastTransitionTime` moves, and the order in which conditions are shown.
  * Pure:  never reads a clock and never mutates; returns the same array when nothing changed, so that a
  *        caller can skip the write with `===`.
- * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them. So are `Paused` and
- *        `ChildrenModified`.
+ * Why:   `Reconciling` and `Stalled` are abnormal-true: present only while True, as kstatus reads them. So are `Paused`
+ *        and `ChildrenModified`.
  */
 
 import { cut } from './text.ts';

@@ -32,7 +32,9 @@ export const codes = {
   KUBE_STATUS: {
     kind: 'transient',
     say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) =>
-      `the API server answered ${p.status}${p.reason === '' ? '' : ` ${p.reason}`}${p.request === undefined ? '' : ` to ${p.request}`}: ${p.message}`,
+      'the API server answered ' +
+      `${p.status}${p.reason === '' ? '' : ` ${p.reason}`}${p.request === undefined ? '' : ` to ${p.request}`}: ` +
+      `${p.message}`,
   },
   KUBE_ANSWER_UNUSABLE: {
     kind: 'transient',
@@ -48,7 +50,9 @@ export const codes = {
   NAME_TAKEN: {
     kind: 'transient',
     say: (p: { kind: string; name: string; owner: string }) =>
-      `a ${p.kind} named ${p.name} exists and ${p.owner === '' ? "has no owner and not the operator's labels" : `belongs to ${p.owner}`}: delete it or give the model another name`,
+      `a ${p.kind} named ${p.name} exists and ` +
+      `${p.owner === '' ? "has no owner and not the operator's labels" : `belongs to ${p.owner}`}: delete it or ` +
+      'give the model another name',
   },
   KIND_UNKNOWN: { kind: 'bug', say: (p: { kind: string }) => `no resource type is known for kind ${p.kind}` },
   KUBE_UNREACHABLE: {
@@ -83,7 +87,8 @@ export const codes = {
   MODEL_TOO_LARGE: {
     kind: 'invalid',
     say: (p: { file: string; needBytes: number; limitBytes: number }) =>
-      `${p.file} needs about ${formatBytes(p.needBytes)} of memory, the limit is ${formatBytes(p.limitBytes)}: raise spec.memory.limit`,
+      `${p.file} needs about ${formatBytes(p.needBytes)} of memory, the limit is ${formatBytes(p.limitBytes)}: ` +
+      'raise spec.memory.limit',
   },
   PRECISION_MISSING: {
     kind: 'invalid',
@@ -117,7 +122,8 @@ export const codes = {
   WARMUP_TIMEOUT: {
     kind: 'deadline',
     say: (p: { timeoutMs: number }) =>
-      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check whether a run of the model ends`,
+      `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check whether a run of the ` +
+      'model ends',
   },
 
   // ── requests ──
@@ -126,7 +132,8 @@ export const codes = {
   INPUT_TOO_LONG: {
     kind: 'invalid',
     say: (p: { field: string; unit: 'tokens' | 'characters'; length: number; limit: number }) =>
-      `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: spec.model.embedding.onTooLong: Truncate)`,
+      `${p.field} has ${p.length} ${p.unit}, the limit is ${p.limit}: shorten it (or let the server cut: ` +
+      'spec.model.embedding.onTooLong: Truncate)',
   },
   MODEL_UNKNOWN: {
     kind: 'missing',
@@ -141,7 +148,8 @@ export const codes = {
   TASK_MISSING: {
     kind: 'missing',
     say: (p: { path: string; model: string; task: string }) =>
-      `model '${p.model}' is not served for ${p.path}: set spec.model.task: ${p.task} (serve: --config with {"task": "${p.task}"})`,
+      `model '${p.model}' is not served for ${p.path}: set spec.model.task: ${p.task} (serve: --config with ` +
+      `{"task": "${p.task}"})`,
   },
   PATH_UNKNOWN: {
     kind: 'missing',
@@ -170,13 +178,15 @@ export const codes = {
   BODIES_FULL: {
     kind: 'overloaded',
     say: (p: { limitBytes: number }) =>
-      `the bodies and answers of requests under way hold their limit of ${formatBytes(p.limitBytes)}; try again in a moment`,
+      `the bodies and answers of requests under way hold their limit of ${formatBytes(p.limitBytes)}; try again ` +
+      'in a moment',
   },
   BODY_TOO_SLOW: {
     kind: 'invalid',
     http: 408,
     say: () =>
-      'the body came too slowly: less than 1 KiB a second for 5 s, or less than 32 KiB a second while other requests waited for memory; send it again',
+      'the body came too slowly: less than 1 KiB a second for 5 s, or less than 32 KiB a second while other ' +
+      'requests waited for memory; send it again',
   },
   REQUEST_EXPIRED: {
     kind: 'deadline',
@@ -185,7 +195,8 @@ export const codes = {
   RUN_STUCK: {
     kind: 'deadline',
     say: (p: { model: string; ranMs: number; limitMs: number }) =>
-      `a run of ${p.model} has not ended after ${seconds(p.ranMs)} s, the limit is ${seconds(p.limitMs)} s: the model may never end for this input (a Loop without an end), or the CPU limit is too small for it`,
+      `a run of ${p.model} has not ended after ${seconds(p.ranMs)} s, the limit is ${seconds(p.limitMs)} s: the ` +
+      'model may never end for this input (a Loop without an end), or the CPU limit is too small for it',
   },
   NOT_READY: { kind: 'waiting', say: (p: { state: string }) => `the model is not ready: ${p.state}` },
   DRAINING: { kind: 'waiting', say: () => 'the server is shutting down; another replica will answer' },
@@ -193,7 +204,8 @@ export const codes = {
   ADDRESSES_EXHAUSTED: {
     kind: 'overloaded',
     say: (p: { first: string; ports: string }) =>
-      `no free loopback address was found from ${p.first} on for a pod with ports ${p.ports}: another process listens on them on all addresses`,
+      `no free loopback address was found from ${p.first} on for a pod with ports ${p.ports}: another process ` +
+      'listens on them on all addresses',
   },
   DATA_IN_USE: {
     kind: 'conflict',

@@ -1,8 +1,8 @@
 /**
  * What a model takes and gives, short enough for a container's last words, and how two revisions compare in it.
  *
- * Owns:  the notation, `float32[?,384]` (a number is a fixed size, ? one that each request chooses, without brackets the
- *        rank is not known), and what schemaPolicy Compatible and Exact mean.
+ * Owns:  the notation, `float32[?,384]` (a number is a fixed size, ? one that each request chooses, without brackets
+ *        the rank is not known), and what schemaPolicy Compatible and Exact mean.
  * Pure.
  */
 import { isRecord, ownValue } from './record.ts';
@@ -44,7 +44,8 @@ export type SchemaPolicy = 'Compatible' | 'Exact' | 'Any';
 /**
  * Whether clients of stable can go on with the candidate.
  *
- * Compatible: the same inputs by name and type, each of a shape that takes what stable's takes; every output of stable's
+ * Compatible: the same inputs by name and type, each of a shape that takes what stable's takes; every output of
+ *             stable's
  * by name and type, of a shape that stable's could have had. Exact: nothing differs. Any: everything may.
  *
  * @returns the first difference, in words; undefined when there is none that the policy forbids

@@ -21,7 +21,10 @@ export const labels = {
   /** Ten hex digits; on every child of one revision and its pods. */
   revision: 'onnx-operator.dev/revision',
   managedBy: 'app.kubernetes.io/managed-by',
-  /** `true` on ready pods that get traffic while two revisions share it by pods (router Service). Set by the operator, never in a template. */
+  /**
+   * `true` on ready pods that get traffic while two revisions share it by pods (router Service). Set by the operator,
+   * never in a template.
+   */
   serving: 'onnx-operator.dev/serving',
 } as const;
 

@@ -10,7 +10,9 @@ import { rolloutFields } from './schema-rollout.ts';
 import { statusSchema } from './schema-status.ts';
 
 export const specSchema = k.object({ ...revisionFields, ...rolloutFields }).rule({
-  rule: "!has(self.execution) || !has(self.execution.precision) || self.execution.precision in ['Source', 'Auto'] || (has(self.model.variants) && self.model.variants.exists(v, v.precision == self.execution.precision))",
+  rule:
+    "!has(self.execution) || !has(self.execution.precision) || self.execution.precision in ['Source', 'Auto'] || " +
+    '(has(self.model.variants) && self.model.variants.exists(v, v.precision == self.execution.precision))',
   message: 'execution.precision names no variant: list the file of that precision in model.variants',
   fieldPath: '.execution.precision',
 });
@@ -48,7 +50,10 @@ export const revisionFieldNames = Object.keys(revisionFields) as readonly (keyof
 
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
-/** The object's schema. @param stage `whole` has planned fields too: for tests against a real API server, never to be shipped */
+/**
+ * The object's schema. @param stage `whole` has planned fields too: for tests against a real API server, never to be
+ * shipped
+ */
 export function openApiSchema(stage: Stage): JsonSchema {
   return {
     type: 'object',
@@ -70,7 +75,8 @@ export function openApiSchema(stage: Stage): JsonSchema {
         // Only on creation: a model of an earlier time keeps its name.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
         message:
-          'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are named so',
+          'metadata.name may not end in "-" and ten hex digits: the children of a revision of another model are ' +
+          'named so',
         optionalOldSelf: true,
       },
     ],

@@ -2,8 +2,8 @@
  * The reasons that the operator gives, and what becomes of each as an Event.
  *
  * Owns: the closed table. A reason is spelled alike in a condition, an Event, the log and a test. `Warning` and
- *       `Milestone` Events are never dropped; `Normal` ones have a budget for each model (operator/kube/event-rules.ts);
- *       a `Silent` reason is read in the status, and is no Event.
+ *       `Milestone` Events are never dropped; `Normal` ones have a budget for each model
+ *       (operator/kube/event-rules.ts); a `Silent` reason is read in the status, and is no Event.
  * Pure.
  */
 

@@ -23,13 +23,18 @@ export type Traffic = {
   readonly sizeClass: number;
   readonly latency: Histogram;
   readonly ok: number;
-  /** Kind of outcome (api/outcomes.ts) → count. What is the client's fault is counted too; a gate does not look at it. */
+  /**
+   * Kind of outcome (api/outcomes.ts) → count. What is the client's fault is counted too; a gate does not look at it.
+   */
   readonly errors: Readonly<Record<string, number>>;
   /** Refused for lack of room or time; these are among `errors` too. */
   readonly shed: number;
 };
 
-/** Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a request's end. */
+/**
+ * Length of a block, in seconds. A block's index is floor(unix seconds / 20) by the clock of the pod's sidecar at a
+ * request's end.
+ */
 export const blockSeconds = 20;
 
 /** The block that a moment lies in. @param ms since 1970 */
@@ -37,7 +42,10 @@ export function blockAt(ms: number): number {
   return Math.floor(ms / (blockSeconds * 1000));
 }
 
-/** The first block that lies wholly after a moment: where a window begins once its weight was verified. @param ms since 1970 */
+/**
+ * The first block that lies wholly after a moment: where a window begins once its weight was verified. @param ms since
+ * 1970
+ */
 export function firstWholeBlockAfter(ms: number): number {
   return Math.ceil(ms / 1000 / blockSeconds);
 }
@@ -93,7 +101,10 @@ export type Blocks = { readonly since: number; readonly until: number; readonly 
 export type GoldenResult = {
   /** Which set, metric and limit were run: RuntimeConfig.golden.id. */
   readonly id: string;
-  /** Waiting: for the model, or for stable's answers. Done: the numbers are final. Broken: the set cannot be run, `problem` says why. */
+  /**
+   * Waiting: for the model, or for stable's answers. Done: the numbers are final. Broken: the set cannot be run,
+   * `problem` says why.
+   */
   readonly state: 'Waiting' | 'Running' | 'Done' | 'Broken';
   /** Cases in the set; those done; those that met the limit by themselves. */
   readonly n: number;
@@ -136,18 +147,24 @@ export type Pairs = {
 
 /**
  * What the operator says when it asks for a report, as query parameters of `GET /report`. It is level-triggered: each
- * request says everything again, and what is left out is off. All but `blocksFrom` need the revision's token (api/access.ts).
+ * request says everything again, and what is left out is off. All but `blocksFrom` need the revision's token
+ * (api/access.ts).
  */
 export const reportQuery = {
   /** Only blocks from this index on. */
   blocksFrom: 'blocksFrom',
-  /** IP addresses of stable's ready pods, comma-separated: whom a candidate's golden run and replay ask. At most 16. Their token is in a header. */
+  /**
+   * IP addresses of stable's ready pods, comma-separated: whom a candidate's golden run and replay ask. At most 16.
+   * Their token is in a header.
+   */
   peers: 'peers',
   /** Share of requests, 0..1, that this pod is to keep for a candidate's replay. */
   sample: 'sample',
   /** How answers are compared and from which value on they agree: `Cosine:0.98`. With `peers`, this pod replays. */
   agreement: 'agreement',
-  /** `Replay` or `Shadow`: pair the service times of replays, and count them as this. With `peers`, this pod replays. */
+  /**
+   * `Replay` or `Shadow`: pair the service times of replays, and count them as this. With `peers`, this pod replays.
+   */
   pairs: 'pairs',
   /** `PER_MINUTE/PODS`: ask golden inputs of both revisions, so many a minute over so many pods of the candidate. */
   probes: 'probes',

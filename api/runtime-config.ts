@@ -19,7 +19,10 @@ export type EmbeddingConfig = {
   readonly tokenizer: string;
   /** Name of the output tensor; absent: `sentence_embedding` if there is one, else the first output. */
   readonly output?: string;
-  /** How [batch, sequence, hidden] becomes [batch, hidden]; None wants an output that is pooled already. Absent: by the output's rank. */
+  /**
+   * How [batch, sequence, hidden] becomes [batch, hidden]; None wants an output that is pooled already. Absent: by the
+   * output's rank.
+   */
   readonly pooling?: Pooling;
   /** Whether vectors are scaled to L2 norm 1. */
   readonly normalize: boolean;

@@ -80,7 +80,10 @@ export class Schema<T, P extends Presence = 'required'> {
     return new Schema(this.#render, 'optional', this.defaultText);
   }
 
-  /** May be left out; `withDefaults` then fills in what `text` says. Not an API default: those would change every stored object. */
+  /**
+   * May be left out; `withDefaults` then fills in what `text` says. Not an API default: those would change every stored
+   * object.
+   */
   defaultsTo(text: string): Schema<T, 'optional'> {
     return new Schema(this.#render, 'optional', text);
   }

@@ -12,7 +12,8 @@ const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */
 const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
 const uriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
+  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
+  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
 const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
 
 export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
@@ -36,7 +37,8 @@ const provider = k.object({
 const embedding = k.object({
   tokenizer: path()
     .doc(
-      'Path of tokenizer.json in the source; tokenizer_config.json, sentence_bert_config.json, config.json and 1_Pooling/config.json are read beside it where they are.',
+      'Path of tokenizer.json in the source; tokenizer_config.json, sentence_bert_config.json, config.json and ' +
+        '1_Pooling/config.json are read beside it where they are.',
     )
     .defaultsTo('tokenizer.json'),
   output: k
@@ -52,7 +54,8 @@ const embedding = k.object({
     .integer({ min: 1, max: 131072 })
     .doc('Tokens of one text, special tokens included.')
     .defaultsTo(
-      'max_seq_length of sentence_bert_config.json or model_max_length of tokenizer_config.json, at most the positions in config.json; 512 where none says',
+      'max_seq_length of sentence_bert_config.json or model_max_length of tokenizer_config.json, at most the ' +
+        'positions in config.json; 512 where none says',
     ),
   onTooLong: k.oneOf(['Truncate', 'Refuse']).doc('What happens to a longer text.').defaultsTo('Truncate'),
 });
@@ -62,11 +65,13 @@ const model = k
     uri: k
       .string({ max: 2048, min: 1, pattern: uriPattern })
       .doc(
-        'A file, or a folder when it ends with "/": https://host/path, http://host/path (only with a digest), npm:@scope/package@1.2.3/path, pvc://claim/path; in local mode also file:///path. Versions are exact.',
+        'A file, or a folder when it ends with "/": https://host/path, http://host/path (only with a digest), ' +
+          'npm:@scope/package@1.2.3/path, pvc://claim/path; in local mode also file:///path. Versions are exact.',
       ),
     digest: digest()
       .doc(
-        'SHA-256 of the file; of a folder, of its sorted lines "sha256  path". Absent: resolved once, by the first pod of the revision.',
+        'SHA-256 of the file; of a folder, of its sorted lines "sha256  path". Absent: resolved once, by the ' +
+          'first pod of the revision.',
       )
       .optional(),
     files: k
@@ -92,7 +97,8 @@ const model = k
     schemaPolicy: k
       .oneOf(['Compatible', 'Exact', 'Any'])
       .doc(
-        'What a new revision may change in what it takes and gives. Compatible: it takes all that stable takes, and gives all that stable gives. Exact: nothing. Any: everything.',
+        'What a new revision may change in what it takes and gives. Compatible: it takes all that stable takes, ' +
+          'and gives all that stable gives. Exact: nothing. Any: everything.',
       )
       .defaultsTo('Compatible'),
     credentialsSecretRef: k.object({ name: objectName() }).planned(),
@@ -118,7 +124,9 @@ const model = k
     fieldPath: '.uri',
   })
   .rule({
-    rule: "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || has(self.files)",
+    rule:
+      "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || " +
+      'has(self.files)',
     message: 'an https folder cannot be listed: name its files',
     fieldPath: '.files',
   });
@@ -132,7 +140,8 @@ const execution = k.object({
   fallbackPolicy: k
     .oneOf(['Forbid', 'Warn', 'Allow'])
     .doc(
-      'When the first provider cannot be used or leaves nodes to another one: refuse to serve, serve and say so in ProvidersActive, or serve.',
+      'When the first provider cannot be used or leaves nodes to another one: refuse to serve, serve and say so ' +
+        'in ProvidersActive, or serve.',
     )
     .defaultsTo('Forbid'),
   precision: k
@@ -162,7 +171,8 @@ const batching = k.object({
   maxBatchSize: k
     .integer({ min: 1, max: 1024 })
     .doc(
-      'Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, whatever this says; `/config` of the runtime says why.',
+      'Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, ' +
+        'whatever this says; `/config` of the runtime says why.',
     )
     .defaultsTo('8'),
   maxQueueDelay: duration()
@@ -207,7 +217,9 @@ const noMemory = (field: 'requests' | 'limits') => ({
 });
 const amount = (of: 'requests' | 'limits'): string => `quantity(string(self.${of}[name]))`;
 const isAbove = `name in self.limits && ${amount('requests')}.isGreaterThan(${amount('limits')})`;
-const firstAbove = `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its limit, ' + string(self.limits[name]))[0]`;
+const firstAbove =
+  `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its ` +
+  `limit, ' + string(self.limits[name]))[0]`;
 
 const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
 const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
@@ -216,13 +228,17 @@ const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])
 const requestsFit: readonly CelRule[] = [
   {
     rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,
-    messageExpression: `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise resources.limits'`,
+    messageExpression:
+      `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise ` +
+      `resources.limits'`,
     message:
       'a request is above its limit, so no pod could be made: lower resources.requests or raise resources.limits',
     fieldPath: '.requests',
   },
   {
-    rule: `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
+    rule:
+      `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ` +
+      `${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
     message:
       'devices (a name with "/") and hugepages cannot be overcommitted: give the request and the limit the same amount',
     fieldPath: '.requests',
@@ -250,7 +266,9 @@ const sidecarMemory = '96Mi';
 const sidecarResources = requestsFit
   .reduce((schema, rule) => schema.rule(rule), requirements())
   .rule({
-    rule: `!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
+    rule:
+      `!has(self.limits) || !('memory' in self.limits) || ` +
+      `quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
     message: `the sidecar needs ${sidecarMemory} at the least`,
     fieldPath: '.limits',
   });
@@ -292,7 +310,9 @@ const podSpec = k.object({
   priorityClassName: objectName().optional(),
 });
 const template = k.object({ metadata: podMeta.optional(), spec: podSpec.optional() }).rule({
-  rule: "!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, l.startsWith('onnx-operator.dev/'))",
+  rule:
+    '!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, ' +
+    "l.startsWith('onnx-operator.dev/'))",
   message: 'labels of onnx-operator.dev are set by the operator',
   fieldPath: '.metadata.labels',
 });
@@ -317,7 +337,8 @@ export const revisionFields = {
         .object({
           resources: sidecarResources
             .doc(
-              'Requests and limits of the sidecar container, each in place of its default: requests 10m CPU and 96Mi, limits 500m CPU and 192Mi.',
+              'Requests and limits of the sidecar container, each in place of its default: requests 10m CPU and ' +
+                '96Mi, limits 500m CPU and 192Mi.',
             )
             .optional(),
         })

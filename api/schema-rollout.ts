@@ -14,7 +14,8 @@ const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
 
 /** A file: the schemes of spec.model.uri, without a "/" at the end. */
 const goldenUriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)[^/]$';
+  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
+  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)[^/]$';
 
 const step = k
   .object({
@@ -24,7 +25,8 @@ const step = k
         require: k
           .oneOf(['NoFail', 'Pass'])
           .doc(
-            'NoFail: no gate fails in five minutes; with enough traffic it waits up to ten more until nothing much worse is shown. Pass: every gate is proven good.',
+            'NoFail: no gate fails in five minutes; with enough traffic it waits up to ten more until nothing ' +
+              'much worse is shown. Pass: every gate is proven good.',
           ),
         maxDuration: duration()
           .doc('After that, what is still undecided is treated as onUndecided says.')
@@ -42,7 +44,8 @@ const step = k
         require: k
           .oneOf(['NoFail', 'Pass'])
           .doc(
-            'NoFail: no gate fails over twenty pairs and five minutes. Pass: every latency gate against stable, and quality, is proven good.',
+            'NoFail: no gate fails over twenty pairs and five minutes. Pass: every latency gate against stable, ' +
+              'and quality, is proven good.',
           ),
         maxDuration: duration()
           .doc('After that, what is still undecided is treated as onUndecided says.')
@@ -50,7 +53,8 @@ const step = k
           .optional(),
       })
       .doc(
-        "Before any weight: the candidate answers copies of stable's requests, and is judged by how long both took and how their answers agree. No user gets its answers.",
+        "Before any weight: the candidate answers copies of stable's requests, and is judged by how long both " +
+          'took and how their answers agree. No user gets its answers.',
       )
       .optional(),
     pause: k
@@ -70,7 +74,9 @@ const minDetectableNeeds = {
   fieldPath: '.minDetectable',
 } as const;
 const minDetectableIsMore = {
-  rule: "!has(self.minDetectable) || !has(self.maxIncrease) || double(self.minDetectable.replace('%', '')) >= double(self.maxIncrease.replace('%', ''))",
+  rule:
+    "!has(self.minDetectable) || !has(self.maxIncrease) || double(self.minDetectable.replace('%', '')) >= " +
+    "double(self.maxIncrease.replace('%', ''))",
   message: 'minDetectable is at least maxIncrease: a Pass shows maxIncrease where it can',
   fieldPath: '.minDetectable',
 } as const;
@@ -81,19 +87,22 @@ const latencyGate = k
     quantile: share().doc('Above 0 and below 1, as text: "0.95".'),
     maxIncrease: percent()
       .doc(
-        'By how much it may be above stable. It passes only when no more than this is shown, unless minDetectable allows more.',
+        'By how much it may be above stable. It passes only when no more than this is shown, unless minDetectable ' +
+          'allows more.',
       )
       .optional(),
     max: duration().doc('How much it may be, whatever stable does.').optional(),
     minDetectable: percent()
       .doc(
-        "Where the traffic is too low to show maxIncrease within the step's time: up to how much a Pass may show instead. status.history says what was shown. Absent: maxIncrease is shown, or the gate stays undecided.",
+        "Where the traffic is too low to show maxIncrease within the step's time: up to how much a Pass may show " +
+          'instead. status.history says what was shown. Absent: maxIncrease is shown, or the gate stays undecided.',
       )
       .optional(),
     eachClass: k
       .boolean()
       .doc(
-        'Judge every class of requests (tier and size) with enough of them in both revisions by itself, too: the gate fails when one of them fails, and passes when all of them and the mix pass. For maxIncrease.',
+        'Judge every class of requests (tier and size) with enough of them in both revisions by itself, too: the ' +
+          'gate fails when one of them fails, and passes when all of them and the mix pass. For maxIncrease.',
       )
       .optional(),
   })
@@ -125,7 +134,8 @@ const goldenGate = k
   .object({
     configMapRef: configMapRef()
       .doc(
-        'The set is its only key, or the key golden.jsonl or golden.bin. What it holds is frozen when the rollout begins.',
+        'The set is its only key, or the key golden.jsonl or golden.bin. What it holds is frozen when the rollout ' +
+          'begins.',
       )
       .optional(),
     uri: k
@@ -136,7 +146,8 @@ const goldenGate = k
     metric: k
       .oneOf(['MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'])
       .doc(
-        'MaxAbsError and Cosine: of the worst case. Top1Agreement, ExactMatch and Accuracy: shares over the set. WordErrorRate: wrong words a word. Accuracy takes expected labels.',
+        'MaxAbsError and Cosine: of the worst case. Top1Agreement, ExactMatch and Accuracy: shares over the set. ' +
+          'WordErrorRate: wrong words a word. Accuracy takes expected labels.',
       ),
     min: share()
       .doc('Score at least; for Cosine, Top1Agreement, ExactMatch and Accuracy. Accuracy has no default.')
@@ -186,13 +197,15 @@ const gates = k
   .object({
     golden: goldenGate
       .doc(
-        "Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O signature, and its answers have to be stable's by Cosine 0.9.",
+        'Answers that a new revision has to give before it gets traffic. Absent: inputs are made up from the I/O ' +
+          "signature, and its answers have to be stable's by Cosine 0.9.",
       )
       .optional(),
     latency: k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
-        'Default: p95 may rise by 15%, p99 by 30%; with little traffic a Pass may show up to 100% at p95, and at p99 it shows nothing: that gate only fails.',
+        'Default: p95 may rise by 15%, p99 by 30%; with little traffic a Pass may show up to 100% at p95, and at ' +
+          'p99 it shows nothing: that gate only fails.',
       )
       .optional(),
     errors: k
@@ -203,7 +216,8 @@ const gates = k
         max: percent().doc('How high it may be, whatever stable does.').optional(),
         minDetectable: percent()
           .doc(
-            "Where the traffic is too low to show maxIncrease within the step's time: up to how many points a Pass may show instead.",
+            "Where the traffic is too low to show maxIncrease within the step's time: up to how many points a " +
+              'Pass may show instead.',
           )
           .optional(),
       })
@@ -214,7 +228,9 @@ const gates = k
     confidence: k
       .oneOf(['Strict', 'Standard', 'Quick'])
       .doc(
-        'How sure a verdict has to be, against how long it takes. Strict: at most 1% of good rollouts go back, a Pass always shows the limits. Standard: 5%, and with little traffic a Pass shows less after a while. Quick: 20%, and it shows less sooner.',
+        'How sure a verdict has to be, against how long it takes. Strict: at most 1% of good rollouts go back, a ' +
+          'Pass always shows the limits. Standard: 5%, and with little traffic a Pass shows less after a while. ' +
+          'Quick: 20%, and it shows less sooner.',
       )
       .defaultsTo('Standard')
       .optional(),
@@ -230,7 +246,8 @@ const gates = k
       .optional(),
     alpha: share()
       .doc(
-        'Chance of a wrong rollback over the whole rollout, for independent requests, instead of that of confidence; gates that are written share it equally, over the analyze steps.',
+        'Chance of a wrong rollback over the whole rollout, for independent requests, instead of that of ' +
+          'confidence; gates that are written share it equally, over the analyze steps.',
       )
       .defaultsTo('0.05, with confidence Standard')
       .optional(),
@@ -259,7 +276,8 @@ const rollout = k
     strategy: k
       .oneOf(['Canary', 'BlueGreen', 'Immediate'])
       .doc(
-        'Canary: traffic by steps, each judged. BlueGreen: all traffic at once, with the old revision kept in full. Immediate: all traffic at once.',
+        'Canary: traffic by steps, each judged. BlueGreen: all traffic at once, with the old revision kept in ' +
+          'full. Immediate: all traffic at once.',
       )
       .defaultsTo('Immediate')
       .optional(),
@@ -273,7 +291,8 @@ const rollout = k
         mode: k
           .oneOf(['Auto', 'Off', 'Always'])
           .doc(
-            'Auto: while the model gets fewer than 200 requests a minute. Off: no probes, and replays for quality give no latencies.',
+            'Auto: while the model gets fewer than 200 requests a minute. Off: no probes, and replays for quality ' +
+              'give no latencies.',
           )
           .defaultsTo('Auto')
           .optional(),
@@ -284,7 +303,8 @@ const rollout = k
           .optional(),
       })
       .doc(
-        'Golden inputs asked of both revisions beside users, so that latency can be judged with hardly any traffic. They are in no count of requests.',
+        'Golden inputs asked of both revisions beside users, so that latency can be judged with hardly any ' +
+          'traffic. They are in no count of requests.',
       )
       .optional(),
     onUndecided: k
@@ -301,14 +321,16 @@ const rollout = k
         mode: k
           .oneOf(['Surge', 'Borrow', 'Recreate'])
           .doc(
-            "Surge: the candidate's pods come on top. Borrow: they are taken from stable's, the number stays. Recreate: stable's go before the candidate's come; nothing serves in between.",
+            "Surge: the candidate's pods come on top. Borrow: they are taken from stable's, the number stays. " +
+              "Recreate: stable's go before the candidate's come; nothing serves in between.",
           )
           .defaultsTo('Surge')
           .optional(),
         maxSurge: k
           .intOrString('^[0-9]{1,3}%$')
           .doc(
-            'Pods, or percent of replicas, that a rollout may have on top; at least one. Less than 100% takes pods from stable as its weight falls.',
+            'Pods, or percent of replicas, that a rollout may have on top; at least one. Less than 100% takes ' +
+              'pods from stable as its weight falls.',
           )
           .defaultsTo('100%')
           .optional(),
@@ -347,12 +369,16 @@ const rollout = k
     fieldPath: '.steps',
   })
   .rule({
-    rule: "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.capacity) || ((!has(self.capacity.mode) || self.capacity.mode == 'Surge') && !has(self.capacity.maxSurge))",
+    rule:
+      "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.capacity) || ((!has(self.capacity.mode) " +
+      "|| self.capacity.mode == 'Surge') && !has(self.capacity.maxSurge))",
     message: 'strategy BlueGreen needs both revisions in full: capacity.mode Surge without a maxSurge',
     fieldPath: '.capacity',
   })
   .rule({
-    rule: "!has(self.strategy) || self.strategy != 'Canary' || !has(self.capacity) || !has(self.capacity.mode) || self.capacity.mode != 'Recreate'",
+    rule:
+      "!has(self.strategy) || self.strategy != 'Canary' || !has(self.capacity) || !has(self.capacity.mode) || " +
+      "self.capacity.mode != 'Recreate'",
     message: 'with capacity.mode Recreate one revision serves at a time: use strategy Immediate',
     fieldPath: '.capacity.mode',
   });
@@ -376,14 +402,16 @@ const traffic = k
     router: k
       .oneOf(['Service', 'HTTPRoute'])
       .doc(
-        'Service: two revisions share the traffic by their numbers of ready pods. HTTPRoute: a Gateway sends each its exact weight; needs the Gateway API.',
+        'Service: two revisions share the traffic by their numbers of ready pods. HTTPRoute: a Gateway sends each ' +
+          'its exact weight; needs the Gateway API.',
       )
       .defaultsTo('Service')
       .optional(),
     parentRefs: k
       .list(parentRef, { max: 8, min: 1 })
       .doc(
-        'Gateways that the HTTPRoute attaches to, as in HTTPRoute.spec.parentRefs. The operator owns the route, named as the model.',
+        'Gateways that the HTTPRoute attaches to, as in HTTPRoute.spec.parentRefs. The operator owns the route, ' +
+          'named as the model.',
       )
       .optional(),
     hostnames: k
@@ -419,7 +447,8 @@ export const rolloutFields = {
   replicas: k
     .integer({ min: 0, max: 1000 })
     .doc(
-      'Pods of the stable revision. Leave it out of Git when an autoscaler owns it; taking it out later sets it to 1 at once, as with a Deployment.',
+      'Pods of the stable revision. Leave it out of Git when an autoscaler owns it; taking it out later sets it ' +
+        'to 1 at once, as with a Deployment.',
     )
     .serverDefault(1),
   revisionHistoryLimit: k

@@ -41,7 +41,9 @@ const revisionStatus = k.object({
   pods: k.list(failingPod, { max: 5 }).doc('Up to five pods that are in trouble.').optional(),
   provenance: text(32)
     .doc(
-      'How it became stable. GatesPassed, First (no revision served before) and Returned (it was proven before) prove it: it may come back unjudged. Forced, Pinned, ResumedUndecided, PromotedUndecided, StableLost, Asleep, Woken, StoodIn, Adopted and Unrecorded do not.',
+      'How it became stable. GatesPassed, First (no revision served before) and Returned (it was proven before) ' +
+        'prove it: it may come back unjudged. Forced, Pinned, ResumedUndecided, PromotedUndecided, StableLost, ' +
+        'Asleep, Woken, StoodIn, Adopted and Unrecorded do not.',
     )
     .optional(),
 });
@@ -87,7 +89,8 @@ const gate = k.object({
   stillNeeded: text(120).doc('The same as a range, with the time at the present rate.').optional(),
   toShow: number()
     .doc(
-      'What a Pass has to show by now, where the traffic is too low to show the limit; nothing: this gate can fail, and its Pass shows nothing.',
+      'What a Pass has to show by now, where the traffic is too low to show the limit; nothing: this gate can ' +
+        'fail, and its Pass shows nothing.',
     )
     .optional(),
   ofClass: text(120).doc('Of a gate by class, where the verdict is that of one class of requests.').optional(),
@@ -108,7 +111,8 @@ const gate = k.object({
       message: text(200).doc('The same in words.').optional(),
     })
     .doc(
-      'Of a latency gate against stable: what pairs of service times say. They are no live traffic, and in none of the counts above.',
+      'Of a latency gate against stable: what pairs of service times say. They are no live traffic, and in none ' +
+        'of the counts above.',
     )
     .optional(),
 });
@@ -131,7 +135,8 @@ const rollout = k.object({
   actualWeight: k
     .integer({ min: 0, max: 100 })
     .doc(
-      'Percent that the candidate really gets; with router Service the share of its ready pods. Absent while it is not known.',
+      'Percent that the candidate really gets; with router Service the share of its ready pods. Absent while it ' +
+        'is not known.',
     )
     .optional(),
   pausedReason: text(32).doc('Step, Undecided, ReportsStale, StableUnhealthy or WeightConflict.').optional(),
@@ -149,7 +154,8 @@ const rollout = k.object({
     .optional(),
   promise: text(1024)
     .doc(
-      'What was foreseen when the step began: how long it takes at the rate of requests of the half hour before, what it can show, and what it would find.',
+      'What was foreseen when the step began: how long it takes at the rate of requests of the half hour before, ' +
+        'what it can show, and what it would find.',
     )
     .optional(),
   window: k
@@ -159,20 +165,23 @@ const rollout = k.object({
   floor: count().doc('Pods asked for when the rollout began; fewer only after it.').optional(),
   alpha: number()
     .doc(
-      'Chance of a wrong Fail that each gate may spend in this step; from the least to the most where their parts are unequal.',
+      'Chance of a wrong Fail that each gate may spend in this step; from the least to the most where their parts ' +
+        'are unequal.',
     )
     .optional(),
   gates: k
     .listMap('name', gate, { max: 16 })
     .doc(
-      'Verdicts under traffic, with what they rest on; renewed with every new verdict and else every half a minute, in a pause every five.',
+      'Verdicts under traffic, with what they rest on; renewed with every new verdict and else every half a ' +
+        'minute, in a pause every five.',
     )
     .optional(),
   judgedAt: k.string({ max: 32, format: 'date-time' }).doc('When these were written.').optional(),
   handledRetryToken: text(63).optional(),
   handledPromoteRevision: text(10)
     .doc(
-      'What spec.rollout.promoteRevision says has had its effect, or had none: it asks for nothing until it is taken out or names another revision.',
+      'What spec.rollout.promoteRevision says has had its effect, or had none: it asks for nothing until it is ' +
+        'taken out or names another revision.',
     )
     .optional(),
   handledResumeStep: text(24).doc('The same of spec.rollout.resumeStep.').optional(),

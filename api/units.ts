@@ -48,7 +48,10 @@ export function formatBytes(bytes: number): string {
     const size = suffixes[suffix] ?? 1;
     if (bytes >= size) {
       const value = bytes / size;
-      return `${value >= 100 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1).replace(/\.0$/, '')}${suffix}`;
+      return (
+        `${value >= 100 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1).replace(/\.0$/, '')}` +
+        `${suffix}`
+      );
     }
   }
   return `${Math.round(bytes)}`;

@@ -1,6 +1,6 @@
 /**
- * What sampling and replaying cost users: throughput and latency of the model server while it keeps samples of none, 5 %
- * and all of its requests, and while a sidecar has it answer another pod's samples.
+ * What sampling and replaying cost users: throughput and latency of the model server while it keeps samples of none, 5
+ * % and all of its requests, and while a sidecar has it answer another pod's samples.
  *
  * Use:   `npm run bench:sampling -- [ROUNDS]`. Ratios of medians over the rounds, to the same server without: the
  *        settings take turns in each round, so that whatever else the machine does hits all of them.
@@ -71,7 +71,10 @@ function sidecar({ metricsPort }: Server, share: number): () => void {
   return () => clearInterval(timer);
 }
 
-/** Replays one shot after the other as the sidecar's Replayer does. @param times pause after each, in multiples of what it took; undefined: none at all */
+/**
+ * Replays one shot after the other as the sidecar's Replayer does. @param times pause after each, in multiples of what
+ * it took; undefined: none at all
+ */
 function replays({ metricsPort }: Server, shot: Shot, times: number | undefined): () => Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let [done, stopped] = [0, times === undefined];
@@ -143,7 +146,8 @@ function table(samples: ReadonlyMap<string, readonly Sample[]>): void {
   for (const [name, list] of samples) {
     const ratio = (field: keyof Sample): string => (of(list, field) / of(base, field)).toFixed(3);
     say(
-      `  ${name.padEnd(28)} throughput ${ratio('perSecond')}  p50 ${ratio('p50Ms')}  p99 ${ratio('p99Ms')}  CPU a request ${ratio('cpuMs')}`,
+      `  ${name.padEnd(28)} throughput ${ratio('perSecond')}  p50 ${ratio('p50Ms')}  p99 ${ratio('p99Ms')}  CPU a ` +
+        `request ${ratio('cpuMs')}`,
     );
   }
 }
@@ -199,7 +203,8 @@ async function replaying(label: string, model: string, shot: Shot, rounds: numbe
   }
   server.child.kill('SIGKILL');
   say(
-    `${label}, one worker, requests at random moments, ${typicalMs.toFixed(1)} ms each, busy a third of the time; ${median(counts)} replays in ${(4 * spanMs) / 1000} s: ratios to no replays, medians of ${rounds}`,
+    `${label}, one worker, requests at random moments, ${typicalMs.toFixed(1)} ms each, busy a third of the time; ` +
+      `${median(counts)} replays in ${(4 * spanMs) / 1000} s: ratios to no replays, medians of ${rounds}`,
   );
   table(samples);
 }
@@ -208,7 +213,8 @@ const asked = process.argv[2] ?? '15';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
   say(
-    'Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, default 15) of about half a minute each.',
+    'Usage: npm run bench:sampling -- [ROUNDS]\n\nWhat sampling and replaying cost users; ROUNDS (1 to 100, ' +
+      'default 15) of about half a minute each.',
   );
   process.exit(asked === '--help' ? 0 : 2);
 }

@@ -2,9 +2,9 @@
  * The model server against the server most people write first (ONNX Runtime on the HTTP thread), side by side on this
  * machine, and how long a probe waits while every core is busy.
  *
- * Use:   `npm run bench:server -- [ROUNDS]`. Prints ratios of medians over the rounds: the two servers take turns, so that
- *        whatever else the machine does hits both. A third, idle server is probed at the same time: what that one needs is
- *        the machine's share of a probe's wait, not ours.
+ * Use:   `npm run bench:server -- [ROUNDS]`. Prints ratios of medians over the rounds: the two servers take turns, so
+ *        that whatever else the machine does hits both. A third, idle server is probed at the same time: what that one
+ *        needs is the machine's share of a probe's wait, not ours.
  * Read:  absolute numbers are this machine's, on this day. The ratios carry over, and the probe's limit of 50 ms.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -27,7 +27,10 @@ type Sample = {
   readonly idleMs: readonly number[];
 };
 
-/** `ours` has the Throughput profile, a worker for each CPU; `latency` one worker with all of them, as the naive server has. */
+/**
+ * `ours` has the Throughput profile, a worker for each CPU; `latency` one worker with all of them, as the naive server
+ * has.
+ */
 const programs = {
   naive: { file: 'support/naive-server.ts', args: [] },
   ours: { file: 'support/our-server.ts', args: [] },
@@ -93,10 +96,12 @@ function sayHealth(label: string, samples: readonly Sample[]): void {
   const [health, quiet] = [samples.flatMap(({ healthMs }) => healthMs), samples.flatMap(({ idleMs }) => idleMs)];
   const late = health.filter((wait) => wait > 50).length;
   say(
-    `  ${label}: a probe waits ${ms(quantile(health, 0.5))} (p50), ${ms(quantile(health, 0.99))} (p99), ${ms(Math.max(...health))} (max); ${late} of ${health.length} over 50 ms`,
+    `  ${label}: a probe waits ${ms(quantile(health, 0.5))} (p50), ${ms(quantile(health, 0.99))} (p99), ` +
+      `${ms(Math.max(...health))} (max); ${late} of ${health.length} over 50 ms`,
   );
   say(
-    `    an idle server at the same time: ${ms(quantile(quiet, 0.5))}, ${ms(quantile(quiet, 0.99))}, ${ms(Math.max(...quiet))}`,
+    `    an idle server at the same time: ${ms(quantile(quiet, 0.5))}, ${ms(quantile(quiet, 0.99))}, ` +
+      `${ms(Math.max(...quiet))}`,
   );
 }
 
@@ -114,7 +119,8 @@ async function compare(label: string, model: string, width: number, rounds: numb
     ['latency', 'Latency'],
   ] as const) {
     say(
-      `  profile ${profile}: requests per second of 32 clients ${ratio(which, ({ perSecond }) => perSecond)}, latency of a single client ${ratio(which, ({ soloMs }) => soloMs)}`,
+      `  profile ${profile}: requests per second of 32 clients ${ratio(which, ({ perSecond }) => perSecond)}, ` +
+        `latency of a single client ${ratio(which, ({ soloMs }) => soloMs)}`,
     );
   }
   sayHealth('naive', samples.naive);
@@ -136,7 +142,8 @@ const asked = process.argv[2] ?? '3';
 const rounds = Number(asked);
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
   say(
-    'Usage: npm run bench:server -- [ROUNDS]\n\nCompares the model server with ONNX Runtime on the HTTP thread; ROUNDS (1 to 100, default 3) of about half a minute each.',
+    'Usage: npm run bench:server -- [ROUNDS]\n\nCompares the model server with ONNX Runtime on the HTTP thread; ' +
+      'ROUNDS (1 to 100, default 3) of about half a minute each.',
   );
   process.exit(asked === '--help' ? 0 : 2);
 }

@@ -29,7 +29,10 @@ export type Change = { readonly type: Patch['type']; readonly body: unknown };
 export type Changing = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as it is. */
+  /**
+   * What the decision rests on beside the spec. Absent: nothing. `withinMs` absent: five seconds; then it has to do as
+   * it is.
+   */
   readonly settled?: { readonly is: (standing: Standing) => boolean; readonly withinMs?: number } | undefined;
 };
 

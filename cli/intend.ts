@@ -56,7 +56,9 @@ export const verbs = {
     settled: observed,
     canWait: true,
     about: 'give the candidate all the traffic, whatever its gates say',
-    text: 'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are skipped. One that was\ngiven up has to be named.',
+    text:
+      'Gives the candidate all the traffic as soon as its pods can carry it. Steps and gates that are left are ' +
+      'skipped. One that was\ngiven up has to be named.',
   },
   abort: {
     intent: abort,
@@ -64,7 +66,9 @@ export const verbs = {
     settled: observed,
     canWait: false,
     about: 'give the candidate up; what serves goes on serving',
-    text: 'Takes the traffic of the candidate back at once and gives it up. It is not tried again until "retry" or a new spec.',
+    text:
+      'Takes the traffic of the candidate back at once and gives it up. It is not tried again until "retry" or a ' +
+      'new spec.',
   },
   retry: {
     intent: retry,
@@ -72,7 +76,9 @@ export const verbs = {
     settled: trafficIsBack,
     canWait: true,
     about: 'try a revision again that was given up',
-    text: 'Tries the revision that was given up once more, from its first step. An abort of it is taken back.\nWhile its traffic still goes back that is waited for, up to two minutes.',
+    text:
+      'Tries the revision that was given up once more, from its first step. An abort of it is taken back.\nWhile ' +
+      'its traffic still goes back that is waited for, up to two minutes.',
   },
   pause: {
     intent: pause,
@@ -86,14 +92,19 @@ export const verbs = {
     settled: observed,
     canWait: true,
     about: 'end a pause, whatever it is for',
-    text: 'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that somebody else writes.',
+    text:
+      'Ends what holds the rollout: a pause by hand first, else the pause that it is in - of its step, for a gate ' +
+      'that stays undecided,\nfor pods that are silent, for a stable revision that is not well, for weights that ' +
+      'somebody else writes.',
   },
   pin: {
     intent: pin,
     revision: 'argument',
     canWait: false,
     about: 'serve a remembered revision, whatever the spec says',
-    text: 'Serves REVISION, one that is remembered, whatever the rest of the spec says, until "unpin". For the middle of an incident.',
+    text:
+      'Serves REVISION, one that is remembered, whatever the rest of the spec says, until "unpin". For the middle ' +
+      'of an incident.',
   },
   unpin: {
     intent: unpin,
@@ -115,10 +126,12 @@ ${verb.text}
 
 ${revision}${verb.canWait ? waitHelpLines : ''}${clusterFlagsHelp}
 
-A revision is its ten hex digits or their beginning, four at the least. What is written is a field of spec.rollout, under
+A revision is its ten hex digits or their beginning, four at the least. What is written is a field of spec.rollout, \
+under
 the field manager ${cliManager}, and names the revision it means.
 
-Exit codes: 0 written, or so already; 2 refused, wrong flags, or no such model; 4 the API server cannot be reached${verb.canWait ? ';\nwith --wait those of "wait"' : ''}.
+Exit codes: 0 written, or so already; 2 refused, wrong flags, or no such model; 4 the API server cannot be \
+reached${verb.canWait ? ';\nwith --wait those of "wait"' : ''}.
 `;
 }
 
@@ -231,7 +244,8 @@ function warningsOf({ metadata }: OnnxModel, set: IntentFields): readonly string
   return Object.keys(set).flatMap((field) =>
     manifestOwners(metadata, field).map(
       (owner) =>
-        `spec.rollout.${field} is in the manifest that ${plainLine(owner)} keeps, which will put its own value back: change it there too`,
+        `spec.rollout.${field} is in the manifest that ${plainLine(owner)} keeps, which will put its own value ` +
+        'back: change it there too',
     ),
   );
 }

@@ -24,7 +24,9 @@ export type IntentFields = {
 
 export type Move =
   | { readonly do: 'Patch'; readonly set: IntentFields; readonly say: string }
-  /** To be written, and seen by the operator, before the intent is asked again: the same words would say nothing new. */
+  /**
+   * To be written, and seen by the operator, before the intent is asked again: the same words would say nothing new.
+   */
   | { readonly do: 'TakeOut'; readonly set: IntentFields }
   /** It is so already. */
   | { readonly do: 'Nothing'; readonly say: string }
@@ -57,11 +59,15 @@ export const promote: Intent = (model, { revision }) => {
   return patch(
     model,
     { promoteRevision: target, ...without(rollout, 'abortRevision', target) },
-    `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped${held}`,
+    `${target} gets all the traffic as soon as its pods can carry it; checks and gates that are left are ` +
+      `skipped${held}`,
   );
 };
 
-/** A request that had its effect asks for nothing (operator/rollout/intents.ts), and writing it again would change nothing. */
+/**
+ * A request that had its effect asks for nothing (operator/rollout/intents.ts), and writing it again would change
+ * nothing.
+ */
 function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Move | undefined {
   const isThere = model.spec.rollout?.promoteRevision === target;
   const isSpent = model.status?.rollout?.handledPromoteRevision === target;
@@ -107,7 +113,8 @@ export const retry: Intent = (model, { revision, token }) => {
   const { pinRevision } = rollout;
   if (pinRevision !== undefined)
     return refuse(
-      `spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its checks and gates`,
+      `spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its ` +
+        'checks and gates',
     );
   // A promotion that was asked for before would now skip the gates that it failed.
   const set = {
@@ -182,7 +189,8 @@ export const pin: Intent = (model, { revision = '' }) => {
   return patch(
     model,
     { pinRevision: revision },
-    `${revision} takes over once its pods are ready, whatever the rest of the spec says, until "unpin"; no check or gate is asked${unproven}`,
+    `${revision} takes over once its pods are ready, whatever the rest of the spec says, until "unpin"; no check ` +
+      `or gate is asked${unproven}`,
   );
 };
 
@@ -217,14 +225,19 @@ function targetOf(standing: Standing, asked: string | undefined): string | Move 
 }
 
 function notObserved({ metadata, status }: OnnxModel): string {
-  return `the operator has not observed generation ${metadata.generation} yet (observed: ${status?.observedGeneration ?? 'none'}): check that it is running`;
+  return (
+    `the operator has not observed generation ${metadata.generation} yet (observed: ` +
+    `${status?.observedGeneration ?? 'none'}): check that it is running`
+  );
 }
 
 function without(rollout: IntentFields, field: 'abortRevision' | 'promoteRevision', revision: string): IntentFields {
   return rollout[field] === revision ? { [field]: null } : {};
 }
 
-/** Takes along what this command once wrote about other revisions: should one of them come back, it would still hold. */
+/**
+ * Takes along what this command once wrote about other revisions: should one of them come back, it would still hold.
+ */
 function patch(model: OnnxModel, set: IntentFields, say: string): Move {
   const { rollout = {} } = model.spec;
   const candidate = standingOf(model).candidate;

@@ -1,7 +1,8 @@
 /**
  * A picture that is drawn over itself on a terminal.
  *
- * Owns:  the lines it drew last, and the cursor while it draws. `end` leaves the last picture and gives the cursor back.
+ * Owns:  the lines it drew last, and the cursor while it draws. `end` leaves the last picture and gives the cursor
+ *        back.
  * Limits: what does not fit the terminal's height is cut at its end, so that it never scrolls.
  */
 import type { Terminal } from './terminal.ts';

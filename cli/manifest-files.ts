@@ -3,7 +3,8 @@
  *
  * Owns:   which files of a folder are read, and reading YAML as Kubernetes does: 1.1, where `On` is a boolean.
  * Limits: files of 4 MiB, 10,000 of them; 100 aliases a document.
- * Errors: FILE_UNREADABLE, BAD_CONFIG for what cannot be read at all. A document that is no YAML is a value: it says why.
+ * Errors: FILE_UNREADABLE, BAD_CONFIG for what cannot be read at all. A document that is no YAML is a value: it says
+ *         why.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';

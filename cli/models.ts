@@ -44,7 +44,10 @@ export type Following = {
 /** How far the following has come. */
 type Place = { version: string | undefined; shown: boolean; failures: number };
 
-/** The model now and after each change, until the signal is aborted. A change may be shown twice, or with the one before it. */
+/**
+ * The model now and after each change, until the signal is aborted. A change may be shown twice, or with the one before
+ * it.
+ */
 export async function* followModel(
   cluster: Cluster,
   ref: ModelRef,

@@ -82,7 +82,8 @@ function deadlines({ rollout, warmup }: OnnxModelSpec): readonly Finding[] {
   return [
     warning(
       'spec.warmup.timeout',
-      `${timeout} is no less than spec.rollout.progressDeadline, ${deadline}: a revision that warms up so long is given up before it is warm`,
+      `${timeout} is no less than spec.rollout.progressDeadline, ${deadline}: a revision that warms up so long is ` +
+        'given up before it is warm',
       'raise the deadline, or lower the timeout',
     ),
   ];
@@ -127,7 +128,8 @@ function tooShort({ analyze, shadow }: StepSpec, at: string): readonly Finding[]
   return [
     warning(
       `${at}.${analyze === undefined ? 'shadow' : 'analyze'}.maxDuration`,
-      `no step is decided before a minute was counted: after ${maxDuration} it is undecided, however good the candidate is`,
+      `no step is decided before a minute was counted: after ${maxDuration} it is undecided, however good the ` +
+        'candidate is',
       'give it 2m or more',
     ),
   ];

@@ -6,7 +6,10 @@
  */
 import { isRecord } from '../api/record.ts';
 
-/** Everything that this command writes is written under this name. Flux takes back what any name that begins with "kubectl" wrote. */
+/**
+ * Everything that this command writes is written under this name. Flux takes back what any name that begins with
+ * "kubectl" wrote.
+ */
 export const cliManager = 'onnx-cli';
 
 type Meta = {
@@ -16,7 +19,10 @@ type Meta = {
 };
 type Owned = { readonly manager: string; readonly operation: string; readonly fields: unknown };
 
-/** What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new manifest. */
+/**
+ * What a client-side `kubectl apply` (or Argo CD) sent last: the next one removes what is in it and not in the new
+ * manifest.
+ */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 function ownersOf({ managedFields }: Meta): readonly Owned[] {
@@ -52,7 +58,9 @@ function rolloutFields(fieldsV1: unknown): readonly string[] {
   return isRecord(rollout) ? Object.keys(rollout).map((key) => key.replace(/^f:/, '')) : [];
 }
 
-/** The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read. */
+/**
+ * The last-applied annotation with another revision's part of the spec. Undefined when there is none that can be read.
+ */
 export function lastAppliedWith(
   metadata: Meta,
   revisionPart: Readonly<Record<string, unknown>>,

@@ -71,7 +71,10 @@ function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
   return why === undefined ? undefined : `${stable.revision} (${provenance}): ${why}`;
 }
 
-/** Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless True. */
+/**
+ * Conditions that say what a healthy model's do not: Ready always, Stalled and Reconciling when there, others unless
+ * True.
+ */
 export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
     ({ type, status }) =>

@@ -44,7 +44,10 @@ export type Outcome = {
 };
 
 export type LookPlan = {
-  /** Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs what the window is long. */
+  /**
+   * Absent: every 5 s in the first hour, then and once decided every minute, after four hours every five: a look costs
+   * what the window is long.
+   */
   readonly everySeconds?: number;
   /** Every look is shown, not only changes and one a minute. */
   readonly all: boolean;
@@ -57,7 +60,10 @@ export type LookPlan = {
 type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
-/** The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to the bucket. */
+/**
+ * The report's buckets with more of them at both ends, 1 µs to a day: a trace may be of anything. Inside, both agree to
+ * the bucket.
+ */
 const traceScale: Scale = {
   lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
   lnStep: reportScale.lnStep,
@@ -91,7 +97,10 @@ export class RecordedCanary {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
-  /** Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no other. */
+  /**
+   * Pairs count from the window on, which a request of the candidate begins, or the first pair: in a shadow there is no
+   * other.
+   */
   #addPair(pair: TracePair): readonly Look[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];

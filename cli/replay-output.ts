@@ -24,7 +24,8 @@ export function jsonOutput(): Output {
   let first = true;
   return {
     head: ({ name, plan, require, maxBlocks }) =>
-      `{"model":${JSON.stringify(name)},"require":"${require}","maxDuration":"${longest(maxBlocks)}","plan":${JSON.stringify(plan)},\n"verdicts":[`,
+      `{"model":${JSON.stringify(name)},"require":"${require}","maxDuration":"${longest(maxBlocks)}","plan":` +
+      `${JSON.stringify(plan)},\n"verdicts":[`,
     looks: (looks) =>
       looks
         .map((look) => {
@@ -48,7 +49,8 @@ export function tableOutput(): Output {
   return {
     head: ({ name, plan, require, maxBlocks }) =>
       [
-        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${alphaWords(plan)} each; judged as a step of at most ${longest(maxBlocks)} that requires ${require}`,
+        `${name}: ${plan.gates.length} gates, ${plan.analyzeSteps} analyze steps, alpha ${alphaWords(plan)} each; ` +
+          `judged as a step of at most ${longest(maxBlocks)} that requires ${require}`,
         columns(['time', 'gate', 'verdict', 'requests c/s', 'estimate', 'bounds', 'limit', 'still needed']),
         '',
       ].join('\n'),
@@ -128,5 +130,8 @@ function sentence(outcome: Outcome): string {
 
 function because(gate: Look): string {
   if (gate.paired?.verdict === 'Fail') return pairedWords(gate.gate, gate.paired);
-  return `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the limit is ${shown(gate, gate.limit, '-')}`;
+  return (
+    `${gate.gate} is at least ${shown(gate, gate.lower, '-')} (estimate ${shown(gate, gate.estimate, '-')}), the ` +
+    `limit is ${shown(gate, gate.limit, '-')}`
+  );
 }

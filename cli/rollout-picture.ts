@@ -1,5 +1,6 @@
 /**
- * A rollout under way as a person wants to see it: where in its steps it is, who gets how much traffic, what the gates say.
+ * A rollout under way as a person wants to see it: where in its steps it is, who gets how much traffic, what the gates
+ * say.
  *
  * Owns:  reading spec.rollout and status.rollout together. The numbers are the status's own, as of its last write.
  * Pure.
@@ -101,7 +102,10 @@ function stepText(step: Step): string {
   }
 }
 
-/** What the end of a rollout rested on: the gates that failed it, or that stayed undecided for too long. A person's word needs none. */
+/**
+ * What the end of a rollout rested on: the gates that failed it, or that stayed undecided for too long. A person's word
+ * needs none.
+ */
 export function evidenceOf({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');

@@ -74,7 +74,10 @@ const verdictMarks: Readonly<Record<GatePicture['verdict'], { readonly mark: str
   Undecided: { mark: '?', style: 'open' },
 };
 
-/** Each gate with its estimate, bounds and limit, in numbers and on a scale of its own: on one line where there is room, else on two. */
+/**
+ * Each gate with its estimate, bounds and limit, in numbers and on a scale of its own: on one line where there is room,
+ * else on two.
+ */
 export function gateLines(
   { gates, judgedAt, alpha }: RolloutPicture,
   { now, width, paint }: Drawing,
@@ -131,7 +134,10 @@ function headLine({ widths, scale }: GateLayout): string {
 
 function oneLine({ gate, cells }: GateRow, { widths, paint, scale }: GateLayout): string {
   const columns = padded(cells, widths);
-  return `  ${markOf(gate, paint)} ${[...columns.slice(0, before), gateScale(gate, scale).padEnd(scale), ...columns.slice(before)].join('  ')}`.trimEnd();
+  return (
+    `  ${markOf(gate, paint)} ` +
+    `${[...columns.slice(0, before), gateScale(gate, scale).padEnd(scale), ...columns.slice(before)].join('  ')}`
+  ).trimEnd();
 }
 
 function twoLines({ gate, cells }: GateRow, { widths, paint, width }: GateLayout): readonly string[] {

@@ -2,8 +2,9 @@
  * A recorded canary: one request a line, in order of time, read as it streams.
  *
  * Owns:   the format: `{"t": seconds, "revision": "stable"|"candidate", "latencyMs": number, "ok": boolean,
- *         "agree"?: boolean}` for a request, which may lack latencyMs where ok is false; `{"t": seconds, "ratio": number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of
- *         service times, candidate's over stable's. Other fields are passed over, so that a log line may carry more.
+ *         "agree"?: boolean}` for a request, which may lack latencyMs where ok is false; `{"t": seconds, "ratio":
+ *         number, "source": "Replay"|"Probe"|"Shadow"}` for a pair of service times, candidate's over stable's. Other
+ *         fields are passed over, so that a log line may carry more.
  * Limits: a line has at most 4 KiB; nothing of the trace is kept but the line under way.
  * Errors: FILE_UNREADABLE; BAD_CONFIG that names the line.
  */

@@ -27,8 +27,10 @@ import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 
 Writes the spec of an older revision back, field for field; replicas, traffic and rollout stay as they are. That is a
-change like any other: it is rolled out, at once where the old pods are still there and the revision is proven. Without --to
-it goes to the revision that was promoted last before the present spec. The fields that are written become those of whoever applies the manifest,
+change like any other: it is rolled out, at once where the old pods are still there and the revision is proven. \
+Without --to
+it goes to the revision that was promoted last before the present spec. The fields that are written become those of \
+whoever applies the manifest,
 so that the next apply from Git may change or remove them. Intents of this command that would end or skip the rollout
 (abortRevision of that revision, promoteRevision, resumeStep) are taken out.
 
@@ -142,7 +144,10 @@ function backTo(model: OnnxModel, target: Remembered): { readonly lines: readonl
   };
 }
 
-/** Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back later. */
+/**
+ * Intents that this command wrote once and that would end this rollout, or promote a revision unjudged that comes back
+ * later.
+ */
 function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly Operation[] {
   const isOver = (field: string): boolean =>
     field === 'promoteRevision' ||
@@ -187,7 +192,8 @@ async function giveToApplier(
   } catch (error) {
     const why = plainLine(messageOf(error));
     return [
-      `warning: the fields stay owned by ${cliManager} (${why}): the next apply of ${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`,
+      `warning: the fields stay owned by ${cliManager} (${why}): the next apply of ` +
+        `${plainLine(String(heir.manager))} needs --force-conflicts, and does not remove what the manifest lacks`,
     ];
   }
 }
@@ -200,7 +206,8 @@ function warningsOf({ metadata, spec, status }: OnnxModel, target: string): read
     ...(git === undefined
       ? []
       : [
-          `warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there as well`,
+          `warning: ${plainLine(git)} keeps this model, and will put the spec of its source back: revert it there ` +
+            'as well',
         ]),
     ...(pinned === undefined
       ? []

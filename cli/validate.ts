@@ -15,7 +15,8 @@ import { plainLine } from './plain-text.ts';
 
 export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
 
-Checks the OnnxModels in manifests, with no cluster: what the API server would refuse (with --validate=strict: structure,
+Checks the OnnxModels in manifests, with no cluster: what the API server would refuse (with --validate=strict: \
+structure,
 rules, unknown fields), and what only the operator would find. YAML and JSON with any number of documents; a folder's
 *.yaml, *.yml and *.json, with those below; "-" is standard input. Objects of other kinds are skipped, and named.
 
@@ -180,5 +181,9 @@ function linesOf({ file, document, kind, namespace, name, outcome, findings, why
 }
 
 function findingText({ severity, path, line, message, hint }: Judged['findings'][number]): string {
-  return `line ${line}: ${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
+  return (
+    `line ${line}: ` +
+    `${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}` +
+    `${hint === undefined ? '' : ` (${hint})`}`
+  );
 }

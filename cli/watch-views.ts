@@ -58,7 +58,11 @@ export class LiveView implements View {
     this.#stopTicking();
     if (this.#picture !== undefined)
       this.#frame.draw(
-        `${pictureText(this.#picture, { now: this.#clock.now(), width: this.#terminal.columns(), paint: this.#terminal.paint }, 'live')}${this.#troubleText()}`,
+        pictureText(
+          this.#picture,
+          { now: this.#clock.now(), width: this.#terminal.columns(), paint: this.#terminal.paint },
+          'live',
+        ) + this.#troubleText(),
       );
     this.#stopTicking = this.#clock.after(tickMs, () => this.#draw());
   }
@@ -115,5 +119,8 @@ export function lineOf({ namespace, name, outcome, reason, message, rollout }: P
             : `${weight.actual}% of ${weight.desired}%`,
         ]),
   ];
-  return `${namespace}/${name}: ${outcome}: ${reason}: ${place.length === 0 ? '' : `[${place.join(', ')}] `}${plainLine(message)}`;
+  return (
+    `${namespace}/${name}: ${outcome}: ${reason}: ` +
+    `${place.length === 0 ? '' : `[${place.join(', ')}] `}${plainLine(message)}`
+  );
 }

@@ -2,8 +2,8 @@
  * `kubectl-onnx watch`: a rollout as it goes, live on a terminal, as lines elsewhere.
  *
  * Owns:  the flags, when the picture is drawn anew, and the end. What it shows: picture.ts; as what: picture-text.ts.
- * Ends:  as soon as the model is ready or certain not to become so, with the codes of `wait` (0, 1, 2); with --follow on
- *        a signal or the timeout alone.
+ * Ends:  as soon as the model is ready or certain not to become so, with the codes of `wait` (0, 1, 2); with --follow
+ *        on a signal or the timeout alone.
  */
 import { systemClock } from '../lib/clock.ts';
 import { startDeadline } from '../lib/deadline.ts';
@@ -18,7 +18,8 @@ import { LineView, LiveView, type View } from './watch-views.ts';
 export const watchHelp = `Usage: kubectl-onnx watch NAME [options]
 
 Shows a rollout as it goes: its steps, the traffic asked for and got, both revisions, and gate by gate the estimate, its
-bounds against the limit and the requests that are still needed. On a terminal it is drawn in place; elsewhere each change
+bounds against the limit and the requests that are still needed. On a terminal it is drawn in place; elsewhere each \
+change
 is a line. Numbers are the status's own, as of the time that stands beside them.
 
 It ends as soon as the model is ready at the spec it has now, or its rollout has failed.

@@ -3,8 +3,8 @@
  *
  * Owns:   which connection goes when there are too many: one without a request under way (idle, or still sending its
  *         headers), the longest without one first. So clients that only hold connections push each other out.
- * Limits: `maxConnections`, and `spare` more for the moment in which one goes; 32 requests under way on each, one more ends
- *         it. A server's handlers ask `isOver` before they do anything.
+ * Limits: `maxConnections`, and `spare` more for the moment in which one goes; 32 requests under way on each, one more
+ *         ends it. A server's handlers ask `isOver` before they do anything.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -84,9 +84,9 @@ export class Connections {
 }
 
 /**
- * Destroying alone lets the parser go on with the chunk that it has, and its thousands of requests live until the sockets of
- * this turn of the event loop have closed: of many connections together that is all memory. Where Node's parser has no
- * such property, that is so.
+ * Destroying alone lets the parser go on with the chunk that it has, and its thousands of requests live until the
+ * sockets of this turn of the event loop have closed: of many connections together that is all memory. Where Node's
+ * parser has no such property, that is so.
  */
 function endAtOnce(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null };

@@ -36,7 +36,9 @@ export function startDeadline(clock: Clock, ms: number, parent?: AbortSignal): D
   };
 }
 
-/** The promise, or a rejection with the signal's reason when that comes first. What the promise does later is ignored. */
+/**
+ * The promise, or a rejection with the signal's reason when that comes first. What the promise does later is ignored.
+ */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(reasonOf(signal));

@@ -29,7 +29,10 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Signals this close to the first one are the same key press: a terminal signals the whole group, and npm forwards its own. */
+/**
+ * Signals this close to the first one are the same key press: a terminal signals the whole group, and npm forwards its
+ * own.
+ */
 export const oneKeystrokeMs = 500;
 
 export type SignalDoors = {

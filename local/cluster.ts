@@ -1,7 +1,8 @@
 /**
  * Local mode as a whole, in this process: API server, CRDs, controllers, kubelet, router, and the operator beside them.
  *
- * Owns:  the order of starting and ending, and the table of images. `main.ts` is flags around this; tests call it directly.
+ * Owns:  the order of starting and ending, and the table of images. `main.ts` is flags around this; tests call it
+ *        directly.
  * Ends:  `close` ends the operator, then every container, then the API; nothing that was started is left.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -29,14 +29,18 @@ export type LocalConfig = {
 
 export const help = `Usage: npm run local -- [options]
 
-Runs OnnxModels on this machine without a cluster: a Kubernetes API on a loopback port, the controllers behind it, a kubelet
+Runs OnnxModels on this machine without a cluster: a Kubernetes API on a loopback port, the controllers behind it, a \
+kubelet
 that runs pods as processes, a router for Services, and the operator. Prints one line when it is ready.
 
   --kubeconfig FILE     where to write the kubeconfig (default: kubeconfig in the data folder)
-  --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the end)
-  --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be repeated
+  --data DIR            keeps all state in this folder, across restarts (default: a temporary folder, removed at the \
+end)
+  --volume CLAIM=DIR    lets the PersistentVolumeClaim CLAIM stand for this folder; made in namespace default; may be \
+repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
-  --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address ClusterIP",
+  --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address \
+ClusterIP",
                         because names of Services are not resolved on this machine
   --log-level LEVEL     debug, info, warn or error (default: info)
   --help
@@ -117,11 +121,14 @@ function levelOf(text: string): LogLevel {
 }
 
 /**
- * How this machine reaches the outside, as a node's containers would inherit it from their network: the home folder and npm's
- * settings, proxies, certificates. Nothing else of the user's environment reaches a container.
+ * How this machine reaches the outside, as a node's containers would inherit it from their network: the home folder and
+ * npm's settings, proxies, certificates. Nothing else of the user's environment reaches a container.
  */
-const passedOn =
-  /^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|npm_config_(registry|userconfig|globalconfig|cafile|prefix|@.+:registry|\/\/.+))$/i;
+const passedOn = new RegExp(
+  '^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|' +
+    String.raw`npm_config_(registry|userconfig|globalconfig|cafile|prefix|@.+:registry|\/\/.+))$`,
+  'i',
+);
 
 export function machineEnvironment(
   environment: Readonly<Record<string, string | undefined>>,

@@ -48,7 +48,9 @@ function refuseOthers(dir: string): void {
   if (inside.length > 0 && !inside.includes(mark) && !inside.includes('lock')) {
     throw new AppError('FOLDER_UNUSABLE', {
       dir,
-      why: `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local mode`,
+      why:
+        `it holds other files (${inside.slice(0, 3).join(', ')}): give an empty folder or one of an earlier local ` +
+        'mode',
     });
   }
   try {

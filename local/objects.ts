@@ -58,7 +58,10 @@ export interface Objects {
   ): readonly KubeObject[];
   /** @throws AppError KUBE_STATUS as the HTTP API would answer: AlreadyExists, Invalid, NotFound of the namespace */
   create(type: ResourceType, object: NewObject): KubeObject;
-  /** Replaces the object; `metadata.resourceVersion` must be the stored one. @throws AppError KUBE_STATUS 409 Conflict when not */
+  /**
+   * Replaces the object; `metadata.resourceVersion` must be the stored one. @throws AppError KUBE_STATUS 409 Conflict
+   * when not
+   */
   update(type: ResourceType, object: KubeObject): KubeObject;
   /** Replaces only the status. Same rules as update. A status that says the same writes nothing. */
   updateStatus(type: ResourceType, object: KubeObject): KubeObject;

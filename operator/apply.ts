@@ -3,8 +3,8 @@
  *
  * Owns:  the order of writes and which leftovers may go. Writes nothing that would change nothing.
  * Rule:  leftovers go only after everything wanted is there, so that nothing loses its pods before traffic has
- *        left it; nothing that is wanted is a leftover, whatever its labels say. A manifest that is refused holds up its
- *        own revision only; the pass then fails and names it.
+ *        left it; nothing that is wanted is a leftover, whatever its labels say. A manifest that is refused holds up
+ *        its own revision only; the pass then fails and names it.
  * Traffic: the entry Service selects by the serving mark only once the pods have it (serving-pods.ts); a route is
  *        written only where the cluster has routes.
  */

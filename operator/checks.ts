@@ -18,7 +18,8 @@ const setAwaited: Checks = {
 };
 
 /**
- * The same, with `checks` at the pods of the spec's revision and of the one that a rollout is about, as long as they are not stable.
+ * The same, with `checks` at the pods of the spec's revision and of the one that a rollout is about, as long as they
+ * are not stable.
  * @param held the candidate whose golden set could not be frozen
  */
 export function withChecks(seen: Seen, reports: Reports, now: Millis, held?: Revision): Seen {

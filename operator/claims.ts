@@ -117,7 +117,9 @@ function available(facts: Facts): Claim {
   return claim('Available', 'True', 'Serving', `${serve} serves with ${plural(pods, 'ready pod')}`);
 }
 
-/** By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway. */
+/**
+ * By pods the entry Service decides who is reached; with a route it serves those who do not come through the gateway.
+ */
 function unreachable({ seen: { traffic }, plan }: Facts): string | undefined {
   if (plan.router !== 'Service' || traffic?.shares !== undefined) return undefined;
   return traffic?.problem ?? 'there is no entry Service yet';

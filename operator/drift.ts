@@ -67,7 +67,10 @@ function isSameValue(live: unknown, wanted: unknown, { isQuantity = false }: Pla
   return live === wanted || (isQuantity && sameQuantity(live, wanted));
 }
 
-/** Fields whose false and 0 the server does not keep. Others have a meaning of their own there, as `allowPrivilegeEscalation: false`. */
+/**
+ * Fields whose false and 0 the server does not keep. Others have a meaning of their own there, as
+ * `allowPrivilegeEscalation: false`.
+ */
 const omittedWhenZero: ReadonlySet<string> = new Set([
   'hostNetwork',
   'hostPID',

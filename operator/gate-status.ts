@@ -2,7 +2,8 @@
  * The gates' part of the status: verdicts with their numbers as people write them.
  *
  * Owns:  `rollout.gates`, `alpha` and `judgedAt`, and the gates of a line of history. How often they are renewed is the
- *        gatekeeper's to say (operator/gates/gatekeeper.ts); until the next rollout begins the last ones stay to be read.
+ *        gatekeeper's to say (operator/gates/gatekeeper.ts); until the next rollout begins the last ones stay to be
+ *        read.
  * Pure.
  */
 import { toApiTime } from '../api/conditions.ts';
@@ -20,7 +21,10 @@ type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
-/** @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout begins */
+/**
+ * @param shown what the gates say now; absent: nothing new, the status before keeps its word until another rollout
+ *   begins
+ */
 export function gatesShown(
   next: RolloutState,
   shown: Shown | undefined,
@@ -72,7 +76,10 @@ function inShort({
   limit = '?',
   candidateRequests = 0,
 }: GateStatus): string {
-  return `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ${plural(candidateRequests, 'request')}`;
+  return (
+    `${name} ${verdict}: ${estimate} (${lower} to ${upper}, limit ${limit}), ` +
+    `${plural(candidateRequests, 'request')}`
+  );
 }
 
 export function gateStatus(result: ShownResult): GateStatus {

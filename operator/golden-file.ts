@@ -39,7 +39,9 @@ export function pickGoldenFile({
   return {
     kind: 'problem',
     reason: 'GoldenSetInvalid',
-    problem: `key ${key} of ConfigMap ${name} has ${sizeBytes} bytes, at most ${goldenLimitBytes} are taken: give a uri for a larger set`,
+    problem:
+      `key ${key} of ConfigMap ${name} has ${sizeBytes} bytes, at most ${goldenLimitBytes} are taken: give a uri ` +
+      'for a larger set',
   };
 }
 

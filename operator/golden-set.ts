@@ -4,8 +4,8 @@
  * Owns:  when a user's ConfigMap is read - once an attempt, by GET, for the caches hold only our own objects - and what
  *        is said while it cannot be. From then on the revision's own ConfigMap holds the bytes, and a change of the
  *        user's, or of the gate, counts from the next rollout on.
- * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of the
- *        model waits for it. One that is proven, pinned or promoted by request needs no set.
+ * Rule:  a candidate whose set is missing is not made: its pods would have nothing to be checked by. Nothing else of
+ *        the model waits for it. One that is proven, pinned or promoted by request needs no set.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden, goldenLimits } from '../api/defaults.ts';
@@ -106,7 +106,10 @@ function isRetried({ memory, plan, rollout }: Seen): boolean {
   return (plan.retryToken !== undefined && plan.retryToken !== memory.handledRetryToken) || memory.stable === null;
 }
 
-/** Of the rollout under way; of one that is about to begin, the first. A refused candidate keeps what it was refused by until it is tried again. */
+/**
+ * Of the rollout under way; of one that is about to begin, the first. A refused candidate keeps what it was refused by
+ * until it is tried again.
+ */
 function attemptOf(memory: RolloutState, target: Revision): number {
   if (candidateOf(memory) !== target || !('attempt' in memory)) return 1;
   return memory.attempt;

@@ -166,7 +166,10 @@ export const gateways: ResourceType<Gateway> = {
   namespaced: true,
 };
 
-/** Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory last. */
+/**
+ * Types of which the operator makes objects, in the order in which leftovers are deleted: pods first to go, memory
+ * last.
+ */
 export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
 
 /** @throws AppError KIND_UNKNOWN for a kind that is no child's */

@@ -12,7 +12,10 @@ import { isForbidden, isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
 import { Reflector, type ReflectorOptions } from './kube/reflector.ts';
 
-/** Served: it is watched. Missing: the cluster has no such type. Forbidden: the operator may not read it. Unknown: not asked yet. */
+/**
+ * Served: it is watched. Missing: the cluster has no such type. Forbidden: the operator may not read it. Unknown: not
+ * asked yet.
+ */
 export type Presence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;

@@ -25,16 +25,21 @@ const whatToChange: readonly { readonly words: RegExp; readonly advice: string }
   {
     words: / per (Container|Pod) is /,
     advice:
-      'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
+      'a LimitRange of the namespace; the containers prepare and runtime have what spec.resources and ' +
+      'spec.memory.limit say, sidecar what spec.runtime.sidecar.resources says',
   },
   {
     words: /exceeded quota|failed quota/,
     advice:
-      'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources or spec.replicas, or raise the quota',
+      'a ResourceQuota of the namespace; lower spec.resources, spec.memory.limit, spec.runtime.sidecar.resources ' +
+      'or spec.replicas, or raise the quota',
   },
 ];
 
-/** No pod could be made. Not fatal: a limit of the namespace may be changed. @param message of the Deployment's controller */
+/**
+ * No pod could be made. Not fatal: a limit of the namespace may be changed. @param message of the Deployment's
+ * controller
+ */
 export function podsRefused(message: string): Trouble {
   const found = whatToChange.find(({ words }) => words.test(message));
   return {
@@ -94,7 +99,9 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
 /** It was told to end, and did in good order: by its startup probe, mostly. */
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
-  const message = `${status.name} ended with 0 before it was ready, ${times(ends)}: the startup probe allows spec.warmup.timeout and a minute for loading`;
+  const message =
+    `${status.name} ended with 0 before it was ready, ${times(ends)}: the startup probe allows ` +
+    'spec.warmup.timeout and a minute for loading';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 

@@ -61,7 +61,9 @@ export class RecentWrites {
     return this.#writes.size > 0;
   }
 
-  /** @param hash of what was applied. @param isExact whether the answer is what was wanted, so that it need not be kept */
+  /**
+   * @param hash of what was applied. @param isExact whether the answer is what was wanted, so that it need not be kept
+   */
   noteApplied(identity: string, hash: string, answer: KubeObject, isExact: boolean): void {
     const { uid, resourceVersion: version } = answer.metadata;
     this.#converged.set(identity, { uid, version, hash, ...(isExact ? {} : { answer }) });
@@ -80,7 +82,9 @@ export class RecentWrites {
     return known.answer === undefined ? { isUntouched } : { isUntouched, answer: known.answer };
   }
 
-  /** @param of what was refused: the manifest's hash and the object's state, so that a change of either is tried at once */
+  /**
+   * @param of what was refused: the manifest's hash and the object's state, so that a change of either is tried at once
+   */
   noteRefused(identity: string, of: string, error: unknown, nowMs: number): Refusal {
     const before = this.#refusals.get(identity);
     const times = before?.of === of ? before.times + 1 : 1;

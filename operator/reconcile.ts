@@ -69,7 +69,10 @@ export type Pass = {
 
 /** How long a pass waits for the cache to show our own last write before it looks again. */
 const staleRecheckMs = 1000;
-/** A status that is refused as invalid is written again after the first of these, then after twice the time, up to the second. */
+/**
+ * A status that is refused as invalid is written again after the first of these, then after twice the time, up to the
+ * second.
+ */
 const statusRetryMs = { first: 1_000, most: 60_000 } as const;
 /** Past this the versions themselves went back: the cluster was restored from a backup. */
 const staleLimitMs = 60_000;
@@ -205,9 +208,9 @@ export class Reconciler {
   }
 
   /**
-   * @returns when to look again at what takes a moment; and when to try again what the API server refuses as invalid and
-   *          what has a name that is taken (RecentWrites, refusedMs): at once the first time, for the status to say so.
-   *          Whatever else fails is thrown, and tried again with backoff.
+   * @returns when to look again at what takes a moment; and when to try again what the API server refuses as invalid
+   *   and what has a name that is taken (RecentWrites, refusedMs): at once the first time, for the status to say so.
+   *   Whatever else fails is thrown, and tried again with backoff.
    */
   async #apply(key: string, seen: Seen, { decision, now, call, held }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#world;

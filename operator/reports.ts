@@ -1,13 +1,13 @@
 /**
  * Pulls the reports of pods and keeps the latest of each.
  *
- * Owns:   what a pod is asked for, and which report is worth a pass of its model: one that changed what status shows, and
- *         during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays quiet however
- *         its memory breathes. When a pod is asked: operator/reports/schedule.ts, which is fair, and pace.ts.
+ * Owns:   what a pod is asked for, and which report is worth a pass of its model: one that changed what status shows,
+ *         and during a rollout one with news of blocks. At rest live numbers never are, so a quiet cluster stays quiet
+ *         however its memory breathes. When a pod is asked: operator/reports/schedule.ts, which is fair, and pace.ts.
  * Limits: `pullLimits`, `deadlineMs` a request; of a report without its counts, one a pod; pods no longer watched are
  *         forgotten.
- * Rule:   silence is no information. A pod that does not answer keeps its last report, with its age and the reason beside
- *         it; it is neither failed nor good for that. Whether the pod is ready, the API server says.
+ * Rule:   silence is no information. A pod that does not answer keeps its last report, with its age and the reason
+ *         beside it; it is neither failed nor good for that. Whether the pod is ready, the API server says.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -59,7 +59,9 @@ export const pullLimits: PullLimits = {
   namespaceUnheardSlots: 4,
   pullMs: deadlineMs,
 };
-/** Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little. */
+/**
+ * Blocks asked for again: the one that was being counted, and two before it, for clocks that were set back a little.
+ */
 const blocksAgain = 2;
 /** A clock that is further off than this puts its counts at no time that they could be compared at. */
 export const clockToleranceMs = 3_600_000;
@@ -147,8 +149,8 @@ export class ReportPuller {
   }
 
   /**
-   * Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. Pods that
-   * do not answer are asked when their turn comes.
+   * Asks a model's pods now, and for their whole rings: for who has lost, or never had, what they told before. Pods
+   * that do not answer are asked when their turn comes.
    */
   hearAnew(modelKey: string): void {
     for (const uid of this.#pods.get(modelKey) ?? []) {

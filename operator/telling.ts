@@ -1,8 +1,9 @@
 /**
  * What the operator tells others after a pass: an Event for people, the pods to ask for the reports.
  *
- * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their sidecars are to do: a
- *       candidate's ask stable's for their answers and pair service times, stable's keep some of their requests for it.
+ * Owns: which decision is an Event (by api/reasons.ts), how closely a model's pods are followed, and what their
+ *       sidecars are to do: a candidate's ask stable's for their answers and pair service times, stable's keep some of
+ *       their requests for it.
  */
 import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -32,7 +33,10 @@ const closelyFollowed: readonly Phase[] = [
 /** Phases in which a candidate has or is about to have traffic. */
 const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
 
-/** An Event on the model, unless its reason is one that is only read in the status. What gives a candidate up is always a warning. */
+/**
+ * An Event on the model, unless its reason is one that is only read in the status. What gives a candidate up is always
+ * a warning.
+ */
 export function announceTo(events: EventSink): (model: OnnxModel, decision: Decision) => void {
   return (model, { next, reason, message }) => {
     const kind: EventClass = next.phase === 'Failed' ? 'Warning' : reasons[reason];

@@ -1,5 +1,6 @@
 /**
- * What one process remembers of a model's traffic between passes. Nothing of it has to survive: who starts anew counts anew.
+ * What one process remembers of a model's traffic between passes. Nothing of it has to survive: who starts anew counts
+ * anew.
  *
  * Owns:  how often somebody else's weights were put back, and since when a thing has been as it is.
  */

@@ -1,8 +1,8 @@
 /**
  * What traffic really does, as far as the API tells: who gets which share now, and where clients call.
  *
- * Owns:  when a share counts as known. By pods: ready ones that the entry Service really selects, by its live selector and ports. By a route: its weights, once
- *        every parent has accepted it at its generation.
+ * Owns:  when a share counts as known. By pods: ready ones that the entry Service really selects, by its live selector
+ *        and ports. By a route: its weights, once every parent has accepted it at its generation.
  * Limits: a gateway that accepted a route has yet to tell its proxies, which takes a moment; nobody reports that.
  * Pure.
  */
@@ -55,7 +55,8 @@ function byPods({ model, entry, pods }: TrafficSources): Facts | undefined {
   if (!isOwnSelector(selector, model.metadata.name)) {
     return sharesAmong(
       selectedPods(selector, pods),
-      `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`,
+      `Service ${model.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has ` +
+        'these labels',
     );
   }
   const revision = selector[labels.revision];
@@ -85,9 +86,11 @@ function servesNow(pod: Pod): boolean {
 
 const noApi: Readonly<Record<Exclude<Presence, 'Served'>, string>> = {
   Missing:
-    'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway controller, or use router Service',
+    'the cluster has no HTTPRoute (gateway.networking.k8s.io/v1): install the Gateway API and a gateway ' +
+    'controller, or use router Service',
   Forbidden:
-    'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, patch and delete on them',
+    'the operator may not read httproutes.gateway.networking.k8s.io: give its role get, list, watch, create, ' +
+    'patch and delete on them',
   Unknown: 'it is not known yet whether the cluster has HTTPRoute',
 };
 
@@ -124,7 +127,10 @@ function serviceProblem(service: Service, pods: TrafficSources['pods'], model: s
   const problem = portProblem(service);
   const selector = service.spec?.selector ?? {};
   if (problem !== undefined || isOwnSelector(selector, model) || selectedPods(selector, pods).size > 0) return problem;
-  return `Service ${service.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has these labels`;
+  return (
+    `Service ${service.metadata.name} selects pods by ${selectorText(selector)}: no ready pod of the model has ` +
+    'these labels'
+  );
 }
 
 /** The first thing that keeps a parent from sending traffic by this very route; undefined: all of them do. */
@@ -140,7 +146,10 @@ function parentProblem(route: HttpRoute, parent: ParentRef): string | undefined 
   );
   const name = `${parent.kind ?? 'Gateway'} ${parent.name}`;
   if (told.length === 0)
-    return `${name} has said nothing of HTTPRoute ${route.metadata.name}: no gateway controller serves it, or it does not exist`;
+    return (
+      `${name} has said nothing of HTTPRoute ${route.metadata.name}: no gateway controller serves it, or it does ` +
+      'not exist'
+    );
   // Several controllers may speak of one parent; one that takes the route is enough.
   const problems = told.map(({ conditions }) =>
     conditionProblem(name, conditions ?? [], route.metadata.generation ?? 0),
@@ -197,7 +206,10 @@ function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, nu
 
 // ── where clients call ───────────────────────────────────────────────────────────────────────────
 
-/** Where clients send requests with router HTTPRoute: the host that the route answers to, else the gateway's own address. */
+/**
+ * Where clients send requests with router HTTPRoute: the host that the route answers to, else the gateway's own
+ * address.
+ */
 export function routedUrl(model: OnnxModel, gatewayOf: (name: ObjectName) => Gateway | undefined): string | undefined {
   const { parentRefs: [parent] = [], hostnames = [] } = model.spec.traffic ?? {};
   if (parent === undefined) return undefined;
@@ -232,7 +244,10 @@ function urlOf(host: string, listener: Listener | undefined): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}${port}`;
 }
 
-/** Where clients send requests with router Service. Local mode has no DNS, a cluster's Service addresses are nobody's business. */
+/**
+ * Where clients send requests with router Service. Local mode has no DNS, a cluster's Service addresses are nobody's
+ * business.
+ */
 export function entryUrl(model: OnnxModel, entry: Service | undefined, style: 'DNS' | 'ClusterIP'): string | undefined {
   const { name, namespace } = model.metadata;
   if (style === 'DNS') return `http://${name}.${namespace}.svc:${ports.runtime}`;

@@ -59,12 +59,16 @@ export type Command =
 const tuning = `Environment:
   ONNX_BODY_LIMIT           largest request body, also after decompression (default: 64Mi)
   ONNX_MAX_CONNECTIONS      client connections at a time (default: 1024)
-  ONNX_DRAIN_DELAY          once told to end, the sockets close when nothing has come for this long (default: 5s; Ctrl-C does not wait)
-  ONNX_GRACE_PERIOD         from SIGTERM to the kill, as terminationGracePeriodSeconds says (default: ${terminationGraceSeconds}s)
+  ONNX_DRAIN_DELAY          once told to end, the sockets close when nothing has come for this long (default: 5s; \
+Ctrl-C does not wait)
+  ONNX_GRACE_PERIOD         from SIGTERM to the kill, as terminationGracePeriodSeconds says (default: \
+${terminationGraceSeconds}s)
   ONNX_STUCK_AFTER          a run may take this long, or ten times the longest of the warm-up (default: 30s)
   ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
 
-const exits = `Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not be reached.`;
+const exits =
+  'Exit codes: 0 ended by a signal, 1 a bug, 2 wrong flags, configuration or model, 4 something outside could not ' +
+  'be reached.';
 
 const helps = {
   main: `Usage: node /app/runtime/main.js COMMAND [options]
@@ -95,8 +99,10 @@ ${exits}
 `,
   run: `Usage: node /app/runtime/main.js run
 
-Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. Listens at ${env.podIp}
-(default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it fails it writes its last words to
+Serves the revision that ${env.configDir}/${paths.configFile} describes, from what prepare left in ${env.cacheDir}. \
+Listens at ${env.podIp}
+(default 127.0.0.1), ports ${ports.runtime} (requests) and ${ports.metrics} (/metrics, /counters, /config). When it \
+fails it writes its last words to
 ${env.terminationLog}.
 
 ${tuning}
@@ -105,7 +111,8 @@ ${exits}
 `,
   prepare: `Usage: node /app/runtime/main.js prepare
 
-Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and leaves it in
+Fetches the model of the revision that ${env.configDir}/${paths.configFile} describes, checks and optimises it, and \
+leaves it in
 ${env.cacheDir}. Says what it found in ${env.terminationLog}.
 
 ${exits}

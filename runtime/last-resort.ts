@@ -1,9 +1,9 @@
 /**
- * The end of a process that was told to end and cannot: a run of ONNX Runtime that does not return holds its thread, and a
- * process with such a thread does not exit.
+ * The end of a process that was told to end and cannot: a run of ONNX Runtime that does not return holds its thread,
+ * and a process with such a thread does not exit.
  *
- * Owns:  two moments before the grace period is over: requests are answered, then the process kills itself. Whoever sent
- *        SIGTERM would kill it a little later, without an answer for anybody and without last words.
+ * Owns:  two moments before the grace period is over: requests are answered, then the process kills itself. Whoever
+ *        sent SIGTERM would kill it a little later, without an answer for anybody and without last words.
  * Ends:  with SIGKILL, unless the process has exited before.
  */
 import { AppError } from '../api/errors.ts';
@@ -34,7 +34,8 @@ export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, say
   const killAtMs = Math.max(answerAtMs, graceMs - killBeforeMs);
   clock.after(answerAtMs, () => {
     const { oldestMs, limitMs } = runs();
-    // A run that began lately is one of many, of a request that needs more time than is left: nothing says that it does not end.
+    // A run that began lately is one of many, of a request that needs more time than is left: nothing says that it does
+    // not end.
     const stuck = oldestMs > 0 && oldestMs >= Math.min(limitMs, answerAtMs);
     const requests = giveUp(
       stuck ? new AppError('RUN_STUCK', { model, ranMs: oldestMs, limitMs }) : new AppError('DRAINING', undefined),
@@ -43,7 +44,8 @@ export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, say
     if (stuck)
       sayLast(
         'RUN_STUCK',
-        `${Math.round(answerAtMs / 1000)} s after the signal to end a run of ${model} had not ended (${Math.round(oldestMs / 1000)} s old): ${requests} requests were given up and the process killed itself`,
+        `${Math.round(answerAtMs / 1000)} s after the signal to end a run of ${model} had not ended ` +
+          `(${Math.round(oldestMs / 1000)} s old): ${requests} requests were given up and the process killed itself`,
       );
     clock.after(killAtMs - answerAtMs, kill);
   });

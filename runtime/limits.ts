@@ -34,7 +34,10 @@ const usableShare = 0.93;
 const loadShare = 0.9;
 /** What Node's heap may grow by while requests are served. */
 const servingBytes = 8 * mib;
-/** Room without which hardly a request could be answered: an eighth of it for a body, a quarter for JSON, half for a run. */
+/**
+ * Room without which hardly a request could be answered: an eighth of it for a body, a quarter for JSON, half for a
+ * run.
+ */
 const leastRoomBytes = 8 * mib;
 /** Room beside the model that a limit should have which is told to a person. */
 const tellRoomBytes = 48 * mib;
@@ -107,7 +110,9 @@ export function loadFits(memoryBytes: number | undefined, heldBytes: number, loa
   return memoryBytes === undefined || heldBytes + loadBytes <= memoryBytes * loadShare;
 }
 
-/** Whether a warmed model leaves enough for requests. @param heldBytes anonymous memory of the process with the model */
+/**
+ * Whether a warmed model leaves enough for requests. @param heldBytes anonymous memory of the process with the model
+ */
 export function servingFits(memoryBytes: number | undefined, heldBytes: number): boolean {
   return memoryBytes === undefined || heldBytes + servingBytes + leastRoomBytes <= memoryBytes * usableShare;
 }

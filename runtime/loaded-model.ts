@@ -90,7 +90,9 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
-/** As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud. */
+/**
+ * As many as the CPUs can feed, unless memory holds fewer; a number that was asked for is kept to, and doubted aloud.
+ */
 function planWorkers(
   { execution }: RuntimeConfig,
   { resolved }: Prepared,
@@ -99,7 +101,9 @@ function planWorkers(
   const threads = planThreads(execution, machine);
   const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
   if (threads.workers <= fitting) return { threads, notes: [] };
-  const why = `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ${machine.memoryBytes ?? 0}`;
+  const why =
+    `${threads.workers} workers of about ${resolved.memoryEstimateBytes} bytes each do not fit into ` +
+    `${machine.memoryBytes ?? 0}`;
   if (execution.workers !== undefined)
     return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
   return { threads: planThreads({ ...execution, workers: fitting }, machine), notes: [`${why}: there are ${fitting}`] };
@@ -130,7 +134,10 @@ const differsInTrial = 'in a trial, rows of one run gave other answers than alon
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the usual batch. */
 const measuredRows = 8;
-/** Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that long. */
+/**
+ * Measuring takes this share of the time that warming may take, at most this much CPU time, and on a busy node that
+ * long.
+ */
 const measuringShare = 1 / 4;
 const measuringMs = 4000;
 const measuringPatienceMs = 40_000;
@@ -254,7 +261,9 @@ export class ServedModel implements LoadedModel {
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
     if (maxTokens === undefined || bytes <= room.totalBytes) return [];
     return [
-      `a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower spec.model.embedding.maxTokens`,
+      `a text of maxTokens ${maxTokens} takes about ${formatBytes(bytes)} to run, there are ` +
+        `${formatBytes(room.totalBytes)}: long texts are refused, raise spec.memory.limit or lower ` +
+        'spec.model.embedding.maxTokens',
     ];
   }
 

@@ -24,7 +24,9 @@ import { completeConfig } from './serve-config.ts';
 /** A config is a few KiB; whatever is larger is not one. */
 const configLimitBytes = 1 << 20;
 
-/** Becomes the same program with that environment: same process id, nobody left in between. A pod has it from the start. */
+/**
+ * Becomes the same program with that environment: same process id, nobody left in between. A pod has it from the start.
+ */
 function startOver(): void {
   const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
   if (missing.length === 0 || process.execve === undefined) return;

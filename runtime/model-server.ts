@@ -44,7 +44,10 @@ export type ServerOptions = Pick<LoadingWorld, 'loadEngine' | 'sourceFile' | 'cl
   readonly drainMs: number;
   /** … but within this time after readiness went. */
   readonly drainMostMs: number;
-  /** A run may always take this long; readiness goes when every worker has been in one run for longer (engine/run-watch.ts). */
+  /**
+   * A run may always take this long; readiness goes when every worker has been in one run for longer
+   * (engine/run-watch.ts).
+   */
   readonly stuckAfterMs: number;
   readonly machine: Machine;
   /** Undefined: no limit is known. */
@@ -209,7 +212,10 @@ export class ModelServer {
     await this.close();
   }
 
-  /** Answers every open request with this error; what runs for them goes on, it cannot be stopped. @returns how many there were */
+  /**
+   * Answers every open request with this error; what runs for them goes on, it cannot be stopped. @returns how many
+   * there were
+   */
   giveUp(error: AppError): number {
     const { size } = this.#open;
     for (const request of this.#open) request.giveUp(error);

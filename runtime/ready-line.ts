@@ -26,7 +26,11 @@ export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFa
   const example =
     config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
   const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
-  return `serving ${config.name} at ${url} (metrics at ${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`;
+  return (
+    `serving ${config.name} at ${url} (metrics at ` +
+    `${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ` +
+    `${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`
+  );
 }
 
 function embeddingExample(name: string, url: string): string {

@@ -3,7 +3,8 @@
  *
  * Owns:  the life of the process around a ModelServer: reading the machine, last words, the way out.
  * Ends:  after a drain, with exit code 0. A failure is written to the termination log first. When runs cannot be waited
- *        for any longer the process kills itself: exiting while ONNX Runtime runs would abort it half-way, with a core dump.
+ *        for any longer the process kills itself: exiting while ONNX Runtime runs would abort it half-way, with a core
+ *        dump.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -90,7 +91,8 @@ export async function serveModel(serving: Serving, stop: AbortSignal): Promise<E
   sayLast(
     serving,
     'ENGINE_LOST',
-    `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was killed there`,
+    `the process ended while ONNX Runtime loaded or warmed ${serving.prepared.graphPath}: it crashed or was ` +
+      'killed there',
   );
   try {
     await server.load(stop);

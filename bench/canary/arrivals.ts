@@ -76,7 +76,9 @@ export class Repeats {
     this.#most = most;
   }
 
-  /** @param at when it was refused or given up @param from no earlier than this @param attempt how often it came before */
+  /**
+   * @param at when it was refused or given up @param from no earlier than this @param attempt how often it came before
+   */
   add(at: number, attempt: number, from: number): void {
     if (attempt >= this.#most) return;
     const slice = Math.floor(Math.max(from, at + this.#random.exponential()) / sliceSeconds);

@@ -18,7 +18,8 @@ export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests
 export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
 
 /**
- * One window until something fails. Machines that do not differ are said not to: one pod of each revision is enough then.
+ * One window until something fails. Machines that do not differ are said not to: one pod of each revision is enough
+ * then.
  *
  * @param window historyMinutes of stable before it are what noise is learnt from
  */

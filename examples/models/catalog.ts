@@ -51,7 +51,8 @@ export const catalog: readonly Recipe[] = [
     what: 'all-MiniLM-L6-v2, a sentence encoder: text to 384 numbers',
     licence: 'Apache-2.0',
     origin:
-      'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and in three variants of 8 bits',
+      'sentence-transformers/all-MiniLM-L6-v2, stored in 8 bits for TensorFlow.js, rebuilt as ONNX in float32 and ' +
+      'in three variants of 8 bits',
     from: guidance,
     // prettier-ignore
     reads: [

@@ -46,7 +46,8 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   const left = await outstanding(recipes, folder);
   if (left.names.length > 0)
     print(
-      `fetching ${left.names.join(', ')}: ${megabytes(left.downloadBytes)} to download, ${megabytes(left.diskBytes)} on disk in ${folder}\n`,
+      `fetching ${left.names.join(', ')}: ${megabytes(left.downloadBytes)} to download, ` +
+        `${megabytes(left.diskBytes)} on disk in ${folder}\n`,
     );
   try {
     await prepare(recipes, folder, { stop, onProgress: (progress) => print(`${describe(progress)}\n`) });

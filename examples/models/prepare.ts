@@ -39,7 +39,8 @@ export async function outstanding(
 }
 
 /**
- * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works on the directory
+ * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works on the
+ *   directory
  */
 export async function prepare(recipes: readonly Recipe[], dir: string, options: Options): Promise<void> {
   const open: Recipe[] = [];

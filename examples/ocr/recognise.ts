@@ -7,7 +7,9 @@ import { decodeSteps, type Reading } from './ctc.ts';
 /** Names of the model's only input and output. */
 const names = { input: 'x', output: 'softmax_11.tmp_0' } as const;
 
-/** @param line from `lineTensor` @param alphabet from `readAlphabet` @param where base URL and name of the served model */
+/**
+ * @param line from `lineTensor` @param alphabet from `readAlphabet` @param where base URL and name of the served model
+ */
 export async function recogniseLine(
   line: FloatTensor,
   alphabet: readonly string[],

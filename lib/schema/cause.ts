@@ -24,7 +24,9 @@ export function requiredValue(field: string, why = ''): Cause {
 export function unsupportedValue(field: string, value: unknown, supported: readonly string[]): Cause {
   return {
     reason: 'FieldValueNotSupported',
-    message: `Unsupported value: ${shown(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(', ')}`,
+    message:
+      `Unsupported value: ${shown(value)}: supported values: ` +
+      `${supported.map((one) => JSON.stringify(one)).join(', ')}`,
     field,
   };
 }

@@ -15,11 +15,15 @@ const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValue
 const notChecked: Cause = {
   reason: 'FieldValueInvalid',
   message:
-    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the ' +
+    'existing errors to complete validation',
   field: '<nil>',
 };
 
-/** What a version of a definition says of its objects. `scale.spec` is the path of the replicas that `kubectl scale` sets. */
+/**
+ * What a version of a definition says of its objects. `scale.spec` is the path of the replicas that `kubectl scale`
+ * sets.
+ */
 export type CustomType = { readonly schema: Schema; readonly scale?: { readonly spec: readonly string[] } };
 
 type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };

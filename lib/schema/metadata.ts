@@ -13,10 +13,20 @@ const label = new RegExp(`^${labelText}$`);
 const qualifiedPart = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 const labelValue = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 
-const subdomainRule = `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '${subdomainText}')`;
-const labelRule = `a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '${labelText}')`;
-const namePartRule = `name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`;
-const labelValueRule = `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`;
+const subdomainRule =
+  `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start ` +
+  `and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '${subdomainText}')`;
+const labelRule =
+  `a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end ` +
+  `with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '${labelText}')`;
+const namePartRule =
+  `name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an ` +
+  `alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is ` +
+  `'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`;
+const labelValueRule =
+  `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start ` +
+  `and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation ` +
+  `is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`;
 
 /** Annotations of one object, keys and values together. */
 const maxAnnotationBytes = 256 * 1024;
@@ -35,7 +45,12 @@ export function nameProblem(name: string, shape: 'label' | 'subdomain'): string 
 export function qualifiedNameProblem(key: string): string | undefined {
   const parts = key.split('/');
   if (parts.length > 2)
-    return `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`;
+    return (
+      `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an ` +
+      `alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is ` +
+      `'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. ` +
+      `'example.com/MyName')`
+    );
   const name = parts.at(-1) ?? '';
   const prefix = parts.length === 2 ? parts[0] : undefined;
   if (prefix === '') return 'prefix part must be non-empty';
@@ -118,7 +133,8 @@ function validateOwners(owners: unknown): Cause[] {
       invalidValue(
         'metadata.ownerReferences',
         recordsOf(owners),
-        `Only one reference can have Controller set to true. Found "true" in references for ${controllers[0]} and ${controllers[1]}`,
+        `Only one reference can have Controller set to true. Found "true" in references for ${controllers[0]} and ` +
+          `${controllers[1]}`,
       ),
     );
   }
@@ -151,7 +167,8 @@ export function validateMetaUpdate(
   return [
     forbiddenValue(
       'metadata.finalizers',
-      `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
+      'no new finalizers can be added if the object is being deleted, found new finalizers ' +
+        `[]string{${added.map((name) => JSON.stringify(name)).join(', ')}}`,
     ),
   ];
 }

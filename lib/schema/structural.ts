@@ -100,7 +100,8 @@ function logicProblems(schema: Schema, path: string): Cause[] {
 }
 
 const tooCostly =
-  'estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)';
+  'estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, ' +
+  'maxProperties, and maxLength where arrays, maps, and strings are declared)';
 
 function boundsProblems(schema: Schema, path: string, isUnbounded: boolean): Cause[] {
   const rules = schema['x-kubernetes-validations'] ?? [];

@@ -9,7 +9,10 @@ import { duplicateValue, invalidValue, requiredValue, shown, unsupportedValue, t
 import { hasFormat } from './formats.ts';
 import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema } from './schema.ts';
 
-/** @param old the same place before an update; undefined where there was none. @param path `spec.parts[0]`, '' for the root */
+/**
+ * @param old the same place before an update; undefined where there was none. @param path `spec.parts[0]`, '' for the
+ *   root
+ */
 export function validateValue(value: unknown, schema: Schema, path: string, old?: unknown): Cause[] {
   if (old !== undefined && isSame(value, old)) return [];
   if (value === null && schema.nullable === true) return [];

@@ -55,7 +55,8 @@ function parseJson(text: string, kind: string): unknown {
   } catch {
     const shown = text === '' ? '<empty>' : text.slice(0, 64);
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${jsonProblem(text)} (${shown})`,
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse ` +
+        `error: ${jsonProblem(text)} (${shown})`,
     );
   }
 }
@@ -93,11 +94,14 @@ export function decodeObject(resource: Resource, parsed: Parsed, options: Decode
   const { value } = parsed;
   if (!isRecord(value))
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string; Kind string } (${abbreviated(parsed.text)})`,
+      `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json ` +
+        `parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type ` +
+        `struct { APIVersion string; Kind string } (${abbreviated(parsed.text)})`,
     );
   if (typeof value['kind'] !== 'string' || value['kind'] === '') {
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${parsed.text.slice(0, 256)}' (${abbreviated(parsed.text)})`,
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in ` +
+        `'${parsed.text.slice(0, 256)}' (${abbreviated(parsed.text)})`,
     );
   }
   checkType(resource, value);
@@ -120,7 +124,8 @@ export function checkType(resource: Resource, value: JsonRecord): void {
       invalidValue('kind', kind, `must be ${resource.kind}`),
     ]);
   throw badRequest(
-    `${kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(wanted)}`,
+    `${kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: no kind ` +
+      `${JSON.stringify(kind)} is registered for version ${JSON.stringify(wanted)}`,
   );
 }
 

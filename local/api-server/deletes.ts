@@ -107,7 +107,8 @@ export class Deletes {
       throw conflict(
         resource,
         name,
-        'The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.',
+        'The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will ' +
+          'automatically be purged by the system.',
       );
     }
     const draft = copyOf(old) as unknown as Draft;
@@ -125,14 +126,16 @@ function checkPreconditions(resource: Resource, old: KubeObject, options: Delete
     throw conflict(
       byKind,
       name,
-      `the UID in the precondition (${options.uid}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`,
+      `the UID in the precondition (${options.uid}) does not match the UID in record (${uid}). The object might ` +
+        'have been deleted and then recreated',
     );
   }
   if (options.resourceVersion !== undefined && options.resourceVersion !== resourceVersion) {
     throw conflict(
       byKind,
       name,
-      `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${resourceVersion}). The object might have been modified`,
+      `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in ` +
+        `record (${resourceVersion}). The object might have been modified`,
     );
   }
 }

@@ -66,9 +66,8 @@ class DiskJournal implements Journal {
 
   #append(change: Change): void {
     if (this.#file === undefined) return;
-    const line = Buffer.from(
-      `${JSON.stringify({ type: change.type, table: change.table, revision: change.revision, object: change.object })}\n`,
-    );
+    const { type, table, revision, object } = change;
+    const line = Buffer.from(`${JSON.stringify({ type, table, revision, object })}\n`);
     writeSync(this.#file, line);
     this.#bytes += line.length;
     if (this.#bytes > maxJournalBytes) this.#fold();

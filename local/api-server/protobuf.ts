@@ -12,8 +12,8 @@ import { badRequest, StatusError } from './status.ts';
 import { toMicroTime } from './times.ts';
 
 /**
- * Field number → `name:type`. A type is a scalar or a message; `*` in front makes a list of it, `%` a map by strings, and
- * `?` behind says that zero is not nothing. A message without a name is one whose fields are its parent's in JSON.
+ * Field number → `name:type`. A type is a scalar or a message; `*` in front makes a list of it, `%` a map by strings,
+ * and `?` behind says that zero is not nothing. A message without a name is one whose fields are its parent's in JSON.
  */
 type Table = Readonly<Record<string, string>>;
 
@@ -50,7 +50,8 @@ export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
     throw new StatusError(
       415,
       'UnsupportedMediaType',
-      `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read here; use kubectl apply -f, which sends JSON`,
+      `the body of the request was in an unknown format: protobuf of kind ${JSON.stringify(kind)} is not read ` +
+        'here; use kubectl apply -f, which sends JSON',
     );
   }
   return { apiVersion, kind, ...readFields(bufferOf(envelope['raw']), table) };

@@ -48,7 +48,9 @@ export interface LocalApiServer {
   readonly url: string;
   readonly port: number;
   readonly token: string;
-  /** PEM of the certificate that clients are to trust: the kubeconfig carries it. kubectl sends a token over TLS only. */
+  /**
+   * PEM of the certificate that clients are to trust: the kubeconfig carries it. kubectl sends a token over TLS only.
+   */
   readonly certificate: string;
   /** The same objects without HTTP. */
   readonly objects: Objects;

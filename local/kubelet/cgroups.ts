@@ -1,9 +1,10 @@
 /**
  * Holds a container to its limits by a control group of its own, where this machine lets us make one.
  *
- * Owns:  finding out whether groups can be made (version 2, else version 1), making one for each container, and asking it whether the
- *        kernel killed in it for memory.
- * Why:   a limit of the kernel's is exact; reading a process's memory every 100 ms (memory-watch.ts) is what is left without it.
+ * Owns:  finding out whether groups can be made (version 2, else version 1), making one for each container, and asking
+ *        it whether the kernel killed in it for memory.
+ * Why:   a limit of the kernel's is exact; reading a process's memory every 100 ms (memory-watch.ts) is what is left
+ *        without it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,9 +1,10 @@
 /**
  * Works out how to start a container: its words, its environment, its folders, its limits.
  *
- * Owns:  the folders of a container (`work`, `logs/N`, `termination-log` under the pod's) and the order in which image, machine and
- *        pod have their say in the environment.
- * Why:   mount paths are rewritten here (rewrite-paths.ts): there is no mount namespace. `TMPDIR` stands for a volume at /tmp.
+ * Owns:  the folders of a container (`work`, `logs/N`, `termination-log` under the pod's) and the order in which image,
+ *        machine and pod have their say in the environment.
+ * Why:   mount paths are rewritten here (rewrite-paths.ts): there is no mount namespace. `TMPDIR` stands for a volume
+ *        at /tmp.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -61,7 +62,8 @@ export function prepareLaunch(doors: KubeletDoors, pod: Pod, container: Containe
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Programs lie on this machine, perhaps under a folder that the pod mounts something at (/tmp): the pod's words alone are rewritten.
+  // Programs lie on this machine, perhaps under a folder that the pod mounts something at (/tmp): the pod's words alone
+  // are rewritten.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,

@@ -1,10 +1,13 @@
 /**
  * One container run's output, kept on disk with a bound, and read while it grows.
  *
- * Owns:  the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and following.
- * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls behind by more than
+ * Owns:  the file format (a line of the container runtime interface: time, stream, P or F, text), rotation, and
+ *        following.
+ * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls behind by more
+ *         than
  *        that misses the oldest lines, not the newest. What a full disk does not take is lost, and nothing else.
- * Why:   writes are synchronous appends to the page cache, so that what a reader opens is never ahead of what it is told.
+ * Why:   writes are synchronous appends to the page cache, so that what a reader opens is never ahead of what it is
+ *        told.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,8 +1,8 @@
 /**
  * One run of a container: a process group with its output, its limits and its end.
  *
- * Owns:  starting it in a control group (a shell puts itself in and becomes the program, so that nothing runs outside), the
- *        exit code as a container runtime gives it, and OOMKilled.
+ * Owns:  starting it in a control group (a shell puts itself in and becomes the program, so that nothing runs outside),
+ *        the exit code as a container runtime gives it, and OOMKilled.
  * Ends:  `exited` settles once, when the leader has ended; whatever is left of its group is killed then.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -111,7 +111,10 @@ async function follow(
   return describeEnd(code, signal, oomKilled);
 }
 
-/** 128 + the signal's number, as a shell says it. A process that lived on after the kernel killed its child ended by itself. */
+/**
+ * 128 + the signal's number, as a shell says it. A process that lived on after the kernel killed its child ended by
+ * itself.
+ */
 export function describeEnd(code: number | null, signal: NodeJS.Signals | null, oomKilled: boolean): ProcessEnd {
   const number = signal === null ? undefined : constants.signals[signal];
   const exitCode = code ?? 128 + (number ?? 0);

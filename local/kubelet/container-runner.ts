@@ -73,7 +73,10 @@ export class ContainerRunner {
       });
   }
 
-  /** Asks it to end, and ends it when `graceMs` is over. Resolves when nothing of it runs; it can be asked again, with less grace. */
+  /**
+   * Asks it to end, and ends it when `graceMs` is over. Resolves when nothing of it runs; it can be asked again, with
+   * less grace.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     await this.#starting;

@@ -29,7 +29,9 @@ export type KubeletDoors = {
   readonly backoff: BackoffLimits;
   readonly capacity: Capacity;
   readonly dataDir: string;
-  /** What every container's environment begins with: how this machine reaches the outside (proxy, certificates, npm). */
+  /**
+   * What every container's environment begins with: how this machine reaches the outside (proxy, certificates, npm).
+   */
   readonly machineEnv: Readonly<Record<string, string>>;
 };
 

@@ -3,8 +3,8 @@
  *
  * Owns:  one worker for each pod that is assigned to the node, and the logs that the API server serves.
  * Ends:  `close` ends every container; nothing that it started is left.
- * Level: at start it takes up what the API says: pods that ran before are started again as after a reboot of the node, and folders of
- *        pods that no longer exist are removed.
+ * Level: at start it takes up what the API says: pods that ran before are started again as after a reboot of the node,
+ *        and folders of pods that no longer exist are removed.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

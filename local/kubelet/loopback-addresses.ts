@@ -1,9 +1,10 @@
 /**
  * Gives every pod an address of its own on the loopback network, so that each may use port 8080.
  *
- * Owns:  which address of 127.x.y.z a pod has until it releases it. An address in use is marked by a listening socket on one
- *        port of it, so that two local modes on one machine never give out the same one, and a crash frees it.
- * Limits: Linux answers on the whole of 127.0.0.0/8; where it does not (macOS), an address is only given out when it can be bound.
+ * Owns:  which address of 127.x.y.z a pod has until it releases it. An address in use is marked by a listening socket
+ *        on one port of it, so that two local modes on one machine never give out the same one, and a crash frees it.
+ * Limits: Linux answers on the whole of 127.0.0.0/8; where it does not (macOS), an address is only given out when it
+ *         can be bound.
  */
 import { createServer, type Server } from 'node:net';
 import { AppError } from '../../api/errors.ts';

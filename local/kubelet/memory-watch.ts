@@ -1,10 +1,10 @@
 /**
  * Keeps containers within their memory limits where no control group can: looks every 100 ms, kills what is over.
  *
- * Owns:  what counts (anonymous memory, shared memory and swap of every process of the container's group: roughly what a control
- *        group charges that cannot be given back) and which processes belong to a container.
- * Why:   /proc/PID/status is read in no time but counts shared pages in full; only where that sum is over the limit, smaps_rollup,
- *        for which the kernel walks the whole address space, is asked for the exact one.
+ * Owns:  what counts (anonymous memory, shared memory and swap of every process of the container's group: roughly what
+ *        a control group charges that cannot be given back) and which processes belong to a container.
+ * Why:   /proc/PID/status is read in no time but counts shared pages in full; only where that sum is over the limit,
+ *        smaps_rollup, for which the kernel walks the whole address space, is asked for the exact one.
  * Limits: a container that takes more than its limit and gives it back within 100 ms is not seen.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -104,7 +104,10 @@ export function residentBytes(status: string): number {
   return sumOf(status, ['RssAnon', 'RssShmem', 'VmSwap']);
 }
 
-/** @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is right */
+/**
+ * @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is
+ *   right
+ */
 export function chargedBytes(rollup: string): number {
   return sumOf(rollup, ['Pss_Anon', 'Pss_Shmem', 'SwapPss']);
 }

@@ -36,7 +36,8 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
           status: 'False',
           reason: 'Polling',
           message:
-            'no control group can be made here: memory is looked at every 100 ms and what is over its limit is killed; CPU limits are not kept',
+            'no control group can be made here: memory is looked at every 100 ms and what is over its limit is ' +
+            'killed; CPU limits are not kept',
         }
       : {
           status: 'True',

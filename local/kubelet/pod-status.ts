@@ -29,7 +29,10 @@ export type StatusInputs = {
   readonly hostIp: string;
   readonly startedMs: number;
   readonly nowMs: number;
-  /** The kubelet stops the pod: nothing starts again. Readiness stays what the probes say; endpoints look at the deletion. */
+  /**
+   * The kubelet stops the pod: nothing starts again. Readiness stays what the probes say; endpoints look at the
+   * deletion.
+   */
   readonly stopping: boolean;
   readonly limits: BackoffLimits;
   /** Image name → what to show as imageID; empty when it is not known here. */
@@ -111,7 +114,8 @@ function restarts(spec: PodSpec, container: Container, exitCode: number): boolea
 
 export function crashMessage(pod: Pod, container: Container, waitMs: number): string {
   const { name, namespace, uid } = pod.metadata;
-  return `back-off ${formatWait(waitMs)} restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`;
+  const failed = `container=${container.name} pod=${name}_${namespace}(${uid})`;
+  return `back-off ${formatWait(waitMs)} restarting failed ${failed}`;
 }
 
 function phaseOf({ pod: { spec }, records, stopping }: StatusInputs, initialized: boolean): PodPhase {

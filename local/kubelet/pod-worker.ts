@@ -1,10 +1,10 @@
 /**
  * One pod on this node, from its address to its removal.
  *
- * Owns:  the pod's address, folders, runners and the one writer of its status. A step looks at everything again; what happens only asks
- *        for a step.
- * Ends:  a pod that is deleted: SIGTERM to all containers, SIGKILL when the grace is over, its last status, its removal from the API.
- *        `kill` does the same to the processes and leaves the API alone.
+ * Owns:  the pod's address, folders, runners and the one writer of its status. A step looks at everything again; what
+ *        happens only asks for a step.
+ * Ends:  a pod that is deleted: SIGTERM to all containers, SIGKILL when the grace is over, its last status, its removal
+ *        from the API. `kill` does the same to the processes and leaves the API alone.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { messageOf } from '../../api/errors.ts';

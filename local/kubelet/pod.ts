@@ -2,7 +2,8 @@
  * A pod as the kubelet sees it: the part of spec that it honours and the whole status that it writes.
  *
  * Owns:  these shapes, and small questions about them that several parts ask.
- * Limits: a volume of another kind, envFrom and secrets keep a container from starting, and it says so; lifecycle hooks,
+ * Limits: a volume of another kind, envFrom and secrets keep a container from starting, and it says so; lifecycle
+ *         hooks,
  *        security contexts, host networking and ephemeral containers are passed over.
  */
 import type { KubeObject } from '../objects.ts';
@@ -169,7 +170,9 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }
 
-/** @param port a number or the name of a container port. @returns undefined when no container has a port of that name */
+/**
+ * @param port a number or the name of a container port. @returns undefined when no container has a port of that name
+ */
 export function portNumber(containers: readonly Container[], port: number | string): number | undefined {
   if (typeof port === 'number') return port;
   if (/^[0-9]+$/.test(port)) return Number(port);

@@ -8,7 +8,10 @@ import type { Probe } from './pod.ts';
 
 export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 
-/** What the last probes add up to. `passing` of a liveness probe is true until it fails; of the others false until it passes. */
+/**
+ * What the last probes add up to. `passing` of a liveness probe is true until it fails; of the others false until it
+ * passes.
+ */
 export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };
 
 export function initialProbeState(kind: ProbeKind): ProbeState {
@@ -37,8 +40,8 @@ export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
 /**
  * Takes in one answer.
  *
- * @returns the next state. `gaveUp`: this answer was the one too many for a startup or liveness probe, so the container has to be
- *          stopped; counting starts over.
+ * @returns the next state. `gaveUp`: this answer was the one too many for a startup or liveness probe, so the container
+ *   has to be stopped; counting starts over.
  */
 export function countAnswer(
   kind: ProbeKind,

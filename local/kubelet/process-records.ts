@@ -1,10 +1,10 @@
 /**
  * Makes sure that no container outlives local mode, whichever way local mode ends.
  *
- * Owns:  a folder with one file for each process group that was started: its name is the group's id, its content the machine's
- *        boot and the leader's start time, by which a number that was given out again is told from ours.
- * Ends:  a small watching shell reads from a pipe that only closes when local mode ends; it then kills what is left. Should the
- *        watcher be killed as well, the next start on the same folder kills the leftovers.
+ * Owns:  a folder with one file for each process group that was started: its name is the group's id, its content the
+ *        machine's boot and the leader's start time, by which a number that was given out again is told from ours.
+ * Ends:  a small watching shell reads from a pipe that only closes when local mode ends; it then kills what is left.
+ *        Should the watcher be killed as well, the next start on the same folder kills the leftovers.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 
 /**
- * Field 22 of /proc/PID/stat is the start time; after the name, which may hold anything, it is the 20th. A group whose leader is
- * gone is still ours: the kernel does not give a number out again while a group has it.
+ * Field 22 of /proc/PID/stat is the start time; after the name, which may hold anything, it is the 20th. A group whose
+ * leader is gone is still ours: the kernel does not give a number out again while a group has it.
  */
 const watcherScript = `
 trap '' INT TERM HUP
@@ -25,7 +25,8 @@ for file in "$1"/*; do
   read -r wasBoot wasStart < "$file"
   stat=$(cat "/proc/$pid/stat" 2>/dev/null)
   set -- "$1" \${stat##*) }
-  if [ "$wasBoot" = "$boot" ] && { [ -z "$stat" ] || [ "\${21}" = "$wasStart" ]; }; then kill -KILL "-$pid" 2>/dev/null; fi
+  if [ "$wasBoot" = "$boot" ] && { [ -z "$stat" ] || [ "\${21}" = "$wasStart" ]; \
+}; then kill -KILL "-$pid" 2>/dev/null; fi
   rm -f "$file"
 done
 `;

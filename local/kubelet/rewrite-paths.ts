@@ -1,10 +1,12 @@
 /**
  * Stands in for a mount namespace: replaces the mount paths in a container's words by the folders of this machine.
  *
- * Owns:  which part of a word is such a path. It has to begin where a path begins (start of the word, or after a character
- *        that no path part ends with, as in `--config=/etc/x`) and end at a path boundary: `/data` is in `/data/a` and not
- *        in `/database`. The longest mount path wins. Applied to args, commands, env values and working directories.
- * Limits: a program that has a mount path built in does not find it here; programs of this project take their paths from
+ * Owns:  which part of a word is such a path. It has to begin where a path begins (start of the word, or after a
+ *        character that no path part ends with, as in `--config=/etc/x`) and end at a path boundary: `/data` is in
+ *        `/data/a` and not in `/database`. The longest mount path wins. Applied to args, commands, env values and
+ *        working directories.
+ * Limits: a program that has a mount path built in does not find it here; programs of this project take their paths
+ *         from
  *        flags and environment.
  * Pure.
  */

@@ -1,9 +1,10 @@
 /**
  * Makes the folders that stand for a pod's volumes.
  *
- * Owns:  where each volume lies and how a ConfigMap gets into one: all its files appear at once, by a symbolic link that is swapped,
- *        so that a reader never sees half of an update.
- * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as the API has it. Read-only
+ * Owns:  where each volume lies and how a ConfigMap gets into one: all its files appear at once, by a symbolic link
+ *        that is swapped, so that a reader never sees half of an update.
+ * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as the API has it.
+ *         Read-only
  *        mounts are a convention here: nothing stops a program from writing.
  */
 import {
@@ -97,8 +98,8 @@ function contentOf(stored: KubeObject): Files {
 }
 
 /**
- * The layout of the kubelet: the files lie in a folder of their own, `..data` points to it, and each name points through
- * `..data`; replacing the one link changes them all.
+ * The layout of the kubelet: the files lie in a folder of their own, `..data` points to it, and each name points
+ * through `..data`; replacing the one link changes them all.
  */
 export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
   const data = join(folder, '..data');

@@ -2,7 +2,8 @@
  * Carries one connection from a client to a backend, byte for byte.
  *
  * Owns:  trying the next backend while nothing was sent yet; half-open ends; ending both sides together on an error.
- * Limits: back pressure is the sockets' own: a slow reader stops the other side's writer. Nothing is buffered beyond that.
+ * Limits: back pressure is the sockets' own: a slow reader stops the other side's writer. Nothing is buffered beyond
+ *         that.
  */
 import { connect, type Socket } from 'node:net';
 import type { Backend } from './backends.ts';

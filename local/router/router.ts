@@ -1,10 +1,11 @@
 /**
  * Makes Services reachable: listens on each ClusterIP and carries connections to the pods behind it.
  *
- * Owns:  one listener for each port of each Service with a ClusterIP, and the connections through it. A connection lives on when its
- *        pod leaves the Service; only new ones are sent elsewhere.
+ * Owns:  one listener for each port of each Service with a ClusterIP, and the connections through it. A connection
+ *        lives on when its pod leaves the Service; only new ones are sent elsewhere.
  * Ends:  `close` closes the listeners and cuts the connections.
- * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is told by an Event on the Service, and
+ * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is told by an Event on the
+ *         Service, and
  *        tried again.
  */
 import { createServer, type Server, type Socket } from 'node:net';
@@ -117,7 +118,10 @@ export class Router {
 
 type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
 
-/** Nothing for a Service that is gone, has no address of its own, is only a name, or is a gateway's (local/gateway listens there). */
+/**
+ * Nothing for a Service that is gone, has no address of its own, is only a name, or is a gateway's (local/gateway
+ * listens there).
+ */
 function listeners(key: Key, service: Service | undefined): readonly Listener[] {
   const address = service?.spec.clusterIP ?? '';
   if (service === undefined || service.metadata.labels?.[gatewayNameLabel] !== undefined) return [];

@@ -144,7 +144,10 @@ function create(doors: DeploymentDoors, deployment: Deployment, replicas: number
     );
 }
 
-/** The Deployment and the set of its template carry the same revision; going back to an old template makes it the newest. */
+/**
+ * The Deployment and the set of its template carry the same revision; going back to an old template makes it the
+ * newest.
+ */
 function keepRevision({ objects }: DeploymentDoors, deployment: Deployment): void {
   const sets = setsOf(objects, deployment);
   const current = sets.find((set) => sameTemplate(set.spec.template, deployment.spec.template));

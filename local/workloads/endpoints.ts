@@ -83,7 +83,9 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
   return undefined;
 }
 
-/** Of a Service its own key; of a pod those of every Service of its namespace that selects it, or may have selected it. */
+/**
+ * Of a Service its own key; of a pod those of every Service of its namespace that selects it, or may have selected it.
+ */
 export function endpointKeys(objects: Objects, object: KubeObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Service') return [{ namespace, name: object.metadata.name }];

@@ -136,7 +136,9 @@ export type Claim = KubeObject & {
   readonly status?: { readonly phase?: string };
 };
 
-/** True when every label of the selector is there. A selector without labels matches nothing, as in an RS or a Service. */
+/**
+ * True when every label of the selector is there. A selector without labels matches nothing, as in an RS or a Service.
+ */
 export function selects(selector: Labels | undefined, labels: Labels | undefined): boolean {
   const wanted = Object.entries(selector ?? {});
   return wanted.length > 0 && wanted.every(([key, value]) => labels?.[key] === value);

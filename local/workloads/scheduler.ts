@@ -1,9 +1,11 @@
 /**
  * Puts pods on the one node there is, or says why not.
  *
- * Owns:  what fits: requests against what the node has left, node selectors, claims. Worded as the real scheduler words it.
+ * Owns:  what fits: requests against what the node has left, node selectors, claims. Worded as the real scheduler words
+ *        it.
  * Read:  `planPlacement` is pure; the rest reads and writes.
- * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rule nothing out that matters here.
+ * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rule nothing out
+ *         that matters here.
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -53,7 +55,10 @@ function unschedulable(why: string, preemption: string): string {
   return `0/1 nodes are available: ${why}. preemption: ${preemption}`;
 }
 
-/** The larger of what the main containers need together and what any step of initialisation needs; sidecars count in both. */
+/**
+ * The larger of what the main containers need together and what any step of initialisation needs; sidecars count in
+ * both.
+ */
 export function podRequests(pod: Pod): Amounts {
   const total: Record<string, number> = {};
   for (const container of pod.spec.containers) add(total, requestsOf(container));

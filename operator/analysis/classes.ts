@@ -16,10 +16,14 @@ import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 export const mostClasses = 16;
 /** Share of a gate's α that the classes have together; the mix has the rest. */
 const classShare = 0.5;
-/** Standard errors by which the worst class has to be above the others to be named: one in a thousand, over 16 of them. */
+/**
+ * Standard errors by which the worst class has to be above the others to be named: one in a thousand, over 16 of them.
+ */
 const differsBy = 3.5;
 
-/** What each judgement of a gate by class may spend on a wrong Fail: a wrong Pass needs all of them to be wrong at once. */
+/**
+ * What each judgement of a gate by class may spend on a wrong Fail: a wrong Pass needs all of them to be wrong at once.
+ */
 export function alphasOf(alpha: number): { readonly mix: number; readonly each: number } {
   return { mix: alpha * (1 - classShare), each: (alpha * classShare) / mostClasses };
 }
@@ -27,8 +31,8 @@ export function alphasOf(alpha: number): { readonly mix: number; readonly each: 
 /**
  * The classes that have the requests of a minute group in both revisions, the first sixteen to have had them.
  *
- * By counts alone, and once in always in: which classes are judged has nothing to do with how fast they were, so that the
- * split of α holds.
+ * By counts alone, and once in always in: which classes are judged has nothing to do with how fast they were, so that
+ * the split of α holds.
  */
 export function classesWithEnough(
   { candidate, stable }: Pair<readonly Cell[]>,
@@ -73,8 +77,8 @@ export type ClassEstimate = RequestClass & { readonly estimate: number; readonly
 /**
  * The class that fares worst at a quantile, where it differs from the others by more than chance makes it.
  *
- * Noise of minutes and pods is the revision's and shared by its classes: in the difference of two classes it cancels, so
- * that only sampling counts. An estimate for people; no verdict rests on it.
+ * Noise of minutes and pods is the revision's and shared by its classes: in the difference of two classes it cancels,
+ * so that only sampling counts. An estimate for people; no verdict rests on it.
  * @returns undefined where fewer than two classes have enough requests, or they do not differ
  */
 export function worstClass(window: Window, quantile: number): ClassEstimate | undefined {

@@ -35,8 +35,8 @@ type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
 /**
  * The forecast of the estimate, and the range of those a standard error away on either side.
  *
- * The estimate's own is in the range: between one that would pass and one that would fail lies one that takes longer than
- * either, or that no number of requests decides.
+ * The estimate's own is in the range: between one that would pass and one that would fail lies one that takes longer
+ * than either, or that no number of requests decides.
  * @param needed by an estimate that is moved by so much
  * @param least requests that are missing whatever the estimate is; what is undecided needs one at least
  */
@@ -62,7 +62,10 @@ function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number |
 
 type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Forecast['neededRange'] | undefined };
 
-/** What is foreseen of a gate: no number of requests makes up for unequal load, and none is needed of a gate that pairs decide. */
+/**
+ * What is foreseen of a gate: no number of requests makes up for unequal load, and none is needed of a gate that pairs
+ * decide.
+ */
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;
   if (verdict !== 'Undecided') return { requestsStillNeeded: 0 };

@@ -39,15 +39,21 @@ export type Evidence = {
   /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory); absent: none is known. */
   readonly history?: (quantile: number) => NoiseHistory;
   /**
-   * Pods of the two revisions carry about the same load each. Where not, the requests of each pod in the window say whose
-   * carry more: a slower answer under less load is the revision's, and so is a faster one under more.
+   * Pods of the two revisions carry about the same load each. Where not, the requests of each pod in the window say
+   * whose carry more: a slower answer under less load is the revision's, and so is a faster one under more.
    */
   readonly loadIsEqual: boolean;
   /** Where the pods run; Unlike where nothing is said. */
   readonly nodes?: Nodes;
-  /** Blocks that the step may last: how long a Pass waits for its own limit depends on it. 30 minutes where nothing is said. */
+  /**
+   * Blocks that the step may last: how long a Pass waits for its own limit depends on it. 30 minutes where nothing is
+   * said.
+   */
   readonly maxBlocks?: number;
-  /** The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts, limitsOf). */
+  /**
+   * The candidate has all the traffic: its requests alone are counted. The plan then has limits only (plan.ts,
+   * limitsOf).
+   */
   readonly alone?: boolean;
   /** The same requests, asked of both revisions; absent: nobody asked for that, and live requests have all of α. */
   readonly paired?: PairedSeries;
@@ -106,8 +112,8 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
  *
  * Any Fail fails it at once. NoFail is done when it has lasted long enough to see a slow candidate (constants.ts,
  * confidences), every gate could have failed, and nothing worse than the early promise is shown, or cannot be in time.
- * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote give way
- * where the traffic is too low for them.
+ * Pass is done when every gate passes. Either needs minRequests of both revisions, of which those that nobody wrote
+ * give way where the traffic is too low for them.
  */
 export function stepVerdict(
   plan: Plan,
@@ -126,7 +132,9 @@ export function stepVerdict(
   return earlyStepWaits(plan, { ...span, requests, alone }, gates) === undefined ? 'Done' : 'Waiting';
 }
 
-/** What holds a NoFail step up: it is young, a gate could not have failed yet, requests are missing, or its promise is. */
+/**
+ * What holds a NoFail step up: it is young, a gate could not have failed yet, requests are missing, or its promise is.
+ */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
 /** @returns undefined when nothing does @param gates none of which fails */
@@ -372,8 +380,8 @@ function earlyOf({ atMost }: TrafficGate & { kind: 'latency-increase' }): number
 }
 
 /**
- * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; one that may not is about
- * these pods: with a pod each it could never be given.
+ * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; one that may not is
+ * about these pods: with a pod each it could never be given.
  */
 function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };

@@ -1,7 +1,8 @@
 /**
  * What the requests of a window say of a quantile: estimate, bounds, and on which side of a limit they are.
  *
- * Owns:   the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their forecast.
+ * Owns:   the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their
+ *         forecast.
  * Method: exact sampling widths (quantile-evidence.ts), and the minute margin (noise.ts) added in quadrature.
  * Pure:   the same blocks give the same bounds.
  */

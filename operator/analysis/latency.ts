@@ -3,8 +3,8 @@
  *
  * Owns:   the verdict, its numbers and the forecast of requests still needed, for a limit relative to stable and
  *         for an absolute one.
- * Method: bounds (latency-bounds.ts); a decided verdict must hold without its worst stalls (stalls.ts), a Fail also if noise
- *         is doubted, and once the candidate is warm (warming.ts). docs/canary-analysis.md explains it.
+ * Method: bounds (latency-bounds.ts); a decided verdict must hold without its worst stalls (stalls.ts), a Fail also if
+ *         noise is doubted, and once the candidate is warm (warming.ts). docs/canary-analysis.md explains it.
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
@@ -149,8 +149,8 @@ function settleFail(frame: Frame, early: Pick<Decided, 'early'>): Settled {
 }
 
 /**
- * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it look so,
- * that is what a person should see.
+ * No Fail while the candidate may be warming up, and no end of a step that asks for none; but where one stall makes it
+ * look so, that is what a person should see.
  */
 function unsettled(frame: Frame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
@@ -174,8 +174,8 @@ function confirmed(frame: Frame): Decided {
 /**
  * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
  *
- * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the whole
- * window for long after. It can only take Fails away.
+ * What was slow once - the first requests of each kind, which compile what they need - stays among the slowest of the
+ * whole window for long after. It can only take Fails away.
  * @returns undefined while the half has too few requests above the quantile to say, or slow ones become fewer yet
  */
 function lastsTo(frame: Frame): boolean | undefined {
@@ -198,7 +198,9 @@ function latestHalf(series: LatencySeries): LogHistogram {
   return partFrom(series, Math.floor(series.blocks.length / 2)).total;
 }
 
-/** Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same. */
+/**
+ * Less than half of the share of slow requests that the first half had: of a lasting slowdown both have about the same.
+ */
 function isEbbing(frame: Frame, latest: LogHistogram): boolean {
   const { total } = frame.question.candidate;
   const level = levelOf(frame);
@@ -207,7 +209,10 @@ function isEbbing(frame: Frame, latest: LogHistogram): boolean {
   return before > 0 && late / latest.total < tuning.ebbing * ((all - late) / before);
 }
 
-/** The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while that goes on. */
+/**
+ * The window less the candidate's warm-up, and its limit raised by what it may yet gain (warming.ts); undefined while
+ * that goes on.
+ */
 function settledPart(frame: Frame): Frame | undefined {
   const { question } = frame;
   const settling = settlingOf(question.candidate.blocks, stableOf(question)?.blocks, {

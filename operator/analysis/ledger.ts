@@ -35,7 +35,9 @@ export type Ledger = Readonly<Record<string, Boot>>;
 
 export const emptyLedger: Ledger = {};
 
-/** The ledger with a report's blocks in it. Folding the same reports in any order, any number of times, gives the same. */
+/**
+ * The ledger with a report's blocks in it. Folding the same reports in any order, any number of times, gives the same.
+ */
 export function fold(ledger: Ledger, report: BlockReport): Ledger {
   const key = `${report.pod}/${report.bootId}`;
   const known = ledger[key];

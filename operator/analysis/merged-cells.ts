@@ -115,7 +115,10 @@ function inOrder(a: Cell, b: Cell): number {
   return a.block - b.block || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0) || a.sizeClass - b.sizeClass;
 }
 
-/** A revision's blocks pod by pod, in order and without gaps: what noise is learnt from. Pods that served nothing are left out. */
+/**
+ * A revision's blocks pod by pod, in order and without gaps: what noise is learnt from. Pods that served nothing are
+ * left out.
+ */
 export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LogHistogram[])[] {
   return Object.keys(ledger)
     .toSorted()

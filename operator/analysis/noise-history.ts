@@ -3,8 +3,8 @@
  *
  * Owns:  how it is learnt from stable's last half hour: noise that is new every minute, noise that lasts, and pods that
  *        differ for good.
- * Why:   knowing the noise lets a verdict come minutes sooner, and noise that lasts for minutes cannot be learnt from the
- *        first minutes of a window. It spends no α: it says nothing about the difference of the revisions.
+ * Why:   knowing the noise lets a verdict come minutes sooner, and noise that lasts for minutes cannot be learnt from
+ *        the first minutes of a window. It spends no α: it says nothing about the difference of the revisions.
  * Pure.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
@@ -27,8 +27,8 @@ import { podSpread } from './pod-spread.ts';
  * Two readings, of which the larger counts. The differences from one minute to the next (von Neumann's successive
  * differences, Ann. Math. Stat. 12, 1941: drift drops out) see noise that is new every minute. Noise that lasts makes
  * neighbouring minutes alike, and is what they miss: the long-run variance about a straight line, with Bartlett's
- * weights over five minutes (Newey & West, Econometrica 55, 1987), sees it. Both are of the difference of two revisions:
- * twice that of one.
+ * weights over five minutes (Newey & West, Econometrica 55, 1987), sees it. Both are of the difference of two
+ * revisions: twice that of one.
  * @param pods for each pod of stable its blocks of about the last 30 minutes, in order, none left out
  */
 export function learnHistory(pods: readonly (readonly LogHistogram[])[], p: number): NoiseHistory {

@@ -1,8 +1,8 @@
 /**
  * How much the two revisions differ from minute to minute without any reason, and the margin that follows.
  *
- * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts); the
- *         number of minutes that the requests amount to; the time-uniform margin.
+ * Owns:   the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts);
+ *         the number of minutes that the requests amount to; the time-uniform margin.
  * Why:    requests of one minute share noise, so precision must not grow faster than the number of minutes.
  * Pure:   functions of the window's blocks.
  */
@@ -14,9 +14,15 @@ import type { LatencySeries } from './series.ts';
 export type NoiseHistory = {
   readonly minutes: number;
   readonly weightedVariance: number;
-  /** The same sum as a Pass has to allow for, with noise that half an hour is too short to show; absent: by passDoubt alone. */
+  /**
+   * The same sum as a Pass has to allow for, with noise that half an hour is too short to show; absent: by passDoubt
+   * alone.
+   */
   readonly doubtedVariance?: number;
-  /** Lasting differences between pods of one revision: variance of ln(quantile), and the degrees of freedom it is known from. */
+  /**
+   * Lasting differences between pods of one revision: variance of ln(quantile), and the degrees of freedom it is known
+   * from.
+   */
   readonly pods?: PodSpread;
 };
 export type PodSpread = { readonly variance: number; readonly freedom: number };
@@ -98,8 +104,8 @@ export function minuteNoise(compared: Compared, p: number, history: NoiseHistory
 /**
  * How much more noise that lasts as long as the window may add to a mean over so many minutes.
  *
- * The variance of a mean over T minutes is σ²/T for independent minutes, and σ² T^(2H-2) for fractional noise with Hurst's
- * exponent H: T^(2H-1) times as much. H is taken as 1, the most it can be, beyond what history can show.
+ * The variance of a mean over T minutes is σ²/T for independent minutes, and σ² T^(2H-2) for fractional noise with
+ * Hurst's exponent H: T^(2H-1) times as much. H is taken as 1, the most it can be, beyond what history can show.
  */
 function lastingGrowth(minutes: number): number {
   return Math.max(1, minutes / tuning.lastingMinutes);

@@ -1,8 +1,8 @@
 /**
  * Pairs of service times by block, for the judge: how many times as long the candidate took for the same request.
  *
- * Owns:   the scale of ratios and the fold from what the candidate's pods counted to one series. Sources are added up, for
- *         a pair says the same whoever asked; how many came from where is told beside it.
+ * Owns:   the scale of ratios and the fold from what the candidate's pods counted to one series. Sources are added up,
+ *         for a pair says the same whoever asked; how many came from where is told beside it.
  * Rule:   pairs are never live traffic: they are in no cell (ledger.ts).
  * Units:  a ratio, as its natural logarithm; bucket i of the report is bucket i of the scale.
  * Pure.

@@ -26,7 +26,10 @@ export function increaseOf(value: number): string {
   return `${percent > 0 ? '+' : ''}${percent === 0 ? 0 : percent}%`;
 }
 
-/** "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an estimate. */
+/**
+ * "p95 passes: at most +19% by 310 paired probes (no live traffic needed)"; what they do not decide is said as an
+ * estimate.
+ */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;
   const pairs = pairsOf(paired);

@@ -2,16 +2,16 @@
  * The paired gate: is the candidate slower for the same request?
  *
  * Owns:   the verdict by pairs of service times and its bounds. How it goes together with the live one: judge.ts.
- * Method: every pair is a ratio, candidate's time over stable's for the same request. If the candidate takes c times as long
- *         for everything, each quantile of its latency is c times stable's, and so is c the median of the ratios,
- *         whatever the requests are: their differences fall out. Exact sampling bounds of that median (quantile-evidence.ts,
- *         one sample against a constant), the minute margin in quadrature (noise.ts), and the checks of the live gate for
- *         stalls, doubt and warm-ups.
- *         A change of slow requests alone moves no median. So a Pass has to stand for the middle of the outer ratios, too:
- *         where neither revision has more of a tail, ln ratios lie symmetrically about ln c (the two are asked in random
- *         order), and (Q(q) + Q(1-q)) / 2 is ln c as well; a candidate with slow requests of its own has it above.
- * Limits: what fewer than about one request in ten suffers is not seen by either; nor is waiting in a queue, which is no
- *         service time. docs/canary-analysis.md, Paired evidence.
+ * Method: every pair is a ratio, candidate's time over stable's for the same request. If the candidate takes c times as
+ *         long for everything, each quantile of its latency is c times stable's, and so is c the median of the ratios,
+ *         whatever the requests are: their differences fall out. Exact sampling bounds of that median
+ *         (quantile-evidence.ts, one sample against a constant), the minute margin in quadrature (noise.ts), and the
+ *         checks of the live gate for stalls, doubt and warm-ups. A change of slow requests alone moves no median. So a
+ *         Pass has to stand for the middle of the outer ratios, too: where neither revision has more of a tail, ln
+ *         ratios lie symmetrically about ln c (the two are asked in random order), and (Q(q) + Q(1-q)) / 2 is ln c as
+ *         well; a candidate with slow requests of its own has it above.
+ * Limits: what fewer than about one request in ten suffers is not seen by either; nor is waiting in a queue, which is
+ *         no service time. docs/canary-analysis.md, Paired evidence.
  * Pure:   the same blocks give the same verdict, whenever and however often it is asked for.
  */
 import { tuning } from './constants.ts';
@@ -74,8 +74,8 @@ const twoRevisions: NoiseHistory = {
 /**
  * The live verdict of a gate and that by pairs, each of which had half of what the gate may spend.
  *
- * Fail where either fails; Pass where either passes and the other does not fail. Where neither says anything the live one
- * gives the reason, and either may show the early promise; the gate is blind only while both are.
+ * Fail where either fails; Pass where either passes and the other does not fail. Where neither says anything the live
+ * one gives the reason, and either may show the early promise; the gate is blind only while both are.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -96,8 +96,8 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 }
 
 /**
- * Whether pairs can show what a gate asks for: they tell nothing of classes, nor of a tail. Where a Pass need show nothing,
- * none is asked of them either.
+ * Whether pairs can show what a gate asks for: they tell nothing of classes, nor of a tail. Where a Pass need show
+ * nothing, none is asked of them either.
  */
 export function canPassByPairs({
   quantile,
@@ -193,7 +193,10 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
   return { ...frame, podMargin: { Fail: podMarginOf(frame, 'Fail'), Pass: podMarginOf(frame, 'Pass') } };
 }
 
-/** As for live requests: of stable only the number of its pods is known here, for pairs do not say whose the other time was. */
+/**
+ * As for live requests: of stable only the number of its pods is known here, for pairs do not say whose the other time
+ * was.
+ */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;
   const none = emptyHistogram(series.total.scale);
@@ -250,7 +253,10 @@ function upperOf({ question, passVariance, podMargin: pods }: Frame, { total, mi
   );
 }
 
-/** A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm (latency.ts). */
+/**
+ * A Fail, if it stands under doubt, without stalls, and in the part of the window in which the candidate is warm
+ * (latency.ts).
+ */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
   const { series, question } = frame;
   const settling = settlingOf(series.blocks, undefined, {

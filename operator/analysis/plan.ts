@@ -36,8 +36,9 @@ export type StepSpec = {
 export type Confidence = keyof typeof confidences;
 
 /**
- * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to this
- * (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's alphaPerGate.
+ * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to
+ * this (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's
+ * alphaPerGate.
  */
 type Relative = {
   readonly name: string;
@@ -83,9 +84,9 @@ const defaults = {
 /**
  * The gates of a rollout whose spec has none, with the share of α that each gets.
  *
- * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for it. It fails
- * nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow and are few.
- * α is not shared evenly: p95 finds most, and needs it most.
+ * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for
+ * it. It fails nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow
+ * and are few. α is not shared evenly: p95 finds most, and needs it most.
  */
 // prettier-ignore
 const defaultGates = [
@@ -98,10 +99,10 @@ const defaultGates = [
 /**
  * The plan of a rollout.
  *
- * Without latency gates p95 may rise by 15 % and p99 by 30 %, without error gates the error rate by one percent; agreement
- * is judged only when asked for, because it needs requests to be sampled. α is split over gates and analyze steps
- * (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever the
- * gates have to do with each other.
+ * Without latency gates p95 may rise by 15 % and p99 by 30 %, without error gates the error rate by one percent;
+ * agreement is judged only when asked for, because it needs requests to be sampled. α is split over gates and analyze
+ * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, whatever
+ * the gates have to do with each other.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): Plan {
   const at = 'spec.rollout.gates';
@@ -237,18 +238,19 @@ function detectable(text: string | undefined, limit: number, at: string): { read
   if (atMost < limit)
     throw wrong(
       at,
-      `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so is larger`,
+      `'${text}' is less than maxIncrease: it is what a Pass may show where maxIncrease cannot be shown, and so ` +
+        'is larger',
     );
   return { atMost };
 }
 
 /**
- * What a Pass has to show after so many blocks of a step that may last `maxBlocks`: the gate's own limit; from the first
- * stage on the geometric mean of that and `atMost`; from the second stage on `atMost`. Where anything will do, that from the
- * start.
+ * What a Pass has to show after so many blocks of a step that may last `maxBlocks`: the gate's own limit; from the
+ * first stage on the geometric mean of that and `atMost`; from the second stage on `atMost`. Where anything will do,
+ * that from the start.
  *
- * The bounds hold at all times at once, so that what is shown may be chosen by how long one has waited: "nothing worse than
- * X" is as true as if X had been chosen before.
+ * The bounds hold at all times at once, so that what is shown may be chosen by how long one has waited: "nothing worse
+ * than X" is as true as if X had been chosen before.
  * @returns in the unit of the limit; Infinity where a Pass need show nothing
  */
 export function toShow(

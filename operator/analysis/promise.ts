@@ -1,12 +1,12 @@
 /**
- * What a step can promise before it begins: how long it will take at the present rate, what it will be able to show, and
- * what it would find.
+ * What a step can promise before it begins: how long it will take at the present rate, what it will be able to show,
+ * and what it would find.
  *
- * Owns:   the imagined window: both revisions as stable was in the half hour before, minute by minute as noisy, with the
- *         requests that the step's weight gives them.
+ * Owns:   the imagined window: both revisions as stable was in the half hour before, minute by minute as noisy, with
+ *         the requests that the step's weight gives them.
  * Method: the judge itself looks at that window minute by minute (look.ts), so that a promise knows every rule that the
- *         step will be held to. It is the verdict on expected counts, hence about a median: docs/canary-analysis.md says how
- *         near it comes.
+ *         step will be held to. It is the verdict on expected counts, hence about a median: docs/canary-analysis.md
+ *         says how near it comes.
  * Pure:   numbers for people; no verdict rests on them.
  */
 import { tuning } from './constants.ts';
@@ -42,7 +42,10 @@ export type Outlook = {
 
 export type GatePromise = {
   readonly gate: TrafficGate;
-  /** What is shown of an identical revision when the step ends: at most so much worse, in the gate's unit; null: nothing. */
+  /**
+   * What is shown of an identical revision when the step ends: at most so much worse, in the gate's unit; null:
+   * nothing.
+   */
   readonly shows: number | null;
   /** The least increase that would be found in four of five; null: none would, or nothing is compared. */
   readonly finds: number | null;
@@ -50,7 +53,10 @@ export type GatePromise = {
 
 export type StepPromise = {
   readonly requestsPerMinute: number;
-  /** Until an identical revision may go on: where it looks as good as it is, and where chance makes it look worse; null: not within the step's time. */
+  /**
+   * Until an identical revision may go on: where it looks as good as it is, and where chance makes it look worse; null:
+   * not within the step's time.
+   */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
   /** How long `finds` looks. */
   readonly findsWithin: number;
@@ -62,8 +68,8 @@ const blocksAMinute = 3;
 const mostSlower = 10;
 const halvings = 6;
 /**
- * From what is found in half of the cases to what is in four of five: 0.84 standard errors more, where the bound itself is
- * about 3.4 of them away from the limit.
+ * From what is found in half of the cases to what is in four of five: 0.84 standard errors more, where the bound itself
+ * is about 3.4 of them away from the limit.
  */
 const fourOfFive = 1.25;
 
@@ -137,7 +143,10 @@ function minutesOf(blocks: number | undefined): number | null {
   return blocks === undefined ? null : blocks / blocksAMinute;
 }
 
-/** How much worse than stable an identical candidate looks after so many blocks in one of four cases: 0.67 standard errors. */
+/**
+ * How much worse than stable an identical candidate looks after so many blocks in one of four cases: 0.67 standard
+ * errors.
+ */
 function unluckyIn(
   { latency, failureRate, requestsPerMinute, history }: Past,
   { plan, share }: Outlook,

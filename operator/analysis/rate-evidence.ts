@@ -41,7 +41,10 @@ export function dispersionOf({ events, trials }: Counts): Dispersion {
   return { perMinute, measured, minutes: ((n * n) / spread - 1) * information };
 }
 
-/** The square of the relative standard deviation in use: measured values shrunk towards the assumed one; a candidate that is worse says so at once. */
+/**
+ * The square of the relative standard deviation in use: measured values shrunk towards the assumed one; a candidate
+ * that is worse says so at once.
+ */
 export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   let weight = tuning.assumedRateMinutes;
   let sum = tuning.assumedRateMinutes * tuning.assumedRateNoise ** 2;
@@ -71,10 +74,11 @@ const priors = [
 const tiny = 1e-9;
 
 /**
- * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design effect
- * 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
+ * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design
+ * effect 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
  *
- * A mixture of martingales of mean 1 is one, whatever the prior; where errors are rare the first needs half the requests.
+ * A mixture of martingales of mean 1 is one, whatever the prior; where errors are rare the first needs half the
+ * requests.
  * @param q 0..1 exclusive
  */
 export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {

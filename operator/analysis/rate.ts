@@ -26,7 +26,10 @@ import type { Decided, GateNumbers, Said } from './verdict.ts';
 
 export type RateQuestion = {
   readonly candidate: Counts;
-  /** Stable's counts and the increase allowed over its rate (0.005 is half a percent of requests), or a limit of the rate itself. */
+  /**
+   * Stable's counts and the increase allowed over its rate (0.005 is half a percent of requests), or a limit of the
+   * rate itself.
+   */
   readonly against: { readonly stable: Counts; readonly increase: number } | { readonly max: number };
   /** What may be spent in this window on a wrong Fail, and on a wrong Pass. */
   readonly alpha: number;
@@ -180,8 +183,8 @@ function standsIn(frame: Frame, said: Said, view: View): boolean {
 }
 
 /**
- * Without its worst 40 s a Fail has to stand by less evidence, as for latency (constants.ts, stallEvidence): α is spent by
- * the bounds already, and what is left is biased towards stable.
+ * Without its worst 40 s a Fail has to stand by less evidence, as for latency (constants.ts, stallEvidence): α is spent
+ * by the bounds already, and what is left is biased towards stable.
  */
 function lessStrict(frame: Frame): Frame {
   return { ...frame, bounds: { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence } };

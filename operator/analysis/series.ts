@@ -34,11 +34,16 @@ export type Window = Pair<readonly Cell[]> & {
   readonly lastBlock: number;
   /** Blocks that some pod served in and whose counts are gone for good: left out on both sides. */
   readonly lostBlocks?: readonly number[];
-  /** The same requests added up by pod, where the cells are added up by block (merged-cells.ts): none outside the window, none in a lost block. */
+  /**
+   * The same requests added up by pod, where the cells are added up by block (merged-cells.ts): none outside the
+   * window, none in a lost block.
+   */
   readonly pods?: Pair<readonly Cell[]>;
 };
 
-/** Where pods run: nodes of one kind differ by some percent for good, and one pod cannot tell that from its revision. */
+/**
+ * Where pods run: nodes of one kind differ by some percent for good, and one pod cannot tell that from its revision.
+ */
 export type Nodes = 'Shared' | 'Unlike';
 
 /** Events of so many trials, by position. */

@@ -41,7 +41,10 @@ export function shownWords({ gates }: Plan, results: readonly GateResult[]): str
   return `nothing worse than ${shown.join(', ')} shown${not.length === 0 ? '' : `; ${listed(not)} not shown`}`;
 }
 
-/** By the evidence that passed: pairs, or else live requests. Where a Pass shows nothing, one by pairs tells nothing of the tail. */
+/**
+ * By the evidence that passed: pairs, or else live requests. Where a Pass shows nothing, one by pairs tells nothing of
+ * the tail.
+ */
 function shownIn(
   gate: TrafficGate,
   { verdict, limit, upper, paired }: GateResult,
@@ -56,11 +59,12 @@ function isCompared({ kind }: TrafficGate): boolean {
 }
 
 /**
- * "at 1,020 requests a minute this step takes about 9 min; it can show p95 +15 % and errors +1 point; p95 +31 % or more and
- * errors +2.4 points or more would be found in 30 min".
+ * "at 1,020 requests a minute this step takes about 9 min; it can show p95 +15 % and errors +1 point; p95 +31 % or more
+ * and errors +2.4 points or more would be found in 30 min".
  */
 export function promiseWords({ requestsPerMinute, minutes, findsWithin, gates }: StepPromise): string {
-  const rate = `at ${plural(Number(requestsPerMinute.toPrecision(requestsPerMinute < 10 ? 2 : 3)), 'request')} a minute`;
+  const digits = requestsPerMinute < 10 ? 2 : 3;
+  const rate = `at ${plural(Number(requestsPerMinute.toPrecision(digits)), 'request')} a minute`;
   const time = timeWords(minutes, findsWithin);
   const shows = gates
     .filter(({ shows: most }) => most !== null)

@@ -5,7 +5,9 @@
  * Why:   the judge needs two functions of one kind; a numerics library would bring hundreds.
  */
 
-/** Coefficients of Stirling's series, B(2n) / (2n (2n-1)), highest first. Abramowitz & Stegun, Handbook (1964), 6.1.41. */
+/**
+ * Coefficients of Stirling's series, B(2n) / (2n (2n-1)), highest first. Abramowitz & Stegun, Handbook (1964), 6.1.41.
+ */
 const stirling = [-3617 / 122400, 1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12];
 const halfLogTwoPi = 0.5 * Math.log(2 * Math.PI);
 /** From here on the series above is exact to a double's last digits. */

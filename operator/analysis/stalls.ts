@@ -56,7 +56,10 @@ function worstWindow(events: readonly number[]): number {
   return best;
 }
 
-/** At least three times what its requests would have at the rate of the others, and three standard deviations above (Poisson). */
+/**
+ * At least three times what its requests would have at the rate of the others, and three standard deviations above
+ * (Poisson).
+ */
 function isOutlier(
   left: { readonly events: readonly number[]; readonly trials: readonly number[] },
   at: number,

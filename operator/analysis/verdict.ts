@@ -16,7 +16,10 @@ export type Said = Exclude<Verdict, 'Undecided'>;
 export type UndecidedReason =
   /** Fewer requests of either revision than anything can be said about. */
   | 'TooFewRequests'
-  /** The bounds hold the limit between them, noise is not known well enough yet, or the candidate is still getting faster: more requests or minutes are needed. */
+  /**
+   * The bounds hold the limit between them, noise is not known well enough yet, or the candidate is still getting
+   * faster: more requests or minutes are needed.
+   */
   | 'Uncertain'
   /** The verdict hangs on one stall or a few: a person should look. */
   | 'OneWindow'
@@ -27,8 +30,8 @@ export type Decided = {
   readonly verdict: Verdict;
   readonly reason?: UndecidedReason;
   /**
-   * For a step that asks for NoFail. Shown: nothing worse than the early promise (constants.ts). Blind: the gate could not
-   * fail yet, whatever the candidate did. Absent: neither; a gate without such a promise says Shown.
+   * For a step that asks for NoFail. Shown: nothing worse than the early promise (constants.ts). Blind: the gate could
+   * not fail yet, whatever the candidate did. Absent: neither; a gate without such a promise says Shown.
    */
   readonly early?: 'Shown' | 'Blind';
 };
@@ -49,11 +52,20 @@ export type GateNumbers = {
   readonly upper: number | null;
   /** What the lower bound is held against. */
   readonly limit: number;
-  /** What the upper bound is held against: the limit, or more where the traffic cannot show that; Infinity where a Pass shows nothing. */
+  /**
+   * What the upper bound is held against: the limit, or more where the traffic cannot show that; Infinity where a Pass
+   * shows nothing.
+   */
   readonly toShow: number;
-  /** Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null when no number of requests would do. */
+  /**
+   * Candidate requests that today's estimate would need for a verdict: a forecast, not a bound. 0 once decided, null
+   * when no number of requests would do.
+   */
   readonly requestsStillNeeded: number | null;
-  /** The same with those for estimates a standard error away on either side; null where no number would do. Absent once decided, and where no number of requests is missing. */
+  /**
+   * The same with those for estimates a standard error away on either side; null where no number would do. Absent once
+   * decided, and where no number of requests is missing.
+   */
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds miss in this window: of a wrong Fail and of a wrong Pass together. */
   readonly alpha: number;
@@ -74,11 +86,18 @@ export type Evidence = {
   readonly passNoise?: number;
   readonly candidatePods: number;
   readonly stablePods?: number;
-  /** Where one pod stands for a revision on nodes that may differ: how much of a difference, as a ratio less one, may be theirs. */
+  /**
+   * Where one pod stands for a revision on nodes that may differ: how much of a difference, as a ratio less one, may be
+   * theirs.
+   */
   readonly nodesMayDiffer?: number;
   /** Windows of 40 s left out to see whether the verdict still holds. */
   readonly windowsRemoved: number;
-  /** What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left out. */
+  /**
+   * What the bound that speaks (lower for a Fail, upper for a Pass) is without those windows, in the gate's unit; for
+   * latency a Fail asks a little less of it than of the whole (constants.ts, stallEvidence). Absent when none were left
+   * out.
+   */
   readonly boundWithoutStalls?: number;
 };
 
@@ -87,7 +106,10 @@ export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
   readonly pairs: number;
   /** Where they came from. */
   readonly counts: Readonly<Partial<Record<PairSource, number>>>;
-  /** Typical slowdown of the same request: ratios less one; null while there are too few pairs. `upper` is what a Pass shows. */
+  /**
+   * Typical slowdown of the same request: ratios less one; null while there are too few pairs. `upper` is what a Pass
+   * shows.
+   */
   readonly estimate: number | null;
   readonly lower: number | null;
   readonly upper: number | null;

@@ -2,8 +2,8 @@
  * Whether a slow candidate is on its way to be fast: caches fill, code is compiled, and then it is what it is.
  *
  * Owns:  the rule that keeps a warm-up from being taken for a regression: a Fail has to stand in the latest part of the
- *        window in which the candidate shows no trend for the better against stable, and even if what trend there may be
- *        goes on for a while.
+ *        window in which the candidate shows no trend for the better against stable, and even if what trend there may
+ *        be goes on for a while.
  * Why:   a decaying excess has a trend, a lasting one has none. In a window's first minutes a trend cannot be told from
  *        none, so that "none was seen" is not enough: the slope's own error is counted for the candidate.
  * Pure:  a function of the window's blocks. It can only take Fails away, so it costs no α.
@@ -17,9 +17,9 @@ type Blocks = readonly LogHistogram[];
 export type Settling = { readonly from: number; readonly stillToGain: number };
 
 /**
- * Drops the first half of the window, and again, as long as the candidate is getting faster in what is left. What is left
- * is then looked at as if its trend, less some of its standard errors, went on: until the window is five minutes old, or,
- * where a trend was found, for three more minutes.
+ * Drops the first half of the window, and again, as long as the candidate is getting faster in what is left. What is
+ * left is then looked at as if its trend, less some of its standard errors, went on: until the window is five minutes
+ * old, or, where a trend was found, for three more minutes.
  *
  * @param stable absent where the candidate is held against a limit in milliseconds
  * @param limits.leastRequests of each revision for a point of the trend

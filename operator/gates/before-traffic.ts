@@ -23,7 +23,10 @@ export type ReadyPod = {
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
-  /** The revision that serves; absent: this is the first. `canAnswer`: it has ready pods, or is expected to have some in a moment. */
+  /**
+   * The revision that serves; absent: this is the first. `canAnswer`: it has ready pods, or is expected to have some in
+   * a moment.
+   */
   readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 

@@ -4,8 +4,8 @@
  * Owns:  one ledger a model, from the moment a candidate is prepared beside a stable revision until the rollout ends;
  *        how often is looked; which numbers are shown. They are renewed with every new verdict and else every half a
  *        minute, in a pause every five, so that a status is not written with every report.
- * Rule:  nothing is said before every ready pod was heard by this process, or has been asked for a while: what a process
- *        before this one knew is in the ConfigMap and in the sidecars, and both are read first.
+ * Rule:  nothing is said before every ready pod was heard by this process, or has been asked for a while: what a
+ *        process before this one knew is in the ConfigMap and in the sidecars, and both are read first.
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
@@ -207,7 +207,9 @@ function waitingFor(
   { window }: Judging,
   silent: GateReading['silent'],
 ): Judged {
-  const message = `waiting for the first report of ${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
+  const message =
+    'waiting for the first report of ' +
+    `${awaited.length === 1 ? (awaited[0]?.metadata.name ?? 'a pod') : `${awaited.length} pods`}`;
   return {
     reading: { window, step: 'Waiting', absolute: 'None', pending: true, message, silent },
     ...(shown?.window === window ? { shown } : {}),

@@ -21,7 +21,9 @@ export function goldenSentence(result: GoldenResult, config: GoldenConfig): stri
   const limit = config.min ?? config.max ?? 0;
   const over = isWorstCase(config) ? 'in the worst of' : 'over';
   const asked = config.min === undefined ? 'at most' : 'at least';
-  const numbers = `${goldenName(config)}: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, ${asked} ${limit} is asked for`;
+  const numbers =
+    `${goldenName(config)}: ${config.metric} ${shownScore(score, limit)} ${over} ${compared} cases, ${asked} ` +
+    `${limit} is asked for`;
   return isGood(result, config) ? numbers : `${numbers}${because(result)}${hint(config)}`;
 }
 
@@ -56,7 +58,8 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
 /** A model that is meant to answer otherwise cannot be told from a broken one by made-up inputs. */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
-    ? "; its inputs were made up and stable's answers taken for the truth: for a model that is meant to answer otherwise give spec.rollout.gates.golden a set of your own"
+    ? "; its inputs were made up and stable's answers taken for the truth: for a model that is meant to answer " +
+        'otherwise give spec.rollout.gates.golden a set of your own'
     : '';
 }
 

@@ -2,8 +2,8 @@
  * A ledger as text small enough for a ConfigMap, and back.
  *
  * Owns:   the form (gzip of JSON, base64) and its bound: what does not fit loses its oldest blocks, of all pods of both
- *         revisions at once. Whoever keeps the text keeps the ledger that is in it, so that nothing else is judged after
- *         a restart than before it.
+ *         revisions at once. Whoever keeps the text keeps the ledger that is in it, so that nothing else is judged
+ *         after a restart than before it.
  * Pure:   the same ledger gives the same text. Text that is not ours is undefined, never an error.
  * Limits: `keptLimitChars` of text, `unpackedLimitBytes` of JSON.
  */

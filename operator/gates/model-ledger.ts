@@ -2,9 +2,9 @@
  * What one model's pods have told of the two revisions of a rollout, in memory, and what is to be kept of it elsewhere.
  *
  * Owns:  one ledger, its version (a look at the same version sees the same), and the rule for writing it down: when a
- *        window begins, when blocks would be lost with a pod that went away, and otherwise every five minutes, while the
- *        sidecars' rings hold thirty. At rest nothing is kept, here or there: a rollout begins by asking for the whole rings, which hold
- *        the half hour of stable's history that noise is learnt from.
+ *        window begins, when blocks would be lost with a pod that went away, and otherwise every five minutes, while
+ *        the sidecars' rings hold thirty. At rest nothing is kept, here or there: a rollout begins by asking for the
+ *        whole rings, which hold the half hour of stable's history that noise is learnt from.
  * Rule:  what is left out for want of room is left out here too, so that a restart changes no verdict.
  */
 import type { Report } from '../../api/report.ts';

@@ -1,8 +1,8 @@
 /**
  * Whether golden inputs are asked of both revisions in a window, and how often.
  *
- * Owns:  the rule of spec.rollout.probes. How often a pod really asks, and how much of a pod's time that may take, is the
- *        sidecar's to keep (runtime/agreement/prober.ts).
+ * Owns:  the rule of spec.rollout.probes. How often a pod really asks, and how much of a pod's time that may take, is
+ *        the sidecar's to keep (runtime/agreement/prober.ts).
  * Pure.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
@@ -14,8 +14,9 @@ import type { Block, Revision } from '../rollout/state.ts';
 type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
 
 /**
- * Requests a minute of the model below which mode Auto probes: with that many, half of them to the candidate, live latencies
- * show about what probes do in the half hour of a step; with fewer they do not (docs/canary-analysis.md, Paired evidence).
+ * Requests a minute of the model below which mode Auto probes: with that many, half of them to the candidate, live
+ * latencies show about what probes do in the half hour of a step; with fewer they do not (docs/canary-analysis.md,
+ * Paired evidence).
  */
 export const autoBelowPerMinute = 200;
 /** Traffic is looked at over ten minutes: one quiet minute is no quiet service. */
@@ -32,8 +33,8 @@ export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: numb
 }
 
 /**
- * Requests a minute of both revisions in the ten minutes before a window and in it: what the model gets, wherever it goes.
- * Only whole blocks before `until` count; 0 where nothing is known.
+ * Requests a minute of both revisions in the ten minutes before a window and in it: what the model gets, wherever it
+ * goes. Only whole blocks before `until` count; 0 where nothing is known.
  */
 export function requestsPerMinute(
   ledger: Ledger,

@@ -118,7 +118,10 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
   readonly require: 'NoFail' | 'Pass';
 };
 
-/** The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to be proven waiting. */
+/**
+ * The first that fails - beside a sick stable the first of the limits - or else the first that keeps a step that has to
+ * be proven waiting.
+ */
 function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
     const at = decided.findIndex(wanted);
@@ -129,7 +132,10 @@ function speakerOf(plan: Plan, { decided, step, absolute, isSick, require }: Spe
   return step === 'Waiting' && require === 'Pass' ? first(({ verdict }) => verdict === 'Undecided') : undefined;
 }
 
-/** A gate's result with each revision's own latencies, where it is about latencies, and what a person has to know beside it. */
+/**
+ * A gate's result with each revision's own latencies, where it is about latencies, and what a person has to know beside
+ * it.
+ */
 export type ShownResult = GateResult & Beside & { readonly own: Partial<Pair<OwnLatency>> };
 
 /** The numbers behind a finding: dearer than the finding itself. */

@@ -27,7 +27,9 @@ export type Beside = {
 };
 export type Told = GateResult & Beside;
 
-/** A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable. */
+/**
+ * A number in the gate's unit, as people write it: +21%, 48ms, 0.7%. With a sign where it is a difference from stable.
+ */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
   if (unit === 'ms') return `${rounded(value)}ms`;
   // A tenth of a percent is nothing for a latency, much for a rate.
@@ -60,7 +62,10 @@ export function requestsOf({
   return stableRequests === undefined ? own : `${own} and ${counted(stableRequests)} of stable`;
 }
 
-/** A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable". */
+/**
+ * A failed gate: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020
+ * of stable".
+ */
 export function failure(gate: TrafficGate, result: Told): string {
   if (result.paired?.verdict === 'Fail')
     return `${pairedWords(gate.name, result.paired)}, allowed ${bare(result, result.limit)}`;
@@ -69,8 +74,14 @@ export function failure(gate: TrafficGate, result: Told): string {
   const numbers = `(${atLeast}allowed ${bare(result, limit)})`;
   const much = estimate === null ? 'more' : bare(result, estimate);
   if (gate.kind === 'disagreement-limit')
-    return `${much} of the answers that were compared disagree with stable's ${numbers} after ${plural(candidateRequests, 'comparison')}`;
-  return `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ${requestsOf(result)}`;
+    return (
+      `${much} of the answers that were compared disagree with stable's ${numbers} after ` +
+      `${plural(candidateRequests, 'comparison')}`
+    );
+  return (
+    `${subjectOf(gate, result)} ${much}${isRelative(gate) ? ' above stable' : ''} ${numbers} after ` +
+    `${requestsOf(result)}`
+  );
 }
 
 /** A bound over the limit is not written as the limit: in as many digits as tell them apart. */
@@ -124,9 +135,15 @@ export function classOf({ tier, sizeClass }: RequestClass): string {
 /** Whose pods carry more, and what to do. */
 function loadWords(load: Load | undefined): string {
   if (load === 'Less')
-    return "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it";
+    return (
+      "the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a " +
+      'step whose weight fits its pods can pass it'
+    );
   if (load === 'More')
-    return "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight";
+    return (
+      "the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; " +
+      'give it more pods (capacity.maxSurge), or the step another weight'
+    );
   return 'pods of the two revisions carry unequal load at this weight';
 }
 
@@ -138,7 +155,8 @@ function doubts({ evidence, estimate, limit, later, unit, stableRequests }: Told
   return [
     ...(isNodes
       ? [
-          `one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be the nodes`,
+          `one pod of ${whose} on unlike nodes: a difference of up to ${Math.round(nodesMayDiffer * 100)}% may be ` +
+            'the nodes',
         ]
       : []),
     ...(later === undefined || later.toShow === Infinity
@@ -162,7 +180,10 @@ function needed(result: Told): string {
     : `${more.requests} needed${more.time === undefined ? '' : `, ${more.time} at the present rate`}`;
 }
 
-/** A forecast as a range: of requests, and of time where the rate is known. @returns undefined when no number of requests would do */
+/**
+ * A forecast as a range: of requests, and of time where the rate is known. @returns undefined when no number of
+ * requests would do
+ */
 export function neededWords({
   requestsStillNeeded,
   neededRange,
@@ -210,7 +231,10 @@ export type StepWords = {
 /** "p95 is at +1438% (allowed 15%), which is not decided" */
 function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   const { estimate, limit } = result;
-  return `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ${bare(result, limit)}), which is not decided`;
+  return (
+    `${gate.name} is at ${estimate === null ? 'an unknown value' : written(result, estimate)} (allowed ` +
+    `${bare(result, limit)}), which is not decided`
+  );
 }
 
 /** What a verdict on the step rests on. */
@@ -253,4 +277,6 @@ function waitWords(
 }
 
 /** constants.ts, earlyPromise */
-const earlyWords = `no more than ${Math.round(earlyPromise.latency * 100)}% on the latency and ${Math.round(earlyPromise.errors * 100)} points of errors`;
+const earlyWords =
+  `no more than ${Math.round(earlyPromise.latency * 100)}% on the latency and ` +
+  `${Math.round(earlyPromise.errors * 100)} points of errors`;

@@ -75,7 +75,9 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     return objects;
   }
 
-  /** The handler is told of everything that is there now, at once, and of every change from now on. The result ends it. */
+  /**
+   * The handler is told of everything that is there now, at once, and of every change from now on. The result ends it.
+   */
   subscribe(handler: Handler<T>): () => void {
     this.#handlers.add(handler);
     for (const now of this.#objects.values()) this.#tell(handler, { kind: 'added', now });

@@ -3,8 +3,8 @@
  *
  * Owns:   which happenings become a new Event, which count up one that exists, and which are dropped
  *         (event-rules.ts), and writing them, one after the other, in the background.
- * Limits: at most 1,000 wait; when the server is slow or away, what need not be kept is dropped first, then the newest, and
- *         both are counted.
+ * Limits: at most 1,000 wait; when the server is slow or away, what need not be kept is dropped first, then the newest,
+ *         and both are counted.
  * Ends:   `say` never throws and never waits. `close` writes what waits, for at most the time given.
  */
 import { kindOf, kinds } from '../../api/errors.ts';
@@ -173,7 +173,10 @@ export class EventRecorder implements EventSink {
     }
   }
 
-  /** @returns undefined when trying again cannot help: the namespace is going away, or the event is not to the server's liking */
+  /**
+   * @returns undefined when trying again cannot help: the namespace is going away, or the event is not to the server's
+   *   liking
+   */
   #pauseAfter({ error, outdated }: Failure, tries: number): number | undefined {
     if (outdated) return 0;
     if (kinds[kindOf(error)].retry !== 'backoff' || isForbidden(error)) return undefined;

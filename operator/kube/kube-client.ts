@@ -32,7 +32,10 @@ export interface KubeClient {
   /** PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when someone wrote in between. */
   replace<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
 
-  /** Server-side apply: creates the object or takes over the fields it names. Fields named before and left out now are given up. */
+  /**
+   * Server-side apply: creates the object or takes over the fields it names. Fields named before and left out now are
+   * given up.
+   */
   apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T>;
 
   /**
@@ -49,7 +52,10 @@ export interface KubeClient {
     options?: WriteOptions,
   ): Promise<T>;
 
-  /** Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is compare-and-set. */
+  /**
+   * Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is
+   * compare-and-set.
+   */
   patchMetadata<T extends KubeObject>(
     type: ResourceType<T>,
     target: MetadataTarget,
@@ -57,7 +63,10 @@ export interface KubeClient {
     options?: WriteOptions,
   ): Promise<T>;
 
-  /** JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set (409). */
+  /**
+   * JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set
+   * (409).
+   */
   mergePatch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,

@@ -81,7 +81,9 @@ export class LeaderElector {
     if (this.#renewDeadlineMs >= this.#leaseMs || this.#retryMs * 1.2 >= this.#renewDeadlineMs) {
       throw new AppError('BAD_CONFIG', {
         where: 'leader election',
-        problem: `needs retry x 1.2 < renew deadline < lease, got ${this.#retryMs}, ${this.#renewDeadlineMs}, ${this.#leaseMs} ms`,
+        problem:
+          `needs retry x 1.2 < renew deadline < lease, got ${this.#retryMs}, ${this.#renewDeadlineMs}, ` +
+          `${this.#leaseMs} ms`,
       });
     }
     this.#status = gauge(options.registry, {
@@ -133,7 +135,9 @@ export class LeaderElector {
     };
   }
 
-  /** Renews every `retryMs` until the term ends; a deadline runs beside it, so that no hanging request delays the end. */
+  /**
+   * Renews every `retryMs` until the term ends; a deadline runs beside it, so that no hanging request delays the end.
+   */
   async #renew(ended: AbortSignal, lose: (why: string) => void): Promise<void> {
     const { clock } = this.#options;
     let off = (): void => {};

@@ -7,7 +7,9 @@ import type { KubeObject, ObjectName } from './object.ts';
 
 declare const objectOf: unique symbol;
 
-/** `T` is the TypeScript type of one object; it exists only for the compiler, so that `get(leases, …)` gives a Lease. */
+/**
+ * `T` is the TypeScript type of one object; it exists only for the compiler, so that `get(leases, …)` gives a Lease.
+ */
 export type ResourceType<T extends KubeObject = KubeObject> = {
   /** Empty for the core group. */
   readonly group: string;

@@ -2,8 +2,8 @@
  * Which fields of a child other writers have set, as its managedFields tell, and what becomes of them.
  *
  * Owns:  the rule. A container, variable, volume, mount, port, file, label or annotation of somebody else stays and is
- *        told in the status. Any other foreign field of what the operator makes (hostNetwork, paused, sessionAffinity, a
- *        second probe handler …) is taken out, as is a port whose name or number ours needs: serving depends on it.
+ *        told in the status. Any other foreign field of what the operator makes (hostNetwork, paused, sessionAffinity,
+ *        a second probe handler …) is taken out, as is a port whose name or number ours needs: serving depends on it.
  * Rule:  what nobody but the API server or a webhook filled in at our own apply has no foreign owner, and stays.
  * Pure.
  */

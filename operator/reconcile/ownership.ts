@@ -33,8 +33,8 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
 }
 
 /**
- * Nothing owns it now, and our hash tells that we made it, also where somebody took the labels away (`kubectl replace` by
- * a manifest without them). For an object of a child's own name only; caches do not see one without labels.
+ * Nothing owns it now, and our hash tells that we made it, also where somebody took the labels away (`kubectl replace`
+ * by a manifest without them). For an object of a child's own name only; caches do not see one without labels.
  */
 export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;

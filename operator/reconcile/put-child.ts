@@ -103,15 +103,18 @@ async function repair({ client, call }: Putter, wanted: Manifest, found: KubeObj
   return 1;
 }
 
-/** Somebody made the ConfigMap immutable, which nobody can take back: with other content it has to be made anew. Pods keep what they have mounted. */
+/**
+ * Somebody made the ConfigMap immutable, which nobody can take back: with other content it has to be made anew. Pods
+ * keep what they have mounted.
+ */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
   return ['data', 'binaryData'].some((field) => !isSame(recordOf(wanted[field]), recordOf(recordOf(found)[field])));
 }
 
 /**
- * What a revision was frozen as can never change: one that is there, made perhaps by an earlier operator, keeps its data, and
- * what its first pod learned, where this pass does not know it because no cache showed the object.
+ * What a revision was frozen as can never change: one that is there, made perhaps by an earlier operator, keeps its
+ * data, and what its first pod learned, where this pass does not know it because no cache showed the object.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
@@ -155,7 +158,9 @@ async function findOwn(
   });
 }
 
-/** Sentences for the status: what somebody else put into a child and stays, and what the API server made of our fields. */
+/**
+ * Sentences for the status: what somebody else put into a child and stays, and what the API server made of our fields.
+ */
 export function toldOf({ recent }: Putter, manifest: Manifest, live: KubeObject | undefined): readonly string[] {
   if (live === undefined) return [];
   const name = identityOf(manifest);

@@ -1,9 +1,10 @@
 /**
  * The token of each revision: who has it may name peers, turn sampling on and take samples (api/access.ts).
  *
- * Owns:  that a revision keeps its token: what this process knows counts, so that a change of the ConfigMap by somebody else is
- *        put back; a process that begins believes the ConfigMap.
- * Limits: one token a revision of the models that this process follows; `forget` and revisions that are gone clear them.
+ * Owns:  that a revision keeps its token: what this process knows counts, so that a change of the ConfigMap by somebody
+ *        else is put back; a process that begins believes the ConfigMap.
+ * Limits: one token a revision of the models that this process follows; `forget` and revisions that are gone clear
+ *         them.
  */
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';

@@ -14,8 +14,8 @@ export const memorySteps = 16;
 const textLimit = 2000;
 
 /**
- * The fields that are read after a report was handed on. The counts, and fields that this reader does not know, can be a
- * megabyte; ten thousand pods are watched.
+ * The fields that are read after a report was handed on. The counts, and fields that this reader does not know, can be
+ * a megabyte; ten thousand pods are watched.
  */
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
@@ -67,7 +67,9 @@ function pickIn<T extends object, K extends keyof T>(
   return value === undefined ? undefined : pick(value, names);
 }
 
-/** Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of. */
+/**
+ * Peak memory rounded up to a sixteenth of the limit, in bytes; undefined when there is no limit to take a share of.
+ */
 export function memoryPeakStep(report: Report): number | undefined {
   const limitBytes = report.memory?.limitBytes;
   if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0)

@@ -6,7 +6,10 @@
 import type { Pulled } from '../report-client.ts';
 import { counter, sampledGauge, type Registry } from '../../lib/metrics.ts';
 
-/** Report: one that could be read. Timeout: not within the deadline. Unreachable: no connection. Unusable: any other answer. */
+/**
+ * Report: one that could be read. Timeout: not within the deadline. Unreachable: no connection. Unusable: any other
+ * answer.
+ */
 export type PullOutcome = 'Report' | 'Timeout' | 'Unreachable' | 'Unusable';
 
 const outcomes: readonly PullOutcome[] = ['Report', 'Timeout', 'Unreachable', 'Unusable'];

@@ -2,7 +2,8 @@
  * Which pod is asked for its report next.
  *
  * Owns:   due times, slots and fairness. The namespace that used the fewest slot-seconds lately goes first, in it the
- *         model that did, in it the pod that has been due longest. Of silent pods one in `silentEvery` turns of a model.
+ *         model that did, in it the pod that has been due longest. Of silent pods one in `silentEvery` turns of a
+ *         model.
  * Limits: `PullLimits`. Pods that did not answer last time never hold all slots, of the cluster or of a namespace.
  * Pure:   time is passed in. Memory: O(pods); a choice costs O(models that have a due pod).
  */
@@ -96,7 +97,10 @@ export class PullSchedule {
     if (model.namespace.pods === 0) this.#sweep(nowMs);
   }
 
-  /** A waiting pod is asked at `dueMs` if that is sooner than planned. @param lane given when it is no longer what it was */
+  /**
+   * A waiting pod is asked at `dueMs` if that is sooner than planned. @param lane given when it is no longer what it
+   * was
+   */
   hasten(uid: string, dueMs: number, lane?: PullLane): void {
     const pod = this.#pods.get(uid);
     if (pod === undefined || pod.state === 'Asked') return;

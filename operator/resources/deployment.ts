@@ -43,7 +43,9 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
   };
 }
 
-/** What a pod of the revision looks like. It is frozen with the revision, so that a later operator moves no pod of it. */
+/**
+ * What a pod of the revision looks like. It is frozen with the revision, so that a later operator moves no pod of it.
+ */
 export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplate {
   const name = childName(model.metadata.name, record.revision);
   const meta = record.spec.template.metadata ?? {};
@@ -152,7 +154,9 @@ function environment(record: RevisionRecord): readonly object[] {
   ];
 }
 
-/** The spec's CPU and devices, with the memory limit as request and limit both: no overcommitment, no surprise eviction. */
+/**
+ * The spec's CPU and devices, with the memory limit as request and limit both: no overcommitment, no surprise eviction.
+ */
 function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unknown>> {
   const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };
   const requests = { ...spec.resources.requests, ...memory };

@@ -35,7 +35,9 @@ export function desiredState(
   return [...children, ...routing(model, decision, records)];
 }
 
-/** With a route the entry Service is for who does not come through the gateway: those get the revision that is proven. */
+/**
+ * With a route the entry Service is for who does not come through the gateway: those get the revision that is proven.
+ */
 function routing(
   model: OnnxModel,
   { next, serve, canary, run }: Decision,

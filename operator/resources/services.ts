@@ -35,7 +35,10 @@ export function entryService(
   );
 }
 
-/** Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share to. */
+/**
+ * Named as the revision's other children: for looking at one revision, whoever serves, and what a route sends its share
+ * to.
+ */
 export function revisionService(model: OnnxModel, revision: Revision): Manifest {
   return service(
     childMeta(model, childName(model.metadata.name, revision), revision),

@@ -80,7 +80,10 @@ export function promoteOnRequest(state: CanaryState, ...[seen, plan, now]: Args)
   return enterStep(reachedBy(state), 0, { seen, plan, now }, why);
 }
 
-/** Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given up. */
+/**
+ * Without a ready pod a candidate gets nothing at once (decisions.ts, trafficFor); one that does not come back is given
+ * up.
+ */
 export function withdrawWhenLost(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   if (plan.replicas === 0) return undefined;
   const at = { seen, plan, now };
@@ -118,7 +121,8 @@ export function abortOnFailedChecks(state: CanaryState, ...[seen, plan, now]: Ar
 
 export function pauseOnConflict(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   if ((seen.traffic?.reverts ?? 0) < revertLimit || isOffSteps(state)) return undefined;
-  const message = `somebody else changed the weights of the route ${revertLimit} times in ten minutes; they were put back`;
+  const message =
+    `somebody else changed the weights of the route ${revertLimit} times in ten minutes; ` + 'they were put back';
   return pause(state, 'WeightConflict', { reason: 'WeightConflict', message }, { seen, plan, now });
 }
 
@@ -130,7 +134,9 @@ export function holdWhilePaused(state: CanaryState, ...[seen, plan, now]: Args):
       { ...state, heldAt: heldAt ?? now },
       {
         reason: 'PausedManually',
-        message: `spec.rollout.paused holds ${state.candidate}: ${shareWords(state.candidate, reachedBy(state).weight, seen)}`,
+        message:
+          `spec.rollout.paused holds ${state.candidate}: ` +
+          `${shareWords(state.candidate, reachedBy(state).weight, seen)}`,
       },
       { seen, plan },
       lookMs,
@@ -169,7 +175,10 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, ...[seen, plan, no
   return reach(state, at);
 }
 
-/** By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long as they may take. */
+/**
+ * By pods a share is only as large as their number; a route has its share with fewer, and they are waited for as long
+ * as they may take.
+ */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   return (
     state.weight === 0 ||
@@ -193,7 +202,9 @@ export function abortWhenLate(state: StateIn<'Shifting'>, ...[seen, plan, now]: 
     );
   const { ready, trouble } = podsOf(seen, state.candidate);
   const needed = splitFor(state.weight, fleetOf(state, plan)).candidate;
-  const message = `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
+  const message =
+    `${ready} of ${needed} pods for ${state.weight} % of the traffic were ready after ` +
+    `${within}${trouble === undefined ? '' : `: ${trouble.message}`}`;
   return abort(state, { reason: trouble?.reason ?? 'ProgressDeadlineExceeded', message }, { seen, plan, now });
 }
 
@@ -235,7 +246,9 @@ export function endWhenUndecided(state: StateIn<'Analyzing'>, ...[seen, plan, no
   const step = judgedStep(state, at);
   const reading = readingOf(state, seen);
   if (step === undefined || now - state.since < step.maxDurationMs || reading?.pending === true) return undefined;
-  const message = `undecided after ${secondsWords(step.maxDurationMs)}: ${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
+  const message =
+    `undecided after ${secondsWords(step.maxDurationMs)}: ` +
+    `${noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'no report has come'}`;
   if (plan.onUndecided === 'Rollback') return abort(state, { reason: 'Undecided', message }, at);
   if (plan.onUndecided === 'Promote')
     return enterStep(without(state, 'PromotedUndecided'), state.step + 1, at, {
@@ -363,7 +376,8 @@ const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => strin
   StableUnhealthy: ({ stable, candidate, step }) =>
     `until ${stable} is well, or spec.rollout.resumeStep is ${candidate}/${step}`,
   WeightConflict: ({ candidate, step }) =>
-    `until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ${candidate}/${step} goes on sooner`,
+    'until nobody else has changed the weights for ten minutes; with that ended, spec.rollout.resumeStep ' +
+    `${candidate}/${step} goes on sooner`,
 };
 
 export function stayPaused(state: StateIn<'Paused'>, ...[seen, plan, now]: Args): Decision {

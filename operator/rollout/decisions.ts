@@ -66,7 +66,10 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
   return proves(provenance?.[revision]);
 }
 
-/** An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full stays that. */
+/**
+ * An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full
+ * stays that.
+ */
 export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
   const whole = Math.max(replicas, floor);
   return {
@@ -76,7 +79,10 @@ export function fleetOf({ floor }: { readonly floor: number }, { replicas, capac
   };
 }
 
-/** Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held, what was reached. */
+/**
+ * Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held,
+ * what was reached.
+ */
 export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
   if (state.phase !== 'Shifting') return state.weight;
   if (state.heldAt !== undefined) return state.set;
@@ -94,15 +100,17 @@ export function trafficFor(
   return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
 }
 
-/** Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes. */
+/**
+ * Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes.
+ */
 export function withPods(revision: Revision, replicas: number, seen: Observation): Decision['run'][number] {
   const { resolved, ready } = podsOf(seen, revision);
   return { revision, replicas: resolved || ready > 0 ? replicas : Math.min(1, replicas) };
 }
 
 /**
- * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen to
- * have, never one that is only asked for: a route may be slow to take it.
+ * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen
+ * to have, never one that is only asked for: a route may be slow to take it.
  */
 export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Serving {
   const { stable, candidate } = state;
@@ -140,7 +148,10 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   };
 }
 
-/** Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole share is more. */
+/**
+ * Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole
+ * share is more.
+ */
 function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
   const shares = seen.traffic?.shares;
   const limit = plan.router === 'Service' ? 99 : reached;
@@ -256,7 +267,10 @@ export function promote(
     ...(provenance === 'GatesPassed' ? present({ shown: judged.shown }) : {}),
   };
   const known = became.skipped === undefined ? became.shown : `not checked: ${became.skipped}`;
-  const message = `${revision} ${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}${known === undefined ? '' : `; ${known}`}`;
+  const message =
+    `${revision} ` +
+    `${at.plan.replicas === 0 ? 'is stable now' : 'is ready and takes over'}` +
+    `${known === undefined ? '' : `; ${known}`}`;
   return {
     next,
     ...servingOne(revision, { revision: retiring, isDrained: false }, at),
@@ -282,8 +296,8 @@ export function becomes(revision: Revision, provenance: Provenance, { seen }: Pi
 type Rejected = Pair & { readonly attempt: number };
 
 /**
- * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one, ready
- * pods stay for a while where there is room, so that a retry finds them warm.
+ * Without a stable revision the rejected one keeps its pods: nothing is harmed and it may yet recover. Beside one,
+ * ready pods stay for a while where there is room, so that a retry finds them warm.
  *
  * @param handled what was asked for before the refusal, where that was not just now
  */
@@ -328,8 +342,10 @@ function failureMessage(
 ): string {
   if (pinRevision === rejected && stable !== null) {
     return (
-      `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ${servesWords(stable, seen)}. ` +
-      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ${detail}`
+      `spec.rollout.pinRevision names ${rejected}, which was given up and is not served by a pin; ` +
+      `${servesWords(stable, seen)}. ` +
+      `"kubectl-onnx unpin" ends the pin, "kubectl-onnx promote --revision ${rejected}" serves it nevertheless: ` +
+      `${detail}`
     );
   }
   if (stable === null) {
@@ -338,7 +354,10 @@ function failureMessage(
       : ' and has no pods; making them is tried again by itself';
     return `${rejected} was given up${goesOn}: ${detail}`;
   }
-  return `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with "kubectl-onnx retry": ${detail}`;
+  return (
+    `${rejected} was given up; ${servesWords(stable, seen)}; change the spec, or try the same again with ` +
+    `"kubectl-onnx retry": ${detail}`
+  );
 }
 
 export function settled(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): Decision {
@@ -371,7 +390,10 @@ export function readingOf(state: CanaryState, seen: Observation): GateReading | 
   return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
 }
 
-/** Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the very weight. */
+/**
+ * Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the
+ * very weight.
+ */
 export function hasTaken(
   state: Pick<CanaryState, 'stable' | 'candidate'>,
   weight: number,

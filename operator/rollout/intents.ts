@@ -1,8 +1,8 @@
 /**
  * When an intent of the spec has had its effect.
  *
- * Owns:  which intents are spent: `promoteRevision` and `resumeStep` are said for one moment, and stay in the spec until
- *        somebody takes them out. A revision that comes back later was not meant: it is judged again.
+ * Owns:  which intents are spent: `promoteRevision` and `resumeStep` are said for one moment, and stay in the spec
+ *        until somebody takes them out. A revision that comes back later was not meant: it is judged again.
  * Rule:  an intent is spent once its revision is not the one that is wanted, is stable, or was given up with it
  *        (`promoteRevision` only: an approval holds for another attempt). It asks for something again once it was taken
  *        out, or names another revision, in between.

@@ -8,8 +8,8 @@ import { readProvenance } from './provenance.ts';
 import type { Observation, Provenance, Revision } from './state.ts';
 
 /**
- * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new one.
- * A rollout that was superseded says nothing about its revision.
+ * What is known last of each revision, as far as the status goes back. What it does not know of is judged like a new
+ * one. A rollout that was superseded says nothing about its revision.
  */
 export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
   Pick<Observation, 'provenance' | 'refused'>
@@ -29,8 +29,9 @@ export function lastWordsOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
 }
 
 /**
- * Operators up to 0.1.0 did not record how a revision was promoted. Gates are asked only of a candidate that has passed its
- * checks and was neither forced nor pinned: where all of them passed, it is proven. Of anything else it is not known.
+ * Operators up to 0.1.0 did not record how a revision was promoted. Gates are asked only of a candidate that has passed
+ * its checks and was neither forced nor pinned: where all of them passed, it is proven. Of anything else it is not
+ * known.
  */
 function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {
   if (provenance !== undefined) return readProvenance(provenance);

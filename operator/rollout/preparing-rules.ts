@@ -122,7 +122,10 @@ export function giveUpOnFailedChecks(
   return giveUp(state, checks, { seen, plan, now });
 }
 
-/** What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in back-off. */
+/**
+ * What a container said before this attempt began is no word about it: its cause may be gone, and its pod still in
+ * back-off.
+ */
 export function giveUpOnFatalTrouble(
   state: Preparing,
   seen: Observation,
@@ -185,8 +188,9 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
 
 /**
  * A candidate begins when its first step's pods are ready and its checks have passed; one that takes all the traffic at
- * once needs all its pods. A first revision harms nobody and serves from its first ready pod on. While the model is scaled
- * to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they are back.
+ * once needs all its pods. A first revision harms nobody and serves from its first ready pod on. While the model is
+ * scaled to zero a candidate becomes stable at once; one that began with pods is judged beside the old one when they
+ * are back.
  */
 export function beginWhenReady(
   state: Preparing,
@@ -237,7 +241,9 @@ export function giveUpWhenLate(
 ): Decision | undefined {
   if (now - state.since < plan.readyWithinMs) return undefined;
   const { trouble, ready, checks } = podsOf(seen, state.candidate);
-  const late = `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ${secondsWords(plan.readyWithinMs)}`;
+  const late =
+    `${ready} of ${podsShown(state, podsNeeded(state, { seen, plan, now }), plan)} pods are ready after ` +
+    `${secondsWords(plan.readyWithinMs)}`;
   if (trouble !== undefined)
     return giveUp(state, { reason: trouble.reason, message: `${late}: ${trouble.message}` }, { seen, plan, now });
   const message = checks?.verdict === 'Waiting' ? `${late}: ${checks.message}` : late;

@@ -22,7 +22,10 @@ import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
-/** The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that lasts. */
+/**
+ * The new stable has no ready pod while the old one still has some: the old one serves again, and for good if that
+ * lasts.
+ */
 export function fallBackWhenLost(
   state: Taking,
   seen: Observation,
@@ -75,8 +78,8 @@ function serving(state: Taking, seen: Observation, plan: RolloutPlan, now: Milli
 }
 
 /**
- * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is judged
- * first, like any other: it may have failed its golden set and been forced.
+ * The spec went back while the old pods are all there: they serve again at once. A revision that is not proven is
+ * judged first, like any other: it may have failed its golden set and been forced.
  */
 export function turnBackOnRevert(
   state: StateIn<'Promoting'> | StateIn<'Settling'>,
@@ -173,7 +176,10 @@ export function finishWhenDrained(
     : undefined;
 }
 
-/** What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged beside. */
+/**
+ * What became stable in the middle of its rollout, while the model was scaled to zero, keeps the old one to be judged
+ * beside.
+ */
 function isAsleep({ stable }: StateIn<'Settling'>, seen: Observation, plan: RolloutPlan): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
 }
@@ -211,8 +217,8 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is judged
- * as any candidate; alone it is checked as a first revision.
+ * A revision became stable while there were no pods to check it by, and now there are. Beside the one before it is
+ * judged as any candidate; alone it is checked as a first revision.
  */
 export function wakeUnchecked(
   state: Taking | StateIn<'Stable'>,

@@ -25,7 +25,8 @@ export const provenances = {
   Asleep: { proves: false, why: 'spec.replicas is 0, so no pod could be checked' },
   Woken: { proves: false,
     why:
-      'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were skipped' },
+      'it became stable while spec.replicas was 0; the checks before traffic have passed since, its gates were ' +
+        'skipped' },
   StoodIn: { proves: false, why: 'it was given up, and serves because stable has no ready pod' },
   Adopted: { proves: false, why: 'the status was lost; the entry Service names it as the stable revision' },
   Unrecorded: { proves: false, why: 'it was promoted by an operator version that did not record how' },

@@ -22,8 +22,9 @@ export type Fleet = {
  * The numbers under which both revisions' pods carry about the same load, as near as the capacity allows: a batching
  * server's latency depends on its load, so unequal ones are not compared.
  *
- * Where a route gives each revision its share whatever its pods are, a candidate has two from the start if there is room:
- * a slow node under its only pod looks like a slow revision, and its slowness like a slow node (operator/analysis/pod-spread.ts).
+ * Where a route gives each revision its share whatever its pods are, a candidate has two from the start if there is
+ * room: a slow node under its only pod looks like a slow revision, and its slowness like a slow node
+ * (operator/analysis/pod-spread.ts).
  *
  * @param weight percent of the candidate, 0 to 100; under 0 percent a candidate has one pod to be looked at
  */
@@ -56,7 +57,10 @@ function podsFor(percent: number, replicas: number): number {
   return Math.max(0, Math.ceil((replicas * percent) / 100 - Math.min(1, replicas / 100) + 1e-9));
 }
 
-/** Of the candidate while stable serves too. One pod cannot be shared: borrowing from a single one would leave nobody to serve. */
+/**
+ * Of the candidate while stable serves too. One pod cannot be shared: borrowing from a single one would leave nobody to
+ * serve.
+ */
 function mostBeside(replicas: number, { mode }: Capacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
 }
@@ -88,7 +92,10 @@ function imbalance({ stable, candidate }: Split, weight: number): number {
   return ln > comparableLn ? worseThanAnyLess + ln : Math.abs(ln);
 }
 
-/** ln of the ratio of loads per pod from which on latencies are not compared: that of the judge (operator/analysis/constants.ts, equalLoadLn). */
+/**
+ * ln of the ratio of loads per pod from which on latencies are not compared: that of the judge
+ * (operator/analysis/constants.ts, equalLoadLn).
+ */
 export const comparableLn = 0.3;
 /** A hundred percent on one of a thousand pods is ln 100,000. */
 const worseThanAnyLess = 12;

@@ -72,7 +72,10 @@ export function stayStable(state: StateIn<'Stable'>, seen: Observation, plan: Ro
 
 // ── Aborting ─────────────────────────────────────────────────────────────────────────────────────
 
-/** Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or another revision begin. */
+/**
+ * Only once no traffic is left on the candidate, and what it had was given its time to end, may its pods be touched or
+ * another revision begin.
+ */
 export function leaveWhenWeightIsGone(
   state: StateIn<'Aborting'>,
   seen: Observation,

@@ -41,7 +41,9 @@ export function carryForStable(state: CanaryState, ...[seen, plan, now]: Args): 
   const because = `${state.stable} has no ready pod`;
   const leftMs = lostAt + lostForMs - now;
   if (leftMs > 0) {
-    const message = `${because}: ${state.candidate} carries the traffic, and the rollout stands still for up to ${secondsWords(lostForMs)}`;
+    const message =
+      `${because}: ${state.candidate} carries the traffic, and the rollout stands still for up to ` +
+      `${secondsWords(lostForMs)}`;
     return keep({ ...state, stableLostAt: lostAt }, { reason: 'StableUnhealthy', message }, at, leftMs);
   }
   return mayGoOn(state, plan) ? goOnAlone(state, because, at) : undefined;
@@ -52,7 +54,9 @@ function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decisi
   if (stableLostAt === undefined) return undefined;
   const why: Why = {
     reason: 'Resumed',
-    message: `${state.stable} has ready pods again: the target for ${state.candidate} is ${state.weight} % of the traffic`,
+    message:
+      `${state.stable} has ready pods again: ` +
+      `the target for ${state.candidate} is ${state.weight} % of the traffic`,
   };
   if (state.phase === 'Analyzing') return setAnew(state, state.weight, at, why);
   if (state.phase === 'Shifting') return keep({ ...state, since: state.since + at.now - stableLostAt }, why, at, 0);
@@ -149,8 +153,8 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 }
 
 /**
- * There is nobody to serve and nothing to judge: the candidate becomes stable, unproven. The old stable revision is kept
- * (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
+ * There is nobody to serve and nothing to judge: the candidate becomes stable, unproven. The old stable revision is
+ * kept (promotion-rules.ts, finishWhenDrained), and with pods again the candidate begins anew beside it.
  */
 export function sleepWhenScaledToZero(state: CanaryState, ...[seen, plan, now]: Args): Decision | undefined {
   return plan.replicas === 0 ? promote(state.candidate, state.stable, { seen, plan, now }) : undefined;

@@ -79,7 +79,10 @@ export type Memory = {
   Analyzing: Place & { readonly window: Block };
   /** The weight stays until something happens. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
-  /** The candidate is stable now by decision; traffic at rest may not follow it yet. `lostAt`: it has had no ready pod since then, and the retiring one serves. */
+  /**
+   * The candidate is stable now by decision; traffic at rest may not follow it yet. `lostAt`: it has had no ready pod
+   * since then, and the retiring one serves.
+   */
   Promoting: {
     readonly stable: Revision;
     readonly retiring: Revision | null;
@@ -106,7 +109,10 @@ export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
 /** Phases in which a candidate has its place among the steps. */
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
-/** What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. `at`: when a container ended by it, to the second. */
+/**
+ * What is wrong with a pod, or with making one. `fatal`: trying the same again cannot help. `at`: when a container
+ * ended by it, to the second.
+ */
 export type Trouble = {
   readonly reason: TroubleReason;
   readonly message: string;
@@ -139,7 +145,10 @@ export type RevisionPods = {
 
 /** What traffic really does, as far as the API tells (operator/traffic.ts). */
 export type TrafficSeen = {
-  /** Percent, 0 to 100, that each revision gets now; one that is absent gets none. Undefined while it is not known: the route is not accepted at its generation, the selector moves. */
+  /**
+   * Percent, 0 to 100, that each revision gets now; one that is absent gets none. Undefined while it is not known: the
+   * route is not accepted at its generation, the selector moves.
+   */
   readonly shares: Readonly<Record<Revision, number>> | undefined;
   /** Why the shares are not known, or the route not accepted, in words. */
   readonly problem?: string;
@@ -222,7 +231,10 @@ export type TroubleReason =
   | 'GoldenSetMissing'
   | 'GoldenSetInvalid';
 
-/** Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate cannot be made for it. */
+/**
+ * Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate
+ * cannot be made for it.
+ */
 export type CheckReason =
   | 'ChecksPassed'
   | 'ReportMissing'
@@ -255,7 +267,10 @@ export type Decision = {
   readonly spent?: Spent;
 };
 
-/** `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. `shown`: what the gates have shown then. */
+/**
+ * `skipped`: what was not checked, in words; absent when every check that the spec asks for has passed. `shown`: what
+ * the gates have shown then.
+ */
 export type Became = {
   readonly revision: Revision;
   readonly provenance: Provenance;

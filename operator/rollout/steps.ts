@@ -49,7 +49,10 @@ export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown
   return { ...reachedBy(state), ...present({ shown }) };
 }
 
-/** Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the candidate's. */
+/**
+ * Begins step `from`, or the first after it that asks for something new; past the last one all traffic is the
+ * candidate's.
+ */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
   let index = from;
@@ -63,7 +66,9 @@ export function enterStep(reached: Reached, from: number, at: At, why?: Why): De
       : shift(reached, { step: index, weight: 100 }, at, why);
   if (step.kind === 'weight') return shift(reached, { step: index, weight: step.weight }, at, why);
   if (step.kind === 'pause') return pauseAt({ phase: 'Paused', ...place, weight, window, why: 'Step' }, step, at);
-  const message = `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ${step.kind === 'shadow' ? shadowWords : shareWords(reached.candidate, weight, at.seen)}`;
+  const message =
+    `analysing ${reached.candidate} at step ${index + 1} of ${steps.length}: ` +
+    `${step.kind === 'shadow' ? shadowWords : shareWords(reached.candidate, weight, at.seen)}`;
   const judgedFrom = step.kind === 'shadow' ? firstWholeBlockAfter(at.now) : window;
   return keep(
     { phase: 'Analyzing', ...place, weight, window: judgedFrom },
@@ -90,7 +95,9 @@ function pauseAt(
     next,
     {
       reason: 'PausedByStep',
-      message: `step ${next.step + 1} pauses ${next.candidate} ${until}: ${shareWords(next.candidate, next.weight, at.seen)}`,
+      message:
+        `step ${next.step + 1} pauses ${next.candidate} ${until}: ` +
+        `${shareWords(next.candidate, next.weight, at.seen)}`,
     },
     at,
     step.durationMs,
@@ -151,13 +158,17 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
   return fits && reachedByPlan <= state.weight;
 }
 
-/** The steps were changed under a rollout: it keeps its weight and goes on after the last step that asks for no more. */
+/**
+ * The steps were changed under a rollout: it keeps its weight and goes on after the last step that asks for no more.
+ */
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
   const index = stepOfWeight(stepsOf(state.candidate, at), reached.weight) + 1;
   const why = {
     reason: 'StepsChanged',
-    message: `spec.rollout.steps has changed: ${state.candidate} goes on from ${shareWords(state.candidate, reached.weight, at.seen)}`,
+    message:
+      `spec.rollout.steps has changed: ${state.candidate} goes on from ` +
+      `${shareWords(state.candidate, reached.weight, at.seen)}`,
   } as const;
   return enterStep(reached, index, at, why);
 }

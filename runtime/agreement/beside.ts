@@ -2,7 +2,8 @@
  * What a sidecar and a runtime say to each other with a request that must not be in a user's way, at the runtime's port
  * for sidecars.
  *
- * Owns: the headers' names. A request with the first is refused with NOT_IDLE while users' requests wait or run everywhere.
+ * Owns: the headers' names. A request with the first is refused with NOT_IDLE while users' requests wait or run
+ *       everywhere.
  */
 export const besideHeader = 'x-onnx-beside-users';
 /**

@@ -1,8 +1,8 @@
 /**
  * Asks golden inputs of both revisions, one after the other, and pairs how long their runtimes took.
  *
- * Owns:   which input is next and in which order the two are asked (by chance, so that what the first leaves warm for the
- *         second favours neither), how long a probe may wait for room, and how much of a pod's time probes take.
+ * Owns:   which input is next and in which order the two are asked (by chance, so that what the first leaves warm for
+ *         the second favours neither), how long a probe may wait for room, and how much of a pod's time probes take.
  * Limits: one probe at a time, at most `perMinute / pods` a minute, and so far apart that what a probe takes of either
  *         pod is at most `loadLimit` of its time. Only while nobody's request is in either's way (besideHeader).
  * Rule:   a probe is nobody's request: both answer it uncounted, and what is learnt is marked as a probe everywhere.

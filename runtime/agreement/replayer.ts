@@ -3,7 +3,8 @@
  *
  * Owns:   whom it asks for samples and when, what an answer is worth, and the counts. Each sample is answered once.
  * Limits: one replay at a time, run by the runtime only beside users (model-server.ts), and pauses of 99 times what it
- *         took: at most one request in a hundred finds a replay in its way, so that no quantile up to p99 is the replays'.
+ *         took: at most one request in a hundred finds a replay in its way, so that no quantile up to p99 is the
+ *         replays'.
  * Ends:   `run` returns when it is told to stop; a replay under way is waited for.
  */
 import type { Agreement, PairSource } from '../../api/report.ts';

@@ -18,7 +18,10 @@ export type Sample = {
   readonly answer: Message;
   readonly tier: string;
   readonly sizeClass: number;
-  /** Milliseconds inside the runtime that answered, the queue's apart; absent when they are comparable with no others (beside.ts). */
+  /**
+   * Milliseconds inside the runtime that answered, the queue's apart; absent when they are comparable with no others
+   * (beside.ts).
+   */
   readonly serviceMs?: number;
 };
 

@@ -13,7 +13,8 @@ import { BlockList, isIP } from 'node:net';
 /** Each with the document that reserves it. */
 const networks: readonly (readonly [network: string, bits: number])[] = [
   ['0.0.0.0', 8], // RFC 1122: this host
-  ['169.254.0.0', 16], // RFC 3927: link-local; metadata of AWS (also .170.2, .170.23), Azure, GCP, OCI, OpenStack and most others
+  // RFC 3927: link-local; metadata of AWS (also .170.2, .170.23), Azure, GCP, OCI, OpenStack and most others
+  ['169.254.0.0', 16],
   ['224.0.0.0', 4], // RFC 5771: multicast
   ['255.255.255.255', 32], // RFC 919: broadcast
   ['192.0.0.0', 24], // RFC 6890: protocol assignments; 192.0.0.192 is Oracle Cloud Classic's metadata
@@ -81,7 +82,8 @@ const translations: readonly Translation[] = [
   // IPv4-mapped, RFC 4291 2.5.5.2, and IPv4-translated, RFC 2765: the operating system or a translator speaks IPv4.
   { prefix: [...zeros(10), 0xff, 0xff], inside: last },
   { prefix: [...zeros(8), 0xff, 0xff, 0, 0], inside: last },
-  // NAT64: the well-known prefix, RFC 6052, and the local-use one, RFC 8215, of which a network may use 48, 56, 64 or 96 bits.
+  // NAT64: the well-known prefix, RFC 6052, and the local-use one, RFC 8215, of which a network may use 48, 56, 64 or
+  // 96 bits.
   { prefix: [0, 0x64, 0xff, 0x9b, ...zeros(8)], inside: last },
   {
     prefix: [0, 0x64, 0xff, 0x9b, 0, 1],

@@ -15,7 +15,8 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
 /**
  * @returns the graph's path inside the source
- * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what it has instead
+ * @throws PRECISION_MISSING when the spec lists no file of it; SOURCE_MISSING when the source lacks the file, with what
+ *   it has instead
  */
 export function chooseGraph(
   acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,

@@ -177,7 +177,9 @@ class Part {
     await this.#file.close();
   }
 
-  /** Pieces are only joined where something tells that they are of one file: a validator now, or a digest in the end. */
+  /**
+   * Pieces are only joined where something tells that they are of one file: a validator now, or a digest in the end.
+   */
   #resumePoint(): OpenAt {
     const { mayResume, wanted } = this.#job;
     if (!mayResume || (this.#validator === undefined && wanted.digest === undefined)) return { offset: 0 };

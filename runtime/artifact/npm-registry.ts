@@ -52,7 +52,9 @@ export async function findPackage(uri: NpmUri, tools: NpmTools, context: FetchCo
   return { uri: show, integrity, archives: archiveUrls(new URL(tarball), registry).map((at) => sourceAt(at, tools)) };
 }
 
-/** A mirror may hand out addresses of the registry it mirrors, which are out of reach: the one that is set comes first. */
+/**
+ * A mirror may hand out addresses of the registry it mirrors, which are out of reach: the one that is set comes first.
+ */
 function archiveUrls(tarball: URL, registry: URL): URL[] {
   if (tarball.host === registry.host) return [tarball];
   const mirrored = new URL(registry);
@@ -65,7 +67,9 @@ function sourceAt(url: URL, { client, settings }: NpmTools, headers: Readonly<Re
   return new HttpSource(client, url, authorization === undefined ? headers : { ...headers, authorization });
 }
 
-/** Fetched by the same path as everything else, so that it is retried and bounded alike, and thrown away after reading. */
+/**
+ * Fetched by the same path as everything else, so that it is retried and bounded alike, and thrown away after reading.
+ */
 async function readPackument(source: Source, show: string, context: FetchContext): Promise<unknown> {
   const as = '.packument.json';
   await context.staging.forget(as);

@@ -28,7 +28,9 @@ export type NpmMachine = {
 export type NpmSettings = {
   /** Where packages of this name come from, ending with "/". @throws SOURCE_INVALID when no registry is known */
   registryOf(name: string): URL;
-  /** The Authorization header for this URL; undefined without one. Only for URLs below the registry it was given for. */
+  /**
+   * The Authorization header for this URL; undefined without one. Only for URLs below the registry it was given for.
+   */
   authorizationFor(url: URL): string | undefined;
   /** Certificates to trust, PEM. */
   readonly ca: readonly string[];

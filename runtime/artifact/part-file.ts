@@ -15,7 +15,10 @@ export interface PartFile {
   close(): Promise<void>;
 }
 
-/** Opens a file for appending behind its first `keepBytes`, cutting off what is behind them; makes it and its folders if need be. */
+/**
+ * Opens a file for appending behind its first `keepBytes`, cutting off what is behind them; makes it and its folders if
+ * need be.
+ */
 export type OpenPart = (path: string, keepBytes: number) => Promise<PartFile>;
 
 export const openPart: OpenPart = async (path, keepBytes) => {

@@ -202,11 +202,15 @@ function droppedOutputs(leftOut: string): readonly string[] {
   return leftOut === ''
     ? []
     : [
-        `left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for scikit-learn: zipmap=False) to have them`,
+        `left out of answers, which carry tensors only: ${leftOut}. Export the model without that step (for ` +
+          'scikit-learn: zipmap=False) to have them',
       ];
 }
 
-/** Of the file that is served: two files of one folder are two models. With its weights where those are files of their own. */
+/**
+ * Of the file that is served: two files of one folder are two models. With its weights where those are files of their
+ * own.
+ */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);
   const paths = new Set([graph, ...externalFiles.map(({ path }) => posix.join(folder === '.' ? '' : folder, path))]);

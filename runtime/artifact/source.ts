@@ -28,7 +28,8 @@ export interface Source {
   show(path: string): string;
   /**
    * Opens a file. @param path inside the source; '' when the source is a single file
-   * @throws SOURCE_MISSING, SOURCE_INVALID for good; SOURCE_UNAVAILABLE when trying again may help. So does the iteration.
+   * @throws SOURCE_MISSING, SOURCE_INVALID for good; SOURCE_UNAVAILABLE when trying again may help. So does the
+   *   iteration.
    */
   open(path: string, at: OpenAt, signal: AbortSignal): Promise<Opened>;
 }

@@ -137,8 +137,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Fails the requests of every run that is older than `ranMs`, and with `queued` those that wait, too. The runs go on: they
-   * cannot be stopped.
+   * Fails the requests of every run that is older than `ranMs`, and with `queued` those that wait, too. The runs go on:
+   * they cannot be stopped.
    */
   giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
     const now = this.#options.clock.monotonic();
@@ -178,7 +178,9 @@ export class Batcher implements Inference {
     return this.#runningBytes === 0 || this.#runningBytes + bytes <= this.#room.totalBytes;
   }
 
-  /** The end of a run calls back; until then only deadlines matter. Nobody overtakes: a large run would wait for ever. */
+  /**
+   * The end of a run calls back; until then only deadlines matter. Nobody overtakes: a large run would wait for ever.
+   */
   #waitForRoom(now: number): void {
     const plan = planWhileBusy(this.#queue, now);
     if (plan.do === 'wait') this.#wakeIn(plan.forMs);

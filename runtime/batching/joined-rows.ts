@@ -78,7 +78,9 @@ export class JoinedRows {
   #misfit(name: string): AppError {
     const { rows, atOnce } = this.#options;
     return new AppError('REQUEST_INVALID', {
-      problem: `output '${name}' has another shape for other rows, so that ${Math.ceil(rows / atOnce)} runs of one request cannot be joined: send at most ${atOnce} rows in one request`,
+      problem:
+        `output '${name}' has another shape for other rows, so that ${Math.ceil(rows / atOnce)} runs of one ` +
+        `request cannot be joined: send at most ${atOnce} rows in one request`,
     });
   }
 }

@@ -37,6 +37,9 @@ export interface Inference {
    * to depend on each other.
    */
   readonly maxRows: number;
-  /** @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST, MEMORY_FULL, DRAINING */
+  /**
+   * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,
+   *   MEMORY_FULL, DRAINING
+   */
   submit(request: InferenceRequest): Promise<InferenceResult>;
 }

@@ -36,7 +36,9 @@ export function runRoom(memory: RunMemory, totalBytes: number, workers: number):
     },
     refusal: (rows, elements) =>
       new AppError('REQUEST_TOO_LARGE', {
-        what: `the memory to run ${rows === undefined ? '' : `${rows} rows of `}inputs of ${elements} elements, about ${formatBytes(bytesOf(rows, elements))},`,
+        what:
+          `the memory to run ${rows === undefined ? '' : `${rows} rows of `}inputs of ${elements} elements, about ` +
+          `${formatBytes(bytesOf(rows, elements))},`,
         limit: formatBytes(totalBytes),
         advice: 'send fewer rows or shorter inputs in one request, or raise spec.memory.limit',
       }),

@@ -98,7 +98,8 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const ran = outcome.is === 'Done' && outcome.result.made.length > 0;
   if (!ran)
     notes.push(
-      `no made-up input could be run, so providers and memory are not measured in a run: ${outcome.is === 'Done' ? (outcome.result.why ?? 'none was made') : wordsOf(outcome)}`,
+      'no made-up input could be run, so providers and memory are not measured in a run: ' +
+        `${outcome.is === 'Done' ? (outcome.result.why ?? 'none was made') : wordsOf(outcome)}`,
     );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
@@ -133,7 +134,10 @@ function whenPlain(
   return { optimised: false, memoryEstimateBytes: outcome.peakBytes, notes };
 }
 
-/** Finds the providers, then loads and runs the original with them, taking one away where the model does not load with it. */
+/**
+ * Finds the providers, then loads and runs the original with them, taking one away where the model does not load with
+ * it.
+ */
 async function loadOriginal(
   job: Building,
   scratch: string,
@@ -219,7 +223,8 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
   // Nobody but the kernel, short of memory, sends SIGKILL to a child that this process did not stop itself.
   const short = outcome.is === 'TooLarge' || (outcome.is === 'Died' && outcome.how.startsWith('SIGKILL'));
-  // What was seen is where it was stopped: the need is told from the weights. What this process holds belongs to it, too.
+  // What was seen is where it was stopped: the need is told from the weights. What this process holds belongs to it,
+  // too.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
   if (short && limitBytes !== undefined)
@@ -275,7 +280,9 @@ export function whyNotOptimise({
   const needBytes = peakBytes + weightsBytes;
   if (needBytes <= roomBytes) return undefined;
   return {
-    note: `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the memory limit leaves ${Math.floor(roomBytes)}`,
+    note:
+      `served as it is, without shared weights: making the optimised form takes about ${needBytes} bytes, the ` +
+      `memory limit leaves ${Math.floor(roomBytes)}`,
   };
 }
 

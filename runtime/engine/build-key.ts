@@ -1,7 +1,8 @@
 /**
  * What an optimised model depends on, as one name: another model, option, ONNX Runtime or CPU is another name.
  *
- * Why the CPU: weights are laid out for its vector instructions; a file made for others gives wrong numbers, not an error.
+ * Why the CPU: weights are laid out for its vector instructions; a file made for others gives wrong numbers, not an
+ * error.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

@@ -36,7 +36,8 @@ const sentences: readonly Sentence[] = [
   {
     said: /Could not find an implementation for (\S+?)\((\d+)\) node with name '(.*?)'/,
     means: (op, version, node) =>
-      `operator ${op} (version ${version}) of node '${node}' has no implementation for its types on this execution provider: add a Cast, or use another precision`,
+      `operator ${op} (version ${version}) of node '${node}' has no implementation for its types on this ` +
+      'execution provider: add a Cast, or use another precision',
   },
 ];
 

@@ -2,8 +2,8 @@
  * Runs a model at growing sizes and watches what memory each takes.
  *
  * Owns:   the choice of sizes, and the reading of memory while a run is under way.
- * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size that
- *         the model refuses ends the search.
+ * Limits: the next size is tried while it is foreseen to stay within `budgetBytes`, `budgetMs` and `patienceMs`; a size
+ *         that the model refuses ends the search.
  * Why:    what a run takes cannot be told from a graph. Without a number a request of a few hundred kilobytes may take
  *         gigabytes of intermediate results, and the kernel kills the process.
  */
@@ -35,7 +35,9 @@ export type MeasureOptions = {
   readonly maxRows: number;
   /** Whether requests' rows may run apart. Otherwise memory may grow faster than rows do. */
   readonly independent: boolean;
-  /** Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first. */
+  /**
+   * Whether sessions keep what a run took (an arena): then each run is measured against the memory before the first.
+   */
   readonly keeps: boolean;
   readonly budgetBytes: number;
   /** Of CPU time: on a busy node the same sizes are measured, later. */
@@ -81,7 +83,9 @@ export async function measureRuns(options: MeasureOptions): Promise<RunMemory> {
   return runMemory(points, independent ? undefined : await rowGrowth(world));
 }
 
-/** One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused. */
+/**
+ * One row of each size, before any run of several takes of the budget: how far the sizes reach decides what is refused.
+ */
 async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
   const sizes: SizeOfOneRow[] = [];
   const half = await measureHalf(world);
@@ -100,9 +104,9 @@ async function sizesOfOneRow(world: World): Promise<readonly SizeOfOneRow[]> {
 }
 
 /**
- * Half of the size that the model is known to take, if it takes it: two sizes tell what grows from what does not, so that the
- * next ones can be foreseen. Without it a small model that unpacks 45 MiB of weights in each run seems to need 180 MiB
- * for twice the text.
+ * Half of the size that the model is known to take, if it takes it: two sizes tell what grows from what does not, so
+ * that the next ones can be foreseen. Without it a small model that unpacks 45 MiB of weights in each run seems to need
+ * 180 MiB for twice the text.
  */
 async function measureHalf(world: World): Promise<SizeOfOneRow | undefined> {
   const fill = Math.floor(world.fill / 2);
@@ -153,7 +157,10 @@ function affords(
   return bytes * times <= budgetBytes && ms * times <= budgetMs / 3 && inTime;
 }
 
-/** Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be seen. */
+/**
+ * Runs more and more rows of the smallest size; undefined where memory grows no faster than they do, as far as can be
+ * seen.
+ */
 async function rowGrowth(world: World): Promise<RowGrowth | undefined> {
   let before: (Measured & { readonly rows: number }) | undefined;
   let last: typeof before;

@@ -1,10 +1,11 @@
 /**
  * Foretells how much memory a run takes, from runs that were measured while warming up.
  *
- * Owns:  the estimate, which errs upwards. The size of a run is its rows and the elements of one row, all inputs together.
+ * Owns:  the estimate, which errs upwards. The size of a run is its rows and the elements of one row, all inputs
+ *        together.
  * Pure.
- * Read:  between measured sizes it is a straight line. Beyond the largest, what grew between the measured sizes grows with
- *        the square: nothing common grows faster (attention over a text, or over the patches of a picture, does).
+ * Read:  between measured sizes it is a straight line. Beyond the largest, what grew between the measured sizes grows
+ *        with the square: nothing common grows faster (attention over a text, or over the patches of a picture, does).
  */
 
 /** One measured size. */
@@ -95,9 +96,10 @@ export type Sighting = { readonly size: number; readonly value: number };
 /**
  * An upper bound for a size beyond the measured ones, for what grows with the square at most.
  *
- * A part of it may not grow at all: weights that each run unpacks. A quantity a + b * size + c * size ** 2 is, drawn over the
- * square of the size, never above the line through two of its points. Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8;
- * growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
+ * A part of it may not grow at all: weights that each run unpacks. A quantity a + b * size + c * size ** 2 is, drawn
+ * over the square of the size, never above the line through two of its points. Example: a run takes 45 MiB for 4 tokens
+ * and 46 MiB for 8; growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB,
+ * not 46 * 4.
  *
  * @param sightings smallest size first, values that do not fall; one alone may have no part that does not grow
  * @param noise growth that may not have been seen

@@ -1,5 +1,6 @@
 /**
- * Watches how long runs take: a run of ONNX Runtime cannot be stopped, and one that does not end holds its worker for good.
+ * Watches how long runs take: a run of ONNX Runtime cannot be stopped, and one that does not end holds its worker for
+ * good.
  *
  * Owns:  the begin of every run under way, the longest run of the warm-up, and the limit that follows from it.
  * Limits: a run may take max(`leastMs`, 10 × the longest of the warm-up).
@@ -54,8 +55,8 @@ export class RunWatch {
   }
 
   /**
-   * How long every worker has been in the run that it is in: the age of the youngest run; 0 while a worker is free. Under
-   * load every worker is always busy, but with a new run each time.
+   * How long every worker has been in the run that it is in: the age of the youngest run; 0 while a worker is free.
+   * Under load every worker is always busy, but with a new run each time.
    * @param workers those with a loaded model
    */
   stuckMs(workers: number): number {

@@ -75,7 +75,8 @@ export function chooseOutputs(signature: Signature, asked: readonly string[] | u
   const other = signature.otherOutputs?.find(({ name }) => name === unknown);
   if (other !== undefined)
     throw invalid(
-      `output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ${listOf(known)}`,
+      `output '${other.name}' is of kind ${other.kind}, and answers carry tensors only: the model gives ` +
+        `${listOf(known)}`,
     );
   if (unknown !== undefined) throw invalid(`unknown output '${unknown}': the model gives ${listOf(known)}`);
   return asked;
@@ -94,7 +95,9 @@ export function isBatchable(signature: Signature): boolean {
   );
 }
 
-/** Whether an input has a free dimension other than the first, or no known rank: memory then varies with each request. */
+/**
+ * Whether an input has a free dimension other than the first, or no known rank: memory then varies with each request.
+ */
 export function hasFreeShape(signature: Signature): boolean {
   return signature.inputs.some(
     ({ dims }) => dims === undefined || dims.slice(1).some((dim) => typeof dim === 'string'),

@@ -8,7 +8,10 @@
 import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
 import type { TensorSpec } from './signature.ts';
 
-/** Sizes for free dimensions that are not the batch: text likes any, convolutions a multiple of 32, some a window of sound. */
+/**
+ * Sizes for free dimensions that are not the batch: text likes any, convolutions a multiple of 32, some a window of
+ * sound.
+ */
 export const fills = [8, 32, 1, 64, 320] as const;
 
 /** Rows of the runs that are compared: kernels differ between one row and several. */

@@ -3,7 +3,8 @@
  *
  * Owns:  the search for inputs that the model takes, the requests of the warm-up, the check of batching.
  * Ends:  within the given time, or with WARMUP_TIMEOUT, also while a run is under way: it may be one that does not end.
- * Why the check: the graph has shown that rows are independent (onnx/rows); a run of rows of very different sizes shows that
+ * Why the check: the graph has shown that rows are independent (onnx/rows); a run of rows of very different sizes shows
+ * that
  *        they are so here, too. Rows that come out different in company would be wrong answers, quietly.
  */
 import { AppError } from '../../api/errors.ts';
@@ -39,8 +40,9 @@ export type WarmupResult = {
 };
 
 /**
- * Rows may differ this much, relative to their largest value: kernels of another batch size sum in another order, and in a
- * quantised model a sum may then fall on the other side of a step. Rows that are mixed up differ by as much as they have.
+ * Rows may differ this much, relative to their largest value: kernels of another batch size sum in another order, and
+ * in a quantised model a sum may then fall on the other side of a step. Rows that are mixed up differ by as much as
+ * they have.
  */
 const tolerance = 0.05;
 

@@ -1,7 +1,8 @@
 /**
  * The golden set that `prepare` fetched, and how the sidecar finds it: a small file in the cache folder.
  *
- * Owns:  that file. It names the digest, so that a set of another revision in a shared folder is not taken for this one's.
+ * Owns:  that file. It names the digest, so that a set of another revision in a shared folder is not taken for this
+ *        one's.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

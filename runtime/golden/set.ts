@@ -2,7 +2,8 @@
  * A golden set as a file: JSON lines, or frames of the protocol's binary form.
  *
  * Owns:   the two formats (docs/golden-sets.md describes them for people) and what tells them apart.
- * Limits: `setLimits`; a set is counted when it is opened, and its cases are parsed one at a time as they are asked for.
+ * Limits: `setLimits`; a set is counted when it is opened, and its cases are parsed one at a time as they are asked
+ *         for.
  * Throws: AppError GOLDEN_SET_INVALID with the line or case at fault.
  */
 import { isRecord } from '../../api/record.ts';

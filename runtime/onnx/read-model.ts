@@ -48,7 +48,10 @@ export type RawGraph = {
   outputs: RawValue[];
   /** Names of those inputs that a weight gives a value. */
   constants: Set<string>;
-  /** Files beside the model that hold weights, how many bytes each has to have, and whether all begin at multiples of 64. */
+  /**
+   * Files beside the model that hold weights, how many bytes each has to have, and whether all begin at multiples of
+   * 64.
+   */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
   operators: Map<string, number>;

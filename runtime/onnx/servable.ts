@@ -60,7 +60,9 @@ function checkOutputs(graph: RawGraph): Omit<Servable, 'graph' | 'inputs'> | Ref
   const [other] = otherOutputs;
   if (outputs.length > 0 || other === undefined) return { outputs, otherOutputs };
   return {
-    problem: `none of its outputs is a tensor ('${other.name}' is ${article(other.kind)}): export it without that last step (for scikit-learn: zipmap=False)`,
+    problem:
+      `none of its outputs is a tensor ('${other.name}' is ${article(other.kind)}): export it without that last ` +
+      'step (for scikit-learn: zipmap=False)',
   };
 }
 
@@ -73,7 +75,10 @@ function problemOf(value: RawValue, side: 'input' | 'output'): string | undefine
   if (value.type === undefined)
     return `its ${side} '${value.name}' has the element type ${value.code}, which this version does not know`;
   if (isServable(value.type)) return undefined;
-  return `its ${side} '${value.name}' is of type ${value.type}, which ONNX Runtime's Node.js binding cannot carry: add a Cast`;
+  return (
+    `its ${side} '${value.name}' is of type ${value.type}, which ONNX Runtime's Node.js binding cannot carry: add ` +
+    'a Cast'
+  );
 }
 
 function addTensor(value: RawValue, to: TensorInfo[]): void {

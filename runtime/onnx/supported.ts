@@ -20,11 +20,17 @@ export const maxOpsets: Readonly<Record<string, number>> = {
 /** @returns what is too new, with what is supported and what to do; undefined when nothing is */
 export function tooNew(irVersion: number, opsets: Readonly<Record<string, number>>): string | undefined {
   if (irVersion > maxIrVersion)
-    return `its IR version is ${irVersion}, ${engineName} takes up to ${maxIrVersion}: export it with an older version of the onnx package`;
+    return (
+      `its IR version is ${irVersion}, ${engineName} takes up to ${maxIrVersion}: export it with an older version ` +
+      'of the onnx package'
+    );
   for (const [domain, version] of Object.entries(opsets)) {
     const most = ownValue(maxOpsets, domain) ?? Infinity;
     if (version > most)
-      return `it uses version ${version} of the operator set ${domain}, ${engineName} takes up to ${most}: export it with an older operator set (opset_version)`;
+      return (
+        `it uses version ${version} of the operator set ${domain}, ${engineName} takes up to ${most}: export it ` +
+        'with an older operator set (opset_version)'
+      );
   }
   return undefined;
 }

@@ -54,8 +54,8 @@ const strictText = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * @param what names the text in messages, e.g. "the body"
- * @throws AppError REQUEST_INVALID for what is not JSON, or is nested deeper than `maxDepth`; REQUEST_TOO_LARGE when parsing
- *         would take more than `memoryBytes`
+ * @throws AppError REQUEST_INVALID for what is not JSON, or is nested deeper than `maxDepth`; REQUEST_TOO_LARGE when
+ *   parsing would take more than `memoryBytes`
  */
 export function parseJson(bytes: Uint8Array, rules: JsonRules, what: string): unknown {
   checkParts(countParts(bytes, rules.maxDepth), rules, what);
@@ -72,7 +72,9 @@ function checkParts(parts: JsonParts, { maxDepth, memoryBytes = Infinity, advice
   const need = parsedBytes(parts);
   if (need <= memoryBytes) return;
   throw new AppError('REQUEST_TOO_LARGE', {
-    what: `the memory to parse ${what}, about ${formatBytes(need)} for JSON of ${parts.bytes} bytes with ${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
+    what:
+      `the memory to parse ${what}, about ${formatBytes(need)} for JSON of ${parts.bytes} bytes with ` +
+      `${parts.entries} entries, ${parts.lists} lists and ${parts.objects} objects,`,
     limit: formatBytes(memoryBytes),
     ...(advice === undefined ? {} : { advice }),
   });

@@ -32,7 +32,8 @@ const fields = ['model', 'input', 'encoding_format', 'dimensions', 'user'] as co
 
 /**
  * @param memoryBytes most memory that parsing may take
- * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object, REQUEST_TOO_LARGE for `memoryBytes`
+ * @throws AppError FIELD_INVALID naming the field, REQUEST_INVALID for a body that is not a JSON object,
+ *   REQUEST_TOO_LARGE for `memoryBytes`
  */
 export function parseEmbeddingsRequest(body: Uint8Array, memoryBytes = Infinity): EmbeddingsRequest {
   const value = parseJson(body, { maxDepth, memoryBytes, advice: 'send fewer inputs in one request' }, 'the body');
@@ -103,7 +104,10 @@ export function printEmbedding(index: number, vector: Float32Array, encoding: En
 
 /** @param entries made by `printEmbedding`, in order of the inputs */
 export function printEmbeddingsReply(entries: readonly string[], model: string, tokens: number): string {
-  return `{"object":"list","data":[${entries.join(',')}],"model":${JSON.stringify(model)},"usage":{"prompt_tokens":${tokens},"total_tokens":${tokens}}}`;
+  return (
+    `{"object":"list","data":[${entries.join(',')}],"model":${JSON.stringify(model)},"usage":{"prompt_tokens":` +
+    `${tokens},"total_tokens":${tokens}}}`
+  );
 }
 
 const codeNames: Readonly<Record<string, string>> = {

@@ -25,7 +25,9 @@ export type Comparison =
   /** This metric says nothing about such outputs: `problem` in words. */
   | { readonly kind: 'unfit'; readonly problem: string };
 
-/** The value of an answer that has nothing in common with the right one. An error's has no bound; JSON has no infinity. */
+/**
+ * The value of an answer that has nothing in common with the right one. An error's has no bound; JSON has no infinity.
+ */
 export const worstValue: Readonly<Record<GoldenMetric, number>> = {
   MaxAbsError: Number.MAX_VALUE,
   Cosine: -1,
@@ -102,7 +104,10 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
   return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
 }
 
-/** The metric over many answers: the worst of them where a single one tells (MaxAbsError, Cosine), else the mean by weight. */
+/**
+ * The metric over many answers: the worst of them where a single one tells (MaxAbsError, Cosine), else the mean by
+ * weight.
+ */
 export class Score {
   readonly #metric: GoldenMetric;
   #sum = 0;
@@ -222,7 +227,9 @@ function accuracy(want: Tensor, got: Tensor): Comparison {
   if (isReal(want))
     return {
       kind: 'unfit',
-      problem: `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one for each vector of the answer`,
+      problem:
+        `is ${want.type} in the expected outputs: Accuracy takes the right labels (whole numbers or text), one ` +
+        'for each vector of the answer',
     };
   const labels = labelsOf(want);
   const answers = labelsOf(got, want.data.length);

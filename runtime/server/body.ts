@@ -93,7 +93,8 @@ class GrowingBody {
 
 /**
  * Events, not an async iterator: that costs as much as everything else about a small request.
- * @throws what is wrong with the body (the rest of it is left to run past), the stream's error when the client goes away
+ * @throws what is wrong with the body (the rest of it is left to run past), the stream's error when the client goes
+ *   away
  */
 function readWhole(
   request: IncomingMessage,

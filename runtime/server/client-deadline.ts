@@ -14,7 +14,9 @@ export class ClientDeadline {
   readonly #fail: (error: AppError) => void;
   #deadlineMs: number | undefined;
   #callOff: () => void = () => {};
-  /** Never resolves; rejects with REQUEST_EXPIRED when the deadline has come, or with what the request was given up for. */
+  /**
+   * Never resolves; rejects with REQUEST_EXPIRED when the deadline has come, or with what the request was given up for.
+   */
   readonly expired: Promise<never>;
 
   /** @param work aborted when the deadline has come */

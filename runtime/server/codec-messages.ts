@@ -42,7 +42,10 @@ export function joinEncoded({ json, blobs }: EncodedResponse): Encoded {
   return { chunks: [json, ...blobs], bytes: blobs.reduce((sum, blob) => sum + blob.length, jsonBytes), jsonBytes };
 }
 
-/** The response with tensors of its own, and their buffers: a batch's outputs are views of one buffer, which others still need. */
+/**
+ * The response with tensors of its own, and their buffers: a batch's outputs are views of one buffer, which others
+ * still need.
+ */
 export function toHandOver(response: InferResponse): {
   readonly response: InferResponse;
   readonly transfer: ArrayBuffer[];

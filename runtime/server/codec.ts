@@ -4,7 +4,8 @@
  * Owns:   that thread, its queue and its heap limit.
  * Limits: parsing holds the HTTP thread for at most about a millisecond; everything larger goes to the thread, one at a
  *         time. What would take more than `memoryBytes` is refused before anything is allocated for it.
- * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread replaced.
+ * Ends:   every call settles; a body whose parsing exhausts the thread's heap all the same is refused, the thread
+ *         replaced.
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
@@ -22,7 +23,10 @@ import {
   type Encoded,
 } from './codec-messages.ts';
 
-/** 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come at once. */
+/**
+ * 32 KiB of JSON parse in a fraction of a millisecond, and eight thousand numbers print in about one; dozens may come
+ * at once.
+ */
 const largeJsonBytes = 32 * 1024;
 const largeJsonElements = 8 * 1024;
 /** After a body this large the thread's heap has grown; a new thread costs less than keeping it. */

@@ -21,8 +21,8 @@ export type DebugViews = {
   readonly config: () => unknown;
   readonly sampler: Pick<Sampler, 'ask' | 'take'>;
   /**
-   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (agreement/beside.ts) only
-   * beside users. Without the token it is a user's.
+   * Answers a request of a sidecar as one of a user's, only uncounted; one with `besideHeader` (agreement/beside.ts)
+   * only beside users. Without the token it is a user's.
    */
   readonly answerUncounted: (request: IncomingMessage, response: ServerResponse, isSidecar: boolean) => Promise<void>;
   /** Who may turn sampling on, take samples and ask uncounted. */

@@ -57,7 +57,10 @@ export type Exchange = {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
   readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
-  /** Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may have */
+  /**
+   * Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may
+   * have
+   */
   readonly hold: (bytes: number) => void;
   readonly trace: RequestTrace;
   /** Aborted when the client leaves or its deadline has come. */
@@ -110,14 +113,15 @@ export async function serveRequest(
     deadline.dispose();
     world.open.delete(deadline);
     live.draft?.dropped();
-    // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays usable.
+    // An unread body is let run past: the client finishes sending and reads its answer on a connection that stays
+    // usable.
     if (!request.readableEnded) request.resume();
   }
 }
 
 /**
- * The handler's answer, or REQUEST_EXPIRED when the deadline comes first, whatever the handler is doing: a run cannot be
- * stopped. The body stays charged until the handler is done with it.
+ * The handler's answer, or REQUEST_EXPIRED when the deadline comes first, whatever the handler is doing: a run cannot
+ * be stopped. The body stays charged until the handler is done with it.
  */
 async function handled(world: ExchangeWorld, live: Live, route: Route): Promise<Answer> {
   const work = (async () => route.handle(exchangeOf(world, live, route)))().finally(() => live.lease.end());
@@ -341,7 +345,10 @@ export function besideWorld(world: ExchangeWorld): ExchangeWorld {
   return { ...world, admit };
 }
 
-/** The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no sample. */
+/**
+ * The same for what sidecars ask: golden sets and samples are no traffic, so they show in no count and become no
+ * sample.
+ */
 export function uncountedWorld(world: ExchangeWorld): ExchangeWorld {
   const nothing = (): void => {};
   return {

@@ -3,9 +3,10 @@
  *
  * Owns:   http.Server objects, one for each address, and their connections.
  * Limits: headers within 10 s, a whole request within 120 s, 60 s without reading an answer, `maxConnections`
- *         connections (lib/connections.ts says which go first), 16 requests under way on each, one more is refused; idle ones are kept for
- *         75 s, longer than load balancers keep theirs, so that it is never us who closes one in use. A client that
- *         breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in transfers.ts.
+ *         connections (lib/connections.ts says which go first), 16 requests under way on each, one more is refused;
+ *         idle ones are kept for 75 s, longer than load balancers keep theirs, so that it is never us who closes one in
+ *         use. A client that breaks these or HTTP is told, and gone 5 s later. The pace of bodies and answers is in
+ *         transfers.ts.
  * Ends:   quiet() serves on until nothing comes any more; close() waits for what is under way.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -201,14 +202,17 @@ function refuse(
     .end(body);
 }
 
-/** The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it. */
+/**
+ * The first one is told, behind the answers before it; the connection then ends, and with it whatever else came on it.
+ */
 function refusePipelined(request: IncomingMessage, response: ServerResponse, isFirst: boolean): void {
   request.resume();
   if (isFirst)
     refuse(
       response,
       429,
-      `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another connection`,
+      `more than ${maxPipelined} requests are under way on this connection: wait for answers, or open another ` +
+        'connection',
       { 'retry-after': '1' },
     );
 }
@@ -257,7 +261,10 @@ function faultOf(error: NodeJS.ErrnoException, path: string): string {
     `this is not an HTTP request: ${error.message.replace(/^Parse Error: /, '')}`,
   ];
   const body = JSON.stringify(errorBodyAt(path)({ status, code: 'REQUEST_INVALID', kind: 'invalid', message }));
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ` +
+    `${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  );
 }
 
 function listenOn(server: Server, address: string, port: number): Promise<void> {

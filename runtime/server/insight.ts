@@ -93,12 +93,18 @@ export type ConfigSources = {
   readonly signature: Signature;
   /** `because`: why rows do not share a run. */
   readonly batching: { readonly maxRows: number; readonly because: string | undefined };
-  /** Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could not be. */
+  /**
+   * Who may take how much of what the model leaves free, and what runs were measured to take; empty where they could
+   * not be.
+   */
   readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
   readonly notes: readonly string[];
 };
 
-/** What is in force, which may be less than what was asked for; the notes say why. Credentials are never part of a config. */
+/**
+ * What is in force, which may be less than what was asked for; the notes say why. Credentials are never part of a
+ * config.
+ */
 export function effectiveConfig(from: ConfigSources): unknown {
   const { config, prepared, options } = from;
   return {

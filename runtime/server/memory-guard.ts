@@ -110,8 +110,8 @@ function readStatus(): Promise<string> {
 }
 
 /**
- * RssAnon is what smaps_rollup calls Anonymous. The kernel keeps it as a counter; the other it finds out by walking every
- * page of the process, which takes a CPU for 20 ms a gigabyte.
+ * RssAnon is what smaps_rollup calls Anonymous. The kernel keeps it as a counter; the other it finds out by walking
+ * every page of the process, which takes a CPU for 20 ms a gigabyte.
  *
  * @returns undefined when the text has no such line
  */

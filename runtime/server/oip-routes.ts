@@ -143,7 +143,8 @@ function checkLength({ maxTokens }: LoadedModel, inputs: NamedTensors): void {
     const [, length = 0] = dims;
     if (dims.length === 2 && length > maxTokens)
       throw invalid(
-        `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send shorter ones, or text to /v1/embeddings`,
+        `input '${name}' has sequences of ${length} tokens, spec.model.embedding.maxTokens is ${maxTokens}: send ` +
+          'shorter ones, or text to /v1/embeddings',
       );
   }
 }

@@ -107,5 +107,8 @@ export class Readiness {
 }
 
 function stuckWords({ stuckMs, limitMs }: RunsSeen): string {
-  return `every worker has been in one run for ${Math.round(stuckMs / 1000)} s, the limit is ${Math.round(limitMs / 1000)} s`;
+  return (
+    `every worker has been in one run for ${Math.round(stuckMs / 1000)} s, the limit is ` +
+    `${Math.round(limitMs / 1000)} s`
+  );
 }

@@ -2,7 +2,8 @@
  * Writes an answer at the pace of its client.
  *
  * Owns:   the pieces in which a large answer goes out, and the budget that it holds until its last byte has gone.
- * Ends:   with the response's `close`; a client that does not take its answer at the pace of transfers.ts loses its connection.
+ * Ends:   with the response's `close`; a client that does not take its answer at the pace of transfers.ts loses its
+ *         connection.
  */
 import type { ServerResponse } from 'node:http';
 import type { Answer } from './answer.ts';

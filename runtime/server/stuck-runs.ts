@@ -1,8 +1,8 @@
 /**
  * Answers the requests of runs that do not end, and says so once.
  *
- * Owns:  the look at the runs, once a second. Requests of a run that took twice the limit are given up with RUN_STUCK; when
- *        every worker is held by such a run, those that wait are given up, too. Probes do the rest (readiness.ts).
+ * Owns:  the look at the runs, once a second. Requests of a run that took twice the limit are given up with RUN_STUCK;
+ *        when every worker is held by such a run, those that wait are given up, too. Probes do the rest (readiness.ts).
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';

@@ -66,7 +66,9 @@ export class RequestTrace implements Trace {
     return this.#clock.monotonic() - this.#beganMs;
   }
 
-  /** Milliseconds of work on this request, the queue's apart; undefined when its run was shared, or when there was none. */
+  /**
+   * Milliseconds of work on this request, the queue's apart; undefined when its run was shared, or when there was none.
+   */
   get serviceMs(): number | undefined {
     const { decode = 0, infer, encode = 0 } = this.#times;
     return infer === undefined || this.#isShared ? undefined : decode + infer + encode;

@@ -3,9 +3,9 @@
  *
  * Owns:   the budget of all of them together, charged for bytes that are there, never for bytes that were announced;
  *         the pace that a client has to keep.
- * Limits: a transfer that moves less than `minBytesPerSecond` over `patienceMs` is cut. While another one finds no room,
- *         transfers slower than `crowdedBytesPerSecond` over the last second or two are cut at once, the slowest first. A
- *         large body leaves a quarter of the budget to small ones.
+ * Limits: a transfer that moves less than `minBytesPerSecond` over `patienceMs` is cut. While another one finds no
+ *         room, transfers slower than `crowdedBytesPerSecond` over the last second or two are cut at once, the slowest
+ *         first. A large body leaves a quarter of the budget to small ones.
  * Ends:   a cut gives the memory back at once, and tells the transfer's owner once.
  */
 import { AppError } from '../../api/errors.ts';

@@ -48,7 +48,10 @@ export class Collector {
     return this.#collected.report;
   }
 
-  /** @param from only blocks from this one on @param limitBytes of their JSON @returns undefined when nothing is known of any */
+  /**
+   * @param from only blocks from this one on @param limitBytes of their JSON @returns undefined when nothing is known
+   *   of any
+   */
   blocks(from: number | undefined, limitBytes: number): Blocks | undefined {
     return blocksOf(this.#ring, from, limitBytes);
   }

@@ -1,8 +1,9 @@
 /**
- * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`, saying which share of requests is to be sampled.
+ * Reads the runtime's counters once: `GET http://POD_IP:8082/counters`, saying which share of requests is to be
+ * sampled.
  *
- * Owns:   the request, its deadline and the bound of its body. Every way to fail is a value: a runtime that is starting,
- *         busy or gone is what this process is there to report.
+ * Owns:   the request, its deadline and the bound of its body. Every way to fail is a value: a runtime that is
+ *         starting, busy or gone is what this process is there to report.
  * Limits: the body has at most `reportLimitBytes`; the answer is there within `deadlineMs` or is none.
  * Why:    node:http, not fetch: the sidecar sits in every pod and fetch's client would double what it holds.
  */

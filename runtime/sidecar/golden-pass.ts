@@ -3,7 +3,8 @@
  *
  * Owns:   what an answer, a refusal and a silence mean for the set, and the numbers while it goes on.
  * Limits: one question at a time; an own runtime or a stable one that cannot answer is asked `tries` times.
- * Rule:   what only time can mend ends the pass with `later`. A case that the model fails on counts with the worst value.
+ * Rule:   what only time can mend ends the pass with `later`. A case that the model fails on counts with the worst
+ *         value.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { GoldenConfig } from '../../api/runtime-config.ts';

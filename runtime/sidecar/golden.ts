@@ -4,8 +4,8 @@
  * Owns:   when a pass begins, when it is tried again, and the result that the report carries.
  * Level:  `offer` says each time who stable is. A run without stable only asks for finite numbers where nobody gave the
  *         right answer; when stable is named later, it begins again.
- * Limits: one question at a time, each with its deadline; passes that came to nothing pause up to half a minute. How long
- *         the whole may take is the rollout's deadline.
+ * Limits: one question at a time, each with its deadline; passes that came to nothing pause up to half a minute. How
+ *         long the whole may take is the rollout's deadline.
  * Ends:   `run` returns when the numbers are final, or soon after `stop`.
  */
 import { AppError, messageOf } from '../../api/errors.ts';

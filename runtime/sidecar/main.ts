@@ -1,8 +1,8 @@
 /**
  * The sidecar: a small process beside the runtime that says how the pod is doing.
  *
- * Owns:  wiring collector, golden run, replaying, probing and server. It is a process of its own so that a report can be had of
- *        a runtime that hangs, is killed for its memory, or never came up.
+ * Owns:  wiring collector, golden run, replaying, probing and server. It is a process of its own so that a report can
+ *        be had of a runtime that hangs, is killed for its memory, or never came up.
  * Ends:  told to stop, it reports through the runtime's drain and ends when the runtime is gone.
  */
 import { Agent } from 'node:http';

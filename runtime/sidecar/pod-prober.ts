@@ -1,8 +1,8 @@
 /**
  * The probing of this pod: the sockets around the PairProber, and what there is to ask.
  *
- * Owns:  whom it talks to: this pod's runtime and stable's, at the port where nothing is counted and nothing is in the way
- *        of users; and which golden inputs are asked.
+ * Owns:  whom it talks to: this pod's runtime and stable's, at the port where nothing is counted and nothing is in the
+ *        way of users; and which golden inputs are asked.
  * Limits: the first `maxInputs` of the set that fit `maxBytes` together are kept in memory, at least one.
  */
 import { Agent } from 'node:http';
@@ -56,7 +56,9 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
   };
 }
 
-/** A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request. */
+/**
+ * A pod does not compare itself with itself. Without their token stable's pods would take a probe for a user's request.
+ */
 function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
   return probes === undefined || peersToken === undefined || others.length === 0
@@ -73,7 +75,10 @@ type Where = {
   readonly stop: AbortSignal;
 };
 
-/** The inputs of the revision's golden set, or those made up in its place. A set that cannot be read is told of by the golden run. */
+/**
+ * The inputs of the revision's golden set, or those made up in its place. A set that cannot be read is told of by the
+ * golden run.
+ */
 async function inputsOf(where: Where): Promise<ProbeInputs> {
   const config = readConfig(where.configDir);
   if (config?.golden === undefined) return { kind: 'later' };

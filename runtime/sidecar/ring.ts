@@ -3,7 +3,8 @@
  *
  * Owns:   which block a difference of two readings belongs to, and from which block on everything is known. What cannot
  *         be attributed is not guessed at: the claim (`since`) begins anew behind it.
- * Pure:   a ring is plain data; the time comes in. Adding up all blocks gives what the runtime counted since the ring began.
+ * Pure:   a ring is plain data; the time comes in. Adding up all blocks gives what the runtime counted since the ring
+ *         began.
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest go first.
  */
 import { maxBlockClasses } from '../../api/parse-report.ts';
@@ -63,7 +64,8 @@ export function nextRing(
   at: ReadAt,
 ): Ring {
   const now = { bootId, counted: traffic, readBlock: blockAt(at.wallMs), readAtMs: at.monotonicMs };
-  // When those were counted that were there before us, nobody knows; of a runtime that has counted nothing we know that.
+  // When those were counted that were there before us, nobody knows; of a runtime that has counted nothing we know
+  // that.
   if (before?.bootId !== bootId)
     return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
   const change = differenceOf(before.counted, traffic);

@@ -19,7 +19,9 @@ export type TaskContext = {
   readonly inference: Inference;
   /** Absolute path of a file of the prepared source, by its path inside the source (e.g. `tokenizer.json`). */
   readonly sourceFile: (path: string) => string;
-  /** Memory that the task may take to read its requests, all together. Read anew for each: warming the model changes it. */
+  /**
+   * Memory that the task may take to read its requests, all together. Read anew for each: warming the model changes it.
+   */
   readonly parseBytes: () => number;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -18,7 +18,8 @@ export function checkOf(judgement: Judgement, tolerance: number): Check {
     return (answer) =>
       statuses.includes(answer.status)
         ? errorBody(answer)
-        : `status ${answer.status}, expected a refusal (${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`;
+        : `status ${answer.status}, expected a refusal ` +
+          `(${judgement.why})${answer.status === 200 ? `, got ${shown(answer)}` : ''}`;
   }
   const allowed = judgement.largest * tolerance;
   return (answer) => {

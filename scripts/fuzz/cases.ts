@@ -14,7 +14,10 @@ export type Answer = { readonly status: number; readonly headers: ReadonlyMap<st
 /** @returns what is wrong with the answer; undefined when it is right */
 export type Check = (answer: Answer) => string | undefined;
 
-/** Bytes to write, a wait in milliseconds, the half-close of the client's side, or the end of the connection without a word. */
+/**
+ * Bytes to write, a wait in milliseconds, the half-close of the client's side, or the end of the connection without a
+ * word.
+ */
 export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
 
 export type Due = { readonly check: Check; /** The answer to HEAD has no body. */ readonly head?: boolean };

@@ -171,7 +171,9 @@ export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Pars
   if (!Number.isSafeInteger(whole))
     return {
       is: 'Bad',
-      why: `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding '${headers.get('transfer-encoding') ?? ''}'`,
+      why:
+        `a ${status} with content-length '${headers.get('content-length') ?? ''}' and transfer-encoding ` +
+        `'${headers.get('transfer-encoding') ?? ''}'`,
     };
   return bytes.length < whole ? { is: 'More' } : body(whole);
 }

@@ -1,5 +1,6 @@
 /**
- * Cases of HTTP itself: routes, broken request lines and headers, chunks, lengths that lie, pipelines, ends in the middle.
+ * Cases of HTTP itself: routes, broken request lines and headers, chunks, lengths that lie, pipelines, ends in the
+ * middle.
  *
  * Owns:  which bytes are a request with a due answer, and which may only be refused or cut off. Pure.
  */
@@ -269,7 +270,8 @@ function timeouts(chance: Chance): Case {
     'timeout',
     [
       plain([
-        `X-Request-Timeout-Ms: ${chance.pick(['0', '-1', 'NaN', 'abc', 'Infinity', '1e999', '1, 2', '0x', '__proto__'])}`,
+        'X-Request-Timeout-Ms: ' +
+          `${chance.pick(['0', '-1', 'NaN', 'abc', 'Infinity', '1e999', '1, 2', '0x', '__proto__'])}`,
       ]),
     ],
     { check: statusIn(400) },

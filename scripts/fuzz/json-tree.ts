@@ -41,8 +41,10 @@ export function print(tree: Tree, odd?: Chance): string {
   if (tree instanceof Raw) return tree.text;
   if (typeof tree === 'string') return text(tree, odd);
   if (Array.isArray(tree)) return `[${tree.map((item) => gap + print(item, odd)).join(`${gap},`)}${gap}]`;
-  if (tree instanceof Obj)
-    return `{${tree.entries.map(([key, value]) => `${gap}${text(key, odd)}${gap}:${gap}${print(value, odd)}`).join(',')}${gap}}`;
+  if (tree instanceof Obj) {
+    const entries = tree.entries.map(([key, value]) => `${gap}${text(key, odd)}${gap}:${gap}${print(value, odd)}`);
+    return `{${entries.join(',')}${gap}}`;
+  }
   return JSON.stringify(tree);
 }
 

@@ -2,7 +2,8 @@
  * `npm run fuzz`: asks real model servers seeded requests that are right, wrong or broken, and checks every answer.
  *
  * Owns:  the flags and the closing line.
- * Ends:  with `N passed, N failed` alone on the last line; 0 when nothing failed, 1 when something did, 2 for a wrong flag.
+ * Ends:  with `N passed, N failed` alone on the last line; 0 when nothing failed, 1 when something did, 2 for a wrong
+ *        flag.
  */
 import '../node-guard.cjs';
 import { parseArgs } from 'node:util';
@@ -13,8 +14,10 @@ import { Servers } from './servers.ts';
 
 const usage = `usage: npm run fuzz -- [options]
 
-Starts model servers with small models in a process of its own and sends them requests: HTTP in whole and in broken pieces,
-JSON, binary tensors, embeddings. What must come back is known from arithmetic and a second reading of the protocol. A fault
+Starts model servers with small models in a process of its own and sends them requests: HTTP in whole and in broken \
+pieces,
+JSON, binary tensors, embeddings. What must come back is known from arithmetic and a second reading of the protocol. \
+A fault
 is a wrong answer, status 500, no answer, a liveness probe without one, a dead process, or too much memory.
 
   --seed N         where chance begins (default: 1); the same seed makes the same requests
@@ -78,7 +81,8 @@ function close(summary: Summary): number {
   console.log(`cases     ${sorted(kinds)}`);
   console.log(`statuses  ${sorted(statuses)}`);
   console.log(
-    `${requests} requests in ${Math.round(seconds)} s (${Math.round(requests / seconds)} a second), ${probes} liveness probes (the slowest ${slowestProbeMs} ms), peak memory ${peakMib} MiB`,
+    `${requests} requests in ${Math.round(seconds)} s (${Math.round(requests / seconds)} a second), ${probes} ` +
+      `liveness probes (the slowest ${slowestProbeMs} ms), peak memory ${peakMib} MiB`,
   );
   console.log(`${Math.max(0, requests - faults.length)} passed, ${faults.length} failed`);
   return faults.length === 0 ? 0 : 1;

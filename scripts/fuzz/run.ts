@@ -1,8 +1,8 @@
 /**
  * The fuzz run: lanes that send cases, a prober beside them, and what came of it.
  *
- * Owns:   the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a wrong
- *         answer, no answer, a dead process, a liveness probe without an answer, memory over its limit.
+ * Owns:   the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a
+ *         wrong answer, no answer, a dead process, a liveness probe without an answer, memory over its limit.
  * Limits: ends after the requests or seconds that were asked for, or at the 20th fault.
  */
 import { Channel, type Result } from './channel.ts';
@@ -123,7 +123,8 @@ class Run {
     for (const status of statuses) this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
     if (problem !== undefined)
       this.#fault(
-        `case ${index} (${made.kind}, model ${made.server}): ${problem}\n  replay: npm run fuzz -- --seed ${this.#options.seed} --target ${targetName(this.#options.targets)} --only ${index}\n${shown(made)}`,
+        `case ${index} (${made.kind}, model ${made.server}): ${problem}\n  replay: npm run fuzz -- --seed ` +
+          `${this.#options.seed} --target ${targetName(this.#options.targets)} --only ${index}\n${shown(made)}`,
       );
   }
 
@@ -209,7 +210,11 @@ function shown({ parts }: Case): string {
       if (part === 'end') return '  [the client ends its side]';
       if (part === 'destroy') return '  [the client leaves]';
       if (!Buffer.isBuffer(part)) return `  [${part.pauseMs} ms]`;
-      return `  ${JSON.stringify(part.subarray(0, shownBytes).toString('latin1'))}${part.length > shownBytes ? ` and ${part.length - shownBytes} bytes more` : ''}`;
+      return (
+        '  ' +
+        `${JSON.stringify(part.subarray(0, shownBytes).toString('latin1'))}` +
+        `${part.length > shownBytes ? ` and ${part.length - shownBytes} bytes more` : ''}`
+      );
     })
     .join('\n');
 }

@@ -1,7 +1,8 @@
 /**
  * Puts the operating system into an image's root: a C library, what Node and ONNX Runtime link to, certificates, zones.
  *
- * Owns:  the list of Debian packages. There is no shell and no package manager in the image: nothing to patch but these.
+ * Owns:  the list of Debian packages. There is no shell and no package manager in the image: nothing to patch but
+ *        these.
  * Why:   dpkg -x of packages and not a base image: it needs the machine's own package sources and no registry.
  */
 import {

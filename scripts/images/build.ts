@@ -63,7 +63,8 @@ function build(work: string, out: string, tag: string): void {
   console.log(`base      ${debian.join(', ')}, node ${process.versions.node}`);
   console.log(`packages  ${packages.join(', ')}`);
   console.log(
-    `size      ${mebibytes(sizeOf(root))} unpacked (node ${mebibytes(sizeOf(join(root, 'usr/local')))}, app ${mebibytes(sizeOf(join(root, 'app')))})`,
+    `size      ${mebibytes(sizeOf(root))} unpacked (node ${mebibytes(sizeOf(join(root, 'usr/local')))}, app ` +
+      `${mebibytes(sizeOf(join(root, 'app')))})`,
   );
   console.log(`image     ${tag} in ${out}, ${mebibytes(statSync(out).size)}`);
 }

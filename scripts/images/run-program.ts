@@ -23,7 +23,8 @@ export function runProgram(program: string, args: readonly string[], cwd?: strin
   if (done.error !== undefined) throw new BuildError(`${program} could not be run: ${done.error.message}`);
   if (done.status !== 0)
     throw new BuildError(
-      `${program} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n${(done.stderr || done.stdout).slice(-2_000)}`,
+      `${program} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n` +
+        `${(done.stderr || done.stdout).slice(-2_000)}`,
     );
   return done.stdout.trim();
 }

@@ -2,8 +2,8 @@
  * Rewrites local/api-server/builtin/messages.json from the Go types of Kubernetes: which field number is which field.
  *
  * Owns: which types local mode reads as protobuf, and what is kept of them: numbers, names, types, and whether zero can
- *       be told from nothing. Run by hand when local mode moves to a newer Kubernetes, with the folder that holds the Go
- *       modules: `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
+ *       be told from nothing. Run by hand when local mode moves to a newer Kubernetes, with the folder that holds the
+ *       Go modules: `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`, by the project's Node.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -100,7 +100,10 @@ const files = new Map(
 );
 const homes = new Map(sources.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
 
-/** @returns a scalar's word, or `group/version.Type`; a list begins with `*`, a map with `%`; with `?` at the end zero is not nothing */
+/**
+ * @returns a scalar's word, or `group/version.Type`; a list begins with `*`, a map with `%`; with `?` at the end zero
+ *   is not nothing
+ */
 function typeOf(go: string, home: string): string {
   if (go.startsWith('*')) return `${typeOf(go.slice(1), home)}?`;
   const known = special[go] ?? special[home === 'meta/v1' ? `metav1.${go}` : go];
@@ -144,7 +147,9 @@ for (const name of roots) add(name);
 const lines = Object.entries(messages)
   .sort(([a], [b]) => (a < b ? -1 : 1))
   .map(([name, rows]) => `${JSON.stringify(name)}: ${JSON.stringify(rows)}`);
-const comment = `Field numbers of built-in types of Kubernetes ${version.replace('v0', 'v1')} (Apache-2.0), written by scripts/kube-protobuf`;
+const comment =
+  `Field numbers of built-in types of Kubernetes ${version.replace('v0', 'v1')} (Apache-2.0), written by ` +
+  'scripts/kube-protobuf';
 writeFileSync(
   join(import.meta.dirname, '..', '..', 'local', 'api-server', 'builtin', 'messages.json'),
   `{\n"$comment": ${JSON.stringify(comment)},\n${lines.join(',\n')}\n}\n`,

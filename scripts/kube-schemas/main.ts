@@ -104,7 +104,12 @@ async function main(server: string): Promise<void> {
   const lines = [...found]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, schema]) => `${JSON.stringify(name)}: ${JSON.stringify(schema)}`);
-  const comment = `"$comment": ${JSON.stringify(`Structure of built-in types of Kubernetes ${version.gitVersion} (Apache-2.0), written by scripts/kube-schemas`)}`;
+  const comment =
+    '"$comment": ' +
+    `${JSON.stringify(
+      `Structure of built-in types of Kubernetes ${version.gitVersion} (Apache-2.0), written by ` +
+        'scripts/kube-schemas',
+    )}`;
   await writeFile(
     join(import.meta.dirname, '../../local/api-server/builtin/schemas.json'),
     `{\n${[comment, ...lines].join(',\n')}\n}\n`,

@@ -1,5 +1,5 @@
 /**
- * Runs oxlint over the sources; installs it on first use.
+ * Runs oxlint over the sources; installs it on first use. Then, without arguments, Prettier over all of them.
  *
  * Owns:  where the linter lives (beside this file) and its pinned version (package.json here).
  * Plain JavaScript, because it must run under whatever Node the machine has.
@@ -39,4 +39,12 @@ const oxlint = spawnSync(
     },
   },
 );
-process.exit(oxlint.status ?? 1);
+if (args.length > 0) process.exit(oxlint.status ?? 1);
+
+const prettier = spawnSync(
+  process.execPath,
+  [join(root, 'node_modules', 'prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', '.'],
+  { stdio: 'inherit', cwd: root },
+);
+if (prettier.status !== 0) process.stderr.write('error: files are not formatted: run `npm run format`\n');
+process.exit((oxlint.status === 0 ? prettier.status : oxlint.status) ?? 1);

@@ -1,8 +1,8 @@
 /**
  * A copy of the working tree in a temporary folder, in which a mutant may do what it wants.
  *
- * Owns:  the folder. Files are hard links where the file system allows, node_modules is a link to the real one; a changed file is
- *        written anew, so that the working tree never changes.
+ * Owns:  the folder. Files are hard links where the file system allows, node_modules is a link to the real one; a
+ *        changed file is written anew, so that the working tree never changes.
  */
 import { spawn } from 'node:child_process';
 import {

@@ -54,7 +54,10 @@ function placesOf(body: string, wanted: string): readonly Place[] {
   return places;
 }
 
-/** What is left of a text when its layout is taken away: one space between words, none elsewhere, no comma at the end of a list. */
+/**
+ * What is left of a text when its layout is taken away: one space between words, none elsewhere, no comma at the end of
+ * a list.
+ */
 function characters(text: string): readonly { readonly character: string; readonly at: number }[] {
   const left = text.matchAll(/(?<space>(?<=\w)\s+(?=\w))|(?:\s+)|(?:,(?=\s*[)\]}]))|(?<other>[^])/g);
   return [...left].flatMap(({ groups, index }) => {
@@ -70,7 +73,8 @@ export function extentOf(
   exported: boolean,
 ): readonly [begin: number, end: number] | undefined {
   const head = new RegExp(
-    String.raw`^${exported ? 'export ' : '(?:export )?'}(?:async )?(?:abstract )?(?:function\*?|class|const|let)\s+${escaped(name)}\b`,
+    `^${exported ? 'export ' : '(?:export )?'}` +
+      String.raw`(?:async )?(?:abstract )?(?:function\*?|class|const|let)\s+${escaped(name)}\b`,
     'm',
   ).exec(text);
   if (head === null) return undefined;

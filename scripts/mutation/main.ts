@@ -2,8 +2,8 @@
  * `npm run test:mutation`: makes the program wrong in one place after another, and holds that a test notices.
  *
  * Owns:  the flags, the order, and the closing line. The list is `mutants/`.
- * Ends:  with `N passed, N failed` alone on the last line (killed counts as passed); 0 when every mutant was killed, 1 when
- *        one survived, 2 when the list or a flag is wrong.
+ * Ends:  with `N passed, N failed` alone on the last line (killed counts as passed); 0 when every mutant was killed, 1
+ *        when one survived, 2 when the list or a flag is wrong.
  */
 import '../node-guard.cjs';
 import { execFileSync } from 'node:child_process';
@@ -16,7 +16,8 @@ import { prepare, runMutants, sourceFiles, type Prepared } from './run.ts';
 
 const usage = `usage: npm run test:mutation -- [options]
 
-Applies each mutant of scripts/mutation/mutants to a copy of the working tree and runs the tests that should notice. A mutant that
+Applies each mutant of scripts/mutation/mutants to a copy of the working tree and runs the tests that should notice. \
+A mutant that
 no test notices has survived: write the test.
 
   --part K/N     the K-th of N parts of the list; commit/N: the part that the hash of HEAD chooses

@@ -1,8 +1,10 @@
 /**
  * The mutation run: which files and tests belong to each mutant, then one test process for each.
  *
- * Owns:  the copies (one for each process that runs at a time), the run without a mutant that has to pass first, and the verdict.
- * Limits: a mutant's tests have a minute, or five times what they take without it; one that hangs is killed, and counts so.
+ * Owns:  the copies (one for each process that runs at a time), the run without a mutant that has to pass first, and
+ *        the verdict.
+ * Limits: a mutant's tests have a minute, or five times what they take without it; one that hangs is killed, and counts
+ *         so.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -44,7 +46,8 @@ export function prepare(root: string, files: readonly string[], mutants: readonl
   const names = new Set(mutants.map(({ name }) => name));
   if (names.size !== mutants.length)
     throw new MutantError(
-      `two mutants have the same name: ${mutants.map(({ name }) => name).find((name, at, all) => all.indexOf(name) !== at) ?? ''}`,
+      'two mutants have the same name: ' +
+        `${mutants.map(({ name }) => name).find((name, at, all) => all.indexOf(name) !== at) ?? ''}`,
     );
   const sources: readonly Source[] = files
     .filter((path) => path.endsWith('.ts') && !notProgram.test(path))
@@ -135,7 +138,8 @@ async function kill(
     throw new MutantError(`mutant "${mutant.name}": the changed file cannot be loaded:\n${run.output.slice(-2000)}`);
   const seconds = (run.ms / 1000).toFixed(1);
   tell(
-    `${run.is === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} s${run.is === 'Late' ? ', time is over' : ''})`,
+    `${run.is === 'Passed' ? 'SURVIVED' : 'killed'}  ${mutant.name} (${path}, ${seconds} ` +
+      `s${run.is === 'Late' ? ', time is over' : ''})`,
   );
   return run.is !== 'Passed';
 }

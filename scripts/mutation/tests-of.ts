@@ -32,7 +32,8 @@ export class TestFinder {
         : [...new Set(mutant.tests.flatMap((glob) => globSync(glob, { cwd: this.#root }).toSorted()))];
     if (found.length === 0)
       throw new MutantError(
-        `mutant "${mutant.name}": no test file ${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`,
+        `mutant "${mutant.name}": no test file ` +
+          `${mutant.tests === undefined ? `imports ${path}` : `is named ${mutant.tests.join(', ')}`}`,
       );
     return found;
   }

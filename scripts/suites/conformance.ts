@@ -25,7 +25,8 @@ Asks a real Kubernetes API server what the operator relies on. Local mode's own 
 
   --grep PATTERN       tests whose names match
 
-  KUBECONFIG           a cluster to ask; a namespace and two definitions are made there and removed, and the Gateway API's
+  KUBECONFIG           a cluster to ask; a namespace and two definitions are made there and removed, and the Gateway \
+API's
                        HTTPRoute and Gateway where it lacks them
   KUBEBUILDER_ASSETS   folder with etcd and kube-apiserver: they are started and ended here; with it also the operator's
                        client is tried while they are killed and revived

@@ -22,7 +22,8 @@ const storyTimeoutMs = 600_000;
 
 const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN]
 
-Tells the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a cluster the
+Tells the end-to-end stories in local mode and, when KUBECONFIG names a cluster with nodes, there as well. On a \
+cluster the
 operator runs beside it, on this machine; its nodes have to see this machine's file system and have the runtime's image:
 npm run image -- --out FILE.tar, then import FILE.tar on the nodes. Stories of exact weights are told where a
 GatewayClass is accepted, and skipped elsewhere.

@@ -1,8 +1,8 @@
 /**
  * The examples' models as `npm run models` makes them, held against known answers.
  *
- * Run:   mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts', after `npm run demo` or with
- *        ONNX_E2E_MODELS naming the folder that `npm run models` filled. Skipped without one.
+ * Run:   mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts', after `npm run demo` or
+ *        with ONNX_E2E_MODELS naming the folder that `npm run models` filled. Skipped without one.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';

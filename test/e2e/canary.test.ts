@@ -10,7 +10,8 @@ const judgedWithinMs = 300_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // Nothing but a verdict goes on: of three minutes NoFail would be over after two, which may be too few to know a slow one.
+  // Nothing but a verdict goes on: of three minutes NoFail would be over after two, which may be too few to know a slow
+  // one.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '3m' } }, { weight: 100 }],
   // Two pods on two busy cores differ by more than they would on nodes of their own.
   gates: {

@@ -2,7 +2,8 @@
  * A program that a story needs running: the operator, local mode.
  *
  * Owns:  its process, and the end of what it printed.
- * Ends:  `stop` sends SIGTERM and waits; a program that does not go within `patienceMs` is killed, and that is an error.
+ * Ends:  `stop` sends SIGTERM and waits; a program that does not go within `patienceMs` is killed, and that is an
+ *        error.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

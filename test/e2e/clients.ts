@@ -1,8 +1,9 @@
 /**
  * Clients that keep sending while the world changes under them, and count.
  *
- * Owns:  the sending loops, half of them over one connection each that is kept, half with a fresh one for every request;
- *        and the tally. A request failed if its answer was not 200, not right, or not there. Nothing is tried twice.
+ * Owns:  the sending loops, half of them over one connection each that is kept, half with a fresh one for every
+ *        request; and the tally. A request failed if its answer was not 200, not right, or not there. Nothing is tried
+ *        twice.
  */
 import { Agent, request } from 'node:http';
 import { messageOf } from '../../api/errors.ts';

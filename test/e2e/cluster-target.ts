@@ -1,8 +1,8 @@
 /**
  * A real cluster, as KUBECONFIG names it, with a node that has the runtime's image.
  *
- * Owns:  how a folder of this machine becomes a claim: a hostPath volume, which needs nodes that see this machine's file
- *        system (network namespaces, kind with a mount). Pods need no right to hostPath: they mount a claim.
+ * Owns:  how a folder of this machine becomes a claim: a hostPath volume, which needs nodes that see this machine's
+ *        file system (network namespaces, kind with a mount). Pods need no right to hostPath: they mount a claim.
  *        Services are called at their ClusterIP, which this machine has to have a route to.
  */
 import { KubeConfig } from '@kubernetes/client-node';

@@ -1,8 +1,8 @@
 /**
  * Local mode as a target: a control plane and a kubelet in one process, started for the run on ports of its own.
  *
- * Owns:  starting and ending it. The operator is not the one inside it but one beside it, as on a cluster, so that a story
- *        can stop it.
+ * Owns:  starting and ending it. The operator is not the one inside it but one beside it, as on a cluster, so that a
+ *        story can stop it.
  */
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';

@@ -79,7 +79,10 @@ function garbled(): Model {
   };
 }
 
-/** Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. It takes and gives what `linear` does. */
+/**
+ * Adds 400 million numbers up for each answer: 1.6 GB, which no limit of these stories allows. It takes and gives what
+ * `linear` does.
+ */
 function greedy(): Model {
   const { graph } = matmul(1);
   return {

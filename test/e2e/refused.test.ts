@@ -25,7 +25,8 @@ const rows: readonly Row[] = [
   // `prepare` measures a trial and says so; whoever enforces the limit may be faster.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
-  // Each worker is a heap and a session of its own; no check before the start counts them, so the kernel has the last word.
+  // Each worker is a heap and a session of its own; no check before the start counts them, so the kernel has the last
+  // word.
   { name: 'that is killed for its memory', change: { execution: { workers: 64 },
       memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
   { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' },

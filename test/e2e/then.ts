@@ -96,7 +96,10 @@ export class Then {
     await this.#sharesAre(new Map([[stable, 100]]), 300);
   }
 
-  /** Proxies learn of new weights a moment after their controller has accepted them. Then chance alone is left: five standard deviations. */
+  /**
+   * Proxies learn of new weights a moment after their controller has accepted them. Then chance alone is left: five
+   * standard deviations.
+   */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
@@ -116,7 +119,8 @@ export class Then {
       process.stdout.write(`      ${(100 * share).toFixed(1)}% of ${answered} answers, asked for ${weight}%\n`);
       assert.ok(
         Math.abs(share - weight / 100) <= chance,
-        `${revision} gave ${(100 * share).toFixed(1)}% of ${answered} answers, not ${weight}% within ${(100 * chance).toFixed(1)}`,
+        `${revision} gave ${(100 * share).toFixed(1)}% of ${answered} answers, not ${weight}% within ` +
+          `${(100 * chance).toFixed(1)}`,
       );
     }
   }
@@ -138,7 +142,10 @@ export class Then {
     });
   }
 
-  /** The new revision was given up for `reason` (one of several, where two are watching), in words that match; what served before serves on. */
+  /**
+   * The new revision was given up for `reason` (one of several, where two are watching), in words that match; what
+   * served before serves on.
+   */
   async changeWasRefused(
     name: string,
     reason: string | readonly string[],

@@ -1,4 +1,7 @@
-/** The command line's writes against a real kube-apiserver: KUBECONFIG's, or one from KUBEBUILDER_ASSETS. Skipped without. */
+/**
+ * The command line's writes against a real kube-apiserver: KUBECONFIG's, or one from KUBEBUILDER_ASSETS. Skipped
+ * without.
+ */
 import { describeCliWrites } from '../support/cli-writes-suite.ts';
 import { RealApiServer } from '../support/real-api-server.ts';
 

@@ -1,8 +1,9 @@
 /**
- * The operator's process with a definition that is older than it: the real API server refuses its statuses, with 422 what
- * does not fit and with 400 what it does not know.
+ * The operator's process with a definition that is older than it: the real API server refuses its statuses, with 422
+ * what does not fit and with 400 what it does not know.
  *
- * Owns: that it tries more and more rarely, makes nothing meanwhile, and goes on by itself once the definition is today's.
+ * Owns: that it tries more and more rarely, makes nothing meanwhile, and goes on by itself once the definition is
+ *       today's.
  * Needs KUBEBUILDER_ASSETS. No controller manager runs: no pod is made.
  */
 import assert from 'node:assert/strict';
@@ -88,7 +89,7 @@ describe('an operator that is newer than the definition, on a real API server', 
   });
 
   for (const [index, [name, change, code = 422]] of older.entries()) {
-    it(`tries a status again more and more rarely, and makes nothing, when it ${name}; then goes on by itself`, async () => {
+    it(`tries a status ever more rarely, and makes nothing, when it ${name}; then goes on by itself`, async () => {
       const model = `ranker-of-${index}`;
       const today = customResourceDefinition('published') as Json;
       const before = structuredClone(today);

@@ -112,7 +112,8 @@ describe('the Lua for Argo CD', () => {
         want: { abortRevision: candidateRevision, promoteRevision: 'cccccccccc' } },
     ];
     for (const { action, phase, rollout, want } of writes) {
-      it(`${action} in ${phase}${rollout === undefined ? '' : ` with ${Object.keys(rollout).join(' and ')}`} writes what the command line writes`, () =>
+      const given = rollout === undefined ? '' : ` with ${Object.keys(rollout).join(' and ')}`;
+      it(`${action} in ${phase}${given} writes what the command line writes`, () =>
         assert.deepEqual(rolloutAfter(action, told(states[phase], rollout === undefined ? {} : { rollout })), want));
     }
     it('retry writes a time as the token, and takes the abort away', () => {

@@ -67,7 +67,8 @@ describe('kubectl-onnx intents', () => {
     const name = newModel();
     assert.equal(
       await ran('promote', name),
-      `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it; checks and gates that are left are skipped\n`,
+      `ml/${name}: promote: ${B} gets all the traffic as soon as its pods can carry it; checks and gates that are ` +
+        `left are skipped\n`,
     );
     assert.deepEqual(rollout(name), { promoteRevision: B });
     assert.ok(managers(name).includes('onnx-cli'));
@@ -360,7 +361,10 @@ describe('kubectl-onnx intents', () => {
       const text = await ran('undo', name, '--dry-run');
       assert.match(
         text,
-        /warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) keeps this model, and will put the spec of its source back/,
+        new RegExp(
+          String.raw`warning: Argo CD \(annotation argocd\.argoproj\.io\/tracking-id\) keeps this ` +
+            'model, and will put the spec of its source back',
+        ),
       );
       assert.match(
         text,

@@ -1,4 +1,7 @@
-/** `kubectl-onnx wait` against local mode's API server: it ends when there is something to say, whatever happens to its watch. */
+/**
+ * `kubectl-onnx wait` against local mode's API server: it ends when there is something to say, whatever happens to its
+ * watch.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The command line's writes against local mode's API server; against a real one: test/integration-real/cli-writes.test.ts. */
+/**
+ * The command line's writes against local mode's API server; against a real one:
+ * test/integration-real/cli-writes.test.ts.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

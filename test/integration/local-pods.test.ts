@@ -123,7 +123,7 @@ describe('kubelet', () => {
     await remove('bad-init');
   });
 
-  it('restarts a container that ended, first at once, then with backoff, and keeps its last words and log', async () => {
+  it('restarts a container that ended, at once, then with backoff, and keeps its last words and log', async () => {
     world.createPod('crash', [
       { args: ['say', 'my run', 'write', '/dev/termination-log', 'out of luck', 'exit', '7'] },
     ]);
@@ -394,7 +394,8 @@ describe('kubelet', () => {
   });
 
   for (const limits of ['auto', 'watch'] as const) {
-    it(`says OOMKilled of a container over its memory limit (${limits === 'auto' ? 'the way this machine allows' : 'by watching'})`, async () => {
+    const way = limits === 'auto' ? 'the way this machine allows' : 'by watching';
+    it(`says OOMKilled of a container over its memory limit (${way})`, async () => {
       const small = new LocalWorld({ limits });
       try {
         small.createPod('fat', [{ args: ['grow', '400'], resources: { limits: { memory: '120Mi' } } }], {

@@ -1,4 +1,7 @@
-/** A client may write the names that every object inherits wherever it writes a name: it gets an answer of the 4xx, no 500. */
+/**
+ * A client may write the names that every object inherits wherever it writes a name: it gets an answer of the 4xx, no
+ * 500.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { inheritedNames } from '../support/inherited-names.ts';

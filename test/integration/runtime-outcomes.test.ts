@@ -67,7 +67,8 @@ describe('failures that a client chooses', () => {
       const socket = connect(running.server.port, '127.0.0.1');
       await new Promise((resolve) => socket.on('connect', resolve));
       socket.write(
-        `POST ${infer} HTTP/1.1\r\nHost: m\r\n${rest === '' ? 'Content-Length: 100\r\n' : rest}\r\n${rest === '' ? '{"in' : '4\r\n{"in\r\nzz\r\n'}`,
+        `POST ${infer} HTTP/1.1\r\nHost: m\r\n${rest === '' ? 'Content-Length: 100\r\n' : rest}\r\n` +
+          `${rest === '' ? '{"in' : '4\r\n{"in\r\nzz\r\n'}`,
       );
       await until(() => running.server.port > 0 && socket.bytesWritten > 0);
       socket.destroy();

@@ -99,7 +99,8 @@ describe('prepare', () => {
     assert.deepEqual(
       [notes[0], resolved.leftOut],
       [
-        "left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step (for scikit-learn: zipmap=False) to have them",
+        "left out of answers, which carry tensors only: 'parts' (sequence). Export the model without that step " +
+          '(for scikit-learn: zipmap=False) to have them',
         "'parts' (sequence)",
       ],
     );
@@ -172,7 +173,8 @@ describe('prepare', () => {
   });
 
   it('makes no optimised form with weights out of line', async () => {
-    // Two tables of 67,596 bytes: the second would begin 12 bytes behind a multiple of 64. Gather would not mind, other kernels do.
+    // Two tables of 67,596 bytes: the second would begin 12 bytes behind a multiple of 64. Gather would not mind, other
+    // kernels do.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({

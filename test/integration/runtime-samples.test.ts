@@ -1,4 +1,6 @@
-/** What a server keeps of requests in each of their forms, that it answers them again alike, and whom it lets go first. */
+/**
+ * What a server keeps of requests in each of their forms, that it answers them again alike, and whom it lets go first.
+ */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';
 import { besideHeader } from '../../runtime/agreement/beside.ts';

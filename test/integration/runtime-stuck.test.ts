@@ -1,6 +1,6 @@
 /**
- * A model whose Loop does not end, in a process of its own: readiness goes, then liveness, every request has its answer, and
- * SIGTERM ends the process.
+ * A model whose Loop does not end, in a process of its own: readiness goes, then liveness, every request has its
+ * answer, and SIGTERM ends the process.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -38,7 +38,7 @@ describe('a run that does not end', function () {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('takes readiness, then liveness; its requests are answered 504, and SIGTERM ends the process with last words', async () => {
+  it('takes readiness, then liveness; its requests get 504, and SIGTERM ends the process with last words', async () => {
     const { environment, log } = await givenPod(folder, 'trip-pod', {}, 'trip');
     assert.equal(await start(['prepare'], environment).ended, 0);
     const program = start(['run'], { ...environment, ONNX_STUCK_AFTER: '1s' });

@@ -178,7 +178,7 @@ describe('a pod', () => {
     assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
   });
 
-  it('gives samples to nobody who does not know its token, and does for nobody else what the operator may ask for', async () => {
+  it('gives samples to nobody without its token, and does for nobody else what the operator may ask for', async () => {
     const pod = await startPod(matmul());
     await pod.report({ sample: 1, token: pod.token });
     await eventually('a sample', async () => {

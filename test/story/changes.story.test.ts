@@ -1,8 +1,10 @@
 /**
- * A change that is as good, one that is slow and one that is wrong: what README.md shows, told by the operator's own judge.
+ * A change that is as good, one that is slow and one that is wrong: what README.md shows, told by the operator's own
+ * judge.
  *
- * Two pods behind a route, 1,000 requests a minute of which 2 in 1,000 fail, half an hour of history, and of `rollout` the
- * strategy alone. A line for each change of phase, share and reason that lasts, and where nothing changes one every three minutes.
+ * Two pods behind a route, 1,000 requests a minute of which 2 in 1,000 fail, half an hour of history, and of `rollout`
+ * the strategy alone. A line for each change of phase, share and reason that lasts, and where nothing changes one every
+ * three minutes.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';

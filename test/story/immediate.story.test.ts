@@ -91,14 +91,18 @@ function describeNow(cluster: FakeCluster, names: Map<string, string>): string {
   const pods = revisions
     .map(
       (r) =>
-        `${nameOf(r)} ${cluster.readyPods(r)}/${cluster.of<Pod>('Pod').filter((p) => p.metadata.labels?.[labels.revision] === r).length}`,
+        `${nameOf(r)} ` +
+        `${cluster.readyPods(r)}/` +
+        `${cluster.of<Pod>('Pod').filter((p) => p.metadata.labels?.[labels.revision] === r).length}`,
     )
     .join(' ');
   const conditions = (status.conditions ?? [])
     .filter((c) => ['Ready', 'Reconciling', 'Stalled', 'Available'].includes(c.type) && c.status === 'True')
     .map((c) => c.type)
     .join(',');
-  let text = `${(status.phase ?? '').padEnd(10)} route ${route}  pods ${pods.padEnd(14)} ${`[${conditions}]`.padEnd(22)} ${status.rollout?.reason}: ${status.message}`;
+  let text =
+    `${(status.phase ?? '').padEnd(10)} route ${route}  pods ${pods.padEnd(14)} ${`[${conditions}]`.padEnd(22)} ` +
+    `${status.rollout?.reason}: ${status.message}`;
   for (const [revision, name] of names) text = text.replaceAll(revision, name);
   return text;
 }
@@ -170,7 +174,10 @@ describe('Immediate rollouts', () => {
     assert.deepEqual([ready?.status, ready?.reason], ['False', 'ApplyFailed']);
     assert.match(
       ready?.message ?? '',
-      /Service named ranker exists and has no owner and not the operator's labels: delete it or give the model another name/,
+      new RegExp(
+        "Service named ranker exists and has no owner and not the operator's labels: delete " +
+          'it or give the model another name',
+      ),
     );
   });
 

@@ -73,7 +73,7 @@ describe('the story in which', () => {
     });
   }
 
-  it('each cache shows another moment, and every process lives for ten seconds only, each rollout ends the same', async function () {
+  it('each cache shows another moment, and each process lives ten seconds, rollouts end the same', async function () {
     this.timeout(300_000);
     for (const [seed, story] of stories.entries()) {
       if (endsOtherwise.some((name) => story.name.startsWith(name))) continue;
@@ -96,7 +96,10 @@ describe('the story in which', () => {
   });
 });
 
-/** Held before its first traffic, if pods are seen later; and only a process itself knows how often weights were put back. */
+/**
+ * Held before its first traffic, if pods are seen later; and only a process itself knows how often weights were put
+ * back.
+ */
 const endsOtherwise = ['a gate that fails', 'somebody else'];
 
 /** The same numbers for the same seed (mulberry32). */

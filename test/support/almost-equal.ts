@@ -5,7 +5,10 @@
  */
 import assert from 'node:assert/strict';
 
-/** Sums of the same terms in another order differ by a few units in the last place; 1e-9 is far above, and far below what matters. */
+/**
+ * Sums of the same terms in another order differ by a few units in the last place; 1e-9 is far above, and far below
+ * what matters.
+ */
 const relativeTolerance = 1e-9;
 
 /** @throws AssertionError naming the first place where both differ */

@@ -1,7 +1,8 @@
 /**
  * What a gate is asked beside its numbers, as a gate of a plan with one α for both verdicts would be.
  *
- * Owns: nothing but the values: one node for all pods, so that nodes do not make them differ, and a window old enough to fail.
+ * Owns: nothing but the values: one node for all pods, so that nodes do not make them differ, and a window old enough
+ *       to fail.
  */
 
 /** Of a latency gate with a tolerance of 15 %. */

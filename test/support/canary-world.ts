@@ -1,6 +1,6 @@
 /**
- * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and every pod's sidecar
- * tells of them when it is asked, as a real one does. The operator is whole but for its connections.
+ * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and every
+ * pod's sidecar tells of them when it is asked, as a real one does. The operator is whole but for its connections.
  *
  * How a revision serves is told by its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20`
  * (20 % of its answers disagree with stable's). A pod whose name begins as one in `mute` gives no report.
@@ -176,7 +176,10 @@ export class CanaryWorld {
     for (const pod of pods) this.#pair(pod);
   }
 
-  /** Of the traffic, 0..1, by ready pod: by the route's weights where there is one, else to all that the Service selects alike. */
+  /**
+   * Of the traffic, 0..1, by ready pod: by the route's weights where there is one, else to all that the Service selects
+   * alike.
+   */
   #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
     if (route === undefined) {

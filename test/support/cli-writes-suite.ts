@@ -1,4 +1,7 @@
-/** What the command line writes, held against a Kubernetes API: fields set and taken out, conflicts, whose fields they are. */
+/**
+ * What the command line writes, held against a Kubernetes API: fields set and taken out, conflicts, whose fields they
+ * are.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -16,7 +19,10 @@ const namespace = 'cli-writes';
 const definition = customResourceDefinition('published');
 const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 
-/** @param connect gives a server that knows nothing of OnnxModels or may have their definition, or says why there is none */
+/**
+ * @param connect gives a server that knows nothing of OnnxModels or may have their definition, or says why there is
+ *   none
+ */
 export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
   describe(`what kubectl-onnx writes, on ${where}`, function () {
     this.timeout(60_000);

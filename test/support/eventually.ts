@@ -1,4 +1,7 @@
-/** Waiting for something that will happen, over real sockets and processes: by looking again and again, up to a deadline. */
+/**
+ * Waiting for something that will happen, over real sockets and processes: by looking again and again, up to a
+ * deadline.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Resolves with the first value that is neither undefined nor false; what `look` throws counts as not yet. */

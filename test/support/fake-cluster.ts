@@ -136,7 +136,10 @@ export class FakeCluster {
       : { schema: 1, bootId: uid, seq: 1, revision, ready: true, ...present({ golden: this.goldenOf(revision) }) };
   }
 
-  /** The result of the golden set that a revision's ConfigMap names: a good one, or by its model's URI `odd` one far off. */
+  /**
+   * The result of the golden set that a revision's ConfigMap names: a good one, or by its model's URI `odd` one far
+   * off.
+   */
   goldenOf(revision: string): GoldenResult | undefined {
     const { golden, source } = this.#configOf(revision);
     if (golden === undefined) return undefined;

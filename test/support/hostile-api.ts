@@ -49,9 +49,8 @@ export const misdeeds = {
     (code: number, reason: string): Misdeed =>
     (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(
-        `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code, reason, message: `${reason} on demand` } })}\n`,
-      );
+      const object = { kind: 'Status', code, reason, message: `${reason} on demand` };
+      response.end(`${JSON.stringify({ type: 'ERROR', object })}\n`);
     },
   cleanClose: (): Misdeed => (_, response) => void response.writeHead(200).end(),
   reset: (): Misdeed => (request) => void request.socket.resetAndDestroy(),

@@ -1,7 +1,8 @@
 /**
  * How Flux, Helm 4 and others that use kstatus read an object, reduced to what an OnnxModel can show.
  *
- * Why: the order of the rules matters (deletion, observedGeneration, abnormal conditions in the order of the list, Ready).
+ * Why: the order of the rules matters (deletion, observedGeneration, abnormal conditions in the order of the list,
+ *      Ready).
  */
 import { isRecord } from '../../api/record.ts';
 

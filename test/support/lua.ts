@@ -30,7 +30,8 @@ local write = io.write
 /** What `script` returns for `obj`. */
 export function runLua(script: string, obj: unknown): unknown {
   const safe =
-    '\nlocal allowed = require\nio, string, debug, package, load, loadstring, dofile, math = nil\nrequire = function(name) if name ~= "os" then error("no " .. name) end return allowed("os") end\n';
+    '\nlocal allowed = require\nio, string, debug, package, load, loadstring, dofile, math = nil\nrequire = ' +
+    'function(name) if name ~= "os" then error("no " .. name) end return allowed("os") end\n';
   const text = `${writer}${safe}obj = ${literal(obj)}\nlocal function run()\n${script}\nend\nwrite(json(run()))\n`;
   const { status, stdout, stderr } = spawnSync(lua ?? '', ['-'], { input: text, encoding: 'utf8' });
   if (status !== 0) throw new Error(`lua: ${stderr}`);

@@ -146,7 +146,10 @@ export function int4Output(): Model {
   };
 }
 
-/** x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) alone: nothing a tensor server can answer with. */
+/**
+ * x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) alone: nothing a tensor server
+ * can answer with.
+ */
 export function zipMapOutput(): Model {
   return {
     opset: 17,
@@ -200,8 +203,8 @@ export function noise(count: number, scale: number): Float32Array {
 }
 
 /**
- * n int64 scalar, x[batch, 4] → y[batch, 4]: x squared n times. Each squaring takes microseconds; with n = 2^63 - 1 a run
- * does not end. With n = `trips` given, the number is a weight, and any run is like that.
+ * n int64 scalar, x[batch, 4] → y[batch, 4]: x squared n times. Each squaring takes microseconds; with n = 2^63 - 1 a
+ * run does not end. With n = `trips` given, the number is a weight, and any run is like that.
  */
 export function loop(trips?: bigint): Model {
   // prettier-ignore
@@ -227,7 +230,9 @@ export function loop(trips?: bigint): Model {
   };
 }
 
-/** x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows of usual size do not show it. */
+/**
+ * x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows of usual size do not show it.
+ */
 export function autoScale(): Model {
   const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({
     graph: {

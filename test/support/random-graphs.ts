@@ -1,8 +1,8 @@
 /**
  * Small random graphs over x[batch, 3, 4]: most work on each row alone, many do not.
  *
- * Owns: the steps, and the chance they are drawn by. A graph may be one that ONNX Runtime refuses. No recurrent layer and no
- *       InstanceNormalization: with inputs that do not fit they end the process.
+ * Owns: the steps, and the chance they are drawn by. A graph may be one that ONNX Runtime refuses. No recurrent layer
+ *       and no InstanceNormalization: with inputs that do not fit they end the process.
  * Pure: the same seed gives the same model.
  */
 import { weight, type Attribute, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';

@@ -63,7 +63,10 @@ export class RealApiServer {
     return join(this.#folder, 'kubeconfig');
   }
 
-  /** Who asked for what, a line of JSON a request (audit.k8s.io/v1, Metadata level), in the order in which they were answered. */
+  /**
+   * Who asked for what, a line of JSON a request (audit.k8s.io/v1, Metadata level), in the order in which they were
+   * answered.
+   */
   get auditLog(): string {
     return join(this.#folder, 'audit.log');
   }

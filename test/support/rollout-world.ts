@@ -101,7 +101,10 @@ export class RolloutWorld {
     };
   }
 
-  /** One pass. @param isWritten whether what follows from the decision is done too: else the process ends right after the status */
+  /**
+   * One pass. @param isWritten whether what follows from the decision is done too: else the process ends right after
+   * the status
+   */
   pass(seen: Observation = this.observe(), isApplied = true): Decision {
     const state = this.state;
     const decision = decide(state, seen, this.plan, this.now);

@@ -13,7 +13,8 @@ import { givenConfig } from './model-server.ts';
 
 const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 /** Of this run's own: pods of other tests have other addresses, and all use the same ports. */
-export const podIp = `127.${10 + Math.floor(process.pid / 60_000)}.${Math.floor(process.pid / 250) % 250}.${1 + (process.pid % 250)}`;
+const { pid } = process;
+export const podIp = `127.${10 + Math.floor(pid / 60_000)}.${Math.floor(pid / 250) % 250}.${1 + (pid % 250)}`;
 
 export type Program = {
   readonly child: ChildProcess;

@@ -182,7 +182,10 @@ export class Stage {
     );
   }
 
-  /** Nobody without ready pods gets traffic while another one that serves has some; and conditions are what kstatus reads. */
+  /**
+   * Nobody without ready pods gets traffic while another one that serves has some; and conditions are what kstatus
+   * reads.
+   */
   #assertInvariants(): void {
     const { status } = this.cluster;
     if (status?.conditions === undefined) return;
@@ -214,7 +217,9 @@ export class Stage {
     const pods = revisions
       .map(
         (revision) =>
-          `${this.#nameOf(revision)} ${this.cluster.readyPods(revision)}/${this.cluster.of<Pod>('Pod').filter((pod) => revisionOf(pod) === revision).length}`,
+          `${this.#nameOf(revision)} ` +
+          `${this.cluster.readyPods(revision)}/` +
+          `${this.cluster.of<Pod>('Pod').filter((pod) => revisionOf(pod) === revision).length}`,
       )
       .join(' ');
     const truths = (status.conditions ?? [])
@@ -223,7 +228,9 @@ export class Stage {
           ['Ready', 'Reconciling', 'Stalled', 'Available', 'Paused'].includes(type) && truth === 'True',
       )
       .map(({ type }) => type);
-    const text = `${(status.phase ?? '').padEnd(9)} ${(traffic || 'nobody').padEnd(13)} pods ${pods.padEnd(13)} [${truths.join(',')}] ${status.rollout?.reason}: ${status.message}`;
+    const text =
+      `${(status.phase ?? '').padEnd(9)} ${(traffic || 'nobody').padEnd(13)} pods ${pods.padEnd(13)} ` +
+      `[${truths.join(',')}] ${status.rollout?.reason}: ${status.message}`;
     return [...this.#names].reduce((line, [revision, name]) => line.replaceAll(revision, name), text);
   }
 

@@ -1,4 +1,6 @@
-/** Whole pods of one model: prepare, runtime and sidecar as processes at addresses of their own, as a kubelet runs them. */
+/**
+ * Whole pods of one model: prepare, runtime and sidecar as processes at addresses of their own, as a kubelet runs them.
+ */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -49,7 +51,9 @@ export class WholePods {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** A pod's three containers, one after the other. @param files what the revision's ConfigMap holds beside the config */
+  /**
+   * A pod's three containers, one after the other. @param files what the revision's ConfigMap holds beside the config
+   */
   async start(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<WholePod> {
     this.#last += 1;
     const address = `127.${this.#network}.${process.pid % 250}.${this.#last}`;

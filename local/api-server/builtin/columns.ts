@@ -30,7 +30,8 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     column(
       'Ready',
       (pod) =>
-        `${containerStatuses(pod).filter((one) => one['ready'] === true).length}/${listOf(at(pod, 'spec', 'containers')).length}`,
+        `${containerStatuses(pod).filter((one) => one['ready'] === true).length}/` +
+        `${listOf(at(pod, 'spec', 'containers')).length}`,
     ),
     column('Status', podStatus),
     column('Restarts', (pod) =>
@@ -71,7 +72,8 @@ const byKind: Readonly<Record<string, readonly Column[]>> = {
     column(
       'Object',
       (object) =>
-        `${(stringAt(object, 'involvedObject', 'kind') ?? '').toLowerCase()}/${stringAt(object, 'involvedObject', 'name') ?? ''}`,
+        `${(stringAt(object, 'involvedObject', 'kind') ?? '').toLowerCase()}/` +
+        `${stringAt(object, 'involvedObject', 'name') ?? ''}`,
     ),
     column('Subobject', (object) => stringAt(object, 'involvedObject', 'fieldPath') ?? '', { wide: true }),
     column('Source', (object) => stringAt(object, 'source', 'component') ?? stringAt(object, 'reportingComponent'), {

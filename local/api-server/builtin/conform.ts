@@ -57,7 +57,8 @@ function conform(value: unknown, schema: Schema, place: Place): unknown {
   if (schema.title === 'Time') return timeValue(value, time, '2006-01-02T15:04:05Z07:00', '2006');
   if (!hasType(value, schema))
     throw new Mismatch(
-      `json: cannot unmarshal ${jsonType(value)} into Go struct field ${place.owner}.${place.path} of type ${goType(schema)}`,
+      `json: cannot unmarshal ${jsonType(value)} into Go struct field ${place.owner}.${place.path} of type ` +
+        `${goType(schema)}`,
     );
   if (Array.isArray(value)) return value.map((item) => conform(item, schemaOfItems(schema), place));
   return isRecord(value) ? conformRecord(value, schema, place) : value;
@@ -170,7 +171,8 @@ function timeValue(value: unknown, pattern: RegExp, layout: string, missing: str
     return layout.includes('.000000') ? value : toWholeSeconds(value);
   const rest = missing === '.000000' ? value.slice(19) : value;
   throw new Mismatch(
-    `parsing time ${JSON.stringify(value)} as ${JSON.stringify(layout)}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(missing)}`,
+    `parsing time ${JSON.stringify(value)} as ${JSON.stringify(layout)}: cannot parse ${JSON.stringify(rest)} as ` +
+      `${JSON.stringify(missing)}`,
   );
 }
 

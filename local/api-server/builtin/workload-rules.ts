@@ -188,7 +188,8 @@ export function validatePodChange(draft: Draft, old: KubeObject): readonly Cause
   return [
     forbiddenValue(
       'spec',
-      `pod updates may not change fields other than ${allowed} (only additions to existing tolerations),\`spec.terminationGracePeriodSeconds\` (allow it to be set to 1 if it was previously negative)`,
+      `pod updates may not change fields other than ${allowed} (only additions to existing ` +
+        `tolerations),\`spec.terminationGracePeriodSeconds\` (allow it to be set to 1 if it was previously negative)`,
     ),
   ];
 }

@@ -1,7 +1,8 @@
 /**
  * What CustomResourceDefinitions do on create and update, and what they are refused for.
  *
- * Owns: filled-in names, the conditions Established and NamesAccepted, stored versions, the checks of schemas and rules.
+ * Owns: filled-in names, the conditions Established and NamesAccepted, stored versions, the checks of schemas and
+ *       rules.
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { KubeObject } from '../../objects.ts';

@@ -7,8 +7,10 @@ import { at, isRecord } from '../../../lib/json.ts';
 
 type Step = (value: unknown) => readonly unknown[];
 
-const token =
-  /^(?:\.((?:\\.|[^.[\]\\])+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+|\*)\]|\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])/;
+const token = new RegExp(
+  String.raw`^(?:\.((?:\\.|[^.[\]\\])+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+|\*)\]|` +
+    String.raw`\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])`,
+);
 
 /** @returns a function giving every value the path leads to; undefined when the path is not understood */
 export function parseJsonPath(path: string): ((value: unknown) => readonly unknown[]) | undefined {

@@ -48,7 +48,8 @@ export async function streamLog(
     throw badRequest(
       is('previous')
         ? `previous terminated container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} not found`
-        : `container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} is waiting to start: ContainerCreating`,
+        : `container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} is waiting to start: ` +
+            'ContainerCreating',
     );
   }
   exchange.setCommonHeaders('text/plain');
@@ -99,7 +100,8 @@ function timeOf(text: string): number | undefined {
   const ms = Date.parse(text);
   if (Number.isNaN(ms))
     throw badRequest(
-      `parsing time ${JSON.stringify(text)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(text)} as "2006"`,
+      `parsing time ${JSON.stringify(text)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(text)} ` +
+        'as "2006"',
     );
   return ms;
 }

@@ -1,8 +1,8 @@
 /**
  * `POST …/pods/NAME/portforward`: connections from kubectl to a pod's ports, many over one SPDY connection.
  *
- * Owns:   the handshake, pairing each connection's stream of data with its stream for errors, and the sockets to the pod.
- *         kubectl asks over WebSockets first and comes back over SPDY when that is refused.
+ * Owns:   the handshake, pairing each connection's stream of data with its stream for errors, and the sockets to the
+ *         pod. kubectl asks over WebSockets first and comes back over SPDY when that is refused.
  * Limits: 256 connections at a time over one. Back pressure is the sockets' own.
  * Ends:   with kubectl's connection, and with the server.
  */
@@ -50,7 +50,8 @@ export class PortForwards {
       check();
       const host = hostOf(core, request);
       socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n` +
+          `X-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
       );
       socket.unshift(head);
       this.#open.add(socket);
@@ -74,11 +75,15 @@ export class PortForwards {
 function refuse(socket: Duplex, { body }: StatusError): void {
   const text = JSON.stringify(body);
   socket.end(
-    `HTTP/1.1 ${body.code ?? 500} ${body.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+    `HTTP/1.1 ${body.code ?? 500} ${body.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ` +
+      `${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
   );
 }
 
-/** @returns the pod's address. @throws StatusError 404, 400 for a pod that does not run or a client that speaks otherwise */
+/**
+ * @returns the pod's address. @throws StatusError 404, 400 for a pod that does not run or a client that speaks
+ *   otherwise
+ */
 function hostOf(core: Core, request: IncomingMessage): string {
   const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
   const offered = String(request.headers['x-stream-protocol-version'] ?? '')

@@ -152,7 +152,8 @@ function revisionOf(text: string): number | undefined {
   if (text === '') return undefined;
   if (!/^\d{1,15}$/.test(text))
     throw badRequest(
-      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
+      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: ` +
+        `parsing ${JSON.stringify(text)}: invalid syntax`,
     );
   return Number(text);
 }
@@ -223,7 +224,10 @@ function readToken(text: string): Token {
 }
 
 const tokenTooOld =
-  'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.';
+  'The provided continue parameter is too old to display a consistent list result. You can start a new list ' +
+  'without the continue parameter, or use the continue token in this response to retrieve the remainder of the ' +
+  'results. Continuing with the provided token results in an inconsistent list - objects that were created, ' +
+  'modified, or deleted between the time the first chunk was returned and now may show up in the list.';
 
 /** All objects of a table as they were at a revision. @throws StatusError 410 when that is too long ago */
 function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly KubeObject[] {

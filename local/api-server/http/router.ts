@@ -150,7 +150,10 @@ async function routeVersion(
   else await serveTarget(services, exchange, targetOf(services.core, apiVersion, rest));
 }
 
-/** `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are of the namespace itself. */
+/**
+ * `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are of the namespace
+ * itself.
+ */
 function targetOf(core: Core, apiVersion: string, rest: readonly string[]): Target {
   const [first, second, third] = rest;
   const ofNamespace = first === 'namespaces' && third !== undefined && !['status', 'finalize'].includes(third);
@@ -197,7 +200,8 @@ async function servePodSubresource(services: Services, exchange: Exchange, targe
     throw new StatusError(
       501,
       'NotImplemented',
-      `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools can look into`,
+      `${target.subresource} is not served by local mode: pods are processes of this machine, which its own tools ` +
+        'can look into',
     );
   else throw notServed(`pods/${target.subresource}`);
 }

@@ -229,7 +229,8 @@ function watchQuery(exchange: Exchange, target: Target): ListQuery {
     throw new StatusError(
       500,
       '',
-      `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`,
+      `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ` +
+        `${JSON.stringify(version)}: invalid syntax`,
     );
   const query = listQuery(exchange, target.resource);
   if (target.name === undefined) return query;

@@ -148,7 +148,9 @@ function patched(resource: Resource, old: KubeObject, patch: unknown, mediaType:
   }
 }
 
-/** Built-in objects go through maps when they are applied or merged by keys, which sorts what has no type of its own. */
+/**
+ * Built-in objects go through maps when they are applied or merged by keys, which sorts what has no type of its own.
+ */
 function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);
 }

@@ -44,7 +44,9 @@ function listProblems(value: readonly unknown[], schema: Schema, path: string): 
       );
     if (!hasKey)
       problems.push(
-        `${path}: element ${index}: associative list with keys has an element that omits all key fields [${keys.map((key) => JSON.stringify(key)).join(' ')}] (and doesn't have default values for any key fields)`,
+        `${path}: element ${index}: associative list with keys has an element that omits all key fields ` +
+          `[${keys.map((key) => JSON.stringify(key)).join(' ')}] (and doesn't have default values for any key ` +
+          'fields)',
       );
     const step = type === 'atomic' ? `i:${index}` : stepOfItem(item, schema);
     if (seen.has(step)) problems.push(`${path}: duplicate entries for key ${pathText([step])}`);
@@ -58,7 +60,8 @@ function typeProblem(value: unknown, schema: Schema): string | undefined {
   const expected = ownValue(expectations, schema.type ?? '');
   return expected === undefined || expected.fits(value)
     ? undefined
-    : `expected ${expected.name}, got ${expected.isScalar ? kindOf(value) : `&{${JSON.stringify(value).replace(/^"|"$/g, '')}}`}`;
+    : `expected ${expected.name}, got ` +
+        `${expected.isScalar ? kindOf(value) : `&{${JSON.stringify(value).replace(/^"|"$/g, '')}}`}`;
 }
 
 type Expectation = { readonly name: string; readonly isScalar: boolean; readonly fits: (value: unknown) => boolean };

@@ -18,7 +18,8 @@ function impossible(): StatusError {
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch) || !patch.every(isRecord))
     throw badRequest(
-      `error decoding patch: json: cannot unmarshal ${isRecord(patch) ? 'object' : typeof patch} into Go value of type []handlers.jsonPatchOp`,
+      `error decoding patch: json: cannot unmarshal ${isRecord(patch) ? 'object' : typeof patch} into Go value of ` +
+        'type []handlers.jsonPatchOp',
     );
   if (patch.length > maxOperations)
     throw new StatusError(

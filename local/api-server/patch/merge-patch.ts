@@ -10,7 +10,8 @@ import { badRequest } from '../status.ts';
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (!isRecord(patch))
     throw badRequest(
-      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`,
+      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go ` +
+        'value of type map[string]interface {}',
     );
   return merge(target, patch);
 }

@@ -11,11 +11,14 @@ import { badRequest } from '../status.ts';
 const orderPrefix = '$setElementOrder/';
 const deletePrefix = '$deleteFromPrimitiveList/';
 
-/** @returns the patched copy. @throws StatusError 400 when the patch is no object or breaks the rules of its directives */
+/**
+ * @returns the patched copy. @throws StatusError 400 when the patch is no object or breaks the rules of its directives
+ */
 export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: Schema): unknown {
   if (!isRecord(patch))
     throw badRequest(
-      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go value of type map[string]interface {}`,
+      `error decoding patch: json: cannot unmarshal ${Array.isArray(patch) ? 'array' : typeof patch} into Go ` +
+        'value of type map[string]interface {}',
     );
   return mergeObject(isRecord(target) ? target : {}, patch, schema);
 }

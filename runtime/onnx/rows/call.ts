@@ -17,7 +17,9 @@ export type Call = {
   readonly fresh: () => Size;
 };
 
-/** Asked when an input has rows and none is mixed. One value stands for the first output; the others are then not known. */
+/**
+ * Asked when an input has rows and none is mixed. One value stands for the first output; the others are then not known.
+ */
 export type Rule = (call: Call) => Value | readonly Value[];
 
 export function attributeOf({ node }: Call, name: string): GraphAttribute | undefined {
@@ -56,8 +58,8 @@ export function othersArePlain(call: Call, input: number): boolean {
 }
 
 /**
- * Whether an input that says how to cut or shape has the number of rows in it, other than in the entry of the rows' own axis:
- * each row would come out different in other company.
+ * Whether an input that says how to cut or shape has the number of rows in it, other than in the entry of the rows' own
+ * axis: each row would come out different in other company.
  * @param at the entry that stands for the axis of the rows; absent for none
  */
 export function countsElsewhere(call: Call, input: number, at?: number): boolean {

@@ -3,8 +3,8 @@
  *
  * Owns:  the walk through a graph, its branches and the model's own functions. It follows which axis of every tensor is
  *        that of the rows (rules in table.ts); what it cannot follow counts as dependent.
- * Why:   rows that depend on each other only for some values look independent in any trial: a division by 255 where a value
- *        is above 1, a quantisation by the largest value of a run. Wrong answers of that kind are given quietly.
+ * Why:   rows that depend on each other only for some values look independent in any trial: a division by 255 where a
+ *        value is above 1, a quantisation by the largest value of a run. Wrong answers of that kind are given quietly.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';

@@ -99,8 +99,8 @@ export const reshape: Rule = (call) => {
 };
 
 /**
- * The rows stay whole when the axes before them stay, and the next axis is the rows or a multiple of them: in memory a row
- * is one piece then, and stays one.
+ * The rows stay whole when the axes before them stay, and the next axis is the rows or a multiple of them: in memory a
+ * row is one piece then, and stays one.
  * @param dims one of them may be undefined: what is left over, of a size that cannot be told
  */
 function reshaped(call: Call, value: RowsValue, dims: readonly (Size | undefined)[]): Value {

@@ -1,8 +1,8 @@
 /**
  * What becomes of values that no row has a part in: weights, and sizes that a graph computes to shape its tensors with.
  *
- * Owns:  the numbers of short lists of sizes, as far as they can be followed. What cannot be is a plain value of unknown
- *        numbers, and counts rows when anything that it comes from does.
+ * Owns:  the numbers of short lists of sizes, as far as they can be followed. What cannot be is a plain value of
+ *        unknown numbers, and counts rows when anything that it comes from does.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type Call } from './call.ts';
@@ -76,7 +76,10 @@ const whole: PlainRule = (_, [value = nothing]) =>
     value.countsRows,
   );
 
-/** To types that hold every size; what another one makes of it is not followed. Codes of onnx.proto: float, int32, int64, double. */
+/**
+ * To types that hold every size; what another one makes of it is not followed. Codes of onnx.proto: float, int32,
+ * int64, double.
+ */
 const wideTypes = [1, 6, 7, 11];
 
 const cast: PlainRule = (call, inputs) =>

@@ -159,7 +159,9 @@ const joining: Readonly<Record<string, string>> = {
   MeanVarianceNormalization: 'normalises over all rows unless told otherwise',
 };
 
-/** Scale and zero point of quantisation: the same for all rows, one for the tensor or along an axis that is not theirs. */
+/**
+ * Scale and zero point of quantisation: the same for all rows, one for the tensor or along an axis that is not theirs.
+ */
 const quantise: Rule = (call) => {
   const [value, scale] = call.inputs;
   if (value?.is !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);

@@ -89,7 +89,9 @@ export function plain(dims?: readonly Size[], values?: readonly (Size | undefine
   };
 }
 
-/** A tensor whose content is the same everywhere along its axes: of one with the number of rows every piece is alike. */
+/**
+ * A tensor whose content is the same everywhere along its axes: of one with the number of rows every piece is alike.
+ */
 export function uniform(dims: readonly Size[]): Value {
   const axes = dims.flatMap((dim, axis) => (hasRows(dim) ? [axis] : []));
   const [axis] = axes;

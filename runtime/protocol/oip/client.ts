@@ -54,7 +54,10 @@ export function outputsOf(value: unknown, blob: Uint8Array<ArrayBuffer>, limits:
   return readTensors(outputs, blob, { ...limits, noun: 'output' });
 }
 
-/** What `GET /v2/models/NAME` says that a model takes and gives. Names of free dimensions are not told. @throws AppError REQUEST_INVALID */
+/**
+ * What `GET /v2/models/NAME` says that a model takes and gives. Names of free dimensions are not told. @throws AppError
+ * REQUEST_INVALID
+ */
 export function decodeMetadata(body: Uint8Array): Signature {
   const value = parseJson(body, { maxDepth: 8 }, "the model's metadata") as {
     readonly inputs?: unknown;

@@ -137,7 +137,8 @@ function exact(value: unknown, where: string, index: number): bigint | undefined
   if (typeof value !== 'number' || !Number.isInteger(value)) return undefined;
   if (!Number.isSafeInteger(value)) {
     throw invalid(
-      `${where}: element ${index} is beyond 2^53, where JSON numbers lose digits: send it as a string ("${BigInt(value)}") or as binary data`,
+      `${where}: element ${index} is beyond 2^53, where JSON numbers lose digits: send it as a string ` +
+        `("${BigInt(value)}") or as binary data`,
     );
   }
   return BigInt(value);
@@ -189,7 +190,8 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
   }
   if (strings.length !== count)
     throw invalid(
-      `${where}: its binary data holds ${strings.length > count ? 'more' : String(strings.length)} elements, its shape asks for ${count}`,
+      `${where}: its binary data holds ${strings.length > count ? 'more' : String(strings.length)} elements, its ` +
+        `shape asks for ${count}`,
     );
   return strings;
 }
@@ -213,7 +215,8 @@ function checkText(text: string, where: string, index: number): string {
   const at = text.indexOf('\0');
   if (at < 0) return text;
   throw invalid(
-    `${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: remove it`,
+    `${where}: element ${index} has a NUL character at position ${at}, which ONNX Runtime's binding cannot carry: ` +
+      'remove it',
   );
 }
 

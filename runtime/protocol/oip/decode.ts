@@ -1,9 +1,11 @@
 /**
- * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension; and an answer's tensors.
+ * Reads an infer request of the Open Inference Protocol v2, with the binary tensor data extension; and an answer's
+ * tensors.
  *
  * Owns:   every check that needs no model: form, counts, shapes, sizes, datatypes, values.
  * Limits: DecodeLimits; each is checked before what it bounds is allocated.
- * Pure.   A field that is null is absent: some clients write all of them. Unknown fields are let pass, as the protocol asks; unknown parameters, too, but for those that would
+ * Pure.   A field that is null is absent: some clients write all of them. Unknown fields are let pass, as the protocol
+ * asks; unknown parameters, too, but for those that would
  *         change the answer (shared memory, classification, sequences): those are refused.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -106,7 +108,8 @@ export function readTensors(value: unknown, blob: Uint8Array<ArrayBuffer>, rules
     const size = head.binaryBytes ?? 0;
     if (at + size > blob.length)
       throw invalid(
-        `${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} bytes left`,
+        `${head.where}: binary_data_size ${size} reaches past the end of the body, which has ${blob.length - at} ` +
+          'bytes left',
       );
     tensors.set(
       head.name,

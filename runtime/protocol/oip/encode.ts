@@ -24,14 +24,17 @@ export type EncodedResponse = {
 export function encodeInfer(response: InferResponse): EncodedResponse {
   const blobs: Uint8Array[] = [];
   const outputs = response.outputs.map(({ name, tensor, binary }) => {
-    const head = `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.type)}","shape":[${tensor.dims.join(',')}]`;
+    const head =
+      `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.type)}",` + `"shape":[${tensor.dims.join(',')}]`;
     if (!binary) return `${head},"data":${jsonOf(tensor, name)}}`;
     const bytes = bytesOf(tensor);
     blobs.push(bytes);
     return `${head},"parameters":{"binary_data_size":${bytes.length}}}`;
   });
   const id = response.id === undefined ? '' : `"id":${JSON.stringify(response.id)},`;
-  const json = `{"model_name":${JSON.stringify(response.model)},"model_version":${JSON.stringify(response.version)},${id}"outputs":[${outputs.join(',')}]}`;
+  const json =
+    `{"model_name":${JSON.stringify(response.model)},"model_version":${JSON.stringify(response.version)},` +
+    `${id}"outputs":[${outputs.join(',')}]}`;
   return { json, blobs: blobs.length > 0 ? blobs : undefined };
 }
 
@@ -63,7 +66,8 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
   const wrong = values.findIndex((value) => !Number.isFinite(value));
   if (wrong >= 0) {
     throw invalid(
-      `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary data (parameters: {"binary_data": true})`,
+      `output '${name}': element ${wrong} is ${String(values[wrong])}, which JSON has no form for: ask for binary ` +
+        'data (parameters: {"binary_data": true})',
     );
   }
   // Joining is the faster for few values, the native serialiser for many.

@@ -25,7 +25,8 @@ type Target = { readonly flat: unknown[]; readonly where: string };
 function collect(list: readonly unknown[], dims: readonly number[], axis: number, into: Target): void {
   if (list.length !== dims[axis])
     throw invalid(
-      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape [${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`,
+      `${into.where}: a list at depth ${axis + 1} of its data has ${list.length} entries, its shape ` +
+        `[${dims.join(',')}] asks for ${dims[axis] ?? 'none'}`,
     );
   const last = axis === dims.length - 1;
   for (const value of list) {

@@ -15,7 +15,8 @@ export function decodeRaw(body: Uint8Array<ArrayBuffer>, signature: Signature): 
   const [spec, ...others] = signature.inputs;
   if (spec === undefined || others.length > 0)
     throw invalid(
-      `a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ${signature.inputs.length}`,
+      'a raw binary request (Inference-Header-Content-Length: 0) needs a model with one input, this one has ' +
+        `${signature.inputs.length}`,
     );
   const where = `input '${spec.name}'`;
   const width = bytesPerElement(spec.type);

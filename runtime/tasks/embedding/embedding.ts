@@ -122,7 +122,8 @@ function refuseMisfits({
   throw new AppError('BAD_CONFIG', {
     where: 'spec.model.embedding.tokenizer',
     problem:
-      'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to token_type_ids',
+      'its post_processor gives tokens of one text a type_id other than 0, which this runtime does not feed to ' +
+      'token_type_ids',
   });
 }
 

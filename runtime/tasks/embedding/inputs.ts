@@ -55,7 +55,8 @@ export function encoderInputs(signature: Signature): EncoderInputs {
 function checkInput({ name, type, dims }: TensorSpec): void {
   if (!Object.hasOwn(parts, name))
     throw refuse(
-      `its input '${name}' is not one that a text gives (${Object.keys(parts).join(', ')}): export it without, or serve it with task Tensor`,
+      `its input '${name}' is not one that a text gives (${Object.keys(parts).join(', ')}): export it without, or ` +
+        'serve it with task Tensor',
     );
   if (type !== 'int64' && type !== 'int32')
     throw refuse(`its input '${name}' is ${type}, token ids are int64 or int32`);

@@ -1,7 +1,8 @@
 /**
  * What the files beside a model say about it: how long a text may be, how it pools, and where its positions begin.
  *
- * Owns:   which file's word counts: sentence_bert_config.json before tokenizer_config.json, neither beyond the positions that config.json has.
+ * Owns:   which file's word counts: sentence_bert_config.json before tokenizer_config.json, neither beyond the
+ *         positions that config.json has.
  * Throws: AppError BAD_CONFIG for a file that is not a JSON object; what a file does not say is undefined.
  */
 import { dirname, join } from 'node:path';

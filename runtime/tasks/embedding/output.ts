@@ -49,7 +49,8 @@ function inferred(rank: number, said: ModelFacts['pooling'], output: string): Po
   if (said === 'mixed')
     throw wrong(
       'pooling',
-      `1_Pooling/config.json asks for a pooling of '${output}' that this runtime does not have: set one of None, Mean, Cls, Last`,
+      `1_Pooling/config.json asks for a pooling of '${output}' that this runtime does not have: set one of None, ` +
+        'Mean, Cls, Last',
     );
   return said ?? 'Mean';
 }
@@ -76,7 +77,8 @@ function checkRank(
   const other = fitting.length === 0 ? '' : `, or name ${fitting.join(' or ')} as the output`;
   throw wrong(
     'pooling',
-    `${pooling} needs an output of rank ${rank}, '${name}' has rank ${dims.length}, ${printDims(dims)}: ${instead}${other}`,
+    `${pooling} needs an output of rank ${rank}, '${name}' has rank ${dims.length}, ${printDims(dims)}: ` +
+      `${instead}${other}`,
   );
 }
 

@@ -30,7 +30,10 @@ const heldAfterMs = 30_000;
 const pingEveryMs = 1000;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
-/** A last bound behind the count of what a body will take: the program, and a tokenizer at 16 bytes for each of its file's. */
+/**
+ * A last bound behind the count of what a body will take: the program, and a tokenizer at 16 bytes for each of its
+ * file's.
+ */
 const programHeapMb = 64;
 const heapPerFileByte = 16;
 

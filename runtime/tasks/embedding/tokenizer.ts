@@ -63,7 +63,9 @@ export class TextTokenizer {
         'BAD_CONFIG',
         {
           where: path,
-          problem: `not a tokenizer that this runtime can apply exactly: ${error.message} (docs/serving.md lists what is)`,
+          problem:
+            `not a tokenizer that this runtime can apply exactly: ${error.message} ` +
+            '(docs/serving.md lists what is)',
         },
         { cause: error },
       );
@@ -86,7 +88,8 @@ export class TextTokenizer {
   }
 
   /**
-   * Checks ids that came in place of a text; they are taken as they are. Cut, they keep the special tokens that they end with.
+   * Checks ids that came in place of a text; they are taken as they are. Cut, they keep the special tokens that they
+   * end with.
    * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id that the vocabulary does not have
    */
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {

@@ -18,7 +18,8 @@ export type PoolingPlan = {
 /**
  * @param output [rows, hidden] for None, else [rows, sequence, hidden]; floats of any width
  * @returns a vector for each of `lengths`
- * @throws Error when the output is not of that form (what the signature says was checked when the task was made), or not finite
+ * @throws Error when the output is not of that form (what the signature says was checked when the task was made), or
+ *   not finite
  */
 export function vectorsOf(
   output: Tensor,
@@ -29,7 +30,8 @@ export function vectorsOf(
   const [sequence, hidden = 0] = pooling === 'None' ? [1, rest[0]] : rest;
   if (output.dims.length !== (pooling === 'None' ? 2 : 3) || rows !== lengths.length || sequence === undefined) {
     throw new Error(
-      `output '${name}' has shape ${printDims(output.dims)}, pooling ${pooling} of ${lengths.length} rows needs ${pooling === 'None' ? '[rows, hidden]' : '[rows, sequence, hidden]'}`,
+      `output '${name}' has shape ${printDims(output.dims)}, pooling ${pooling} of ${lengths.length} rows needs ` +
+        `${pooling === 'None' ? '[rows, hidden]' : '[rows, sequence, hidden]'}`,
     );
   }
   const values = floatsOf(output, name);

@@ -84,7 +84,8 @@ export const runtimeMutants = [
     { name: 'memory of a run is told without a margin', of: 'runMemory', from: ' * margin', to: ' * 0.9' },
     { name: 'memory of longer rows grows no further', of: 'runMemory', within: 'along',
       from:
-        'if (above < 0) return foresee(points.map((point) => ({ size: point.elements, value: point[key] })), elements, noiseBytes);',
+        'if (above < 0) return foresee(points.map((point) => ({ size: point.elements, value: point[key] })), ' +
+          'elements, noiseBytes);',
       to: 'if (above < 0) return last[key];' },
     { name: 'noise makes a larger run cheaper', of: 'runMemory', within: 'rising',
       from: 'rowBytes = Math.max(rowBytes, point.rowBytes);', to: 'rowBytes = point.rowBytes;' },

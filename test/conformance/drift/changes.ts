@@ -25,7 +25,10 @@ const otherValues: Readonly<Record<string, readonly unknown[]>> = {
   defaultMode: [0o400],
 };
 
-/** Fields that are not there and may be added. A path ends in `/-` for an item of a list, and begins with `=` where one is replaced. */
+/**
+ * Fields that are not there and may be added. A path ends in `/-` for an item of a list, and begins with `=` where one
+ * is replaced.
+ */
 const additions: Readonly<
   Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>
 > = {
@@ -75,7 +78,9 @@ const additions: Readonly<
   ],
 };
 
-/** The operator owns a route's spec whole: hosts, parents and rules decide which requests arrive, and by which weights. */
+/**
+ * The operator owns a route's spec whole: hosts, parents and rules decide which requests arrive, and by which weights.
+ */
 function routeAdditions(): readonly {
   readonly path: string;
   readonly value: unknown;
@@ -218,7 +223,10 @@ function mounting(volumes: string): readonly object[] {
   ];
 }
 
-/** Each field that the operator's manager owns, with another value and removed; in lists that are one value, each field of each item. */
+/**
+ * Each field that the operator's manager owns, with another value and removed; in lists that are one value, each field
+ * of each item.
+ */
 export function changesOf(live: Json): readonly Change[] {
   const entry = live.metadata.managedFields.find(
     (one: Json) => one.manager === 'onnx-operator' && one.operation === 'Apply',

@@ -47,7 +47,10 @@ const routedSpec = {
   memory: spec.memory,
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
-/** One that is rolled out: its weights stay where they are until somebody lets it go on. No hostnames: somebody else's are to be seen. */
+/**
+ * One that is rolled out: its weights stay where they are until somebody lets it go on. No hostnames: somebody else's
+ * are to be seen.
+ */
 const sharingSpec = {
   model: spec.model,
   memory: spec.memory,
@@ -132,7 +135,7 @@ export function driftSuite(
       assert.deepEqual(world.writes.slice(from), []);
     });
 
-    it('stores a template with the defaults that are said as one without them: no pod of an older revision is replaced', async () => {
+    it('stores a template with the defaults said as one without: no pod of an older revision is replaced', async () => {
       const live = (await world.api.get(pathOf('a Deployment'))).body;
       const frozen = (await world.api.get(pathOf('a ControllerRevision'))).body.data.template;
       const path = world.path('apps/v1', 'deployments', 'older');

@@ -52,7 +52,10 @@ export class DriftWorld {
     writeFileSync(this.#kubeconfig, kubeconfig, { mode: 0o600 });
   }
 
-  /** @param seed makes what is there before the operator begins, and says how it is taken away once the operator has ended */
+  /**
+   * @param seed makes what is there before the operator begins, and says how it is taken away once the operator has
+   *   ended
+   */
   async open(seed?: () => Promise<void | (() => Promise<void>)>): Promise<void> {
     const crd = customResourceDefinition('published');
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd.metadata.name}`;
@@ -86,7 +89,10 @@ export class DriftWorld {
   }
 
   path(apiVersion: string, plural: string, name?: string): string {
-    return `${apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`}/namespaces/${this.namespace}/${plural}${name === undefined ? '' : `/${name}`}`;
+    return (
+      `${apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`}/namespaces/${this.namespace}/${plural}` +
+      `${name === undefined ? '' : `/${name}`}`
+    );
   }
 
   /** The user's apply, and a ready pod for every Deployment that comes of it, until the model is Ready. */

@@ -239,7 +239,9 @@ export function applyChapter(here: () => World): void {
     });
 
     it('reads YAML', async () => {
-      const text = `apiVersion: ${here().apiVersion}\nkind: Widget\nmetadata:\n  name: ssa-yaml\nspec:\n  size: small # a comment\n`;
+      const text =
+        `apiVersion: ${here().apiVersion}\nkind: Widget\nmetadata:\n  name: ssa-yaml\nspec:\n  size: small # a ` +
+        `comment\n`;
       assert.equal(
         ok(await here().api.patch(`${here().widgets('ssa-yaml')}?fieldManager=one`, 'apply', text), 201).spec.size,
         'small',
@@ -314,7 +316,8 @@ export function applyChapter(here: () => World): void {
         assert.deepEqual(changed.data, { a: '2', b: '<&>' });
         assert.equal(
           changed.metadata.annotations[annotation],
-          '{"apiVersion":"v1","data":{"a":"2","b":"\\u003c\\u0026\\u003e"},"kind":"ConfigMap","metadata":{"name":"csa-own"}}\n',
+          '{"apiVersion":"v1","data":{"a":"2","b":"\\u003c\\u0026\\u003e"},' +
+            '"kind":"ConfigMap","metadata":{"name":"csa-own"}}\n',
         );
       });
 

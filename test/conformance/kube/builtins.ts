@@ -1,4 +1,6 @@
-/** The built-in objects that the operator and its users touch: Leases, Events, revisions, workloads, Services, scale. */
+/**
+ * The built-in objects that the operator and its users touch: Leases, Events, revisions, workloads, Services, scale.
+ */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
 import { ok, refused, type World } from './world.ts';
@@ -45,7 +47,10 @@ export function builtinChapter(here: () => World): void {
       const status = refused(await lease('digits', { renewTime: '2026-01-01T00:00:00.123Z' }), 400, 'BadRequest');
       assert.match(
         status.message,
-        /^Lease in version "v1" cannot be handled as a Lease: parsing time "2026-01-01T00:00:00\.123Z" as "2006-01-02T15:04:05\.000000Z07:00": cannot parse/,
+        new RegExp(
+          '^Lease in version "v1" cannot be handled as a Lease: parsing time ' +
+            String.raw`"2026-01-01T00:00:00\.123Z" as "2006-01-02T15:04:05\.000000Z07:00": cannot parse`,
+        ),
       );
     });
 
@@ -344,7 +349,8 @@ export function builtinChapter(here: () => World): void {
       const status = refused(await deployment('typed', { replicas: 'x' }), 400, 'BadRequest');
       assert.equal(
         status.message,
-        'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32',
+        'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go ' +
+          'struct field DeploymentSpec.spec.replicas of type int32',
       );
     });
 

@@ -51,7 +51,10 @@ export function deletionChapter(here: () => World): void {
       );
       assert.match(
         status.message,
-        /no new finalizers can be added if the object is being deleted, found new finalizers \[\]string\{"example\.com\/b"\}/,
+        new RegExp(
+          'no new finalizers can be added if the object is being deleted, found new ' +
+            String.raw`finalizers \[\]string\{"example\.com\/b"\}`,
+        ),
       );
       ok(await here().api.patch(here().widgets('fin-new'), 'merge', { metadata: { finalizers: [] } }));
     });

@@ -1,4 +1,6 @@
-/** What kubectl's less usual commands ask a server for: protobuf bodies, tables of subresources, rules, warnings, logs. */
+/**
+ * What kubectl's less usual commands ask a server for: protobuf bodies, tables of subresources, rules, warnings, logs.
+ */
 import assert from 'node:assert/strict';
 import { protobufBody, text } from '../../support/protobuf.ts';
 import { ok, refused, type World } from './world.ts';

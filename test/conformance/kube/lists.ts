@@ -119,7 +119,8 @@ export function listChapter(here: () => World): void {
       ok(await here().api.delete(here().path('v1', 'configmaps', 'exact')));
       const list = ok(
         await here().api.get(
-          `${here().path('v1', 'configmaps')}?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=Exact`,
+          `${here().path('v1', 'configmaps')}?resourceVersion=` +
+            `${made.metadata.resourceVersion}&resourceVersionMatch=Exact`,
         ),
       );
       assert.ok(names(list).includes('exact'));

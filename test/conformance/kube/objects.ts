@@ -87,7 +87,8 @@ export function objectChapter(here: () => World): void {
       );
       assert.equal(
         status.message,
-        `Operation cannot be fulfilled on widgets.${here().group} "replaced": the object has been modified; please apply your changes to the latest version and try again`,
+        `Operation cannot be fulfilled on widgets.${here().group} "replaced": the object has been modified; ` +
+          'please apply your changes to the latest version and try again',
       );
     });
 

@@ -97,7 +97,8 @@ export function patchChapter(here: () => World): void {
       );
       assert.equal(
         status.message,
-        'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml',
+        'the body of the request was in an unknown format - accepted media types include: ' +
+          'application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml',
       );
     });
 

@@ -1,5 +1,6 @@
 /**
- * What the operator relies on of the Gateway API's kinds: defaults, bounds, and who owns the weights. They are no part of
+ * What the operator relies on of the Gateway API's kinds: defaults, bounds, and who owns the weights. They are no part
+ * of
  * Kubernetes: on a server without them their definitions are there for the chapter's time.
  */
 import assert from 'node:assert/strict';

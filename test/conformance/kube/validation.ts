@@ -46,12 +46,15 @@ export function validationChapter(here: () => World): void {
       );
       assert.equal(
         status.message,
-        'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.foo", unknown field "spec.nested.zz", unknown field "spec.parts[0].q"',
+        'Widget in version "v1" cannot be handled as a Widget: strict decoding error: unknown field "spec.foo", ' +
+          'unknown field "spec.nested.zz", unknown field "spec.parts[0].q"',
       );
     });
 
     it('given twice are refused by strict validation', async () => {
-      const text = `{"apiVersion":"${here().apiVersion}","kind":"Widget","metadata":{"name":"u-twice"},"spec":{"size":"small","size":"large"}}`;
+      const text =
+        `{"apiVersion":"${here().apiVersion}","kind":"Widget","metadata":{"name":"u-twice"},` +
+        '"spec":{"size":"small","size":"large"}}';
       const status = refused(
         await here().api.post(`${here().widgets()}?fieldValidation=Strict`, text),
         400,
@@ -235,7 +238,8 @@ export function validationChapter(here: () => World): void {
           400,
           'BadRequest',
         ).message,
-        `the API version in the data (${here().group}/v2) does not match the expected API version (${here().apiVersion})`,
+        `the API version in the data (${here().group}/v2) does not match the expected API version ` +
+          `(${here().apiVersion})`,
       );
     });
 

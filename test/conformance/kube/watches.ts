@@ -62,7 +62,8 @@ export function watchChapter(here: () => World): void {
     it('list and mark the end of the list when asked to', async () => {
       await here().createWidget('w-list', {}, { labels: { kind: 'watchlist' } });
       const watching = await watch(
-        'sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&labelSelector=kind%3Dwatchlist',
+        'sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan' +
+          '&labelSelector=kind%3Dwatchlist',
         here().widgets(),
       );
       const mark = await watching.until('the bookmark', (event) => event.type === 'BOOKMARK');

@@ -36,7 +36,9 @@ const verbs = {
   },
 };
 
-/** GET / says who answers; /ready follows /be-ready and /be-unready; /file?path reads again; /slow answers after 300 ms. */
+/**
+ * GET / says who answers; /ready follows /be-ready and /be-unready; /file?path reads again; /slow answers after 300 ms.
+ */
 function serve(port) {
   const server = createServer((request, response) => {
     response.setHeader('connection', 'close');

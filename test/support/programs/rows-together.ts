@@ -3,8 +3,8 @@
  *
  *   node rows-together.ts FROM TO
  *
- * Prints a JSON line before each seed and after each that was compared: {"seed": 1}, {"seed": 1, "same": true}. A graph that
- * ONNX Runtime cannot stand ends the process; who started it goes on behind the last seed.
+ * Prints a JSON line before each seed and after each that was compared: {"seed": 1}, {"seed": 1, "same": true}. A graph
+ * that ONNX Runtime cannot stand ends the process; who started it goes on behind the last seed.
  */
 import { writeSync } from 'node:fs';
 import { InferenceSession } from 'onnxruntime-node';

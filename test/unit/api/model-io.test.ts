@@ -65,7 +65,8 @@ describe('what a model takes and gives', () => {
       compatible: /output 'y' is float32\[\?,\?\], stable gives float32\[\?,2\]/, exact: /output 'y'/ },
   ];
   for (const { name, inputs = stable.inputs, outputs = stable.outputs, from = stable, compatible, exact } of rows) {
-    it(`changes by ${name}: ${compatible === undefined ? 'compatible' : 'not compatible'}, ${exact === undefined ? 'the same' : 'not the same'}`, () => {
+    const change = `${compatible === undefined ? '' : 'not '}compatible, ${exact === undefined ? '' : 'not '}the same`;
+    it(`changes by ${name}: ${change}`, () => {
       const candidate = { inputs, outputs };
       for (const [policy, says] of [
         ['Compatible', compatible],

@@ -76,7 +76,8 @@ describe('parseQuantity, of CPU', () => {
 });
 
 describe('the grammar', () => {
-  // Answers of kube-apiserver 1.35 to a Deployment with this text as a request; test/conformance/onnxmodel/suite.ts asks one again.
+  // Answers of kube-apiserver 1.35 to a Deployment with this text as a request; test/conformance/onnxmodel/suite.ts
+  // asks one again.
   const taken = [
     '0',
     '1',

@@ -1,4 +1,6 @@
-/** The bench of paired evidence: what it shows in half an hour, and that it finds what is slow and spares what is not. */
+/**
+ * The bench of paired evidence: what it shows in half an hour, and that it finds what is slow and spares what is not.
+ */
 import assert from 'node:assert/strict';
 import { pairedWorlds, runPaired, type PairedRow } from '../../../bench/canary/paired.ts';
 

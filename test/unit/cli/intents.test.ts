@@ -78,7 +78,8 @@ const rows: readonly Row[] = [
   { name: 'promote of a revision that was given up points to retry', intent: promote, status: failed,
     want: {
       refuse:
-      /^bbbbbbbbbb was given up \("retry" tries it again\): Failed it is\. To promote it nevertheless, name it with --revision bbbbbbbbbb$/ } },
+      new RegExp(String.raw`^bbbbbbbbbb was given up \("retry" tries it again\): Failed it is\. To promote it ` +
+        'nevertheless, name it with --revision bbbbbbbbbb$') } },
   { name: 'promote of a revision that was given up does not say twice what its status says',
     intent: promote, status: { ...failed, message: `${B} was given up; ${A} serves` },
     want: { refuse: /^bbbbbbbbbb was given up; aaaaaaaaaa serves\. To promote/ } },

@@ -17,9 +17,11 @@ function file(name: string, text: string): string {
 }
 
 const manifest = (rollout: string): string =>
-  `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ranker}\nspec:\n  model: {uri: "npm:a@1.0.0/m.onnx"}\n  rollout: ${rollout}\n`;
+  `apiVersion: onnx-operator.dev/v1alpha1\nkind: OnnxModel\nmetadata: {name: ranker}\nspec:\n  model: {uri: ` +
+  `"npm:a@1.0.0/m.onnx"}\n  rollout: ${rollout}\n`;
 const oneGate = manifest(
-  '{steps: [{weight: 50}, {analyze: {require: Pass}}], gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%}], errors: {}, minRequests: 100}}',
+  '{steps: [{weight: 50}, {analyze: {require: Pass}}], gates: {latency: [{name: p95, quantile: "0.95", ' +
+    'maxIncrease: 15%}], errors: {}, minRequests: 100}}',
 );
 
 /** A made-up canary: so many requests of both revisions a second. */
@@ -87,7 +89,8 @@ describe('replay', () => {
   }
 
   const inShadow = manifest(
-    '{steps: [{shadow: {require: Pass}}, {weight: 50}], gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 25%}]}}',
+    '{steps: [{shadow: {require: Pass}}, {weight: 50}], gates: {latency: [{name: p95, quantile: "0.95", ' +
+      'maxIncrease: 25%}]}}',
   );
   for (const { name, factor, code } of [
     { name: 'passes a candidate by pairs alone', factor: 1, code: 0 },
@@ -181,7 +184,8 @@ describe('replay', () => {
 
   it('judges errors and agreement too', async () => {
     const gates = manifest(
-      '{gates: {latency: [], errors: {maxIncrease: 0.5%, max: 2%}, quality: {sampleRate: 5%, metric: Top1Agreement, min: "0.98"}}}',
+      '{gates: {latency: [], errors: {maxIncrease: 0.5%, max: 2%}, quality: {sampleRate: 5%, metric: ' +
+        'Top1Agreement, min: "0.98"}}}',
     );
     const { code, text } = await run([
       file('bad.jsonl', trace({ seconds: 300, perSecond: 10, factor: 1, failures: 0.1, agree: 0.8 })),
@@ -240,7 +244,7 @@ describe('replay', () => {
     assert.equal((await run([path, '--model', file('one.yaml', oneGate), '--settle', '2m'])).code, 0);
   });
 
-  it('lets a Pass show less as the time that a step has goes by, and takes that time from a flag or the manifest', async () => {
+  it('lets a Pass show less as the time of a step goes by, and takes that from a flag or the manifest', async () => {
     const path = file('few.jsonl', trace({ seconds: 600, perSecond: 2, factor: 1 }));
     const plain = file('plain.yaml', manifest('{}'));
     const timed = file('timed.yaml', manifest('{steps: [{weight: 50}, {analyze: {require: Pass, maxDuration: 10m}}]}'));
@@ -352,7 +356,8 @@ describe('replay', () => {
         () =>
         [
         file('long.jsonl',
-        '{"t":0,"revision":"candidate","latencyMs":1,"ok":true}\n{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'),
+        '{"t":0,"revision":"candidate","latencyMs":1,"ok":true}\n' +
+          '{"t":90000,"revision":"stable","latencyMs":1,"ok":true}\n'),
         '--model', file('one.yaml', oneGate)], says: /line 2: the canary spans more than 24 hours/ },
   ];
   for (const { name, argv, says } of refusals) it(`refuses ${name}`, () => assert.rejects(run(argv()), says));
@@ -387,7 +392,8 @@ describe('the gates of a manifest', () => {
       file(
         'two.yaml',
         manifest(
-          '{steps: [{weight: 5}, {analyze: {require: Pass}}, {weight: 20}, {analyze: {require: NoFail}}, {weight: 100}], gates: {alpha: "0.1", latency: [{name: slo, quantile: "0.99", max: 60ms}], errors: {max: 2%}}}',
+          '{steps: [{weight: 5}, {analyze: {require: Pass}}, {weight: 20}, {analyze: {require: NoFail}}, {weight: ' +
+            '100}], gates: {alpha: "0.1", latency: [{name: slo, quantile: "0.99", max: 60ms}], errors: {max: 2%}}}',
         ),
       ),
     );
@@ -401,7 +407,8 @@ describe('the gates of a manifest', () => {
 
   it('are read with what a Pass may show where traffic is low, each class, the confidence and the time', () => {
     const gates =
-      '{confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 80%, eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 4%}}';
+      '{confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 80%, ' +
+      'eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 4%}}';
     const { plan, maxBlocks } = readModel(
       file(
         'low.yaml',

@@ -109,13 +109,15 @@ const stories: readonly { readonly name: string; readonly model: OnnxModel; read
   { name: 'analyzing', model: model({ phase: 'Analyzing', since: agoMs(190_000), attempt: 2,
       step: 1, desiredWeight: 5, actualWeight: 5, gates, judgedAt: agoMs(12_000), alpha: '0.00625',
       message:
-      'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests needed',
+      'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests ' +
+        'needed',
       reason: 'Analyzing' }) },
   { name: 'analyzing-narrow', width: 60, model: model(
       { phase: 'Analyzing', since: agoMs(190_000), step: 1, desiredWeight: 5,
       actualWeight: 5, gates, judgedAt: agoMs(12_000), alpha: '0.00625',
       message:
-      'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests needed',
+      'bbbbbbbbbb at 5% of the traffic: p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 more requests ' +
+        'needed',
       reason: 'Analyzing' }) },
   {
     name: 'foreseen',
@@ -123,7 +125,8 @@ const stories: readonly { readonly name: string; readonly model: OnnxModel; read
       phase: 'Analyzing', since: agoMs(190_000), step: 3, desiredWeight: 50, actualWeight: 50, judgedAt: agoMs(12_000),
         alpha: '0.0125', message: 'analysing bbbbbbbbbb: 50 % of the traffic', reason: 'Analyzing',
       promise:
-        'at 55 requests a minute this step takes about 12 to 17 min; it can show p95 +39 % and errors +2.1 points; an increase of p95 +50 % and errors +4.4 points or more would be found in 30 min',
+        'at 55 requests a minute this step takes about 12 to 17 min; it can show p95 +39 % and errors +2.1 ' +
+          'points; an increase of p95 +50 % and errors +4.4 points or more would be found in 30 min',
       gates: [{ ...gates[0]!, stillNeeded: 'about 900 to 2,400 more requests, 4 to 11 min',
         toShow: '+39%', ofClass: 'interactive requests of up to 512 elements',
         worstClass: 'interactive requests of up to 512 elements: +61%' }],
@@ -219,7 +222,8 @@ describe('the picture of a rollout', () => {
   it('as a line says where it is', () => {
     assert.equal(
       lineOf(pictureOf(stories[1]!.model)),
-      'ml/ranker: Progressing: WeightMoving: [step 3 of 6, 20% of 50%] bbbbbbbbbb is to get 50% of the traffic, has 25%: 1 of 4 pods are ready',
+      'ml/ranker: Progressing: WeightMoving: [step 3 of 6, 20% of 50%] bbbbbbbbbb is to get 50% of the traffic, ' +
+        'has 25%: 1 of 4 pods are ready',
     );
     assert.equal(
       lineOf(pictureOf(stories.at(-1)!.model)),

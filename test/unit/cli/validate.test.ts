@@ -63,17 +63,20 @@ const rows: readonly Row[] = [
     outcome: 'Invalid', says: [/^error 7 : is not YAML: Map keys must be unique/] },
   { name: 'a list entry that is there twice',
     text:
-      `${smallest}  rollout:\n    gates:\n      latency:\n        - {name: a, quantile: "0.5", max: 5ms}\n        - {name: a, quantile: "0.9", max: 5ms}\n`,
+      `${smallest}  rollout:\n    gates:\n      latency:\n        - {name: a, quantile: "0.5", max: 5ms}\n        ` +
+        `- {name: a, quantile: "0.9", max: 5ms}\n`,
     outcome: 'Invalid', says: [/^error 10 spec\.rollout\.gates\.latency\[1\]: Duplicate value/,
       /Immediate/].slice(0, 1) },
   { name: 'a chance that is none', text: `${smallest}  rollout:\n    strategy: Canary\n    gates: {alpha: "0"}\n`,
     outcome: 'Invalid', says: [/^error 8 spec\.rollout\.gates\.alpha: .*a chance is above 0 and below 1/] },
   { name: 'a least to be shown that is no least',
     text:
-      `${smallest}  rollout:\n    strategy: Canary\n    gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 10%}]}\n`,
+      `${smallest}  rollout:\n    strategy: Canary\n    gates: {latency: [{name: p95, quantile: "0.95", ` +
+        `maxIncrease: 15%, minDetectable: 10%}]}\n`,
     outcome: 'Invalid',
     says: [
-      /^error 8 spec\.rollout\.gates\.latency\[0\]\.minDetectable: .*minDetectable is at least maxIncrease: a Pass shows maxIncrease where it can/] },
+      new RegExp(String.raw`^error 8 spec\.rollout\.gates\.latency\[0\]\.minDetectable: .*minDetectable is at ` +
+        'least maxIncrease: a Pass shows maxIncrease where it can')] },
   { name: 'a least to be shown without what is shown where it can be',
     text: `${smallest}  rollout:\n    strategy: Canary\n    gates: {errors: {max: 2%, minDetectable: 5%}}\n`,
     outcome: 'Invalid',
@@ -83,16 +86,20 @@ const rows: readonly Row[] = [
     says: [/Unsupported value: "Strickt".*\(did you mean Strict\?\)/, /not checked/].slice(0, 1) },
   { name: 'nothing of gates for little traffic',
     text:
-      `${smallest}  rollout: {strategy: Canary, gates: {confidence: Quick, latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, minDetectable: 100%, eachClass: true}], errors: {maxIncrease: 1%, minDetectable: 5%}}}\n`,
+      `${smallest}  rollout: {strategy: Canary, gates: {confidence: Quick, latency: [{name: p95, quantile: ` +
+        '"0.95", maxIncrease: 15%, minDetectable: 100%, eachClass: true}], errors: {maxIncrease: 1%, minDetectable: ' +
+        `5%}}}\n`,
     outcome: 'Valid', says: [] },
   { name: 'a request above its limit', text:
       `${smallest}  resources: {requests: {cpu: 2}, limits: {cpu: 500m}}\n`, outcome: 'Invalid',
     says: [
-      'error 6 spec.resources.requests: Invalid value: the request of cpu, 2, is above its limit, 500m: no pod could be made; lower resources.requests or raise resources.limits'] },
+      'error 6 spec.resources.requests: Invalid value: the request of cpu, 2, is above its limit, 500m: no pod ' +
+        'could be made; lower resources.requests or raise resources.limits'] },
   { name: 'half a core without quotes', text: `${smallest}  resources: {requests: {cpu: 0.5}}\n`, outcome: 'Invalid',
     says: [/^error 6 spec\.resources\.requests\.cpu: .*\(write it in quotes: "0\.5"\)/, /not checked/] },
   { name: 'every way to write an amount', text:
-      `${smallest}  memory: {limit: 1073741824}\n  resources: {requests: {cpu: ".5", ephemeral-storage: "+1E9"}, limits: {cpu: "1e3"}}\n`,
+      `${smallest}  memory: {limit: 1073741824}\n  resources: {requests: {cpu: ".5", ephemeral-storage: "+1E9"}, ` +
+        `limits: {cpu: "1e3"}}\n`,
     outcome: 'Valid', says: [] },
   { name: 'a resource that no container has', text: `${smallest}  resources: {requests: {cores: 1}}\n`,
     outcome: 'Invalid', says: [/only cpu, memory, ephemeral-storage/] },
@@ -106,7 +113,8 @@ const rows: readonly Row[] = [
     says: [/^error 9 spec\.template\.metadata\.labels\.app\.example\/my name: no pod could be made/] },
   { name: 'gates that nothing asks', text: `${smallest}  rollout: {gates: {errors: {max: 2%}}}\n`, outcome: 'Valid',
     says: [
-      'warning 6 spec.rollout.gates: with strategy Immediate, the default, nothing is judged under traffic (strategy: Canary)'] },
+      'warning 6 spec.rollout.gates: with strategy Immediate, the default, nothing is judged under traffic ' +
+        '(strategy: Canary)'] },
   { name: 'steps without a judgement', text:
       `${smallest}  rollout: {strategy: Canary, gates: {errors: {max: 2%}}, steps: [{weight: 5}]}\n`,
     outcome: 'Valid', says: [/the gates are never asked/] },
@@ -123,25 +131,30 @@ const rows: readonly Row[] = [
       `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 1m}}]}\n`,
     outcome: 'Valid',
     says: [
-      /^warning 6 spec\.rollout\.steps\[1\]\.analyze\.maxDuration: .*after 1m it is undecided.*\(give it 2m or more\)/] },
+      new RegExp(String.raw`^warning 6 spec\.rollout\.steps\[1\]\.analyze\.maxDuration: .*after 1m it is ` +
+        String.raw`undecided.*\(give it 2m or more\)`)] },
   { name: 'nothing of a step of two minutes',
     text:
       `${smallest}  rollout: {strategy: Canary, steps: [{weight: 5}, {analyze: {require: NoFail, maxDuration: 2m}}]}\n`,
     outcome: 'Valid', says: [] },
   { name: 'a shadow step that no gate can judge',
     text:
-      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slo, quantile: "0.95", max: 60ms}]}, steps: [{shadow: {require: Pass}}]}\n`,
+      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slo, quantile: "0.95", max: 60ms}]}, ` +
+        `steps: [{shadow: {require: Pass}}]}\n`,
     outcome: 'Valid',
     says: [/^warning 6 spec\.rollout\.steps\[0\]\.shadow: no gate can judge it.*add a latency gate with maxIncrease/] },
   { name: 'a shadow step that a gate by class cannot pass',
     text:
-      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, eachClass: true}]}, steps: [{shadow: {require: Pass}}]}\n`,
+      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: p95, quantile: "0.95", maxIncrease: 15%, ` +
+        `eachClass: true}]}, steps: [{shadow: {require: Pass}}]}\n`,
     outcome: 'Valid',
     says: [
-      /^warning 6 spec\.rollout\.steps\[0\]\.shadow: p95 cannot pass it: pairs of service times tell nothing of classes/] },
+      new RegExp(String.raw`^warning 6 spec\.rollout\.steps\[0\]\.shadow: p95 cannot pass it: pairs of service ` +
+        'times tell nothing of classes')] },
   { name: 'a shadow step that a gate on a tail cannot pass',
     text:
-      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slowest, quantile: "0.99", maxIncrease: 15%}]}, steps: [{shadow: {require: Pass}}]}\n`,
+      `${smallest}  rollout: {strategy: Canary, gates: {latency: [{name: slowest, quantile: "0.99", maxIncrease: ` +
+        `15%}]}, steps: [{shadow: {require: Pass}}]}\n`,
     outcome: 'Valid', says: [/^warning 6 spec\.rollout\.steps\[0\]\.shadow: slowest cannot pass it/] },
   { name: 'an intent in a file', text: `${smallest}  rollout: {retryToken: "1"}\n`,
     outcome: 'Valid', says: [/^warning 6 spec\.rollout\.retryToken: .*kubectl-onnx writes it/] },
@@ -168,7 +181,11 @@ describe('the check of a manifest', () => {
     assert.deepEqual(found(smallest.replace('name: ranker', 'generateName: ranker-')), []));
 
   it('goes through documents and lists, and names what it skips', () => {
-    const text = `${smallest}---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: golden}\n---\n${head.replace('onnx-operator.dev/', 'other.example/')}---\njust: text\n---\napiVersion: v1\nkind: List\nitems:\n- ${smallest.trimEnd().replaceAll('\n', '\n  ')}\n- ${`${smallest}  replica: 1`.replaceAll('\n', '\n  ')}\n`;
+    const text =
+      `${smallest}---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: golden}\n---\n` +
+      `${head.replace('onnx-operator.dev/', 'other.example/')}---\njust: text\n---\napiVersion: v1\nkind: List\n` +
+      `items:\n- ${smallest.trimEnd().replaceAll('\n', '\n  ')}\n- ` +
+      `${`${smallest}  replica: 1`.replaceAll('\n', '\n  ')}\n`;
     assert.deepEqual(
       judged(text).map(({ document, line, kind, outcome, why, findings }) => [
         document,
@@ -227,7 +244,10 @@ describe('kubectl-onnx validate', () => {
   it('says a line for each document and ends with 1 when one is wrong', async () => {
     assert.deepEqual(await ran(folder), {
       code: 1,
-      text: 'F/below/bad.yml, document 1: OnnxModel ml/ranker: invalid\n  line 6: spec.replica: unknown field "replica" (did you mean replicas?)\nF/good.yaml, document 1: OnnxModel ml/ranker: valid\n1 valid, 1 invalid, 0 skipped\n',
+      text:
+        'F/below/bad.yml, document 1: OnnxModel ml/ranker: invalid\n  line 6: spec.replica: unknown field ' +
+        '"replica" (did you mean replicas?)\nF/good.yaml, document 1: OnnxModel ml/ranker: valid\n1 valid, 1 ' +
+        'invalid, 0 skipped\n',
     });
   });
   it('ends with 0 when nothing is wrong, and then has nothing to say when asked to be quiet', async () => {

@@ -1,4 +1,7 @@
-/** Commands that documents and helps show: they exist, and under a Node that is too old they say so in the guard's sentence. */
+/**
+ * Commands that documents and helps show: they exist, and under a Node that is too old they say so in the guard's
+ * sentence.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -35,7 +38,7 @@ describe('the commands that documents show', () => {
     );
   });
 
-  it('never start a .ts file by whatever Node there is: older ones end with a stack trace before the guard speaks', () => {
+  it('never start a .ts file by whatever Node there is: older ones end with a trace before the guard speaks', () => {
     const found = documents.flatMap((file) =>
       [...text(file).matchAll(/\bnode (?!-r)[\w./-]+\.ts\b.*/g)].map(([line]) => `${file}: ${line}`),
     );

@@ -36,7 +36,8 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     const perMinute = tuning.promiseRequests / ((tuning.promiseBlocks * blockSeconds) / 60);
     assert.ok(
       text.includes(
-        `more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of errors could hide, and the candidate gets ${perMinute} requests a minute`,
+        `more than ${earlyPromise.latency * 100} % on the latency or ${earlyPromise.errors * 100} points of ` +
+          `errors could hide, and the candidate gets ${perMinute} requests a minute`,
       ),
     );
   });
@@ -61,10 +62,10 @@ describe('how long a step takes, in docs/rollouts.md', () => {
 
   it('and README.md name the limits of gates that nobody wrote', () => {
     const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
-    const limits = planOf().gates.map(
-      (gate) =>
-        `${gate.name} ${Number((('tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN) * 100).toPrecision(3))} %`,
-    );
+    const limits = planOf().gates.map((gate) => {
+      const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
+      return `${gate.name} ${Number((limit * 100).toPrecision(3))} %`;
+    });
     const [p95, errors = '', p99] = limits;
     assert.ok(
       readme.includes(`at most: ${p95} and ${p99} above stable, ${errors.replace('errors ', '')} more errors`),

@@ -1,4 +1,7 @@
-/** The commands that README and examples show to be pasted: files exist, manifests are right, and each step speaks of what the steps before it made. */
+/**
+ * The commands that README and examples show to be pasted: files exist, manifests are right, and each step speaks of
+ * what the steps before it made.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The route among the writes of a pass: when it is written, put back, left alone and taken away; and what RouteReady says. */
+/**
+ * The route among the writes of a pass: when it is written, put back, left alone and taken away; and what RouteReady
+ * says.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../api/onnxmodel.ts';
 import { apply, type Applied } from '../../../operator/apply.ts';

@@ -263,7 +263,8 @@ describe('what the API server refuses for good', () => {
     status: 500,
     reason: '',
     message:
-      'failed to create typed patch object (ml/d; apps/v1, Kind=Deployment): .spec.template.spec.affinity.nodeAffinity: expected map, got &{x}',
+      'failed to create typed patch object (ml/d; apps/v1, Kind=Deployment): ' +
+      '.spec.template.spec.affinity.nodeAffinity: expected map, got &{x}',
   };
 
   it('is not tried again at once, also when it is answered with 500', async () => {

@@ -1,4 +1,6 @@
-/** Freezing a golden set: when the user's ConfigMap is read, what is said while it cannot be, what holds from then on. */
+/**
+ * Freezing a golden set: when the user's ConfigMap is read, what is said while it cannot be, what holds from then on.
+ */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../api/onnxmodel.ts';
@@ -124,7 +126,7 @@ describe('a golden set', () => {
     assert.match(world.says, /^Stable UpToDate/);
   });
 
-  it('does not change when the user changes it, nor when the operator begins anew; it counts from the next revision on', async () => {
+  it('does not change when the user changes it, nor when the operator begins anew; the next one has it', async () => {
     world.userSet({ data: { 'golden.jsonl': 'one' } });
     world.apply('ok', fromMap);
     await world.live(10);
@@ -297,7 +299,7 @@ describe('a golden set', () => {
     ['is gone', (at: World) => at.cluster.objects.delete('ConfigMap/set')],
     ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })],
   ] as const) {
-    it(`that ${how} when a refused rollout is tried again is waited for: what the older set said is no word about it`, async () => {
+    it(`that ${how} when a refused rollout is tried again is waited for: the older one says nothing`, async () => {
       // What is refused keeps its pods, which speak of the set that they have.
       const capacity = { retainStable: '5m' };
       world.userSet({ data: { 'golden.jsonl': 'one' } });

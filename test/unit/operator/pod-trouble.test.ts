@@ -96,10 +96,12 @@ describe('podsRefused', () => {
   // prettier-ignore
   const rows: readonly (readonly [sentence: string, message: string, says: RegExp])[] = [
     ['names the fields behind a LimitRange',
-      'pods "m-1" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Container is 128Mi, but limit is 192Mi]',
+      'pods "m-1" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory ' +
+        'usage per Container is 128Mi, but limit is 192Mi]',
       /192Mi\] \(a LimitRange .*spec\.runtime\.sidecar\.resources says\)$/],
     ['names the fields behind a ResourceQuota',
-      'pods "m-1" is forbidden: exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=1, limited: requests.cpu=2',
+      'pods "m-1" is forbidden: exceeded quota: q, requested: requests.cpu=2, used: requests.cpu=1, limited: ' +
+        'requests.cpu=2',
       /\(a ResourceQuota .*spec\.replicas/],
     ['leaves other words alone', 'admission webhook "x" denied the request',
       /^admission webhook "x" denied the request$/],

@@ -1,4 +1,6 @@
-/** Two revisions share the entry Service by marked pods: the order of writes, with a crash in the place of each of them. */
+/**
+ * Two revisions share the entry Service by marked pods: the order of writes, with a crash in the place of each of them.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../api/names.ts';
 import { apply, type Hands } from '../../../operator/apply.ts';

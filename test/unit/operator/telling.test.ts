@@ -100,8 +100,9 @@ describe('what sidecars are asked to do', () => {
   const shadowing: RolloutState = { phase: 'Analyzing', ...course, step: 0, weight: 0, window: 9 };
   const shadowSteps = [{ shadow: { share: '20%', require: 'Pass' } }, { weight: 5 }] as const;
   const peers = ['10.0.0.1', '10.0.0.2'];
+  type OfPairs = readonly [string, RolloutState, Parameters<typeof asksIn>[1], Told, object, object | undefined];
   // prettier-ignore
-  const ofPairs: readonly (readonly [string, RolloutState, Parameters<typeof asksIn>[1], Told, object, object | undefined])[] = [
+  const ofPairs: readonly OfPairs[] = [
     ['probes as many as the gates ask for, over the pods that are there', analyzing,
       {}, { wanted: 40 }, { probes: { perMinute: 40, pods: 1 } }, undefined],
     ['no probes before traffic', { phase: 'Preparing', ...course }, {}, { wanted: 40 }, {}, undefined],

@@ -78,7 +78,8 @@ const rows: readonly Row[] = [
     see: { entry: entry({ [labels.model]: 'ranker', [labels.revision]: 'a', team: 'x' }),
       pods: new Map([['a', [of('a')]]]) }, want: { shares: undefined, reason: 'RouteMoving',
       problem:
-      `Service ranker selects pods by ${labels.model}=ranker, ${labels.revision}=a, team=x: no ready pod of the model has these labels` } },
+      `Service ranker selects pods by ${labels.model}=ranker, ${labels.revision}=a, team=x: no ready pod of the ` +
+        'model has these labels' } },
   { name: 'the pods that somebody\'s selector takes',
     see: { entry: entry({ [labels.model]: 'ranker' }),
       pods: new Map([['a', [of('a'), of('a'), of('a')]], ['b', [of('b')]]]) }, want: { shares: { a: 75, b: 25 } } },

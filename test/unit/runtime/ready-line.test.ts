@@ -15,7 +15,12 @@ describe('readyLine', () => {
   it('makes a request of the signature', () => {
     assert.match(
       line([{ name: 'ids', type: 'int64', dims: ['n', 2] }]),
-      /^serving m at http:\/\/h:1 \(metrics at http:\/\/h:3\), try: curl -s http:\/\/h:1\/v2\/models\/m\/infer .*-d '\{"inputs":\[\{"name":"ids","datatype":"INT64","shape":\[1,2\],"data":\[[01],[01]\]\}\]\}'\n$/,
+      new RegExp(
+        String.raw`^serving m at http:\/\/h:1 \(metrics at http:\/\/h:3\), try: curl -s ` +
+          String.raw`http:\/\/h:1\/v2\/models\/m\/infer .*-d ` +
+          String.raw`'\{"inputs":\[\{"name":"ids","datatype":"INT64","shape":\[1,2\],"data":\[[01],[01]` +
+          String.raw`\]\}\]\}'\n$`,
+      ),
     );
   });
 

@@ -64,7 +64,8 @@ function readTokens(entries: readonly unknown[], model: TokenModel): readonly Ad
     if (content === '') throw options.unsupported('an empty one');
     if (wanted !== id)
       throw new TokenizerUnsupported(
-        `added token ${JSON.stringify(content)} has the id ${wanted}, where the vocabulary gives it ${id}: this is not supported by this runtime`,
+        `added token ${JSON.stringify(content)} has the id ${wanted}, where the vocabulary gives it ${id}: this ` +
+          'is not supported by this runtime',
       );
     highest = Math.max(highest, id);
     tokens.set(content, {
@@ -95,7 +96,8 @@ class Finder {
     // Python's tokenizers finds the one or the other, by chance.
     if (twice !== undefined)
       throw new TokenizerUnsupported(
-        `two added tokens are ${JSON.stringify(twice[0])} once they are normalized: this is not supported by this runtime`,
+        `two added tokens are ${JSON.stringify(twice[0])} once they are normalized: this is not supported by this ` +
+          'runtime',
       );
     const longestFirst = [...this.#tokens.keys()].sort((a, b) => b.length - a.length);
     this.#pattern =

@@ -1,8 +1,8 @@
 /**
  * Byte-pair encoding: a word's letters, joined pair by pair in the order that was learnt.
  *
- * Owns:   the model as Python's tokenizers has it. A letter that the vocabulary lacks becomes its bytes (byte_fallback),
- *         the unknown token, or nothing.
+ * Owns:   the model as Python's tokenizers has it. A letter that the vocabulary lacks becomes its bytes
+ *         (byte_fallback), the unknown token, or nothing.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';

@@ -1,9 +1,10 @@
 /**
  * SentencePiece's `precompiled_charsmap`: a trie of what is replaced, and what it is replaced by.
  *
- * Owns:   reading it, and the look-ups as Python's tokenizers does them: of a whole grapheme of less than 6 bytes, else of each
- *         character; the shortest entry that the looked-up text begins with stands for all of it.
- * Form:   base64 of: u32 bytes of the trie, the trie (a Darts double array of u32 units, little-endian), texts that end with NUL.
+ * Owns:   reading it, and the look-ups as Python's tokenizers does them: of a whole grapheme of less than 6 bytes, else
+ *         of each character; the shortest entry that the looked-up text begins with stands for all of it.
+ * Form:   base64 of: u32 bytes of the trie, the trie (a Darts double array of u32 units, little-endian), texts that end
+ *         with NUL.
  * Throws: TokenizerUnsupported for bytes of another form.
  */
 import { TokenizerUnsupported } from './options.ts';
@@ -54,7 +55,10 @@ export class Charsmap {
     return found;
   }
 
-  /** Follows the trie to the first entry on the way. Bits of a unit: 0-7 label, 8 leaf, 9 wide offset, 10-30 offset; 31 with the value. */
+  /**
+   * Follows the trie to the first entry on the way. Bits of a unit: 0-7 label, 8 leaf, 9 wide offset, 10-30 offset; 31
+   * with the value.
+   */
   #lookUp(key: Uint8Array): string | null {
     let at = offsetOf(this.#units[0] ?? 0);
     for (const byte of key) {

@@ -14,7 +14,9 @@ import { combiningMark, control, inert, nonspacingMark } from './unicode.ts';
 
 export type Normalizer = {
   readonly apply: (text: string) => string;
-  /** Whether it can take away the first characters of a text: its first token then no longer begins where the text does. */
+  /**
+   * Whether it can take away the first characters of a text: its first token then no longer begins where the text does.
+   */
   readonly cutsStart: boolean;
 };
 
@@ -131,8 +133,11 @@ function nmt(text: string): string {
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
 /** The library's own ranges; the last but two begins at another place than in other implementations. */
-const chinese =
-  /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gv;
+const chinese = new RegExp(
+  String.raw`[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff` +
+    String.raw`\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]`,
+  'gv',
+);
 const stripMarks = remover(nonspacingMark);
 
 function bert(options: Options): Normalizer {

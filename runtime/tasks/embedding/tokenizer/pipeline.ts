@@ -52,7 +52,8 @@ export class TokenPipeline {
     this.#preTokenizer = makePreTokenizer(file['pre_tokenizer']);
     if (this.#preTokenizer.asksForStart && this.#normalizer.cutsStart) {
       throw new TokenizerUnsupported(
-        'pre_tokenizer Metaspace with prepend_scheme first, behind a normalizer that can remove the beginning of a text, is not supported by this runtime',
+        'pre_tokenizer Metaspace with prepend_scheme first, behind a normalizer that can remove the beginning of ' +
+          'a text, is not supported by this runtime',
       );
     }
     this.#model = makeModel(file['model']);

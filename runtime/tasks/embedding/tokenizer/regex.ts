@@ -197,7 +197,10 @@ class Translation {
     this.#atom = undefined;
   }
 
-  /** What stands behind a quantifier: lazy, or giving nothing back. Behind `{2}` and `{2,3}` some of it means other things. */
+  /**
+   * What stands behind a quantifier: lazy, or giving nothing back. Behind `{2}` and `{2,3}` some of it means other
+   * things.
+   */
   #repeatMode(quantifier: string, isRange: boolean): void {
     const mode = this.#peek();
     const counted = quantifier.startsWith('{');
@@ -303,7 +306,8 @@ class Translation {
 
   #refuse(what: string): TokenizerUnsupported {
     return new TokenizerUnsupported(
-      `${this.#where}: its regular expression has ${JSON.stringify(what)} at position ${this.#at}, which is not supported by this runtime`,
+      `${this.#where}: its regular expression has ${JSON.stringify(what)} at position ${this.#at}, which is not ` +
+        'supported by this runtime',
     );
   }
 }

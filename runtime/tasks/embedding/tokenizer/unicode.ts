@@ -1,9 +1,9 @@
 /**
  * Where the character classes of Python's tokenizers differ from those of JavaScript's regular expressions.
  *
- * Owns:  the classes that normalizers and pre-tokenizers are made of, as Python's tokenizers 0.23.3 has them. Some come from libraries with
- *        Unicode 8 or 16; V8 has Unicode 17. The ranges were found by asking both about each of the 1,112,064 characters
- *        (scripts/tokenizers/code-points.py); a test asks again when V8's Unicode changes.
+ * Owns:  the classes that normalizers and pre-tokenizers are made of, as Python's tokenizers 0.23.3 has them. Some come
+ *        from libraries with Unicode 8 or 16; V8 has Unicode 17. The ranges were found by asking both about each of the
+ *        1,112,064 characters (scripts/tokenizers/code-points.py); a test asks again when V8's Unicode changes.
  * Pure.
  */
 

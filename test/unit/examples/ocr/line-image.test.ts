@@ -16,7 +16,8 @@ const plane = 48 * 96;
 describe('lineTensor', () => {
   it('scales to height 48, keeping proportions', () => {
     assert.deepEqual(lineTensor(picture(20, 10, () => [255, 255, 255, 255])).shape, [1, 3, 48, 96]);
-    assert.deepEqual(lineTensor(picture(100, 96, () => [255, 255, 255, 255])).shape, [1, 3, 48, 56]); // 50, up to a multiple of 8
+    // 50, up to a multiple of 8
+    assert.deepEqual(lineTensor(picture(100, 96, () => [255, 255, 255, 255])).shape, [1, 3, 48, 56]);
   });
 
   it('lays planes out as blue, green, red from -1 to 1', () => {

@@ -81,7 +81,8 @@ describe('Objects', () => {
     const error = refusal(() => objects.update(configMaps, { ...first, data: { k: '2' } }));
     assert.equal(
       error.body.message,
-      'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again',
+      'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes ' +
+        'to the latest version and try again',
     );
   });
 

@@ -30,7 +30,8 @@ describe('planPlacement', () => {
       facts: { used: { cpu: 2 } }, want: undefined },
     { name: 'says what there is too little of', spec: { containers: [asking('3', '2Gi')] },
       want:
-        /^0\/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory\. preemption: 0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$/ },
+        new RegExp(String.raw`^0\/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory\. preemption: ` +
+          String.raw`0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$`) },
     { name: 'counts what the others asked for', spec: { containers: [asking('500m')] },
       facts: { used: { cpu: 1.6 } }, want: /1 Insufficient cpu\./ },
     { name: 'fills the node to the last millicore', spec: { containers: [asking('300m')] },
@@ -41,7 +42,8 @@ describe('planPlacement', () => {
     { name: 'refuses one pod too many', spec: {}, facts: { used: { pods: 110 } }, want: /1 Too many pods\./ },
     { name: 'sends nothing to a cordoned node', spec: {}, facts: { cordoned: true },
       want:
-        /^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
+        new RegExp(String.raw`^0\/1 nodes are available: 1 node\(s\) were unschedulable\. preemption: 0\/1 nodes ` +
+          String.raw`are available: 1 Preemption is not helpful for scheduling\.$`) },
     { name: 'refuses a node selector that does not match', spec: { nodeSelector: { pool: 'gpu' } },
       want: /1 node\(s\) didn't match Pod's node affinity\/selector/ },
     { name: 'takes a node selector that matches',
@@ -49,7 +51,8 @@ describe('planPlacement', () => {
     { name: 'refuses a claim that is not there',
       spec: { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
       want:
-        /^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: 0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$/ },
+        new RegExp(String.raw`^0\/1 nodes are available: persistentvolumeclaim "models" not found\. preemption: ` +
+          String.raw`0\/1 nodes are available: 1 Preemption is not helpful for scheduling\.$`) },
     { name: 'takes a claim that is there', spec: {
         volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'models' } }] },
       facts: { claimExists: (name) => name === 'models' }, want: undefined },

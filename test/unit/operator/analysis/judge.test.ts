@@ -180,7 +180,7 @@ describe('the judge', () => {
     );
   });
 
-  it('turns its bounds around when the revisions change places, where either error may be as frequent and no noise is doubted', () => {
+  it('turns its bounds around when the revisions change places, with equal errors and no noise doubted', () => {
     // Three gates in two steps: 5 % for each, as for a Pass.
     const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });

@@ -141,7 +141,8 @@ describe('noise between minutes', () => {
   });
 
   it('of a far tail is doubted as that of p95 at least', () => {
-    // 120 requests a block, so that a minute speaks for p95, and p99 takes two, in which minutes that alternate are alike.
+    // 120 requests a block, so that a minute speaks for p95, and p99 takes two, in which minutes that alternate are
+    // alike.
     let minute = 0;
     const blocks = minutesWith(() => (minute++ % 2 === 0 ? 0.3 : -0.3), 1);
     const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];

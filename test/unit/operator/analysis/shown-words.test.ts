@@ -119,13 +119,16 @@ describe('a promise is told', () => {
   const rows: readonly { readonly name: string; readonly promise: StepPromise; readonly says: string }[] = [
     { name: 'with the rate, the time, what is shown and what would be found', promise: busy,
       says:
-        'at 1020 requests a minute this step takes about 5 to 9 min; it can show p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1020 requests a minute this step takes about 5 to 9 min; it can show p95 +15 % and errors +1 point; ' +
+          'an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
     { name: 'with one time where chance changes nothing', promise: { ...busy, requestsPerMinute: 1, minutes: [11, 11] },
       says:
-        'at 1 request a minute this step takes about 11 min; it can show p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1 request a minute this step takes about 11 min; it can show p95 +15 % and errors +1 point; an ' +
+          'increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
     { name: 'with an open end', promise: { ...busy, minutes: [26, null] },
       says:
-        'at 1020 requests a minute this step takes about 26 min or longer; it can show p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
+        'at 1020 requests a minute this step takes about 26 min or longer; it can show p95 +15 % and errors +1 ' +
+          'point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min' },
     { name: 'as none where the time does not do',
       promise: { ...busy, requestsPerMinute: 4.32, minutes: [null, null],
         gates: [{ gate: p95, shows: 1.61, finds: null }] },

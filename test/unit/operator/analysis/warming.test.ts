@@ -98,7 +98,8 @@ describe('a verdict about a candidate with cold caches', () => {
 });
 
 describe('a candidate that compiles what it needs for its first requests', () => {
-  // At first many are slow, and the others fast, so that the mean shows no trend; then all are as stable's. The slow ones stay the slowest of the window.
+  // At first many are slow, and the others fast, so that the mean shows no trend; then all are as stable's. The slow
+  // ones stay the slowest of the window.
   const compiling = (seed: number, count: number): LogHistogram[] => {
     const slow = blocks(seed + 100, count, 24, () => Math.log(10));
     return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) =>

@@ -234,7 +234,11 @@ describe('the gatekeeper', () => {
       const first = kept.judge(analyzing, window + 1);
       assert.match(
         first?.reading.promise ?? '',
-        /^at (39|40|41)[0-9] requests a minute this step takes about [0-9]+ to [0-9]+ min; it can show p95 \+15 % and errors \+0\.5 points; an increase of p95 \+[0-9]+ % and errors \+[0-9.]+ points or more would be found in 30 min$/,
+        new RegExp(
+          '^at (39|40|41)[0-9] requests a minute this step takes about [0-9]+ to [0-9]+ min; ' +
+            String.raw`it can show p95 \+15 % and errors \+0\.5 points; an increase of p95 \+[0-9]+ % and ` +
+            String.raw`errors \+[0-9.]+ points or more would be found in 30 min$`,
+        ),
       );
       assert.equal(first?.shown?.promise, first?.reading.promise);
       kept.hear(window + 6);

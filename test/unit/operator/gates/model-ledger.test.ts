@@ -57,7 +57,10 @@ function judged(ledger: Scene['ledger'], from = 0) {
 type Tick = { readonly heard: readonly boolean[]; readonly restart: boolean; readonly again: number };
 type Loss = { readonly pod: number; readonly at: number };
 
-/** An operator that hears some reports and not others, twice what it has heard, and begins anew; beside it one that knows everything. */
+/**
+ * An operator that hears some reports and not others, twice what it has heard, and begins anew; beside it one that
+ * knows everything.
+ */
 class Life {
   ledger = new ModelLedger(revisions);
   expected = emptyLedger;

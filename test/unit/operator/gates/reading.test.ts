@@ -116,7 +116,8 @@ const rows: readonly Row[] = [
   { name: 'a slow candidate fails by latency', given: { candidate: { factor: 1.6 } },
     reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'None' },
     says:
-      /^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} requests of the candidate and/ },
+      new RegExp(String.raw`^p95 is [0-9]+% above stable \(at least [0-9]+%, allowed 15%\) after [0-9],[0-9]{3} ` +
+        'requests of the candidate and') },
   { name: 'one that breaks its limit fails by latency', given: { gates: limits, candidate: { factor: 2.5 } },
     reads: { step: 'Fail', failed: 'LatencyGateFailed', absolute: 'Fail' },
     says: /^slo is [0-9]+ms \(at least [0-9]+ms, allowed 70ms\)/ },
@@ -132,7 +133,8 @@ const rows: readonly Row[] = [
   { name: 'what is not proven keeps a step waiting that asks for proof',
     given: { candidate: { blocks: 6 } }, reads: { step: 'Waiting', absolute: 'None' },
     says:
-      /^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ min at the present rate; in 9 min \+39% will do$/ },
+      new RegExp('^p95 undecided: .*, about [0-9,]+ to [0-9,]+ more requests needed, [0-9]+ to [0-9]+ ' +
+        String.raw`min at the present rate; in 9 min \+39% will do$`) },
   { name: 'few requests keep any step waiting',
     given: { gates: { minRequests: 200 }, require: 'NoFail', candidate: { perBlock: 1 } }, reads: { step: 'Waiting' },
     says: /^no gate is beyond its limit so far: .*, 200 of each are needed, over a minute$/ },
@@ -141,12 +143,15 @@ const rows: readonly Row[] = [
   { name: 'fourteen whole blocks and one that is being counted are no five minutes',
     given: { require: 'NoFail', candidate: { blocks: 15 } }, reads: { step: 'Waiting' },
     says:
-      /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; this step lasts at least 5 min$/ },
+      new RegExp('^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ ' +
+        'of stable; this step lasts at least 5 min$') },
   { name: 'a step waits for its promise where the traffic can show it',
     given: { require: 'NoFail', candidate: { blocks: 20, perBlock: 7 },
       stable: { blocks: 20, perBlock: 7 } }, reads: { step: 'Waiting' },
     says:
-      /^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ of stable; waits up to 15 min until no more than 50% on the latency and 5 points of errors are shown$/ },
+      new RegExp('^no gate is beyond its limit so far: [0-9,]+ requests of the candidate and [0-9,]+ ' +
+        'of stable; waits up to 15 min until no more than 50% on the latency and 5 points of ' +
+        'errors are shown$') },
   { name: 'fifteen whole blocks are', given: { require: 'NoFail',
       candidate: { blocks: 16 } }, reads: { step: 'Done' }, says: /^no gate fails after/ },
   { name: 'a candidate within its limits has passed them', given: { gates: limits },
@@ -184,12 +189,16 @@ const rows: readonly Row[] = [
     given: { scene: { router: 'HTTPRoute', weight: 5, ready: { candidate: 1, stable: 2 } },
       candidate: { pods: 1, perBlock: 60 } }, reads: { step: 'Waiting' },
     says:
-      /^p95 undecided: .*: the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it$/ },
+      new RegExp("^p95 undecided: .*: the candidate's pods carry less load than stable's at this " +
+        'weight, so that it can fail here, not pass; a step whose weight fits its pods can ' +
+        'pass it$') },
   { name: 'a candidate with more load can pass, not fail, and keeps a step waiting that asks for no failure',
     given: { require: 'NoFail', scene: { router: 'HTTPRoute', weight: 60, ready: { candidate: 1, stable: 2 } },
       candidate: { pods: 1, perBlock: 360, factor: 1.6 } }, reads: { step: 'Waiting' },
     says:
-      /^p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods \(capacity\.maxSurge\), or the step another weight$/ },
+      new RegExp("^p95 not judged: the candidate's pods carry more load than stable's at this weight, " +
+        String.raw`so that it can pass here, not fail; give it more pods \(capacity\.maxSurge\), or the ` +
+        'step another weight$') },
   { name: 'one pod each on unlike nodes may be what differs',
     given: { candidate: { pods: 1, perBlock: 240, factor: 1.25 }, stable: { pods: 1, perBlock: 240 },
       scene: { nodes: 'Unlike', ready: { candidate: 1, stable: 1 } } }, reads: { step: 'Waiting' },
@@ -205,7 +214,8 @@ const rows: readonly Row[] = [
   { name: 'pairs are no requests: a candidate that none came to is idle',
     given: { require: 'NoFail', candidate: quiet, pairs: { perBlock: 18, factor: 1 } },
     reads: { step: 'Waiting', idle: true }, says:
-      /^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of stable, with 1,080 paired probes, 200 of each are needed/ },
+      new RegExp('^no gate is beyond its limit so far: 0 requests of the candidate and [0-9,]+ of ' +
+        'stable, with 1,080 paired probes, 200 of each are needed') },
   { name: 'in the shadow pairs are all that a Pass needs',
     given: { ...inShadow, gates: wide, pairs: { perBlock: 18, factor: 1 } },
     reads: { step: 'Done' }, says: /^every gate passes after 1,080 paired probes$/ },
@@ -285,7 +295,9 @@ describe('loads are equal', () => {
     [false, { router: 'HTTPRoute', weight: 50, ready: { candidate: 0, stable: 3 } }],
     [false, { router: 'HTTPRoute', weight: 100, ready: { candidate: 3, stable: 3 } }],
   ];
-  for (const [equal, given] of loads)
-    it(`${equal ? '' : 'not '}with ${given.router}, ${given.weight}% on ${given.ready.candidate} pods, the rest on ${given.ready.stable}`, () =>
+  for (const [equal, given] of loads) {
+    const { router, weight, ready } = given;
+    it(`${equal ? '' : 'not '}with ${router}, ${weight}% on ${ready.candidate} pods, the rest on ${ready.stable}`, () =>
       assert.equal(isLoadEqual(given), equal));
+  }
 });

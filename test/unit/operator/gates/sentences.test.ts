@@ -100,34 +100,46 @@ describe('a gate says', () => {
       { ...slow, ...alone, gate: 'slo', stableRequests: 1 } as GateResult),
       'slo is 83ms (at least 71ms, allowed 60ms) after 400 requests of the candidate and 1 of stable'],
     [failure(errors, failing),
-      'the error rate is 3.2% above stable (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate and 11,020 of stable'],
+      'the error rate is 3.2% above stable (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate ' +
+        'and 11,020 of stable'],
     [failure({ kind: 'errors-limit', name: 'errors-max', max: 0.005 }, own),
       'the error rate is 3.2% (at least 1.1%, allowed 0.5%) after 1,180 requests of the candidate'],
     [failure(quality, { ...own, limit: 0.02 }),
-      "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 comparisons"],
+      "3.2% of the answers that were compared disagree with stable's (at least 1.1%, allowed 2%) after 1,180 " +
+        "comparisons"],
     [failure(p95, { ...slow, lower: 0.1521 }),
-      'p95 is 52% above stable (at least 15.2%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
+      'p95 is 52% above stable (at least 15.2%, allowed 15%) after 1,180 requests of the candidate and 11,020 of ' +
+        'stable'],
     [openQuestion(p95, open), 'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
     [openQuestion(p95, { ...open, neededRange: [904, 2431], perMinute: 220 }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 to 2,400 more requests needed, 5 to 12 min at the present rate'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 900 to 2,400 more requests needed, 5 to 12 min at ' +
+        'the present rate'],
     [openQuestion(p95, { ...open, neededRange: [904, null], perMinute: 220 }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the present rate'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), at least 900 more requests needed, 5 min or longer at the ' +
+        'present rate'],
     [openQuestion(p95, { ...open, neededRange: [null, null], perMinute: 220 }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), no number of requests would decide it as it is'],
     [openQuestion(p95, { ...open, neededRange: [30, 51], perMinute: 220, later: { inMinutes: 6.3, toShow: 0.387 } }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present rate; in 6 min +39% will do'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 30 to 51 more requests needed, 1 min at the present ' +
+        'rate; in 6 min +39% will do'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.281, stablePods: 1 } }),
-      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of each revision on unlike nodes: a difference of up to 28% may be the nodes'],
+      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of each revision ' +
+        'on unlike nodes: a difference of up to 28% may be the nodes'],
     [openQuestion(p95, { ...open, estimate: 0.12, evidence: { ...evidence, nodesMayDiffer: 0.23 } }),
-      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of the candidate on unlike nodes: a difference of up to 23% may be the nodes'],
+      'p95 undecided: +12% (-6% to +13%, allowed 15%), about 910 more requests needed; one pod of the candidate ' +
+        'on unlike nodes: a difference of up to 23% may be the nodes'],
     [openQuestion(p95, { ...open, ofClass: { tier: 'interactive', sizeClass: 512 } }),
-      'p95 for interactive requests of up to 512 elements undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed'],
+      'p95 for interactive requests of up to 512 elements undecided: +4.1% (-6% to +13%, allowed 15%), about 910 ' +
+        'more requests needed'],
     [failure(p95, { ...slow, ofClass: { tier: 'bulk', sizeClass: 0 } }),
-      'p95 for bulk requests without input is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable'],
+      'p95 for bulk requests without input is 52% above stable (at least 21%, allowed 15%) after 1,180 requests ' +
+        'of the candidate and 11,020 of stable'],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'Less' }),
-      "p95 undecided: +4.1% (-6% to +13%, allowed 15%): the candidate's pods carry less load than stable's at this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it"],
+      "p95 undecided: +4.1% (-6% to +13%, allowed 15%): the candidate's pods carry less load than stable's at " +
+        "this weight, so that it can fail here, not pass; a step whose weight fits its pods can pass it"],
     [openQuestion(p95, { ...open, reason: 'LoadUnequal', load: 'More' }),
-      "p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass here, not fail; give it more pods (capacity.maxSurge), or the step another weight"],
+      "p95 not judged: the candidate's pods carry more load than stable's at this weight, so that it can pass " +
+        "here, not fail; give it more pods (capacity.maxSurge), or the step another weight"],
     [openQuestion(p95, { ...open, reason: 'OneWindow', requestsStillNeeded: null }),
       'p95 undecided: +4.1% (-6% to +13%, allowed 15%), the verdict depends on a few outlier seconds; check manually'],
     [openQuestion(p95, { ...open, requestsStillNeeded: null }),
@@ -142,29 +154,35 @@ describe('a gate says', () => {
       'p95 undecided: 1 request of the candidate and 11,020 of stable are too few'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200,
         requests: { candidate: 117, stable: 2011 }, alone: false, measured: true }),
-      'no gate is beyond its limit so far: 117 requests of the candidate and 2,011 of stable, 200 of each are needed, over a minute'],
+      'no gate is beyond its limit so far: 117 requests of the candidate and 2,011 of stable, 200 of each are ' +
+        'needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200,
         requests: { candidate: 117, stable: 0 }, alone: true, measured: true }),
       'no gate is beyond its limit so far: 117 requests of the candidate, 200 are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0,
         requests: { candidate: 1, stable: 0 }, alone: false, measured: true }),
-      'no gate is beyond its limit so far: 1 request of the candidate and 0 of stable; requests over at least a minute are needed'],
+      'no gate is beyond its limit so far: 1 request of the candidate and 0 of stable; requests over at least a ' +
+        'minute are needed'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
         requests: { candidate: 0, stable: 0 }, alone: false, measured: false }),
       'no gate has an estimate yet: 0 requests of the candidate and 0 of stable, 50 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
         requests: { candidate: 12, stable: 34 }, alone: false, measured: true, worst: far }),
-      'p95 is at +1438% (allowed 15%), which is not decided yet: 12 requests of the candidate and 34 of stable, 50 of each are needed, over a minute'],
+      'p95 is at +1438% (allowed 15%), which is not decided yet: 12 requests of the candidate and 34 of stable, ' +
+        '50 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Done', minRequests: 50,
         requests: { candidate: 120, stable: 340 }, alone: false, measured: true, worst: far }),
-      'no gate fails, p95 is at +1438% (allowed 15%), which is not decided, after 120 requests of the candidate and 340 of stable'],
+      'no gate fails, p95 is at +1438% (allowed 15%), which is not decided, after 120 requests of the candidate ' +
+        'and 340 of stable'],
     [pairedWords('p95', probed), 'p95 passes: at most +19% by 310 paired probes (no live traffic needed)'],
     [failure(p95, { ...slow, paired: slowPairs }),
       'p95 fails: at least +21% by 41 paired replays and 310 paired probes (no live traffic needed), allowed 15%'],
     [openQuestion(p95, { ...open, candidateRequests: 1, reason: 'TooFewRequests', estimate: null, paired: openPairs }),
-      'p95 undecided: 1 request of the candidate and 11,020 of stable are too few; p95 undecided by 1 paired shadowed request: +2% (-11% to unknown)'],
+      'p95 undecided: 1 request of the candidate and 11,020 of stable are too few; p95 undecided by 1 paired ' +
+        'shadowed request: +2% (-11% to unknown)'],
     [openQuestion(p95, { ...open, paired: { ...openPairs, estimate: null, lower: null } }),
-      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed; 1 paired shadowed request: too few'],
+      'p95 undecided: +4.1% (-6% to +13%, allowed 15%), about 910 more requests needed; 1 paired shadowed ' +
+        'request: too few'],
     [progress({ require: 'NoFail', step: 'Done', minRequests: 20, requests: { candidate: 33, stable: 2011 },
         alone: false, measured: true, pairs: '310 paired probes' }),
       'no gate fails after 33 requests of the candidate and 2,011 of stable, with 310 paired probes'],

@@ -27,7 +27,10 @@ function say(change: Change<Pod>): string {
     case 'added':
       return `+${change.now.metadata.name}@${change.now.metadata.resourceVersion}`;
     case 'updated':
-      return `${change.before.metadata.resourceVersion}>${change.now.metadata.name}@${change.now.metadata.resourceVersion}`;
+      return (
+        `${change.before.metadata.resourceVersion}>${change.now.metadata.name}@` +
+        `${change.now.metadata.resourceVersion}`
+      );
     case 'deleted':
       return `-${change.before.metadata.name}@${change.before.metadata.resourceVersion}`;
   }

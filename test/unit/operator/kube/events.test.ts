@@ -114,7 +114,7 @@ describe('EventRecorder', () => {
     assert.deepEqual(await written(), ['ImagePullBackOff cannot pull x2']);
   });
 
-  it('tells the eleventh different note of one reason, and those after it, in one Event with the words of the first', async () => {
+  it('tells the eleventh note of one reason, and those after it, in one Event in the words of the first', async () => {
     const { recorder, written } = world();
     for (let i = 0; i < 20; i += 1) recorder.say(happening({ note: `pod ${i} cannot pull` }));
     await settle();

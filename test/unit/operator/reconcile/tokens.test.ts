@@ -141,7 +141,7 @@ describe('the token of a revision', () => {
     );
   });
 
-  it('comes with leave to sample only while a quality gate or a shadow step asks for it, as much as either', async () => {
+  it('comes with leave to sample only while a quality gate or shadow step asks for it, as much as either', async () => {
     const stage = new Stage();
     await stage.pass();
     assert.equal(stage.access?.sampleRate, undefined);

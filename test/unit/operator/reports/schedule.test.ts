@@ -1,4 +1,7 @@
-/** Fair turns: whatever the pods of others do, a pod that answers is asked in time, and one namespace never has all slots. */
+/**
+ * Fair turns: whatever the pods of others do, a pod that answers is asked in time, and one namespace never has all
+ * slots.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DueHeap } from '../../../../lib/due-heap.ts';

@@ -176,7 +176,10 @@ function startedWith(first: Shape): RolloutWorld {
 
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
-/** Weights sum to 100, and go to ready pods while there are any. Nobody is to have pods of a model that is scaled to zero. */
+/**
+ * Weights sum to 100, and go to ready pods while there are any. Nobody is to have pods of a model that is scaled to
+ * zero.
+ */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'somebody serves');
   if (canary !== undefined) {
@@ -203,7 +206,10 @@ function admittedIn(next: RolloutState): readonly (Revision | null)[] {
   return next.phase === 'Aborting' ? [next.stable, next.rejected] : [];
 }
 
-/** Who has traffic keeps the pods that it needs for it, as far as it had them: nothing is taken before its traffic is gone. */
+/**
+ * Who has traffic keeps the pods that it needs for it, as far as it had them: nothing is taken before its traffic is
+ * gone.
+ */
 function assertCarried(world: RolloutWorld, before: RolloutState, decision: Decision, seen: Observation): void {
   const { capacity, router } = world.plan;
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
@@ -222,7 +228,8 @@ function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }:
   const wanted = run.find((each) => each.revision === revision)?.replicas ?? 0;
   assert.ok(
     wanted >= Math.min(needed, readyIn(seen, revision)),
-    `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods and is to have ${wanted} in ${next.phase}`,
+    `${revision} has ${share}% of the traffic, needs ${needed} of ${readyIn(seen, revision)} pods and is to have ` +
+      `${wanted} in ${next.phase}`,
   );
 }
 
@@ -324,7 +331,7 @@ function tell(first: Shape, happenings: readonly Happening[]): void {
 }
 
 describe('a rollout, over any run of events', () => {
-  it('serves from ready pods, takes none from who has traffic, comes to rest after each event and ends where the spec asks', function () {
+  it('serves from ready pods, takes none from who has traffic, rests after events, ends as the spec asks', function () {
     this.timeout(60_000);
     fc.assert(
       fc.property(shape, fc.array(happening, { minLength: 1, maxLength: 40, size: 'max' }), (first, happenings) => {

@@ -124,7 +124,8 @@ describe('a rollout that waits for a person', () => {
           );
           assert.ok(
             !('step' in state) || state.step <= approval,
-            `step ${'step' in state ? state.step : ''} is behind the approval ${approval}: ${happenings.map(({ say }) => say).join('; ')}`,
+            `step ${'step' in state ? state.step : ''} is behind the approval ${approval}: ` +
+              `${happenings.map(({ say }) => say).join('; ')}`,
           );
           assert.deepEqual(
             status?.history?.filter(

@@ -58,7 +58,7 @@ describe('a candidate with traffic', () => {
         assert.notEqual(decide(state, seenWith({ ...failed, verdict }), plan, t0 + 60_000).next.phase, 'Aborting');
     });
 
-    it(`is not taken back from ${state.phase} when somebody asked for it, when it was promoted before, or when stable is down`, () => {
+    it(`is not taken back from ${state.phase} when it was asked for, promoted before, or stable is down`, () => {
       assert.notEqual(
         decide(state, seenWith(failed), { ...plan, promoteRevision: b }, t0 + 60_000).next.phase,
         'Aborting',

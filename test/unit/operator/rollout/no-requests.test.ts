@@ -16,7 +16,10 @@ describe('a candidate without requests', () => {
       'is told with the time and the next command',
       reading,
       60_000,
-      /^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*the client's mistake do not count/,
+      new RegExp(
+        '^no requests came to v2 in 1 min; .*npm run load -- URL.*kubectl-onnx promote.*the ' +
+          "client's mistake do not count",
+      ),
     ],
     [
       'is told with few different times, so that the status is not written every minute',

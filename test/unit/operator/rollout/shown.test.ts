@@ -111,7 +111,8 @@ describe('what the gates have shown', () => {
     );
     assert.equal(
       message,
-      `analysing ${b}: 50 % of the traffic; p95 undecided; foreseen: at 55 requests a minute this step takes about 11 min`,
+      `analysing ${b}: 50 % of the traffic; p95 undecided; foreseen: at 55 requests a minute this step takes ` +
+        'about 11 min',
     );
   });
 });

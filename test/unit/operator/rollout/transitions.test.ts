@@ -485,7 +485,8 @@ describe('a rollout', () => {
     assert.equal(next.phase, 'Analyzing');
     assert.equal(
       message,
-      `analysing ${b}: target 5 %, actual share of the traffic unknown; 120 of 200 requests; its traffic is in doubt: the Gateway is gone`,
+      `analysing ${b}: target 5 %, actual share of the traffic unknown; 120 of 200 requests; its traffic is in ` +
+        'doubt: the Gateway is gone',
     );
   });
 

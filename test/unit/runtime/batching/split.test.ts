@@ -86,7 +86,10 @@ describe('RowSplitter', () => {
     await assert.rejects(
       world({ totalBytes: 70 }).submit(input(3)),
       tooLarge(
-        /memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: send fewer rows or shorter inputs/,
+        new RegExp(
+          'memory to run 1 rows? of inputs of 2 elements, about 80, is over the limit of 70: ' +
+            'send fewer rows or shorter inputs',
+        ),
       ),
     );
   });

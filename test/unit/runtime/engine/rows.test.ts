@@ -85,11 +85,14 @@ describe('plainWords', () => {
   // prettier-ignore
   const rows: readonly [string, string][] = [
     [
-      "Non-zero status code returned while running Add node. Name:'scores' Status Message: /onnxruntime_src/onnxruntime/core/math.h:563 void onnxruntime::Init(ptrdiff_t, ptrdiff_t) axis == 1 || axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
+      "Non-zero status code returned while running Add node. Name:'scores' Status Message: " +
+        "/onnxruntime_src/onnxruntime/core/math.h:563 void onnxruntime::Init(ptrdiff_t, ptrdiff_t) axis == 1 || " +
+        "axis == largest was false. Attempting to broadcast an axis by a dimension other than 1. 2 by 3\n",
       "at node 'scores' (Add): Attempting to broadcast an axis by a dimension other than 1. 2 by 3",
     ],
     [
-      "Non-zero status code returned while running Gather node. Name:'words' Status Message: indices element out of data bounds, idx=9",
+      "Non-zero status code returned while running Gather node. Name:'words' Status Message: indices element out " +
+        "of data bounds, idx=9",
       "at node 'words' (Gather): indices element out of data bounds, idx=9"],
     ['Got invalid dimensions for input: x for the following indices\n index: 1 Got: 5 Expected: 4',
       'Got invalid dimensions for input: x for the following indices index: 1 Got: 5 Expected: 4'],

@@ -45,7 +45,7 @@ describe('runMemory', () => {
     );
   });
 
-  it('is never less beyond the measured sizes than what a quantity with a fixed, a linear and a square part takes', () => {
+  it('is never less beyond the measured sizes than what a fixed, a linear and a square part take', () => {
     const part = fc.integer({ min: 0, max: 1e8 });
     fc.assert(
       fc.property(

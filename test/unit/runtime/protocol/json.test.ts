@@ -72,7 +72,8 @@ describe('parseJson', () => {
           assert.match(
             String(error),
             new RegExp(
-              `the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of .*: send less$`,
+              `the memory to parse the body, about .* for JSON of ${text.length} bytes .* is over the limit of ` +
+                '.*: send less$',
             ),
           );
           return (error as { code?: string }).code === 'REQUEST_TOO_LARGE';

@@ -100,7 +100,7 @@ describe('comparing an answer with the right one', () => {
     });
   }
 
-  it('has the worst value for every metric where an output is missing, and lets one pass that only the answer has', () => {
+  it('has the worst value for every metric where an output is missing, and passes one that only the answer has', () => {
     for (const metric of Object.keys(worstValue) as GoldenMetric[]) {
       const comparison = compareOutputs(metric, { y: floats([1], 1) }, { z: floats([1], 1) });
       assert.ok(

@@ -1,4 +1,6 @@
-/** Which block a count belongs to, what is claimed to be known, and that nothing is counted twice or lost in between. */
+/**
+ * Which block a count belongs to, what is claimed to be known, and that nothing is counted twice or lost in between.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseReport } from '../../../../api/parse-report.ts';
@@ -378,7 +380,7 @@ describe('a ring of blocks', () => {
     );
   });
 
-  it('folds to the same ledger however often it is pulled, and from whichever block on, while no pause is longer than the ring', () => {
+  it('folds to the same ledger however often and from where it is pulled, while no pause outlasts the ring', () => {
     const slow = fc.array(step, { minLength: 1, maxLength: 60 });
     fc.assert(
       fc.property(slow, (steps) => {

@@ -49,7 +49,8 @@ describe('importedPackages', () => {
       mkdirSync(join(dir, 'deep'));
       writeFileSync(
         join(dir, 'main.js'),
-        `import { x } from "express";\nimport './near.js';\nimport 'undici';\nimport fs from 'fs';\nimport { y } from "node:http";\n`,
+        `import { x } from "express";\nimport './near.js';\nimport 'undici';\nimport fs from 'fs';\nimport { y } ` +
+          `from "node:http";\n`,
       );
       writeFileSync(
         join(dir, 'deep/worker.js'),

@@ -58,7 +58,9 @@ describe('startApiServer', () => {
   });
 
   it('refuses what is nested too deep', async () => {
-    const body = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"deep"},"data":${'['.repeat(400)}${']'.repeat(400)}}`;
+    const body =
+      `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"deep"},"data":${'['.repeat(400)}` +
+      `${']'.repeat(400)}}`;
     const answer = await api.post('/api/v1/namespaces/default/configmaps', body);
     assert.deepEqual([answer.status, answer.body.message], [400, 'the object is nested deeper than 200 levels']);
   });

@@ -268,10 +268,13 @@ describe('createEmbedding', () => {
       why: /no output 'pooled', it has last_hidden_state, sentence_embedding, labels/ },
     { name: 'refuses a pooling that the output does not fit', embedding: { output: 'last_hidden_state' },
       why:
-        /None needs an output of rank 2, 'last_hidden_state' has rank 3, \[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name 'sentence_embedding' as the output/ },
+        new RegExp("None needs an output of rank 2, 'last_hidden_state' has rank 3, " +
+          String.raw`\[batch,sequence,2\]: leave pooling out, or set Mean, Cls or Last, or name ` +
+          "'sentence_embedding' as the output") },
     { name: 'refuses to pool what is pooled', embedding: { pooling: 'Mean' },
       why:
-        /Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: leave pooling out, or set None, or name 'last_hidden_state' as the output/ },
+        new RegExp(String.raw`Mean needs an output of rank 3, 'sentence_embedding' has rank 2, \[batch,2\]: ` +
+          "leave pooling out, or set None, or name 'last_hidden_state' as the output") },
     { name: 'refuses an output of whole numbers', embedding: { output: 'labels' }, why: /'labels' is int64/ },
     { name: 'refuses a limit that special tokens fill', embedding: { maxTokens: 2 },
       why: /2 leaves no room beside the 2 special tokens/ },
