@@ -168,7 +168,7 @@ function stepWords({ require, shadow }: Asked, { plan, evidence, step }: Finding
     require, step: step === 'Done' ? 'Done' : 'Waiting', minRequests: plan.minRequests, alone,
     requests: { candidate: total(window.candidate), stable: total(window.stable) },
     measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null),
-    ...present({ shadow, pairs: paired === undefined ? undefined : pairsOf(paired), worst: worstOf(plan, results), waits, minutes: minutesAsked(plan, maxBlocks, alone) }),
+    ...present({ ungated: plan.gates.length === 0 ? (true as const) : undefined, shadow, pairs: paired === undefined ? undefined : pairsOf(paired), worst: worstOf(plan, results), waits, minutes: minutesAsked(plan, maxBlocks, alone) }),
   };
 }
 
