@@ -2,7 +2,8 @@
  * Finds what a mutant names: the file by an exported name, the extent of a declaration, the text in it.
  *
  * Owns:  the reading of sources as this repository writes them: a declaration at the top of a file begins in the first
- *        column and ends with the next line that begins with a closing bracket there, or on its own line. Pure.
+ *        column and ends with the next line that begins with a closing bracket there, on its own line, or before the
+ *        next one. How a text is laid out does not matter: white space, and the comma after a list's last entry. Pure.
  * Throws: MutantError, in words for whoever keeps the list.
  */
 import type { Mutant } from './mutant.ts';
@@ -25,10 +26,39 @@ export function mutated(sources: readonly Source[], { name, of, home = '', withi
   if (extent === undefined) throw refuse(`${source.path} has no function ${within ?? of}`);
   const [begin, end] = extent;
   const body = source.text.slice(begin, end);
-  const count = body.split(from).length - 1;
+  const places = placesOf(body, from);
+  const count = places.length;
   if (count !== 1) throw refuse(`${source.path}: the text occurs ${count} times in ${within ?? of}, not once: ${from}`);
   if (from === to) throw refuse('it changes nothing');
-  return { path: source.path, text: source.text.slice(0, begin) + body.replace(from, () => to) + source.text.slice(end) };
+  const changed = places.map(([first, last]) => body.slice(0, first) + to + body.slice(last)).join('');
+  return { path: source.path, text: source.text.slice(0, begin) + changed + source.text.slice(end) };
+}
+
+type Place = readonly [begin: number, end: number];
+
+/** Where a text stands in another, however either is laid out. White space at its ends takes what there is there. */
+function placesOf(body: string, wanted: string): readonly Place[] {
+  const all = characters(body);
+  const plain = all.map(({ character }) => character).join('');
+  const sought = characters(wanted.trim()).map(({ character }) => character).join('');
+  const places: Place[] = [];
+  for (let at = plain.indexOf(sought); at >= 0 && sought !== ''; at = plain.indexOf(sought, at + sought.length)) {
+    const first = all[at]?.at ?? 0;
+    const last = (all[at + sought.length - 1]?.at ?? 0) + 1;
+    const begin = /^\s/.test(wanted) ? body.slice(0, first).trimEnd().length : first;
+    const end = /\s$/.test(wanted) ? body.length - body.slice(last).trimStart().length : last;
+    places.push([begin, end]);
+  }
+  return places;
+}
+
+/** What is left of a text when its layout is taken away: one space between words, none elsewhere, no comma at the end of a list. */
+function characters(text: string): readonly { readonly character: string; readonly at: number }[] {
+  const left = text.matchAll(/(?<space>(?<=\w)\s+(?=\w))|(?:\s+)|(?:,(?=\s*[)\]}]))|(?<other>[^])/g);
+  return [...left].flatMap(({ groups, index }) => {
+    const character = groups?.['space'] === undefined ? groups?.['other'] : ' ';
+    return character === undefined ? [] : [{ character, at: index }];
+  });
 }
 
 /** @returns where the declaration begins and ends; undefined without one */
@@ -39,11 +69,13 @@ export function extentOf(text: string, name: string, exported: boolean): readonl
   const line = endOfLine(text, begin);
   // A declaration of one line; a head of several lines goes on, whatever it ends with.
   if (/(?:;|\}|\))$/.test(text.slice(begin, line)) && isClosed(text.slice(begin, line))) return [begin, line];
-  const close = /^[}\])]/gm;
+  const close = /^[}\])]|^(?=\w|\/[/*])/gm;
   close.lastIndex = line;
   const found = close.exec(text);
   // `): Type {` closes the parameters, not the declaration.
   for (let at = found; at !== null; at = close.exec(text)) {
+    // The next declaration, or its comment.
+    if (at[0] === '') return [begin, text.slice(0, at.index).trimEnd().length];
     const end = endOfLine(text, at.index);
     if (!text.slice(at.index, end).trimEnd().endsWith('{')) return [begin, end];
   }

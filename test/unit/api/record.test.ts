@@ -43,7 +43,7 @@ function plainLookups(path: string): readonly string[] {
   // A grammar has matched the unit before it is looked up.
   if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];
   const source = withoutComments(readFileSync(path, 'utf8'));
-  const tables = [...source.matchAll(/^(?:export )?const (\w+): Readonly<Record<string, .*> = \{/gm)].map(([, name = '']) => name);
+  const tables = [...source.matchAll(/^(?:export )?const (\w+): Readonly<\s*Record<\s*string,(?:(?!\n\n)[^])*?>\s*=\s*\{/gm)].map(([, name = '']) => name);
   return tables.filter((name) => new RegExp(`(?<![.\\w])${name}\\[[a-zA-Z]`).test(source) && !source.includes(`Object.hasOwn(${name}, `)).map((name) => `${path}: ${name}`);
 }
 

@@ -41,6 +41,17 @@ export function wide(
 export const table = {
   one: 1,
 } as const;
+
+export const sum =
+  wide(1, 2);
+
+export function spread(list: number[]): number {
+  return wide(
+    first(1) &&
+      list.length > limit,
+    2,
+  );
+}
 `;
 const sources = [{ path: 'operator/a.ts', text }, { path: 'operator/b.ts', text: 'export function other(): void {}\n' }];
 const mutant = (more: Partial<Mutant>): Mutant => ({ name: 'm', of: 'first', from: 'a > limit', to: 'a < limit', ...more });
@@ -58,6 +69,22 @@ describe('mutated', () => {
 
   it('does not take $ in the new text for a pattern', () => {
     assert.match(mutated(sources, mutant({ to: "'$&'" })).text, /if \('\$&'\)/);
+  });
+
+  const layouts: readonly { readonly name: string; readonly from: string; readonly to: string; readonly body: string }[] = [
+    { name: 'a line break for a space', from: 'first(1) && list', to: 'list', body: 'wide(\n    list.length > limit,\n    2,\n  )' },
+    { name: 'a line break for nothing, and a comma at the end', from: 'limit, 2)', to: 'limit, 3)', body: 'wide(\n    first(1) &&\n      list.length > limit, 3)' },
+    { name: 'white space at the ends for as much as there is', from: ' first(1) && ', to: '', body: 'wide(list.length > limit,\n    2,\n  )' },
+  ];
+  for (const { name, from, to, body } of layouts) {
+    it(`takes ${name}`, () => {
+      const { text: changed } = mutated(sources, mutant({ of: 'spread', from, to }));
+      assert.equal(changed, text.replace(/(?<=return )wide\([^]*?\n {2}\)/, body));
+    });
+  }
+
+  it('does not take two words for one', () => {
+    assert.throws(() => mutated(sources, mutant({ of: 'spread', from: 'returnwide' })), /occurs 0 times/);
   });
 
   const rows: readonly { readonly name: string; readonly more: Partial<Mutant>; readonly says: RegExp }[] = [
@@ -84,6 +111,7 @@ describe('extentOf', () => {
     { name: 'a constant of one line', of: 'limit', begins: 'export const limit', ends: '= 5;' },
     { name: 'a class with its methods', of: 'Queue', begins: 'export class Queue', ends: '  }\n}' },
     { name: 'a function whose parameters take several lines', of: 'wide', begins: 'export function wide(', ends: 'return a + b;\n}' },
+    { name: 'a constant that begins on the next line', of: 'sum', begins: 'export const sum', ends: 'wide(1, 2);' },
     { name: 'an object', of: 'table', begins: 'export const table', ends: '} as const;' },
   ];
   for (const { name, of, begins, ends } of rows) {
