@@ -21,7 +21,7 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
 const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   ...canary,
   steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],
-  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }] },
+  gates: { golden: { metric: 'Cosine', min: '0.999' }, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }], confidence: 'Quick' },
 };
 
 /** Four minutes of probes, by the same sidecars and the same operator. */
