@@ -96,6 +96,34 @@ function isJudgedUnderTraffic({ gates }: RolloutSpec): boolean {
 }
 
 function stepsThatMeanSomething({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
+  return [...allGatesOff(rollout), ...oddSteps(rollout)];
+}
+
+function allGatesOff({
+  strategy = rolloutDefaults.strategy,
+  steps = rolloutDefaults.steps,
+  gates = {},
+}: RolloutSpec): readonly Finding[] {
+  const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
+  // What is left out has its defaults; what is there and empty is off.
+  const { latency, errors, quality } = gates;
+  const isOff = isEmpty(latency) && isEmpty(errors) && quality === undefined;
+  return isAsked && isOff
+    ? [
+        warning(
+          'spec.rollout.gates',
+          'every gate is turned off: a revision is promoted by the number of its requests alone',
+          'leave latency or errors out to have the defaults',
+        ),
+      ]
+    : [];
+}
+
+function isEmpty(part: object | undefined): boolean {
+  return part !== undefined && Object.keys(part).length === 0;
+}
+
+function oddSteps(rollout: RolloutSpec): readonly Finding[] {
   const { steps, strategy = rolloutDefaults.strategy } = rollout;
   const at = 'spec.rollout.steps';
   if (steps === undefined)

@@ -5,7 +5,7 @@
  * Rule:  run i of a cell has the seed (seed, cell's number, i): a cell gives the same row alone or among others.
  */
 import { setImmediate } from 'node:timers/promises';
-import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+import { planFor, type Gate } from './gate-plan.ts';
 import { watch, type Outcome } from './ours.ts';
 import { watchWith, type BaselineName } from './baselines.ts';
 import { rollOutWith } from './baseline-rollouts.ts';
@@ -18,8 +18,6 @@ import { World } from './world.ts';
 
 export type { Row } from './rows.ts';
 export type JudgeName = 'ours' | BaselineName;
-/** What is gated in a single window. */
-type Gate = 'latency' | 'errors' | 'quality';
 
 export type Cell = {
   readonly judge: JudgeName;
@@ -190,15 +188,4 @@ function runWindow(cell: Cell & { readonly what: Gate }, seeds: readonly number[
     return watchWith(cell.judge, world, { weight: share, minutes: 30, stable: stableOf(scenario), metric });
   }
   return watch(world, planFor(what), { weight: share, minutes: 60, historyMinutes: cell.historyMinutes });
-}
-
-/** One gate with the whole of α = 0.05. */
-function planFor(gate: Gate): Plan {
-  const none = { latency: [], errors: {} };
-  const gates = {
-    latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] },
-    errors: { ...none, errors: { maxIncrease: '0.5%' } },
-    quality: { ...none, quality: { min: '0.98' } },
-  }[gate];
-  return planOf(gates, [{ analyze: { require: 'Pass' } }]);
 }

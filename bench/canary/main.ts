@@ -6,10 +6,12 @@
  */
 import '../../scripts/node-guard.cjs';
 import { appendFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
+import { calibrate, forecastCells } from './forecasts.ts';
 import { allCells, runCell, usualRuns, type Cell, type Row } from './cells.ts';
 import { usual } from './scenarios.ts';
 
@@ -29,6 +31,7 @@ several hours.
   --every-report     in rollouts, a look at every report (each five seconds), not only at the first of each block
   --pods-each        in rollouts, as many pods of the candidate as of stable in every step
   --seed N           another set of canaries (default: 1)
+  --forecasts        instead: how often what was foreseen comes true (with --runs and --seed alone)
   --append FILE      also writes each row to a file of JSON lines as soon as it is there
   --json             {"rows": [...]} on standard output instead of a table
   --help
@@ -45,6 +48,7 @@ const options = {
   'every-report': { type: 'boolean', default: false },
   'pods-each': { type: 'boolean', default: false },
   seed: { type: 'string', default: '1' },
+  forecasts: { type: 'boolean', default: false },
   append: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -96,6 +100,7 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
     return exitCodes.ok;
   }
   const order = orderOf(flags);
+  if (flags.forecasts) return await forecasts(order, stop);
   if (!order.json) console.log(heading);
   const rows: Row[] = [];
   for (const { cell, number } of order.wanted) {
@@ -107,6 +112,33 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
     if (!order.json) console.log(line(row));
   }
   if (order.json) console.log(JSON.stringify({ rows }, null, 2));
+  return exitCodes.ok;
+}
+
+/**
+ * Shares are of the forecasts asked for; the last three what it took over what was foreseen, the tenth, fifth and ninth
+ * of ten.
+ */
+async function forecasts({ runs = 100, seed }: Order, stop: AbortSignal): Promise<ExitCode> {
+  const row = (cells: readonly string[]): void =>
+    console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(12) : cell.padStart(10))).join(' '));
+  row(['scenario', 'req/min', 'after', 'asked', 'within', 'sooner', '10 %', '50 %', '90 %']);
+  for (const [number, cell] of forecastCells().entries()) {
+    for (const { minutes, asked, within, sooner, ratios } of calibrate(cell, { runs, seed, number })) {
+      const parts = ratios ?? [null, null, null];
+      row([
+        cell.scenario.name,
+        String(cell.requestsPerMinute),
+        `${minutes} min`,
+        String(asked),
+        share(within),
+        share(sooner),
+        ...parts.map((each) => inDigits(each, 2)),
+      ]);
+    }
+    await setImmediate();
+    if (stop.aborted) return exitCodes.interrupted;
+  }
   return exitCodes.ok;
 }
 
@@ -158,7 +190,7 @@ function columns(cells: readonly string[]): string {
 }
 
 const share = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(1)} %`);
-const number = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
+const inDigits = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
 
 function line(row: Row): string {
   const where = row.rollout === null ? share(row.candidateShare) : row.rollout.router;
@@ -171,15 +203,15 @@ function line(row: Row): string {
     String(row.runs),
     share(row.falseRollbackRate),
     share(row.detectedRate),
-    number(row.medianRequestsToDetect, 0),
-    number(row.medianMinutesToDetect, 1),
+    inDigits(row.medianRequestsToDetect, 0),
+    inDigits(row.medianMinutesToDetect, 1),
     ...(row.rollout === null ? [] : rolloutColumns(row.rollout)),
   ]);
 }
 
 function rolloutColumns(rollout: NonNullable<Row['rollout']>): readonly string[] {
   const { promotedRate, heldRate, foundBeforeHalfRate, wrongPromotionRate } = rollout;
-  const after = `${number(rollout.medianMinutesToPromotion, 1)} (${number(rollout.p90MinutesToPromotion, 1)})`;
+  const after = `${inDigits(rollout.medianMinutesToPromotion, 1)} (${inDigits(rollout.p90MinutesToPromotion, 1)})`;
   return [share(promotedRate), share(heldRate), after, share(foundBeforeHalfRate), share(wrongPromotionRate)];
 }
 

@@ -40,7 +40,7 @@ export function watch(world: World, plan: Plan, window: WindowSetting): Outcome 
 }
 
 /** @param minutes of stable before the window */
-function historyOf(world: World, minutes: number): (quantile: number) => NoiseHistory {
+export function historyOf(world: World, minutes: number): (quantile: number) => NoiseHistory {
   const counter = new Counter(world.seconds / blockSeconds);
   for (let slice = 0; slice < (minutes * 60) / sliceSeconds; slice++) counter.add(world.next(0));
   return historyBefore(world.seconds / blockSeconds, counter.cells.stable);

@@ -91,12 +91,12 @@ export const tuning = {
   /** Lags over which noise that lasts is added up, in minutes (noise-history.ts). */
   lastingLags: 5,
   /** What five lags and a line fitted to half an hour leave of such noise is too little by about so much. */
-  lastingBias: 2,
+  lastingBias: 3,
   /**
    * For a Pass the variance that history shows is raised by this: half an hour is short for noise that lasts
    * (noise.ts).
    */
-  passDoubt: 7,
+  passDoubt: 6,
   /** Minutes of a window until which it is enough. */
   lastingMinutes: 11,
 } as const;

@@ -107,6 +107,7 @@ export class LatencyJudgement {
     const now = frame.question.candidate.total.total;
     if (reason === 'OneWindow' || now === 0 || stableOf(frame.question)?.total.total === 0)
       return { requestsStillNeeded: null };
+    if (this.#settle().checked?.verdict === 'Fail') return untilItIsWarm(frame);
     const needed = (shift: number): number | null =>
       forecastRequests(now, (growth) => holdsGrown(frame, growth, shift));
     return forecastAround(needed, { error: standardError(frame), least: tuning.hardMinRequests - now });
@@ -117,6 +118,19 @@ export class LatencyJudgement {
 function nodesMayDiffer({ question: { candidate, against }, podMargin }: Frame): { readonly nodesMayDiffer?: number } {
   const isAlone = candidate.pods.length < 2 || ('stable' in against && against.stable.pods.length < 2);
   return isAlone && podMargin.Fail > 0 ? { nodesMayDiffer: Math.expm1(Math.sqrt(podMargin.Fail)) } : {};
+}
+
+/**
+ * Of a Fail by the bounds that waits for time alone: while the candidate may be warming up. It may come with the next
+ * block, and need not wait longer than a warm-up that is not seen may go on.
+ */
+function untilItIsWarm({
+  question: { candidate, known, warmBlocks },
+}: Frame): Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'> {
+  const perBlock = candidate.total.total / Math.max(1, known);
+  const requests = (blocks: number): number => Math.max(1, Math.ceil(blocks * perBlock));
+  const [next, last] = [requests(1), requests(Math.max(1, warmBlocks - known + 1))];
+  return { requestsStillNeeded: next, neededRange: [1, last] };
 }
 
 function settle(frame: Frame): Settled {

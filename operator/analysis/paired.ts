@@ -16,14 +16,7 @@
  */
 import { tuning } from './constants.ts';
 import { addInto, countAbove, emptyHistogram, lnQuantile, sumOf, tailOf, type LogHistogram } from './log-histogram.ts';
-import {
-  doubtedVariance,
-  doubtedVarianceOf,
-  effectiveMinutes,
-  minuteMargin,
-  minuteNoise,
-  type NoiseHistory,
-} from './noise.ts';
+import { doubtedVariance, effectiveMinutes, minuteMargin, minuteNoise, type NoiseHistory } from './noise.ts';
 import { lnRatioOffset, type PairedSeries } from './paired-series.ts';
 import { contrastWithLimit, quantileTest, type Contrast } from './quantile-evidence.ts';
 import { podMargin } from './pod-spread.ts';
@@ -116,7 +109,6 @@ type Frame = {
   readonly question: PairedQuestion;
   readonly series: LatencySeries;
   readonly variance: number;
-  readonly passVariance: (minutes: number) => number;
   readonly knownMinutes: number;
   readonly minutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
@@ -178,15 +170,12 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
   const before = {
     minutes: twoRevisions.minutes + history.minutes,
     weightedVariance: twoRevisions.weightedVariance + history.weightedVariance,
-    // What is assumed of a second revision is no measurement, and is not doubted.
-    doubtedVariance: twoRevisions.weightedVariance + doubtedVarianceOf(history),
   };
-  const { variance, passVariance, minutes } = minuteNoise({ candidate: series }, 0.5, before);
+  const { variance, minutes } = minuteNoise({ candidate: series }, 0.5, before);
   const frame = {
     question,
     series,
     variance,
-    passVariance,
     knownMinutes: minutes + history.minutes,
     minutes: effectiveMinutes(series.blocks.map(({ total }) => total)),
   };
@@ -239,9 +228,9 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
  * quantiles, which share theirs. Both have to be within the limit, so neither spends anything of the other's
  * (intersection-union test: Berger, Technometrics 24, 1982).
  */
-function upperOf({ question, passVariance, podMargin: pods }: Frame, { total, minutes }: View): number {
+function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);
-  const margin = minuteMargin(passVariance(minutes), minutes, bound) + pods.Pass;
+  const margin = minuteMargin(variance, minutes, bound) + pods.Pass;
   const middle = contrastAt(total, 0.5, bound);
   const q = Math.max(0.5, Math.min(question.quantile, outerQuantile));
   const outer = [q, 1 - q].map((quantile) => contrastAt(total, quantile, bound + Math.LN2));

@@ -201,6 +201,7 @@ function stepWords(
     requests: { candidate: total(window.candidate), stable: total(window.stable) },
     measured: results.some(({ estimate, paired: pairs }) => estimate !== null || (pairs?.estimate ?? null) !== null),
     ...present({
+      ungated: plan.gates.length === 0 ? (true as const) : undefined,
       shadow,
       pairs: paired === undefined ? undefined : pairsOf(paired),
       worst: worstOf(plan, results),

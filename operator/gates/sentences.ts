@@ -221,6 +221,8 @@ export type StepWords = {
   readonly shadow?: true;
   /** Some gate has an estimate. */
   readonly measured: boolean;
+  /** The spec turns every gate off. */
+  readonly ungated?: true;
   /** The undecided gate whose estimate is furthest beyond its limit. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
   /** What holds a NoFail step up, and how long it lasts at least, and for its promise. */
@@ -247,7 +249,8 @@ function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   return pairs === undefined ? live : `${live}, with ${pairs}`;
 }
 
-function sofarWords({ worst, measured }: StepWords): string {
+function sofarWords({ worst, measured, ungated }: StepWords): string {
+  if (ungated === true) return noGates;
   if (worst !== undefined) return `${overLimit(worst)} yet`;
   return measured ? 'no gate is beyond its limit so far' : 'no gate has an estimate yet';
 }
@@ -260,7 +263,11 @@ export function progress(words: StepWords): string {
   return `${sofarWords(words)}: ${shadow === true ? `${seen}; more pairs are needed` : waitWords(words, seen)}`;
 }
 
-function doneWords({ require, worst }: StepWords): string {
+/** Said at every look, for a promotion that nothing was judged by should surprise no one. */
+const noGates = 'spec.rollout.gates turns every gate off, so that nothing is judged';
+
+function doneWords({ require, worst, ungated }: StepWords): string {
+  if (ungated === true) return noGates;
   if (require === 'Pass') return 'every gate passes';
   return worst === undefined ? 'no gate fails' : `no gate fails, ${overLimit(worst)},`;
 }

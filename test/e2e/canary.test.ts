@@ -30,6 +30,7 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   gates: {
     golden: { metric: 'Cosine', min: '0.999' },
     latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }],
+    confidence: 'Quick',
   },
 };
 

@@ -57,6 +57,8 @@ export const analysisMutants = [
       from: '<= limitOf(question)) return false;', to: '<= limitOf(question)) return true;' },
     { name: 'a trend that is not seen yet is thought to be none', of: 'settlingOf',
       from: 'stillToGain: lnStep * ', to: 'stillToGain: 0 * ' },
+    { name: 'a Fail that waits for a warm-up is foreseen by its bounds', of: 'LatencyJudgement',
+      from: "if (this.#settle().checked?.verdict === 'Fail') return untilItIsWarm(frame);", to: '' },
     { name: 'noise that lasts is not seen', of: 'learnHistory',
       within: 'learnPod', from: 'tuning.lastingBias * 2', to: '0 * 2' },
     { name: 'a Pass believes half an hour of noise that lasts', of: 'learnHistory', within: 'learnPod',

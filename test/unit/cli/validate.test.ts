@@ -115,6 +115,14 @@ const rows: readonly Row[] = [
     says: [
       'warning 6 spec.rollout.gates: with strategy Immediate, the default, nothing is judged under traffic ' +
         '(strategy: Canary)'] },
+  { name: 'gates that are all turned off', text:
+      `${smallest}  rollout: {strategy: Canary, gates: {latency: [], errors: {}}}\n`, outcome: 'Valid',
+    says: [
+      new RegExp(String.raw`^warning 6 spec\.rollout\.gates: every gate is turned off: .*\(leave latency or ` +
+        String.raw`errors out to have the defaults\)$`)] },
+  { name: 'one gate that is left',
+    text: `${smallest}  rollout: {strategy: Canary, gates: {latency: [], errors: {max: 2%}}}\n`,
+    outcome: 'Valid', says: [] },
   { name: 'steps without a judgement', text:
       `${smallest}  rollout: {strategy: Canary, gates: {errors: {max: 2%}}, steps: [{weight: 5}]}\n`,
     outcome: 'Valid', says: [/the gates are never asked/] },

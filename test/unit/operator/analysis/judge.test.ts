@@ -180,7 +180,7 @@ describe('the judge', () => {
     );
   });
 
-  it('turns its bounds around when the revisions change places, with equal errors and no noise doubted', () => {
+  it('turns its bounds around when the revisions change places, if nothing is doubted', () => {
     // Three gates in two steps: 5 % for each, as for a Pass.
     const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
@@ -347,6 +347,21 @@ describe('a first minute', () => {
     })[0];
   it('lets no step end without a failure while a slow one may yet be warming up', () =>
     assert.equal(slow(5, 90)?.early, 'Blind'));
+  it('foresees a Fail that waits for it: with the next block, or when a warm-up that is not seen would be over', () => {
+    const blocks = 8;
+    const reports = [
+      ...reportsOf('stable', { ...base, blocks, perBlock: 30 }),
+      ...reportsOf('candidate', { ...base, blocks, perBlock: 30, factor: 2, seed: 4 }),
+    ];
+    const [p95] = judge(plan, { window: windowOf(foldAll(reports), blocks), loadIsEqual: true });
+    const perBlock = Math.ceil((p95?.candidateRequests ?? NaN) / blocks);
+    assert.equal(p95?.requestsStillNeeded, perBlock);
+    const [low, high] = p95?.neededRange ?? [];
+    assert.ok(
+      low === 1 && high !== null && high !== undefined && high > 9 * (perBlock - 1) && high < 14 * perBlock,
+      `${low} to ${high}`,
+    );
+  });
   it('is shorter in a step that may last three minutes only', () =>
     assert.deepEqual(
       [90, 9].map((most) => slow(8, most)?.verdict),

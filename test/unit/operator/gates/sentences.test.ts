@@ -159,6 +159,14 @@ describe('a gate says', () => {
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 200,
         requests: { candidate: 117, stable: 0 }, alone: true, measured: true }),
       'no gate is beyond its limit so far: 117 requests of the candidate, 200 are needed, over a minute'],
+    [progress({ require: 'Pass', step: 'Done', minRequests: 50,
+        requests: { candidate: 60, stable: 70 }, alone: false, measured: false, ungated: true }),
+      'spec.rollout.gates turns every gate off, so that nothing is judged after 60 requests of the candidate and ' +
+        '70 of stable'],
+    [progress({ require: 'NoFail', step: 'Waiting', minRequests: 50,
+        requests: { candidate: 0, stable: 0 }, alone: false, measured: false, ungated: true }),
+      'spec.rollout.gates turns every gate off, so that nothing is judged: 0 requests of the candidate and 0 of ' +
+        'stable, 50 of each are needed, over a minute'],
     [progress({ require: 'NoFail', step: 'Waiting', minRequests: 0,
         requests: { candidate: 1, stable: 0 }, alone: false, measured: true }),
       'no gate is beyond its limit so far: 1 request of the candidate and 0 of stable; requests over at least a ' +

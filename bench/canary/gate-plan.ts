@@ -1,0 +1,19 @@
+/**
+ * Plans of a single gate, for windows that are watched by themselves.
+ *
+ * Owns: what is gated there, and with which limits.
+ */
+import { planOf, type Plan } from '../../operator/analysis/plan.ts';
+
+export type Gate = 'latency' | 'errors' | 'quality';
+
+/** One gate with the whole of α = 0.05. */
+export function planFor(gate: Gate): Plan {
+  const none = { latency: [], errors: {} };
+  const gates = {
+    latency: { ...none, latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '15%' }] },
+    errors: { ...none, errors: { maxIncrease: '0.5%' } },
+    quality: { ...none, quality: { min: '0.98' } },
+  }[gate];
+  return planOf(gates, [{ analyze: { require: 'Pass' } }]);
+}

@@ -1,0 +1,136 @@
+/**
+ * docs/vocabulary.md: every word once, with one home that exists and uses the word. CONTRIBUTING.md: its paths and
+ * names exist.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+
+type Row = { readonly word: string; readonly homes: readonly string[] };
+
+/** The rows of every table whose last column is the home. */
+function rowsIn(text: string): readonly Row[] {
+  return text
+    .split('\n')
+    .filter((line) => /^\| .* \|$/.test(line) && !line.startsWith('| word |'))
+    .map((line) => line.slice(1, -1).split('|'))
+    .map((cells) => ({ word: (cells[0] ?? '').trim(), homes: ticked(cells.at(-1) ?? '') }));
+}
+
+/** What stands between backticks. */
+function ticked(text: string): readonly string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map(([, inside = '']) => inside);
+}
+
+/** Letters alone: "warm-up" and "Warm up" are one. */
+function letters(text: string): string {
+  return text.toLowerCase().replaceAll(/[^a-z]/g, '');
+}
+
+/** The words of a text, those inside names apart: " size class of" of `sizeClassOf`. */
+function wordsOf(text: string): string {
+  return ` ${text
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .replaceAll(/[^A-Za-z]+/g, ' ')
+    .toLowerCase()}`;
+}
+
+/** Whether a text has a word, as the beginning of one of its own: "prove" is in "proves", "row" is not in "throw". */
+function uses(text: string, word: string): boolean {
+  const words = wordsOf(text);
+  return words.includes(wordsOf(word).trimEnd()) || words.includes(` ${letters(word)}`);
+}
+
+/** The text of a file below the root; undefined where there is none. */
+type Read = (path: string) => string | undefined;
+const read: Read = (path) => (existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : undefined);
+
+/** What is wrong with a vocabulary, in words. */
+function problemsOf(text: string, of: Read): readonly string[] {
+  const rows = rowsIn(text);
+  const words = rows.map(({ word }) => letters(word));
+  const twice = rows
+    .filter(({ word }, i) => words.indexOf(letters(word)) !== i)
+    .map(({ word }) => `${word}: is listed twice`);
+  return [...twice, ...rows.flatMap((row) => problemOfHome(row, of))];
+}
+
+function problemOfHome({ word, homes }: Row, of: Read): readonly string[] {
+  const [home, ...more] = homes;
+  if (home === undefined || more.length > 0) return [`${word}: has ${homes.length} homes instead of one`];
+  const source = of(home);
+  if (source === undefined) return [`${word}: its home ${home} does not exist`];
+  return uses(`${home} ${source}`, word) ? [] : [`${word}: its home ${home} does not use the word`];
+}
+
+/** Paths of files and folders of the repository among what stands in backticks. */
+function pathsIn(text: string): readonly string[] {
+  return ticked(text).filter((inside) => /^[\w.-]+\/[\w./-]*$/.test(inside));
+}
+
+describe('docs/vocabulary.md', () => {
+  const text = readFileSync(join(root, 'docs', 'vocabulary.md'), 'utf8');
+
+  it('lists every word once, with one home that exists and uses it', () => {
+    assert.deepEqual(problemsOf(text, read), []);
+  });
+  it('is found and read', () => assert.ok(rowsIn(text).length > 60));
+
+  const mustFail: readonly { readonly name: string; readonly text: string }[] = [
+    { name: 'a word that is listed twice', text: '| gate | x | | `a.ts` |\n| gate | y | | `a.ts` |' },
+    { name: 'the same word spelled otherwise', text: '| warm gate | x | | `a.ts` |\n| Warm-gate | y | | `a.ts` |' },
+    { name: 'a home that does not exist', text: '| gate | x | | `b.ts` |' },
+    { name: 'a word without a home', text: '| gate | x | | |' },
+    { name: 'a word with two homes', text: '| gate | x | | `a.ts`, `a.ts` |' },
+    { name: 'a home that does not use the word', text: '| lease | x | | `a.ts` |' },
+    { name: 'a home that has the word inside another alone', text: '| arm | x | | `a.ts` |' },
+  ];
+  for (const { name, text: wrong } of mustFail) {
+    it(`would notice ${name}`, () => {
+      assert.equal(problemsOf(wrong, (path) => (path === 'a.ts' ? 'warmGate' : undefined)).length > 0, true);
+    });
+  }
+  it('has nothing against a right one', () => {
+    assert.deepEqual(
+      problemsOf('| word | meaning | elsewhere | home |\n|---|---|---|---|\n| gate | x | | `a.ts` |', () => 'gates'),
+      [],
+    );
+  });
+});
+
+describe('the paths that a newcomer is told of', () => {
+  for (const page of ['CONTRIBUTING.md', 'docs/vocabulary.md', 'SECURITY.md', '.github/pull_request_template.md']) {
+    it(`exist: ${page}`, () => {
+      const paths = pathsIn(readFileSync(join(root, page), 'utf8'));
+      assert.deepEqual(
+        paths.filter((path) => !existsSync(join(root, path))),
+        [],
+      );
+    });
+  }
+});
+
+describe('the recipes of CONTRIBUTING.md', () => {
+  const recipes = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8').split(/^### /m).slice(1);
+  /**
+   * Names of code are in two parts: `uriPattern`, `TaskName`. A field of the spec is one, too, and is in the schema's
+   * file.
+   */
+  const isName = (inside: string): boolean => /^[A-Za-z]+[a-z][A-Z]\w*$/.test(inside);
+
+  for (const recipe of recipes) {
+    const [title = ''] = recipe.split('\n', 1);
+    it(`speak of names that are in the files they name: ${title}`, () => {
+      const paths = pathsIn(recipe).filter((path) => path.endsWith('.ts'));
+      const sources = paths.map((path) => read(path) ?? '').join('\n');
+      assert.ok(paths.length > 0);
+      assert.deepEqual(
+        ticked(recipe).filter((inside) => isName(inside) && !new RegExp(`\\b${inside}\\b`).test(sources)),
+        [],
+      );
+    });
+  }
+  it('are there for what is added most', () => assert.ok(recipes.length >= 6));
+});
