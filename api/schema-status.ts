@@ -9,7 +9,7 @@ const count = () => k.integer({ min: 0, max: 100000 });
 
 const failingPod = k.object({
   name: text(253),
-  reason: text(64).doc('One word, e.g. OOMKilled, ImagePullBackOff, DIGEST_MISMATCH.'),
+  reason: text(64).doc('One word, e.g. OOMKilled, ImagePullBackOff, DigestMismatch.'),
   lastWords: text(1024).doc('What the container or the cluster said, in its own words.').optional(),
 });
 
