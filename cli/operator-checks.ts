@@ -13,7 +13,16 @@ import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.
 import { canPassByPairs } from '../operator/analysis/paired.ts';
 import { planOf } from '../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../operator/rollout/plan.ts';
-import type { Finding } from './check-manifest.ts';
+
+export type Finding = {
+  /** A warning is what works and is likely not meant. */
+  readonly severity: 'error' | 'warning';
+  /** Such as `spec.rollout.steps[0].weight`; '' for the whole. */
+  readonly path: string;
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint?: string;
+};
 
 type Check = (spec: OnnxModelSpec) => readonly Finding[];
 
