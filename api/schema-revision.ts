@@ -6,14 +6,12 @@
  */
 import { k, type CelRule } from './schema-builder.ts';
 import { quantityPattern } from './quantities.ts';
+import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
 import { durationPattern } from './units.ts';
 
 const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */
 const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
-const uriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
-  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
 const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
 
 export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
@@ -60,14 +58,17 @@ const embedding = k.object({
   onTooLong: k.oneOf(['Truncate', 'Refuse']).doc('What happens to a longer text.').defaultsTo('Truncate'),
 });
 
+/** CEL: whether the uri begins with one of these. */
+function uriStartsWith(starts: readonly string[]): string {
+  const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
+  return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;
+}
+
 const model = k
   .object({
     uri: k
       .string({ max: 2048, min: 1, pattern: uriPattern })
-      .doc(
-        'A file, or a folder when it ends with "/": https://host/path, http://host/path (only with a digest), ' +
-          'npm:@scope/package@1.2.3/path, pvc://claim/path; in local mode also file:///path. Versions are exact.',
-      ),
+      .doc(`A file, or a folder when it ends with "/": ${uriForms}. Versions are exact.`),
     digest: digest()
       .doc(
         'SHA-256 of the file; of a folder, of its sorted lines "sha256  path". Absent: resolved once, by the ' +
@@ -104,7 +105,7 @@ const model = k
     credentialsSecretRef: k.object({ name: objectName() }).planned(),
   })
   .rule({
-    rule: "!self.uri.startsWith('http://') || has(self.digest)",
+    rule: `!${uriStartsWith(startsWithDigest)} || has(self.digest)`,
     message: 'an http:// source needs a digest, because anybody on the way could change it',
     fieldPath: '.digest',
   })
@@ -124,9 +125,7 @@ const model = k
     fieldPath: '.uri',
   })
   .rule({
-    rule:
-      "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || " +
-      'has(self.files)',
+    rule: `!${uriStartsWith(startsUnlisted)} || !self.uri.endsWith('/') || has(self.files)`,
     message: 'an https folder cannot be listed: name its files',
     fieldPath: '.files',
   });

@@ -6,16 +6,12 @@
 import { k } from './schema-builder.ts';
 import { configMapRef, digest, duration } from './schema-revision.ts';
 import { maxProbesPerMinute } from './report.ts';
+import { fileUriPattern } from './sources.ts';
 import { percentPattern } from './units.ts';
 
 const percent = () => k.string({ max: 8, pattern: percentPattern });
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
 const revisionName = () => k.string({ max: 10, pattern: '^[0-9a-f]{10}$' });
-
-/** A file: the schemes of spec.model.uri, without a "/" at the end. */
-const goldenUriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
-  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)[^/]$';
 
 const step = k
   .object({
@@ -139,7 +135,7 @@ const goldenGate = k
       )
       .optional(),
     uri: k
-      .string({ max: 2048, min: 1, pattern: goldenUriPattern })
+      .string({ max: 2048, min: 1, pattern: fileUriPattern })
       .doc('One file, fetched as a model is: https, npm, or a path in the claim of a pvc:// model. Needs a digest.')
       .optional(),
     digest: digest().doc('SHA-256 of the file at uri.').optional(),
