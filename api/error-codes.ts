@@ -5,7 +5,7 @@
  *        says what is wrong, with the value at fault, and where it helps what to do about it.
  * Rule:  grouped by the part that raises them; docs/reference/errors.md is generated from here.
  */
-import type { ErrorKind } from './errors.ts';
+import type { ErrorKind } from './error-kinds.ts';
 import { formatBytes } from './units.ts';
 
 export const codes = {

@@ -1,36 +1,13 @@
 /**
- * Every error the project raises on purpose, and what each kind of error means to each side.
+ * Every error the project raises on purpose.
  *
- * Owns:   the codes, their wording, and the one table that turns a kind into a retry, an HTTP
- *         status and a log level. No other file switches on an error.
+ * Owns:   the class. Codes and their wording are in error-codes.ts; what a kind means to each side in error-kinds.ts.
  * Rule:   an outcome the caller plans for is a value (a Decision, a Verdict, a BatchPlan); an
  *         error is for what it cannot plan for. Nobody matches on messages.
  */
 import { codes, type ErrorCode, type ParamsOf } from './error-codes.ts';
+import type { ErrorKind } from './error-kinds.ts';
 
-/** Who can fix it, and so what to do about it. */
-export const kinds = {
-  /** The user's input is wrong. Retrying the same input cannot help. */
-  invalid: { retry: 'never', http: 400, log: 'info' },
-  /** It names something that is not there. May appear later. */
-  missing: { retry: 'on-change', http: 404, log: 'info' },
-  /** Someone else wrote first. Read again and redo. */
-  conflict: { retry: 'now', http: 409, log: 'debug' },
-  /** It can never fit the limits of this server. */
-  oversize: { retry: 'never', http: 413, log: 'info' },
-  /** Full. The caller should come back after a pause. */
-  overloaded: { retry: 'backoff', http: 429, log: 'warn' },
-  /** Not ready yet, or no longer; nothing is wrong. */
-  waiting: { retry: 'after', http: 503, log: 'debug' },
-  /** The network, the API server, the registry: likely to pass. */
-  transient: { retry: 'backoff', http: 503, log: 'warn' },
-  /** Ran out of the time the caller gave. */
-  deadline: { retry: 'never', http: 504, log: 'info' },
-  /** Our own mistake. Loud, with a stack. */
-  bug: { retry: 'backoff', http: 500, log: 'error' },
-} as const;
-
-export type ErrorKind = keyof typeof kinds;
 export type { ErrorCode } from './error-codes.ts';
 
 export class AppError<C extends ErrorCode = ErrorCode> extends Error {

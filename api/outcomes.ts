@@ -1,12 +1,13 @@
 /**
  * Whose fault it is when a request got no result: the one table that counters, metrics, reports and gates go by.
  *
- * Owns:  the kinds under which failed requests are counted, and the fault of each. The kinds of errors (errors.ts) are
+ * Owns:  the kinds under which failed requests are counted, and the fault of each. The kinds of errors (error-kinds.ts) are
  *        among them; two more tell what a client made impossible from what a revision did not manage.
  * Rule:  `Client` counts neither for nor against a revision. `Capacity` and `Revision` count against it.
  * Pure.
  */
-import type { ErrorCode, ErrorKind } from './errors.ts';
+import type { ErrorKind } from './error-kinds.ts';
+import type { ErrorCode } from './errors.ts';
 import { ownValue } from './record.ts';
 
 export type Fault = 'Client' | 'Capacity' | 'Revision';

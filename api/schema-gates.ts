@@ -6,13 +6,9 @@
  */
 import { k } from './schema-builder.ts';
 import { configMapRef, digest, duration, percent } from './schema-values.ts';
+import { fileUriPattern } from './sources.ts';
 
 const share = () => k.string({ max: 12, pattern: '^(0(\\.[0-9]{1,9})?|1(\\.0{1,9})?)$' });
-
-/** A file: the schemes of spec.model.uri, without a "/" at the end. */
-const goldenUriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
-  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)[^/]$';
 
 const minDetectableNeeds = {
   rule: '!has(self.minDetectable) || has(self.maxIncrease)',
@@ -93,7 +89,7 @@ const goldenGate = k
       )
       .optional(),
     uri: k
-      .string({ max: 2048, min: 1, pattern: goldenUriPattern })
+      .string({ max: 2048, min: 1, pattern: fileUriPattern })
       .doc(
         'One file with the set, instead of configMapRef: https://, http://, npm: as in spec.model.uri, ' +
           'or a path in the claim of a pvc:// model; in local mode also file:///path. Needs a digest.',

@@ -7,10 +7,8 @@
 import { k } from './schema-builder.ts';
 import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './schema-pods.ts';
 import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './schema-values.ts';
+import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
 
-const uriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
-  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
 const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
 const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
 
@@ -70,15 +68,19 @@ const embedding = k.object({
     .defaultsTo('Truncate'),
 });
 
+/** CEL: whether the uri begins with one of these. */
+function uriStartsWith(starts: readonly string[]): string {
+  const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
+  return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;
+}
+
 const model = k
   .object({
     uri: k
       .string({ max: 2048, min: 1, pattern: uriPattern })
       .doc(
-        'Where the model is: one file, or a folder when the URI ends with "/". https://host/path, ' +
-          'http://host/path (needs a digest), npm:@scope/package@1.2.3/path (an exact version), or ' +
-          "pvc://claim/path (a PersistentVolumeClaim in the model's namespace); in local mode also " +
-          'file:///path.',
+        `Where the model is: one file, or a folder when the URI ends with "/". ${uriForms}. A pvc:// URI names a ` +
+          "PersistentVolumeClaim in the model's namespace; an npm: URI has an exact version.",
       ),
     digest: digest()
       .doc(
@@ -153,7 +155,7 @@ const model = k
     credentialsSecretRef: k.object({ name: objectName() }).planned(),
   })
   .rule({
-    rule: "!self.uri.startsWith('http://') || has(self.digest)",
+    rule: `!${uriStartsWith(startsWithDigest)} || has(self.digest)`,
     message: 'an http:// source needs a digest, because anybody on the way could change it',
     fieldPath: '.digest',
   })
@@ -173,9 +175,7 @@ const model = k
     fieldPath: '.uri',
   })
   .rule({
-    rule:
-      "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || " +
-      'has(self.files)',
+    rule: `!${uriStartsWith(startsUnlisted)} || !self.uri.endsWith('/') || has(self.files)`,
     message: 'an https folder cannot be listed: name its files',
     fieldPath: '.files',
   });

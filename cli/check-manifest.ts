@@ -14,17 +14,7 @@ import { validateMeta } from '../lib/schema/metadata.ts';
 import { pruneObject } from '../lib/schema/prune.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../lib/schema/schema.ts';
 import { nearest } from './nearest-word.ts';
-import { operatorFindings } from './operator-checks.ts';
-
-export type Finding = {
-  /** A warning is what works and is likely not meant. */
-  readonly severity: 'error' | 'warning';
-  /** Such as `spec.rollout.steps[0].weight`; '' for the whole. */
-  readonly path: string;
-  readonly message: string;
-  /** What to do about it. */
-  readonly hint?: string;
-};
+import { operatorFindings, type Finding } from './operator-checks.ts';
 
 const published = openApiSchema('published') as Schema;
 const whole = openApiSchema('whole') as Schema;

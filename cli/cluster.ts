@@ -8,7 +8,8 @@
 import type { IncomingMessage } from 'node:http';
 import { request as overHttp } from 'node:http';
 import { request as overHttps, type RequestOptions } from 'node:https';
-import { AppError, messageOf, type ErrorKind } from '../api/errors.ts';
+import type { ErrorKind } from '../api/error-kinds.ts';
+import { AppError, messageOf } from '../api/errors.ts';
 import { isRecord } from '../api/record.ts';
 
 export type ClusterChoice = {

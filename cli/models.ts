@@ -8,7 +8,8 @@
  *         anything at all before the first answer, is thrown at once.
  */
 import type { IncomingMessage } from 'node:http';
-import { AppError, kindOf, kinds, messageOf } from '../api/errors.ts';
+import { kinds } from '../api/error-kinds.ts';
+import { AppError, kindOf, messageOf } from '../api/errors.ts';
 import { api } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { isRecord } from '../api/record.ts';

@@ -7,12 +7,22 @@
 import { AppError } from '../api/errors.ts';
 import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
+import { sourceNameOf, sourceRowOf } from '../api/sources.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.ts';
 import { canPassByPairs } from '../operator/analysis/paired.ts';
 import { planOf } from '../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../operator/rollout/plan.ts';
-import type { Finding } from './check-manifest.ts';
+
+export type Finding = {
+  /** A warning is what works and is likely not meant. */
+  readonly severity: 'error' | 'warning';
+  /** Such as `spec.rollout.steps[0].weight`; '' for the whole. */
+  readonly path: string;
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint?: string;
+};
 
 type Check = (spec: OnnxModelSpec) => readonly Finding[];
 
@@ -218,5 +228,8 @@ function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
 }
 
 function localFiles({ model }: OnnxModelSpec): readonly Finding[] {
-  return model.uri.startsWith('file:') ? [warning('spec.model.uri', 'file:// is served in local mode alone')] : [];
+  const name = sourceNameOf(model.uri);
+  return name !== undefined && sourceRowOf(name).localOnly === true
+    ? [warning('spec.model.uri', `${name}:// is served in local mode alone`)]
+    : [];
 }

@@ -8,9 +8,10 @@ import { AppError } from '../api/errors.ts';
 import { api } from '../api/names.ts';
 import { isRecord } from '../api/record.ts';
 import { exitCodes, type ExitCode } from '../lib/lifecycle.ts';
-import { checkManifest, type Finding } from './check-manifest.ts';
+import { checkManifest } from './check-manifest.ts';
 import { parseFlags } from './cluster-flags.ts';
 import { documentsAt, type ManifestDocument } from './manifest-files.ts';
+import type { Finding } from './operator-checks.ts';
 import { plainLine } from './plain-text.ts';
 
 export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]

@@ -10,19 +10,16 @@
  */
 import { AppError, kindOf, messageOf } from '../api/errors.ts';
 import { annotations, childName, labels } from '../api/names.ts';
-import type { Clock } from '../lib/clock.ts';
 import { stamped } from './drift.ts';
 import { typeOfChild } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
 import { isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
 import type { ApplyFailure, Seen } from './observe.ts';
-import type { RecentWrites } from './recent-writes.ts';
 import { revisionOfChild } from './reconcile/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './reconcile/put-child.ts';
 import type { Manifest } from './resources/objects.ts';
-import { markPods, selectsMarks, sharing, unmarkPods, type Marking } from './serving-pods.ts';
-import type { TrafficMemory } from './traffic-memory.ts';
+import { markPods, selectsMarks, sharing, unmarkPods, type Hands, type Marking } from './serving-pods.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from './rollout/state.ts';
 
 export type Applied = {
@@ -40,13 +37,6 @@ export type Applied = {
 };
 
 type Wanted = { readonly decision: Decision; readonly manifests: readonly Manifest[] };
-export type Hands = {
-  readonly client: KubeClient;
-  readonly call: CallOptions;
-  readonly recent: RecentWrites;
-  readonly traffic: TrafficMemory;
-  readonly clock: Clock;
-};
 
 export async function apply(hands: Hands, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const marking = await tryToMark(hands, seen, decision);

@@ -10,10 +10,11 @@ import { labels } from '../api/names.ts';
 import { isReady, pods as podType, type Pod } from './kube-objects.ts';
 import { isConflict, isNotFound } from './kube/kube-error.ts';
 import type { KubeObject } from './kube/object.ts';
-import type { Hands } from './apply.ts';
 import type { Seen } from './observe.ts';
+import type { Putter } from './reconcile/put-child.ts';
 import { servingValue } from './resources/services.ts';
 import type { Decision, Revision } from './rollout/state.ts';
+import type { TrafficMemory } from './traffic-memory.ts';
 import { isMarked } from './traffic.ts';
 
 /** Owns the mark and nothing else, so that taking it off is applying nothing. */
@@ -22,6 +23,9 @@ const markManager = 'onnx-operator-traffic';
 const markedForMs = 1_000;
 /** For how long the Service has selected otherwise before they go. */
 const restedForMs = 5_000;
+
+/** What a pass writes with. */
+export type Hands = Putter & { readonly traffic: TrafficMemory };
 
 export type Marking = {
   readonly writes: number;

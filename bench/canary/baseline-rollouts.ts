@@ -12,7 +12,7 @@
  *   points a metric; one point a minute. Both metrics weigh the same, so one High is 50 of 100: below marginal 75.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
-import type { RolloutRun } from './rows.ts';
+import type { RolloutRun } from './rollout.ts';
 import { sliceSeconds, type World } from './world.ts';
 
 /** What stable really has: for thresholds in absolute numbers. */

@@ -5,32 +5,17 @@
  * Rule:  run i of a cell has the seed (seed, cell's number, i): a cell gives the same row alone or among others.
  */
 import { setImmediate } from 'node:timers/promises';
+import type { Cell, JudgeName } from './cell.ts';
 import { planFor, type Gate } from './gate-plan.ts';
 import { watch, type Outcome } from './ours.ts';
 import { watchWith, type BaselineName } from './baselines.ts';
 import { rollOutWith } from './baseline-rollouts.ts';
-import { rollOut, type RolloutSetting, type Router } from './rollout.ts';
-import { rowOfRollouts, rowOfWindows, type Row, type RolloutRun } from './rows.ts';
+import { rollOut, type RolloutRun, type RolloutSetting, type Router } from './rollout.ts';
+import { rowOfRollouts, rowOfWindows, type Row } from './rows.ts';
 import * as seen from './scenarios.ts';
 import { shapes, type Scenario } from './scenarios.ts';
 import * as unseen from './unseen.ts';
 import { World } from './world.ts';
-
-export type { Row } from './rows.ts';
-export type JudgeName = 'ours' | BaselineName;
-
-export type Cell = {
-  readonly judge: JudgeName;
-  readonly scenario: Scenario;
-  readonly requestsPerMinute: number;
-  /** The candidate's share in a single window; a rollout goes through its own weights. */
-  readonly share: number;
-  readonly historyMinutes: number;
-  readonly what: 'rollout' | Gate;
-  /** Of a rollout. */
-  readonly router: Router;
-  readonly replicas: number;
-};
 
 const rates = [20, 100, 1000, 10000] as const;
 /** Rates at which slower candidates of the other services are tried. */

@@ -12,7 +12,9 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import { exitCodes, run, type ExitCode } from '../../lib/lifecycle.ts';
 import { createLogger } from '../../lib/log.ts';
 import { calibrate, forecastCells } from './forecasts.ts';
-import { allCells, runCell, usualRuns, type Cell, type Row } from './cells.ts';
+import type { Cell } from './cell.ts';
+import { allCells, runCell, usualRuns } from './cells.ts';
+import type { Row } from './rows.ts';
 import { usual } from './scenarios.ts';
 
 const help = `Usage: npm run bench:canary -- [options]

@@ -5,7 +5,6 @@
  * Rule:  each process has its own phase, so noise minutes do not fall together with the judge's minutes.
  */
 import type { Random } from './random.ts';
-import type { Scenario } from './scenarios.ts';
 
 /** ln(latency) on top, at a time that never goes back. */
 export type Noise = { readonly at: (seconds: number) => number };
@@ -120,8 +119,11 @@ function autocovariance(lag: number): number {
   return ((lag + 1) ** (2 * hurst) - 2 * lag ** (2 * hurst) + Math.abs(lag - 1) ** (2 * hurst)) / 2;
 }
 
+/** What of a scenario is noise of single pods; its fields are described there. */
+type PodsNoise = { readonly podNoise: number; readonly lastingPodNoise: number; readonly bursts: boolean };
+
 /** A pod's own noise, lasting and by the minute, and its stalls: 20 s long, begun once in ten minutes on average. */
-export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: Scenario): Noise {
+export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: PodsNoise): Noise {
   const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();
   const noise = new Held(random, 60, (from) => (sd === 0 ? 0 : sd * from.normal()));
   const stall = new Held(random, 20, (from) => (bursts && from.uniform() < 1 / 30 ? Math.log(4) : 0));

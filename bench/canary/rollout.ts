@@ -65,6 +65,10 @@ export type Outcome = {
   readonly windows: readonly Shown[];
 };
 
+/** What a rollout's row is made of. The others' judges have no bounds, no windows, and never hold. */
+type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
+export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
+
 /** @param world as the setting's scenario has it, at its beginning */
 export function rollOut(world: World, setting: RolloutSetting): Outcome {
   const { replicas, router } = setting;

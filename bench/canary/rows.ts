@@ -4,9 +4,9 @@
  * Owns:  the row, its fields and how runs become them. Rates are 0..1; null where a number makes no sense.
  */
 import type { GateResult } from '../../operator/analysis/verdict.ts';
-import type { Cell } from './cells.ts';
+import type { Cell } from './cell.ts';
 import type { Outcome } from './ours.ts';
-import type { Ending, Outcome as Whole, Router } from './rollout.ts';
+import type { Ending, RolloutRun, Router } from './rollout.ts';
 import { isCorrelated, same } from './scenarios.ts';
 import { unseenSame } from './unseen.ts';
 
@@ -70,10 +70,6 @@ export type BoundNumbers = {
   readonly missedAtEnd: number;
   readonly everMissed: number;
 };
-
-/** What a rollout's row is made of. The others' judges have no bounds, no windows, and never hold. */
-type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
-export type RolloutRun = Pick<Whole, Always> & Partial<Whole>;
 
 export function rowOfWindows(cell: Cell, outcomes: readonly Outcome[], isHarmless: boolean): Row {
   const found = outcomes.filter((outcome) => outcome.rolledBack);

@@ -1,10 +1,10 @@
 /**
- * Finds fields in a rule that its schema does not have, before any object meets the rule.
+ * Fields in rules: how their names are written in CEL, and which of them the schema does not have.
  *
- * Pure: follows member access that starts at `self` or `oldSelf`. What a macro binds is not followed.
+ * Pure: an unknown field is found before any object meets the rule. The search follows member access that starts at
+ *       `self` or `oldSelf`. What a macro binds is not followed.
  */
 import { isRecord } from '../json.ts';
-import { escaped } from './cel.ts';
 import { keepsUnknown, schemaOfItems, type Schema } from './schema.ts';
 
 type Node = { readonly op: string; readonly args: unknown };
@@ -54,4 +54,39 @@ function fieldOf(of: Access | undefined, member: string): Access | undefined {
   if (isRecord(additionalProperties)) return { schema: additionalProperties as Schema };
   const isOpen = keepsUnknown(of.schema) || properties === undefined;
   return isOpen ? { schema: undefined } : { schema: undefined, unknown: member };
+}
+
+const reserved = new Set([
+  'true',
+  'false',
+  'null',
+  'in',
+  'as',
+  'break',
+  'const',
+  'continue',
+  'else',
+  'for',
+  'function',
+  'if',
+  'import',
+  'let',
+  'loop',
+  'package',
+  'namespace',
+  'return',
+  'var',
+  'void',
+  'while',
+]);
+
+/** How Kubernetes writes a field in CEL whose name is no identifier. Keys of maps stay as they are. */
+export function escaped(field: string, schema: Schema): string {
+  if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
+  if (reserved.has(field)) return `__${field}__`;
+  return field
+    .replaceAll('__', '__underscores__')
+    .replaceAll('.', '__dot__')
+    .replaceAll('-', '__dash__')
+    .replaceAll('/', '__slash__');
 }

@@ -10,7 +10,7 @@ import { messageOf } from '../../api/errors.ts';
 import { isRecord, isSame, type JsonRecord } from '../json.ts';
 import { invalidValue, shown, type Cause } from './cause.ts';
 import { createEnvironment } from './cel-library.ts';
-import { unknownFieldOf } from './cel-fields.ts';
+import { escaped, unknownFieldOf } from './cel-fields.ts';
 import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type Schema, type ValidationRule } from './schema.ts';
 
 type Program = (context: JsonRecord) => unknown;
@@ -175,39 +175,4 @@ export function celValue(value: unknown, schema: Schema): unknown {
 
 function isInteger(value: number, schema: Schema): boolean {
   return Number.isInteger(value) && schema.type !== 'number';
-}
-
-const reserved = new Set([
-  'true',
-  'false',
-  'null',
-  'in',
-  'as',
-  'break',
-  'const',
-  'continue',
-  'else',
-  'for',
-  'function',
-  'if',
-  'import',
-  'let',
-  'loop',
-  'package',
-  'namespace',
-  'return',
-  'var',
-  'void',
-  'while',
-]);
-
-/** How Kubernetes writes a field in CEL whose name is no identifier. Keys of maps stay as they are. */
-export function escaped(field: string, schema: Schema): string {
-  if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
-  if (reserved.has(field)) return `__${field}__`;
-  return field
-    .replaceAll('__', '__underscores__')
-    .replaceAll('.', '__dot__')
-    .replaceAll('-', '__dash__')
-    .replaceAll('/', '__slash__');
 }

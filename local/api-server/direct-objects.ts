@@ -7,10 +7,10 @@ import type { KubeObject, NewObject, ObjectRef, Objects, ResourceType, WatchEven
 import type { Catalog } from './catalog.ts';
 import type { Deletes } from './deletes.ts';
 import { copyOf } from '../../lib/json.ts';
-import { apiVersionOf, type Draft, type Resource } from './resource.ts';
+import { apiVersionOf, type Draft, type Resource, type Subresource } from './resource.ts';
 import { StatusError, unknownPath } from './status.ts';
 import { keyOf, type Store } from './store.ts';
-import { namespaceOf, type Subresource, type Writes } from './writes.ts';
+import { namespaceOf, type Writes } from './writes.ts';
 
 export class DirectObjects implements Objects {
   readonly #parts: {

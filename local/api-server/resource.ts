@@ -23,6 +23,9 @@ export type Column = {
   readonly cell: (object: KubeObject, nowMs: number) => unknown;
 };
 
+/** Which part of an object a write is for; '' is the object itself. */
+export type Subresource = '' | 'status' | 'scale';
+
 export type ScalePaths = {
   readonly spec: readonly string[];
   readonly status: readonly string[];

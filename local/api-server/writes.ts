@@ -11,14 +11,12 @@ import type { KubeObject } from '../objects.ts';
 import { copyOf, isSame, listOf, recordOf, stringAt, type JsonRecord } from '../../lib/json.ts';
 import { recordWrite, withoutTimes } from './managed-fields/track.ts';
 import { validateMeta, validateMetaUpdate } from '../../lib/schema/metadata.ts';
-import { apiVersionOf, type Draft, type Resource } from './resource.ts';
+import { apiVersionOf, type Draft, type Resource, type Subresource } from './resource.ts';
 import { checkCustomObject } from '../../lib/schema/check-object.ts';
 import { invalidValue, type Cause } from '../../lib/schema/cause.ts';
 import { alreadyExists, conflict, forbidden, invalid, modifiedMeanwhile, notFound, StatusError } from './status.ts';
 import { keyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
-
-export type Subresource = '' | 'status' | 'scale';
 
 export type WriteOptions = {
   /** Who writes, in managedFields. */

@@ -8,7 +8,8 @@
  * Ends:   `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts
  *         them, and resolves when the last has returned.
  */
-import { AppError, kindOf, kinds } from '../../api/errors.ts';
+import { kinds } from '../../api/error-kinds.ts';
+import { AppError, kindOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
 import type { Logger } from '../../lib/log.ts';

@@ -7,7 +7,8 @@
  *         and both are counted.
  * Ends:   `say` never throws and never waits. `close` writes what waits, for at most the time given.
  */
-import { kindOf, kinds } from '../../api/errors.ts';
+import { kinds } from '../../api/error-kinds.ts';
+import { kindOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { counter, type Counter, type Registry } from '../../lib/metrics.ts';

@@ -4,7 +4,8 @@
  * Owns: turning a `Status` into an AppError of the right kind, and asking an error what it was.
  * Rule: who wants to know looks at status and reason through these functions, never at a message.
  */
-import { AppError, type ErrorKind } from '../../api/errors.ts';
+import type { ErrorKind } from '../../api/error-kinds.ts';
+import { AppError } from '../../api/errors.ts';
 
 export type KubeStatus = {
   /** HTTP status code. */

@@ -9,7 +9,7 @@ import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { parseDurationMs, parsePercent } from '../../api/units.ts';
-import { lentAhead } from './replicas.ts';
+import { lentAhead, type Capacity } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
@@ -26,11 +26,6 @@ export type Step =
   | { readonly kind: 'pause'; readonly durationMs?: number };
 
 export type Strategy = 'Canary' | 'BlueGreen' | 'Immediate';
-export type Capacity = {
-  readonly mode: 'Surge' | 'Borrow' | 'Recreate';
-  /** Pods beyond `replicas` that a rollout may have; Surge only. */
-  readonly surge: number;
-};
 
 /** What the spec asks for beside the revision. */
 export type RolloutPlan = {

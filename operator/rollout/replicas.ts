@@ -7,7 +7,11 @@
  *        the traffic can come back at once; under Borrow the two share the number that was asked for.
  * Pure.
  */
-import type { Capacity } from './plan.ts';
+export type Capacity = {
+  readonly mode: 'Surge' | 'Borrow' | 'Recreate';
+  /** Pods beyond `replicas` that a rollout may have; Surge only. */
+  readonly surge: number;
+};
 
 export type Split = { readonly stable: number; readonly candidate: number };
 /** `replicas`: pods that the model is to have at rest. */

@@ -5,8 +5,7 @@
  *        allowed is rounding of a different order of sums, never a wrong layout of weights.
  * Pure.
  */
-import { halfToNumber } from './half-float.ts';
-import type { NamedTensors, Tensor } from './tensor.ts';
+import { halfToNumber, type NamedTensors, type Tensor } from './tensor.ts';
 
 /** |a - b| <= absolute + relative * |b|; whole numbers, flags and text have to be equal. */
 const tolerances = {

@@ -70,6 +70,15 @@ export function tensorBytes(tensor: Tensor): number {
   return tensor.data.reduce((sum, text) => sum + 2 * text.length, 0);
 }
 
+const scratch = new Uint16Array(1);
+const scratchNumber = new Float16Array(scratch.buffer);
+
+/** The number that the 16 bits of an element of a float16 tensor stand for. */
+export function halfToNumber(bits: number): number {
+  scratch[0] = bits;
+  return scratchNumber[0] ?? NaN;
+}
+
 /** Puts type, shape and data together where the type is only known at run time. The caller has matched them. */
 export function makeTensor(type: TensorType, dims: readonly number[], data: ArrayOf[TensorType]): Tensor {
   return { type, dims, data } as Tensor;

@@ -104,7 +104,7 @@ async function runOnce(
   }
 }
 
-/** ONNX Runtime's float16 is a Float16Array where Node has one; it travels as its bits here. */
+/** ONNX Runtime gives float16 as a Float16Array; tensors here hold its bits. */
 function plain(tensor: OrtTensor | undefined): NamedTensors[string] {
   if (tensor === undefined) throw new Error('ONNX Runtime left out an output that was asked for');
   const { type, dims, data } = tensor;

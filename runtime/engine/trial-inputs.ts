@@ -72,8 +72,8 @@ function fill<A extends { readonly length: number; [index: number]: number }>(ar
   return array;
 }
 
-/** -1, -0.5, 0, 0.5 and 1 in IEEE half precision. */
-const halves = [0xbc00, 0xb800, 0, 0x3800, 0x3c00] as const;
+/** By their bits. */
+const halves = new Uint16Array(new Float16Array([-1, -0.5, 0, 0.5, 1]).buffer);
 
 /** Marsaglia's xorshift with 32 bits of state: quick, and the same everywhere. */
 function randomFrom(seed: number): () => number {

@@ -80,7 +80,7 @@ async function runSession(
   return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
 }
 
-/** float16 comes as a Float16Array where Node has one; everything here goes by its bits. */
+/** ONNX Runtime gives float16 as a Float16Array; tensors here hold its bits. */
 function plain(name: string, tensor: OrtTensor | undefined) {
   if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
   const { type, dims, data } = tensor;

@@ -2,7 +2,7 @@
  * One golden case: a question to a model and, where somebody gave it, the right answer.
  *
  * Owns:   what a case may look like once parsed, in the protocol's form or that of /v1/embeddings. How cases lie in a
- *         file is in lines.ts and frames.ts.
+ *         file is in set.ts.
  * Limits: `caseLimits`; values are checked as a server checks a request's.
  * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
  */

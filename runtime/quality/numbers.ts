@@ -3,8 +3,7 @@
  *
  * Pure.  float16 is read from its bits, 64-bit integers as the nearest double: a distance needs no more.
  */
-import { halfToNumber } from '../engine/half-float.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import { halfToNumber, type Tensor } from '../engine/tensor.ts';
 
 export type Numbers = Exclude<Tensor, { readonly type: 'string' }>;
 

@@ -4,7 +4,8 @@
  * Owns:  the translation of anything thrown into what a client may see, and the headers of every answer.
  */
 import { codes, type ParamsOf } from '../../api/error-codes.ts';
-import { AppError, kinds } from '../../api/errors.ts';
+import { kinds } from '../../api/error-kinds.ts';
+import { AppError } from '../../api/errors.ts';
 import type { ClientError } from '../tasks/task.ts';
 
 export type Answer = {

@@ -19,7 +19,7 @@ import type { ClientError } from '../tasks/task.ts';
 import { ClientGone, clientErrorOf, errorHeaders, jsonAnswer, type Answer } from './answer.ts';
 import { readBody } from './body.ts';
 import type { RouteName, RuntimeMetrics } from './metrics.ts';
-import { errorBodyAt, findRoute, type Route, type RouteTable } from './routes.ts';
+import { errorBodyAt, findRoute, type Exchange, type Route, type RouteTable } from './routes.ts';
 import type { Tally } from './tally.ts';
 import { sendBody } from './send.ts';
 import { RequestTrace, serverTiming } from './trace.ts';
@@ -50,27 +50,6 @@ export type ExchangeWorld = {
   readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-};
-
-/** What a handler sees of its request. */
-export type Exchange = {
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
-  readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
-  /**
-   * Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may
-   * have
-   */
-  readonly hold: (bytes: number) => void;
-  readonly trace: RequestTrace;
-  /** Aborted when the client leaves or its deadline has come. */
-  readonly signal: AbortSignal;
-  /** On the clock's monotonic scale, from the header; undefined without one. */
-  readonly deadlineMs: number | undefined;
-  /** Says that the body gives a deadline, too: the earlier one counts. @returns it, on the clock's monotonic scale */
-  readonly endBy: (deadlineMs: number | undefined) => number | undefined;
-  /** The clock's monotonic scale. */
-  readonly nowMs: () => number;
 };
 
 /** The header by which a client says how long its answer is worth waiting for. */

@@ -27,7 +27,7 @@ export type Listen = {
   readonly patience?: Patience;
   /** For what `quiet` measures; the machine's unless given. */
   readonly clock?: Clock;
-  /** Requests with these URLs do not keep a draining server awake. None unless given. */
+  /** `quiet` ignores requests with these URLs. None unless given. */
   readonly isProbe?: (url: string) => boolean;
   /** Asked for room when every connection has a request under way. */
   readonly onFull?: () => void;

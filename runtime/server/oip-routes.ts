@@ -23,10 +23,9 @@ import { openAiModel, openAiModels } from '../protocol/openai/models.ts';
 import { jsonAnswer, protocolErrorBody, type Answer } from './answer.ts';
 import type { Codec } from './codec.ts';
 import type { Encoded } from './codec-messages.ts';
-import type { Exchange } from './exchange.ts';
 import type { RouteName } from './metrics.ts';
 import type { Readiness } from './readiness.ts';
-import type { ModelRoutes, Route } from './routes.ts';
+import type { Exchange, ModelRoutes, Route } from './routes.ts';
 
 /** The loaded model, as the endpoints show it. */
 export type LoadedModel = {

@@ -1,15 +1,36 @@
 /**
  * Which path is answered by whom.
  *
- * Owns:  the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path
+ * Owns:  what a route is and what its handler sees of a request; the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path
  *        changes nothing.
  */
 import { AppError } from '../../api/errors.ts';
 import { openAiError } from '../protocol/openai-embeddings.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { protocolErrorBody, type Answer } from './answer.ts';
-import type { Exchange } from './exchange.ts';
 import type { RouteName } from './metrics.ts';
+import type { RequestTrace } from './trace.ts';
+
+/** What a handler sees of its request. */
+export type Exchange = {
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Decompressed and bounded. @param headBytes bytes before data that should lie aligned, 0 for none */
+  readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Charges what the answer will take. @throws AppError BODIES_FULL, REQUEST_TOO_LARGE for more than all answers may
+   * have
+   */
+  readonly hold: (bytes: number) => void;
+  readonly trace: RequestTrace;
+  /** Aborted when the client leaves or its deadline has come. */
+  readonly signal: AbortSignal;
+  /** On the clock's monotonic scale, from the header; undefined without one. */
+  readonly deadlineMs: number | undefined;
+  /** Says that the body gives a deadline, too: the earlier one counts. @returns it, on the clock's monotonic scale */
+  readonly endBy: (deadlineMs: number | undefined) => number | undefined;
+  /** The clock's monotonic scale. */
+  readonly nowMs: () => number;
+};
 
 export type Route = {
   readonly name: RouteName;

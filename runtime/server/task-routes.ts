@@ -3,8 +3,7 @@
  */
 import type { TaskCall, TaskRoute } from '../tasks/task.ts';
 import type { Answer } from './answer.ts';
-import type { Exchange } from './exchange.ts';
-import type { Route } from './routes.ts';
+import type { Exchange, Route } from './routes.ts';
 
 /** @returns entries of the table of exact paths */
 export function taskRoutes(routes: readonly TaskRoute[]): readonly (readonly [string, Route])[] {

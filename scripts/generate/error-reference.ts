@@ -1,6 +1,6 @@
 /** docs/reference/errors.md: every error code with its kind and what the kind means, from the registry. */
 import { codes, type ErrorCode } from '../../api/error-codes.ts';
-import { kinds } from '../../api/errors.ts';
+import { kinds } from '../../api/error-kinds.ts';
 
 export function errorReference(): string {
   return [

@@ -6,8 +6,7 @@
  */
 import type { KubeObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';
-import { apiVersionOf, type Draft, type Resource } from '../resource.ts';
-import type { Subresource } from '../writes.ts';
+import { apiVersionOf, type Draft, type Resource, type Subresource } from '../resource.ts';
 import { askedEntries, isSameManager, readEntries, unowned, writeEntries, type Entry } from './entries.ts';
 import { FieldSet } from './field-set.ts';
 import { differenceOf } from './walk.ts';

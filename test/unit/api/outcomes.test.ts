@@ -1,7 +1,7 @@
 /** Whose fault it is that a request got no result. */
 import assert from 'node:assert/strict';
 import { codes, type ErrorCode } from '../../../api/error-codes.ts';
-import { kinds } from '../../../api/errors.ts';
+import { kinds } from '../../../api/error-kinds.ts';
 import { countsAgainstRevision, faults, outcomeKindOf } from '../../../api/outcomes.ts';
 import { inheritedNames } from '../../support/inherited-names.ts';
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { allCells, runCell, type Cell, type JudgeName, type Row } from '../../../bench/canary/cells.ts';
+import type { Cell, JudgeName } from '../../../bench/canary/cell.ts';
+import { allCells, runCell } from '../../../bench/canary/cells.ts';
+import type { Row } from '../../../bench/canary/rows.ts';
 import { isCorrelated } from '../../../bench/canary/scenarios.ts';
 import { World } from '../../../bench/canary/world.ts';
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { rollOutWith } from '../../../bench/canary/baseline-rollouts.ts';
-import { allCells, runCell, type JudgeName, type Row } from '../../../bench/canary/cells.ts';
-import { rollOut, type Outcome, type RolloutSetting } from '../../../bench/canary/rollout.ts';
-import { quantileOf, rowOfRollouts, type RolloutRun } from '../../../bench/canary/rows.ts';
+import type { JudgeName } from '../../../bench/canary/cell.ts';
+import { allCells, runCell } from '../../../bench/canary/cells.ts';
+import { rollOut, type Outcome, type RolloutRun, type RolloutSetting } from '../../../bench/canary/rollout.ts';
+import { quantileOf, rowOfRollouts, type Row } from '../../../bench/canary/rows.ts';
 import { quiet, type Scenario } from '../../../bench/canary/scenarios.ts';
 import { slowdownAt, truthOf } from '../../../bench/canary/truth.ts';
 import { hidden, queues } from '../../../bench/canary/unseen.ts';

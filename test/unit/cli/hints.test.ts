@@ -1,6 +1,7 @@
 /** What `validate` says to write instead is taken when it is written. */
 import assert from 'node:assert/strict';
-import { checkManifest, type Finding } from '../../../cli/check-manifest.ts';
+import { checkManifest } from '../../../cli/check-manifest.ts';
+import type { Finding } from '../../../cli/operator-checks.ts';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
 import { schemaOfField, schemaOfItems, type Schema } from '../../../lib/schema/schema.ts';
 

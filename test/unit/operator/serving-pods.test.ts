@@ -3,14 +3,14 @@
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../api/names.ts';
-import { apply, type Hands } from '../../../operator/apply.ts';
+import { apply } from '../../../operator/apply.ts';
 import { isReady, type Pod, type Service } from '../../../operator/kube-objects.ts';
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { observe, type Seen } from '../../../operator/observe.ts';
 import { RecentWrites } from '../../../operator/recent-writes.ts';
 import { desiredState } from '../../../operator/resources/index.ts';
 import type { Decision, Revision } from '../../../operator/rollout/state.ts';
-import { unmarkPods } from '../../../operator/serving-pods.ts';
+import { unmarkPods, type Hands } from '../../../operator/serving-pods.ts';
 import { TrafficMemory } from '../../../operator/traffic-memory.ts';
 import { FakeCluster } from '../../support/fake-cluster.ts';
 import { given } from '../../support/given.ts';
