@@ -4,10 +4,11 @@
  * Owns:  the shape, bounds and rules of model, execution, batching, memory, resources, warmup, runtime and
  *        template. What an absent field means is said here for readers and done by api/defaults.ts.
  */
+import { bounds } from './bounds.ts';
 import { k, type CelRule } from './schema-builder.ts';
 import { quantityPattern } from './quantities.ts';
 import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
-import { durationPattern } from './units.ts';
+import { durationPattern, formatBytes, formatDurationMs } from './units.ts';
 
 const digestPattern = '^sha256:[0-9a-f]{64}$';
 /** Relative, no hidden files, no way out of the folder. */
@@ -15,9 +16,10 @@ const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z
 const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
 
 export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
-export const digest = (): ReturnType<typeof k.string> => k.string({ max: 71, pattern: digestPattern });
-const path = (): ReturnType<typeof k.string> => k.string({ max: 512, pattern: pathPattern });
+export const digest = (): ReturnType<typeof k.string> => k.string({ ...bounds.digest, pattern: digestPattern });
+const path = (): ReturnType<typeof k.string> => k.string({ ...bounds.path, pattern: pathPattern });
 const objectName = (): ReturnType<typeof k.string> => k.string({ max: 253, pattern: dnsLabelPattern });
+const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 const shortText = (): ReturnType<typeof k.string> => k.string({ max: 316 });
 export const configMapRef = () => k.object({ name: objectName().doc('Name of a ConfigMap in the same namespace.') });
 
@@ -27,7 +29,7 @@ const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
 const provider = k.object({
   name: k.oneOf(providerNames).doc('As the image carries it; the default image has CPU.'),
   options: k
-    .map(k.string({ max: 256 }), { max: 32 })
+    .map(optionValue(), bounds.providerOptions)
     .doc('Options of the provider, as ONNX Runtime spells them.')
     .optional(),
 });
@@ -40,7 +42,7 @@ const embedding = k.object({
     )
     .defaultsTo('tokenizer.json'),
   output: k
-    .string({ max: 256, min: 1 })
+    .string(bounds.outputName)
     .doc('Name of the output tensor.')
     .defaultsTo('sentence_embedding where the graph has it, else its first output'),
   pooling: k
@@ -49,7 +51,7 @@ const embedding = k.object({
     .defaultsTo('None for an output of rank 2; else what 1_Pooling/config.json says, else Mean'),
   normalize: k.boolean().doc('Whether vectors are scaled to length 1.').defaultsTo('true'),
   maxTokens: k
-    .integer({ min: 1, max: 131072 })
+    .integer(bounds.maxTokens)
     .doc('Tokens of one text, special tokens included.')
     .defaultsTo(
       'max_seq_length of sentence_bert_config.json or model_max_length of tokenizer_config.json, at most the ' +
@@ -67,7 +69,7 @@ function uriStartsWith(starts: readonly string[]): string {
 const model = k
   .object({
     uri: k
-      .string({ max: 2048, min: 1, pattern: uriPattern })
+      .string({ ...bounds.uri, pattern: uriPattern })
       .doc(`A file, or a folder when it ends with "/": ${uriForms}. Versions are exact.`),
     digest: digest()
       .doc(
@@ -76,18 +78,19 @@ const model = k
       )
       .optional(),
     files: k
-      .listMap('path', k.object({ path: path(), digest: digest() }), { max: 64, min: 1 })
+      .listMap('path', k.object({ path: path(), digest: digest() }), bounds.files)
       .doc('What a folder holds, for sources that cannot list it (https).')
       .optional(),
     variants: k
-      .listMap('precision', k.object({ precision: k.oneOf(precisions), path: path() }), { max: 8 })
+      .listMap('precision', k.object({ precision: k.oneOf(precisions), path: path() }), bounds.variants)
       .doc('Ready-made files of other precisions in the same folder.')
       .optional(),
     graphs: k
-      .listMap('name', k.object({ name: k.string({ max: 40, min: 1, pattern: dnsLabelPattern }), path: path() }), {
-        max: 1,
-        min: 1,
-      })
+      .listMap(
+        'name',
+        k.object({ name: k.string({ max: 40, min: 1, pattern: dnsLabelPattern }), path: path() }),
+        bounds.graphs,
+      )
       .doc('The graph to serve: its path in a folder.')
       .defaultsTo('model.onnx'),
     task: k
@@ -132,7 +135,7 @@ const model = k
 
 const execution = k.object({
   providers: k
-    .list(provider, { max: 4, min: 1 })
+    .list(provider, bounds.providers)
     .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
     .doc('Execution providers in order of preference.')
     .defaultsTo('[{name: CPU}]'),
@@ -152,44 +155,51 @@ const execution = k.object({
     .oneOf(['Throughput', 'Latency'])
     .doc('Throughput: a worker for each core. Latency: one worker with a thread for each core.')
     .defaultsTo('Throughput'),
-  workers: k
-    .integer({ min: 1, max: 64 })
-    .doc('Sessions that run at the same time.')
-    .defaultsTo('by profile and CPU limit'),
+  workers: k.integer(bounds.workers).doc('Sessions that run at the same time.').defaultsTo('by profile and CPU limit'),
   threadsPerWorker: k
-    .integer({ min: 1, max: 256 })
+    .integer(bounds.threadsPerWorker)
     .doc('Threads inside one session.')
     .defaultsTo('by profile and CPU limit'),
   sessionConfig: k
-    .map(k.string({ max: 256 }), { max: 32 })
+    .map(optionValue(), bounds.sessionConfig)
     .doc('Session config entries of ONNX Runtime, e.g. "session.set_denormal_as_zero": "1".')
     .optional(),
 });
 
-const batching = k.object({
-  maxBatchSize: k
-    .integer({ min: 1, max: 1024 })
-    .doc(
-      'Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, ' +
-        'whatever this says; `/config` of the runtime says why.',
-    )
-    .defaultsTo('8'),
-  maxQueueDelay: duration()
-    .doc('How long a request may wait for company. 0ms: batches only what waits already.')
-    .defaultsTo('0ms'),
-  maxQueueDepth: k
-    .integer({ min: 1, max: 65536 })
-    .doc('Requests that may wait; one more is answered with 429.')
-    .defaultsTo('256'),
-  padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
-  tiers: k
-    .object({
-      interactive: k.object({ deadline: duration() }).optional(),
-      bulk: k.object({ deadline: duration() }).optional(),
-    })
-    .planned(),
+const longestWait = formatDurationMs(bounds.waitMs.max);
+const notLonger = (field: 'maxQueueDelay' | 'timeout'): CelRule => ({
+  rule: `!has(self.${field}) || duration(self.${field}) <= duration('${longestWait}')`,
+  message: `${field} must be at most ${longestWait}; check its unit`,
+  fieldPath: `.${field}`,
 });
 
+const batching = k
+  .object({
+    maxBatchSize: k
+      .integer(bounds.maxBatchSize)
+      .doc(
+        'Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, ' +
+          'whatever this says; `/config` of the runtime says why.',
+      )
+      .defaultsTo('8'),
+    maxQueueDelay: duration()
+      .doc('How long a request may wait for company. 0ms: batches only what waits already.')
+      .defaultsTo('0ms'),
+    maxQueueDepth: k
+      .integer(bounds.maxQueueDepth)
+      .doc('Requests that may wait; one more is answered with 429.')
+      .defaultsTo('256'),
+    padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
+    tiers: k
+      .object({
+        interactive: k.object({ deadline: duration() }).optional(),
+        bulk: k.object({ deadline: duration() }).optional(),
+      })
+      .planned(),
+  })
+  .rule(notLonger('maxQueueDelay'));
+
+const leastMemory = formatBytes(bounds.memoryLimitBytes.min);
 const quantity = () => k.intOrString(quantityPattern, { max: 32 });
 const memory = k
   .object({
@@ -204,8 +214,8 @@ const memory = k
   })
   // "512m" is half a byte, and a common slip.
   .rule({
-    rule: "!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('64Mi')) >= 0",
-    message: 'a runtime needs 64Mi at the least; megabytes are written Mi, not m',
+    rule: `!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('${leastMemory}')) >= 0`,
+    message: `a runtime needs ${leastMemory} at the least; megabytes are written Mi, not m`,
     fieldPath: '.limit',
   });
 
@@ -275,7 +285,7 @@ const sidecarResources = requestsFit
 const warmup = k
   .object({
     requests: k
-      .integer({ min: 0, max: 10000 })
+      .integer(bounds.warmupRequests)
       .doc('Requests that a pod answers itself before it is ready.')
       .defaultsTo('5'),
     timeout: duration().doc('A pod that is not warm by then fails.').defaultsTo('5m'),
@@ -285,7 +295,8 @@ const warmup = k
     rule: "!has(self.timeout) || duration(self.timeout) > duration('0s')",
     message: 'a pod needs time to warm up',
     fieldPath: '.timeout',
-  });
+  })
+  .rule(notLonger('timeout'));
 
 const toleration = k.object({
   key: shortText().optional(),
