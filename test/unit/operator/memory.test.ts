@@ -118,3 +118,27 @@ describe('the memory of a rollout', () => {
     it(`begins anew from ${name}`, () => assert.deepEqual(readState(status), { phase: 'New' }));
   }
 });
+
+describe('a status with a word that this version does not have', () => {
+  for (const reason of ['RevisionReady', 'StepDone']) {
+    it(`is read, and keeps it: ${reason}`, () => {
+      const rollout = {
+        phase: 'Failed',
+        reason,
+        message: 'in words',
+        attempt: 1,
+        since: '2026-01-01T00:00:00Z',
+      } as const;
+      const state = readState({
+        observedGeneration: 1,
+        stable: { revision: 'aaaaaaaaaa' },
+        candidate: { revision: 'bbbbbbbbbb' },
+        rollout,
+      });
+      assert.deepEqual(
+        [state.phase, 'cause' in state && state.cause, 'detail' in state && state.detail],
+        ['Failed', reason, 'in words'],
+      );
+    });
+  }
+});
