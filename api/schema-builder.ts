@@ -232,7 +232,7 @@ function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
 /** What a field defaults to belongs into its description: it is nowhere else to be seen by `kubectl explain`. */
 function describe(field: AnySchema, stage: Stage): JsonSchema {
   const json = field.json(stage);
-  if (field.defaultText === undefined || json.default !== undefined) return json;
+  if (field.defaultText === undefined) return json;
   const description = [json.description, `Default: ${field.defaultText}.`]
     .filter((part) => part !== undefined)
     .join(' ');

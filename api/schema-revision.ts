@@ -1,110 +1,161 @@
 /**
  * The part of OnnxModel's spec that makes a revision: a change of any of these fields starts a rollout.
  *
- * Owns:  the shape, bounds and rules of model, execution, batching, memory, resources, warmup, runtime and
- *        template. What an absent field means is said here for readers and done by api/defaults.ts.
+ * Owns:  the shape, bounds and rules of model, execution, batching, memory, warmup and runtime; resources and template
+ *        are in schema-pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
  */
-import { k, type CelRule } from './schema-builder.ts';
-import { quantityPattern } from './quantities.ts';
-import { durationPattern } from './units.ts';
-
-const digestPattern = '^sha256:[0-9a-f]{64}$';
-/** Relative, no hidden files, no way out of the folder. */
-const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
-const uriPattern =
-  '^(https?://[^/?#@]+/.*|npm:(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9]+\\.[0-9]+\\.[0-9]+[0-9A-Za-z.+-]*/.+' +
-  '|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/.*|file:///.+)$';
-const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
-
-export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
-export const digest = (): ReturnType<typeof k.string> => k.string({ max: 71, pattern: digestPattern });
-const path = (): ReturnType<typeof k.string> => k.string({ max: 512, pattern: pathPattern });
-const objectName = (): ReturnType<typeof k.string> => k.string({ max: 253, pattern: dnsLabelPattern });
-const shortText = (): ReturnType<typeof k.string> => k.string({ max: 316 });
-export const configMapRef = () => k.object({ name: objectName().doc('Name of a ConfigMap in the same namespace.') });
+import { k } from './schema-builder.ts';
+import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './schema-pods.ts';
+import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './schema-values.ts';
+import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
 
 const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
 const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
 
 const provider = k.object({
-  name: k.oneOf(providerNames).doc('As the image carries it; the default image has CPU.'),
+  name: k
+    .oneOf(providerNames)
+    .doc(
+      "Which execution provider. The image (spec.runtime.image) must contain it; the operator's " +
+        'default image has CPU.',
+    ),
   options: k
     .map(k.string({ max: 256 }), { max: 32 })
-    .doc('Options of the provider, as ONNX Runtime spells them.')
+    .doc("Settings of this provider, with the names and values of ONNX Runtime's documentation. Absent: " + 'none.')
     .optional(),
 });
 
 const embedding = k.object({
   tokenizer: path()
     .doc(
-      'Path of tokenizer.json in the source; tokenizer_config.json, sentence_bert_config.json, config.json and ' +
-        '1_Pooling/config.json are read beside it where they are.',
+      "Relative path of tokenizer.json in the model's folder. tokenizer_config.json, " +
+        'sentence_bert_config.json, config.json and 1_Pooling/config.json are read from the same folder ' +
+        'as tokenizer.json, if they exist.',
     )
     .defaultsTo('tokenizer.json'),
   output: k
     .string({ max: 256, min: 1 })
-    .doc('Name of the output tensor.')
-    .defaultsTo('sentence_embedding where the graph has it, else its first output'),
+    .doc('Which output of the model becomes the vector.')
+    .defaultsTo('sentence_embedding if the model has it, else its first output'),
   pooling: k
     .oneOf(['None', 'Mean', 'Cls', 'Last'])
-    .doc('How [batch, sequence, hidden] becomes [batch, hidden]. None: the output is pooled already.')
-    .defaultsTo('None for an output of rank 2; else what 1_Pooling/config.json says, else Mean'),
-  normalize: k.boolean().doc('Whether vectors are scaled to length 1.').defaultsTo('true'),
+    .doc(
+      'How the vectors of all tokens become one vector for each text. Mean: their average. Cls: the ' +
+        "first token's vector. Last: the last token's vector. None: the model's output is pooled " +
+        'already.',
+    )
+    .defaultsTo('None for an output of shape [batch, hidden]; otherwise as 1_Pooling/config.json says, or Mean'),
+  normalize: k
+    .boolean()
+    .doc('True: every vector is scaled to length 1. False: vectors are returned as the model computes ' + 'them.')
+    .defaultsTo('true'),
   maxTokens: k
     .integer({ min: 1, max: 131072 })
-    .doc('Tokens of one text, special tokens included.')
+    .doc(
+      'Most tokens of one text, special tokens included; 1 to 131072. onTooLong says what happens to ' +
+        'a longer text.',
+    )
     .defaultsTo(
-      'max_seq_length of sentence_bert_config.json or model_max_length of tokenizer_config.json, at most the ' +
-        'positions in config.json; 512 where none says',
+      'max_seq_length of sentence_bert_config.json, or model_max_length of tokenizer_config.json, but not more ' +
+        'than the positions in config.json; 512 when none of them is given',
     ),
-  onTooLong: k.oneOf(['Truncate', 'Refuse']).doc('What happens to a longer text.').defaultsTo('Truncate'),
+  onTooLong: k
+    .oneOf(['Truncate', 'Refuse'])
+    .doc(
+      'What happens to a text of more than maxTokens tokens. Truncate: its end is cut off. Refuse: ' +
+        'the request fails.',
+    )
+    .defaultsTo('Truncate'),
 });
+
+/** CEL: whether the uri begins with one of these. */
+function uriStartsWith(starts: readonly string[]): string {
+  const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
+  return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;
+}
 
 const model = k
   .object({
     uri: k
       .string({ max: 2048, min: 1, pattern: uriPattern })
       .doc(
-        'A file, or a folder when it ends with "/": https://host/path, http://host/path (only with a digest), ' +
-          'npm:@scope/package@1.2.3/path, pvc://claim/path; in local mode also file:///path. Versions are exact.',
+        `Where the model is: one file, or a folder when the URI ends with "/". ${uriForms}. A pvc:// URI names a ` +
+          "PersistentVolumeClaim in the model's namespace; an npm: URI has an exact version.",
       ),
     digest: digest()
       .doc(
-        'SHA-256 of the file; of a folder, of its sorted lines "sha256  path". Absent: resolved once, by the ' +
-          'first pod of the revision.',
+        'SHA-256 that the source must have, as "sha256:" and 64 hex digits; a pod that gets anything ' +
+          'else fails. Of a folder it is the SHA-256 of its sorted lines "sha256  path". Absent: the ' +
+          'first pod of the revision records the digest, and later pods must get the same bytes.',
       )
       .optional(),
     files: k
-      .listMap('path', k.object({ path: path(), digest: digest() }), { max: 64, min: 1 })
-      .doc('What a folder holds, for sources that cannot list it (https).')
+      .listMap(
+        'path',
+        k.object({
+          path: path().doc('Relative path of the file in the folder, such as onnx/model.onnx.'),
+          digest: digest().doc('SHA-256 that the file must have, as "sha256:" and 64 hex digits.'),
+        }),
+        { max: 64, min: 1 },
+      )
+      .doc(
+        'What the folder holds: every file that is used, with its digest. Required for https:// and ' +
+          'http:// folders, which cannot be listed. Absent: all files of the folder.',
+      )
       .optional(),
     variants: k
-      .listMap('precision', k.object({ precision: k.oneOf(precisions), path: path() }), { max: 8 })
-      .doc('Ready-made files of other precisions in the same folder.')
+      .listMap(
+        'precision',
+        k.object({
+          precision: k.oneOf(precisions).doc("Number format of this file's weights."),
+          path: path().doc('Relative path of the .onnx file in the folder.'),
+        }),
+        { max: 8 },
+      )
+      .doc(
+        'Files of the same model in other precisions, in the same folder; execution.precision selects ' +
+          'one. Absent: none.',
+      )
       .optional(),
     graphs: k
-      .listMap('name', k.object({ name: k.string({ max: 40, min: 1, pattern: dnsLabelPattern }), path: path() }), {
-        max: 1,
-        min: 1,
-      })
-      .doc('The graph to serve: its path in a folder.')
-      .defaultsTo('model.onnx'),
+      .listMap(
+        'name',
+        k.object({
+          name: k
+            .string({ max: 40, min: 1, pattern: dnsLabelPattern })
+            .doc('Any lower-case name, such as main. It only identifies the entry of the list.'),
+          path: path().doc('Relative path of the .onnx file in the folder, such as onnx/model.onnx.'),
+        }),
+        {
+          max: 1,
+          min: 1,
+        },
+      )
+      .doc('Which .onnx file of the folder is served with execution.precision Source.')
+      .defaultsTo('model.onnx, or else the only .onnx file of the folder'),
     task: k
       .oneOf(['Tensor', 'Embedding'], ['Transcription', 'Generation'])
-      .doc('What the endpoint speaks: tensors (Open Inference Protocol), or also /v1/embeddings.')
+      .doc(
+        'Which API the endpoint has. Tensor: the Open Inference Protocol. Embedding: also ' +
+          '/v1/embeddings, which takes text and returns vectors.',
+      )
       .defaultsTo('Tensor'),
-    embedding: embedding.doc('How text becomes a vector; only with task Embedding.').optional(),
+    embedding: embedding
+      .doc('How text becomes a vector. Only with task Embedding. Absent: every field has its default.')
+      .optional(),
     schemaPolicy: k
       .oneOf(['Compatible', 'Exact', 'Any'])
       .doc(
-        'What a new revision may change in what it takes and gives. Compatible: it takes all that stable takes, ' +
-          'and gives all that stable gives. Exact: nothing. Any: everything.',
+        'Which inputs and outputs a new revision may have, compared with the stable one; one that ' +
+          'differs too much gets no traffic. Compatible: it accepts every input that stable accepts and ' +
+          'returns every output that stable returns. Exact: inputs and outputs are the same. Any: they ' +
+          'are not compared.',
       )
       .defaultsTo('Compatible'),
     credentialsSecretRef: k.object({ name: objectName() }).planned(),
   })
   .rule({
-    rule: "!self.uri.startsWith('http://') || has(self.digest)",
+    rule: `!${uriStartsWith(startsWithDigest)} || has(self.digest)`,
     message: 'an http:// source needs a digest, because anybody on the way could change it',
     fieldPath: '.digest',
   })
@@ -124,9 +175,7 @@ const model = k
     fieldPath: '.uri',
   })
   .rule({
-    rule:
-      "!(self.uri.startsWith('https://') || self.uri.startsWith('http://')) || !self.uri.endsWith('/') || " +
-      'has(self.files)',
+    rule: `!${uriStartsWith(startsUnlisted)} || !self.uri.endsWith('/') || has(self.files)`,
     message: 'an https folder cannot be listed: name its files',
     fieldPath: '.files',
   });
@@ -135,35 +184,54 @@ const execution = k.object({
   providers: k
     .list(provider, { max: 4, min: 1 })
     .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
-    .doc('Execution providers in order of preference.')
+    .doc(
+      'Execution providers in order of preference. The first one is meant to run the whole model; ' +
+        'fallbackPolicy says what happens when it does not.',
+    )
     .defaultsTo('[{name: CPU}]'),
   fallbackPolicy: k
     .oneOf(['Forbid', 'Warn', 'Allow'])
     .doc(
-      'When the first provider cannot be used or leaves nodes to another one: refuse to serve, serve and say so ' +
-        'in ProvidersActive, or serve.',
+      'What happens when the first provider cannot be used, or another one runs a part of the model. ' +
+        'Forbid: the revision is not served. Warn and Allow: it is served, and condition ' +
+        'ProvidersActive is False. Warn: condition ModelLoaded of a candidate says it, too.',
     )
     .defaultsTo('Forbid'),
   precision: k
     .oneOf(['Source', ...precisions], ['Auto'])
-    .doc('Source: the graph as it is; else the variant of that precision.')
+    .doc(
+      'Which file is served. Source: the model as it is. FP32, FP16, INT8 or INT4: the file that ' +
+        'model.variants lists for that precision.',
+    )
     .defaultsTo('Source'),
-  graphOptimization: k.oneOf(['Disabled', 'Basic', 'Extended', 'All']).doc("ONNX Runtime's level.").defaultsTo('All'),
+  graphOptimization: k
+    .oneOf(['Disabled', 'Basic', 'Extended', 'All'])
+    .doc('How far ONNX Runtime optimises the model: its graph optimisation level.')
+    .defaultsTo('All'),
   profile: k
     .oneOf(['Throughput', 'Latency'])
-    .doc('Throughput: a worker for each core. Latency: one worker with a thread for each core.')
+    .doc(
+      'What the defaults of workers and threadsPerWorker are chosen for. Throughput: one worker for ' +
+        'each CPU core, at most 16. Latency: one worker with a thread for each core.',
+    )
     .defaultsTo('Throughput'),
   workers: k
     .integer({ min: 1, max: 64 })
-    .doc('Sessions that run at the same time.')
-    .defaultsTo('by profile and CPU limit'),
+    .doc(
+      'How many runs the server does at the same time, each in an ONNX Runtime session with its own ' +
+        'buffers; 1 to 64. A number that is given is used even if memory may not be enough for it.',
+    )
+    .defaultsTo('by profile and CPU limit, and not more than fit into the memory limit'),
   threadsPerWorker: k
     .integer({ min: 1, max: 256 })
-    .doc('Threads inside one session.')
-    .defaultsTo('by profile and CPU limit'),
+    .doc('Threads that work on one run; 1 to 256.')
+    .defaultsTo('CPU cores divided by workers, at least 1'),
   sessionConfig: k
     .map(k.string({ max: 256 }), { max: 32 })
-    .doc('Session config entries of ONNX Runtime, e.g. "session.set_denormal_as_zero": "1".')
+    .doc(
+      'Further entries of the session config, with the names and values of ONNX Runtime, such as ' +
+        '"session.set_denormal_as_zero": "1". Absent: none.',
+    )
     .optional(),
 });
 
@@ -171,16 +239,23 @@ const batching = k.object({
   maxBatchSize: k
     .integer({ min: 1, max: 1024 })
     .doc(
-      'Rows of one run. 1: no batching. A model whose rows could influence each other runs every request alone, ' +
-        'whatever this says; `/config` of the runtime says why.',
+      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
+        'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
+        'of the runtime gives the reason.',
     )
     .defaultsTo('8'),
   maxQueueDelay: duration()
-    .doc('How long a request may wait for company. 0ms: batches only what waits already.')
+    .doc(
+      'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
+        'that are waiting anyway are combined.',
+    )
     .defaultsTo('0ms'),
   maxQueueDepth: k
     .integer({ min: 1, max: 65536 })
-    .doc('Requests that may wait; one more is answered with 429.')
+    .doc(
+      'How many requests may wait for a run; 1 to 65536. When the queue is full, a request is ' +
+        'answered with HTTP status 429.',
+    )
     .defaultsTo('256'),
   padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
   tiers: k
@@ -191,15 +266,21 @@ const batching = k.object({
     .planned(),
 });
 
-const quantity = () => k.intOrString(quantityPattern, { max: 32 });
 const memory = k
   .object({
     limit: quantity()
-      .doc('Request and limit of the runtime container. The server stays under it by refusing work.')
+      .doc(
+        'Memory request and limit of the runtime container, such as 2Gi; at least 64Mi. A model that ' +
+          'does not fit fails to start, and the server refuses requests before it reaches the limit. ' +
+          'Absent: the operator sets neither.',
+      )
       .optional(),
     arena: k
       .oneOf(['Auto', 'On', 'Off'])
-      .doc("ONNX Runtime's memory arena. Auto: off where input shapes vary, because it never shrinks.")
+      .doc(
+        'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on, ' +
+          'but off for a model with inputs of varying shape.',
+      )
       .defaultsTo('Auto'),
     kvCache: quantity().planned(),
   })
@@ -210,76 +291,18 @@ const memory = k
     fieldPath: '.limit',
   });
 
-const noMemory = (field: 'requests' | 'limits') => ({
-  rule: `!has(self.${field}) || !('memory' in self.${field})`,
-  message: 'memory is set by spec.memory.limit',
-  fieldPath: `.${field}`,
-});
-const amount = (of: 'requests' | 'limits'): string => `quantity(string(self.${of}[name]))`;
-const isAbove = `name in self.limits && ${amount('requests')}.isGreaterThan(${amount('limits')})`;
-const firstAbove =
-  `self.requests.filter(name, ${isAbove}).map(name, name + ', ' + string(self.requests[name]) + ', is above its ` +
-  `limit, ' + string(self.limits[name]))[0]`;
-
-const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
-const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
-
-/** What the API server would refuse later, for every pod of the revision. */
-const requestsFit: readonly CelRule[] = [
-  {
-    rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,
-    messageExpression:
-      `'the request of ' + ${firstAbove} + ': no pod could be made; lower resources.requests or raise ` +
-      `resources.limits'`,
-    message:
-      'a request is above its limit, so no pod could be made: lower resources.requests or raise resources.limits',
-    fieldPath: '.requests',
-  },
-  {
-    rule:
-      `!has(self.requests) || self.requests.all(name, !${isDevice} || (has(self.limits) && name in self.limits && ` +
-      `${amount('requests')}.compareTo(${amount('limits')}) == 0))`,
-    message:
-      'devices (a name with "/") and hugepages cannot be overcommitted: give the request and the limit the same amount',
-    fieldPath: '.requests',
-  },
-  {
-    rule: `!has(self.limits) || self.limits.all(name, !${isDevice} || ${amount('limits')}.isInteger())`,
-    message: 'devices (a name with "/") and hugepages are counted in whole numbers',
-    fieldPath: '.limits',
-  },
-  ...(['requests', 'limits'] as const).map((field) => ({
-    rule: `!has(self.${field}) || self.${field}.all(name, ${isKnown})`,
-    message: 'a container has only cpu, memory, ephemeral-storage, hugepages-SIZE and devices (a name with "/")',
-    fieldPath: `.${field}`,
-  })),
-];
-const requirements = () =>
-  k.object({ requests: k.map(quantity(), { max: 16 }).optional(), limits: k.map(quantity(), { max: 16 }).optional() });
-const resources = requestsFit
-  .reduce((schema, rule) => schema.rule(rule), requirements())
-  .rule(noMemory('requests'))
-  .rule(noMemory('limits'));
-
-/** Its process alone has 51 MB of anonymous memory at rest; golden cases and samples come on top. */
-const sidecarMemory = '96Mi';
-const sidecarResources = requestsFit
-  .reduce((schema, rule) => schema.rule(rule), requirements())
-  .rule({
-    rule:
-      `!has(self.limits) || !('memory' in self.limits) || ` +
-      `quantity(string(self.limits['memory'])).compareTo(quantity('${sidecarMemory}')) >= 0`,
-    message: `the sidecar needs ${sidecarMemory} at the least`,
-    fieldPath: '.limits',
-  });
-
 const warmup = k
   .object({
     requests: k
       .integer({ min: 0, max: 10000 })
-      .doc('Requests that a pod answers itself before it is ready.')
+      .doc(
+        'How many runs with generated inputs a pod does before it becomes ready, so that its first ' +
+          'users need not wait; 0 to 10000.',
+      )
       .defaultsTo('5'),
-    timeout: duration().doc('A pod that is not warm by then fails.').defaultsTo('5m'),
+    timeout: duration()
+      .doc('How long the warm-up may take, such as 5m; above 0s. A pod whose warm-up takes longer fails.')
+      .defaultsTo('5m'),
     inputsFrom: k.object({ configMapRef: configMapRef() }).planned(),
   })
   .rule({
@@ -288,64 +311,48 @@ const warmup = k
     fieldPath: '.timeout',
   });
 
-const toleration = k.object({
-  key: shortText().optional(),
-  operator: k.oneOf(['Exists', 'Equal', 'Lt', 'Gt']).optional(),
-  value: shortText().optional(),
-  effect: k.oneOf(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-  tolerationSeconds: k.integer({ min: -1, max: 2147483647, format: 'int64' }).optional(),
-});
-
-const podMeta = k.object({
-  labels: k.map(k.string({ max: 63 }), { max: 32 }).optional(),
-  annotations: k.map(k.string({ max: 4096 }), { max: 32 }).optional(),
-});
-const podSpec = k.object({
-  nodeSelector: k.map(k.string({ max: 63 }), { max: 32 }).optional(),
-  tolerations: k.list(toleration, { max: 32 }).optional(),
-  affinity: k.opaque().doc('As in a pod.').optional(),
-  topologySpreadConstraints: k.list(k.opaque(), { max: 16 }).doc('As in a pod.').optional(),
-  serviceAccountName: objectName().doc('Its token is not mounted.').optional(),
-  imagePullSecrets: k.listMap('name', k.object({ name: objectName() }), { max: 16 }).optional(),
-  priorityClassName: objectName().optional(),
-});
-const template = k.object({ metadata: podMeta.optional(), spec: podSpec.optional() }).rule({
-  rule:
-    '!has(self.metadata) || !has(self.metadata.labels) || !self.metadata.labels.exists(l, ' +
-    "l.startsWith('onnx-operator.dev/'))",
-  message: 'labels of onnx-operator.dev are set by the operator',
-  fieldPath: '.metadata.labels',
-});
-
 /** Fields of the spec that are part of the revision's hash. */
 export const revisionFields = {
-  model: model.doc('Which model, and what it is for.'),
-  execution: execution.doc('How ONNX Runtime runs it.').optional(),
-  batching: batching.doc('How requests share a run.').optional(),
-  memory: memory.doc('How much memory it may use.').optional(),
-  resources: resources
-    .doc('CPU and devices of the runtime container, as in a pod; memory is spec.memory.limit.')
+  model: model.doc('What is served: the source of the model, its files and its task.'),
+  execution: execution.doc('How ONNX Runtime runs the model. Absent: every field has its default.').optional(),
+  batching: batching
+    .doc('How waiting requests are combined into one run. Absent: every field has its default.')
     .optional(),
-  warmup: warmup.doc('What a pod does before it is ready.').optional(),
+  memory: memory.doc('How much memory the runtime may use. Absent: the operator sets no limit.').optional(),
+  resources: resourcesSchema
+    .doc(
+      'CPU, ephemeral storage and devices of the runtime container, as in a pod; the CPU limit also ' +
+        'decides the number of workers and threads. Memory is spec.memory.limit. Absent: none are ' +
+        'requested and there is no limit.',
+    )
+    .optional(),
+  warmup: warmup.doc('What a pod does before it becomes ready. Absent: every field has its default.').optional(),
   runtime: k
     .object({
       image: k
         .string({ max: 512, min: 1 })
-        .doc('Image of the runtime; not older than the operator.')
-        .defaultsTo("the operator's, frozen when the revision is made"),
+        .doc(
+          'Container image that all containers of the pods run. Its version must not be older than the ' +
+            "operator's.",
+        )
+        .defaultsTo("the operator's own, as it was when the revision was made"),
       sidecar: k
         .object({
-          resources: sidecarResources
+          resources: sidecarResourcesSchema
             .doc(
-              'Requests and limits of the sidecar container, each in place of its default: requests 10m CPU and ' +
-                '96Mi, limits 500m CPU and 192Mi.',
+              'Requests and limits of the sidecar container. An amount that is absent has its default: ' +
+                'requests of 10m CPU and 96Mi memory, limits of 500m CPU and 192Mi memory.',
             )
             .optional(),
         })
-        .doc('The container that reports how the runtime is doing.')
+        .doc(
+          'The container beside the runtime that counts requests, runs golden sets and reports to the ' + 'operator.',
+        )
         .optional(),
     })
-    .doc('Which runtime serves it.')
+    .doc('The image of the pods, and the resources of their sidecar container.')
     .optional(),
-  template: template.doc('What else the pods should carry.').optional(),
+  template: templateSchema
+    .doc('Labels, annotations and scheduling of the pods. Absent: nothing is added to what the operator ' + 'sets.')
+    .optional(),
 };

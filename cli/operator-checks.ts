@@ -7,6 +7,7 @@
 import { AppError } from '../api/errors.ts';
 import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
+import { sourceNameOf, sourceRowOf } from '../api/sources.ts';
 import { parseDurationMs } from '../api/units.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../lib/schema/metadata.ts';
 import { canPassByPairs } from '../operator/analysis/paired.ts';
@@ -227,5 +228,8 @@ function intentsInFiles({ rollout = {} }: OnnxModelSpec): readonly Finding[] {
 }
 
 function localFiles({ model }: OnnxModelSpec): readonly Finding[] {
-  return model.uri.startsWith('file:') ? [warning('spec.model.uri', 'file:// is served in local mode alone')] : [];
+  const name = sourceNameOf(model.uri);
+  return name !== undefined && sourceRowOf(name).localOnly === true
+    ? [warning('spec.model.uri', `${name}:// is served in local mode alone`)]
+    : [];
 }

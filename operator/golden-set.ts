@@ -12,6 +12,7 @@ import { generatedGolden, goldenLimits } from '../api/defaults.ts';
 import { messageOf } from '../api/errors.ts';
 import type { OnnxModelSpec } from '../api/onnxmodel.ts';
 import type { GoldenConfig } from '../api/runtime-config.ts';
+import { volumeClaimOf } from '../api/sources.ts';
 import { pickGoldenFile, type Picked } from './golden-file.ts';
 import { configMaps, controllerRevisions, type ConfigMap } from './kube-objects.ts';
 import type { CallOptions, KubeClient } from './kube/kube-client.ts';
@@ -169,7 +170,7 @@ function freezeUri(
   { uri, digest }: { readonly uri: string; readonly digest: string },
   { record, attempt }: { readonly record: RevisionRecord; readonly attempt: number },
 ): FrozenGolden | Trouble {
-  const [claim, mounted] = [claimOf(uri), claimOf(record.spec.model.uri)];
+  const [claim, mounted] = [volumeClaimOf(uri), volumeClaimOf(record.spec.model.uri)];
   if (claim !== undefined && claim !== mounted) {
     const problem = mounted === undefined ? 'the model comes from no claim' : `the model comes from claim '${mounted}'`;
     return {
@@ -179,10 +180,6 @@ function freezeUri(
     };
   }
   return frozen({ ...limitOf(gate), source: { kind: 'Uri', uri, digest } }, attempt);
-}
-
-function claimOf(uri: string): string | undefined {
-  return /^pvc:\/\/([^/]+)\//.exec(uri)?.[1];
 }
 
 /** The CRD has let only numbers in, and each metric only its own limit. */

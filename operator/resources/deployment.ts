@@ -17,6 +17,7 @@ import {
 } from '../../api/names.ts';
 import type { OnnxModel, RevisionSpec } from '../../api/onnxmodel.ts';
 import { parseQuantity } from '../../api/quantities.ts';
+import { volumeClaimOf } from '../../api/sources.ts';
 import { parseDurationMs } from '../../api/units.ts';
 import { childMeta, selectorOf, type Manifest, type PodTemplate, type RevisionRecord } from './objects.ts';
 
@@ -100,13 +101,8 @@ function podSpec(name: string, record: RevisionRecord): Readonly<Record<string, 
   };
 }
 
-/** The claim of a `pvc://claim/path` URI. */
-function claimOf(uri: string): string | undefined {
-  return /^pvc:\/\/([^/]+)\//.exec(uri)?.[1];
-}
-
 function sourceVolume(record: RevisionRecord): readonly object[] {
-  const claimName = claimOf(record.spec.model.uri);
+  const claimName = volumeClaimOf(record.spec.model.uri);
   return claimName === undefined ? [] : [{ name: 'source', persistentVolumeClaim: { claimName, readOnly: true } }];
 }
 
@@ -115,7 +111,7 @@ function mounts(record: RevisionRecord): readonly object[] {
     { name: 'config', mountPath: paths.configDir, readOnly: true },
     { name: 'cache', mountPath: paths.cacheDir },
     { name: 'tmp', mountPath: '/tmp' },
-    ...(claimOf(record.spec.model.uri) === undefined
+    ...(volumeClaimOf(record.spec.model.uri) === undefined
       ? []
       : [{ name: 'source', mountPath: paths.sourceDir, readOnly: true }]),
   ];
@@ -144,7 +140,7 @@ function environment(record: RevisionRecord): readonly object[] {
     [env.configDir]: paths.configDir,
     [env.cacheDir]: paths.cacheDir,
     [env.terminationLog]: paths.terminationLog,
-    ...(claimOf(record.spec.model.uri) === undefined ? {} : { [env.sourceDir]: paths.sourceDir }),
+    ...(volumeClaimOf(record.spec.model.uri) === undefined ? {} : { [env.sourceDir]: paths.sourceDir }),
     ...nativeEnvironment,
   };
   return [

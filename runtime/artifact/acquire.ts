@@ -1,24 +1,22 @@
 /**
  * From a model's URI to its files on this machine, checked.
  *
- * Owns:  which scheme is fetched how, what may be taken from the cache, and that nothing goes on whose digest is not
- *        the one that was asked for or that the revision's first pod found.
+ * Owns:  what may be taken from the cache, and that nothing goes on whose digest is not the one that was asked for or
+ *        that the revision's first pod found. How a scheme is fetched is in sources/.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
-import { getCACertificates } from 'node:tls';
 import { AppError } from '../../api/errors.ts';
 import type { SourceConfig } from '../../api/runtime-config.ts';
+import { sourceRowOf } from '../../api/sources.ts';
 import type { Cache } from './cache.ts';
 import { checkDigest, folderDigest } from './digest.ts';
-import { readDiskSource, type DiskPlace } from './disk-source.ts';
-import { downloadFile, type FetchContext } from './download.ts';
-import { HttpClient, type HttpOptions } from './http-client.ts';
-import { HttpSource } from './http-source.ts';
-import { fetchNpm } from './npm-package.ts';
-import { readNpmSettings, type NpmMachine } from './npm-settings.ts';
+import type { FetchContext } from './download.ts';
+import type { HttpOptions } from './http-client.ts';
+import type { NpmMachine } from './npm-settings.ts';
 import type { SourceFile } from './prepared.ts';
-import { isInnerPath, parseSourceUri, showUri, type SourceUri } from './uri.ts';
+import { parseSourceUri, schemeFor, type SourceUri } from './sources/index.ts';
+import type { OpenedSource, OpenTools } from './sources/scheme.ts';
+import { isInnerPath, showUri } from './uri.ts';
 
 export type Acquired = {
   /** The URI without secrets. */
@@ -52,13 +50,14 @@ export async function acquire(source: SourceConfig, options: AcquireOptions): Pr
   const show = showUri(source.uri);
   const uri = parseSourceUri(source.uri, { allowFile: options.allowFile, pinned: source.digest !== undefined });
   checkFiles(source, uri, show);
-  const found = await find(source, uri, options);
+  const throughCache = (fetch: Fetch): Promise<OpenedSource> => cachedOrFetched(source, fetch, options);
+  const found = await schemeFor(uri).open(uri, source, { ...options, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
   // Second, so that a wrong spec is called that even where both differ.
   checkDigest(`${show} (this revision's first pod got other bytes)`, options.resolvedDigest, digest);
   const root = 'staging' in found ? await options.cache.commit(found.staging, digest, found.files) : found.root;
-  const boundary = 'boundary' in found ? found.boundary : root;
+  const boundary = 'staging' in found ? root : (found.boundary ?? root);
   return {
     uri: show,
     folder: uri.folder,
@@ -75,17 +74,9 @@ function digestOfAll(uri: SourceUri, files: readonly SourceFile[]): string {
   return uri.folder || first === undefined ? folderDigest(files) : first.digest;
 }
 
-type Found = { readonly files: readonly SourceFile[] } & (
-  | { readonly root: string }
-  | { readonly root: string; readonly boundary: string }
-  | { readonly staging: FetchContext['staging'] }
-);
+type Fetch = Parameters<OpenTools['throughCache']>[0];
 
-async function find(source: SourceConfig, uri: SourceUri, options: AcquireOptions): Promise<Found> {
-  if (uri.scheme === 'pvc' || uri.scheme === 'file') {
-    const place = diskPlace(uri, showUri(source.uri), options.sourceDir);
-    return { ...(await readDiskSource(place, source.files, options.fetch)), boundary: place.boundary };
-  }
+async function cachedOrFetched(source: SourceConfig, fetch: Fetch, options: AcquireOptions): Promise<OpenedSource> {
   const known = source.digest ?? options.resolvedDigest;
   const cached = known === undefined ? undefined : await options.cache.model(known);
   if (cached !== undefined) {
@@ -95,93 +86,12 @@ async function find(source: SourceConfig, uri: SourceUri, options: AcquireOption
   const staging = await options.cache.staging(stagingKey(source));
   options.fetch.logger.info('fetching model', { uri: showUri(source.uri) });
   try {
-    return { staging, files: await fetchInto(source, uri, { ...options, fetch: { ...options.fetch, staging } }) };
+    return { staging, files: await fetch({ ...options.fetch, staging }) };
   } catch (error) {
     // What is wrong for good is not worth keeping; what was interrupted is.
     if (error instanceof AppError && error.kind === 'invalid') await staging.remove();
     throw error;
   }
-}
-
-type Fetching = AcquireOptions & { readonly fetch: FetchContext };
-
-async function fetchInto(
-  source: SourceConfig,
-  uri: Extract<SourceUri, { scheme: 'https' | 'npm' }>,
-  options: Fetching,
-): Promise<SourceFile[]> {
-  const settings = uri.scheme === 'npm' ? await readNpmSettings(options.npm) : undefined;
-  const ca =
-    settings === undefined || settings.ca.length === 0 ? {} : { ca: [...getCACertificates('default'), ...settings.ca] };
-  const client = new HttpClient({ ...options.http, ...ca });
-  try {
-    if (uri.scheme === 'https') return await fetchHttps(source, uri, { client, context: options.fetch });
-    const files = await fetchNpm(
-      uri,
-      { client, settings: settings ?? (await readNpmSettings(options.npm)) },
-      options.fetch,
-    );
-    return source.files === undefined
-      ? files
-      : await keepWanted(files, source.files, { show: showUri(source.uri), staging: options.fetch.staging });
-  } finally {
-    await client.close();
-  }
-}
-
-type KeepTools = { readonly show: string; readonly staging: FetchContext['staging'] };
-
-/** Of a package's folder only the files that the spec names, each with the digest it gives. */
-async function keepWanted(
-  files: readonly SourceFile[],
-  wanted: NonNullable<SourceConfig['files']>,
-  { show, staging }: KeepTools,
-): Promise<SourceFile[]> {
-  const kept = wanted.map(({ path, digest }) => {
-    const file = files.find((one) => one.path === path);
-    if (file === undefined)
-      throw new AppError('SOURCE_MISSING', { uri: `${show}${path}`, why: 'the package does not hold it' });
-    checkDigest(`${show}${path}`, digest, file.digest);
-    return file;
-  });
-  for (const file of files) if (!kept.includes(file)) await staging.forget(file.path);
-  return kept;
-}
-
-async function fetchHttps(
-  source: SourceConfig,
-  uri: Extract<SourceUri, { scheme: 'https' }>,
-  tools: { client: HttpClient; context: FetchContext },
-): Promise<SourceFile[]> {
-  const from = new HttpSource(tools.client, uri.url);
-  const wanted = uri.folder
-    ? (source.files ?? []).map(({ path, digest }) => ({ path, as: path, digest }))
-    : [{ path: '', as: fileName(uri.url), ...(source.digest === undefined ? {} : { digest: source.digest }) }];
-  const files: SourceFile[] = [];
-  let roomBytes = tools.context.limits.sourceBytes;
-  for (const one of wanted) {
-    const file = await downloadFile(from, { ...one, roomBytes }, tools.context);
-    roomBytes -= file.bytes;
-    files.push(file);
-  }
-  return files;
-}
-
-/** The last part of the path where that is a plain name; what a server calls a file must not choose where it lies. */
-function fileName(url: URL): string {
-  const last = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
-  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(last) ? last : 'model.onnx';
-}
-
-function diskPlace(
-  uri: Extract<SourceUri, { scheme: 'pvc' | 'file' }>,
-  show: string,
-  sourceDir: string | undefined,
-): DiskPlace {
-  if (uri.scheme === 'file') return { uri: show, path: uri.path, folder: uri.folder, boundary: '/' };
-  if (sourceDir === undefined)
-    throw new AppError('SOURCE_INVALID', { uri: show, problem: `the claim '${uri.claim}' is not mounted here` });
-  return { uri: show, path: join(sourceDir, uri.path), folder: uri.folder, boundary: sourceDir };
 }
 
 function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
@@ -196,10 +106,10 @@ function checkFiles(source: SourceConfig, uri: SourceUri, show: string): void {
       uri: show,
       problem: 'spec.model.files are paths in a folder: end the URI with "/"',
     });
-  if (uri.scheme === 'https' && uri.folder && source.files === undefined) {
+  if (!sourceRowOf(uri.scheme).listsFolders && uri.folder && source.files === undefined) {
     throw new AppError('SOURCE_INVALID', {
       uri: show,
-      problem: 'a folder on a web server cannot be listed: name its files in spec.model.files',
+      problem: `a folder over ${uri.scheme} cannot be listed: name its files in spec.model.files`,
     });
   }
 }

@@ -40,6 +40,22 @@ export type Wanted = {
 
 const backoff = { baseMs: 500, maxMs: 15_000 };
 
+/** The files one after the other, bounded together by the source's limit. */
+export async function downloadAll(
+  source: Source,
+  wanted: readonly Omit<Wanted, 'roomBytes'>[],
+  context: FetchContext,
+): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  let roomBytes = context.limits.sourceBytes;
+  for (const one of wanted) {
+    const file = await downloadFile(source, { ...one, roomBytes }, context);
+    roomBytes -= file.bytes;
+    files.push(file);
+  }
+  return files;
+}
+
 export async function downloadFile(source: Source, wanted: Wanted, context: FetchContext): Promise<SourceFile> {
   const ready = await context.staging.finished(wanted.as);
   if (ready !== undefined && (wanted.digest === undefined || wanted.digest === ready.digest)) return ready;

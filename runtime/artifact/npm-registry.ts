@@ -12,9 +12,14 @@ import type { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
 import type { NpmSettings } from './npm-settings.ts';
 import type { Source } from './source.ts';
-import type { SourceUri } from './uri.ts';
 
-export type NpmUri = Extract<SourceUri, { scheme: 'npm' }>;
+export type NpmUri = {
+  readonly scheme: 'npm';
+  readonly name: string;
+  readonly version: string;
+  readonly path: string;
+  readonly folder: boolean;
+};
 
 export type NpmTools = { readonly client: HttpClient; readonly settings: NpmSettings };
 

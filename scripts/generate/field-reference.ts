@@ -24,7 +24,7 @@ function rows(schema: JsonSchema, path: string): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const at = `${path}.${name}`;
     const must = schema.required?.includes(name) ? ' **required**' : '';
-    const row = `| \`${at}\`${must} | ${typeOf(field)} | ${cell(field.description ?? '')}${serverDefault(field)} |`;
+    const row = `| \`${at}\`${must} | ${typeOf(field)} | ${cell(field.description ?? '')} |`;
     return [row, ...rows(inner(field), `${at}${field.type === 'array' ? '[]' : ''}`)];
   });
 }
@@ -46,10 +46,6 @@ function typeOf(field: JsonSchema): string {
 function range(field: JsonSchema): string {
   const max = field.maximum === undefined || field.maximum >= 2 ** 31 - 1 ? '' : ` to ${field.maximum}`;
   return `from ${field.minimum}${max}`;
-}
-
-function serverDefault(field: JsonSchema): string {
-  return field.default === undefined ? '' : ` Default: ${cell(JSON.stringify(field.default))}.`;
 }
 
 function rulesOf(schema: JsonSchema, path: string): string[] {

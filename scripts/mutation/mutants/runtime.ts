@@ -3,6 +3,14 @@ import { group } from '../mutant.ts';
 
 // prettier-ignore
 export const runtimeMutants = [
+  ...group(['test/unit/runtime/artifact/sources.test.ts'], [
+    { name: 'the runtime takes a source that the schema refuses', of: 'parseSourceUri',
+      from: '!isWrittenAs(name, text)', to: 'false' },
+    { name: 'plain http needs no digest', of: 'parseSourceUri', within: 'refuseByRule',
+      from: 'needsDigest(text) && ', to: 'false && ' },
+    { name: 'a local file is served on a cluster', of: 'parseSourceUri', within: 'refuseByRule',
+      from: 'localOnly === true && ', to: 'localOnly !== true && ' },
+  ]),
   ...group(['test/unit/runtime/batching/*.test.ts', 'test/unit/runtime/engine/rows.test.ts'], [
     { name: 'a batch has more rows than it may', of: 'planBatch',
       within: 'fill', from: 'sum.rows > limits.maxRows || ', to: '' },

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { ioChange, modelIo } from '../../../api/model-io.ts';
 import { ownValue } from '../../../api/record.ts';
 import { pickGoldenFile } from '../../../operator/golden-file.ts';
-import { parseSourceUri } from '../../../runtime/artifact/uri.ts';
+import { parseSourceUri } from '../../../runtime/artifact/sources/index.ts';
 import { hasFormat } from '../../../lib/schema/formats.ts';
 import { at } from '../../../lib/json.ts';
 import { inheritedNames } from '../../support/inherited-names.ts';

@@ -41,7 +41,7 @@ const rows: readonly Row[] = [
     says: [
       'error 6 spec.autoscaling: unknown field "autoscaling" (it is planned and does nothing yet: leave it out)'] },
   { name: 'a field that is missing, where it should be', text: `${head}spec:\n  model:\n    task: Tensor\n`,
-    outcome: 'Invalid', says: [/^error 5 spec\.model\.uri: Required value \(A file, or a folder/,
+    outcome: 'Invalid', says: [/^error 5 spec\.model\.uri: Required value \(Where the model is: one file/,
       /some validation rules were not checked/] },
   { name: 'a number that should be text', text: `${smallest}  rollout:\n    gates:\n      alpha: 0.05\n`,
     outcome: 'Invalid',

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
-import { isInnerPath, parseSourceUri, showUri } from '../../../../runtime/artifact/uri.ts';
+import { parseSourceUri } from '../../../../runtime/artifact/sources/index.ts';
+import { isInnerPath, showUri } from '../../../../runtime/artifact/uri.ts';
 
 const rules = { allowFile: true, pinned: true };
 
