@@ -4,13 +4,17 @@
  * Owns:  the shape, bounds and rules of model, execution, batching, memory, warmup and runtime; resources and template
  *        are in schema-pods.ts. What an absent field means is said here for readers and done by api/defaults.ts.
  */
-import { k } from './schema-builder.ts';
+import { bounds } from './bounds.ts';
+import { k, type CelRule } from './schema-builder.ts';
 import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './schema-pods.ts';
 import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './schema-values.ts';
 import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
+import { formatBytes, formatDurationMs } from './units.ts';
 
 const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
 const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
+
+const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
 const provider = k.object({
   name: k
@@ -20,7 +24,7 @@ const provider = k.object({
         'default image has CPU.',
     ),
   options: k
-    .map(k.string({ max: 256 }), { max: 32 })
+    .map(optionValue(), bounds.providerOptions)
     .doc("Settings of this provider, with the names and values of ONNX Runtime's documentation. Absent: " + 'none.')
     .optional(),
 });
@@ -34,7 +38,7 @@ const embedding = k.object({
     )
     .defaultsTo('tokenizer.json'),
   output: k
-    .string({ max: 256, min: 1 })
+    .string(bounds.outputName)
     .doc('Which output of the model becomes the vector.')
     .defaultsTo('sentence_embedding if the model has it, else its first output'),
   pooling: k
@@ -50,7 +54,7 @@ const embedding = k.object({
     .doc('True: every vector is scaled to length 1. False: vectors are returned as the model computes ' + 'them.')
     .defaultsTo('true'),
   maxTokens: k
-    .integer({ min: 1, max: 131072 })
+    .integer(bounds.maxTokens)
     .doc(
       'Most tokens of one text, special tokens included; 1 to 131072. onTooLong says what happens to ' +
         'a longer text.',
@@ -77,7 +81,7 @@ function uriStartsWith(starts: readonly string[]): string {
 const model = k
   .object({
     uri: k
-      .string({ max: 2048, min: 1, pattern: uriPattern })
+      .string({ ...bounds.uri, pattern: uriPattern })
       .doc(
         `Where the model is: one file, or a folder when the URI ends with "/". ${uriForms}. A pvc:// URI names a ` +
           "PersistentVolumeClaim in the model's namespace; an npm: URI has an exact version.",
@@ -96,7 +100,7 @@ const model = k
           path: path().doc('Relative path of the file in the folder, such as onnx/model.onnx.'),
           digest: digest().doc('SHA-256 that the file must have, as "sha256:" and 64 hex digits.'),
         }),
-        { max: 64, min: 1 },
+        bounds.files,
       )
       .doc(
         'What the folder holds: every file that is used, with its digest. Required for https:// and ' +
@@ -110,7 +114,7 @@ const model = k
           precision: k.oneOf(precisions).doc("Number format of this file's weights."),
           path: path().doc('Relative path of the .onnx file in the folder.'),
         }),
-        { max: 8 },
+        bounds.variants,
       )
       .doc(
         'Files of the same model in other precisions, in the same folder; execution.precision selects ' +
@@ -126,10 +130,7 @@ const model = k
             .doc('Any lower-case name, such as main. It only identifies the entry of the list.'),
           path: path().doc('Relative path of the .onnx file in the folder, such as onnx/model.onnx.'),
         }),
-        {
-          max: 1,
-          min: 1,
-        },
+        bounds.graphs,
       )
       .doc('Which .onnx file of the folder is served with execution.precision Source.')
       .defaultsTo('model.onnx, or else the only .onnx file of the folder'),
@@ -182,7 +183,7 @@ const model = k
 
 const execution = k.object({
   providers: k
-    .list(provider, { max: 4, min: 1 })
+    .list(provider, bounds.providers)
     .rule({ rule: 'self.all(p, self.exists_one(q, q.name == p.name))', message: 'a provider is listed twice' })
     .doc(
       'Execution providers in order of preference. The first one is meant to run the whole model; ' +
@@ -216,18 +217,18 @@ const execution = k.object({
     )
     .defaultsTo('Throughput'),
   workers: k
-    .integer({ min: 1, max: 64 })
+    .integer(bounds.workers)
     .doc(
       'How many runs the server does at the same time, each in an ONNX Runtime session with its own ' +
         'buffers; 1 to 64. A number that is given is used even if memory may not be enough for it.',
     )
     .defaultsTo('by profile and CPU limit, and not more than fit into the memory limit'),
   threadsPerWorker: k
-    .integer({ min: 1, max: 256 })
+    .integer(bounds.threadsPerWorker)
     .doc('Threads that work on one run; 1 to 256.')
     .defaultsTo('CPU cores divided by workers, at least 1'),
   sessionConfig: k
-    .map(k.string({ max: 256 }), { max: 32 })
+    .map(optionValue(), bounds.sessionConfig)
     .doc(
       'Further entries of the session config, with the names and values of ONNX Runtime, such as ' +
         '"session.set_denormal_as_zero": "1". Absent: none.',
@@ -235,36 +236,47 @@ const execution = k.object({
     .optional(),
 });
 
-const batching = k.object({
-  maxBatchSize: k
-    .integer({ min: 1, max: 1024 })
-    .doc(
-      'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
-        'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
-        'of the runtime gives the reason.',
-    )
-    .defaultsTo('8'),
-  maxQueueDelay: duration()
-    .doc(
-      'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
-        'that are waiting anyway are combined.',
-    )
-    .defaultsTo('0ms'),
-  maxQueueDepth: k
-    .integer({ min: 1, max: 65536 })
-    .doc(
-      'How many requests may wait for a run; 1 to 65536. When the queue is full, a request is ' +
-        'answered with HTTP status 429.',
-    )
-    .defaultsTo('256'),
-  padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
-  tiers: k
-    .object({
-      interactive: k.object({ deadline: duration() }).optional(),
-      bulk: k.object({ deadline: duration() }).optional(),
-    })
-    .planned(),
+const longestWait = formatDurationMs(bounds.waitMs.max);
+const notLonger = (field: 'maxQueueDelay' | 'timeout'): CelRule => ({
+  rule: `!has(self.${field}) || duration(self.${field}) <= duration('${longestWait}')`,
+  message: `${field} must be at most ${longestWait}; check its unit`,
+  fieldPath: `.${field}`,
 });
+
+const batching = k
+  .object({
+    maxBatchSize: k
+      .integer(bounds.maxBatchSize)
+      .doc(
+        'Most rows of one run: waiting requests are combined up to this number; 1 to 1024. 1: no ' +
+          'batching. Requests to a model whose rows may influence each other are never combined; /config ' +
+          'of the runtime gives the reason.',
+      )
+      .defaultsTo('8'),
+    maxQueueDelay: duration()
+      .doc(
+        'How long a request may wait for others to be combined with, such as 5ms. 0ms: only requests ' +
+          'that are waiting anyway are combined.',
+      )
+      .defaultsTo('0ms'),
+    maxQueueDepth: k
+      .integer(bounds.maxQueueDepth)
+      .doc(
+        'How many requests may wait for a run; 1 to 65536. When the queue is full, a request is ' +
+          'answered with HTTP status 429.',
+      )
+      .defaultsTo('256'),
+    padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
+    tiers: k
+      .object({
+        interactive: k.object({ deadline: duration() }).optional(),
+        bulk: k.object({ deadline: duration() }).optional(),
+      })
+      .planned(),
+  })
+  .rule(notLonger('maxQueueDelay'));
+
+const leastMemory = formatBytes(bounds.memoryLimitBytes.min);
 
 const memory = k
   .object({
@@ -286,15 +298,15 @@ const memory = k
   })
   // "512m" is half a byte, and a common slip.
   .rule({
-    rule: "!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('64Mi')) >= 0",
-    message: 'a runtime needs 64Mi at the least; megabytes are written Mi, not m',
+    rule: `!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('${leastMemory}')) >= 0`,
+    message: `a runtime needs ${leastMemory} at the least; megabytes are written Mi, not m`,
     fieldPath: '.limit',
   });
 
 const warmup = k
   .object({
     requests: k
-      .integer({ min: 0, max: 10000 })
+      .integer(bounds.warmupRequests)
       .doc(
         'How many runs with generated inputs a pod does before it becomes ready, so that its first ' +
           'users need not wait; 0 to 10000.',
@@ -309,7 +321,8 @@ const warmup = k
     rule: "!has(self.timeout) || duration(self.timeout) > duration('0s')",
     message: 'a pod needs time to warm up',
     fieldPath: '.timeout',
-  });
+  })
+  .rule(notLonger('timeout'));
 
 /** Fields of the spec that are part of the revision's hash. */
 export const revisionFields = {

@@ -3,6 +3,7 @@
  *
  * Owns:  their patterns and lengths.
  */
+import { bounds } from './bounds.ts';
 import { quantityPattern } from './quantities.ts';
 import { k } from './schema-builder.ts';
 import { durationPattern, percentPattern } from './units.ts';
@@ -13,8 +14,8 @@ const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z
 export const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
 
 export const duration = (): ReturnType<typeof k.string> => k.string({ max: 32, pattern: durationPattern });
-export const digest = (): ReturnType<typeof k.string> => k.string({ max: 71, pattern: digestPattern });
-export const path = (): ReturnType<typeof k.string> => k.string({ max: 512, pattern: pathPattern });
+export const digest = (): ReturnType<typeof k.string> => k.string({ ...bounds.digest, pattern: digestPattern });
+export const path = (): ReturnType<typeof k.string> => k.string({ ...bounds.path, pattern: pathPattern });
 export const objectName = (): ReturnType<typeof k.string> => k.string({ max: 253, pattern: dnsLabelPattern });
 export const percent = (): ReturnType<typeof k.string> => k.string({ max: 8, pattern: percentPattern });
 /** An amount with a suffix of Kubernetes, such as 500m or 2Gi. */

@@ -5,6 +5,7 @@
  *        a misspelt name must not become a default in silence.
  * Pure.  Throws AppError BAD_CONFIG naming the field by its path.
  */
+import type { Bound } from '../api/bounds.ts';
 import { AppError } from '../api/errors.ts';
 
 /** @param where the path of the value, e.g. `runtime.json: execution.workers` */
@@ -51,19 +52,21 @@ function readField(field: Field, value: unknown, where: string): unknown {
 }
 
 export function text(
-  rule: { readonly pattern?: RegExp; readonly what?: string; readonly maxLength?: number } = {},
+  rule: { readonly pattern?: RegExp; readonly what?: string; readonly length?: Bound } = {},
 ): Check<string> {
+  const { min = 0, max } = rule.length ?? { max: 4096 };
   return (value, where) => {
     if (typeof value !== 'string') throw wrong(where, `${shown(value)} is not text`);
-    if (value.length > (rule.maxLength ?? 4096))
-      throw wrong(where, `is longer than ${rule.maxLength ?? 4096} characters`);
+    // As the schema counts: a character outside of the first plane is one.
+    if (value.length > max && Array.from(value).length > max) throw wrong(where, `is longer than ${max} characters`);
+    if (value.length < min) throw wrong(where, `is shorter than ${min} characters`);
     if (rule.pattern?.test(value) === false)
       throw wrong(where, `${shown(value)} is not a ${rule.what ?? `text of the form ${rule.pattern.source}`}`);
     return value;
   };
 }
 
-export function integer(least: number, most: number): Check<number> {
+export function integer({ min: least = 0, max: most }: Bound): Check<number> {
   return (value, where) => {
     if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most)
       throw wrong(where, `${shown(value)} is not an integer from ${least} to ${most}`);
@@ -93,7 +96,7 @@ export function oneOf<const T extends string | number>(...choices: readonly T[])
   };
 }
 
-export function list<T>(check: Check<T>, most: number, least = 0): Check<readonly T[]> {
+export function list<T>(check: Check<T>, { min: least = 0, max: most }: Bound): Check<readonly T[]> {
   return (value, where) => {
     if (!Array.isArray(value)) throw wrong(where, `${shown(value)} is not a list`);
     if (value.length > most || value.length < least)
@@ -103,8 +106,8 @@ export function list<T>(check: Check<T>, most: number, least = 0): Check<readonl
 }
 
 /** String → string. */
-export function textMap(most: number): Check<Readonly<Record<string, string>>> {
-  const check = text();
+export function textMap({ max: most }: Bound, length: Bound): Check<Readonly<Record<string, string>>> {
+  const check = text({ length });
   return (value, where) => {
     const entries = Object.entries(recordOf(value, where));
     if (entries.length > most) throw wrong(where, `has ${entries.length} entries, at most ${most} are allowed`);

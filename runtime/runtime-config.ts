@@ -5,6 +5,7 @@
  *        What a person writes for `serve` is in serve-config.ts.
  * Pure.
  */
+import { bounds } from '../api/bounds.ts';
 import type {
   BatchingConfig,
   EmbeddingConfig,
@@ -32,52 +33,53 @@ import {
 export const digest = text({ pattern: /^sha256:[0-9a-f]{64}$/, what: 'digest: sha256: and 64 hex digits' });
 export const precision = oneOf('Source', 'FP32', 'FP16', 'INT8', 'INT4');
 export const task = oneOf('Tensor', 'Embedding');
-/** A day: a longer wait is a mistake in the unit. */
-const spanMs = integer(0, 24 * 3_600_000);
+const spanMs = integer(bounds.waitMs);
+export const uri = text({ length: bounds.uri });
+export const path = text({ length: { min: 1, ...bounds.path } });
 
 export const sourceFields = {
   digest: optional(digest),
-  files: optional(list(object({ path: text(), digest }), 1000)),
-  variants: list(object({ precision, path: text() }), 16),
-  graphPath: optional(text()),
+  files: optional(list(object({ path, digest }), bounds.files)),
+  variants: list(object({ precision, path }), bounds.variants),
+  graphPath: optional(path),
 };
 
 export const embeddingFields = {
-  tokenizer: text(),
-  output: optional(text()),
+  tokenizer: path,
+  output: optional(text({ length: bounds.outputName })),
   pooling: optional(oneOf('None', 'Mean', 'Cls', 'Last')),
   normalize: flag,
-  maxTokens: optional(integer(1, 1_000_000)),
+  maxTokens: optional(integer(bounds.maxTokens)),
   onTooLong: oneOf('Truncate', 'Refuse'),
 };
 
 export const providerName = oneOf('CPU', 'CUDA', 'TensorRT', 'WebGPU');
-export const providerOptions = textMap(64);
+export const providerOptions = textMap(bounds.providerOptions, bounds.optionValue);
 
 export const executionFields = {
-  providers: list(object({ name: providerName, options: providerOptions }), 4, 1),
+  providers: list(object({ name: providerName, options: providerOptions }), bounds.providers),
   fallbackPolicy: oneOf('Forbid', 'Warn', 'Allow'),
   precision,
   graphOptimization: oneOf('Disabled', 'Basic', 'Extended', 'All'),
   profile: oneOf('Throughput', 'Latency'),
-  workers: optional(integer(1, 64)),
-  threadsPerWorker: optional(integer(1, 256)),
-  sessionConfig: textMap(64),
+  workers: optional(integer(bounds.workers)),
+  threadsPerWorker: optional(integer(bounds.threadsPerWorker)),
+  sessionConfig: textMap(bounds.sessionConfig, bounds.optionValue),
 };
 
 export const batchingFields = {
-  maxBatchSize: integer(1, 1024),
+  maxBatchSize: integer(bounds.maxBatchSize),
   maxQueueDelayMs: spanMs,
-  maxQueueDepth: integer(1, 100_000),
+  maxQueueDepth: integer(bounds.maxQueueDepth),
 };
 
 export const memoryFields = {
-  limitBytes: optional(integer(1, Number.MAX_SAFE_INTEGER)),
+  limitBytes: optional(integer(bounds.memoryLimitBytes)),
   arena: oneOf('Auto', 'On', 'Off'),
 };
-export const warmupFields = { requests: integer(0, 10_000), timeoutMs: spanMs };
+export const warmupFields = { requests: integer(bounds.warmupRequests), timeoutMs: spanMs };
 
-const source: Check<SourceConfig> = object({ uri: text({ maxLength: 2048 }), ...sourceFields });
+const source: Check<SourceConfig> = object({ uri, ...sourceFields });
 const embedding: Check<EmbeddingConfig> = object(embeddingFields);
 const execution: Check<ExecutionConfig> = object(executionFields);
 const batching: Check<BatchingConfig> = object(batchingFields);
@@ -90,15 +92,19 @@ const goldenSources: {
   readonly [K in GoldenConfig['source']['kind']]: Check<Extract<GoldenConfig['source'], { kind: K }>>;
 } = {
   File: object({ kind: oneOf('File'), file: mountedFile }),
-  Uri: object({ kind: oneOf('Uri'), uri: text({ maxLength: 2048 }), digest }),
-  Generated: object({ kind: oneOf('Generated'), seed: integer(0, 2 ** 31 - 1), cases: integer(1, 1000) }),
+  Uri: object({ kind: oneOf('Uri'), uri, digest }),
+  Generated: object({
+    kind: oneOf('Generated'),
+    seed: integer({ max: 2 ** 31 - 1 }),
+    cases: integer({ min: 1, max: 1000 }),
+  }),
 };
 const goldenSource: Check<GoldenConfig['source']> = (value, where) => {
   const kind = oneOf('File', 'Uri', 'Generated')((value as { readonly kind?: unknown } | null)?.kind, `${where}.kind`);
   return goldenSources[kind](value, where);
 };
 const golden: Check<GoldenConfig> = object({
-  id: text({ maxLength: 128 }),
+  id: text({ length: { max: 128 } }),
   metric: oneOf('MaxAbsError', 'Cosine', 'Top1Agreement', 'ExactMatch', 'WordErrorRate', 'Accuracy'),
   min: optional(number(-1, 1)),
   max: optional(number(0, Number.MAX_VALUE)),
@@ -110,9 +116,9 @@ const config: Check<RuntimeConfig> = object({
   name: text({
     pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/,
     what: 'name: lower-case letters, digits and dashes',
-    maxLength: 40,
+    length: { max: 40 },
   }),
-  namespace: text({ maxLength: 63 }),
+  namespace: text({ length: { max: 63 } }),
   revision: text({ pattern: /^[a-z0-9][-a-z0-9]{0,62}$/, what: 'revision' }),
   task,
   source,

@@ -5,6 +5,7 @@
  *        both spell the same things, the one in durations and quantities, the other in numbers.
  * Pure.  Defaults are api/defaults.ts', so that what was tried here is what a cluster does.
  */
+import { bounds } from '../api/bounds.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { parseQuantity } from '../api/quantities.ts';
@@ -17,11 +18,12 @@ import {
   embeddingFields,
   executionFields,
   memoryFields,
-  precision,
+  path,
   providerName,
   providerOptions,
   sourceFields,
   task,
+  uri,
   warmupFields,
 } from './runtime-config.ts';
 
@@ -54,22 +56,22 @@ const bytes: Check<number> = (value, where) => {
 };
 
 const embedding = object(loose(embeddingFields));
-const providers = list(object({ name: providerName, options: optional(providerOptions, {}) }), 4, 1);
+const providers = list(object({ name: providerName, options: optional(providerOptions, {}) }), bounds.providers);
 
 const spec = object({
   model: optional(
     object({
-      uri: optional(text({ maxLength: 2048 })),
+      uri: optional(uri),
       digest: optional(digest),
       files: sourceFields.files,
-      variants: optional(list(object({ precision, path: text() }), 16)),
-      graphs: optional(list(object({ name: text(), path: text() }), 1, 1)),
+      variants: optional(sourceFields.variants),
+      graphs: optional(list(object({ name: text(), path }), bounds.graphs)),
       task: optional(task),
       embedding: optional(embedding),
     }),
   ),
   task: optional(task),
-  source: optional(object(loose({ uri: text({ maxLength: 2048 }), ...sourceFields }))),
+  source: optional(object(loose({ uri, ...sourceFields }))),
   embedding: optional(embedding),
   execution: optional(object({ ...loose(executionFields), providers: optional(providers) })),
   batching: optional(object({ ...loose(batchingFields), maxQueueDelay: optional(duration) })),

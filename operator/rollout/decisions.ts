@@ -5,6 +5,7 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
+import type { DecisionReason } from '../../api/reasons.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { provenSteps, type Step } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
@@ -19,14 +20,13 @@ import type {
   Millis,
   Observation,
   Provenance,
-  Reason,
   Revision,
   RolloutPlan,
   StateIn,
 } from './state.ts';
 import { servesWords } from './words.ts';
 
-export type Why = { readonly reason: Reason; readonly message: string };
+export type Why = { readonly reason: DecisionReason; readonly message: string };
 
 /** How long a revision that has traffic may be without a ready pod before it is given up; it gets none meanwhile. */
 export const lostForMs = 30_000;
@@ -86,7 +86,7 @@ export function abort(state: CanaryState, { reason, message }: Why, { seen, plan
 export function rollingBack(
   next: StateIn<'Aborting'>,
   { seen, plan }: Pick<At, 'seen' | 'plan'>,
-  reason: Reason = 'RollingBack',
+  reason: DecisionReason = 'RollingBack',
 ): Decision {
   const { stable, rejected } = next;
   const { present } = podsOf(seen, rejected);

@@ -3,6 +3,14 @@ import { group } from '../mutant.ts';
 
 // prettier-ignore
 export const runtimeMutants = [
+  ...group(['test/unit/runtime/spec-bounds.test.ts'], [
+    { name: 'the runtime takes longer texts than the schema', of: 'embeddingFields',
+      from: 'integer(bounds.maxTokens)', to: 'integer({ min: 1, max: 1_000_000 })' },
+    { name: 'the runtime lets more requests wait than the schema', of: 'batchingFields',
+      from: 'integer(bounds.maxQueueDepth)', to: 'integer({ min: 1, max: 100_000 })' },
+    { name: 'the runtime takes more files than the schema', of: 'sourceFields',
+      from: 'digest }), bounds.files)', to: 'digest }), { max: 1000 })' },
+  ]),
   ...group(['test/unit/runtime/artifact/sources.test.ts'], [
     { name: 'the runtime takes a source that the schema refuses', of: 'parseSourceUri',
       from: '!isWrittenAs(name, text)', to: 'false' },

@@ -1,0 +1,37 @@
+/**
+ * How large the fields of a spec may be that the runtime reads, too.
+ *
+ * Owns:  the numbers. The schema refuses by them when a model is applied, runtime/runtime-config.ts when a file is
+ *        read: a pod takes every config that was made of an accepted spec.
+ * Units: lengths in characters, sizes of lists and maps in entries; others in the name.
+ */
+
+export type Bound = { readonly min?: number; readonly max: number };
+
+const hourMs = 3_600_000;
+
+export const bounds = {
+  uri: { min: 1, max: 2048 },
+  digest: { max: 71 },
+  path: { max: 512 },
+  files: { min: 1, max: 64 },
+  variants: { max: 8 },
+  graphs: { min: 1, max: 1 },
+  outputName: { min: 1, max: 256 },
+  /** Of one text, special tokens included. */
+  maxTokens: { min: 1, max: 131_072 },
+  providers: { min: 1, max: 4 },
+  providerOptions: { max: 32 },
+  sessionConfig: { max: 32 },
+  optionValue: { max: 256 },
+  workers: { min: 1, max: 64 },
+  threadsPerWorker: { min: 1, max: 256 },
+  /** Rows of one run. */
+  maxBatchSize: { min: 1, max: 1024 },
+  /** Requests that wait. */
+  maxQueueDepth: { min: 1, max: 65_536 },
+  warmupRequests: { min: 0, max: 10_000 },
+  /** A day: a longer wait is a mistake in the unit. */
+  waitMs: { min: 0, max: 24 * hourMs },
+  memoryLimitBytes: { min: 64 * 2 ** 20, max: Number.MAX_SAFE_INTEGER },
+} as const satisfies Readonly<Record<string, Bound>>;
