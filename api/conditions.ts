@@ -35,10 +35,11 @@ export type Condition = {
 };
 
 /** What the caller knows; the rest is filled in here. */
-export type Claim = {
+export type Claim<R extends string = string> = {
   readonly type: ConditionType;
   readonly status: ConditionStatus;
-  readonly reason: string;
+  /** Of the operator: a word of api/reasons.ts. */
+  readonly reason: R;
   readonly message: string;
 };
 

@@ -6,7 +6,17 @@
  * Rule:  grouped by the part that raises them; docs/reference/errors.md is generated from here.
  */
 import type { ErrorKind } from './error-kinds.ts';
+import type { ReasonFrom } from './reasons.ts';
 import { formatBytes } from './units.ts';
+
+type Row = {
+  readonly kind: ErrorKind;
+  /** Absent: the kind's. */
+  readonly http?: number;
+  /** Of a pod whose container ends with it; absent: PrepareFailed or LoadFailed. */
+  readonly reason?: ReasonFrom<'pod'>;
+  readonly say: (params: never) => string;
+};
 
 export const codes = {
   // ── commands ──
@@ -63,39 +73,51 @@ export const codes = {
   // ── artifact: fetching and checking a model ──
   SOURCE_INVALID: {
     kind: 'invalid',
+    reason: 'SourceInvalid',
     say: (p: { uri: string; problem: string }) => `the model URI ${p.uri} is not usable: ${p.problem}`,
   },
-  SOURCE_MISSING: { kind: 'missing', say: (p: { uri: string; why: string }) => `nothing is at ${p.uri}: ${p.why}` },
+  SOURCE_MISSING: {
+    kind: 'missing',
+    reason: 'SourceMissing',
+    say: (p: { uri: string; why: string }) => `nothing is at ${p.uri}: ${p.why}`,
+  },
   SOURCE_UNAVAILABLE: {
     kind: 'transient',
+    reason: 'SourceUnavailable',
     say: (p: { uri: string; why: string }) => `${p.uri} could not be fetched: ${p.why}`,
   },
   SOURCE_TOO_LARGE: {
     kind: 'invalid',
+    reason: 'SourceInvalid',
     say: (p: { uri: string; limitBytes: number }) =>
       `${p.uri} is larger than the limit of ${formatBytes(p.limitBytes)}`,
   },
   DIGEST_MISMATCH: {
     kind: 'invalid',
+    reason: 'DigestMismatch',
     say: (p: { what: string; want: string; got: string }) =>
       `the digest of ${p.what} is ${p.got}, expected ${p.want}: the source changed or the spec is wrong`,
   },
   MODEL_INVALID: {
     kind: 'invalid',
+    reason: 'InvalidModel',
     say: (p: { file: string; problem: string }) => `${p.file} is not a model this runtime can serve: ${p.problem}`,
   },
   MODEL_TOO_LARGE: {
     kind: 'invalid',
+    reason: 'ModelTooLarge',
     say: (p: { file: string; needBytes: number; limitBytes: number }) =>
       `${p.file} needs about ${formatBytes(p.needBytes)} of memory, the limit is ${formatBytes(p.limitBytes)}: ` +
       'raise spec.memory.limit',
   },
   PRECISION_MISSING: {
     kind: 'invalid',
+    reason: 'PrecisionMissing',
     say: (p: { precision: string }) => `no file of precision ${p.precision}: list it in spec.model.variants`,
   },
   PROVIDER_UNAVAILABLE: {
     kind: 'invalid',
+    reason: 'ProviderUnavailable',
     say: (p: { provider: string; why: string }) => `execution provider ${p.provider} cannot be used here: ${p.why}`,
   },
   DISK_FULL: { kind: 'transient', say: (p: { path: string }) => `no space is left at ${p.path}` },
@@ -109,6 +131,7 @@ export const codes = {
   // ── the engine ──
   ENGINE_LOAD_FAILED: {
     kind: 'invalid',
+    reason: 'LoadFailed',
     say: (p: { file: string; why: string }) => `ONNX Runtime could not load ${p.file}: ${p.why}`,
   },
   ENGINE_FAILED: {
@@ -121,6 +144,7 @@ export const codes = {
   },
   WARMUP_TIMEOUT: {
     kind: 'deadline',
+    reason: 'WarmupTimeout',
     say: (p: { timeoutMs: number }) =>
       `warm-up did not finish within ${p.timeoutMs} ms: raise spec.warmup.timeout, or check whether a run of the ` +
       'model ends',
@@ -220,7 +244,7 @@ export const codes = {
     kind: 'missing',
     say: (p: { volume: string; why: string }) => `MountVolume.SetUp failed for volume "${p.volume}": ${p.why}`,
   },
-} as const satisfies Record<string, { kind: ErrorKind; http?: number; say: (params: never) => string }>;
+} as const satisfies Record<string, Row>;
 
 /** Whole seconds, short times with one decimal. */
 function seconds(ms: number): number {

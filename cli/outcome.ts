@@ -6,6 +6,7 @@
  */
 import type { Condition, ConditionType } from '../api/conditions.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
+import type { ReasonFrom } from '../api/reasons.ts';
 
 export type Outcome = {
   readonly outcome: 'Ready' | 'Stalled' | 'Progressing';
@@ -16,13 +17,16 @@ export type Outcome = {
 export function outcomeOf(model: OnnxModel): Outcome {
   const { generation } = model.metadata;
   const observed = model.status?.observedGeneration ?? -1;
-  if (observed < generation)
-    return { outcome: 'Progressing', reason: 'NotObserved', message: notObserved(generation, observed) };
+  if (observed < generation) return progressing('NotObserved', notObserved(generation, observed));
   const stalled = conditionOf(model, 'Stalled');
   if (stalled?.status === 'True') return { outcome: 'Stalled', reason: stalled.reason, message: stalled.message };
   const ready = conditionOf(model, 'Ready');
-  const said = ready ?? { reason: 'NoReadyCondition', message: 'the operator has not said yet whether it is ready' };
-  return { outcome: ready?.status === 'True' ? 'Ready' : 'Progressing', reason: said.reason, message: said.message };
+  if (ready === undefined) return progressing('NoReadyCondition', 'the operator has not said yet whether it is ready');
+  return { outcome: ready.status === 'True' ? 'Ready' : 'Progressing', reason: ready.reason, message: ready.message };
+}
+
+function progressing(reason: ReasonFrom<'client'>, message: string): Outcome {
+  return { outcome: 'Progressing', reason, message };
 }
 
 /** The condition, if it speaks of the spec as it is now. */

@@ -169,7 +169,7 @@ async function tryToMark(
 function notMarked(error: unknown): ApplyFailure {
   return {
     trouble: {
-      reason: 'PodsNotCreated',
+      reason: 'ApplyFailed',
       message: `pods cannot be marked to share the traffic: ${messageOf(error)}`,
       fatal: kindOf(error) === 'invalid',
     },
@@ -197,7 +197,7 @@ function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision)
 function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
   const revision = manifest.metadata.labels[labels.revision];
   const message = `${manifest.kind} ${manifest.metadata.name} cannot be applied: ${messageOf(error)}`;
-  const trouble = { reason: 'PodsNotCreated', message, fatal: kindOf(error) === 'invalid' } as const;
+  const trouble = { reason: 'ApplyFailed', message, fatal: kindOf(error) === 'invalid' } as const;
   return revision === undefined ? { trouble } : { revision, trouble };
 }
 

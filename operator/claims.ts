@@ -6,6 +6,7 @@
  * Pure.
  */
 import type { Claim, ConditionStatus, ConditionType } from '../api/conditions.ts';
+import { isReasonOf, type DecisionReason, type Reason, type ReasonIn } from '../api/reasons.ts';
 import type { Report } from '../api/report.ts';
 import { plural } from '../api/text.ts';
 import type { RevisionRecord } from './resources/objects.ts';
@@ -14,7 +15,6 @@ import {
   stableOf,
   type Decision,
   type Observation,
-  type Reason,
   type RolloutPlan,
   type Trouble,
 } from './rollout/state.ts';
@@ -32,7 +32,7 @@ export type Facts = {
   readonly told?: readonly string[];
 };
 
-export function claimsOf(facts: Facts): readonly Claim[] {
+export function claimsOf(facts: Facts): readonly Claim<Reason>[] {
   const speakers = [
     ready,
     reconciling,
@@ -61,7 +61,7 @@ function isServedInFull(facts: Facts): boolean {
   );
 }
 
-function ready(facts: Facts): Claim {
+function ready(facts: Facts): Claim<Reason> {
   const { reason, message } = troubleOrDecision(facts);
   return claim('Ready', isServedInFull(facts) ? 'True' : 'False', reason, message);
 }
@@ -72,13 +72,13 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
 }
 
 /** Draining alone is not "in progress" for a waiter: the spec is served in full. */
-function reconciling(facts: Facts): Claim | undefined {
+function reconciling(facts: Facts): Claim<Reason> | undefined {
   if (isStalled(facts) || isServedInFull(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
   return claim('Reconciling', 'True', reason, message);
 }
 
-function stalled(facts: Facts): Claim | undefined {
+function stalled(facts: Facts): Claim<Reason> | undefined {
   if (!isStalled(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
   return claim('Stalled', 'True', reason, message);
@@ -88,12 +88,12 @@ function isStalled({ decision, failure }: Facts): boolean {
   return decision.next.phase === 'Failed' || (failure?.fatal ?? false);
 }
 
-function troubleOrDecision({ decision, failure }: Facts): { readonly reason: Reason; readonly message: string } {
+function troubleOrDecision({ decision, failure }: Facts): Told<DecisionReason> {
   if (failure === undefined || decision.next.phase === 'Failed') return decision;
-  return { reason: 'ApplyFailed', message: failure.message };
+  return failure;
 }
 
-function available(facts: Facts): Claim {
+function available(facts: Facts): Claim<Reason> {
   const {
     decision: { serve },
     seen,
@@ -126,12 +126,12 @@ function unreachable({ seen: { traffic }, plan }: Facts): string | undefined {
 }
 
 /** A pause is expected, and no fault: Reconciling stays. */
-function paused({ decision }: Facts): Claim | undefined {
+function paused({ decision }: Facts): Claim<Reason> | undefined {
   const { next, reason, message } = decision;
   return next.phase === 'Paused' || 'heldAt' in next ? claim('Paused', 'True', reason, message) : undefined;
 }
 
-function artifactReady({ decision, seen, record }: Facts): Claim {
+function artifactReady({ decision, seen, record }: Facts): Claim<Reason> {
   const trouble = artifactTrouble(decision, seen);
   if (record?.resolved !== undefined) {
     const { digest, served = digest, leftOut } = record.resolved;
@@ -144,27 +144,22 @@ function artifactReady({ decision, seen, record }: Facts): Claim {
     : claim('ArtifactReady', 'False', trouble.reason, trouble.message);
 }
 
-const artifactReasons: readonly Reason[] = [
-  'DigestMismatch',
-  'InvalidModel',
-  'SourceInvalid',
-  'SourceMissing',
-  'SourceUnavailable',
-  'ModelTooLarge',
-  'PrecisionMissing',
-  'PrepareFailed',
-];
+type Told<R> = { readonly reason: R; readonly message: string };
 
-function artifactTrouble(decision: Decision, seen: Observation): Trouble | undefined {
-  if (decision.next.phase === 'Failed' && artifactReasons.includes(decision.next.cause)) {
-    return { reason: decision.next.cause as Trouble['reason'], message: decision.next.detail, fatal: true };
-  }
-  const revision = candidateOf(decision.next) ?? stableOf(decision.next);
+function artifactTrouble(decision: Decision, seen: Observation): Told<ReasonIn<'ArtifactReady'>> | undefined {
+  const { next } = decision;
+  const cause = next.phase === 'Failed' ? { reason: next.cause, message: next.detail } : undefined;
+  if (cause !== undefined && isAboutArtifact(cause)) return cause;
+  const revision = candidateOf(next) ?? stableOf(next);
   const trouble = revision === null ? undefined : seen.pods[revision]?.trouble;
-  return trouble !== undefined && artifactReasons.includes(trouble.reason) ? trouble : undefined;
+  return trouble !== undefined && isAboutArtifact(trouble) ? trouble : undefined;
 }
 
-function modelLoaded({ decision, seen, record }: Facts): Claim {
+function isAboutArtifact(told: Told<string>): told is Told<ReasonIn<'ArtifactReady'>> {
+  return isReasonOf('ArtifactReady', told.reason);
+}
+
+function modelLoaded({ decision, seen, record }: Facts): Claim<Reason> {
   const revision = record?.revision ?? '';
   if ((seen.pods[revision]?.ready ?? 0) > 0)
     return claim('ModelLoaded', 'True', 'Warm', `${revision} is loaded and warmed${passedChecks(seen, revision)}`);
@@ -179,7 +174,7 @@ function passedChecks(seen: Observation, revision: string): string {
 }
 
 /** The provider that pods say they run on, against the first that was asked for. */
-function providersActive({ record, reports }: Facts): Claim {
+function providersActive({ record, reports }: Facts): Claim<Reason> {
   const wanted = record?.spec.execution.providers[0]?.name;
   const actual = reports.flatMap((report) => report.providers?.actual ?? []);
   const known = actual.length > 0 ? actual.map((use) => use.provider) : provenBy(record);
@@ -198,7 +193,7 @@ function provenBy(record: RevisionRecord | undefined): readonly string[] {
 }
 
 /** Whoever is to get traffic gets it, and a route has taken the very weights. */
-function routeReady({ decision, seen, plan }: Facts): Claim {
+function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
   if (shares === undefined)
     return claim('RouteReady', 'False', reason ?? 'RouteMoving', problem ?? 'there is no entry Service yet');
@@ -223,7 +218,7 @@ function isAsDecided(
 }
 
 /** Others' containers, variables, volumes, ports and files stay; whoever wonders about a pod has to know of them. */
-function childrenModified({ told = [] }: Facts): Claim | undefined {
+function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
   if (told.length === 0) return undefined;
   return claim(
     'ChildrenModified',
@@ -233,6 +228,12 @@ function childrenModified({ told = [] }: Facts): Claim | undefined {
   );
 }
 
-function claim(type: ConditionType, status: ConditionStatus, reason: string, message: string): Claim {
+/** A word that the table does not give the condition does not compile. */
+function claim<T extends ConditionType>(
+  type: T,
+  status: ConditionStatus,
+  reason: ReasonIn<T>,
+  message: string,
+): Claim<Reason> {
   return { type, status, reason, message };
 }

@@ -9,9 +9,10 @@
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
+import type { DecisionReason } from '../api/reasons.ts';
 import { cut } from '../api/text.ts';
 import { skips } from './rollout/provenance.ts';
-import type { Decision, PauseReason, Phase, Reason, RolloutState } from './rollout/state.ts';
+import type { Decision, PauseReason, Phase, RolloutState } from './rollout/state.ts';
 
 /** The schema's bound, with room to spare. */
 const messageLimit = 2000;
@@ -102,7 +103,8 @@ function placeOf(rollout: RolloutStatus, stable: string | null, candidate: strin
 
 function endingOf({ reason, message, attempt = 1, since }: RolloutStatus) {
   return {
-    cause: (reason ?? 'ProgressDeadlineExceeded') as Reason,
+    // A word of another version is kept as it is: what was refused stays refused.
+    cause: (reason ?? 'ProgressDeadlineExceeded') as DecisionReason,
     detail: message ?? '',
     attempt,
     since: msOf(since),

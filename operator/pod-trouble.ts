@@ -9,10 +9,10 @@
 import { codes, type ErrorCode } from '../api/error-codes.ts';
 import { parseLastWords } from '../api/last-words.ts';
 import { containers } from '../api/names.ts';
+import { ownValue } from '../api/record.ts';
 import { cut } from '../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from './kube-objects.ts';
-import type { Trouble, TroubleReason } from './rollout/state.ts';
-import { ownValue } from '../api/record.ts';
+import type { Trouble } from './rollout/state.ts';
 
 /** A container that dies this often on its way up, without saying why, is not going to come up. */
 const crashesThatAreFatal = 3;
@@ -105,7 +105,7 @@ function endedTooSoon(status: ContainerStatus): Trouble {
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
-const waitingTroubles: Readonly<Record<string, { readonly reason: TroubleReason; readonly fatal: boolean }>> = {
+const waitingTroubles: Readonly<Record<string, { readonly reason: Trouble['reason']; readonly fatal: boolean }>> = {
   ErrImagePull: { reason: 'ImagePullBackOff', fatal: false },
   ImagePullBackOff: { reason: 'ImagePullBackOff', fatal: false },
   ErrImageNeverPull: { reason: 'ImagePullBackOff', fatal: false },
@@ -158,27 +158,14 @@ function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: st
   };
 }
 
-const reasonOfCode: Readonly<Partial<Record<ErrorCode, TroubleReason>>> = {
-  DIGEST_MISMATCH: 'DigestMismatch',
-  MODEL_INVALID: 'InvalidModel',
-  MODEL_TOO_LARGE: 'ModelTooLarge',
-  SOURCE_INVALID: 'SourceInvalid',
-  SOURCE_TOO_LARGE: 'SourceInvalid',
-  SOURCE_MISSING: 'SourceMissing',
-  SOURCE_UNAVAILABLE: 'SourceUnavailable',
-  PRECISION_MISSING: 'PrecisionMissing',
-  PROVIDER_UNAVAILABLE: 'ProviderUnavailable',
-  ENGINE_LOAD_FAILED: 'LoadFailed',
-  WARMUP_TIMEOUT: 'WarmupTimeout',
-};
-
 /** What the user has to change is fatal; what may come back is not. */
 function troubleOfCode(container: string, code: ErrorCode, message: string): Trouble {
+  const row = codes[code];
   const other = container === containers.prepare ? 'PrepareFailed' : 'LoadFailed';
   return {
-    reason: reasonOfCode[code] ?? other,
+    reason: 'reason' in row ? row.reason : other,
     message: sentence(container, message),
-    fatal: codes[code].kind === 'invalid',
+    fatal: row.kind === 'invalid',
   };
 }
 

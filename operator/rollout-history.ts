@@ -8,13 +8,13 @@
 import { toApiTime } from '../api/conditions.ts';
 import type { OnnxModelStatus, RolloutOutcome } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
+import type { DecisionReason } from '../api/reasons.ts';
 import { cut } from '../api/text.ts';
 import {
   candidateOf,
   type Became,
   type Decision,
   type Phase,
-  type Reason,
   type RolloutState,
   type StateIn,
 } from './rollout/state.ts';
@@ -96,7 +96,7 @@ function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | u
   return { revision: before.candidate, outcome: 'Superseded', reason };
 }
 
-function isReplaced(cause: Reason): boolean {
+function isReplaced(cause: DecisionReason): boolean {
   return cause === 'RevisionSuperseded' || cause === 'RevisionReverted';
 }
 

@@ -8,7 +8,7 @@
 import { rolloutDefaults } from '../api/defaults.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { present } from '../api/present.ts';
-import { reasons, type EventClass } from '../api/reasons.ts';
+import { eventClassOf, type EventClass } from '../api/reasons.ts';
 import type { PairSource } from '../api/report.ts';
 import { parsePercent } from '../api/units.ts';
 import type { EventSink } from './kube/events.ts';
@@ -39,7 +39,7 @@ const underTraffic: readonly Phase[] = ['Shifting', 'Analyzing', 'Paused'];
  */
 export function announceTo(events: EventSink): (model: OnnxModel, decision: Decision) => void {
   return (model, { next, reason, message }) => {
-    const kind: EventClass = next.phase === 'Failed' ? 'Warning' : reasons[reason];
+    const kind: EventClass = next.phase === 'Failed' ? 'Warning' : eventClassOf(reason);
     if (kind === 'Silent') return;
     events.say({
       about: model,

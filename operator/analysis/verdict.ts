@@ -1,11 +1,12 @@
 /**
  * What a gate says, and on which numbers.
  *
- * Owns:  the types and the closed set of reasons for not deciding. Read this before the gates.
+ * Owns:  the types; the reasons for not deciding are in api/reasons.ts. Read this before the gates.
  * Units: a relative latency gate speaks in ratios less one (0.15 is 15 % slower), an absolute one in
  *        milliseconds, rates in shares of requests (0.005 is half a percent).
  */
 
+import type { ReasonFrom } from '../../api/reasons.ts';
 import type { PairSource } from '../../api/report.ts';
 
 export type Verdict = 'Pass' | 'Fail' | 'Undecided';
@@ -13,18 +14,7 @@ export type Verdict = 'Pass' | 'Fail' | 'Undecided';
 export type Said = Exclude<Verdict, 'Undecided'>;
 
 /** Why a gate is undecided. */
-export type UndecidedReason =
-  /** Fewer requests of either revision than anything can be said about. */
-  | 'TooFewRequests'
-  /**
-   * The bounds hold the limit between them, noise is not known well enough yet, or the candidate is still getting
-   * faster: more requests or minutes are needed.
-   */
-  | 'Uncertain'
-  /** The verdict hangs on one stall or a few: a person should look. */
-  | 'OneWindow'
-  /** Pods of the two revisions carry unequal load, so that their latencies cannot be compared. */
-  | 'LoadUnequal';
+export type UndecidedReason = ReasonFrom<'verdict'>;
 
 export type Decided = {
   readonly verdict: Verdict;

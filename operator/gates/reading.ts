@@ -6,6 +6,7 @@
  * Pure:  a function of what pods counted. A restart, another order of reports or more looks change nothing.
  */
 import { present } from '../../api/present.ts';
+import type { ReasonFrom } from '../../api/reasons.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { worstClass } from '../analysis/classes.ts';
 import { loadIn, noFailBlocks, noFailWaitsFor, type Evidence } from '../analysis/judge.ts';
@@ -15,7 +16,7 @@ import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
 import { pairsOf } from '../analysis/paired-words.ts';
 import { extentOf, type Cell, type Pair } from '../analysis/series.ts';
 import type { Decided, GateResult } from '../analysis/verdict.ts';
-import type { Block, GateFailure, GateReading } from '../rollout/state.ts';
+import type { Block, GateReading } from '../rollout/state.ts';
 import { failure, openQuestion, progress, type Beside, type StepWords } from './sentences.ts';
 
 const blocksAMinute = 60 / blockSeconds;
@@ -38,7 +39,7 @@ export type Finding = {
   readonly evidence: Evidence;
   readonly decided: readonly Decided[];
   readonly step: GateReading['step'];
-  readonly failed?: GateFailure;
+  readonly failed?: ReasonFrom<'gate'>;
   readonly absolute: GateReading['absolute'];
   readonly stableSick?: string;
   /** The gate that the sentence is about; absent: the step as a whole. */
@@ -66,7 +67,7 @@ export function find({ plan, require, shadow }: Asked, known: Known): Finding {
   };
 }
 
-const failureOf: Readonly<Record<TrafficGate['kind'], GateFailure>> = {
+const failureOf: Readonly<Record<TrafficGate['kind'], ReasonFrom<'gate'>>> = {
   'latency-increase': 'LatencyGateFailed',
   'latency-limit': 'LatencyGateFailed',
   'errors-increase': 'ErrorsGateFailed',

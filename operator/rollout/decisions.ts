@@ -6,6 +6,7 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
+import type { DecisionReason } from '../../api/reasons.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
 import { provenSteps } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
@@ -19,7 +20,6 @@ import type {
   Millis,
   Observation,
   Provenance,
-  Reason,
   Revision,
   RevisionPods,
   RolloutPlan,
@@ -30,7 +30,7 @@ import { servesWords } from './words.ts';
 import { ownValue } from '../../api/record.ts';
 
 export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
-export type Why = { readonly reason: Reason; readonly message: string };
+export type Why = { readonly reason: DecisionReason; readonly message: string };
 type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
 
 /** How long a revision that has traffic may be without a ready pod before it is given up; it gets none meanwhile. */
@@ -217,7 +217,7 @@ export function abort(state: CanaryState, { reason, message }: Why, { seen, plan
 export function rollingBack(
   next: StateIn<'Aborting'>,
   { seen, plan }: Pick<At, 'seen' | 'plan'>,
-  reason: Reason = 'RollingBack',
+  reason: DecisionReason = 'RollingBack',
 ): Decision {
   const { stable, rejected } = next;
   const { present } = podsOf(seen, rejected);

@@ -5,7 +5,7 @@
  *       like a new one.
  * Pure.
  */
-import { reasons, type Reason } from '../../api/reasons.ts';
+import { reasons, type ReasonFrom } from '../../api/reasons.ts';
 
 /** `proves`: every check that the spec asked for has passed. `why`: what was not checked, for a person. */
 type Row = { readonly proves: boolean; readonly why?: string };
@@ -51,8 +51,8 @@ export function skippedBy(provenance: Provenance): string | undefined {
 }
 
 /** The reason that an Event and the history give for the promotion: the provenance, where checks were skipped. */
-export function promotionReason(provenance: Provenance): Reason {
-  return Object.hasOwn(reasons, provenance) ? (provenance as Reason & Provenance) : 'Promoted';
+export function promotionReason(provenance: Provenance): ReasonFrom<'promotion'> {
+  return Object.hasOwn(reasons, provenance) ? (provenance as ReasonFrom<'promotion'> & Provenance) : 'Promoted';
 }
 
 /** Reads a stored word; one that this version does not know is Unrecorded. */

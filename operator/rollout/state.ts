@@ -7,11 +7,10 @@
  *         is to take over and gets its traffic step by step; a *retiring* one served until a moment ago and
  *         still has its pods. A *weight* is the candidate's share of the traffic in percent.
  */
-import type { Reason } from '../../api/reasons.ts';
+import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
 import type { Provenance, Skip } from './provenance.ts';
 
-export type { Reason } from '../../api/reasons.ts';
 export type { RolloutPlan } from './plan.ts';
 export type { Provenance } from './provenance.ts';
 
@@ -48,7 +47,7 @@ export type Spent = Readonly<Partial<Record<'promoteRevision' | 'resumeStep', st
 
 type Refusal = Handled & {
   readonly rejected: Revision;
-  readonly cause: Reason;
+  readonly cause: DecisionReason;
   readonly detail: string;
   readonly attempt: number;
   readonly since: Millis;
@@ -114,7 +113,7 @@ export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'
  * ended by it, to the second.
  */
 export type Trouble = {
-  readonly reason: TroubleReason;
+  readonly reason: ReasonFrom<'pod'>;
   readonly message: string;
   readonly fatal: boolean;
   readonly at?: Millis;
@@ -123,7 +122,7 @@ export type Trouble = {
 /** Whether a revision may get traffic at all: signature, provider, golden set (operator/gates/before-traffic.ts). */
 export type Checks = {
   readonly verdict: 'Pass' | 'Fail' | 'Waiting';
-  readonly reason: CheckReason;
+  readonly reason: ReasonFrom<'check'>;
   readonly message: string;
 };
 
@@ -153,7 +152,7 @@ export type TrafficSeen = {
   /** Why the shares are not known, or the route not accepted, in words. */
   readonly problem?: string;
   /** The same in one word: the condition's reason. */
-  readonly reason?: 'GatewayApiMissing' | 'RouteNotAccepted' | 'RouteMoving';
+  readonly reason?: ReasonFrom<'route'>;
   /** How often in the last ten minutes somebody else's weights were put back. */
   readonly reverts: number;
 };
@@ -175,7 +174,7 @@ export type GateReading = {
   /** What was foreseen of the step when it began. */
   readonly promise?: string;
   /** Which kind of gate failed first, when step is Fail. */
-  readonly failed?: GateFailure;
+  readonly failed?: ReasonFrom<'gate'>;
   /** One sentence with the numbers: what failed, or what is still needed. */
   readonly message: string;
   /** The candidate by its absolute limits alone; None: there are none. */
@@ -207,48 +206,6 @@ export type Observation = {
   readonly spent?: Spent;
 };
 
-/** Reasons that speak of a pod: the cluster's own word, or the code of the runtime's last words. */
-export type TroubleReason =
-  | 'ImagePullBackOff'
-  | 'InvalidImageName'
-  | 'ContainerConfigError'
-  | 'OOMKilled'
-  | 'CrashLoopBackOff'
-  | 'Unschedulable'
-  | 'PodsNotCreated'
-  | 'PodFailed'
-  | 'DigestMismatch'
-  | 'InvalidModel'
-  | 'SourceInvalid'
-  | 'SourceMissing'
-  | 'SourceUnavailable'
-  | 'ModelTooLarge'
-  | 'PrecisionMissing'
-  | 'ProviderUnavailable'
-  | 'LoadFailed'
-  | 'WarmupTimeout'
-  | 'PrepareFailed'
-  | 'GoldenSetMissing'
-  | 'GoldenSetInvalid';
-
-/**
- * Reasons of the checks before traffic; GoldenSetMissing and GoldenSetInvalid are trouble, too, while the candidate
- * cannot be made for it.
- */
-export type CheckReason =
-  | 'ChecksPassed'
-  | 'ReportMissing'
-  | 'SignatureChanged'
-  | 'ProviderFallback'
-  | 'ChecksRunning'
-  | 'GoldenWaiting'
-  | 'GoldenFailed'
-  | 'GoldenSetMissing'
-  | 'GoldenSetInvalid';
-
-/** Which kind of gate failed under traffic. */
-export type GateFailure = 'LatencyGateFailed' | 'ErrorsGateFailed' | 'QualityGateFailed';
-
 export type Decision = {
   readonly next: RolloutState;
   /** The revision that gets the traffic, or what the canary leaves of it; null: none exists yet. */
@@ -257,7 +214,7 @@ export type Decision = {
   readonly canary?: { readonly revision: Revision; readonly weight: number };
   /** Revisions that are to have children, with their pods. Children of any other revision are deleted. */
   readonly run: readonly { readonly revision: Revision; readonly replicas: number }[];
-  readonly reason: Reason;
+  readonly reason: DecisionReason;
   readonly message: string;
   /** Look again by then even if nothing happens. */
   readonly recheckMs?: Millis;

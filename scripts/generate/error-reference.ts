@@ -12,11 +12,20 @@ export function errorReference(): string {
     '|---|---|---|---|',
     ...Object.entries(kinds).map(([kind, { http, retry, log }]) => `| ${kind} | ${http} | ${retry} | ${log} |`),
     '',
-    '| code | kind | says |',
-    '|---|---|---|',
-    ...(Object.keys(codes) as ErrorCode[]).map((code) => `| \`${code}\` | ${codes[code].kind} | ${sentenceOf(code)} |`),
+    'A pod whose container ends with a code has the [reason](reasons.md) beside it.',
+    '',
+    '| code | kind | reason | says |',
+    '|---|---|---|---|',
+    ...(Object.keys(codes) as ErrorCode[]).map(
+      (code) => `| \`${code}\` | ${codes[code].kind} | ${reasonOf(code)}| ${sentenceOf(code)} |`,
+    ),
     '',
   ].join('\n');
+}
+
+function reasonOf(code: ErrorCode): string {
+  const row = codes[code];
+  return 'reason' in row ? `\`${row.reason}\` ` : '';
 }
 
 /** Every parameter shown as its own name in angle brackets. */

@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { crdYaml } from './crd.ts';
 import { errorReference } from './error-reference.ts';
 import { fieldReference } from './field-reference.ts';
+import { reasonReference } from './reason-reference.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -17,6 +18,7 @@ const files: readonly { readonly path: string; readonly make: () => string }[] =
   { path: 'crds/onnxmodels.yaml', make: crdYaml },
   { path: 'docs/reference/onnxmodel.md', make: fieldReference },
   { path: 'docs/reference/errors.md', make: errorReference },
+  { path: 'docs/reference/reasons.md', make: reasonReference },
 ];
 
 const check = process.argv.includes('--check');

@@ -2,6 +2,7 @@
 import { claimConditions } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
+import type { DecisionReason } from '../../api/reasons.ts';
 import { claimsOf } from '../../operator/claims.ts';
 import { writeState } from '../../operator/memory.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
@@ -10,7 +11,6 @@ import {
   stableOf,
   type Decision,
   type Phase,
-  type Reason,
   type RolloutState,
   type StateIn,
   type Trouble,
@@ -46,7 +46,7 @@ export const states: { readonly [P in Phase]: StateIn<P> } = {
 };
 
 export type Telling = {
-  readonly reason?: Reason;
+  readonly reason?: DecisionReason;
   readonly rollout?: NonNullable<OnnxModel['spec']['rollout']>;
   readonly ready?: Readonly<Record<string, number>>;
   /** Of the spec; absent: what the state is about. */

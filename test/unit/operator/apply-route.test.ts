@@ -4,10 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../api/onnxmodel.ts';
+import { silentLogger } from '../../../lib/log.ts';
 import { apply, type Applied } from '../../../operator/apply.ts';
 import { claimsOf } from '../../../operator/claims.ts';
 import type { HttpRoute } from '../../../operator/kube-objects.ts';
 import { observe, type Caches } from '../../../operator/observe.ts';
+import { Reconciler } from '../../../operator/reconcile.ts';
 import type { Presence } from '../../../operator/optional-watch.ts';
 import { RecentWrites } from '../../../operator/recent-writes.ts';
 import { desiredState } from '../../../operator/resources/index.ts';
@@ -112,6 +114,34 @@ describe('a pass with router HTTPRoute', () => {
       assert.equal((await stage.pass(share(5))).hasReverted, true);
       assert.deepEqual([stage.weights, stage.traffic.reverts(stage.clock.monotonic())], [[95, 5], times]);
     }
+  });
+
+  it("tells of somebody else's weights as WeightDrift, once for each time", async () => {
+    const stage = new Stage();
+    const said: string[] = [];
+    const reconciler = new Reconciler({
+      client: stage.cluster.client,
+      caches: stage.cluster.caches,
+      reports: (uid) => stage.cluster.reportOf(uid),
+      clock: stage.clock,
+      logger: silentLogger,
+      settings,
+      announce: (_model, { reason }) => said.push(reason),
+      follow: () => {},
+    });
+    const passes = async (seconds: number): Promise<void> => {
+      for (let s = 0; s < seconds; s += 5) {
+        stage.cluster.tick();
+        await reconciler.reconcile('ml/ranker');
+        await stage.clock.advance(5_000);
+      }
+    };
+    await passes(120);
+    assert.deepEqual(said.slice(-1), ['UpToDate']);
+    stage.edit([0]);
+    await passes(30);
+    assert.deepEqual(said.slice(-1), ['WeightDrift']);
+    assert.deepEqual(stage.weights, [100]);
   });
 
   it("does not take its own next weight for somebody else's doing", async () => {

@@ -287,6 +287,21 @@ describe('what the API server refuses for good', () => {
     );
   });
 
+  it('is ApplyFailed in the conditions and in the decision alike', async () => {
+    const stage = await Stage.atRest();
+    stage.cluster.put(given.spec({ model: { uri: 'https://models.example/other.onnx' } }));
+    stage.cluster.beforeWrite = (what) => {
+      if (what.startsWith('apply Deployment/')) throw statusError(row);
+    };
+    await stage.writes(6);
+    const { conditions = [], rollout, history = [] } = stage.cluster.status;
+    assert.deepEqual(
+      conditions.filter(({ type }) => type === 'Ready' || type === 'Stalled').map(({ reason }) => reason),
+      ['ApplyFailed', 'ApplyFailed'],
+    );
+    assert.deepEqual([rollout?.reason, history[0]?.reason], ['ApplyFailed', 'ApplyFailed']);
+  });
+
   it('is tried again with back-off when it is the status', async () => {
     const stage = new Stage();
     stage.cluster.put(given.spec());

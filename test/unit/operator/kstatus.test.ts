@@ -41,9 +41,9 @@ const rows: readonly Row[] = [
   { name: 'a pinned revision is not what the spec says', phase: 'Stable',
     telling: { rollout: { pinRevision: stableRevision } }, want: 'InProgress' },
   { name: 'an object that can never be written is a failure', phase: 'Stable',
-    telling: { failure: { reason: 'PodsNotCreated', message: 'a name is taken', fatal: true } }, want: 'Failed' },
+    telling: { failure: { reason: 'ApplyFailed', message: 'a name is taken', fatal: true } }, want: 'Failed' },
   { name: 'an object that could not be written this time is on its way',
-    phase: 'Stable', telling: { failure: { reason: 'PodsNotCreated',
+    phase: 'Stable', telling: { failure: { reason: 'ApplyFailed',
       message: 'the server was away', fatal: false } }, want: 'InProgress' },
 ];
 

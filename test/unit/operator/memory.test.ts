@@ -1,15 +1,10 @@
 /** A state that is written into a status and read back is the same, to the second. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { DecisionReason } from '../../../api/reasons.ts';
 import { readState, writeState } from '../../../operator/memory.ts';
 import { skips } from '../../../operator/rollout/provenance.ts';
-import {
-  candidateOf,
-  stableOf,
-  type PauseReason,
-  type Reason,
-  type RolloutState,
-} from '../../../operator/rollout/state.ts';
+import { candidateOf, stableOf, type PauseReason, type RolloutState } from '../../../operator/rollout/state.ts';
 
 const revision = fc.stringMatching(/^[0-9a-f]{10}$/);
 const since = fc.integer({ min: 1_600_000_000, max: 1_900_000_000 }).map((seconds) => seconds * 1000);
@@ -32,7 +27,7 @@ const placeKeys = {
 };
 const ending = {
   rejected: revision,
-  cause: fc.constantFrom<Reason>('GoldenFailed', 'Aborted', 'LateRollback'),
+  cause: fc.constantFrom<DecisionReason>('GoldenFailed', 'Aborted', 'LateRollback'),
   detail: text,
   attempt: fc.integer({ min: 1, max: 9 }),
   since,

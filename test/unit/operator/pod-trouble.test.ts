@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { codes } from '../../../api/error-codes.ts';
 import { printLastWords } from '../../../api/last-words.ts';
 import type { ContainerStatus, Pod } from '../../../operator/kube-objects.ts';
 import { podsRefused, troubleOf, worstTrouble } from '../../../operator/pod-trouble.ts';
@@ -27,6 +28,9 @@ const rows: readonly { name: string; status: Status;
     want: { reason: 'ImagePullBackOff', fatal: false, message: /not found/ } },
   { name: 'an image name that nobody can pull', status: prepare({ state: { waiting: { reason: 'InvalidImageName' } } }),
     want: { reason: 'InvalidImageName', fatal: true } },
+  { name: 'a container that cannot be created',
+    status: prepare({ state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "s" not found' } } }),
+    want: { reason: 'ContainerConfigError', fatal: false, message: /secret "s"/ } },
   { name: 'a digest that differs, at once fatal',
     status: prepare({ state: { terminated: { exitCode: 2, message: said('DIGEST_MISMATCH', 'other bytes') } } }),
     want: { reason: 'DigestMismatch', fatal: true, message: /other bytes/ } },
@@ -87,6 +91,33 @@ describe('troubleOf', () => {
     });
   }
 
+  const codesWithReason = Object.entries<{ readonly kind: string; readonly reason?: string }>(codes).filter(
+    ([, { reason }]) => reason !== undefined,
+  );
+  for (const [code, { kind, reason }] of codesWithReason) {
+    it(`tells ${code} as ${reason}`, () => {
+      const found = troubleOf(pod(prepare({ state: { terminated: { exitCode: 1, message: said(code, 'words') } } })));
+      assert.deepEqual(found, { reason, message: 'prepare: words', fatal: kind === 'invalid' });
+    });
+  }
+  it('has reasons of their own for what users mend', () =>
+    assert.deepEqual(
+      codesWithReason.map(([, { reason = '' }]) => reason).toSorted((one, other) => (one < other ? -1 : 1)),
+      [
+        'DigestMismatch',
+        'InvalidModel',
+        'LoadFailed',
+        'ModelTooLarge',
+        'PrecisionMissing',
+        'ProviderUnavailable',
+        'SourceInvalid',
+        'SourceInvalid',
+        'SourceMissing',
+        'SourceUnavailable',
+        'WarmupTimeout',
+      ],
+    ));
+
   it('is nothing for a pod without status', () =>
     assert.equal(troubleOf({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } }), undefined));
 });
@@ -109,6 +140,10 @@ describe('podsRefused', () => {
         2000)}`, /^.{900,1000}$/],
   ];
   for (const [sentence, message, says] of rows) it(sentence, () => assert.match(podsRefused(message).message, says));
+  it('may pass: a limit of the namespace can be changed', () => {
+    const { reason, fatal } = podsRefused('exceeded quota');
+    assert.deepEqual([reason, fatal], ['PodsNotCreated', false]);
+  });
 });
 
 describe('worstTrouble', () => {

@@ -1,11 +1,11 @@
 /** Every transition of the rollout, one row each; then what must hold whatever happens. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { DecisionReason } from '../../../../api/reasons.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import type {
   Observation,
   Phase,
-  Reason,
   RevisionPods,
   RolloutPlan,
   RolloutState,
@@ -74,7 +74,7 @@ type Row = {
   seen?: Partial<Observation>;
   plan?: Partial<RolloutPlan>;
   afterMs?: number;
-  want: { phase: Phase; serve: string | null; run: Record<string, number>; reason: Reason };
+  want: { phase: Phase; serve: string | null; run: Record<string, number>; reason: DecisionReason };
 };
 
 // prettier-ignore

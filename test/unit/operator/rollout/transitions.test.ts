@@ -233,7 +233,7 @@ const rows: readonly Row[] = [
     want: { phase: 'Paused', why: 'Step', step: 1, weight: 50 } },
   { name: 'begins at the first one when all ask for more', state: analyzing,
     rollout: { steps: [{ weight: 20 }, { analyze: { require: 'Pass' } }] },
-    want: { phase: 'Shifting', step: 0, weight: 20, set: 5 } },
+    want: { phase: 'Shifting', step: 0, weight: 20, set: 5, reason: 'StepsChanged' } },
   { name: 'does not mind changed steps that still fit', state: analyzing,
     rollout: { steps: [{ weight: 5 }, { analyze: { require: 'Pass' } },
       { weight: 60 }] }, want: { phase: 'Analyzing', step: 1 } },
@@ -373,7 +373,7 @@ const rows: readonly Row[] = [
 
   // Aborting
   { name: 'waits until traffic has left', state: aborting, afterMs: 60_000,
-    want: { phase: 'Aborting', canary: null, serve: a } },
+    want: { phase: 'Aborting', canary: null, serve: a, reason: 'RollingBack' } },
   { name: 'waits until what it had is through', state: aborting,
     seen: { traffic: at(0) }, afterMs: 9_999, want: { phase: 'Aborting' } },
   { name: 'gives up then', state: aborting, seen: { traffic: at(0) }, afterMs: 10_000,
