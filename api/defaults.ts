@@ -7,10 +7,11 @@
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { EmbeddingConfig, ExecutionConfig, GoldenMetric } from './runtime-config.ts';
+import type { TaskName } from './tasks.ts';
 
 /** The hashed spec with nothing left open. Durations and quantities are still text, as the API writes them. */
 export type FrozenSpec = {
-  readonly model: RevisionSpec['model'] & { readonly task: 'Tensor' | 'Embedding' };
+  readonly model: RevisionSpec['model'] & { readonly task: TaskName };
   readonly embedding?: EmbeddingConfig;
   readonly execution: ExecutionConfig;
   readonly batching: { readonly maxBatchSize: number; readonly maxQueueDelay: string; readonly maxQueueDepth: number };

@@ -7,7 +7,8 @@
  * Units: in the names. A field that is absent was not asked for.
  */
 
-export type TaskName = 'Tensor' | 'Embedding';
+import type { TaskName } from './tasks.ts';
+
 export type Precision = 'Source' | 'FP32' | 'FP16' | 'INT8' | 'INT4';
 export type ProviderName = 'CPU' | 'CUDA' | 'TensorRT' | 'WebGPU';
 export type FallbackPolicy = 'Forbid' | 'Warn' | 'Allow';

@@ -9,6 +9,7 @@ import { k, type CelRule } from './schema-builder.ts';
 import { resourcesSchema, sidecarResourcesSchema, templateSchema } from './schema-pods.ts';
 import { configMapRef, digest, dnsLabelPattern, duration, objectName, path, quantity } from './schema-values.ts';
 import { startsUnlisted, startsWithDigest, uriForms, uriPattern } from './sources.ts';
+import { plannedTasks, taskNames } from './tasks.ts';
 import { formatBytes, formatDurationMs } from './units.ts';
 
 const precisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
@@ -135,7 +136,7 @@ const model = k
       .doc('Which .onnx file of the folder is served with execution.precision Source.')
       .defaultsTo('model.onnx, or else the only .onnx file of the folder'),
     task: k
-      .oneOf(['Tensor', 'Embedding'], ['Transcription', 'Generation'])
+      .oneOf(taskNames, plannedTasks)
       .doc(
         'Which API the endpoint has. Tensor: the Open Inference Protocol. Embedding: also ' +
           '/v1/embeddings, which takes text and returns vectors.',

@@ -12,7 +12,7 @@ import { decimal } from '../api/text.ts';
 import { AppError } from '../api/errors.ts';
 import { blockSeconds } from '../operator/analysis/constants.ts';
 import { historyBefore, historyBlocks } from '../operator/analysis/history.ts';
-import type { Evidence } from '../operator/analysis/judge.ts';
+import type { Evidence } from '../operator/analysis/evidence.ts';
 import {
   addCount,
   bucketOf,

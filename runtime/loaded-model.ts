@@ -196,7 +196,7 @@ export class ServedModel implements LoadedModel {
       logger,
     });
     try {
-      const createTask = await tasks[config.task]();
+      const createTask = await tasks[config.task].load();
       const parseBytes = (): number => shares.now.parseBytes - codecBytes(config, shares.now);
       const task = await createTask({ config, signature, inference: splitter, sourceFile, parseBytes, clock, logger });
       return new ServedModel(plan, world, { engine, batcher, splitter, codec, task, shares });

@@ -1,13 +1,14 @@
 /**
  * The line that `serve` prints when it is ready: what is served where, and a command that shows it.
  *
- * Owns:  the example. It is one that works: made from the model's own signature. Pure.
+ * Owns:  the example. It is one that works: made from the task's row, or from the model's own signature. Pure.
  */
 import type { RuntimeConfig } from '../api/runtime-config.ts';
 import type { Signature } from './engine/signature.ts';
 import { fills, trialInputs } from './engine/trial-inputs.ts';
 import { leftOutOf, type ModelInfo } from './onnx/model-info.ts';
 import { datatypeOf } from './protocol/oip/datatypes.ts';
+import { tasks } from './tasks/registry.ts';
 
 export type ReadyFacts = {
   readonly config: Pick<RuntimeConfig, 'name' | 'task'>;
@@ -23,18 +24,15 @@ export type ReadyFacts = {
 const maxElements = 64;
 
 export function readyLine({ config, signature, url, metricsUrl, alone }: ReadyFacts): string {
+  const asked = tasks[config.task].asked?.example(config.name);
   const example =
-    config.task === 'Embedding' ? embeddingExample(config.name, url) : tensorExample(config.name, signature, url);
+    asked === undefined ? tensorExample(config.name, signature, url) : curl(`${url}${asked.path}`, asked.body);
   const leftOut = leftOutOf({ otherOutputs: signature.otherOutputs ?? [] });
   return (
     `serving ${config.name} at ${url} (metrics at ` +
     `${metricsUrl}${alone === undefined ? '' : `; requests are not batched: ${alone}`}), ` +
     `${leftOut === '' ? '' : `without the outputs ${leftOut}, which are not tensors, `}try: ${example}\n`
   );
-}
-
-function embeddingExample(name: string, url: string): string {
-  return curl(`${url}/v1/embeddings`, { model: name, input: 'hello world' });
 }
 
 /** A model whose inputs are large, or have no JSON form, is shown by its metadata. */

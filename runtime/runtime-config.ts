@@ -16,6 +16,7 @@ import type {
   SourceConfig,
   WarmupConfig,
 } from '../api/runtime-config.ts';
+import { taskNames } from '../api/tasks.ts';
 import {
   flag,
   integer,
@@ -32,7 +33,7 @@ import {
 
 export const digest = text({ pattern: /^sha256:[0-9a-f]{64}$/, what: 'digest: sha256: and 64 hex digits' });
 export const precision = oneOf('Source', 'FP32', 'FP16', 'INT8', 'INT4');
-export const task = oneOf('Tensor', 'Embedding');
+export const task = oneOf(...taskNames);
 const spanMs = integer(bounds.waitMs);
 export const uri = text({ length: bounds.uri });
 export const path = text({ length: { min: 1, ...bounds.path } });

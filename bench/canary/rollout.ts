@@ -13,7 +13,7 @@ import type { Cell } from '../../operator/analysis/series.ts';
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import { isLoadEqual } from '../../operator/gates/evidence.ts';
 import { rolloutPlanOf, type RolloutPlan, type Step } from '../../operator/rollout/plan.ts';
-import { fleetOf } from '../../operator/rollout/decisions.ts';
+import { fleetOf } from '../../operator/rollout/serving.ts';
 import { splitFor } from '../../operator/rollout/replicas.ts';
 import { Counter } from './counter.ts';
 import type { Scenario } from './scenarios.ts';

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Validates, applies and waits. Ends with 0 when the new revision serves, with 1 when it was given up and the old one serves on.
+# Validates, applies and waits. Ends with 0 when the new revision serves, with 1 when it was given up and
+# the old one serves on.
 #
 #   NAMESPACE=ml MODEL=ranker pipeline.sh production/ranker.yaml
 set -eu

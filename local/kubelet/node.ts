@@ -10,6 +10,8 @@ import { nodes, toApiTime } from '../workloads/resources.ts';
 import { hostIp, nodeName, type Capacity } from './kubelet-doors.ts';
 
 const maxPods = 110;
+/** As Kubernetes names it. */
+const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 
 export type NodeFacts = {
   readonly capacity: Capacity;
@@ -30,28 +32,6 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
     memory: `${Math.floor(capacity.memoryBytes / 1024)}Ki`,
     pods: String(maxPods),
   };
-  const limits =
-    cgroupVersion === undefined
-      ? {
-          status: 'False',
-          reason: 'Polling',
-          message:
-            'no control group can be made here: memory is looked at every 100 ms and what is over its limit is ' +
-            'killed; CPU limits are not kept',
-        }
-      : {
-          status: 'True',
-          reason: 'ControlGroups',
-          message: `memory and CPU limits are kept by control groups, version ${cgroupVersion}`,
-        };
-  const condition = (type: string, status: string, reason: string, message: string): object => ({
-    type,
-    status,
-    reason,
-    message,
-    lastHeartbeatTime: now,
-    lastTransitionTime: now,
-  });
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -60,7 +40,7 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
       labels: {
         'kubernetes.io/hostname': nodeName,
         'kubernetes.io/os': 'linux',
-        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+        'kubernetes.io/arch': architecture,
       },
     },
     spec: {},
@@ -74,7 +54,7 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
       nodeInfo: {
         kubeletVersion: 'v1.35.0-local',
         operatingSystem: 'linux',
-        architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+        architecture,
         containerRuntimeVersion: 'process://1',
         osImage: 'local',
         kernelVersion: release(),
@@ -83,13 +63,40 @@ export function nodeObject({ capacity, cgroupVersion }: NodeFacts, now: string):
         bootID: '',
         kubeProxyVersion: '',
       },
-      conditions: [
-        condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
-        condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
-        condition('PIDPressure', 'False', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
-        condition('LimitsEnforced', limits.status, limits.reason, limits.message),
-        condition('Ready', 'True', 'KubeletReady', 'kubelet is posting ready status'),
-      ],
+      conditions: conditionsOf(cgroupVersion, now),
     },
   };
+}
+
+function conditionsOf(cgroupVersion: NodeFacts['cgroupVersion'], now: string): readonly object[] {
+  const condition = (type: string, status: string, reason: string, message: string): object => ({
+    type,
+    status,
+    reason,
+    message,
+    lastHeartbeatTime: now,
+    lastTransitionTime: now,
+  });
+  const limits =
+    cgroupVersion === undefined
+      ? condition(
+          'LimitsEnforced',
+          'False',
+          'Polling',
+          'no control group can be made here: memory is looked at every 100 ms and what is over its limit is ' +
+            'killed; CPU limits are not kept',
+        )
+      : condition(
+          'LimitsEnforced',
+          'True',
+          'ControlGroups',
+          `memory and CPU limits are kept by control groups, version ${cgroupVersion}`,
+        );
+  return [
+    condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
+    condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
+    condition('PIDPressure', 'False', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
+    limits,
+    condition('Ready', 'True', 'KubeletReady', 'kubelet is posting ready status'),
+  ];
 }

@@ -6,7 +6,8 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
-import { judge, stepVerdict, verdicts, type Evidence, type StepVerdict } from './judge.ts';
+import type { Evidence } from './evidence.ts';
+import { judge, stepVerdict, verdicts, type StepVerdict } from './judge.ts';
 import type { NoiseHistory } from './noise.ts';
 import type { PairedSeries } from './paired-series.ts';
 import type { Plan } from './plan.ts';

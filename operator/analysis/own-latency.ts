@@ -6,7 +6,7 @@
  * Pure.
  */
 import { present } from '../../api/present.ts';
-import type { Evidence } from './judge.ts';
+import type { Evidence } from './evidence.ts';
 import { tailOf, reportScale, type LogHistogram } from './log-histogram.ts';
 import { minuteMargin } from './noise.ts';
 import type { TrafficGate } from './plan.ts';

@@ -284,6 +284,11 @@ export function laterToShow(
     : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
 }
 
+/** The constants of a plan's confidence. */
+export function timingOf({ confidence = 'Standard' }: Pick<Plan, 'confidence'>): (typeof confidences)[Confidence] {
+  return confidences[confidence];
+}
+
 export type Span = {
   /** Whole blocks that are known. */ readonly known: number;
   /** That the step may last. */ readonly maxBlocks: number;

@@ -10,7 +10,7 @@
  * Pure:   numbers for people; no verdict rests on them.
  */
 import { tuning } from './constants.ts';
-import type { Evidence } from './judge.ts';
+import type { Evidence } from './evidence.ts';
 import { addCount, emptyHistogram, type LogHistogram } from './log-histogram.ts';
 import { lookAt, numbersAt } from './look.ts';
 import { samplingVariance, type NoiseHistory } from './noise.ts';

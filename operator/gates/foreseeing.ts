@@ -6,6 +6,7 @@
  */
 import { blockSeconds } from '../../api/report.ts';
 import { historyBlocks } from '../analysis/history.ts';
+import { usualBlocks } from '../analysis/evidence.ts';
 import { mergedCells } from '../analysis/merged-cells.ts';
 import { emptyHistogram, addInto, reportScale } from '../analysis/log-histogram.ts';
 import { promiseOf, type Past } from '../analysis/promise.ts';
@@ -15,8 +16,6 @@ import type { Asked } from './reading.ts';
 import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
-/** Half an hour, where the step does not say. */
-const usualBlocks = 90;
 
 /** @returns undefined where no revision is compared with another: in the shadow, and with all the traffic */
 export function foresee(

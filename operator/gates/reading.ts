@@ -9,7 +9,8 @@ import { present } from '../../api/present.ts';
 import type { ReasonFrom } from '../../api/reasons.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { worstClass } from '../analysis/classes.ts';
-import { loadIn, noFailBlocks, noFailWaitsFor, type Evidence } from '../analysis/judge.ts';
+import { loadIn, usualBlocks, type Evidence } from '../analysis/evidence.ts';
+import { noFailBlocks, noFailWaitsFor } from '../analysis/judge.ts';
 import { evidenceOf, lookAt, numbersAt, type Known } from '../analysis/look.ts';
 import { isLimit, laterToShow, limitsOf, shadowOf, type Plan, type TrafficGate } from '../analysis/plan.ts';
 import { ownLatencies, type OwnLatency } from '../analysis/own-latency.ts';
@@ -20,8 +21,6 @@ import type { Block, GateReading } from '../rollout/state.ts';
 import { failure, openQuestion, progress, type Beside, type StepWords } from './sentences.ts';
 
 const blocksAMinute = 60 / blockSeconds;
-/** Half an hour, where a step does not say. */
-const usualBlocks = 90;
 
 export type Asked = {
   readonly window: Block;

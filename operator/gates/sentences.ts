@@ -11,7 +11,8 @@ import { pairedWords } from '../analysis/paired-words.ts';
 import type { TrafficGate } from '../analysis/plan.ts';
 import type { Pair } from '../analysis/series.ts';
 import type { ClassEstimate } from '../analysis/classes.ts';
-import type { Load, StepWaits } from '../analysis/judge.ts';
+import type { Load } from '../analysis/evidence.ts';
+import type { StepWaits } from '../analysis/judge.ts';
 import type { GateResult, RequestClass } from '../analysis/verdict.ts';
 
 /** What is known beside a gate's result. */

@@ -8,6 +8,7 @@
  *        again every 10 s, and from scratch after the server answered 401.
  */
 import type { RequestOptions } from 'node:https';
+import type { Cluster, KubeConfig } from '@kubernetes/client-node';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 
@@ -43,21 +44,33 @@ const rereadMs = 10_000;
 
 /** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
 export async function loadAccess(source: AccessSource, clock: Clock): Promise<Access> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const client = await import('@kubernetes/client-node');
   const where = source.kubeconfig ?? 'kubeconfig';
-  const load = (): InstanceType<typeof KubeConfig> => {
-    const config = new KubeConfig();
-    try {
-      if (source.kubeconfig === undefined) config.loadFromDefault();
-      else config.loadFromFile(source.kubeconfig);
-    } catch (error) {
-      throw new AppError('BAD_CONFIG', { where, problem: messageOf(error) }, { cause: error });
-    }
-    if (source.context !== undefined) config.setCurrentContext(source.context);
-    return config;
+  const load = (): KubeConfig => loadInto(new client.KubeConfig(), source, where);
+  const config = load();
+  const cluster = clusterOf(config, where);
+  const credentials = new RereadCredentials({ load, where, proxy: proxyOf(cluster.proxyUrl, where), clock }, config);
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    credentials: () => credentials.get(),
+    forget: () => credentials.forget(),
   };
+}
 
-  let config = load();
+function loadInto(config: KubeConfig, { kubeconfig, context }: AccessSource, where: string): KubeConfig {
+  try {
+    if (kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(kubeconfig);
+  } catch (error) {
+    throw new AppError('BAD_CONFIG', { where, problem: messageOf(error) }, { cause: error });
+  }
+  if (context !== undefined) config.setCurrentContext(context);
+  return config;
+}
+
+/** @throws AppError BAD_CONFIG when the context names no cluster, or client-node made it up */
+function clusterOf(config: KubeConfig, where: string): Cluster {
   const cluster = config.getCurrentCluster();
   if (cluster === null)
     throw new AppError('BAD_CONFIG', {
@@ -71,16 +84,53 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
       problem: 'none found: set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account',
     });
   }
-  const proxy = proxyOf(cluster.proxyUrl, where);
+  return cluster;
+}
 
-  let cached: { readonly at: number; readonly value: Promise<Credentials> } | undefined;
-  let stale = false;
-  const read = async (): Promise<Credentials> => {
+type CredentialsDeps = {
+  readonly load: () => KubeConfig;
+  readonly where: string;
+  readonly proxy: string | undefined;
+  readonly clock: Clock;
+};
+
+/** Credentials that are read again every `rereadMs`, and from a file loaded anew after `forget`. */
+class RereadCredentials {
+  readonly #deps: CredentialsDeps;
+  #config: KubeConfig;
+  #cached: { readonly at: number; readonly value: Promise<Credentials> } | undefined;
+  #stale = false;
+
+  constructor(deps: CredentialsDeps, config: KubeConfig) {
+    this.#deps = deps;
+    this.#config = config;
+  }
+
+  get(): Promise<Credentials> {
+    const { clock } = this.#deps;
+    if (this.#cached === undefined || clock.monotonic() - this.#cached.at >= rereadMs) {
+      const value = this.#read();
+      // A failure is told to everyone who waits and forgotten: the next call tries again.
+      value.catch(() => {
+        this.#cached = undefined;
+      });
+      this.#cached = { at: clock.monotonic(), value };
+    }
+    return this.#cached.value;
+  }
+
+  forget(): void {
+    this.#cached = undefined;
+    this.#stale = true;
+  }
+
+  async #read(): Promise<Credentials> {
+    const { load, where, proxy } = this.#deps;
     const options: RequestOptions = {};
     try {
-      if (stale) config = load();
-      stale = false;
-      await config.applyToHTTPSOptions(options);
+      if (this.#stale) this.#config = load();
+      this.#stale = false;
+      await this.#config.applyToHTTPSOptions(options);
     } catch (error) {
       throw new AppError(
         'BAD_CONFIG',
@@ -89,26 +139,7 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Ac
       );
     }
     return { ...credentialsOf(options), ...(proxy === undefined ? {} : { proxy }) };
-  };
-  return {
-    server: cluster.server.replace(/\/+$/, ''),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace,
-    credentials: () => {
-      if (cached === undefined || clock.monotonic() - cached.at >= rereadMs) {
-        const value = read();
-        // A failure is told to everyone who waits and forgotten: the next call tries again.
-        value.catch(() => {
-          cached = undefined;
-        });
-        cached = { at: clock.monotonic(), value };
-      }
-      return cached.value;
-    },
-    forget: () => {
-      cached = undefined;
-      stale = true;
-    },
-  };
+  }
 }
 
 /**

@@ -7,26 +7,12 @@
  */
 import { blockSeconds } from '../../api/report.ts';
 import { plural } from '../../api/text.ts';
-import {
-  abort,
-  fleetOf,
-  hasTaken,
-  isExempt,
-  isFought,
-  isOffSteps,
-  keep,
-  lostForMs,
-  podsOf,
-  readingOf,
-  stepsOf,
-  weightNow,
-  type At,
-  type Why,
-} from './decisions.ts';
+import { abort, isExempt, keep, lostForMs, readingOf, stepsOf, type Why } from './decisions.ts';
+import { fleetOf, hasTaken, isFought, isOffSteps, podsOf, weightNow } from './serving.ts';
 import { isJudged, type JudgedStep } from './plan.ts';
 import { noRequests } from './no-requests.ts';
 import { splitFor } from './replicas.ts';
-import type { CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
+import type { At, CanaryState, Decision, Millis, Observation, PauseReason, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, shadowWords, shareWords, wantedWords } from './words.ts';
 import {
   abortLost,

@@ -1,17 +1,17 @@
 /**
- * How decisions are put together: who gets the traffic, who has how many pods, which phase is next.
+ * How decisions are put together: which phase is next, and why.
  *
- * Owns:  the one place where traffic is shared out (`trafficFor`), so that no rule can give any to a revision
- *        without ready pods while another has some.
+ * Owns:  every way into a phase, and which revisions are exempt from checks and gates. Traffic and pods: serving.ts.
  * Pure.
  */
 import { present } from '../../api/present.ts';
 import type { DecisionReason } from '../../api/reasons.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
-import { provenSteps } from './plan.ts';
+import { provenSteps, type Step } from './plan.ts';
 import { promotionReason, proves, skippedBy } from './provenance.ts';
-import { carriedWeight, splitBetween, type Fleet, type Split } from './replicas.ts';
+import { podsOf, servingBoth, servingOne, trafficFor, withPods } from './serving.ts';
 import type {
+  At,
   Became,
   CanaryState,
   Decision,
@@ -21,26 +21,15 @@ import type {
   Observation,
   Provenance,
   Revision,
-  RevisionPods,
   RolloutPlan,
   StateIn,
 } from './state.ts';
-import type { Step } from './plan.ts';
 import { servesWords } from './words.ts';
-import { ownValue } from '../../api/record.ts';
 
-export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
 export type Why = { readonly reason: DecisionReason; readonly message: string };
-type Serving = Pick<Decision, 'serve' | 'canary' | 'run'>;
 
 /** How long a revision that has traffic may be without a ready pod before it is given up; it gets none meanwhile. */
 export const lostForMs = 30_000;
-
-const nothing: RevisionPods = { ready: 0, present: 0, deployed: false, resolved: false };
-
-export function podsOf(seen: Observation, revision: Revision): RevisionPods {
-  return ownValue(seen.pods, revision) ?? nothing;
-}
 
 /** Going back to a proven revision takes three jumps and no judging; a request to promote takes one. */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
@@ -66,104 +55,6 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
   return proves(provenance?.[revision]);
 }
 
-/**
- * An autoscaler may add pods during a rollout, not take any: verdicts would rest on another load. Room for both in full
- * stays that.
- */
-export function fleetOf({ floor }: { readonly floor: number }, { replicas, capacity, router }: RolloutPlan): Fleet {
-  const whole = Math.max(replicas, floor);
-  return {
-    replicas: whole,
-    byRoute: router === 'HTTPRoute',
-    capacity: capacity.surge < replicas ? capacity : { ...capacity, surge: Math.max(capacity.surge, whole) },
-  };
-}
-
-/**
- * Percent that the candidate is to have at this moment. On its way to more that is what its ready pods carry; held,
- * what was reached.
- */
-export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
-  if (state.phase !== 'Shifting') return state.weight;
-  if (state.heldAt !== undefined) return state.set;
-  return carriedWeight(state.set, state.weight, podsOf(seen, state.candidate).ready, fleetOf(state, plan));
-}
-
-/** Who gets traffic when the candidate is to have `weight` percent of it. */
-export function trafficFor(
-  { stable, candidate }: { readonly stable: Revision; readonly candidate: Revision },
-  weight: number,
-  seen: Observation,
-): Omit<Serving, 'run'> {
-  if (podsOf(seen, candidate).ready === 0) return { serve: stable };
-  if (podsOf(seen, stable).ready === 0 || weight >= 100) return { serve: candidate };
-  return weight <= 0 ? { serve: stable } : { serve: stable, canary: { revision: candidate, weight } };
-}
-
-/**
- * Until the first pod of a revision has said what it is made of, there is one: later ones are to serve the same bytes.
- */
-export function withPods(revision: Revision, replicas: number, seen: Observation): Decision['run'][number] {
-  const { resolved, ready } = podsOf(seen, revision);
-  return { revision, replicas: resolved || ready > 0 ? replicas : Math.min(1, replicas) };
-}
-
-/**
- * Traffic and pods of a candidate that has its place among the steps. Stable's pods follow the share that it was seen
- * to have, never one that is only asked for: a route may be slow to take it.
- */
-export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Serving {
-  const { stable, candidate } = state;
-  const split = splitNow(state, at);
-  return {
-    ...trafficFor(state, weightNow(state, at), at.seen),
-    run: [withPods(stable, split.stable, at.seen), withPods(candidate, split.candidate, at.seen)],
-  };
-}
-
-/** While somebody else writes the weights none is moved. */
-export function isFought(state: CanaryState): boolean {
-  return state.phase === 'Paused' && state.why === 'WeightConflict';
-}
-
-/** A pause of its own is no step; when it ends the weight is set anew, by the steps as they are then. */
-export function isOffSteps(state: CanaryState): boolean {
-  return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
-}
-
-function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
-  const fleet = fleetOf(state, at.plan);
-  const { ready, present } = podsOf(at.seen, state.candidate);
-  // Without a ready pod the candidate has no share.
-  if (ready === 0) return splitBetween(0, state.weight, fleet);
-  const reached = state.phase === 'Shifting' ? state.set : state.weight;
-  if (podsOf(at.seen, state.stable).ready === 0)
-    return carryingAll(splitBetween(reached, state.weight, fleet), present, fleet);
-  const { stable, candidate } = splitBetween(reached, state.weight, fleet);
-  return {
-    stable,
-    candidate: mayHaveMore(state.candidate, reached, at)
-      ? Math.max(candidate, Math.min(fleet.replicas, present))
-      : candidate,
-  };
-}
-
-/**
- * Whether a candidate may have more of the traffic than it has reached: on its way up, or back. By pods only a whole
- * share is more.
- */
-function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
-  const shares = seen.traffic?.shares;
-  const limit = plan.router === 'Service' ? 99 : reached;
-  return shares === undefined || (shares[candidate] ?? 0) > limit + 0.5;
-}
-
-/** Stable has no ready pod: the candidate gets what there is room for, and keeps what it has. */
-function carryingAll({ stable, candidate }: Split, present: number, { replicas, capacity }: Fleet): Split {
-  const room = capacity.mode === 'Borrow' ? replicas - stable : replicas + capacity.surge - stable;
-  return { stable, candidate: Math.max(candidate, Math.min(replicas, Math.max(room, present))) };
-}
-
 /** Nothing moves: traffic and pods stay as the state has them. */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
   return {
@@ -175,28 +66,6 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
 }
 
 export type Pair = { readonly stable: Revision | null; readonly candidate: Revision };
-
-/**
- * `stable` gets all the traffic. Until that has left the retiring one for sure it keeps the pods that it has, and after
- * that what the capacity allows.
- */
-export function servingOne(
-  stable: Revision,
-  retiring: { readonly revision: Revision | null; readonly isDrained: boolean },
-  { seen, plan }: Pick<At, 'seen' | 'plan'>,
-): Serving {
-  const { replicas, capacity } = plan;
-  if (retiring.revision === null) return { serve: stable, run: [withPods(stable, replicas, seen)] };
-  const allowed = capacity.mode === 'Surge' ? Math.min(replicas, capacity.surge) : 0;
-  const kept = retiring.isDrained
-    ? allowed
-    : Math.max(allowed, Math.min(replicas, podsOf(seen, retiring.revision).present));
-  const own =
-    capacity.mode === 'Borrow'
-      ? Math.min(replicas, Math.max(1, replicas - kept, podsOf(seen, stable).present))
-      : replicas;
-  return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
-}
 
 /** Weight 0 first: whatever was wrong, users feel it no longer. */
 export function abort(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
@@ -388,26 +257,6 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
 /** A reading of the state's own window; undefined before that begins. */
 export function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
   return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
-}
-
-/**
- * Whether traffic is shared out as it is to be. By pods the share is what their numbers make it; a route has taken the
- * very weight.
- */
-export function hasTaken(
-  state: Pick<CanaryState, 'stable' | 'candidate'>,
-  weight: number,
-  { seen, plan }: Pick<At, 'seen' | 'plan'>,
-): boolean {
-  const shares = seen.traffic?.shares;
-  if (shares === undefined) return weight === 0;
-  const share = shares[state.candidate] ?? 0;
-  const { serve, canary } = trafficFor(state, weight, seen);
-  if (canary !== undefined && plan.router === 'Service') {
-    const [mine, theirs] = [podsOf(seen, state.candidate).ready, podsOf(seen, state.stable).ready];
-    return share > 0 && Math.abs(share - (100 * mine) / (mine + theirs)) <= 1;
-  }
-  return Math.abs(share - (canary?.weight ?? (serve === state.candidate ? 100 : 0))) < 0.5;
 }
 
 /** The first whole block from now on, where a state has a window; a state without one keeps none. */

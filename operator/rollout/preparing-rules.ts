@@ -4,21 +4,10 @@
  * Owns:  when a candidate may have traffic at all, and which trouble ends it before.
  * Pure.
  */
-import {
-  fleetOf,
-  giveUp,
-  isExempt,
-  podsOf,
-  promote,
-  settled,
-  stepsOf,
-  withPods,
-  type At,
-  type Pair,
-  type Why,
-} from './decisions.ts';
+import { giveUp, isExempt, promote, settled, stepsOf, type Pair, type Why } from './decisions.ts';
+import { fleetOf, podsOf, withPods } from './serving.ts';
 import { splitBetween } from './replicas.ts';
-import type { Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
+import type { At, Decision, Millis, Observation, Revision, RolloutPlan, StateIn } from './state.ts';
 import { secondsWords, servesWords, wantedWords } from './words.ts';
 import { enterStep } from './steps.ts';
 

@@ -4,20 +4,10 @@
  * Owns:  the way back while the old pods are still there, and when they may go.
  * Pure.
  */
-import {
-  atRest,
-  giveUp,
-  isExempt,
-  lostForMs,
-  podsOf,
-  promote,
-  rollingBack,
-  servingOne,
-  settled,
-  type At,
-} from './decisions.ts';
+import { atRest, giveUp, isExempt, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { podsOf, servingOne } from './serving.ts';
 import { prepare } from './preparing-rules.ts';
-import type { Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
+import type { At, Decision, Millis, Observation, RolloutPlan, StateIn, Trouble } from './state.ts';
 import { servesWords } from './words.ts';
 
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;

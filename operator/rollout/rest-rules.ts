@@ -4,7 +4,8 @@
  * Owns:  what begins a rollout, and what an ended one leaves.
  * Pure.
  */
-import { becomes, failed, giveUp, lostForMs, podsOf, promote, rollingBack, settled } from './decisions.ts';
+import { becomes, failed, giveUp, lostForMs, promote, rollingBack, settled } from './decisions.ts';
+import { podsOf } from './serving.ts';
 import { prepare } from './preparing-rules.ts';
 import type { Decision, Millis, Observation, RolloutPlan, StateIn } from './state.ts';
 import { servesWords, wantedWords } from './words.ts';

@@ -6,23 +6,10 @@
  *        the candidate carries the traffic meanwhile (decisions.ts, trafficFor), and an approval stays an approval.
  * Pure.
  */
-import {
-  abort,
-  hasTaken,
-  isFought,
-  isOffSteps,
-  keep,
-  lostForMs,
-  podsOf,
-  promote,
-  readingOf,
-  stepsOf,
-  windowFrom,
-  type At,
-  type Why,
-} from './decisions.ts';
+import { abort, keep, lostForMs, promote, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
+import { hasTaken, isFought, isOffSteps, podsOf } from './serving.ts';
 import { isJudged } from './plan.ts';
-import type { CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
+import type { At, CanaryState, Decision, GateReading, Millis, Observation, RolloutPlan } from './state.ts';
 import { secondsWords } from './words.ts';
 import { enterStep, pause, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 

@@ -246,6 +246,9 @@ export function candidateOf(state: RolloutState): Revision | null {
   return 'rejected' in state ? state.rejected : null;
 }
 
+/** What a decision is made on beside the state. */
+export type At = { readonly seen: Observation; readonly plan: RolloutPlan; readonly now: Millis };
+
 /** A rule of one phase: undefined when it has nothing to say. */
 export type Rule<P extends Phase> = (
   state: StateIn<P>,

@@ -7,11 +7,12 @@
  */
 import { present } from '../../api/present.ts';
 import { firstWholeBlockAfter } from '../../api/report.ts';
-import { abort, keep, podsOf, promote, stepsOf, type At, type Why } from './decisions.ts';
+import { abort, keep, promote, stepsOf, type Why } from './decisions.ts';
+import { podsOf } from './serving.ts';
 import { isJudged, type Step } from './plan.ts';
 import { secondsWords, shadowWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
-import type { Block, CanaryState, Decision, GateReading, PauseReason, Revision } from './state.ts';
+import type { At, Block, CanaryState, Decision, GateReading, PauseReason, Revision } from './state.ts';
 
 /** A rollout between two steps: what was reached, and since which block the weight is what it is. */
 export type Reached = {

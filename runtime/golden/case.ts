@@ -11,6 +11,7 @@ import { isRecord } from '../../api/record.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 import { encodeQuestion, outputsOf } from '../protocol/oip/client.ts';
 import { inferRequestOf, type DecodeLimits } from '../protocol/oip/decode.ts';
+import { embeddingsPath } from '../protocol/openai-embeddings.ts';
 import type { Question } from '../sidecar/ask-runtime.ts';
 import { embeddingsOf } from './embeddings.ts';
 
@@ -105,7 +106,7 @@ export function textQuestion(input: unknown, model: string, dimensions?: unknown
     encoding_format: 'base64',
     ...(isAbsent(dimensions) ? {} : { dimensions }),
   });
-  return { method: 'POST', path: '/v1/embeddings', body: Buffer.from(body) };
+  return { method: 'POST', path: embeddingsPath, body: Buffer.from(body) };
 }
 
 export function invalid(where: string, problem: string): AppError {

@@ -12,6 +12,7 @@ import { isRecord, ownValue } from '../../api/record.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { parseJson } from './json.ts';
 
+export const embeddingsPath = '/v1/embeddings';
 export const maxInputs = 2048;
 /** An object, a list of inputs, a list of token ids. */
 const maxDepth = 3;

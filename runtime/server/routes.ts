@@ -5,7 +5,9 @@
  *        changes nothing.
  */
 import { AppError } from '../../api/errors.ts';
+import { ownValue } from '../../api/record.ts';
 import { openAiError } from '../protocol/openai-embeddings.ts';
+import { tasks } from '../tasks/registry.ts';
 import type { ClientError } from '../tasks/task.ts';
 import { protocolErrorBody, type Answer } from './answer.ts';
 import type { RouteName } from './metrics.ts';
@@ -63,7 +65,9 @@ const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
 /** Paths that only a task answers, and which. */
-const taskOf: Readonly<Record<string, string>> = { '/v1/embeddings': 'Embedding' };
+const taskOf: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(tasks).flatMap(([task, { paths }]) => paths.map((path) => [path, task])),
+);
 const openAiModelPath = /^\/v1\/models\/(.+)$/;
 
 /** @throws AppError PATH_UNKNOWN, METHOD_UNKNOWN, MODEL_UNKNOWN, TASK_MISSING, NOT_READY for a path that may come */
@@ -77,7 +81,7 @@ export function findRoute(table: RouteTable, method: string, path: string): Rout
   const allowed = methodsAt(table, at);
   if (allowed.length > 0)
     throw new AppError('METHOD_UNKNOWN', { method: shown(method), path: shown(at), allowed: allowed.join(' or ') });
-  const task = Object.hasOwn(taskOf, at) ? taskOf[at] : undefined;
+  const task = ownValue(taskOf, at);
   if (task !== undefined) throw new AppError('TASK_MISSING', { path: at, model: table.served.name, task });
   throw new AppError('PATH_UNKNOWN', { method: shown(method), path: shown(path) });
 }

@@ -8,14 +8,16 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
-import type { GoldenConfig, TaskName } from '../../api/runtime-config.ts';
+import type { GoldenConfig } from '../../api/runtime-config.ts';
+import type { TaskName } from '../../api/tasks.ts';
 import type { Signature } from '../engine/signature.ts';
 import { bytesOfFile, type Bytes } from '../golden/bytes.ts';
 import type { GoldenCase } from '../golden/case.ts';
-import { comparable, sizes, tensorCases, textCases } from '../golden/generate.ts';
+import { comparable, sizes, tensorCases } from '../golden/generate.ts';
 import { openSet } from '../golden/set.ts';
 import { goldenPathIn } from '../golden/fetched.ts';
 import { decodeMetadata } from '../protocol/oip/client.ts';
+import { tasks } from '../tasks/registry.ts';
 import type { Answered } from './ask-runtime.ts';
 import type { Ask, PassSet } from './golden-pass.ts';
 
@@ -70,8 +72,9 @@ export async function findSet(world: SourceWorld): Promise<FoundSet> {
 type Made = { readonly seed: number; readonly count: number };
 
 async function generate(world: SourceWorld, made: Made): Promise<FoundSet> {
-  if (world.task === 'Embedding')
-    return found({ n: made.count, cases: () => textCases(world.model, made), generated: true }, world.peers);
+  const { asked } = tasks[world.task];
+  if (asked !== undefined)
+    return found({ n: made.count, cases: () => asked.cases(world.model, made), generated: true }, world.peers);
   const own = await signatureAt(world, world.self);
   if (typeof own === 'string') return { kind: 'later', why: `this pod's runtime did not say what it takes: ${own}` };
   const [peer] = world.peers;

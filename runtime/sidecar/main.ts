@@ -13,16 +13,15 @@ import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
 import { PairCounts } from '../agreement/pair-counts.ts';
 import { AccessFile } from '../config/access-file.ts';
-import type { Asked } from './asked.ts';
 import { Collector } from './collector.ts';
-import { sidecarConfig } from './config.ts';
+import { sidecarConfig, type SidecarConfig } from './config.ts';
 import { readCounters } from './counters-client.ts';
 import { goldenAsk } from './golden-ask.ts';
 import { PodGolden } from './pod-golden.ts';
 import { podProber } from './pod-prober.ts';
 import { podReplayer } from './pod-replayer.ts';
 import { takeBytes } from './samples-client.ts';
-import { serveReports } from './server.ts';
+import { serveReports, type Served } from './server.ts';
 import { Standing } from './standing.ts';
 
 /** Half a second is ten times what a busy machine takes; two are the operator's own patience. */
@@ -39,56 +38,9 @@ export async function runSidecar(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<ExitCode> {
   const config = sidecarConfig(environment);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const questions = new Agent({ keepAlive: true, maxSockets: 1 });
-  // Of its own: megabytes of samples must not make a reading late.
-  const samples = new Agent({ keepAlive: true, maxSockets: 1 });
-  const source = { address: config.addresses[0], port: config.countersPort, deadlineMs: readDeadlineMs, agent };
-  const standing = new Standing(systemClock);
-  const door = new AccessFile(config.configDir, systemClock);
-  const tokenFor = (address: string): string | undefined =>
-    address === config.addresses[0] ? door.token : standing.now.peersToken;
-  const collector = new Collector({
-    revision: config.revision,
-    read: () => readCounters(source, standing.now.sample, door.token),
-    clock: systemClock,
-    random: Math.random,
-  });
-  const ready = (): boolean => collector.report.ready === true;
-  const golden = new PodGolden({
-    ...config,
-    self: config.addresses[0],
-    ask: goldenAsk(questions, tokenFor),
-    ready,
-    clock: systemClock,
-    random: Math.random,
-    logger,
-  });
-  const pairs = new PairCounts((pair) => collector.paired(pair));
-  const pod = { self: config.addresses[0], clock: systemClock, asked: () => standing.now, ready, pairs };
-  const { replayer, close: endReplaying } = podReplayer({
-    ...pod,
-    token: () => door.token,
-    compared: (comparison) => collector.compared(comparison),
-  });
-  const { prober, close: endProbing } = podProber({ ...pod, ...config, random: Math.random, tokenFor });
-  const onAsked = (asked: Asked): void => {
-    standing.hear(asked);
-    golden.offer(asked.peers);
-  };
-  const endServing = await serveReports(
-    {
-      report: () =>
-        withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }),
-      onAsked,
-      door,
-      blocks: (from, limitBytes) => collector.blocks(from, limitBytes),
-      takeSamples: (max) => takeBytes({ ...source, agent: samples, token: door.token }, max),
-      alive: () => collector.alive,
-    },
-    config.addresses,
-    config.reportPort,
-  );
+  const parts = partsOf(config, logger);
+  const { collector, golden, replayer, prober } = parts;
+  const endServing = await serveReports(servedOf(parts), config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
   // A report without it is better than no report.
   const running = [
@@ -96,23 +48,79 @@ export async function runSidecar(
     replayer.run(stop).catch((error: unknown) => logger.error('replaying failed', { err: error })),
     prober.run(stop).catch((error: unknown) => logger.error('probing failed', { err: error })),
   ];
-  const endAsking = (): void => {
-    endReplaying();
-    endProbing();
-  };
-  stop.addEventListener('abort', endAsking, { once: true });
+  stop.addEventListener('abort', parts.endAsking, { once: true });
   try {
     await collector.run(stop);
     await Promise.all(running);
   } finally {
-    endAsking();
-    agent.destroy();
-    questions.destroy();
-    samples.destroy();
+    parts.endAsking();
+    parts.close();
     await endServing();
   }
   logger.info('sidecar ended', { bootId: collector.report.bootId, seq: collector.report.seq });
   return exitCodes.ok;
+}
+
+type Parts = ReturnType<typeof partsOf>;
+
+/** Everything that runs in the sidecar, wired and not yet started. */
+function partsOf(config: SidecarConfig, logger: Logger) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const questions = new Agent({ keepAlive: true, maxSockets: 1 });
+  // Of its own: megabytes of samples must not make a reading late.
+  const samples = new Agent({ keepAlive: true, maxSockets: 1 });
+  const [self] = config.addresses;
+  const source = { address: self, port: config.countersPort, deadlineMs: readDeadlineMs, agent };
+  const standing = new Standing(systemClock);
+  const door = new AccessFile(config.configDir, systemClock);
+  const tokenFor = (address: string): string | undefined => (address === self ? door.token : standing.now.peersToken);
+  const common = { clock: systemClock, random: Math.random };
+  const collector = new Collector({
+    ...common,
+    revision: config.revision,
+    read: () => readCounters(source, standing.now.sample, door.token),
+  });
+  const ready = (): boolean => collector.report.ready === true;
+  const golden = new PodGolden({ ...config, ...common, self, ask: goldenAsk(questions, tokenFor), ready, logger });
+  const pairs = new PairCounts((pair) => collector.paired(pair));
+  const pod = { self, clock: systemClock, asked: () => standing.now, ready, pairs };
+  const { replayer, close: endReplaying } = podReplayer({
+    ...pod,
+    token: () => door.token,
+    compared: (comparison) => collector.compared(comparison),
+  });
+  const { prober, close: endProbing } = podProber({ ...pod, ...config, random: Math.random, tokenFor });
+  return {
+    collector,
+    golden,
+    pairs,
+    replayer,
+    prober,
+    standing,
+    door,
+    takeSamples: (max: number) => takeBytes({ ...source, agent: samples, token: door.token }, max),
+    endAsking: (): void => {
+      endReplaying();
+      endProbing();
+    },
+    close: (): void => [agent, questions, samples].forEach((one) => one.destroy()),
+  };
+}
+
+/** What the sidecar's server answers with. */
+function servedOf({ collector, golden, pairs, replayer, standing, door, takeSamples }: Parts): Served {
+  return {
+    report: () =>
+      withFindings(collector.report, { golden: golden.result(), agreement: replayer.agreement, pairs: pairs.pairs }),
+    onAsked: (asked) => {
+      standing.hear(asked);
+      golden.offer(asked.peers);
+    },
+    door,
+    blocks: (from, limitBytes) => collector.blocks(from, limitBytes),
+    takeSamples,
+    alive: () => collector.alive,
+  };
 }
 
 type Findings = {

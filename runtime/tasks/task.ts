@@ -6,7 +6,7 @@
  * Rule:  a handler runs on the HTTP thread: what takes more than a few milliseconds belongs on another one.
  */
 import type { AppError } from '../../api/errors.ts';
-import type { RuntimeConfig, TaskName } from '../../api/runtime-config.ts';
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Inference, InferenceResult } from '../batching/port.ts';
@@ -85,6 +85,3 @@ export type ClientError = {
   /** The error's own, for protocols that say which field was at fault. */
   readonly params?: unknown;
 };
-
-/** Every task that can be asked for, loaded only when it is: a task may need packages that others do not. */
-export type TaskRegistry = { readonly [T in TaskName]: () => Promise<TaskFactory> };

@@ -9,7 +9,7 @@
 import { dirname, join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import type { EmbeddingConfig } from '../../../api/runtime-config.ts';
-import { openAiError, printEmbedding, printEmbeddingsReply } from '../../protocol/openai-embeddings.ts';
+import { openAiError, printEmbedding, printEmbeddingsReply, embeddingsPath } from '../../protocol/openai-embeddings.ts';
 import type { Task, TaskCall, TaskContext, TaskReply } from '../task.ts';
 import { encoderInputs, pieceInputs, type EncoderInputs } from './inputs.ts';
 import { readModelFacts, type ModelFacts } from './model-files.ts';
@@ -77,7 +77,7 @@ export async function createEmbedding(context: TaskContext): Promise<Task> {
     throw error;
   }
   return {
-    routes: [{ method: 'POST', path: '/v1/embeddings', handle: (call) => answer(setup, call), errorBody: openAiError }],
+    routes: [{ method: 'POST', path: embeddingsPath, handle: (call) => answer(setup, call), errorBody: openAiError }],
     maxTokens,
     close: () => reader.close(),
   };

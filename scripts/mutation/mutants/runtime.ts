@@ -3,6 +3,12 @@ import { group } from '../mutant.ts';
 
 // prettier-ignore
 export const runtimeMutants = [
+  ...group(['test/unit/runtime/tasks/registry.test.ts'], [
+    { name: 'pods refuse a task that the schema takes', of: 'task', home: 'runtime',
+      from: 'oneOf(...taskNames)', to: "oneOf('Tensor')" },
+    { name: 'a model of another task does not say which one a path needs', of: 'findRoute',
+      within: 'taskOf', from: 'paths.map((path) => [path, task])', to: '[]' },
+  ]),
   ...group(['test/unit/runtime/spec-bounds.test.ts'], [
     { name: 'the runtime takes longer texts than the schema', of: 'embeddingFields',
       from: 'integer(bounds.maxTokens)', to: 'integer({ min: 1, max: 1_000_000 })' },

@@ -1,0 +1,185 @@
+/**
+ * What each gate asks of a window, and of whom.
+ *
+ * Owns:  which counts each gate looks at, how much of α it may spend, and what it has to show by now. A gate against
+ *        stable's latency asks live requests and pairs of service times.
+ * Pure.
+ */
+import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
+import { earlyPromise, tuning } from './constants.ts';
+import {
+  answeredOf,
+  comparedOf,
+  disagreedOf,
+  failuresOf,
+  podCountOf,
+  requestsOf,
+  totalOf,
+  usualBlocks,
+  type WindowFacts,
+} from './evidence.ts';
+import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
+import { reportScale } from './log-histogram.ts';
+import { canPassByPairs, judgePaired } from './paired.ts';
+import { timingOf, toShow, type TrafficGate } from './plan.ts';
+import { RateJudgement, type RateQuestion } from './rate.ts';
+import { classWeights, countSeries, latencySeries, type Measure, type Pair } from './series.ts';
+import type { PairedResult } from './verdict.ts';
+
+export type Judgement = LatencyJudgement | EachClass | RateJudgement;
+
+/** What live requests say of a gate. */
+export function judgementOf(gate: TrafficGate, facts: WindowFacts): Judgement {
+  switch (gate.kind) {
+    case 'latency-increase':
+      return gate.eachClass === true ? eachClass(gate, facts) : new LatencyJudgement(latencyQuestion(gate, facts));
+    case 'latency-limit':
+      return new LatencyJudgement(latencyQuestion(gate, facts));
+    case 'errors-increase':
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { increase: gate.increase }),
+      );
+    case 'errors-limit':
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: failuresOf, trials: requestsOf }, { max: gate.max }),
+      );
+    case 'disagreement-limit':
+      return new RateJudgement(
+        rateQuestion(gate, facts, { events: disagreedOf, trials: comparedOf }, { max: gate.max }),
+      );
+  }
+}
+
+function eachClass(gate: TrafficGate & { kind: 'latency-increase' }, facts: WindowFacts): EachClass {
+  const { mix, each } = alphasOf(gate.alpha ?? facts.plan.alphaPerGate);
+  const classes = classesWithEnough(facts.cells, gate.quantile).map((of) => {
+    const own = { ...facts, cells: cellsOfClass(facts.cells, of), pods: cellsOfClass(facts.pods, of) };
+    return { of, judgement: new LatencyJudgement(latencyQuestion({ ...gate, alpha: each }, own)) };
+  });
+  return new EachClass(new LatencyJudgement(latencyQuestion({ ...gate, alpha: mix }, facts)), classes);
+}
+
+/**
+ * What a gate may spend, and what it has to show by now. From the window's first pair on, live requests and pairs have
+ * half each of what a gate against stable's latency may spend.
+ */
+function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
+  const { failBlocks, warmBlocks, passAlpha: whole } = timingOf(plan);
+  const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
+  const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
+  const passAlpha = share * whole;
+  const atMost = 'atMost' in gate ? gate.atMost : undefined;
+  const shown = (limit: number, early: number) => ({
+    toShow: toShow(limit, atMost, plan, span),
+    early: Math.max(limit, early),
+  });
+  // A step that may last a few minutes only has to judge within them.
+  const isFew =
+    'failsFrom' in gate && gate.failsFrom !== undefined && totalOf(cells.candidate, requestsOf) < gate.failsFrom;
+  const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
+  return {
+    alpha,
+    passAlpha,
+    shown,
+    isTooEarlyToFail,
+    warmBlocks: warmBlocks * Math.min(1, span.maxBlocks / usualBlocks),
+  };
+}
+
+/** Against stable both revisions get the same mix of classes; a limit in milliseconds is one of the mix that is. */
+function latencyQuestion(
+  gate: TrafficGate & { kind: 'latency-increase' | 'latency-limit' },
+  facts: WindowFacts,
+): LatencyQuestion {
+  const { cells, pods, extent, firstBlock, history, nodes } = facts;
+  const { shown, ...asked } = askedOf(gate, facts);
+  const both = (side: keyof Pair<unknown>) => ({ blocks: cells[side], pods: pods[side] });
+  const scale = (cells.candidate[0] ?? cells.stable[0])?.latency.scale ?? reportScale;
+  const span = { firstBlock, positions: extent.positions, scale };
+  const common = { ...asked, quantile: gate.quantile, known: extent.known, history: history(gate.quantile), nodes };
+  if (gate.kind === 'latency-limit')
+    return {
+      ...common,
+      podDeviations: podDeviationsOf(undefined),
+      ...shown(gate.maxMs, Infinity),
+      candidate: latencySeries(both('candidate'), span),
+      against: { maxMs: gate.maxMs },
+    };
+  const weights = classWeights(cells, answeredOf);
+  const candidate = latencySeries(both('candidate'), span, weights.candidate);
+  return {
+    ...common,
+    podDeviations: podDeviationsOf(gate.atMost),
+    ...shown(gate.tolerance, earlyOf(gate)),
+    candidate,
+    against: { stable: latencySeries(both('stable'), span, weights.stable), tolerance: gate.tolerance },
+  };
+}
+
+/** What pairs of service times say of a gate; undefined where there are none, or they say nothing of such a gate. */
+export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedResult | undefined {
+  const { paired, pods, extent, history, nodes } = facts;
+  if (paired === undefined || gate.kind !== 'latency-increase') return undefined;
+  const { shown, ...asked } = askedOf(gate, facts);
+  const { quantile, tolerance: limit, atMost } = gate;
+  const said = judgePaired({
+    ...asked,
+    ...shown(limit, earlyOf(gate)),
+    paired,
+    quantile,
+    limit,
+    known: extent.known,
+    history: history(0.5),
+    stablePods: podCountOf(pods.stable),
+    nodes,
+    podDeviations: podDeviationsOf(atMost),
+  });
+  return said.verdict === 'Pass' && !canPassByPairs(gate)
+    ? { ...said, verdict: 'Undecided', reason: 'Uncertain' }
+    : said;
+}
+
+/** Half as much again at p95, and more where more is allowed. */
+function earlyOf({ atMost }: TrafficGate & { kind: 'latency-increase' }): number {
+  return atMost === Infinity ? Infinity : earlyPromise.latency;
+}
+
+/**
+ * A Fail always allows for nodes that differ. So does a Pass that may show less than its limit; one that may not is
+ * about these pods: with a pod each it could never be given.
+ */
+function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
+  return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };
+}
+
+type Limit = { readonly increase: number } | { readonly max: number };
+
+function rateQuestion(
+  gate: TrafficGate,
+  facts: WindowFacts,
+  what: { readonly events: Measure; readonly trials: Measure },
+  limit: Limit,
+): RateQuestion {
+  const { cells, extent, firstBlock } = facts;
+  const { shown, alpha, passAlpha } = askedOf(gate, facts);
+  const span = { firstBlock, positions: extent.positions };
+  const common = {
+    alpha,
+    passAlpha,
+    known: extent.known,
+    pods: { candidate: podCountOf(facts.pods.candidate), stable: podCountOf(facts.pods.stable) },
+  };
+  if ('max' in limit)
+    return { ...common, ...shown(limit.max, 1), candidate: countSeries(cells.candidate, span, what), against: limit };
+  const weights = classWeights(cells, what.trials);
+  const candidate = countSeries(cells.candidate, span, { ...what, weights: weights.candidate });
+  return {
+    ...common,
+    ...shown(limit.increase, earlyPromise.errors),
+    candidate,
+    against: {
+      stable: countSeries(cells.stable, span, { ...what, weights: weights.stable }),
+      increase: limit.increase,
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** Every task of the api's list: the schema and the runtime take it, and its row agrees with what it answers. */
+import assert from 'node:assert/strict';
+import { openApiSchema } from '../../../../api/onnxmodel.ts';
+import { plannedTasks, taskNames } from '../../../../api/tasks.ts';
+import { task } from '../../../../runtime/runtime-config.ts';
+import { readyLine } from '../../../../runtime/ready-line.ts';
+import { findRoute, type RouteTable } from '../../../../runtime/server/routes.ts';
+import { tasks } from '../../../../runtime/tasks/registry.ts';
+
+const table: RouteTable = {
+  served: { name: 'm', version: 'r1' },
+  complete: true,
+  exact: new Map(),
+  model: {} as RouteTable['model'],
+};
+
+describe('the tasks', () => {
+  const published = openApiSchema('published').properties?.['spec']?.properties?.['model']?.properties?.['task']?.enum;
+  it('are those of the schema', () => assert.deepEqual(published, taskNames));
+  it('are not the planned ones', () => {
+    for (const name of plannedTasks) assert.throws(() => task(name, 'task'), /not one of Tensor, Embedding/);
+  });
+
+  for (const name of taskNames) {
+    const { load, paths, asked } = tasks[name];
+
+    describe(name, () => {
+      it('is taken in the config of a pod', () => assert.equal(task(name, 'task'), name));
+      it('can be loaded', async () => assert.equal(typeof (await load()), 'function'));
+
+      for (const path of paths) {
+        it(`is what a model of another task is told of at ${path}`, () => {
+          assert.throws(() => findRoute(table, 'POST', path), new RegExp(`set spec.model.task: ${name}`));
+        });
+      }
+
+      if (asked === undefined) return;
+      it('is asked at its own paths, in the example and in golden cases', () => {
+        const cases = asked.cases('m', { seed: 1, count: 2 });
+        assert.deepEqual(
+          cases.map(({ question }) => paths.includes(question.path)),
+          [true, true],
+        );
+        const { path, body } = asked.example('m');
+        assert.ok(paths.includes(path));
+        const facts = { signature: { inputs: [], outputs: [] }, url: 'http://h', metricsUrl: 'http://h:3' };
+        const line = readyLine({ config: { name: 'm', task: name }, ...facts });
+        assert.ok(line.includes(`curl -s http://h${path} `) && line.includes(JSON.stringify(body)), line);
+      });
+    });
+  }
+});
