@@ -8,14 +8,12 @@
 import { present } from '../../api/present.ts';
 import type { Evidence } from './evidence.ts';
 import { judge, stepVerdict, verdicts, type StepVerdict } from './judge.ts';
-import type { NoiseHistory } from './noise.ts';
-import type { PairedSeries } from './paired-series.ts';
 import type { Plan } from './plan.ts';
-import type { Cell, Nodes, Pair } from './series.ts';
+import type { Cell, Pair } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
 /** What is known of both revisions since their weights were set. */
-export type Known = {
+export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Pair<readonly Cell[]>;
   /** Where the cells are added up by block: the same by pod (merged-cells.ts). */
   readonly pods?: Pair<readonly Cell[]>;
@@ -23,14 +21,6 @@ export type Known = {
   /** The last block that anything was heard of, by revision. */
   readonly heardUntil: Pair<number>;
   readonly lostBlocks?: readonly number[];
-  readonly history?: (quantile: number) => NoiseHistory;
-  readonly loadIsEqual: boolean;
-  readonly nodes?: Nodes;
-  /** Blocks that the step may last. */
-  readonly maxBlocks?: number;
-  readonly alone?: boolean;
-  /** The same requests, asked of both; absent: nobody asked for that. */
-  readonly paired?: PairedSeries;
 };
 
 export type Look = { readonly decided: readonly Decided[]; readonly step: StepVerdict };
