@@ -5,14 +5,14 @@ import { story } from './story.ts';
 import { claimName } from './target.ts';
 import type { World } from './world.ts';
 
-/** A step of three minutes, a few pods, and a machine with two busy cores. */
-const judgedWithinMs = 300_000;
+/** A step of five minutes, a few pods, and a machine with two busy cores. */
+const judgedWithinMs = 420_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // Nothing but a verdict goes on: of three minutes NoFail would be over after two, which may be too few to know a slow
+  // Nothing but a verdict goes on: of five minutes NoFail would be over after four, which may be too few to know a slow
   // one.
-  steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '3m' } }, { weight: 100 }],
+  steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { weight: 100 }],
   // Two pods on two busy cores differ by more than they would on nodes of their own.
   gates: {
     golden: { metric: 'Cosine', min: '0.999' },
