@@ -10,7 +10,7 @@ const judgedWithinMs = 420_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // Nothing but a verdict goes on: of five minutes NoFail would be over after four, which may be too few to know a slow
+  // Nothing but a verdict goes on: NoFail would be over after two minutes, which may be too few to know a slow
   // one.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { weight: 100 }],
   // Two pods on two busy cores differ by more than they would on nodes of their own.
