@@ -1,7 +1,8 @@
 /**
  * Whose fault it is when a request got no result: the one table that counters, metrics, reports and gates go by.
  *
- * Owns:  the kinds under which failed requests are counted, and the fault of each. The kinds of errors (error-kinds.ts) are
+ * Owns:  the kinds under which failed requests are counted, and the fault of each. The kinds of errors
+ *        (error-kinds.ts) are
  *        among them; two more tell what a client made impossible from what a revision did not manage.
  * Rule:  `Client` counts neither for nor against a revision. `Capacity` and `Revision` count against it.
  * Pure.

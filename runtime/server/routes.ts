@@ -1,7 +1,8 @@
 /**
  * Which path is answered by whom.
  *
- * Owns:  what a route is and what its handler sees of a request; the table of exact paths and the grammar of the model paths of both protocols. A slash at the end of a path
+ * Owns:  what a route is and what its handler sees of a request; the table of exact paths and the
+ *        grammar of the model paths of both protocols. A slash at the end of a path
  *        changes nothing.
  */
 import { AppError } from '../../api/errors.ts';

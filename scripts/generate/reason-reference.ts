@@ -20,7 +20,8 @@ export function reasonReference(): string {
     '',
     'The reason of the latest decision is in `status.rollout.reason` and in the conditions',
     `${listed(decisionConditions)} (\`Stalled\` and \`ModelLoaded\` once a`,
-    'candidate was given up, `Paused` while the rollout is). The column *in* names conditions that show a reason beside',
+    'candidate was given up, `Paused` while the rollout is). The column *in* names conditions that show a reason ' +
+      'beside',
     'these, or, for words that no decision gives, instead of them.',
     '',
     'The column *Event*: `Warning` and `Milestone` Events are never dropped; `Normal` ones have a budget of 25 for',
