@@ -149,7 +149,8 @@ describe('source schemes', () => {
   }
 
   // prettier-ignore
-  const written: readonly { readonly name: string; readonly uri: string; readonly spec: boolean; readonly serve: boolean }[] = [
+  type Written = { readonly name: string; readonly uri: string; readonly spec: boolean; readonly serve: boolean };
+  const written: readonly Written[] = [
     { name: 'a password', uri: 'https://user:word@host/m.onnx', spec: false, serve: true },
     { name: 'a whole package', uri: 'npm:pkg@1.2.3/', spec: false, serve: true },
     { name: 'a server without a path', uri: 'https://host', spec: false, serve: false },
