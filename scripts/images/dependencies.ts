@@ -7,6 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
+import { parse } from 'es-module-lexer/js';
 import { BuildError } from './run-program.ts';
 
 type LockedPackage = {
@@ -18,13 +19,11 @@ export type Lock = Readonly<Record<string, LockedPackage>>;
 /** What onnxruntime-node uses in its install script alone, which never runs here: it would download CUDA. */
 const onlyForInstalling: ReadonlySet<string> = new Set(['adm-zip', 'global-agent']);
 
-const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)(['"])([^'"\s,]+)\1/g;
-
 /** Package names that the JavaScript under `dir` imports, sorted. */
 export function importedPackages(dir: string): readonly string[] {
   const found = new Set<string>();
   for (const file of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
-    if (!/\.c?js$/.test(file)) continue;
+    if (!file.endsWith('.js')) continue;
     for (const specifier of specifiersIn(readFileSync(join(dir, file), 'utf8'))) {
       const name = packageOf(specifier);
       if (name !== undefined) found.add(name);
@@ -33,9 +32,13 @@ export function importedPackages(dir: string): readonly string[] {
   return [...found].sort();
 }
 
-/** Every specifier that a source imports: static, dynamic and for its side effects. */
+/**
+ * Every specifier that a module imports: static, dynamic and for its side effects; not what a string or a comment says.
+ *
+ * @param source JavaScript of a module, as the compiler emits it; a dynamic import of anything but a string is not seen
+ */
 export function specifiersIn(source: string): readonly string[] {
-  return [...source.matchAll(importPattern)].flatMap((match) => (match[2] === undefined ? [] : [match[2]]));
+  return parse(source)[0].flatMap(({ specifier }) => (typeof specifier === 'string' ? [specifier] : []));
 }
 
 /** @returns undefined for a file of ours and for what Node brings */
