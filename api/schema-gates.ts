@@ -2,7 +2,7 @@
  * spec.rollout.gates: what a candidate has to keep to, before traffic (golden) and under traffic.
  *
  * Owns:  the shape, bounds and rules of the gates. What an absent gate means is said here for readers and done by
- *        operator/analysis/plan.ts and operator/golden-set.ts.
+ *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
  */
 import { k } from './schema-builder.ts';
 import { configMapRef, digest, duration, percent } from './schema-values.ts';

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { serveHttp } from '../../lib/http-serve.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { loadAccess } from '../../operator/kube/access.ts';
-import { cachesHeard, cachesSynced, healthApp } from '../../operator/kube/health.ts';
-import { statusOf } from '../../operator/kube/kube-error.ts';
+import { loadAccess } from '../../kube/client/access.ts';
+import { cachesHeard, cachesSynced, healthApp } from '../../kube/controller/health.ts';
+import { statusOf } from '../../kube/client/kube-error.ts';
 import { misdeeds, things } from '../support/hostile-api.ts';
 import { endWorlds, hostileWorld } from '../support/hostile-world.ts';
 
