@@ -167,7 +167,7 @@ export const gatesSchema = k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
         "Limits of the candidate's latency under traffic. Default: p95 may rise by 15% (with little " +
-          'traffic a Pass may show up to 100%) and p99 by 30% (which can only fail: its Pass shows ' +
+          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and p99 by 30% (which can only fail: its Pass shows ' +
           'nothing). An empty list: latency is not judged.',
       )
       .optional(),
@@ -194,7 +194,8 @@ export const gatesSchema = k
       .rule(minDetectableIsMore)
       .doc(
         'Limits of the share of requests that fail; failures that the client caused do not count. ' +
-          'Default: maxIncrease 1%, with minDetectable 5%. An empty object: errors are not judged.',
+          'Default: maxIncrease 1%, with minDetectable 5% (at the very end, where the estimate is below 2.2%, 10%). ' +
+          'An empty object: errors are not judged.',
       )
       .optional(),
     confidence: k
@@ -203,7 +204,7 @@ export const gatesSchema = k
         'How certain a verdict must be; more certainty takes longer. Strict: at most 1% of good ' +
           'candidates are rolled back by mistake, and a Pass always shows maxIncrease. Standard: 5%; with ' +
           "little traffic a Pass may show less (minDetectable) after about a third of the step's " +
-          'maxDuration. Quick: 20%, and after a sixth.',
+          'maxDuration, and gates that are not written still less at its end. Quick: 20%, and after a sixth.',
       )
       .defaultsTo('Standard')
       .optional(),

@@ -93,8 +93,11 @@ export function allCells(): readonly Cell[] {
     ),
   );
   // New kinds come last: a cell's place is part of its seed.
-  const near = unseen.nearTheLimit.map((scenario) => wholly(scenario, 1000, 'HTTPRoute'));
-  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts(), ...near];
+  const { nearTheLimit, passingStorms, passingStormsSlower } = unseen;
+  const later = [...nearTheLimit, ...passingStorms, ...passingStormsSlower].map((scenario) =>
+    wholly(scenario, 1000, 'HTTPRoute'),
+  );
+  return [...slow, ...rateGates, ...rollouts, ...unlike, ...side, ...wholeCells(), ...baselineRollouts(), ...later];
 }
 
 function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: number, what: Gate): Cell {

@@ -62,6 +62,11 @@ export const storms: readonly Scenario[] = [
   }),
 ];
 
+/** Such storms where asking three times does not overload: they pass. `retryStorms` at 0.6 ends as an outage. */
+export const passingStorms: readonly Scenario[] = [
+  named('passingStorms', { bursts: true, queue: { utilisation: 0.3, patience: 20, retries: 2 } }),
+];
+
 /** One pod each on machines that differ for good. */
 export const machines: readonly Scenario[] = [
   named('unlike7', { lastingPodNoise: 0.07 }),
@@ -91,7 +96,7 @@ export const hidden: readonly Scenario[] = [
 
 export const unseenSame: readonly Scenario[] = [
   ...[lasting, cold, longCold, queues, storms].flat(),
-  ...[machines, oneToFour, mixed].flat(),
+  ...[machines, oneToFour, mixed, passingStorms].flat(),
 ];
 
 /** Regressions in them. */
@@ -103,3 +108,5 @@ export const unseenSlower: readonly Scenario[] = [
 
 /** Slower ones near what a Pass may show where noise lasts: a limit that is too tight promotes them. */
 export const nearTheLimit: readonly Scenario[] = withSlower(lasting, [1.3, 1.4]);
+
+export const passingStormsSlower: readonly Scenario[] = withSlower(passingStorms, [1.5, 2]);

@@ -37,6 +37,7 @@ With a shadow step as the last that is judged, pairs and agreement are all that 
 
 How long the step may last decides what a Pass has to show, and when: by default its own limits, and where the traffic
 is too low for them, less after 11/30 of that time and least after 22/30 (spec.rollout.gates.confidence, minDetectable).
+From 28/30 on gates that are not written let a Pass show still less, of a candidate whose estimate is good.
 
   --model FILE       manifest of the OnnxModel; what its spec.rollout leaves out has the defaults
   --name NAME        which OnnxModel, when the manifest has several

@@ -108,16 +108,16 @@ export const tuning = {
  * gate passes though its quantity is beyond what the Pass says. noFailBlocks: a NoFail step lasts so long at least.
  * failBlocks: no latency Fail before. warmBlocks: age of a window until which a warm-up that is not seen may go on.
  * earlyBlocks: how long a NoFail step may wait for its own promise (earlyPromise). stages: shares of the step's time
- * from which on a Pass may show less (plan.ts, toShow).
+ * from which on a Pass may show less (plan.ts, toShow); the last is of gates that nobody wrote (lastToShow).
  */
 // prettier-ignore
 export const confidences = {
   Strict: { failAlpha: 0.01, passAlpha: 0.01, noFailBlocks: 30, failBlocks: 9,
-    warmBlocks: 19, earlyBlocks: 60, relaxes: false, stages: [1, 1] },
+    warmBlocks: 19, earlyBlocks: 60, relaxes: false, stages: [1, 1, 1] },
   Standard: { failAlpha: 0.05, passAlpha: 0.05, noFailBlocks: 15, failBlocks: 9,
-    warmBlocks: 19, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30] },
+    warmBlocks: 19, earlyBlocks: 45, relaxes: true, stages: [11 / 30, 22 / 30, 28 / 30] },
   Quick: { failAlpha: 0.2, passAlpha: 0.2, noFailBlocks: 6, failBlocks: 6,
-    warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30] },
+    warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30, 15 / 30] },
 } as const;
 
 /** What a NoFail step shows where it can before it ends: nothing worse than this. */

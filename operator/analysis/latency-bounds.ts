@@ -18,6 +18,7 @@ import {
   type Compared,
   type NoiseHistory,
 } from './noise.ts';
+import type { Last } from './plan.ts';
 import { podMargin } from './pod-spread.ts';
 import {
   contrastOf,
@@ -41,6 +42,8 @@ export type LatencyQuestion = {
   readonly passAlpha: number;
   /** What a Pass has to show, in the unit of the limit; at least the limit, and Infinity where anything will do. */
   readonly toShow: number;
+  /** What will do instead where the estimate is good, at the end of a step (plan.ts, lastToShow). */
+  readonly last?: Last;
   /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
   readonly early: number;
   /** No Fail yet: a cold candidate is slow in its first minutes. */
@@ -71,6 +74,8 @@ export type Frame = {
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;
   readonly enough: boolean;
+  /** What a Pass has to show of this estimate: the question's, or what will do at last. */
+  readonly toShow: number;
 };
 
 /** Histograms of a comparison, possibly less some blocks. */
@@ -101,7 +106,7 @@ export function frameOf(question: LatencyQuestion): Frame {
         })
       : 0;
   const knownMinutes = measured + history.minutes;
-  return {
+  const frame = {
     question,
     test: quantileTest(quantile),
     bounds,
@@ -111,7 +116,17 @@ export function frameOf(question: LatencyQuestion): Frame {
     podMargin: { Fail: pods('Fail'), Pass: pods('Pass') },
     minutes,
     enough,
+    toShow: question.toShow,
   };
+  return { ...frame, toShow: toShowOf(frame) };
+}
+
+/** With an estimate that is good a Pass may show less at last. */
+function toShowOf(frame: Frame): number {
+  const { last, toShow, against } = frame.question;
+  if (last === undefined || !frame.enough) return toShow;
+  const { difference } = estimateOf(frame, viewOf(frame), 'Pass').contrast;
+  return difference <= lnLimit(against, last.looks) ? Math.max(toShow, last.toShow) : toShow;
 }
 
 /**
@@ -191,7 +206,7 @@ export function limitOf({ against }: LatencyQuestion): number {
 /** Whether so many times the requests would decide, stalls apart. */
 export function holdsGrown(frame: Frame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
-  if (passes(frame, view, frame.question.toShow, { growth, shift })) return true;
+  if (passes(frame, view, frame.toShow, { growth, shift })) return true;
   return fails(frame, view, { growth, shift }) && fails(doubting(frame), view, { growth, shift });
 }
 

@@ -72,7 +72,7 @@ export class LatencyJudgement {
       unit: 'maxMs' in question.against ? 'ms' : 'ratio',
       ...shown,
       limit: 'maxMs' in question.against ? question.against.maxMs : question.against.tolerance,
-      toShow: question.toShow,
+      toShow: frame.toShow,
       ...this.#stillNeeded(),
       alpha: question.alpha + question.passAlpha,
       passAlpha: question.passAlpha,
@@ -140,12 +140,11 @@ function settle(frame: Frame): Settled {
   const early = isShown ? { early: 'Shown' as const } : {};
   if (!frame.enough) return { decided: { verdict: 'Undecided', reason: 'TooFewRequests', ...early } };
   if (fails(frame, whole)) return settleFail(frame, early);
-  if (!passes(frame, whole, question.toShow))
-    return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
+  if (!passes(frame, whole, frame.toShow)) return { decided: { verdict: 'Undecided', reason: 'Uncertain', ...early } };
   const cleaned = cleanedView(frame, 'Pass');
   const stands =
-    question.toShow === Infinity ||
-    (cleaned.requests >= tuning.hardMinRequests && passes(frame, cleaned.view, question.toShow));
+    frame.toShow === Infinity ||
+    (cleaned.requests >= tuning.hardMinRequests && passes(frame, cleaned.view, frame.toShow));
   return {
     decided: { ...(stands ? { verdict: 'Pass' } : { verdict: 'Undecided', reason: 'OneWindow' }), ...early },
     checked: { verdict: 'Pass', cleaned },

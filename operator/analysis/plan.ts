@@ -38,11 +38,13 @@ export type Confidence = keyof typeof confidences;
 /**
  * atMost: a Pass shows the gate's own limit; where the traffic cannot show that in time, it shows whatever it can up to
  * this (`minDetectable`). Absent: the limit, and nothing less. alpha: of this gate in one step; absent: the plan's
- * alphaPerGate.
+ * alphaPerGate. atLast: what a Pass may show at the very end, where the estimate is good (lastToShow). Absent: no more
+ * than atMost.
  */
 type Relative = {
   readonly name: string;
   readonly atMost?: number;
+  readonly atLast?: number;
   readonly alpha?: number;
   /** Requests of the candidate before which it does not fail. */ readonly failsFrom?: number;
 };
@@ -86,12 +88,12 @@ const defaults = {
  *
  * p95 is what people feel; p99 finds what one request in a hundred feels, is allowed more, and a Pass need not wait for
  * it. It fails nobody before 2,000 requests: the first requests of each kind, which compile what they need, are slow
- * and are few. α is not shared evenly: p95 finds most, and needs it most.
+ * and are few. What atLast is was measured in queues, storms and noise that lasts. α is not shared evenly: p95 finds most, and needs it most.
  */
 // prettier-ignore
 const defaultGates = [
-  { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, share: 0.6 },
-  { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, share: 0.3 },
+  { kind: 'latency-increase', name: 'p95', quantile: 0.95, tolerance: 0.15, atMost: 1, atLast: 3, share: 0.6 },
+  { kind: 'errors-increase', name: 'errors', increase: 0.01, atMost: 0.05, atLast: 0.1, share: 0.3 },
   { kind: 'latency-increase', name: 'p99', quantile: 0.99,
     tolerance: 0.3, atMost: Infinity, failsFrom: 2000, share: 0.1 },
 ] as const;
@@ -269,19 +271,53 @@ export function toShow(
   return known < second * maxBlocks ? Math.sqrt(limit * atMost) : atMost;
 }
 
-/** When a Pass may show less than it has to now, and what then; undefined where it never may. */
+/** The last stage of a Pass: what it may show then, of a gate whose estimate is no more than `looks`. */
+export type Last = { readonly toShow: number; readonly looks: number };
+
+/** What a gate lets a Pass show beside its limit. */
+export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
+
+/**
+ * The last stage, of gates that nobody wrote: where minutes differ too much for `atMost` to be shown, `atLast` will do
+ * if the candidate looks good: its estimate is within the geometric mean of the limit and `atMost`. The condition only
+ * takes Passes away, so that the bound holds as before.
+ * @returns undefined before it, and where the gate or the confidence has none
+ */
+export function lastToShow(
+  limit: number,
+  { atMost, atLast }: Wider,
+  { confidence = 'Standard' }: Plan,
+  { known, maxBlocks }: Span,
+): Last | undefined {
+  const {
+    relaxes,
+    stages: [, , third],
+  } = confidences[confidence];
+  if (!relaxes || atMost === undefined || atLast === undefined || known < third * maxBlocks) return undefined;
+  return { toShow: atLast, looks: Math.sqrt(limit * atMost) };
+}
+
+/**
+ * When a Pass may show less than it has to now, and what then; undefined where it never may.
+ * @param estimate of the gate, null where there is none: the last stage is for one that looks good
+ */
 export function laterToShow(
   limit: number,
-  atMost: number | undefined,
+  wider: Wider,
   plan: Plan,
-  { known, maxBlocks }: Span,
+  { known, maxBlocks, estimate }: Span & { readonly estimate: number | null },
 ): { readonly atBlock: number; readonly toShow: number } | undefined {
-  const now = toShow(limit, atMost, plan, { known, maxBlocks });
+  const at = (block: number): number => {
+    const span = { known: block, maxBlocks };
+    const last = lastToShow(limit, wider, plan, span);
+    return last !== undefined && (estimate ?? Infinity) <= last.looks
+      ? last.toShow
+      : toShow(limit, wider.atMost, plan, span);
+  };
+  const now = at(known);
   const stages = confidences[plan.confidence ?? 'Standard'].stages.map((share) => Math.ceil(share * maxBlocks));
-  const atBlock = stages.find((block) => toShow(limit, atMost, plan, { known: block, maxBlocks }) > now);
-  return atBlock === undefined
-    ? undefined
-    : { atBlock, toShow: toShow(limit, atMost, plan, { known: atBlock, maxBlocks }) };
+  const atBlock = stages.find((block) => at(block) > now);
+  return atBlock === undefined ? undefined : { atBlock, toShow: at(atBlock) };
 }
 
 /** The constants of a plan's confidence. */

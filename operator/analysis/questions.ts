@@ -5,6 +5,7 @@
  *        stable's latency asks live requests and pairs of service times.
  * Pure.
  */
+import { present } from '../../api/present.ts';
 import { alphasOf, cellsOfClass, classesWithEnough, EachClass } from './classes.ts';
 import { earlyPromise, tuning } from './constants.ts';
 import {
@@ -21,7 +22,7 @@ import {
 import { LatencyJudgement, type LatencyQuestion } from './latency.ts';
 import { reportScale } from './log-histogram.ts';
 import { canPassByPairs, judgePaired } from './paired.ts';
-import { timingOf, toShow, type TrafficGate } from './plan.ts';
+import { lastToShow, timingOf, toShow, type TrafficGate, type Wider } from './plan.ts';
 import { RateJudgement, type RateQuestion } from './rate.ts';
 import { classWeights, countSeries, latencySeries, type Measure, type Pair } from './series.ts';
 import type { PairedResult } from './verdict.ts';
@@ -68,9 +69,10 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
   const share = gate.kind === 'latency-increase' && paired !== undefined ? 1 / 2 : 1;
   const alpha = share * (('alpha' in gate ? gate.alpha : undefined) ?? plan.alphaPerGate);
   const passAlpha = share * whole;
-  const atMost = 'atMost' in gate ? gate.atMost : undefined;
+  const wider: Wider = 'atMost' in gate ? gate : {};
   const shown = (limit: number, early: number) => ({
-    toShow: toShow(limit, atMost, plan, span),
+    toShow: toShow(limit, wider.atMost, plan, span),
+    ...present({ last: lastToShow(limit, wider, plan, span) }),
     early: Math.max(limit, early),
   });
   // A step that may last a few minutes only has to judge within them.

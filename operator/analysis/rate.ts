@@ -20,6 +20,7 @@ import {
   type Dispersion,
   type RateSample,
 } from './rate-evidence.ts';
+import type { Last } from './plan.ts';
 import type { Counts } from './series.ts';
 import { worstBlocks } from './stalls.ts';
 import type { Decided, GateNumbers, Said } from './verdict.ts';
@@ -36,6 +37,8 @@ export type RateQuestion = {
   readonly passAlpha: number;
   /** What a Pass has to show: the limit, or more; Infinity where anything will do. */
   readonly toShow: number;
+  /** What will do instead where the estimate is good, at the end of a step (plan.ts, lastToShow). */
+  readonly last?: Last;
   /** What a NoFail step would like to have shown before it ends (`Decided.early`). */
   readonly early: number;
   /** Blocks of the window that are known. */
@@ -50,6 +53,8 @@ type Frame = {
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
+  /** What a Pass has to show of this estimate: the question's, or what will do at last. */
+  readonly toShow: number;
 };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
@@ -69,13 +74,15 @@ export class RateJudgement {
   constructor(question: RateQuestion) {
     const stable = 'stable' in question.against ? sideOf(question.against.stable) : undefined;
     const candidate = sideOf(question.candidate);
-    this.#frame = {
+    const frame = {
       question,
       bounds: { Fail: Math.log(1 / question.alpha), Pass: Math.log(1 / question.passAlpha) },
       candidate,
       ...(stable === undefined ? {} : { stable }),
       clustering: clustering(candidate.dispersion, stable?.dispersion),
+      toShow: question.toShow,
     };
+    this.#frame = { ...frame, toShow: toShowOf(frame) };
   }
 
   /** Fail: over the limit. Pass: within what has to be shown. Otherwise undecided, with a reason. */
@@ -97,7 +104,7 @@ export class RateJudgement {
       estimate: shown ? candidate.x / candidate.n - (stable === undefined ? 0 : stable.x / stable.n) : null,
       ...bounds,
       limit: limitOf(question),
-      toShow: question.toShow,
+      toShow: frame.toShow,
       ...this.#stillNeeded(),
       alpha: question.alpha + question.passAlpha,
       passAlpha: question.passAlpha,
@@ -136,13 +143,19 @@ export class RateJudgement {
     const needed = (shift: number): number | null =>
       forecastRequests(candidate.n, (growth) => {
         const view = viewOf(frame, growth, shift);
-        return fails(frame, view) || passes(frame, view, frame.question.toShow);
+        return fails(frame, view) || passes(frame, view, frame.toShow);
       });
     const error = Math.sqrt(
       (candidate.x + 0.5) * (1 + frame.clustering * (candidate.x / candidate.n) * candidate.dispersion.perMinute),
     );
     return forecastAround(needed, { error, least: tuning.hardMinRequests - candidate.n });
   }
+}
+
+/** With an estimate that is good a Pass may show less at last. */
+function toShowOf(frame: Frame): number {
+  const { last, toShow } = frame.question;
+  return last !== undefined && observed(viewOf(frame)) <= last.looks ? Math.max(toShow, last.toShow) : toShow;
 }
 
 function limitOf({ against }: RateQuestion): number {
@@ -175,11 +188,11 @@ function settle(frame: Frame): Settled {
 function saidOf(frame: Frame): Said | undefined {
   const whole = viewOf(frame);
   if (fails(frame, whole)) return 'Fail';
-  return passes(frame, whole, frame.question.toShow) ? 'Pass' : undefined;
+  return passes(frame, whole, frame.toShow) ? 'Pass' : undefined;
 }
 
 function standsIn(frame: Frame, said: Said, view: View): boolean {
-  return said === 'Fail' ? fails(lessStrict(frame), view) : passes(frame, view, frame.question.toShow);
+  return said === 'Fail' ? fails(lessStrict(frame), view) : passes(frame, view, frame.toShow);
 }
 
 /**

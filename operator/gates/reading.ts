@@ -150,11 +150,12 @@ export function numbersOf({ plan, evidence }: Finding): readonly ShownResult[] {
   });
 }
 
-function besideOf(gate: TrafficGate, { limit, candidateRequests }: GateResult, plan: Plan, evidence: Evidence): Beside {
+function besideOf(gate: TrafficGate, result: GateResult, plan: Plan, evidence: Evidence): Beside {
+  const { limit, candidateRequests, estimate } = result;
   const { window } = evidence;
   const known = extentOf(window).known - 1;
   const { maxBlocks = usualBlocks } = evidence;
-  const later = 'atMost' in gate ? laterToShow(limit, gate.atMost, plan, { known, maxBlocks }) : undefined;
+  const later = 'atMost' in gate ? laterToShow(limit, gate, plan, { known, maxBlocks, estimate }) : undefined;
   const isCompared = gate.kind === 'latency-increase';
   return present({
     perMinute: known > 0 && candidateRequests > 0 ? (candidateRequests * blocksAMinute) / known : undefined,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { blockSeconds, confidences, earlyPromise, tuning } from '../../../operator/analysis/constants.ts';
-import { planOf, toShow, type Confidence } from '../../../operator/analysis/plan.ts';
+import { lastToShow, planOf, toShow, type Confidence } from '../../../operator/analysis/plan.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/rollouts.md'), 'utf8');
 const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
@@ -18,7 +18,7 @@ function row(begins: string): readonly string[] {
     .map((cell) => cell.trim());
 }
 const minutes = (blocks: number): string => `${Number(((blocks * blockSeconds) / 60).toFixed(1))} min`;
-const stage = (name: Confidence, at: 0 | 1): string =>
+const stage = (name: Confidence, at: 0 | 1 | 2): string =>
   confidences[name].relaxes ? minutes(confidences[name].stages[at] * halfAnHour) : 'never less';
 
 describe('how long a step takes, in docs/rollouts.md', () => {
@@ -27,6 +27,7 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     ['and, while more than', (name) => minutes(confidences[name].earlyBlocks)],
     ['a gate on latency fails from', (name) => minutes(confidences[name].failBlocks)],
     ['a `Pass` shows the limit', (name) => stage(name, 1)],
+    ['and, of a gate that nobody wrote, +300 % at p95 and +10 points', (name) => stage(name, 2)],
     ['and something between', (name) => stage(name, 0)],
     ['good revisions taken back', (name) => `${confidences[name].failAlpha * 100} %`],
   ];
@@ -55,6 +56,22 @@ describe('how long a step takes, in docs/rollouts.md', () => {
     assert.ok(
       text.includes(
         `p95 ${p95} % and then ${later} % and ${last} %, errors ${errors} and then ${more} and ${most} points`,
+      ),
+      JSON.stringify(shown),
+    );
+  });
+
+  it('names what they show at the very end, and of which estimate', () => {
+    const shown = planOf().gates.flatMap((gate) => {
+      const limit = 'tolerance' in gate ? gate.tolerance : 'increase' in gate ? gate.increase : NaN;
+      const last = lastToShow(limit, 'atMost' in gate ? gate : {}, planOf(), { known: 89, maxBlocks: halfAnHour });
+      return last === undefined ? [] : [last.toShow, last.looks].map((one) => Number((one * 100).toPrecision(2)));
+    });
+    const [p95, looks, errors, few] = shown;
+    assert.ok(
+      text.includes(
+        `lets a Pass show ${p95} % and ${errors} points, if the candidate looks good: an estimate of at most ` +
+          `+${looks} % and +${few} points`,
       ),
       JSON.stringify(shown),
     );

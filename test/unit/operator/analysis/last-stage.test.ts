@@ -1,0 +1,156 @@
+/** The last stage of a Pass: of gates that nobody wrote, at the end of a step, for a candidate that looks good. */
+import assert from 'node:assert/strict';
+import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';
+import { quiet, type Scenario } from '../../../../bench/canary/scenarios.ts';
+import { lasting, queues } from '../../../../bench/canary/unseen.ts';
+import { rollOut, type Outcome } from '../../../../bench/canary/rollout.ts';
+import { World } from '../../../../bench/canary/world.ts';
+import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';
+import { addCount, bucketOf, emptyHistogram, reportScale, sumOf } from '../../../../operator/analysis/log-histogram.ts';
+import { noHistory } from '../../../../operator/analysis/noise.ts';
+import { lastToShow, laterToShow, planOf, type Confidence, type Last } from '../../../../operator/analysis/plan.ts';
+import { RateJudgement } from '../../../../operator/analysis/rate.ts';
+import type { LatencySeries } from '../../../../operator/analysis/series.ts';
+
+const p95 = { atMost: 1, atLast: 3 } as const;
+const last: Last = { toShow: 3, looks: Math.sqrt(0.15) };
+/** Blocks of 20 s. */
+const [twentyEight, twentyNine] = [84, 87] as const;
+
+describe('the last stage of a Pass', () => {
+  const rows: readonly {
+    readonly name: string;
+    readonly wider?: object;
+    readonly known: number;
+    readonly maxBlocks?: number;
+    readonly confidence?: Confidence;
+    readonly is: boolean;
+  }[] = [
+    { name: 'begins after twenty-eight minutes', known: twentyEight, is: true },
+    { name: 'does not begin before', known: twentyEight - 1, is: false },
+    { name: 'comes sooner in a shorter step', known: 14, maxBlocks: 15, is: true },
+    { name: 'comes after half of the time with Quick', known: 45, confidence: 'Quick', is: true },
+    { name: 'never comes with Strict', known: 89, confidence: 'Strict', is: false },
+    { name: 'never comes for a minDetectable that was written', known: 89, wider: { atMost: 1 }, is: false },
+  ];
+  for (const { name, wider = p95, known, maxBlocks = 90, confidence = 'Standard', is } of rows)
+    it(name, () =>
+      assert.deepEqual(lastToShow(0.15, wider, planOf({ confidence }), { known, maxBlocks }), is ? last : undefined),
+    );
+
+  it('is one of the default p95 and errors gates, and of no gate that was written', () => {
+    const latency = [{ name: 'p95', quantile: '0.95', maxIncrease: '15%', minDetectable: '100%' }];
+    const of = (...asked: Parameters<typeof planOf>) =>
+      planOf(...asked).gates.map((gate) => ('atLast' in gate ? gate.atLast : undefined));
+    assert.deepEqual(of(), [3, 0.1, undefined]);
+    assert.deepEqual(of({ latency }), [undefined, 0.1]);
+    assert.deepEqual(of({ errors: { maxIncrease: '1%', minDetectable: '5%' } }), [3, undefined, undefined]);
+  });
+
+  // prettier-ignore
+  const foretold = [
+    { name: 'is foretold of a candidate that looks good', known: 70, estimate: 0.1, later: { atBlock: 84, toShow: 3 } },
+    { name: 'is not foretold of one that looks worse', known: 70, estimate: 0.5, later: undefined },
+    { name: 'is not foretold where there is no estimate', known: 70, estimate: null, later: undefined },
+    { name: 'is foretold after the stages before it', known: 40, estimate: 0.1, later: { atBlock: 66, toShow: 1 } },
+    { name: 'is followed by none', known: twentyNine, estimate: 0.1, later: undefined },
+  ];
+  for (const { name, known, estimate, later } of foretold)
+    it(name, () => assert.deepEqual(laterToShow(0.15, p95, planOf(), { known, maxBlocks: 90, estimate }), later));
+});
+
+/** Twenty-nine minutes; every other one is so much slower or faster. */
+function loud(factor: number, sd: number): LatencySeries {
+  const blocks = Array.from({ length: twentyNine }, (_, block) => {
+    const histogram = emptyHistogram(reportScale);
+    const ln = Math.log(20 * factor) + (Math.floor(block / 3) % 2 === 0 ? sd : -sd);
+    for (let i = 0; i < 160; i++) addCount(histogram, bucketOf(reportScale, ln + ((i % 21) - 10) / 20), 1);
+    return histogram;
+  });
+  const total = sumOf(reportScale, blocks);
+  return { blocks, total, pods: [total] };
+}
+
+describe('a latency gate in its last stage', () => {
+  const asked = (factor: number, more: { readonly last?: Last; readonly toShow: number }) =>
+    new LatencyJudgement({
+      ...askedOfLatency,
+      ...more,
+      candidate: loud(factor, 0.35),
+      against: { stable: loud(1, 0), tolerance: 0.15 },
+      quantile: 0.95,
+      alpha: 0.01,
+      known: twentyNine,
+      history: noHistory,
+    });
+  it('passes a candidate that looks good by what is shown then, and says what it had to show', () => {
+    const [before, now] = [asked(0.75, { toShow: 1 }), asked(0.75, { toShow: 1, last })];
+    const { estimate, upper, toShow } = now.numbers();
+    assert.ok(
+      (estimate ?? 1) < last.looks && (upper ?? 0) > 1 && (upper ?? 9) < 3,
+      JSON.stringify({ estimate, upper }),
+    );
+    assert.deepEqual([before.decide().verdict, now.decide().verdict, toShow], ['Undecided', 'Pass', 3]);
+  });
+  it('does not pass one that looks worse, whatever its bound', () => {
+    const now = asked(1.05, { toShow: 1, last });
+    const { estimate, upper, toShow } = now.numbers();
+    assert.ok((estimate ?? 0) > last.looks && (upper ?? 9) < 3, JSON.stringify({ estimate, upper }));
+    assert.deepEqual([now.decide().verdict, toShow], ['Undecided', 1]);
+  });
+});
+
+describe('an errors gate in its last stage', () => {
+  const asked = (errors: number, more: { readonly last?: Last }) =>
+    new RateJudgement({
+      ...askedOfRate(0.05),
+      ...more,
+      candidate: { events: [errors, ...Array<number>(39).fill(0)], trials: Array<number>(40).fill(2) },
+      against: { stable: { events: Array<number>(40).fill(0), trials: Array<number>(40).fill(2) }, increase: 0.01 },
+      alpha: 0.01,
+      known: 40,
+      pods: { candidate: 1, stable: 1 },
+    }).decide().verdict;
+  const errorsLast = { toShow: 0.1, looks: Math.sqrt(0.01 * 0.05) };
+  it('passes few requests without an error', () =>
+    assert.deepEqual([asked(0, {}), asked(0, { last: errorsLast })], ['Undecided', 'Pass']));
+  it('does not pass them with errors', () => assert.equal(asked(2, { last: errorsLast }), 'Undecided'));
+});
+
+describe('whole rollouts where minutes differ much', () => {
+  const run = (scenario: Scenario, seed: number): Outcome =>
+    rollOut(new World({ scenario: { ...scenario, pods: 2 }, requestsPerMinute: 1000, sampleRate: 0 }, seed), {
+      scenario: { ...scenario, pods: 2 },
+      replicas: 2,
+      router: 'HTTPRoute',
+      historyMinutes: 30,
+      everyReport: false,
+      podsEach: false,
+    });
+  const named = (name: string): Scenario => [...queues, ...lasting].find((one) => one.name === name) ?? quiet;
+  const worlds = [named('queue0.7'), named('ar20'), { ...named('fgn20'), name: 'slower', slower: 1.4 }];
+  let outcomes: readonly { readonly scenario: Scenario; readonly outcome: Outcome }[] = [];
+  before(() => {
+    outcomes = worlds.flatMap((scenario) => [1, 2].map((seed) => ({ scenario, outcome: run(scenario, seed) })));
+  });
+
+  it('end by themselves: a busy queue is promoted on what is shown in the last stage', () => {
+    const queued = outcomes.filter(({ scenario }) => scenario.name === 'queue0.7').map(({ outcome }) => outcome);
+    assert.deepEqual(
+      queued.map(({ ending }) => ending),
+      ['Promoted', 'Promoted'],
+    );
+    assert.ok(queued.some(({ promotedOn }) => promotedOn?.[0]?.toShow === 3));
+  });
+  it('never show less than a Pass has to, and no candidate passes at last that does not look good', () => {
+    for (const { scenario, outcome } of outcomes) {
+      const [latency, errors] = outcome.promotedOn ?? [];
+      for (const [result, looks, most] of [[latency, last.looks, 3] as const, [errors, 0.023, 0.1] as const]) {
+        if (result === undefined) continue;
+        assert.ok((result.upper ?? 9) <= result.toShow && result.toShow <= most, `${scenario.name} ${result.gate}`);
+        if (result.toShow === most) assert.ok((result.estimate ?? 9) <= looks, `${scenario.name} ${result.gate}`);
+      }
+      assert.equal(outcome.isWronglyPromoted, false, scenario.name);
+    }
+  });
+});
