@@ -1,7 +1,6 @@
 /**
- * Plans of a single gate, for windows that are watched by themselves.
- *
- * Owns: what is gated there, and with which limits.
+ * Plans of a single gate, for windows that are simulated alone.
+ * Owns: the gates and their limits.
  */
 import { planOf, type Plan } from '../../operator/analysis/plan.ts';
 

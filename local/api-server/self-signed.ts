@@ -1,15 +1,14 @@
 /**
- * A certificate for local mode's API server, made at its start and trusted through the kubeconfig alone.
- *
- * Owns:  writing the X.509 structure (RFC 5280, DER) for one ECDSA P-256 key: Node can sign but cannot make a
- *        certificate.
- * Why:   kubectl sends a token over TLS only. Without one, anybody on this machine could start processes as
- *        the user who runs local mode.
+ * A certificate for local mode's API server, created at its start; clients trust it through the kubeconfig.
+ * Owns: writing the X.509 structure (RFC 5280, DER) for one ECDSA P-256 key: Node can sign but cannot create a
+ * certificate.
+ * Why: kubectl sends a token over TLS only. Without a token, every user of this machine could start processes as the
+ * user of local mode.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 export type SelfSigned = {
-  /** PEM. Also the authority that clients are to trust. */
+  /** PEM. Clients trust it as an authority too. */
   readonly certificate: string;
   /** PEM, PKCS #8. Never written to a file. */
   readonly privateKey: string;
@@ -44,8 +43,8 @@ const oids = {
 const dayMs = 86_400_000;
 
 /**
- * @param addresses IPv4 addresses that the server is reached by; `localhost` is always among the names
- * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before for ten years
+ * @param addresses IPv4 addresses of the server; `localhost` is always among the names
+ * @param nowMs milliseconds since the epoch; the certificate is valid from an hour before, for ten years
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -75,7 +74,7 @@ function extensions(addresses: readonly string[]): readonly Buffer[] {
   ];
   return [
     extension(oids.basicConstraints, sequence(element(tags.boolean, Buffer.from([0xff]))), true),
-    // digitalSignature (bit 0) and keyCertSign (bit 5): it vouches for itself.
+    // digitalSignature (bit 0) and keyCertSign (bit 5), because it is its own issuer.
     extension(oids.keyUsage, element(tags.bitString, Buffer.from([2, 0b1000_0100])), true),
     extension(oids.extendedKeyUsage, sequence(oid(oids.serverAuth)), false),
     extension(oids.subjectAltName, sequence(...names), false),
@@ -110,7 +109,9 @@ function time(ms: number): Buffer {
   return element(tags.generalizedTime, Buffer.from(`${new Date(ms).toISOString().replace(/[-:T]|\.\d+Z$/g, '')}Z`));
 }
 
-/** X.690 8.19: the first two arcs in one number, each number in base 128 with the high bit on all but its last byte. */
+/**
+ * X.690 8.19: the first two arcs are one number; each number is in base 128 with the high bit on all but its last byte.
+ */
 function oid(text: string): Buffer {
   const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
   return element(tags.oid, Buffer.from([first * 40 + second, ...rest].flatMap(base128)));

@@ -1,10 +1,9 @@
 /**
- * JSON that is equal when the values are: for comparing objects and for hashing them.
- *
- * Owns:  the order of keys and the treatment of absent ones. Pure.
+ * JSON text that is equal when the values are equal, for comparing and hashing objects.
+ * Owns: sorting keys and dropping undefined ones. Pure.
  */
 
-/** JSON with keys in order, and without those that are absent. */
+/** JSON with sorted keys, without undefined ones. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';

@@ -8,12 +8,15 @@ const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'b
 
 /** Words that hide who or what is meant, with what to write instead. */
 const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[] = [
-  { pattern: /\b(?:whoever|nobody|somebody|anybody)\b/i, instead: 'name the subject: the caller, the pod, the user' },
+  {
+    pattern: /\b(?:whoever|nobody(?!:)|somebody|anybody)\b/i,
+    instead: 'name the subject: the caller, the pod, the user',
+  },
   {
     pattern: /(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|later\b|earlier\b|other\b|such\b)/i,
     instead: '"is not a"',
   },
-  { pattern: /\b(?:is|are|was|were) none(?! of\b)\b/i, instead: 'repeat the noun: "there are no steps"' },
+  { pattern: /(?<!there )\b(?:is|are|was|were) none(?! of\b)\b/i, instead: 'repeat the noun: "there are no steps"' },
   {
     pattern: /\b(?:to be had|be had\b|gets none|theirs|says? nothing|said nothing)\b/i,
     instead: 'say what happened: "was not reported", "is not available"',
@@ -25,12 +28,16 @@ const later: readonly string[] = [
   'api/',
   'operator/',
   'runtime/',
-  'local/',
   'cli/',
-  'bench/',
-  'scripts/',
-  'examples/',
-  'test/',
+  'scripts/mutation/mutants/rollout.ts',
+  'test/integration/',
+  'test/integration-real/',
+  'test/story/',
+  'test/unit/api/',
+  'test/unit/cli/',
+  'test/unit/docs/',
+  'test/unit/operator/',
+  'test/unit/runtime/',
 ];
 
 function filesBelow(folder: string): readonly string[] {

@@ -151,10 +151,10 @@ describe('npm run models', () => {
   const mistakes: readonly { name: string; args: readonly string[]; why: RegExp }[] = [
     { name: 'wants a folder', args: [], why: /^error: DIR: say which folder/ },
     { name: 'names the models it knows', args: ['x', 'llama'],
-      why: /^error: llama: no model has this name; there are minilm, guides, ocr/ },
+      why: /^error: llama: unknown model; available models: minilm, guides, ocr/ },
     { name: 'refuses flags it does not know', args: ['--fast'], why: /^error: models: Unknown option '--fast'/ },
     { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'],
-      why: /^error: \/dev\/null\/x: the folder cannot be made/ },
+      why: /^error: \/dev\/null\/x: the folder cannot be created/ },
   ];
   for (const { name, args, why } of mistakes) {
     it(name, async () => {

@@ -1,7 +1,4 @@
-/**
- * What the command line writes, held against a Kubernetes API: fields set and taken out, conflicts, whose fields they
- * are.
- */
+/** What the command line writes to a Kubernetes API: fields set and removed, conflicts, and field owners. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -19,10 +16,7 @@ const namespace = 'cli-writes';
 const definition = customResourceDefinition('published');
 const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 
-/**
- * @param connect gives a server that knows nothing of OnnxModels or may have their definition, or says why there is
- *   none
- */
+/** @param connect returns a server with or without the definition of OnnxModels, or the reason why it is missing */
 export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
   describe(`what kubectl-onnx writes, on ${where}`, function () {
     this.timeout(60_000);
@@ -57,7 +51,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
     };
 
     before(async function () {
-      const connected = kubeToolsRunHere ? await connect() : 'kubectl does not run here';
+      const connected = kubeToolsRunHere ? await connect() : 'kubectl does not run on this machine';
       if (typeof connected === 'string') {
         console.log(`      skipped: ${connected}`);
         this.skip();
@@ -87,7 +81,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       await api.close();
     });
 
-    it('sets an intent and takes the one away that it contradicts, as its own', async () => {
+    it('sets an intent and removes the contradicting one, under its own manager', async () => {
       await say({ candidate: { revision: B }, rollout: { phase: 'Analyzing', step: 1 } });
       assert.equal(await run(intend('promote'), 'ranker'), 0);
       await say({});
@@ -101,7 +95,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       );
     });
 
-    it('puts an older spec back to the field, and touches nothing else', async () => {
+    it('restores every field of an older spec, and changes nothing else', async () => {
       assert.equal(await run(undo, 'ranker', '--to', A), 0);
       const { spec } = await model();
       assert.deepEqual(spec, {
@@ -126,10 +120,10 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
       // prettier-ignore
       const appliers: readonly (readonly [sentence: string, name: string, apply: readonly string[]])[] = [
-        ['by server-side apply has no conflict, and removes what the old spec had',
+        ['by server-side apply has no conflict, and removes fields of the old spec',
           'by-pipeline', ['apply', '--server-side', '--field-manager=pipeline', '-f', '-']],
-        ['by client-side apply removes what the old spec had', 'by-hand', ['apply', '-f', '-']],
-        ['by Flux, which applies beside a person who edits, has no conflict', 'by-flux',
+        ['by client-side apply removes fields of the old spec', 'by-hand', ['apply', '-f', '-']],
+        ['by Flux, which applies beside a user\'s edits, has no conflict', 'by-flux',
           ['apply', '--server-side', '--field-manager=kustomize-controller', '-f', '-']],
       ];
       for (const [sentence, name, apply] of appliers) {
@@ -186,7 +180,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
         });
       }
 
-      it('leaves an intent alone that Git does not have', async () => {
+      it('keeps an intent that is not in Git', async () => {
         const name = 'by-pipeline';
         await kubectl([
           '-n',
@@ -226,7 +220,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       },
     ];
     for (const patch of stale) {
-      it(`meets a conflict when it decided on an older version (${patch.type})`, async () => {
+      it(`gets a conflict when it decided on an older version (${patch.type})`, async () => {
         const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
         const path = `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels/ranker`;
         await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), {
