@@ -75,7 +75,7 @@ describe('containerEnv', () => {
       },
       /^env X: this kind of valueFrom/,
     ],
-    ['reports that envFrom is not supported', { envFrom: [{}] }, /^envFrom is not honoured/],
+    ['reports that envFrom is not supported', { envFrom: [{}] }, /^envFrom is not supported/],
   ];
   for (const [name, parts, problem] of refused) {
     it(name, () => {

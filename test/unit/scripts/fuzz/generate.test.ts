@@ -127,7 +127,7 @@ describe('the reference of the protocol', () => {
       /expected a refusal/,
     ));
   it('finds an error without a message', () =>
-    assert.match(checkOf({ is: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without words/));
+    assert.match(checkOf({ is: 'Refused', why: 'count' }, 0)(answer(400, '{}')) ?? '', /without a message/));
 });
 
 describe('parseAnswer', () => {
