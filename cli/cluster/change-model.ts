@@ -9,22 +9,27 @@
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { present } from '../../api/present.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
 import { backoffMs } from '../../lib/retry.ts';
-import { isConflict, type Cluster, type Patch } from './api-server.ts';
-import { followModel, getModel, pathOf, type ModelRef } from './models.ts';
+import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
+import { isConflict } from '../../kube/client/kube-error.ts';
+import { onnxModels } from '../../kube/kinds.ts';
+import type { Cluster } from './api-server.ts';
+import { followModel, getModel, type ModelRef } from './models.ts';
 import { cliManager } from './ownership.ts';
 import { standingOf, type Standing } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
-const answerWithinMs = 30_000;
 /** How long a status is waited for that a decision can rest on. */
 const settledWithinMs = 5_000;
 
 /** What is to be written. `undefined` from the decider: nothing. */
-export type Change = { readonly type: Patch['type']; readonly body: unknown };
+export type Change =
+  | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
 
 export type Changing = {
   readonly clock: Clock;
@@ -55,19 +60,25 @@ export async function changeModel(
     const change = decide(model);
     if (change === undefined) return false;
     try {
-      await cluster.patch({
-        ...change,
-        path: `${pathOf(ref)}/${ref.name}`,
-        query: { fieldManager: cliManager, fieldValidation: 'Strict' },
-        signal,
-        silentMs: answerWithinMs,
-      });
+      await patchModel(cluster, ref, change, signal);
       return true;
     } catch (error) {
       if (!isConflict(error) || failures >= tries) throw error;
       await clock.sleep(backoffMs(backoff, failures, Math.random()), signal);
     }
   }
+}
+
+/** @throws AppError KUBE_STATUS of kind conflict when the patch guards a resourceVersion that has moved on */
+export async function patchModel(
+  { client }: Cluster,
+  ref: ModelRef,
+  change: Change,
+  signal?: AbortSignal,
+): Promise<void> {
+  const options = { ...present({ signal }), fieldManager: cliManager, strict: true };
+  if (change.kind === 'Merge') await client.mergePatch(onnxModels, ref, change.patch, options);
+  else await client.jsonPatch(onnxModels, ref, change.patch, options);
 }
 
 /** The model once its status is such that it can be decided on, or as it is when that takes too long. */

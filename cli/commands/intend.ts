@@ -222,8 +222,8 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
     if (move.do === 'Nothing') return undefined;
     warnings = warningsOf(model, move.set);
     return {
-      type: 'application/merge-patch+json',
-      body: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } },
+      kind: 'Merge',
+      patch: { metadata: { resourceVersion: model.metadata.resourceVersion }, spec: { rollout: move.set } },
     };
   };
   const changing = { clock: systemClock, signal: stop, settled: verb.settled };

@@ -7,6 +7,7 @@
  *         last one did. It is made at the start and when the position is lost, so it is rare.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
+import { onAbort } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Registry } from '../../lib/metrics.ts';
@@ -209,8 +210,7 @@ export class Reflector<T extends KubeObject> {
     const { client, type, clock } = this.#options;
     this.#metrics.watched();
     const end = new AbortController();
-    const onStop = (): void => end.abort(signal.reason);
-    signal.addEventListener('abort', onStop, { once: true });
+    const offStop = onAbort(signal, () => end.abort(signal.reason));
     // A list before this watch may have been long ago: silence counts from here.
     let heardAt = clock.monotonic();
     this.#watchBegan = heardAt;
@@ -235,7 +235,7 @@ export class Reflector<T extends KubeObject> {
       }
     } finally {
       off();
-      signal.removeEventListener('abort', onStop);
+      offStop();
     }
     // A client may end the iteration quietly when aborted; silence is a failure all the same.
     if (end.signal.aborted) throw end.signal.reason;

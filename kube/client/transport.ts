@@ -10,8 +10,9 @@
 import type { Readable } from 'node:stream';
 import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
 import { AppError, messageOf } from '../../api/errors.ts';
+import { raceAbort, reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { raceAbort, reasonOf, startDeadline, type Deadline } from '../../lib/deadline.ts';
+import { startDeadline, type Deadline } from '../../lib/deadline.ts';
 import { counter, histogram, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
 import type { Access, Credentials } from './access.ts';
 import { readJson, readStatus } from './answer.ts';

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { customResourceDefinition, type OnnxModel } from '../../api/onnxmodel.ts';
-import { openCluster, type Patch } from '../../cli/cluster/api-server.ts';
+import { openCluster } from '../../cli/cluster/api-server.ts';
+import { patchModel, type Change } from '../../cli/cluster/change-model.ts';
 import { intend } from '../../cli/commands/intend.ts';
 import { cliManager } from '../../cli/cluster/ownership.ts';
 import { undo } from '../../cli/commands/undo.ts';
@@ -212,24 +213,23 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       });
     });
 
-    const stale: readonly Pick<Patch, 'type' | 'body'>[] = [
+    const stale: readonly Change[] = [
       {
-        type: 'application/merge-patch+json',
-        body: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
+        kind: 'Merge',
+        patch: { metadata: { resourceVersion: '1' }, spec: { rollout: { paused: true } } },
       },
       {
-        type: 'application/json-patch+json',
-        body: [
+        kind: 'Operations',
+        patch: [
           { op: 'replace', path: '/metadata/resourceVersion', value: '1' },
           { op: 'replace', path: '/spec/replicas', value: 4 },
         ],
       },
     ];
-    for (const patch of stale) {
-      it(`meets a conflict when it decided on an older version (${patch.type})`, async () => {
+    for (const change of stale) {
+      it(`meets a conflict when it decided on an older version (${change.kind})`, async () => {
         const cluster = await openCluster({ kubeconfig: api?.kubeconfig });
-        const path = `/apis/onnx-operator.dev/v1alpha1/namespaces/${namespace}/onnxmodels/ranker`;
-        await assert.rejects(cluster.patch({ ...patch, path, query: { fieldManager: cliManager }, silentMs: 10_000 }), {
+        await assert.rejects(patchModel(cluster, { namespace, name: 'ranker' }, change), {
           code: 'KUBE_STATUS',
           kind: 'conflict',
         });
