@@ -1,10 +1,58 @@
-/** What is wrong with a command line, in Node's words without its advice about positional arguments. Pure. */
-import { messageOf } from '../api/errors.ts';
+/**
+ * Reads a command line. The only caller of Node's parseArgs, so that every program says the same of a wrong one.
+ *
+ * Throws: AppError BAD_FLAG, `COMMAND: unknown flag "--x"; available flags: --a, --b`.
+ */
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { AppError, messageOf } from '../api/errors.ts';
+
+type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: O; strict: true; allowPositionals: true }>
+>;
 
 /**
- * The first sentence of what parseArgs threw: "Unknown option '--x'". What follows it advises to write an argument that
- * begins with a dash behind "--", which nobody who mistyped an option means.
+ * Flags and arguments.
+ *
+ * @param command begins the error's sentence
  */
-export function flagProblem(error: unknown): string {
-  return messageOf(error).split(/\.\s/)[0] ?? '';
+export function parseFlags<const O extends ParseArgsOptionsConfig>(
+  command: string,
+  argv: readonly string[],
+  options: O,
+): Parsed<O> {
+  return parsed(command, options, () =>
+    parseArgs({ args: [...argv], options, strict: true, allowPositionals: true }),
+  ) as Parsed<O>;
+}
+
+/** Flags alone: an argument is an error. */
+export function parseOnlyFlags<const O extends ParseArgsOptionsConfig>(
+  command: string,
+  argv: readonly string[],
+  options: O,
+): Parsed<O>['values'] {
+  return parsed(command, options, () => parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }))
+    .values as Parsed<O>['values'];
+}
+
+function parsed<T>(command: string, options: ParseArgsOptionsConfig, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new AppError(
+      'BAD_FLAG',
+      { flag: command, problem: problemOf(error, Object.keys(options)) },
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Of Node's other errors the first sentence: what follows advises to write an argument that begins with a dash behind
+ * "--", which is not what somebody who mistyped a flag needs.
+ */
+function problemOf(error: unknown, names: readonly string[]): string {
+  const [, flag] = /^Unknown option '([^']*)'/.exec(messageOf(error)) ?? [];
+  if (flag === undefined) return messageOf(error).split(/\.\s/)[0] ?? '';
+  return `unknown flag "${flag.slice(0, 80)}"; available flags: ${names.map((name) => `--${name}`).join(', ')}`;
 }

@@ -1,8 +1,10 @@
 /**
- * How long to wait before trying again.
+ * Trying again: how long to wait, and the one loop that waits.
  *
- * Owns: the backoff formula. Pure: chance comes in as `random`, so a test knows the answer.
+ * Owns: the back-off formulas and `retry`. What deserves another try, and how many, is the caller's to say. Chance comes
+ *       in as `random`, so a test knows the answer.
  */
+import type { Clock } from './clock.ts';
 
 export type Backoff = {
   /** The first wait, in milliseconds. */
@@ -12,15 +14,67 @@ export type Backoff = {
 };
 
 /**
- * Exponential backoff with jitter in [0.5, 1): half of the wait is certain, so that a herd spreads
- * and yet nobody hammers.
+ * Exponential back-off without jitter: the base, doubled with each failure.
+ *
+ * @param attempt how many tries failed so far, 1 or more
+ * @returns milliseconds to wait
+ */
+export function doubledMs({ baseMs, maxMs }: Backoff, attempt: number): number {
+  // 2^40 ms is 35 years: past that the exponent only risks Infinity.
+  return Math.min(baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), maxMs);
+}
+
+/**
+ * Exponential back-off with jitter in [0.5, 1): half of the wait is certain, so that callers that failed together
+ * spread without coming back at once.
  *
  * @param attempt how many tries failed so far, 1 or more
  * @param random  a number in [0, 1)
  * @returns milliseconds to wait
  */
 export function backoffMs(backoff: Backoff, attempt: number, random: number): number {
-  // 2^40 ms is 35 years: past that the exponent only risks Infinity.
-  const ceiling = Math.min(backoff.baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), backoff.maxMs);
-  return ceiling * (0.5 + random / 2);
+  return doubledMs(backoff, attempt) * (0.5 + random / 2);
+}
+
+export type Retrying<T> = {
+  readonly clock: Clock;
+  /** Ends waiting, and with it trying. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the next try; undefined: there is none, the outcome stands. `attempt` counts from 1. */
+  readonly pauseAfter: (outcome: T, attempt: number) => number | undefined;
+};
+
+/** Does the work until its outcome stands, or the signal is aborted. @returns the last outcome */
+export async function retry<T>(
+  work: (attempt: number) => Promise<T>,
+  { clock, signal, pauseAfter }: Retrying<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await work(attempt);
+    const pauseMs = signal?.aborted === true ? undefined : pauseAfter(outcome, attempt);
+    if (pauseMs === undefined) return outcome;
+    if (pauseMs > 0) await clock.sleep(pauseMs, signal);
+    if (signal?.aborted === true) return outcome;
+  }
+}
+
+/** As `retry`, for work that throws when it fails. @throws the last error when it stands */
+export async function retryErrors<T>(
+  work: (attempt: number) => Promise<T>,
+  { pauseAfter, ...rest }: Retrying<unknown>,
+): Promise<T> {
+  type Outcome = { readonly value: T } | { readonly error: unknown };
+  const outcome = await retry<Outcome>(
+    (attempt) =>
+      work(attempt).then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      ),
+    {
+      ...rest,
+      pauseAfter: (result, attempt) => ('error' in result ? pauseAfter(result.error, attempt) : undefined),
+    },
+  );
+  if ('error' in outcome) throw outcome.error;
+  return outcome.value;
 }

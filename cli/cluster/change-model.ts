@@ -12,7 +12,7 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
-import { backoffMs } from '../../lib/retry.ts';
+import { backoffMs, retryErrors } from '../../lib/retry.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 import { isConflict } from '../../kube/client/kube-error.ts';
 import { onnxModels } from '../../kube/kinds.ts';
@@ -52,21 +52,21 @@ export async function changeModel(
   decide: (model: OnnxModel) => Change | undefined,
 ): Promise<boolean> {
   const { clock, signal, settled } = changing;
-  for (let failures = 1; ; failures += 1) {
+  const change = async (): Promise<boolean> => {
     const model =
       settled === undefined
         ? await getModel(cluster, ref, signal)
         : await settledModel(cluster, ref, changing, settled);
-    const change = decide(model);
-    if (change === undefined) return false;
-    try {
-      await patchModel(cluster, ref, change, signal);
-      return true;
-    } catch (error) {
-      if (!isConflict(error) || failures >= tries) throw error;
-      await clock.sleep(backoffMs(backoff, failures, Math.random()), signal);
-    }
-  }
+    const decided = decide(model);
+    if (decided !== undefined) await patchModel(cluster, ref, decided, signal);
+    return decided !== undefined;
+  };
+  return retryErrors(change, {
+    clock,
+    signal,
+    pauseAfter: (error, attempt) =>
+      isConflict(error) && attempt < tries ? backoffMs(backoff, attempt, Math.random()) : undefined,
+  });
 }
 
 /** @throws AppError KUBE_STATUS of kind conflict when the patch guards a resourceVersion that has moved on */

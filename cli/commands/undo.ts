@@ -9,13 +9,14 @@
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { parseFlags } from '../../lib/flags.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import { lastWordsOf } from '../../operator/rollout/last-words.ts';
 import { proves } from '../../operator/rollout/provenance.ts';
 import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 import type { ManagedFieldsEntry } from '../../kube/client/object.ts';
 import { changeModel, observed, type Change } from '../cluster/change-model.ts';
-import { clusterFlags, clusterFlagsHelp, onlyName, parseFlags } from '../cluster/cluster-flags.ts';
+import { clusterFlags, clusterFlagsHelp, onlyName } from '../cluster/cluster-flags.ts';
 import { applierOf, handedOver } from '../cluster/hand-over.ts';
 import { openCluster, type Cluster } from '../cluster/api-server.ts';
 import type { ModelRef } from '../cluster/models.ts';

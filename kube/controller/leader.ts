@@ -12,6 +12,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { gauge, type Gauge, type Registry } from '../../lib/metrics.ts';
+import { retryErrors } from '../../lib/retry.ts';
 import type { KubeClient } from '../client/kube-client.ts';
 import { isConflict, isNotFound } from '../client/kube-error.ts';
 import { microTime } from '../events/micro-time.ts';
@@ -259,17 +260,14 @@ export class LeaderElector {
   /** An empty holder with a lease of a second: whoever tries next has it. */
   async #giveUp(): Promise<void> {
     const { clock, logger, lease } = this.#options;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await this.#empty(microTime(clock.now()));
-        logger.info('leadership released', { lease: lease.name });
-        return;
-      } catch (error) {
-        // A renewal that was cut off may arrive after we have read.
-        if (isConflict(error) && tries < 3) continue;
-        logger.warn('leadership not released, the lease runs out by itself', { lease: lease.name, err: error });
-        return;
-      }
+    // A renewal that was cut off may arrive after we have read.
+    const pauseAfter = (error: unknown, attempt: number): number | undefined =>
+      isConflict(error) && attempt < 3 ? 0 : undefined;
+    try {
+      await retryErrors(() => this.#empty(microTime(clock.now())), { clock, pauseAfter });
+      logger.info('leadership released', { lease: lease.name });
+    } catch (error) {
+      logger.warn('leadership not released, the lease runs out by itself', { lease: lease.name, err: error });
     }
   }
 
