@@ -1,10 +1,9 @@
 /**
- * Waiting for an AbortSignal, without leaving a listener on one that lives as long as the process.
- *
- * Rule: a signal that is aborted already counts as one that is aborted now; its event never comes again.
+ * Waits for an AbortSignal, and leaves no listener on a signal that lives as long as the process.
+ * Rule: a signal that was aborted before counts as aborted now; its event is not sent again.
  */
 
-/** Runs `fn` once when the signal is aborted, at once when it is already. Calling the result calls it off. */
+/** Runs `fn` once when the signal is aborted, at once when it was aborted before. @returns cancels it */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   if (signal.aborted) fn();
   else signal.addEventListener('abort', fn, { once: true });
@@ -19,7 +18,8 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * The promise, or a rejection with the signal's reason when that comes first. What the promise does later is ignored.
+ * The promise's result, or a rejection with the signal's reason when the signal is aborted first. A later result is
+ * ignored.
  */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-/** Why a signal was aborted, as an Error. */
+/** The reason of an aborted signal, as an Error. */
 export function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason ?? 'aborted'));
 }

@@ -1,21 +1,23 @@
 /**
- * A signal that ends a piece of work: when its time is up or when whoever asked for it gives up.
- *
- * Owns: one timer and one listener on the parent, both gone after `dispose`. `AbortSignal.any` would leave
- *       a dependent on a parent that lives as long as the process.
+ * A signal that ends a piece of work when its time is up or when its caller aborts it.
+ * Owns: one timer and one listener on the parent signal, both removed by `dispose`. `AbortSignal.any` would stay
+ * attached to a parent that lives as long as the process.
  */
 import { onAbort } from './abort.ts';
 import type { Clock } from './clock.ts';
 
 export type Deadline = {
   readonly signal: AbortSignal;
-  /** True when time ran out, false when the parent was aborted first or nothing happened yet. */
+  /** True when the time ran out first; false when the parent was aborted first, or while the work goes on. */
   expired(): boolean;
-  /** Call it when the work is over, always. */
+  /** Must always be called when the work is over. */
   dispose(): void;
 };
 
-/** @param ms how long the work may take. @param parent aborts the work with its own reason */
+/**
+ * @param ms how long the work may take
+ * @param parent aborts the work, with the parent's reason
+ */
 export function startDeadline(clock: Clock, ms: number, parent?: AbortSignal): Deadline {
   const controller = new AbortController();
   let expired = false;

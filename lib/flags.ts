@@ -1,6 +1,5 @@
 /**
- * Reads a command line. The only caller of Node's parseArgs, so that every program says the same of a wrong one.
- *
+ * Reads a command line. The only caller of Node's parseArgs: all programs report a wrong command line alike.
  * Throws: AppError BAD_FLAG, `COMMAND: unknown flag "--x"; available flags: --a, --b`.
  */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
@@ -48,8 +47,8 @@ function parsed<T>(command: string, options: ParseArgsOptionsConfig, parse: () =
 }
 
 /**
- * Of Node's other errors the first sentence: what follows advises to write an argument that begins with a dash behind
- * "--", which is not what somebody who mistyped a flag needs.
+ * Of Node's other errors the first sentence. The rest of it explains how to pass a positional argument that begins with
+ * a dash, which does not help a user who mistyped a flag.
  */
 function problemOf(error: unknown, names: readonly string[]): string {
   const [, flag] = /^Unknown option '([^']*)'/.exec(messageOf(error)) ?? [];

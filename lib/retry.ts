@@ -1,35 +1,32 @@
 /**
- * Trying again: how long to wait, and the one loop that waits.
- *
- * Owns: the back-off formulas and `retry`. What deserves another try, and how many, is the caller's to say. Chance comes
- *       in as `random`, so a test knows the answer.
+ * How long to wait before the next try, and the loop that waits.
+ * Owns: the back-off formulas and `retry`. The caller decides which failures are tried again, and how often. Randomness
+ * is passed in as `random`.
  */
 import type { Clock } from './clock.ts';
 
 export type Backoff = {
   /** The first wait, in milliseconds. */
   readonly baseMs: number;
-  /** No wait is longer than this, jitter included. */
+  /** Upper bound of every wait, jitter included. */
   readonly maxMs: number;
 };
 
 /**
  * Exponential back-off without jitter: the base, doubled with each failure.
- *
- * @param attempt how many tries failed so far, 1 or more
+ * @param attempt how many tries have failed so far, 1 or more
  * @returns milliseconds to wait
  */
 export function doubledMs({ baseMs, maxMs }: Backoff, attempt: number): number {
-  // 2^40 ms is 35 years: past that the exponent only risks Infinity.
+  // 2^40 ms is 35 years; a larger exponent could only overflow to Infinity.
   return Math.min(baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), maxMs);
 }
 
 /**
- * Exponential back-off with jitter in [0.5, 1): half of the wait is certain, so that callers that failed together
- * spread without coming back at once.
- *
- * @param attempt how many tries failed so far, 1 or more
- * @param random  a number in [0, 1)
+ * Exponential back-off with jitter in [0.5, 1). Jitter spreads clients that failed together; at least half of the wait
+ * is always kept.
+ * @param attempt how many tries have failed so far, 1 or more
+ * @param random a number in [0, 1)
  * @returns milliseconds to wait
  */
 export function backoffMs(backoff: Backoff, attempt: number, random: number): number {
@@ -38,13 +35,13 @@ export function backoffMs(backoff: Backoff, attempt: number, random: number): nu
 
 export type Retrying<T> = {
   readonly clock: Clock;
-  /** Ends waiting, and with it trying. */
+  /** Ends the wait and the tries. */
   readonly signal?: AbortSignal;
-  /** Milliseconds until the next try; undefined: there is none, the outcome stands. `attempt` counts from 1. */
+  /** Milliseconds until the next try; undefined ends the tries. `attempt` counts from 1. */
   readonly pauseAfter: (outcome: T, attempt: number) => number | undefined;
 };
 
-/** Does the work until its outcome stands, or the signal is aborted. @returns the last outcome */
+/** Does the work again until `pauseAfter` ends the tries or the signal is aborted. @returns the last outcome */
 export async function retry<T>(
   work: (attempt: number) => Promise<T>,
   { clock, signal, pauseAfter }: Retrying<T>,
@@ -58,7 +55,7 @@ export async function retry<T>(
   }
 }
 
-/** As `retry`, for work that throws when it fails. @throws the last error when it stands */
+/** As `retry`, for work that throws when it fails. @throws the last error */
 export async function retryErrors<T>(
   work: (attempt: number) => Promise<T>,
   { pauseAfter, ...rest }: Retrying<unknown>,

@@ -1,19 +1,19 @@
 /**
- * A client for a reflector that also tells somebody else how listing and watching go: a reflector itself never gives up
- * and never rejects.
+ * Reports how a reflector's lists and watches go. A reflector retries for ever and never rejects; callers that give up
+ * after some failures use this.
  */
 import type { KubeClient } from '../client/kube-client.ts';
 
 type Reader = Pick<KubeClient, 'list' | 'watch'>;
 
 export type Noticing = {
-  /** Listing or watching failed, also by its signal. */
+  /** A list or watch failed, or was aborted. */
   readonly onError: (error: unknown) => void;
   /** A watch brought an event or a bookmark. */
   readonly onEvent?: () => void;
 };
 
-/** The same client, which tells of failures and events. */
+/** The same client, with callbacks for failed lists and watches, and for events. */
 export function noticing(client: Reader, { onError, onEvent }: Noticing): Reader {
   return {
     list: async (type, query, options) => {
