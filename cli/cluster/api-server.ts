@@ -1,10 +1,9 @@
 /**
  * The API server that the user's kubeconfig names, with the user's own credentials.
- *
- * Owns:   what a refusal means to a user at a terminal: bad credentials and missing permissions are theirs to fix, where
- *         the operator would wait for both. Everything else about requests is in kube/client.
+ * Owns: what a refusal means to a user at a terminal. Missing permissions and bad credentials are the user's to fix; an
+ * operator waits for both. Requests themselves are in kube/client.
  * Limits: 30 s for a request; kube/client bounds the answers. Idle connections do not keep the process alive.
- * Errors: BAD_CONFIG without a usable kubeconfig; KUBE_STATUS, KUBE_UNREACHABLE and KUBE_ANSWER_UNUSABLE as kube/client.
+ * Throws: BAD_CONFIG without a usable kubeconfig; otherwise the errors of kube/client.
  */
 import { AppError } from '../../api/errors.ts';
 import { present } from '../../api/present.ts';
@@ -64,9 +63,9 @@ export function asUser(client: UserClient): UserClient {
   };
 }
 
-/** Asking again does not help against missing permissions or credentials: a user, unlike the operator, does not wait. */
+/** Missing permissions and bad credentials do not pass by themselves, and a user does not wait for them. */
 function toUser(error: unknown): unknown {
   if (!(error instanceof AppError)) return error;
-  const isTheirs = isForbidden(error) || isUnauthorized(error) || error.code === 'BAD_CONFIG';
-  return isTheirs ? new AppError(error.code, error.params, { cause: error, kind: 'invalid' }) : error;
+  const isForUser = isForbidden(error) || isUnauthorized(error) || error.code === 'BAD_CONFIG';
+  return isForUser ? new AppError(error.code, error.params, { cause: error, kind: 'invalid' }) : error;
 }

@@ -1,11 +1,9 @@
 /**
  * One OnnxModel as the API server has it: now, or now and after each change.
- *
- * Owns:   following one object with kube/cache's reflector, which goes on where a watch was cut; and when to give up,
- *         which the reflector never does.
- * Limits: a watch is asked for anew after half a minute to a minute, and given up when silent for longer.
- * Errors: BAD_CONFIG (kind missing) when there is no such model, or no longer; what cannot pass by itself, and
- *         anything at all before the first answer, is thrown at once.
+ * Owns: following one object with kube/cache's reflector, and giving up: the reflector itself retries for ever.
+ * Limits: a watch lasts half a minute to a minute, and is abandoned when it is silent for 75 s.
+ * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; every error before the first answer,
+ * and later those that do not pass by themselves.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';

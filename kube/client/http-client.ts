@@ -186,7 +186,7 @@ export class HttpKubeClient implements KubeClient {
     return this.#patch(type, name, { contentType: 'application/merge-patch+json', body: patch }, options);
   }
 
-  /** JSON patch (RFC 6902). Not in the port: the command line needs it to replace whole fields, the operator does not. */
+  /** JSON patch (RFC 6902). Not in the port: only the command line needs it, to replace whole fields. */
   jsonPatch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,

@@ -95,11 +95,7 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
       assert.equal(await run(intend('abort'), 'ranker'), 0);
       const { spec, metadata } = await model();
       assert.deepEqual(spec.rollout, { abortRevision: B });
-      assert.ok(
-        (metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }).managedFields.some(
-          ({ manager }) => manager === cliManager,
-        ),
-      );
+      assert.ok(metadata.managedFields?.some(({ manager }) => manager === cliManager) === true);
     });
 
     it('puts an older spec back to the field, and touches nothing else', async () => {
@@ -139,10 +135,8 @@ export function describeCliWrites(where: string, connect: () => Promise<Api | st
             JSON.parse(
               await kubectl(['-n', namespace, 'get', 'onnxmodel', name, '-o', 'json', '--show-managed-fields']),
             ) as OnnxModel;
-          const owners = async (): Promise<readonly string[]> =>
-            (
-              (await read()).metadata as unknown as { readonly managedFields: readonly { readonly manager: string }[] }
-            ).managedFields.map(({ manager }) => manager);
+          const owners = async (): Promise<readonly (string | undefined)[]> =>
+            ((await read()).metadata.managedFields ?? []).map(({ manager }) => manager);
           await kubectl(['-n', namespace, 'create', '-f', '-'], {
             apiVersion: 'apps/v1',
             kind: 'ControllerRevision',

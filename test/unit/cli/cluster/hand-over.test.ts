@@ -35,7 +35,8 @@ const cli = entry('onnx-cli', 'Update', { 'f:execution': { 'f:workers': {} }, 'f
 
 describe('the fields of an undo go', () => {
   // prettier-ignore
-  const rows: readonly (readonly [sentence: string, entries: readonly ManagedFieldsEntry[], to: string | undefined])[] = [
+  const rows: readonly (readonly [sentence: string, entries: readonly ManagedFieldsEntry[],
+    to: string | undefined])[] = [
     ['to whoever applies on the server, though somebody edited later', [pipeline, edit, cli], 'pipeline'],
     ['to the one that applied last, of two', [pipeline,
       entry('kustomize-controller', 'Apply', uri, { time: '2026-03-01T00:00:00Z' }), cli], 'kustomize-controller'],
