@@ -3,7 +3,7 @@
  *
  * Owns:   the bytes that names of revisions are hashes of. Changing one byte would rename every revision.
  * Limits: JSON values only; a member that is undefined is left out.
- * Throws: Error for a number that is not finite and for text with a lone surrogate: neither can come from JSON in UTF-8.
+ * Throws: Error for a number that is not finite and for text with a lone surrogate. JSON in UTF-8 has neither.
  */
 import canonicalize from 'canonicalize';
 

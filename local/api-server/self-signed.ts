@@ -3,7 +3,7 @@
  *
  * Owns:  what the certificate says, for one ECDSA P-256 key: Node can sign but cannot make a certificate. How it is
  *        written (RFC 5280, DER) is @peculiar/asn1-x509's.
- * Why:   kubectl sends a token over TLS only. Without a certificate, anybody on this machine could start processes as
+ * Why:   kubectl sends a token over TLS only. Without a certificate, any user of this machine could start processes as
  *        the user who runs local mode.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';

@@ -2,8 +2,8 @@
  * `node scripts/onnx-proto/main.ts`: writes the generated code in runtime/onnx/proto from the onnx.proto there.
  *
  * Owns:  how the generated code is made. It is checked in, so that neither tests nor `npm run verify` need protoc.
- * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use: it brings
- *        a TypeScript of its own.
+ * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed beside this file on first use, as it
+ *        brings a TypeScript of its own.
  * Ends:  0, or 1 when protoc is missing or refuses the file.
  */
 import '../node-guard.cjs';

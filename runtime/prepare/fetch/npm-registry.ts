@@ -2,7 +2,8 @@
  * Finds a package version's archive in the npm registry that this machine is set to.
  *
  * Owns:   what the registry says: where the archive is and which integrity vouches for it.
- * Limits: a registry's answer 64 MiB, an integrity 4096 characters. Credentials go only to where the settings give them for.
+ * Limits: a registry's answer 64 MiB, an integrity 4096 characters.
+ *         Credentials go only to where the settings give them for.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_UNAVAILABLE.
  */
 import { readFile } from 'node:fs/promises';
