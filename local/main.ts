@@ -5,6 +5,7 @@
  */
 import '../scripts/node-guard.cjs';
 import { present } from '../api/present.ts';
+import { aborted } from '../lib/abort.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { help, readConfig, type LocalConfig } from './config.ts';
@@ -40,12 +41,4 @@ async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Pr
   logger.info('ending');
   await cluster.close();
   return exitCodes.ok;
-}
-
-/** The API server's socket keeps the process alive. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -4,7 +4,7 @@
  * Model: in a pair each revision takes service · e^(σ z) with its own z, times its noise of the minute. Probes are as
  * frequent as the prober's bound allows (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
  */
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
 import { addCount, addInto, emptyHistogram, type LogHistogram } from '../../operator/analysis/log-histogram.ts';
 import { tuning } from '../../operator/analysis/constants.ts';
@@ -183,13 +183,11 @@ export const pairedWorlds: readonly { readonly name: string; readonly world: Pai
 ];
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '200' },
-      seed: { type: 'string', default: '1' },
-      show: { type: 'string', default: '0.25' },
-      alpha: { type: 'string', default: '0.0075' },
-    },
+  const values = parseOnlyFlags('paired', process.argv.slice(2), {
+    runs: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
+    show: { type: 'string', default: '0.25' },
+    alpha: { type: 'string', default: '0.0075' },
   });
   for (const { name, world } of pairedWorlds) {
     const row = runPaired(name, world, {

@@ -2,6 +2,7 @@
  * The states of a pod whose image cannot be pulled: ErrImagePull, then ImagePullBackOff, alternating.
  * Owns: these states and the doubling wait between attempts. Pure.
  */
+import { doubledMs } from '../../lib/retry.ts';
 import type { BackoffLimits } from './backoff.ts';
 import type { ContainerPhase } from './container-record.ts';
 
@@ -27,7 +28,7 @@ export function nextPullStep(
 ): PullStep {
   if (phase.kind !== 'blocked' || phase.reason !== 'ErrImagePull')
     return { reason: 'ErrImagePull', message: problem, waitMs: shownMs(limits), attempted: true };
-  const waitMs = Math.min(limits.baseMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 20), limits.maxMs);
+  const waitMs = doubledMs(limits, attempts);
   return {
     reason: 'ImagePullBackOff',
     message: `Back-off pulling image "${image}": ErrImagePull: ${problem}`,

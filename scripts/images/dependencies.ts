@@ -15,8 +15,11 @@ type LockedPackage = {
 };
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
-/** Dependencies of onnxruntime-node's install script, which is not run here: it would download CUDA. */
-const onlyForInstalling: ReadonlySet<string> = new Set(['adm-zip', 'global-agent']);
+/**
+ * Dependencies that Node never loads: those of onnxruntime-node's install script, which is not run here (it would
+ * download CUDA), and those that tar-stream and its streams import under another runtime, Bare.
+ */
+const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 
 /** Package names that the JavaScript under `dir` imports, sorted. */
 export function importedPackages(dir: string): readonly string[] {
@@ -78,7 +81,7 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
   const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);
-  return [...Object.keys(dependencies).filter((name) => !onlyForInstalling.has(name)), ...optional];
+  return [...Object.keys(dependencies).filter((name) => !neverLoaded.has(name)), ...optional];
 }
 
 /** As Node resolves a package: beside the importer, then in each outer node_modules. */

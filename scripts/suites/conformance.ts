@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseOnlyFlags } from '../../lib/flags.ts';
 import { messageOf } from '../../api/errors.ts';
 import { RealApiServer } from '../../test/support/real-api-server.ts';
 
@@ -32,8 +32,9 @@ API's
 `;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { grep: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+  const values = parseOnlyFlags('conformance', process.argv.slice(2), {
+    grep: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
   });
   if (values.help) {
     process.stdout.write(usage);

@@ -5,7 +5,7 @@
  * most. Afterwards there are no writes. A change that the API server refuses is skipped.
  */
 import assert from 'node:assert/strict';
-import { canonicalJson } from '../../../operator/see/revision.ts';
+import { canonicalJson } from '../../../lib/canonical-json.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Json } from '../kube/api.ts';
 import { installGatewayApi, type GatewayApi } from '../kube/gateway-api.ts';
