@@ -10,7 +10,7 @@
 import { readModelIo, type ModelIo } from './model-io.ts';
 import { present } from './present.ts';
 import { isRecord, parseSchemaOne } from './record.ts';
-import type { Precision, ProviderName } from './runtime-config.ts';
+import type { Precision, ProviderName } from './choices.ts';
 
 /** What only the bytes could tell. Later pods of the revision refuse anything else. */
 export type Resolved = {
