@@ -20,7 +20,8 @@ type Row = {
   readonly needed?: string;
   /** Whether answers to generated inputs can be compared by it. */
   readonly generated?: true;
-  /** The value from which on two answers to a live request agree. Absent: gates.quality does not take the metric. */
+  /** The value from which on (for errors: up to which) two answers to a live request agree. Absent: gates.quality does
+   * not take the metric. */
   readonly agreesFrom?: number;
 };
 
@@ -51,7 +52,7 @@ const rows = {
     agreesFrom: 1,
   },
   ExactMatch: {
-    says: 'share of answers that are equal',
+    says: 'share of equal answers',
     better: 'Higher',
     worst: 0,
     over: 'Mean',
@@ -59,14 +60,14 @@ const rows = {
     agreesFrom: 1,
   },
   WordErrorRate: {
-    says: 'wrong words for each word of the right text',
+    says: 'wrong words for each word',
     better: 'Lower',
     worst: 1,
     over: 'Mean',
     limit: 0.05,
   },
   Accuracy: {
-    says: 'as Top1Agreement, with the right labels in the set',
+    says: 'share of right labels',
     better: 'Higher',
     worst: 0,
     over: 'Mean',

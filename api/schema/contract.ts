@@ -76,6 +76,11 @@ function only<const V extends string | number>(value: V): Schema<V> {
   return schemaOf({ type: typeof value === 'number' ? 'integer' : 'string', contract: { only: value } });
 }
 
+/** A word of a list that a later version may have made longer: only its length is checked. */
+function wordOf<V extends string>(bound: { readonly max: number }): Schema<V> {
+  return schemaOf({ type: 'string', maxLength: bound.max });
+}
+
 /** A map whose keys have a form. @param rule.max entries */
 function table<S extends AnySchema>(
   value: S,
@@ -147,4 +152,18 @@ function loose<F extends Fields>(fields: F): Loose<F> {
 }
 
 /** The vocabulary of contracts, beside that of schemas (builder.ts). */
-export const c = { text, named, number, count, orNull, only, table, eachOf, variants, ruled, filled, loose } as const;
+export const c = {
+  text,
+  named,
+  number,
+  count,
+  orNull,
+  only,
+  wordOf,
+  table,
+  eachOf,
+  variants,
+  ruled,
+  filled,
+  loose,
+} as const;

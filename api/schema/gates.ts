@@ -5,12 +5,14 @@
  *        operator/analysis/plan.ts and operator/golden/golden-set.ts.
  */
 import {
+  agreesFrom,
   defaultLimitOf,
   goldenMetricNames,
   goldenMetrics,
   isError,
   liveMetricNames,
   type GoldenMetric,
+  type LiveMetric,
 } from '../golden-metrics.ts';
 import { k, type CelRule } from './builder.ts';
 import { configMapRef, digest, duration, percent } from './values.ts';
@@ -112,6 +114,11 @@ function limitsOf(metrics: readonly GoldenMetric[]): string {
       return `${min ?? max} for ${metric}`;
     })
     .join(', ');
+}
+
+/** e.g. `Cosine is at least 0.99` */
+function agreement(metric: LiveMetric): string {
+  return `${metric} is ${isError(metric) ? 'at most' : 'at least'} ${agreesFrom(metric)}`;
 }
 
 /** CEL: a list of names. */
@@ -254,10 +261,7 @@ export const gatesSchema = k
         ),
         metric: k
           .oneOf(liveMetricNames)
-          .doc(
-            'How two answers are compared. Two answers agree when the value is at least ' +
-              `${listed(liveMetricNames.map((metric) => `${goldenMetrics[metric].agreesFrom} for ${metric}`))}.`,
-          ),
+          .doc(`How two answers are compared. They agree when ${listed(liveMetricNames.map(agreement))}.`),
         min: share().doc('Smallest share of compared answers that must agree, as text, such as "0.98".'),
       })
       .doc(
