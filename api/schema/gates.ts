@@ -212,8 +212,8 @@ export const gatesSchema = k
       .listMap('name', latencyGate, { max: 8 })
       .doc(
         "Limits of the candidate's latency under traffic. Default: p95 may rise by 15% (with little " +
-          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and p99 by 30% (which can only fail: its Pass shows ' +
-          'nothing). An empty list: latency is not judged.',
+          'traffic a Pass may show up to 100%, and at the very end, where the estimate is below 39%, up to 300%) and ' +
+          'p99 by 30% (which can only fail: its Pass shows nothing). An empty list: latency is not judged.',
       )
       .optional(),
     errors: k
