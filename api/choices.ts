@@ -1,8 +1,8 @@
 /**
  * Closed lists of words that more than one contract uses, each named once: providers, precisions.
  *
- * Owns:  the words. The spec, the runtime's config and the report are made from these lists; api/tasks.ts has the tasks,
- *        api/golden-metrics.ts the ways to compare answers.
+ * Owns:  the words. The spec, the runtime's config and the report are made from these lists. Tasks are in
+ *        api/tasks.ts, ways to compare answers in api/golden-metrics.ts.
  */
 
 export const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;

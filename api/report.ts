@@ -151,8 +151,8 @@ const blockTraffic = k.object({
       ratios.doc("Ratio of service times, the candidate's to stable's, from this source. Absent: it gave no pair."),
     )
     .doc(
-      'Service times of a candidate that were paired, by source. They are never live traffic, and in none of the counts above. ' +
-        'Absent: none.',
+      'Service times of a candidate that were paired, by source. They are not live traffic, and not in the counts ' +
+        'above. Absent: none.',
     )
     .optional(),
 });

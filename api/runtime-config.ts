@@ -153,8 +153,8 @@ export const runtimeConfigSchema = c.ruled(
     warmup: k.object(warmupFields).doc('What a pod does before it becomes ready.'),
     golden: golden
       .doc(
-        'What the sidecar runs before the revision gets traffic, as frozen when the revision was made. Absent: no golden ' +
-          'set.',
+        'What the sidecar runs before the revision gets traffic, as frozen when the revision was made. Absent: no ' +
+          'golden set.',
       )
       .optional(),
   }),

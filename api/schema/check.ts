@@ -21,7 +21,7 @@ const maxShown = 60;
 type Found = { path: string; problem: string };
 type Check = (value: unknown) => Found | undefined;
 
-/** @returns the check of a schema: the first fault, with a path such as `providers[1].name`; undefined when there is none */
+/** @returns the check of a schema; it returns the first fault, with a path such as `providers[1].name` */
 export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => Fault | undefined {
   const check = compile(schema.json('published'), unknown);
   return (value) => {

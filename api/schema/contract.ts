@@ -2,7 +2,7 @@
  * What a contract between our own processes, or a file that a user writes, has beyond a structural schema.
  *
  * Owns:  numbers, nulls, variants by `kind`, patterns of keys, rules over several fields. The API server knows none of
- *        them, so no CRD has any. check.ts checks values by them; scripts/generate/contract-reference.ts documents them.
+ *        them, so no CRD has any. check.ts checks values by them, scripts/generate/contract-reference.ts shows them.
  * Pure.
  */
 import {

@@ -1,6 +1,6 @@
 /**
- * docs/reference/runtime-config.md and docs/reference/report.md: every field of the contracts between our own processes,
- * from their schemas.
+ * docs/reference/runtime-config.md and docs/reference/report.md: every field of the contracts between our own
+ * processes, from their schemas.
  */
 import { runtimeConfigSchema } from '../../api/runtime-config.ts';
 import { reportSchema } from '../../api/report.ts';
@@ -9,7 +9,8 @@ import { fieldTable } from './field-reference.ts';
 
 export const runtimeConfigReference = (): string =>
   page(runtimeConfigSchema, 'The config of a pod: every field', 'api/runtime-config.ts', [
-    'The file `runtime.json` in the ConfigMap of a revision: the frozen spec with defaults filled in and units resolved.',
+    'The file `runtime.json` in the ConfigMap of a revision: the frozen spec with defaults filled in and units',
+    'resolved.',
     'The operator writes it; the runtime refuses a field that it does not know. `serve --config FILE` takes the same',
     "fields, any of which may be left out, beside those of an OnnxModel's spec.",
   ]);

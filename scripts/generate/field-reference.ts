@@ -61,7 +61,8 @@ function wordsOf({ enum: words, contract: { only, variants } = {} }: JsonSchema)
 
 function containerOf({ type, items, maxItems, additionalProperties, maxProperties }: JsonSchema): string | undefined {
   if (type === 'array') return `list (≤ ${maxItems}) of ${typeOf(items ?? {})}`;
-  return additionalProperties === undefined ? undefined : `map (≤ ${maxProperties}) to ${typeOf(additionalProperties)}`;
+  if (additionalProperties === undefined) return undefined;
+  return `map (≤ ${maxProperties}) to ${typeOf(additionalProperties)}`;
 }
 
 function range({ minimum, maximum, contract }: JsonSchema): string {

@@ -1,5 +1,6 @@
 /**
- * Every field of the spec, the status, the config of a pod and its report has a description that `kubectl explain` and the reference can show.
+ * Every field of the spec, the status, the config of a pod and its report has a description that
+ * `kubectl explain` and the reference can show.
  */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
