@@ -67,7 +67,7 @@ export async function plainAccess(source: AccessSource, around: Surroundings = h
   }
 }
 
-/** The kubeconfig file, in the order of kubectl; undefined: there is none. */
+/** The kubeconfig file that kubectl would read; undefined where no file exists. */
 function pathOf({ kubeconfig }: AccessSource, { env, home }: Surroundings): string | undefined {
   if (kubeconfig !== undefined) return kubeconfig;
   if (env['KUBECONFIG'] !== undefined && env['KUBECONFIG'] !== '') return env['KUBECONFIG'];
