@@ -76,7 +76,7 @@ describe('a latency gate in its last stage', () => {
     new LatencyJudgement({
       ...askedOfLatency,
       ...more,
-      candidate: loud(factor, 0.35),
+      candidate: loud(factor, 0.3),
       against: { stable: loud(1, 0), tolerance: 0.15 },
       quantile: 0.95,
       alpha: 0.01,
@@ -93,7 +93,7 @@ describe('a latency gate in its last stage', () => {
     assert.deepEqual([before.decide().verdict, now.decide().verdict, toShow], ['Undecided', 'Pass', 3]);
   });
   it('does not pass one that looks worse, whatever its bound', () => {
-    const now = asked(1.05, { toShow: 1, last });
+    const now = asked(1.12, { toShow: 1, last });
     const { estimate, upper, toShow } = now.numbers();
     assert.ok((estimate ?? 0) > last.looks && (upper ?? 9) < 3, JSON.stringify({ estimate, upper }));
     assert.deepEqual([now.decide().verdict, toShow], ['Undecided', 1]);

@@ -118,7 +118,7 @@ describe('noise between minutes', () => {
   it('is doubted by a Pass, whether it lasts or not: half an hour does not show it', () => {
     for (const next of [(random: Random) => 0.2 * random.normal(), minutesOf('autoregressive', 0.2)]) {
       const factor = doubtOf(next);
-      assert.ok(factor > 3.5 && factor <= 7, String(factor));
+      assert.ok(factor > 6.5 && factor <= 7.5, String(factor));
     }
   });
 
