@@ -96,7 +96,7 @@ export const tuning = {
    * For a Pass the variance that history shows is raised by this: half an hour is short for noise that lasts
    * (noise.ts).
    */
-  passDoubt: 7.5,
+  passDoubt: 7.2,
   /** All of a variance counts as that of ordinary minutes where their share, as estimated, is a third or more. */
   ordinaryRoom: 3,
   /** Minutes of a window until which it is enough. */
